@@ -1,0 +1,6 @@
+"""What training and serving must agree on.
+
+Imports no service, and none of kedro, mlflow, fastapi or tensorflow, so that every service can stand on it.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,38 @@
+"""From a model's raw scores to calibrated ones, as the contract says.
+
+Invariant: `calibrate` is monotone in the score, so it never changes a ranking within one label and language.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toxic_core.contract import Contract
+
+_EPSILON = 1e-7
+
+
+def calibrate(
+    scores: NDArray[np.float32], *, languages: Sequence[str | None], contract: Contract
+) -> NDArray[np.float32]:
+    """Apply each label's and language's Platt scaling (Platt, 1999).
+
+    Args:
+        scores: raw scores, float32 [batch, labels], in the contract's label order.
+        languages: each row's language, or None where it isn't known.
+        contract: whose calibration is applied.
+
+    Returns:
+        Calibrated scores, float32 [batch, labels].
+    """
+    scaling = [
+        [contract.calibration_of(label, language) for label in contract.labels] for language in languages
+    ]
+    slopes = np.array([[c.slope for c in row] for row in scaling], dtype=np.float64).reshape(scores.shape)
+    intercepts = np.array([[c.intercept for c in row] for row in scaling], dtype=np.float64).reshape(
+        scores.shape
+    )
+    clipped = np.clip(scores.astype(np.float64), _EPSILON, 1 - _EPSILON)
+    logits = slopes * np.log(clipped / (1 - clipped)) + intercepts
+    return (1 / (1 + np.exp(-logits))).astype(np.float32)
