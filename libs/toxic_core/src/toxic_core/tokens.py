@@ -32,6 +32,19 @@ class EncodedBatch:
     attention_mask: Int32Array
 
 
+@dataclass(frozen=True, slots=True)
+class EncodedText:
+    """One text's model input.
+
+    Attributes:
+        ids: token ids, unpadded, int32 [tokens], special tokens included.
+        truncated: whether the text held more than `max_tokens` and was cut.
+    """
+
+    ids: Int32Array
+    truncated: bool
+
+
 class Tokeniser:
     """A `tokenizers` tokenizer with this project's normalisation in front. Thread-safe; holds no state."""
 
@@ -57,8 +70,18 @@ class Tokeniser:
 
     def token_ids(self, texts: Sequence[str]) -> list[Int32Array]:
         """Return each text's ids, unpadded: int32 [tokens], special tokens included."""
+        return [text.ids for text in self.encode_each(texts)]
+
+    def encode_each(self, texts: Sequence[str]) -> list[EncodedText]:
+        """Return each text's ids and whether it was cut, so that a caller can be told."""
         encodings = self._tokenizer.encode_batch_fast([normalise(text) for text in texts])
-        return [np.asarray(encoding.ids, dtype=np.int32) for encoding in encodings]
+        return [
+            EncodedText(
+                ids=np.asarray(encoding.ids, dtype=np.int32),
+                truncated=bool(encoding.overflowing),
+            )
+            for encoding in encodings
+        ]
 
     def encode(self, texts: Sequence[str]) -> EncodedBatch:
         """Return `texts` as one batch, padded to its longest text."""
