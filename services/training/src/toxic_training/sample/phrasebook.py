@@ -1,0 +1,95 @@
+"""The phrases of each language, as packaged TOML files hold them.
+
+Invariant: a phrasebook that loads can fill every slot of every phrase, and has phrases of every kind.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import resources
+
+from toxic_core.errors import InvalidDataError
+from toxic_core.languages import Language
+
+SLOT = re.compile(r"\{(\w+)\}")
+
+
+class Kind(StrEnum):
+    """What a phrase does in a comment, by its key in the TOML files."""
+
+    OPENING = "opening"
+    CLOSING = "closing"
+    NEUTRAL = "neutral"
+    PRAISE = "praise"
+    CRITICISM = "criticism"
+    REPORTED = "reported"
+    NEGATED = "negated"
+    FIGURATIVE = "figurative"
+    GROUP_NEUTRAL = "group_neutral"
+    HOSTILE = "hostile"
+    VEILED = "veiled"
+    INSULT = "insult"
+    OBSCENE = "obscene"
+    THREAT = "threat"
+    IDENTITY_HATE = "identity_hate"
+    SEVERE = "severe"
+
+
+@dataclass(frozen=True, slots=True)
+class Phrasebook:
+    """What the generator can say in one language.
+
+    Attributes:
+        language: of the phrases.
+        phrases: templates with `{slot}`s, by what they do.
+        words: what may fill a slot, by its name.
+        warm: emoji that mostly go with friendly comments.
+        cold: emoji that mostly go with toxic ones.
+        leet: digits that stand for letters.
+    """
+
+    language: Language
+    phrases: Mapping[Kind, tuple[str, ...]]
+    words: Mapping[str, tuple[str, ...]]
+    warm: tuple[str, ...]
+    cold: tuple[str, ...]
+    leet: Mapping[str, str]
+
+
+def load_phrasebook(language: Language) -> Phrasebook:
+    """Read the phrasebook of `language`.
+
+    Raises:
+        InvalidDataError: a kind has no phrase, or a phrase has a slot that no words fill.
+    """
+    common, own = _read("common"), _read(language)
+    book = Phrasebook(
+        language=language,
+        phrases={Kind(name): tuple(phrases) for name, phrases in own["phrases"].items()},
+        words={name: tuple(words) for name, words in {**common["words"], **own["words"]}.items()},
+        warm=tuple(common["decorations"]["warm"]),
+        cold=tuple(common["decorations"]["cold"]),
+        leet={letter: str(digit) for letter, digit in common["leet"].items()},
+    )
+    check_phrasebook(book)
+    return book
+
+
+def _read(name: str) -> dict[str, dict[str, list[str]]]:
+    file = resources.files(__package__) / "phrases" / f"{name}.toml"
+    return tomllib.loads(file.read_text(encoding="utf-8"))
+
+
+def check_phrasebook(book: Phrasebook) -> None:
+    """Refuse a phrasebook that can't write every comment.
+
+    Raises:
+        InvalidDataError: a kind has no phrase, or a phrase has a slot that no words fill.
+    """
+    if missing := [kind for kind in Kind if not book.phrases.get(kind)]:
+        raise InvalidDataError(f"The {book.language} phrasebook has no phrase of: {', '.join(missing)}.")
+    slots = {slot for phrases in book.phrases.values() for phrase in phrases for slot in SLOT.findall(phrase)}
+    if unfilled := sorted(slot for slot in slots if not book.words.get(slot)):
+        raise InvalidDataError(f"The {book.language} phrasebook has no words for: {', '.join(unfilled)}.")

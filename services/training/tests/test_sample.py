@@ -1,0 +1,195 @@
+"""The generated sample: reproducible, shaped like the Jigsaw files, learnable but not trivial."""
+
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+
+from toxic_core.errors import InvalidDataError
+from toxic_core.labels import LABELS, Label
+from toxic_core.languages import LANGUAGES, Language
+from toxic_core.text import normalise
+from toxic_training.sample import FILES, Split, generate, write_sample
+from toxic_training.sample.generator import Comment
+from toxic_training.sample.phrasebook import Kind, check_phrasebook, load_phrasebook
+
+SAMPLE = Path(__file__).parents[3] / "data" / "sample"
+TRAIN, VALIDATION, TEST, TEST_LABELS = FILES
+
+Splits = dict[Split, tuple[Comment, ...]]
+
+
+@pytest.fixture(scope="module")
+def splits() -> Splits:
+    return generate()
+
+
+@pytest.fixture(scope="module")
+def train() -> pd.DataFrame:
+    return pd.read_csv(SAMPLE / TRAIN)
+
+
+@pytest.fixture(scope="module")
+def test_rows() -> pd.DataFrame:
+    return pd.read_csv(SAMPLE / TEST).merge(pd.read_csv(SAMPLE / TEST_LABELS), on="id", validate="1:1")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_committed_file_is_what_the_generator_writes(name: str, tmp_path: Path) -> None:
+    """Regenerating the sample gives the committed file byte for byte."""
+    write_sample(tmp_path)
+    assert (tmp_path / name).read_bytes() == (SAMPLE / name).read_bytes(), (
+        "data/sample is stale: run `python -m toxic_training.sample`"
+    )
+
+
+def test_another_seed_gives_other_comments(splits: Splits) -> None:
+    """The seed decides the comments."""
+    other = {comment.text for comment in generate(seed=8)[Split.TRAIN]}
+    assert len(other & {comment.text for comment in splits[Split.TRAIN]}) < len(other) / 10
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "rows"),
+    [
+        (TRAIN, ["id", "comment_text", *LABELS], 2000),
+        (VALIDATION, ["id", "comment_text", "lang", "toxic"], 400),
+        (TEST, ["id", "content", "lang"], 600),
+        (TEST_LABELS, ["id", "toxic"], 600),
+    ],
+)
+def test_each_file_has_the_jigsaw_columns(name: str, columns: list[str], rows: int) -> None:
+    """Each file has the competition's columns in their order, unique ids and no empty cell."""
+    table = pd.read_csv(SAMPLE / name)
+    assert list(table.columns) == columns
+    assert len(table) == rows
+    assert table["id"].is_unique
+    assert not table.isna().to_numpy().any()
+
+
+def test_train_ids_are_sixteen_hexadecimal_digits(train: pd.DataFrame) -> None:
+    """Ids in the train file look as they do at Jigsaw; elsewhere they count from 0."""
+    assert train["id"].str.fullmatch(r"[0-9a-f]{16}").all()
+    assert pd.read_csv(SAMPLE / VALIDATION)["id"].tolist() == list(range(400))
+
+
+def test_reading_the_train_file_gives_the_generated_texts(train: pd.DataFrame, splits: Splits) -> None:
+    """Newlines, quotes and commas survive the way through CSV."""
+    texts = [comment.text for comment in splits[Split.TRAIN]]
+    assert Counter(train["comment_text"]) == Counter(texts)
+    for mark in ("\n", '"', ",", "https://", "🙂"):
+        assert any(mark in text for text in texts), mark
+
+
+def test_every_language_is_in_every_split(splits: Splits) -> None:
+    """Each split holds at least 50 comments in each language, a quarter to a third of them toxic."""
+    for split, comments in splits.items():
+        for language in LANGUAGES:
+            own = [comment for comment in comments if comment.language == language]
+            assert len(own) >= 50, (split, language)
+            assert 0.25 <= sum(Label.TOXIC in comment.labels for comment in own) / len(own) <= 0.34
+
+
+def test_labels_occur_often_enough_to_learn(train: pd.DataFrame) -> None:
+    """Every label has its positives in the train file, at plausible rates."""
+    positives = train[list(LABELS)].sum()
+    assert 0.25 <= positives["toxic"] / len(train) <= 0.30
+    assert positives["severe_toxic"] >= 30
+    assert positives["obscene"] >= 100
+    assert positives["threat"] >= 40
+    assert positives["insult"] >= 200
+    assert positives["identity_hate"] >= 40
+
+
+def test_labels_occur_together_as_they_should(train: pd.DataFrame) -> None:
+    """No label goes without `toxic`, severe is a subset, and some comments carry several labels."""
+    labels = train[list(LABELS)]
+    assert (labels[labels["toxic"] == 0].sum() == 0).all()
+    severe = labels[labels["severe_toxic"] == 1]
+    assert (severe[["toxic", "obscene", "insult"]] == 1).all(axis=None)
+    assert len(severe) < labels["toxic"].sum() / 5
+    assert ((labels["threat"] == 1) & (labels["insult"] == 1)).sum() >= 10
+    assert ((labels["identity_hate"] == 1) & (labels["insult"] == 1)).sum() >= 10
+    assert ((labels["toxic"] == 1) & (labels.sum(axis=1) == 1)).sum() >= 50
+
+
+def test_no_comment_occurs_twice(splits: Splits) -> None:
+    """No two comments are the same after normalisation, within a split or across them."""
+    texts = [normalise(comment.text) for comments in splits.values() for comment in comments]
+    assert all(texts)
+    assert len(set(texts)) == len(texts)
+
+
+def test_a_bag_of_words_learns_it_but_not_all(train: pd.DataFrame, test_rows: pd.DataFrame) -> None:
+    """A bag of words reaches an AUC between 0.75 and 0.97 on the test split."""
+    words = CountVectorizer()
+    model = LogisticRegression(max_iter=2000).fit(words.fit_transform(train["comment_text"]), train["toxic"])
+    scores = pd.Series(model.predict_proba(words.transform(test_rows["content"]))[:, 1])
+    auc = roc_auc_score(test_rows["toxic"], scores)
+    by_language = {
+        language: round(float(roc_auc_score(rows["toxic"], scores[rows.index])), 3)
+        for language, rows in test_rows.groupby("lang")
+    }
+    sys.stdout.write(f"bag of words: AUC {auc:.3f}, by language {by_language}\n")
+    assert 0.75 <= auc <= 0.97
+    assert min(by_language.values()) > 0.7
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_rude_words_alone_do_not_decide(language: Language, splits: Splits) -> None:
+    """Comments without any label use the insults, too: in reports, denials and self-mockery."""
+    insults = load_phrasebook(language).words["insult"]
+    clean = [
+        comment for comment in splits[Split.TRAIN] if comment.language == language and not comment.labels
+    ]
+    assert sum(any(insult in comment.text for insult in insults) for comment in clean) >= 10
+
+
+def test_a_phrase_with_an_unknown_slot_is_refused() -> None:
+    """A phrasebook whose phrase no words can fill names the slot."""
+    book = load_phrasebook(Language.ENGLISH)
+    broken = replace(book, phrases={**book.phrases, Kind.THREAT: ("I saw {nobody}.",)})
+    with pytest.raises(InvalidDataError, match="nobody"):
+        check_phrasebook(broken)
+
+
+def test_a_kind_without_phrases_is_refused() -> None:
+    """A phrasebook without phrases of a kind names the kind."""
+    book = load_phrasebook(Language.FRENCH)
+    with pytest.raises(InvalidDataError, match=r"fr phrasebook.*threat"):
+        check_phrasebook(replace(book, phrases={**book.phrases, Kind.THREAT: ()}))
+
+
+def test_the_command_writes_the_four_files(tmp_path: Path) -> None:
+    """`python -m toxic_training.sample --out` makes the folder and reports each file."""
+    out = tmp_path / "new" / "sample"
+    done = _run("--out", str(out))
+    assert done.returncode == 0
+    assert sorted(file.name for file in out.iterdir()) == sorted(FILES)
+    assert all(name in done.stdout for name in FILES)
+
+
+def test_the_command_says_in_one_line_where_it_cannot_write(tmp_path: Path) -> None:
+    """A folder that can't be made is one clear line and status 1."""
+    (tmp_path / "file").write_text("in the way")
+    done = _run("--out", str(tmp_path / "file" / "sample"))
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "can't be written" in done.stderr
+
+
+def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "toxic_training.sample", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )

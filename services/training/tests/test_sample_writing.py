@@ -1,0 +1,83 @@
+"""How sample comments are chosen and disguised."""
+
+import string
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toxic_core.languages import Language
+from toxic_core.text import normalise
+from toxic_training.sample import disguise as d
+from toxic_training.sample.dice import Dice
+
+WORDS = st.text(string.ascii_lowercase, min_size=3, max_size=12)
+
+
+def test_a_seed_gives_the_same_choices_on_every_python() -> None:
+    """The stream of choices is pinned: a change would change the sample."""
+    dice = Dice("a seed")
+    assert [dice.below(100) for _ in range(8)] == [39, 3, 76, 40, 87, 90, 67, 1]
+
+
+@given(st.lists(st.integers()), st.text(max_size=5))
+def test_shuffling_keeps_every_item(items: list[int], seed: str) -> None:
+    """A shuffled list holds the same items, and the given one is left alone."""
+    before = list(items)
+    assert sorted(Dice(seed).shuffled(items)) == sorted(before)
+    assert items == before
+
+
+@given(st.text(max_size=5))
+def test_a_weight_of_zero_is_never_chosen(seed: str) -> None:
+    """Weighted choices follow their weights."""
+    dice = Dice(seed)
+    assert {dice.weighted([("never", 0.0), ("always", 1.0)]) for _ in range(50)} == {"always"}
+
+
+def test_weights_set_the_shares() -> None:
+    """A weight three times as large is chosen about three times as often."""
+    dice = Dice("shares")
+    chosen = [dice.weighted([("often", 3.0), ("seldom", 1.0)]) for _ in range(4000)]
+    assert 0.72 < chosen.count("often") / len(chosen) < 0.78
+
+
+@pytest.mark.parametrize("way", [d.split_invisibly, d.full_width])
+@given(word=WORDS)
+def test_normalisation_sees_through(way: Callable[[str], str], word: str) -> None:
+    """Zero-width characters and full-width letters vanish in normalisation."""
+    assert way(word) != word
+    assert normalise(way(word)) == word
+
+
+@pytest.mark.parametrize("way", [d.spaced, d.dotted, d.starred, d.stretched])
+@given(word=WORDS)
+def test_normalisation_leaves_other_disguises(way: Callable[[str], str], word: str) -> None:
+    """Disguises made of visible characters stay for the model to learn, first and last letter in place."""
+    disguised = normalise(way(word))
+    assert disguised != word
+    assert (disguised[0], disguised[-1]) == (word[0], word[-1])
+
+
+def test_only_the_last_word_is_disguised() -> None:
+    """Articles before an insult stay readable."""
+    disguised = {d.disguise("a fool", leet={"o": "0"}, dice=Dice(str(seed))) for seed in range(30)}
+    assert all(text.startswith("a ") and text != "a fool" for text in disguised)
+    assert "a f00l" in disguised
+    assert "a f**l" in disguised
+
+
+def test_turkish_has_its_own_capitals() -> None:
+    """Dotted and dotless i change case as Turkish wants, so that a shout is not another word."""
+    assert d.shouted("iyi", language=Language.TURKISH) == "İYİ"
+    assert d.lowered("İYİ", language=Language.TURKISH) == "iyi"
+    assert d.lowered("KIRIK", language=Language.TURKISH) == "k\u0131r\u0131k"
+    assert d.capitalised("iki gün", language=Language.TURKISH) == "İki gün"
+    assert d.shouted("iyi", language=Language.ITALIAN) == "IYI"
+
+
+@given(st.text(max_size=40), st.text(max_size=5))
+def test_a_typing_slip_loses_no_character(text: str, seed: str) -> None:
+    """A slip swaps letters and drops none, on any text."""
+    assert sorted(d.mistyped(text, dice=Dice(seed))) == sorted(text)
