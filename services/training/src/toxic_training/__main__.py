@@ -1,0 +1,45 @@
+"""`python -m toxic_training …` is `kedro …` inside this project, from any folder.
+
+Owns what must happen before Kedro starts: telemetry off, paths made absolute, TensorFlow quiet; and what a
+user sees when a run fails for a reason this project knows: one clear line, exit status 1.
+"""
+
+import os
+import sys
+import warnings
+from pathlib import Path
+
+from toxic_core.errors import ToxicError
+from toxic_core.telemetry import disable_telemetry
+
+PROJECT = Path(__file__).resolve().parents[2]
+"""The Kedro project: the folder that holds `conf/` and `pyproject.toml`."""
+
+
+def main() -> None:
+    """Run Kedro's command line in the project's folder."""
+    disable_telemetry()
+    # kedro and kedro-mlflow call a function that omegaconf has renamed.
+    warnings.filterwarnings("ignore", message="register_new_resolver", category=UserWarning)
+    _prepare_environment()
+    os.chdir(PROJECT)
+    # Imported late: Kedro's plugins read the environment when they are imported.
+    from kedro.framework.cli.cli import main as kedro  # noqa: PLC0415
+
+    try:
+        kedro()
+    except ToxicError as error:
+        sys.exit(f"error: {error}")
+
+
+def _prepare_environment() -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("KEDRO_LOGGING_CONFIG", str(PROJECT / "conf" / "logging.yml"))
+    if data := os.environ.get("TOXIC_DATA_DIR"):
+        os.environ["TOXIC_DATA_DIR"] = str(Path(data).expanduser().resolve())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""The classifier: an encoder, mean pooling over real tokens, six independent logits.
+
+Owns the network and its loss. Invariant: padding has no influence on a score.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import keras_hub
+from keras import ops
+from tokenizers import Tokenizer
+
+from toxic_core.contract import ATTENTION_MASK, INPUT_IDS
+from toxic_core.labels import LABELS
+from toxic_core.tokens import Tokeniser
+
+LOGITS = "logits"
+
+
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """An encoder loaded for training.
+
+    Attributes:
+        backbone: KerasHub's model of it.
+        tokenizer: its tokenizer.
+        pad_id: its token id of padding.
+    """
+
+    backbone: keras.Model
+    tokenizer: Tokenizer
+    pad_id: int
+
+    def tokeniser(self, *, max_tokens: int) -> Tokeniser:
+        """Return this encoder's path from texts to token ids."""
+        copy = Tokenizer.from_str(self.tokenizer.to_str())
+        return Tokeniser(copy, max_tokens=max_tokens, pad_id=self.pad_id)
+
+
+def load_backbone(folder: Path) -> keras.Model:
+    """Load the encoder in `folder`, in Hugging Face's layout, with KerasHub."""
+    return keras_hub.models.Backbone.from_preset(str(folder))
+
+
+@keras.saving.register_keras_serializable(package="toxic_training")
+class MaskedMean(keras.layers.Layer):
+    """Mean of token vectors where the mask is 1.
+
+    Call with `[vectors, mask]`: float [batch, length, width] and int [batch, length]; gives float
+    [batch, width].
+    """
+
+    def call(self, inputs: list[keras.KerasTensor]) -> keras.KerasTensor:
+        """Average `inputs[0]` over the tokens that `inputs[1]` marks."""
+        vectors, mask = inputs
+        weights = ops.expand_dims(ops.cast(mask, vectors.dtype), axis=-1)
+        return ops.sum(vectors * weights, axis=1) / ops.maximum(ops.sum(weights, axis=1), 1.0)
+
+
+def build_classifier(backbone: keras.Model, *, dropout: float, train_embeddings: bool) -> keras.Model:
+    """Return a model from `input_ids` and `attention_mask`, int32 [batch, length], to logits [batch, 6]."""
+    input_ids = keras.Input((None,), dtype="int32", name=INPUT_IDS)
+    attention_mask = keras.Input((None,), dtype="int32", name=ATTENTION_MASK)
+    backbone.get_layer("token_embedding").trainable = train_embeddings
+    vectors = _token_vectors(backbone, input_ids, attention_mask)
+    pooled = MaskedMean(name="mean_pooling")([vectors, attention_mask])
+    dropped = keras.layers.Dropout(dropout, name="pooled_dropout")(pooled)
+    logits = keras.layers.Dense(len(LABELS), name=LOGITS)(dropped)
+    return keras.Model({INPUT_IDS: input_ids, ATTENTION_MASK: attention_mask}, logits, name="classifier")
+
+
+def _token_vectors(
+    backbone: keras.Model, input_ids: keras.KerasTensor, attention_mask: keras.KerasTensor
+) -> keras.KerasTensor:
+    output = backbone.output
+    if isinstance(output, dict):  # BERT also gives a pooled output, which stays out of the graph
+        backbone = keras.Model(backbone.input, output["sequence_output"], name="encoder")
+    inputs = {"token_ids": input_ids, "padding_mask": attention_mask}
+    if "segment_ids" in backbone.input:
+        inputs["segment_ids"] = ops.zeros_like(input_ids)
+    return backbone(inputs)
+
+
+@keras.saving.register_keras_serializable(package="toxic_training")
+def masked_binary_crossentropy(labels: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:
+    """Mean binary cross-entropy over the labels that are there.
+
+    Args:
+        labels: float [batch, labels]; 0 or 1, negative where missing.
+        logits: float [batch, labels].
+
+    Returns:
+        float [batch], each row's summed loss over the batch's mean number of labels a row, so that its mean
+        is the mean over labels.
+    """
+    present = ops.cast(labels >= 0, logits.dtype)
+    target = ops.maximum(labels, 0.0)
+    # log(1 + exp(-|x|)) + max(x, 0) - x * y: stable for large logits of either sign.
+    loss = ops.softplus(-ops.abs(logits)) + ops.maximum(logits, 0.0) - logits * target
+    labels_a_row = ops.maximum(ops.mean(ops.sum(present, axis=-1)), 1e-6)
+    return ops.sum(loss * present, axis=-1) / labels_a_row

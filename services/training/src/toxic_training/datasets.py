@@ -1,0 +1,101 @@
+"""Catalog entries of this project's own kinds: encoders, classifiers, bundles, digests, model versions.
+
+Invariant: the only modules that read or write these are the ones called here; nodes see objects, not paths.
+"""
+
+from pathlib import Path
+from typing import Generic, Never, NoReturn, TypeVar
+
+import keras
+from kedro.io import AbstractDataset, DatasetError
+
+from toxic_core.contract import Bundle, file_digest, open_bundle
+from toxic_training.bundle import BundleParts, write_bundle
+from toxic_training.classifier import Encoder, load_backbone
+from toxic_training.encoders.files import EncoderFiles, read_encoder, write_encoder
+from toxic_training.release import Release, register
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+class _PathDataset(AbstractDataset[In, Out], Generic[In, Out]):
+    """A dataset at one path."""
+
+    def __init__(self, filepath: str, metadata: dict[str, object] | None = None) -> None:
+        self._path = Path(filepath)
+        self.metadata = metadata
+
+    def _exists(self) -> bool:
+        return self._path.exists()
+
+    def _describe(self) -> dict[str, object]:
+        return {"filepath": str(self._path)}
+
+
+class EncoderDataset(_PathDataset[EncoderFiles, Encoder]):
+    """An encoder as a folder in Hugging Face's layout; loads with KerasHub."""
+
+    def save(self, data: EncoderFiles) -> None:
+        """Write the folder."""
+        write_encoder(data, self._path)
+
+    def load(self) -> Encoder:
+        """Load the backbone, freshly each time, and its tokenizer."""
+        files = read_encoder(self._path)
+        return Encoder(backbone=load_backbone(self._path), tokenizer=files.tokenizer, pad_id=files.pad_id)
+
+
+class KerasModelDataset(_PathDataset[keras.Model, keras.Model]):
+    """A Keras model in Keras's own `.keras` format."""
+
+    def save(self, data: keras.Model) -> None:
+        """Write the file under a temporary name, then rename it."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self._path.with_name(f".partial-{self._path.name}")
+        data.save(partial)
+        partial.replace(self._path)
+
+    def load(self) -> keras.Model:
+        """Read the file, without its optimiser."""
+        return keras.saving.load_model(self._path, compile=False)
+
+
+class BundleDataset(_PathDataset[BundleParts, Bundle]):
+    """A model bundle: saved from its parts, loaded verified."""
+
+    def save(self, data: BundleParts) -> None:
+        """Export and seal the bundle."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        write_bundle(data, self._path)
+
+    def load(self) -> Bundle:
+        """Open and verify the bundle."""
+        return open_bundle(self._path)
+
+
+class FileDigestDataset(_PathDataset[Never, str]):
+    """The SHA-256 of a file; can't be saved."""
+
+    def save(self, data: Never) -> NoReturn:  # noqa: ARG002 - Kedro's name
+        """Refuse: a digest follows from its file."""
+        raise DatasetError(f"The digest of {self._path} can't be saved.")
+
+    def load(self) -> str:
+        """Read the file and return its digest in hexadecimal."""
+        return file_digest(self._path)
+
+
+class ModelVersionDataset(AbstractDataset[Release, Never]):
+    """A version of a registered model; saving registers the next one."""
+
+    def save(self, data: Release) -> None:
+        """Log the model to the active MLflow run and register it."""
+        register(data)
+
+    def load(self) -> NoReturn:
+        """Refuse: versions are read from the registry by whoever serves them."""
+        raise DatasetError("A registered version isn't loaded through the catalog; ask the registry.")
+
+    def _describe(self) -> dict[str, object]:
+        return {}

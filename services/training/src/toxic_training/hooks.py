@@ -1,0 +1,90 @@
+"""What happens around every run: raw files checked first, parameters logged, progress told.
+
+Invariant: hooks never change what a pipeline computes.
+"""
+
+import logging
+import time
+from pathlib import Path
+
+import mlflow
+from kedro.framework.hooks import hook_impl
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+from pydantic import BaseModel
+
+from toxic_core.errors import MissingDataError
+
+logger = logging.getLogger(__name__)
+
+RAW_PREFIX = "raw_"
+WHERE_TO_GET = (
+    "The files come from the competition 'Jigsaw Multilingual Toxic Comment Classification' on Kaggle; "
+    "data/README.md lists them. TOXIC_DATA_DIR names the folder that holds 01_raw/."
+)
+
+
+class RawDataHook:
+    """Fails a run before its first node where a raw file is missing."""
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+        """Look for the file of every raw table that the run reads.
+
+        Raises:
+            MissingDataError: naming each missing file, its folder, and where to get it.
+        """
+        missing = []
+        for name in sorted(pipeline.inputs()):
+            dataset = catalog.get(name) if name.startswith(RAW_PREFIX) else None
+            if dataset is not None and not dataset.exists():
+                missing.append(Path(str(dataset._describe()["filepath"])))  # noqa: SLF001 - Kedro has no other
+        if missing:
+            names = ", ".join(sorted({path.name for path in missing}))
+            raise MissingDataError(f"{names} not found in {missing[0].parent.resolve()}. {WHERE_TO_GET}")
+
+
+class ParametersHook:
+    """Logs typed parameters to MLflow one by one, so that runs can be searched and compared by them."""
+
+    @hook_impl
+    def before_node_run(self, inputs: dict[str, object]) -> None:
+        """Log the fields of every parameter group that the node reads."""
+        if mlflow.active_run() is None:
+            return
+        for name, value in inputs.items():
+            if name.startswith("params:") and isinstance(value, BaseModel):
+                prefix = name.removeprefix("params:")
+                mlflow.log_params({f"{prefix}.{key}": field for key, field in value.model_dump().items()})
+
+
+class NarratorHook:
+    """Tells which step runs and how long each took."""
+
+    def __init__(self) -> None:
+        self._total = 0
+        self._done = 0
+        self._started = 0.0
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline) -> None:
+        """Count the steps."""
+        self._total, self._done = len(pipeline.nodes), 0
+
+    @hook_impl
+    def before_node_run(self, node: Node) -> None:
+        """Name the step."""
+        self._started = time.monotonic()
+        logger.info("[%d/%d] %s …", self._done + 1, self._total, _title(node))
+
+    @hook_impl
+    def after_node_run(self, node: Node) -> None:
+        """Say how long the step took."""
+        self._done += 1
+        seconds = time.monotonic() - self._started
+        logger.info("[%d/%d] %s: %.1f s", self._done, self._total, _title(node), seconds)
+
+
+def _title(node: Node) -> str:
+    return node.short_name.lower().replace("_", " ")

@@ -1,0 +1,62 @@
+"""The types of `conf/*/parameters*.yml`; Kedro validates them before any node runs.
+
+Invariant: every number a pipeline uses is here, with its unit in its name or its description.
+"""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class _Parameters(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataParameters(_Parameters):
+    """How raw tables become training, validation and test comments."""
+
+    train_language: str = Field(description="Language of train rows; `und` (undetermined) where mixed.")
+    holdout_fraction: Fraction = Field(description="Share of the train file kept for validation.")
+    validation_train_fraction: Fraction = Field(description="Share of the validation file trained on.")
+    non_toxic_per_toxic: float = Field(gt=0, description="Non-toxic train rows kept for each toxic one.")
+
+
+class ModellingParameters(_Parameters):
+    """Which encoder is fine-tuned, and how."""
+
+    encoder: str = Field(description="`tiny`, `builtin:e5-small`, or a folder in Hugging Face's layout.")
+    vocabulary_size: int = Field(
+        ge=300, description="Pieces learnt (`tiny`), or kept of a pretrained vocabulary by frequency rank."
+    )
+    max_tokens: int = Field(ge=8, le=512, description="Longest input in tokens; longer comments are cut.")
+    batch_size: int = Field(ge=1, description="Comments a step.")
+    epochs: int = Field(ge=1)
+    peak_learning_rate: float = Field(gt=0)
+    warmup_fraction: Fraction = Field(description="Share of all steps before the peak learning rate.")
+    weight_decay: float = Field(ge=0)
+    dropout: Fraction = Field(description="Before the classification layer.")
+    train_embeddings: bool = Field(description="Whether the token embeddings are trained too.")
+    cpu_bfloat16: bool = Field(description="Train in bfloat16 where the CPU computes in it.")
+    max_train_minutes: float = Field(gt=0, description="Training ends cleanly with what it has by then.")
+    seed: int
+
+
+class EvaluationParameters(_Parameters):
+    """How the classifier is measured."""
+
+    batch_size: int = Field(ge=1, description="Comments scored at once.")
+    bootstrap_samples: int = Field(ge=0, description="Resamples behind each confidence interval.")
+    confidence: Fraction = Field(description="Coverage of the intervals.")
+    threshold_precision: Fraction = Field(description="Precision an operating threshold is chosen for.")
+    reference_bins: int = Field(ge=2, description="Bins of the reference score distributions.")
+    min_rows_a_language: int = Field(ge=1, description="Fewer rows get no figure of their own.")
+    seed: int
+
+
+class RegistrationParameters(_Parameters):
+    """Where the model goes."""
+
+    model_name: str
+    alias: str = Field(description="The alias a new version gets.")

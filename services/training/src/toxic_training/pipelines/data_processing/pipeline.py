@@ -1,0 +1,28 @@
+"""Wires raw tables to clean, split comments."""
+
+from kedro.pipeline import Node, Pipeline
+
+from toxic_training.metrics import as_mlflow_metrics
+from toxic_training.pipelines.data_processing import nodes
+
+
+def create_pipeline() -> Pipeline:
+    """Return the pipeline `data_processing`."""
+    return Pipeline(
+        [
+            Node(nodes.tidy_train, ["raw_train", "params:data"], "tidied_train"),
+            Node(nodes.tidy_validation, "raw_validation", "tidied_validation"),
+            Node(nodes.tidy_test, ["raw_test", "raw_test_labels"], "tidied_test"),
+            Node(
+                nodes.split_comments,
+                {
+                    "train": "tidied_train",
+                    "validation": "tidied_validation",
+                    "test": "tidied_test",
+                    "parameters": "params:data",
+                },
+                ["training_comments", "validation_comments", "test_comments", "data_counts"],
+            ),
+            Node(as_mlflow_metrics, "data_counts", "data_metrics", name="log_data_counts"),
+        ]
+    )

@@ -1,0 +1,21 @@
+"""Wires training comments to a trained classifier."""
+
+from kedro.pipeline import Node, Pipeline
+
+from toxic_training.metrics import as_mlflow_metrics
+from toxic_training.pipelines.modelling import nodes
+
+
+def create_pipeline() -> Pipeline:
+    """Return the pipeline `modelling`."""
+    return Pipeline(
+        [
+            Node(nodes.prepare_encoder, ["training_comments", "params:modelling"], "encoder"),
+            Node(
+                nodes.train_classifier,
+                ["encoder", "training_comments", "params:modelling"],
+                ["classifier", "fit_result"],
+            ),
+            Node(as_mlflow_metrics, "fit_result", "training_metrics", name="log_fit"),
+        ]
+    )

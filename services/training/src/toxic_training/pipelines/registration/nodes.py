@@ -1,0 +1,71 @@
+"""From a classifier to a model version: plain functions."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import keras
+
+from toxic_core.contract import Bundle, Calibration, Contract, ScoreDistribution
+from toxic_core.labels import LABELS, Label
+from toxic_core.languages import ANY_LANGUAGE, LANGUAGES
+from toxic_training.bundle import BundleParts
+from toxic_training.classifier import Encoder
+from toxic_training.parameters import ModellingParameters, RegistrationParameters
+from toxic_training.release import Release
+from toxic_training.revision import code_revision
+
+
+def collect_digests(train: str, validation: str) -> dict[str, str]:
+    """Return the SHA-256 of the files trained on, by name."""
+    return {"train": train, "validation": validation}
+
+
+def assemble_bundle(
+    *,
+    classifier: keras.Model,
+    encoder: Encoder,
+    thresholds: dict[str, float],
+    reference_scores: dict[Label, dict[str, ScoreDistribution]],
+    training_data: dict[str, str],
+    modelling: ModellingParameters,
+) -> BundleParts:
+    """Return everything the artifact contract asks for, but the files' digests."""
+    contract = Contract(
+        max_tokens=modelling.max_tokens,
+        pad_id=encoder.pad_id,
+        languages=tuple(language.value for language in LANGUAGES),
+        calibration={label: {ANY_LANGUAGE: Calibration()} for label in LABELS},
+        thresholds={label: {ANY_LANGUAGE: thresholds[label]} for label in LABELS},
+        reference_scores=reference_scores,
+        encoder=modelling.encoder,
+        training_data=training_data,
+        code_revision=code_revision(Path(__file__).parent),
+        created_at=datetime.now(UTC),
+    )
+    return BundleParts(classifier=classifier, encoder=encoder, contract=contract)
+
+
+def prepare_release(bundle: Bundle, report: dict[str, float], parameters: RegistrationParameters) -> Release:
+    """Return the version to register: the bundle, its lineage and figures as tags, a description."""
+    contract = bundle.contract
+    headline = {name: value for name, value in report.items() if name.endswith(".auc")}
+    lineage = {
+        "encoder": contract.encoder,
+        "code_revision": contract.code_revision,
+        **{f"data.{name}.sha256": digest for name, digest in contract.training_data.items()},
+    }
+    return Release(
+        bundle=bundle,
+        model_name=parameters.model_name,
+        alias=parameters.alias,
+        tags=lineage | {name: f"{value:.4f}" for name, value in headline.items()},
+        description=_describe(contract, headline),
+    )
+
+
+def _describe(contract: Contract, headline: dict[str, float]) -> str:
+    rows = "\n".join(f"| {name} | {value:.4f} |" for name, value in sorted(headline.items()))
+    return (
+        f"Encoder `{contract.encoder}`, at most {contract.max_tokens} tokens, "
+        f"code `{contract.code_revision}`.\n\n| figure | value |\n|---|---|\n{rows}\n"
+    )

@@ -1,0 +1,31 @@
+"""Wires a trained, measured classifier to a version in the registry."""
+
+from kedro.pipeline import Node, Pipeline
+
+from toxic_training.pipelines.registration import nodes
+
+
+def create_pipeline() -> Pipeline:
+    """Return the pipeline `registration`."""
+    return Pipeline(
+        [
+            Node(
+                nodes.collect_digests, ["raw_train_digest", "raw_validation_digest"], "training_data_digests"
+            ),
+            Node(
+                nodes.assemble_bundle,
+                {
+                    "classifier": "classifier",
+                    "encoder": "encoder",
+                    "thresholds": "thresholds",
+                    "reference_scores": "reference_scores",
+                    "training_data": "training_data_digests",
+                    "modelling": "params:modelling",
+                },
+                "bundle",
+            ),
+            Node(
+                nodes.prepare_release, ["bundle", "evaluation_report", "params:registration"], "model_version"
+            ),
+        ]
+    )

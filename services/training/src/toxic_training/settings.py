@@ -1,0 +1,13 @@
+"""Kedro's settings of this project: hooks, and what configuration files may refer to."""
+
+from omegaconf.resolvers import oc
+
+from toxic_training.hooks import NarratorHook, ParametersHook, RawDataHook
+
+HOOKS = (RawDataHook(), ParametersHook(), NarratorHook())
+
+CONFIG_LOADER_ARGS = {
+    "base_env": "base",
+    "default_run_env": "local",
+    "custom_resolvers": {"oc.env": oc.env},
+}
