@@ -1,0 +1,1 @@
+"""The model registry: MLflow's server under our settings, and the commands that decide what is served."""

@@ -1,0 +1,65 @@
+"""Versions and aliases as plain text, for a terminal.
+
+Invariant: pure functions of what the registry returned; times are UTC.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from toxic_registry.aliases import MODEL_NAME, Alias, ModelVersion, Promotion
+
+_HEADER = ("VERSION", "ALIASES", "CREATED (UTC)", "TAGS")
+_MLFLOW_TAG = "mlflow."
+_TAGS_WIDTH = 100
+
+
+def describe(promotion: Promotion) -> str:
+    """Say what a promotion changed."""
+    if not promotion.changed:
+        return f"{MODEL_NAME} version {promotion.champion} is already champion; nothing changed."
+    if promotion.replaced is None:
+        return f"champion: none -> {promotion.champion}"
+    return (
+        f"champion: {promotion.replaced} -> {promotion.champion}\n"
+        f"previous: {promotion.replaced} (`toxic-registry rollback` goes back to it)"
+    )
+
+
+def history(versions: Sequence[ModelVersion], aliases: Mapping[str, int]) -> str:
+    """Lay every version out as a table, one a row."""
+    if not versions:
+        return f"{MODEL_NAME} has no version yet."
+    rows = [_HEADER, *(_row(version, aliases) for version in versions)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def overview(versions: Sequence[ModelVersion], aliases: Mapping[str, int]) -> str:
+    """Say what stands behind each alias, with all of its tags."""
+    by_number = {version.number: version for version in versions}
+    return "\n".join(line for alias in Alias for line in _alias_lines(alias, aliases.get(alias), by_number))
+
+
+def _alias_lines(alias: Alias, number: int | None, versions: Mapping[int, ModelVersion]) -> Iterator[str]:
+    if number is None:
+        yield f"{alias}: none"
+        return
+    version = versions[number]
+    yield f"{alias}: version {number}, registered {_time(version)}, run {version.run_id or 'none'}"
+    yield from (f"  {name} = {value}" for name, value in _own_tags(version).items())
+
+
+def _row(version: ModelVersion, aliases: Mapping[str, int]) -> tuple[str, ...]:
+    names = ", ".join(sorted(alias for alias, number in aliases.items() if number == version.number))
+    tags = ", ".join(f"{name}={value}" for name, value in _own_tags(version).items())
+    cut = tags if len(tags) <= _TAGS_WIDTH else f"{tags[: _TAGS_WIDTH - 1]}…"
+    return (str(version.number), names, _time(version), cut)
+
+
+def _own_tags(version: ModelVersion) -> dict[str, str]:
+    return {name: version.tags[name] for name in sorted(version.tags) if not name.startswith(_MLFLOW_TAG)}
+
+
+def _time(version: ModelVersion) -> str:
+    return version.created_at.strftime("%Y-%m-%d %H:%M:%S")
