@@ -4,13 +4,16 @@ import string
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toxic_core.languages import Language
 from toxic_core.text import normalise
 from toxic_training.sample import disguise as d
 from toxic_training.sample.dice import Dice
+
+# How long an example takes says more about the machine's other work than about the code.
+patient = settings(deadline=None)
 
 WORDS = st.text(string.ascii_lowercase, min_size=3, max_size=12)
 
@@ -22,6 +25,7 @@ def test_a_seed_gives_the_same_choices_on_every_python() -> None:
 
 
 @given(st.lists(st.integers()), st.text(max_size=5))
+@patient
 def test_shuffling_keeps_every_item(items: list[int], seed: str) -> None:
     """A shuffled list holds the same items, and the given one is left alone."""
     before = list(items)
@@ -30,6 +34,7 @@ def test_shuffling_keeps_every_item(items: list[int], seed: str) -> None:
 
 
 @given(st.text(max_size=5))
+@patient
 def test_a_weight_of_zero_is_never_chosen(seed: str) -> None:
     """Weighted choices follow their weights."""
     dice = Dice(seed)
@@ -45,6 +50,7 @@ def test_weights_set_the_shares() -> None:
 
 @pytest.mark.parametrize("way", [d.split_invisibly, d.full_width])
 @given(word=WORDS)
+@patient
 def test_normalisation_sees_through(way: Callable[[str], str], word: str) -> None:
     """Zero-width characters and full-width letters vanish in normalisation."""
     assert way(word) != word
@@ -53,6 +59,7 @@ def test_normalisation_sees_through(way: Callable[[str], str], word: str) -> Non
 
 @pytest.mark.parametrize("way", [d.spaced, d.dotted, d.starred, d.stretched])
 @given(word=WORDS)
+@patient
 def test_normalisation_leaves_other_disguises(way: Callable[[str], str], word: str) -> None:
     """Disguises made of visible characters stay for the model to learn, first and last letter in place."""
     disguised = normalise(way(word))
@@ -78,6 +85,7 @@ def test_turkish_has_its_own_capitals() -> None:
 
 
 @given(st.text(max_size=40), st.text(max_size=5))
+@patient
 def test_a_typing_slip_loses_no_character(text: str, seed: str) -> None:
     """A slip swaps letters and drops none, on any text."""
     assert sorted(d.mistyped(text, dice=Dice(seed))) == sorted(text)

@@ -35,4 +35,5 @@ def calibrate(
     )
     clipped = np.clip(scores.astype(np.float64), _EPSILON, 1 - _EPSILON)
     logits = slopes * np.log(clipped / (1 - clipped)) + intercepts
-    return (1 / (1 + np.exp(-logits))).astype(np.float32)
+    # The sigmoid in a form that no logit overflows.
+    return np.exp(-np.logaddexp(0.0, -logits)).astype(np.float32)

@@ -13,13 +13,21 @@ contract whose every file is present and unchanged, or a `ContractError` that na
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Literal
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from toxic_core.errors import ContractError, DigestMismatchError
 from toxic_core.labels import LABELS, Label
@@ -49,14 +57,29 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
+def _inside_bundle(name: str) -> str:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or not path.parts or str(path) != name:
+        raise ValueError(f"{name!r} is not the plain relative path of a file in the bundle")
+    return name
+
+
+BundlePath = Annotated[str, AfterValidator(_inside_bundle)]
+"""A file's path relative to the bundle, by `/`: whoever joins it to a folder stays in that folder."""
+
+
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # JSON has no infinity and no NaN: they would be written as null, which can't be read back.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Calibration(_Frozen):
-    """Platt scaling (Platt, 1999): calibrated = sigmoid(slope * logit(score) + intercept)."""
+    """Platt scaling (Platt, 1999): calibrated = sigmoid(slope * logit(score) + intercept).
 
-    slope: float = 1.0
+    The slope is positive: any other would turn the model's ranking around or lose it.
+    """
+
+    slope: float = Field(default=1.0, gt=0.0)
     intercept: float = 0.0
 
 
@@ -69,7 +92,13 @@ class ScoreDistribution(_Frozen):
     """
 
     edges: tuple[float, ...]
-    counts: tuple[int, ...]
+    counts: tuple[Annotated[int, Field(ge=0)], ...]
+
+    @model_validator(mode="after")
+    def _check_bins(self) -> Self:
+        if len(self.edges) != len(self.counts) + 1 or list(self.edges) != sorted(set(self.edges)):
+            raise ValueError("edges must ascend and be one more than counts")
+        return self
 
 
 class Contract(_Frozen):
@@ -105,7 +134,7 @@ class Contract(_Frozen):
     training_data: dict[str, Sha256] = Field(default_factory=dict)
     code_revision: str = "unknown"
     created_at: AwareDatetime
-    files: dict[str, Sha256] = Field(default_factory=dict)
+    files: dict[BundlePath, Sha256] = Field(default_factory=dict)
 
     def threshold(self, label: Label, language: str | None) -> float:
         """Return the operating threshold of `label` for `language`, or the one for any language."""
@@ -151,17 +180,16 @@ class Bundle:
         """Read the warm-up examples.
 
         Raises:
-            ContractError: a line isn't an example, or there are none.
+            ContractError: a line isn't an example with a score for each label, or there are none.
         """
-        lines = (self.path / WARMUP_FILE).read_text(encoding="utf-8").splitlines()
+        # Bytes, because str.splitlines also cuts at U+2028 and the like, which JSON leaves in a text.
+        lines = (self.path / WARMUP_FILE).read_bytes().splitlines()
         try:
             examples = tuple(WarmupExample.model_validate_json(line) for line in lines if line.strip())
         except ValidationError as error:
-            raise ContractError(
-                f"{self.path / WARMUP_FILE} has a line that isn't an example: {error}"
-            ) from error
-        if not examples:
-            raise ContractError(f"{self.path / WARMUP_FILE} holds no example to replay.")
+            raise ContractError(f"{self.path / WARMUP_FILE} has a bad line: {error}") from error
+        if not examples or {len(example.scores) for example in examples} != {len(self.contract.labels)}:
+            raise ContractError(f"{self.path / WARMUP_FILE} needs examples with one score for each label.")
         return examples
 
 
@@ -177,7 +205,7 @@ def seal(path: Path, contract: Contract) -> Bundle:
     The contract is written under a temporary name and renamed, so a killed run leaves no half contract.
 
     Raises:
-        ContractError: a required file is missing.
+        ContractError: a required file is missing, or something in the folder is no plain file.
     """
     sealed = contract.model_copy(update={"files": dict(_digests(path))})
     _check_complete(path, sealed.files)
@@ -192,7 +220,7 @@ def open_bundle(path: Path) -> Bundle:
 
     Raises:
         ContractError: the contract is missing, can't be read, or was made for other labels or another
-            normalisation; or a file is missing or unexpected.
+            normalisation; or a file is missing, unexpected or not a plain file.
         DigestMismatchError: a file's content isn't the one that was sealed.
     """
     contract = read_contract(path)
@@ -222,6 +250,8 @@ def read_contract(path: Path) -> Contract:
         contract = Contract.model_validate_json(file.read_bytes())
     except FileNotFoundError as error:
         raise ContractError(f"{file} is missing; this is not a complete model bundle.") from error
+    except OSError as error:
+        raise ContractError(f"{file} can't be read: {error}") from error
     except ValidationError as error:
         raise ContractError(f"{file} can't be read as a contract: {error}") from error
     _check_agreement(file, contract)
@@ -236,14 +266,13 @@ def _check_agreement(file: Path, contract: Contract) -> None:
             f"{file} was trained on text normalised by version {contract.normalisation_version}; "
             f"this code normalises by version {NORMALISATION_VERSION}. Train the version again."
         )
-    for name, by_label in (("calibration", contract.calibration), ("thresholds", contract.thresholds)):
-        _check_every_label(file, name, by_label)
-
-
-def _check_every_label(file: Path, name: str, by_label: Mapping[Label, Mapping[str, object]]) -> None:
-    for label in LABELS:
-        if ANY_LANGUAGE not in by_label.get(label, {}):
-            raise ContractError(f"{file} has no {name} of {label} for any language ({ANY_LANGUAGE!r}).")
+    by_name: dict[str, Mapping[Label, Mapping[str, object]]] = {
+        "calibration": contract.calibration,
+        "thresholds": contract.thresholds,
+    }
+    for name, by_label in by_name.items():
+        if lacking := [label for label in LABELS if ANY_LANGUAGE not in by_label.get(label, {})]:
+            raise ContractError(f"{file} has no {name} for any language ({ANY_LANGUAGE!r}) of {lacking[0]}.")
 
 
 def _check_complete(path: Path, files: Mapping[str, str]) -> None:
@@ -252,14 +281,15 @@ def _check_complete(path: Path, files: Mapping[str, str]) -> None:
 
 
 def _digests(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield the relative POSIX path and SHA-256 of every file under `path` but the contract, sorted."""
-    for folder, folders, files in os.walk(path):
-        folders.sort()
-        for name in sorted(files):
-            file = Path(folder) / name
-            relative = file.relative_to(path).as_posix()
-            if relative in {CONTRACT_FILE, f".{CONTRACT_FILE}.partial"}:
-                continue
+    """Yield the relative POSIX path and SHA-256 of every file under `path` but the contract, sorted.
+
+    A link could lead out of the bundle and a pipe never ends, so they are refused.
+    """
+    for file in sorted(path.rglob("*")):
+        if file.is_symlink() or not (file.is_file() or file.is_dir()):
+            raise ContractError(f"{file} is neither a file nor a folder; a bundle holds nothing else.")
+        relative = file.relative_to(path).as_posix()
+        if file.is_file() and relative not in {CONTRACT_FILE, f".{CONTRACT_FILE}.partial"}:
             yield relative, file_digest(file)
 
 

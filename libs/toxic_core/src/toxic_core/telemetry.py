@@ -1,7 +1,7 @@
 """Nothing phones home.
 
 People run this because their comments must not leave their machines, so the usage statistics that Kedro,
-MLflow and Ray send by default are off. Images, the Makefile and every `__main__` set the same
+MLflow, Ray and ONNX Runtime send by default are off. Images, the Makefile and every `__main__` set the same
 variables; a test holds them against this table.
 """
 
@@ -14,6 +14,7 @@ TELEMETRY_OFF: dict[str, str] = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "RAY_USAGE_STATS_ENABLED": "0",
     "HF_HUB_DISABLE_TELEMETRY": "1",
+    "ORT_DISABLE_TELEMETRY": "1",
 }
 
 

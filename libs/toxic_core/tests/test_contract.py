@@ -1,0 +1,358 @@
+"""A bundle opens as it was sealed, or not at all."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from toxic_core.contract import (
+    CONTRACT_FILE,
+    REQUIRED_FILES,
+    TOKENIZER_FILE,
+    WARMUP_FILE,
+    WARMUP_TOLERANCE,
+    Bundle,
+    Calibration,
+    Contract,
+    ScoreDistribution,
+    WarmupExample,
+    file_digest,
+    open_bundle,
+    read_contract,
+    seal,
+    write_warmup,
+)
+from toxic_core.errors import ContractError, DigestMismatchError
+from toxic_core.labels import LABELS, Label
+from toxic_core.languages import ANY_LANGUAGE
+from toxic_core.text import NORMALISATION_VERSION
+
+Json = dict[str, object]
+
+
+def rewrite(bundle: Bundle, change: Json, *, without: str | None = None) -> None:
+    """Change the sealed bundle's `contract.json`, leaving every other file as it is."""
+    file = bundle.path / CONTRACT_FILE
+    content = json.loads(file.read_text()) | change
+    content.pop(without, None)
+    file.write_text(json.dumps(content))
+
+
+def test_a_sealed_bundle_opens_with_the_same_contract(bundle: Bundle) -> None:
+    """What `seal` returns is what `open_bundle` reads, with a digest of every file but the contract."""
+    opened = open_bundle(bundle.path)
+    assert opened == bundle
+    assert sorted(opened.contract.files) == [
+        "saved_model/saved_model.pb",
+        "saved_model/variables/variables.index",
+        TOKENIZER_FILE,
+        WARMUP_FILE,
+    ]
+    assert opened.contract.files[TOKENIZER_FILE] == file_digest(opened.tokenizer)
+    assert (opened.saved_model / "saved_model.pb").read_bytes() == b"graph"
+
+
+def test_a_bundle_opens_wherever_it_is_moved(bundle: Bundle, tmp_path: Path) -> None:
+    """The contract holds no absolute path: a downloaded bundle is as good as the sealed one."""
+    moved = bundle.path.rename(tmp_path / "elsewhere")
+    assert open_bundle(moved).contract == bundle.contract
+
+
+def test_sealing_again_records_the_new_files(bundle: Bundle) -> None:
+    """A second seal replaces the contract and doesn't list it."""
+    (bundle.path / "onnx").mkdir()
+    (bundle.path / "onnx" / "model.onnx").write_bytes(b"onnx")
+    again = seal(bundle.path, bundle.contract)
+    assert open_bundle(bundle.path) == again
+    assert again.contract.files.keys() - bundle.contract.files.keys() == {"onnx/model.onnx"}
+
+
+def test_thresholds_fall_back_to_any_language(contract: Contract) -> None:
+    """A language without a threshold of its own, an unknown one and none at all get the general one."""
+    assert contract.threshold(Label.TOXIC, "es") == 0.7
+    assert [contract.threshold(Label.TOXIC, language) for language in ("en", "xx", None)] == [0.5] * 3
+
+
+@pytest.mark.parametrize("name", REQUIRED_FILES)
+def test_sealing_refuses_an_incomplete_folder(name: str, unsealed: Path, contract: Contract) -> None:
+    """A folder without a required file is refused by name and stays without a contract."""
+    (unsealed / name).unlink()
+    with pytest.raises(ContractError, match=name):
+        seal(unsealed, contract)
+    assert not (unsealed / CONTRACT_FILE).exists()
+
+
+@pytest.mark.parametrize("name", [*REQUIRED_FILES, "saved_model/variables/variables.index"])
+def test_a_missing_file_is_refused(name: str, bundle: Bundle) -> None:
+    """A bundle that lost a file names it."""
+    (bundle.path / name).unlink()
+    with pytest.raises(ContractError, match=f"{name} is missing"):
+        open_bundle(bundle.path)
+
+
+@pytest.mark.parametrize("name", [*REQUIRED_FILES, "saved_model/variables/variables.index"])
+def test_a_changed_byte_is_refused(name: str, bundle: Bundle) -> None:
+    """One changed byte in any file is a digest mismatch that names the file."""
+    content = bytearray((bundle.path / name).read_bytes())
+    content[-1] ^= 1
+    (bundle.path / name).write_bytes(content)
+    with pytest.raises(DigestMismatchError, match=name):
+        open_bundle(bundle.path)
+
+
+def test_a_truncated_file_is_refused(bundle: Bundle) -> None:
+    """A download that stopped half-way is a digest mismatch."""
+    os.truncate(bundle.path / WARMUP_FILE, 10)
+    with pytest.raises(DigestMismatchError, match=WARMUP_FILE):
+        open_bundle(bundle.path)
+
+
+@pytest.mark.parametrize("name", ["extra.bin", "saved_model/variables/.hidden", "saved_model/contract.json"])
+def test_an_unlisted_file_is_refused(name: str, bundle: Bundle) -> None:
+    """A file that wasn't sealed is named, wherever it lies."""
+    (bundle.path / name).write_bytes(b"")
+    with pytest.raises(ContractError, match=rf"doesn't list: {name}"):
+        open_bundle(bundle.path)
+
+
+def test_a_link_is_refused(bundle: Bundle, tmp_path: Path) -> None:
+    """A file replaced by a link to the same content is refused: its target could change later."""
+    outside = (bundle.path / WARMUP_FILE).rename(tmp_path / "outside")
+    (bundle.path / WARMUP_FILE).symlink_to(outside)
+    with pytest.raises(ContractError, match="neither a file nor a folder"):
+        open_bundle(bundle.path)
+
+
+def test_a_linked_folder_is_refused(bundle: Bundle, tmp_path: Path) -> None:
+    """Files behind a linked folder don't get past the digests unseen."""
+    (bundle.path / "assets").symlink_to(tmp_path, target_is_directory=True)
+    with pytest.raises(ContractError, match="assets is neither a file nor a folder"):
+        open_bundle(bundle.path)
+
+
+def test_a_pipe_is_refused(unsealed: Path, contract: Contract) -> None:
+    """A pipe, which would never end, is refused without being read."""
+    os.mkfifo(unsealed / "pipe")
+    with pytest.raises(ContractError, match="pipe is neither a file nor a folder"):
+        seal(unsealed, contract)
+
+
+@pytest.mark.parametrize(
+    "name", ["../outside", "/etc/hostname", "saved_model/../../outside", "./extra", "a//b", "", "."]
+)
+def test_a_path_out_of_the_bundle_is_refused(name: str, bundle: Bundle) -> None:
+    """A listed path that isn't plain and relative is refused by `read_contract` already."""
+    rewrite(bundle, {"files": {**bundle.contract.files, name: "0" * 64}})
+    with pytest.raises(ContractError, match="not the plain relative path"):
+        read_contract(bundle.path)
+
+
+def test_an_existing_file_outside_is_not_read(bundle: Bundle, tmp_path: Path) -> None:
+    """Even the right digest of a file outside doesn't make it part of the bundle."""
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"secret")
+    rewrite(bundle, {"files": {**bundle.contract.files, "../outside": file_digest(outside)}})
+    with pytest.raises(ContractError, match="outside"):
+        open_bundle(bundle.path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"schema_version": 2}, "schema_version"),
+        ({"schema_version": "1.0"}, "schema_version"),
+        ({"labels": [*LABELS[1:], LABELS[0]]}, "has labels"),
+        ({"labels": list(LABELS[:5])}, "has labels"),
+        ({"labels": ["spam"]}, "labels"),
+        ({"normalisation_version": NORMALISATION_VERSION + 1}, "normalised by version"),
+        ({"thresholds": {}}, "no thresholds"),
+        ({"calibration": {}}, "no calibration"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"pad_id": -1}, "pad_id"),
+        ({"files": {TOKENIZER_FILE: "abc"}}, TOKENIZER_FILE),
+        ({"files": {}}, "lacks"),
+        ({"created_at": "2026-11-23T10:00:00"}, "created_at"),
+        ({"surprise": 1}, "surprise"),
+    ],
+)
+def test_a_contract_that_this_code_cannot_honour_is_refused(
+    change: Json, message: str, bundle: Bundle
+) -> None:
+    """A contract of another schema, other labels, another normalisation or with gaps is refused."""
+    rewrite(bundle, change)
+    with pytest.raises(ContractError, match=message):
+        open_bundle(bundle.path)
+
+
+@pytest.mark.parametrize("table", ["thresholds", "calibration"])
+@pytest.mark.parametrize("label", LABELS)
+def test_a_label_without_a_general_value_is_refused(table: str, label: Label, bundle: Bundle) -> None:
+    """Every label needs a threshold and a calibration for any language."""
+    content = json.loads((bundle.path / CONTRACT_FILE).read_text())
+    content[table][label] = {"es": content[table][label][ANY_LANGUAGE]}
+    (bundle.path / CONTRACT_FILE).write_text(json.dumps(content))
+    with pytest.raises(ContractError, match=rf"no {table} .* of {label}\."):
+        open_bundle(bundle.path)
+
+
+@pytest.mark.parametrize("field", ["max_tokens", "pad_id", "thresholds", "calibration", "created_at"])
+def test_a_contract_without_a_field_is_refused(field: str, bundle: Bundle) -> None:
+    """A field without a default is named."""
+    rewrite(bundle, {}, without=field)
+    with pytest.raises(ContractError, match=field):
+        open_bundle(bundle.path)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.999])
+def test_a_truncated_contract_is_refused(share: float, bundle: Bundle) -> None:
+    """A contract that stops half-way can't be read."""
+    file = bundle.path / CONTRACT_FILE
+    os.truncate(file, int(file.stat().st_size * share))
+    with pytest.raises(ContractError, match="can't be read as a contract"):
+        open_bundle(bundle.path)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe{", b"null", b"[]", b'"text"', b'{"labels": NaN}'])
+def test_a_contract_that_is_something_else_is_refused(content: bytes, bundle: Bundle) -> None:
+    """Bytes that aren't a JSON object of the schema can't be read."""
+    (bundle.path / CONTRACT_FILE).write_bytes(content)
+    with pytest.raises(ContractError, match="can't be read as a contract"):
+        open_bundle(bundle.path)
+
+
+def test_a_folder_without_a_contract_is_refused(unsealed: Path) -> None:
+    """A bundle that was never sealed isn't one, and neither are an empty or a missing folder."""
+    with pytest.raises(ContractError, match="not a complete model bundle"):
+        open_bundle(unsealed)
+    with pytest.raises(ContractError, match="is missing"):
+        open_bundle(unsealed / "nowhere")
+
+
+def test_a_contract_that_is_no_file_is_refused(unsealed: Path) -> None:
+    """A folder in the contract's place, or a file in the bundle's, can't be read."""
+    (unsealed / CONTRACT_FILE).mkdir()
+    with pytest.raises(ContractError, match="can't be read"):
+        read_contract(unsealed)
+    with pytest.raises(ContractError, match="can't be read"):
+        read_contract(unsealed / WARMUP_FILE)
+
+
+_KILLED_BEFORE_THE_RENAME = """
+import os, signal, sys
+from pathlib import Path
+from toxic_core.contract import Contract, seal
+
+Path.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+seal(Path(sys.argv[1]), Contract.model_validate_json(sys.stdin.buffer.read()))
+"""
+
+_DISK_FULL = """
+import resource, sys
+from pathlib import Path
+from toxic_core.contract import Contract, seal
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+seal(Path(sys.argv[1]), Contract.model_validate_json(sys.stdin.buffer.read()))
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "status"), [(_KILLED_BEFORE_THE_RENAME, -signal.SIGKILL), (_DISK_FULL, 1)]
+)
+def test_a_seal_that_dies_leaves_no_half_contract(
+    program: str, status: int, unsealed: Path, contract: Contract
+) -> None:
+    """A process killed while sealing, or out of disk, leaves an unsealed folder that can be sealed again."""
+    died = subprocess.run(
+        [sys.executable, "-c", program, str(unsealed)],
+        input=contract.model_dump_json().encode(),
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert died.returncode == status, died.stderr
+    assert (unsealed / f".{CONTRACT_FILE}.partial").exists()
+    with pytest.raises(ContractError, match="not a complete model bundle"):
+        open_bundle(unsealed)
+    assert open_bundle(seal(unsealed, contract).path).contract.files.keys() >= set(REQUIRED_FILES)
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(
+    ["a\u2028b", "a\x85b", "a\nb", ""]
+)
+
+
+@given(texts=st.lists(TEXTS, min_size=1, max_size=5))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_warmup_examples_come_back_as_written(texts: list[str], unsealed: Path, contract: Contract) -> None:
+    """Any text survives in `warmup.jsonl`, those with exotic line breaks too."""
+    examples = tuple(WarmupExample(text=text, scores=(0.25,) * len(LABELS)) for text in texts)
+    write_warmup(unsealed, examples)
+    assert Bundle(path=unsealed, contract=contract).warmup() == examples
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\n\n",
+        b"{",
+        b'{"text": "hello"}\n',
+        b'{"text": "hello", "scores": [0.5]}\n',
+        b'{"text": "hello", "scores": [0.5, 0.5, 0.5, 0.5, 0.5, 1.5]}\n',
+        b'{"text": "\xff", "scores": [0.5, 0.5, 0.5, 0.5, 0.5, 0.5]}\n',
+    ],
+)
+def test_warmup_without_usable_examples_is_refused(
+    content: bytes, unsealed: Path, contract: Contract
+) -> None:
+    """No example, half an example, too few scores or an impossible one: the file is named."""
+    (unsealed / WARMUP_FILE).write_bytes(content)
+    with pytest.raises(ContractError, match=WARMUP_FILE):
+        Bundle(path=unsealed, contract=contract).warmup()
+
+
+def test_the_warmup_tolerance_is_below_a_score_step() -> None:
+    """The tolerance lets numeric noise pass and no other model."""
+    assert 0 < WARMUP_TOLERANCE <= 0.001
+
+
+@pytest.mark.parametrize("slope", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_calibration_that_turns_the_ranking_is_refused(slope: float) -> None:
+    """A slope that isn't positive and finite can't enter a contract."""
+    with pytest.raises(ValidationError, match="slope"):
+        Calibration(slope=slope)
+
+
+@pytest.mark.parametrize(
+    ("edges", "counts"),
+    [
+        ((0.0, 1.0), ()),
+        ((0.0, 1.0), (1, 1)),
+        ((), ()),
+        ((1.0, 0.0), (1,)),
+        ((0.0, 0.0), (1,)),
+        ((0.0, 1.0), (-1,)),
+    ],
+)
+def test_a_distribution_without_proper_bins_is_refused(
+    edges: tuple[float, ...], counts: tuple[int, ...]
+) -> None:
+    """Bin edges ascend, bracket the counts, and no count is negative."""
+    with pytest.raises(ValidationError):
+        ScoreDistribution(edges=edges, counts=counts)
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan")])
+def test_a_threshold_is_a_probability(threshold: float, contract: Contract) -> None:
+    """Operating thresholds lie between 0 and 1."""
+    content = contract.model_dump() | {"thresholds": {Label.TOXIC: {ANY_LANGUAGE: threshold}}}
+    with pytest.raises(ValidationError, match="thresholds"):
+        Contract.model_validate(content)

@@ -1,0 +1,82 @@
+"""Normalisation: total, idempotent, and blind to what a reader can't see."""
+
+import unicodedata
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from toxic_core.text import normalise
+
+ANY_TEXT = st.text(st.characters(codec=None))
+INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u00ad\u034f\u115f\u1160\u3164\uffa0\u2800\ufe0f\U000e0041\x00\x7f"
+
+
+@given(ANY_TEXT)
+@example("\ud800")
+@example("e\u200b\u0301")
+@example("\u0301 \u200b \u0301")
+@example("\u1112\u200b\u1161\u200b\u11ab")
+@example("\u00b4\u3000\u00a8")
+def test_normalising_twice_changes_nothing(text: str) -> None:
+    """`normalise` is idempotent on any text, lone surrogates included."""
+    once = normalise(text)
+    assert normalise(once) == once
+
+
+@given(ANY_TEXT)
+def test_nothing_invisible_is_left(text: str) -> None:
+    """The result holds no control, format, private or surrogate character, and can always be written."""
+    result = normalise(text)
+    assert not {unicodedata.category(c) for c in result} & {"Cc", "Cf", "Co", "Cs"}
+    assert not set(result) & set(INVISIBLE)
+    result.encode()
+
+
+@given(ANY_TEXT)
+def test_the_only_space_is_one_space(text: str) -> None:
+    """Words are separated by single spaces, with none at the ends."""
+    result = normalise(text)
+    assert result == " ".join(result.split())
+
+
+@given(ANY_TEXT)
+def test_the_result_is_in_nfkc(text: str) -> None:
+    """Compatibility forms are folded and accents are joined to their letters."""
+    assert unicodedata.is_normalized("NFKC", normalise(text))
+
+
+@given(st.text(st.characters(categories=["L", "N", "P"]), min_size=1), st.data())
+def test_invisible_characters_between_letters_change_nothing(text: str, data: st.DataObject) -> None:
+    """A word with invisible characters slipped in is the same word."""
+    at = data.draw(st.integers(0, len(text)))
+    slipped = text[:at] + data.draw(st.sampled_from(INVISIBLE)) + text[at:]
+    assert normalise(slipped) == normalise(text)
+
+
+@pytest.mark.parametrize("character", INVISIBLE)
+def test_a_text_of_invisible_characters_is_empty(character: str) -> None:
+    """Nothing visible normalises to nothing, so that it is refused as empty."""
+    assert normalise(f" {character}{character}\n") == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("  two\t\n words \u00a0 here ", "two words here"),
+        ("ｆｏｏｌ", "fool"),
+        ("𝓯𝓸𝓸𝓵", "fool"),
+        ("fo\u200bol", "fool"),
+        ("ﬁne", "fine"),
+        ("e\u0301te\u0301", "été"),
+        ("line\u2028break\x85here", "line break here"),
+        ("Stay LOUD!!!", "Stay LOUD!!!"),
+        ("İstanbul ılık", "İstanbul ılık"),
+        ("❤\ufe0f", "❤"),
+        ("👩\u200d🚒", "👩🚒"),
+        ("", ""),
+    ],
+)
+def test_examples(text: str, expected: str) -> None:
+    """Spaces, widths, alphabets and accents are folded; case and punctuation stay."""
+    assert normalise(text) == expected

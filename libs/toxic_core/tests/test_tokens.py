@@ -1,0 +1,118 @@
+"""From texts to model inputs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+from tokenizers.models import Unigram
+from tokenizers.pre_tokenizers import Metaspace
+from tokenizers.processors import TemplateProcessing
+
+from toxic_core.errors import ContractError
+from toxic_core.tokens import Tokeniser, pad
+
+MAX_TOKENS = 12
+BOS, PAD, EOS, UNK = range(4)
+
+ANY_TEXT = st.text(st.characters(codec=None), max_size=60)
+
+
+def build_tokenizer() -> Tokenizer:
+    """Return a tiny Unigram tokenizer with XLM-R's special tokens and ids."""
+    pieces = [("<s>", 0.0), ("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -10.0), ("▁", -3.0), ("▁good", -2.0)]
+    pieces += [(letter, -4.0) for letter in "abcdefghijklmnopqrstuvwxyz"]
+    tokenizer = Tokenizer(Unigram(pieces, unk_id=UNK, byte_fallback=False))
+    tokenizer.pre_tokenizer = Metaspace()
+    tokenizer.post_processor = TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", BOS), ("</s>", EOS)]
+    )
+    return tokenizer
+
+
+@pytest.fixture(scope="module")
+def tokeniser() -> Tokeniser:
+    return Tokeniser(build_tokenizer(), max_tokens=MAX_TOKENS, pad_id=PAD)
+
+
+@given(texts=st.lists(ANY_TEXT, max_size=6))
+def test_any_batch_is_well_formed(texts: list[str], tokeniser: Tokeniser) -> None:
+    """Any texts, lone surrogates included, give int32 arrays whose mask covers the tokens and no padding."""
+    batch = tokeniser.encode(texts)
+    assert batch.input_ids.shape == batch.attention_mask.shape
+    assert batch.input_ids.dtype == np.int32
+    assert batch.attention_mask.dtype == np.int32
+    for row, ids in enumerate(tokeniser.token_ids(texts)):
+        length = len(ids)
+        assert 2 <= length <= MAX_TOKENS
+        assert (ids[0], ids[-1]) == (BOS, EOS)
+        assert batch.input_ids[row, :length].tolist() == ids.tolist()
+        assert (batch.input_ids[row, length:] == PAD).all()
+        assert batch.attention_mask[row].tolist() == [1] * length + [0] * (batch.input_ids.shape[1] - length)
+
+
+@given(texts=st.lists(ANY_TEXT, min_size=1, max_size=6))
+def test_batch_mates_do_not_change_a_row(texts: list[str], tokeniser: Tokeniser) -> None:
+    """A text's tokens are the same alone and in a batch."""
+    together = tokeniser.token_ids(texts)
+    assert [ids.tolist() for ids in together] == [tokeniser.token_ids([text])[0].tolist() for text in texts]
+
+
+@given(words=st.integers(0, 30))
+def test_a_long_text_keeps_its_closing_token(words: int, tokeniser: Tokeniser) -> None:
+    """A text over the limit is cut to it, closes with the special token and says that it was cut."""
+    (encoded,) = tokeniser.encode_each(["good " * words])
+    assert len(encoded.ids) == min(words + 2, MAX_TOKENS)
+    assert encoded.ids[-1] == EOS
+    assert encoded.truncated == (words + 2 > MAX_TOKENS)
+
+
+def test_an_unnormalised_text_gives_the_normalised_tokens(tokeniser: Tokeniser) -> None:
+    """Disguised spellings meet the same tokens as the plain one."""
+    plain, disguised = tokeniser.token_ids(["good day", "  ｇｏ\u200bod\n day "])
+    assert disguised.tolist() == plain.tolist()
+    assert plain[1] == 5
+
+
+def test_padding_uses_the_models_own_id_and_a_given_length() -> None:
+    """Rows are filled up to a length with the given id, masked out."""
+    batch = pad([np.array([7, 8], dtype=np.int32), np.array([9], dtype=np.int32)], pad_id=3, length=4)
+    assert batch.input_ids.tolist() == [[7, 8, 3, 3], [9, 3, 3, 3]]
+    assert batch.attention_mask.tolist() == [[1, 1, 0, 0], [1, 0, 0, 0]]
+
+
+def test_no_texts_are_an_empty_batch(tokeniser: Tokeniser) -> None:
+    """An empty batch has no rows and doesn't fail."""
+    assert tokeniser.encode([]).input_ids.shape == (0, 0)
+
+
+def test_a_row_longer_than_the_batch_is_not_cut_silently() -> None:
+    """A row that doesn't fit is an error, since cutting it would lose the closing token."""
+    with pytest.raises(ValueError, match="broadcast"):
+        pad([np.arange(5, dtype=np.int32)], pad_id=0, length=3)
+
+
+def test_a_saved_tokenizer_gives_the_same_tokens(tokeniser: Tokeniser, tmp_path: Path) -> None:
+    """Padding and truncation come from the contract, whatever the file says."""
+    file = tmp_path / "tokenizer.json"
+    stored = build_tokenizer()
+    stored.enable_padding(pad_id=0, length=50)
+    stored.enable_truncation(max_length=4)
+    stored.save(str(file))
+    read = Tokeniser.from_file(file, max_tokens=MAX_TOKENS, pad_id=PAD)
+    texts = ["good day", "good " * 20]
+    assert [ids.tolist() for ids in read.token_ids(texts)] == [
+        ids.tolist() for ids in tokeniser.token_ids(texts)
+    ]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{}", b"\xff\xfe"])
+def test_a_file_that_is_no_tokenizer_is_refused(content: bytes | None, tmp_path: Path) -> None:
+    """A missing or damaged tokenizer file is named."""
+    file = tmp_path / "tokenizer.json"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ContractError, match=r"tokenizer\.json can't be read as a tokenizer"):
+        Tokeniser.from_file(file, max_tokens=MAX_TOKENS, pad_id=PAD)
