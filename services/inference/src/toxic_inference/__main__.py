@@ -1,0 +1,99 @@
+"""`python -m toxic_inference`: settings, logging and the server.
+
+Invariant: whatever keeps the service from starting is one line on standard error and exit status 1; SIGTERM
+and SIGINT let every accepted request be answered and exit with 0.
+"""
+
+import os
+import signal
+import socket
+import sys
+from types import FrameType
+
+import structlog
+import uvicorn
+from pydantic import ValidationError
+
+from toxic_core.errors import ConfigurationError, ToxicError
+from toxic_core.logging import configure_logging
+from toxic_core.telemetry import disable_telemetry
+from toxic_inference.app import create_app
+from toxic_inference.settings import Settings
+
+_log = structlog.get_logger(__name__)
+
+_BACKLOG = 2048
+
+
+def main() -> None:
+    """Run the service until it is told to stop."""
+    disable_telemetry()
+    try:
+        settings = _read_settings()
+        _bound_threads(settings)
+        configure_logging(level=settings.log_level)
+        with _listen(settings) as listening:
+            _serve(settings, listening)
+    except ToxicError as error:
+        sys.stderr.write(f"toxic-inference: {error}\n")
+        sys.exit(1)
+
+
+def _read_settings() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as error:
+        faults = [
+            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+            for fault in error.errors(include_url=False, include_input=False)
+        ]
+        raise ConfigurationError(f"Settings can't be used: {'; '.join(faults)}.") from error
+
+
+def _bound_threads(settings: Settings) -> None:
+    """Set what TensorFlow and tokenizers read from the environment when they are imported."""
+    threads = str(settings.compute_threads)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", threads)
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+    os.environ.setdefault("OMP_NUM_THREADS", threads)
+    os.environ.setdefault("RAYON_NUM_THREADS", str(settings.tokenise_threads))
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise ConfigurationError(
+            f"Can't listen on {settings.host}:{settings.port}: {error.strerror}. "
+            "Stop what uses the port, or set INFERENCE_PORT."
+        ) from error
+
+
+def _serve(settings: Settings, listening: socket.socket) -> None:
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(settings),
+            loop="uvloop",
+            http="httptools",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=settings.shutdown_grace_seconds,
+        )
+    )
+    # uvicorn raises a signal again once it has stopped; ours is answered by then.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _already_answered)
+    _log.info("service.starting", host=settings.host, port=settings.port)
+    server.run(sockets=[listening])
+    _log.info("service.stopped")
+
+
+def _already_answered(_number: int, _frame: FrameType | None) -> None:
+    return
+
+
+if __name__ == "__main__":
+    main()

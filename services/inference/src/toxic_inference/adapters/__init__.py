@@ -1,0 +1,1 @@
+"""What the serving core meets outside: registries, folders, the disk cache, TensorFlow."""

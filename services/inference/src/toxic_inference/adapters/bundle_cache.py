@@ -1,0 +1,145 @@
+"""The disk cache of downloaded bundles.
+
+Owns its folder: `<version>-<fingerprint>/` is a bundle, `.partial-*/` a download under way.
+
+Invariant: a folder with a bundle's name was verified before it got that name, and is verified again each time
+it is checked out. What is checked out is never removed; the rest goes oldest use first once the folder holds
+more than its limit. Several processes may share the folder.
+"""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+
+import structlog
+
+from toxic_core.contract import Bundle, open_bundle
+from toxic_core.errors import ContractError
+from toxic_inference.serving.interfaces import ServableId
+
+_log = structlog.get_logger(__name__)
+
+_PARTIAL = ".partial-"
+
+Download = Callable[[ServableId, Path], Path]
+"""Fetches a version's bundle into a folder and returns where in it the bundle lies."""
+
+
+class BundleCache:
+    """Keeps downloaded bundles; implements `BundleStore`.
+
+    Args:
+        folder: the cache's own folder; made where missing.
+        size_limit_bytes: how much it may hold beyond what is checked out.
+        download: fetches what isn't here.
+    """
+
+    def __init__(self, folder: Path, *, size_limit_bytes: int, download: Download) -> None:
+        self._folder = folder
+        self._size_limit_bytes = size_limit_bytes
+        self._download = download
+        self._lock = Lock()
+        self._checked_out: dict[str, int] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+        self._remove_stale_partials()
+
+    def checkout(self, servable_id: ServableId) -> Bundle:
+        """Return the version's bundle, verified: from disk, else downloaded.
+
+        A damaged cached bundle is removed and fetched again.
+
+        Raises:
+            ContractError: what was downloaded is damaged or isn't a bundle.
+            RegistryUnavailableError: it isn't here and can't be fetched now.
+        """
+        name = _entry_name(servable_id)
+        with self._lock:
+            self._checked_out[name] = self._checked_out.get(name, 0) + 1
+        try:
+            bundle = self._cached(name) or self._fetch(servable_id, name)
+        except BaseException:
+            self.release(servable_id)
+            raise
+        self._evict()
+        return bundle
+
+    def release(self, servable_id: ServableId) -> None:
+        """Allow the version's bundle to be removed."""
+        name = _entry_name(servable_id)
+        with self._lock:
+            self._checked_out[name] -= 1
+            if self._checked_out[name] == 0:
+                del self._checked_out[name]
+
+    def _cached(self, name: str) -> Bundle | None:
+        path = self._folder / name
+        if not path.is_dir():
+            return None
+        try:
+            bundle = open_bundle(path)
+        except ContractError as error:
+            _log.warning("cache.damaged", entry=name, error=str(error))
+            shutil.rmtree(path)
+            return None
+        os.utime(path)
+        return bundle
+
+    def _fetch(self, servable_id: ServableId, name: str) -> Bundle:
+        with self._partial() as partial:
+            verified = open_bundle(self._download(servable_id, partial))
+            path = self._folder / name
+            verified.path.rename(path)
+            os.utime(path)
+        return Bundle(path=path, contract=verified.contract)
+
+    @contextmanager
+    def _partial(self) -> Iterator[Path]:
+        """A folder for one download, locked while this process lives, removed at the end."""
+        path = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=self._folder))
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+            os.close(descriptor)
+
+    def _remove_stale_partials(self) -> None:
+        """Remove downloads that a killed process left; a living one's are locked."""
+        for path in self._folder.glob(f"{_PARTIAL}*"):
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            else:
+                shutil.rmtree(path, ignore_errors=True)
+            finally:
+                os.close(descriptor)
+
+    def _evict(self) -> None:
+        entries = [path for path in self._folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+        sizes = {path: _size_bytes(path) for path in entries}
+        total = sum(sizes.values())
+        for path in sorted(entries, key=lambda entry: entry.stat().st_mtime):
+            if total <= self._size_limit_bytes:
+                return
+            with self._lock:
+                if path.name in self._checked_out:
+                    continue
+                shutil.rmtree(path, ignore_errors=True)
+            total -= sizes[path]
+            _log.info("cache.evicted", entry=path.name, bytes=sizes[path])
+
+
+def _entry_name(servable_id: ServableId) -> str:
+    return f"{servable_id.version}-{servable_id.fingerprint}"
+
+
+def _size_bytes(path: Path) -> int:
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())

@@ -1,0 +1,70 @@
+"""A plain folder of numbered versions, as stock TensorFlow Serving watches: each subfolder is a bundle.
+
+Invariant: the largest number is what the alias means here, and nothing is copied: a bundle is verified and
+loaded where it lies. A folder whose contract changed is another servable, so one that was copied half is
+tried again as soon as it is whole.
+"""
+
+from pathlib import Path
+
+from toxic_core.contract import CONTRACT_FILE, Bundle, file_digest, open_bundle
+from toxic_core.errors import ContractError, RegistryUnavailableError
+from toxic_inference.serving.interfaces import AspiredVersion, ServableId
+
+_FINGERPRINT_LENGTH = 16
+_INCOMPLETE = "incomplete"
+
+
+class DirectorySource:
+    """Implements `Source` and `BundleStore` over a folder.
+
+    Args:
+        folder: holds the numbered folders.
+        alias: what its largest number is served as.
+    """
+
+    def __init__(self, folder: Path, *, alias: str) -> None:
+        self._folder = folder
+        self._alias = alias
+
+    def aspired(self) -> tuple[AspiredVersion, ...]:
+        """Return the largest numbered folder, if there is one.
+
+        Raises:
+            RegistryUnavailableError: the folder can't be read now.
+        """
+        try:
+            numbers = [int(p.name) for p in self._folder.iterdir() if _is_number(p.name) and p.is_dir()]
+            if not numbers:
+                return ()
+            version = str(max(numbers))
+            servable_id = ServableId(version, self._fingerprint(version))
+        except OSError as error:
+            raise RegistryUnavailableError(
+                f"The model folder {self._folder} can't be read: {error.strerror}."
+            ) from error
+        return (AspiredVersion(servable_id, frozenset({self._alias})),)
+
+    def checkout(self, servable_id: ServableId) -> Bundle:
+        """Return the folder's bundle, verified.
+
+        Raises:
+            ContractError: the bundle is damaged, isn't one, or was replaced meanwhile.
+        """
+        bundle = open_bundle(self._folder / servable_id.version)
+        if self._fingerprint(servable_id.version) != servable_id.fingerprint:
+            raise ContractError(f"{bundle.path} was replaced while it was about to be loaded.")
+        return bundle
+
+    def release(self, servable_id: ServableId) -> None:
+        """Do nothing: the folder is the operator's."""
+
+    def _fingerprint(self, version: str) -> str:
+        try:
+            return file_digest(self._folder / version / CONTRACT_FILE)[:_FINGERPRINT_LENGTH]
+        except FileNotFoundError:
+            return _INCOMPLETE
+
+
+def _is_number(name: str) -> bool:
+    return name.isascii() and name.isdigit() and str(int(name)) == name

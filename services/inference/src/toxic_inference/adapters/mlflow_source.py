@@ -1,0 +1,133 @@
+"""The MLflow model registry: which versions its aliases name, and their files.
+
+Owns everything that knows MLflow, and imports it only when a registry is first asked: the import takes
+seconds, and a start from the cache must not wait for it.
+
+Invariant: an alias or model that the registry says doesn't exist is left out; a registry that doesn't answer
+is an error, never an empty set.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toxic_core.contract import BUNDLE_ARTIFACT_PATH
+from toxic_core.errors import ContractError, RegistryUnavailableError
+from toxic_inference.serving.interfaces import AspiredVersion, ServableId
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+_FINGERPRINT_LENGTH = 16
+
+_BOUNDED_HTTP = {
+    # MLflow retries for a minute by default; the poller asks again soon anyway.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+
+
+class MlflowRegistry:
+    """Implements `Source`, and downloads for the bundle cache.
+
+    Args:
+        uri: the registry's address, such as http://127.0.0.1:5000.
+        model_name: the registered model.
+        aliases: which aliases are served, the most important first.
+    """
+
+    def __init__(self, uri: str, *, model_name: str, aliases: Sequence[str]) -> None:
+        self._uri = uri
+        self._model_name = model_name
+        self._aliases = tuple(aliases)
+        self._client: MlflowClient | None = None
+
+    def aspired(self) -> tuple[AspiredVersion, ...]:
+        """Return the versions that the aliases name now.
+
+        Raises:
+            RegistryUnavailableError: the registry doesn't answer, or not as a registry.
+        """
+        with self._unavailable_unless_answered():
+            named = self._named_versions()
+        aliases: dict[ServableId, set[str]] = {}
+        for alias, version in named.items():
+            servable_id = ServableId(str(version.version), _fingerprint(version))
+            aliases.setdefault(servable_id, set()).add(alias)
+        return tuple(AspiredVersion(s, frozenset(names)) for s, names in aliases.items())
+
+    def download(self, servable_id: ServableId, folder: Path) -> Path:
+        """Fetch a version's bundle into `folder`; return where in it the bundle lies.
+
+        Raises:
+            ContractError: the version holds no bundle.
+            RegistryUnavailableError: the registry doesn't answer.
+        """
+        import mlflow.artifacts  # noqa: PLC0415  see the module's docstring
+
+        client = self._connect()
+        uri = f"models:/{self._model_name}/{servable_id.version}/{BUNDLE_ARTIFACT_PATH}"
+        with self._unavailable_unless_answered():
+            version = client.get_model_version(self._model_name, servable_id.version)
+            if _fingerprint(version) != servable_id.fingerprint:
+                raise ContractError(f"Version {servable_id.version} was replaced in the registry meanwhile.")
+            bundle = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder)))
+        if not bundle.is_dir() or not any(bundle.iterdir()):
+            raise ContractError(
+                f"Version {servable_id.version} of {self._model_name!r} has no files at "
+                f"{BUNDLE_ARTIFACT_PATH}; register it through the training pipeline."
+            )
+        return bundle
+
+    def _named_versions(self) -> "dict[str, ModelVersion]":
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415  see the module's docstring
+
+        client = self._connect()
+        try:
+            registered = client.get_registered_model(self._model_name)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return {}
+            raise
+        return {
+            alias: client.get_model_version(self._model_name, str(registered.aliases[alias]))
+            for alias in self._aliases
+            if alias in registered.aliases
+        }
+
+    def _connect(self) -> "MlflowClient":
+        if self._client is None:
+            for name, value in _BOUNDED_HTTP.items():
+                os.environ.setdefault(name, value)
+            import mlflow  # noqa: PLC0415  see the module's docstring
+
+            # Artifact addresses are resolved against the process's registry: there is no argument for it.
+            mlflow.set_tracking_uri(self._uri)
+            mlflow.set_registry_uri(self._uri)
+            self._client = mlflow.MlflowClient(self._uri, self._uri)
+        return self._client
+
+    @contextmanager
+    def _unavailable_unless_answered(self) -> Iterator[None]:
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415  see the module's docstring
+        from requests import RequestException  # noqa: PLC0415  comes with mlflow
+
+        try:
+            yield
+        except (MlflowException, RequestException) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise RegistryUnavailableError(
+                f"The model registry at {self._uri} doesn't answer as expected: {reason}"
+            ) from error
+
+
+def _fingerprint(version: "ModelVersion") -> str:
+    """Tell this version from one of the same number in a registry that was made anew."""
+    facts = f"{version.source}|{version.run_id}|{version.creation_timestamp}"
+    return hashlib.sha256(facts.encode()).hexdigest()[:_FINGERPRINT_LENGTH]

@@ -1,0 +1,73 @@
+"""What was last served, in a small file beside the cached bundles.
+
+Invariant: the file is replaced by rename, so it is always whole; one that can't be read, or that speaks of
+another registry, counts as nothing remembered.
+"""
+
+from pathlib import Path
+
+import structlog
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from toxic_inference.serving.interfaces import AspiredVersion, ServableId
+
+_log = structlog.get_logger(__name__)
+
+
+class _Route(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    version: str
+    fingerprint: str
+    aliases: tuple[str, ...]
+
+
+class _Routes(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    registry: str
+    routes: tuple[_Route, ...]
+
+
+class RouteFile:
+    """Implements `RouteMemory` in a JSON file.
+
+    Args:
+        path: the file.
+        registry: which registry the versions are of.
+    """
+
+    def __init__(self, path: Path, *, registry: str) -> None:
+        self._path = path
+        self._registry = registry
+
+    def recall(self) -> tuple[AspiredVersion, ...]:
+        """Return what was remembered of this registry, or nothing."""
+        try:
+            remembered = _Routes.model_validate_json(self._path.read_bytes())
+        except FileNotFoundError:
+            return ()
+        except (OSError, ValidationError) as error:
+            _log.warning("routes.unreadable", path=str(self._path), error=str(error))
+            return ()
+        if remembered.registry != self._registry:
+            return ()
+        return tuple(
+            AspiredVersion(ServableId(route.version, route.fingerprint), frozenset(route.aliases))
+            for route in remembered.routes
+        )
+
+    def remember(self, served: tuple[AspiredVersion, ...]) -> None:
+        """Replace what is remembered; a disk that refuses is logged, for serving goes on without."""
+        routes = tuple(
+            _Route(version=s.id.version, fingerprint=s.id.fingerprint, aliases=tuple(sorted(s.aliases)))
+            for s in served
+        )
+        temporary = self._path.with_suffix(".partial")
+        try:
+            temporary.write_text(
+                _Routes(registry=self._registry, routes=routes).model_dump_json(), encoding="utf-8"
+            )
+            temporary.replace(self._path)
+        except OSError as error:
+            _log.warning("routes.not_remembered", path=str(self._path), error=str(error))

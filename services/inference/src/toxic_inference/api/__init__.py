@@ -1,0 +1,1 @@
+"""The doors: HTTP over a `Scorer`. One module a surface."""

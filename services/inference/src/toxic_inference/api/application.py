@@ -1,0 +1,69 @@
+"""The HTTP application: every door behind the same middleware and error table."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from toxic_inference import __version__
+from toxic_inference.api.doors import Doors
+from toxic_inference.api.errors import install_error_handlers
+from toxic_inference.api.middleware import BodyLimit, RequestContext, SecurityHeaders
+from toxic_inference.api.operations import operations_router
+from toxic_inference.api.pages import pages_router
+from toxic_inference.api.predict import REQUEST_MODELS, predict_router
+from toxic_inference.api.tfserving import tfserving_router
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+_DESCRIPTION = """Scores comments for six kinds of toxicity with the champion of a model registry.
+
+Every answer names the model version that gave it, in its body or in the header `x-model-version`."""
+
+
+def create_api(
+    doors: Doors, *, render_metrics: Callable[[], bytes], lifespan: Lifespan | None = None
+) -> FastAPI:
+    """Return the application.
+
+    Args:
+        doors: what the routes work with.
+        render_metrics: the text of `/metrics`.
+        lifespan: runs the core while the application runs.
+    """
+    app = FastAPI(
+        title="toxic-inference",
+        version=__version__,
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    app.include_router(predict_router(doors))
+    app.include_router(tfserving_router(doors))
+    app.include_router(operations_router(doors, render_metrics=render_metrics))
+    app.include_router(pages_router())
+    install_error_handlers(app)
+    limits = doors.limits
+    app.add_middleware(BodyLimit, max_bytes=limits.body_bytes, max_upload_bytes=limits.upload_bytes)
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(RequestContext, observer=doors.observer)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  FastAPI's documented way to extend it
+    return app
+
+
+def _openapi(app: FastAPI) -> dict[str, object]:
+    """Return the OpenAPI document, with the request models that routes read by themselves."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes
+        )
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        for model in REQUEST_MODELS:
+            schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas.update(schema.pop("$defs", {}))
+            schemas[model.__name__] = schema
+        app.openapi_schema = document
+    return app.openapi_schema

@@ -1,0 +1,77 @@
+"""What every door is given: the core it calls and the limits it keeps."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from toxic_inference.serving.interfaces import Scorer
+from toxic_inference.serving.manager import VersionStatus
+
+MODEL_VERSION_HEADER = "x-model-version"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one request may ask for.
+
+    Attributes:
+        text_bytes: longest text, in UTF-8 bytes.
+        texts: most texts in a JSON request.
+        body_bytes: largest body, but for uploads.
+        upload_bytes: largest CSV upload.
+    """
+
+    text_bytes: int
+    texts: int
+    body_bytes: int
+    upload_bytes: int
+
+
+class StatusView(Protocol):
+    """What the status and health routes read."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether the default alias is answered."""
+        ...
+
+    def statuses(self) -> Sequence[VersionStatus]:
+        """Return every known version, the most important first."""
+        ...
+
+
+class DoorObserver(Protocol):
+    """Told what the middleware and the doors see."""
+
+    def request_started(self) -> None:
+        """A request came in."""
+        ...
+
+    def request_ended(self, *, route: str, method: str, status: int, seconds: float) -> None:
+        """A request was answered."""
+        ...
+
+    def row_rejected(self, *, reason: str) -> None:
+        """A CSV row couldn't be scored."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """What the doors work with.
+
+    Attributes:
+        model_name: the one registered model that is served.
+        default_alias: whose version answers where none is asked for.
+        scorer: scores.
+        status: knows the versions.
+        limits: what one request may ask for.
+        observer: told of requests and rows.
+    """
+
+    model_name: str
+    default_alias: str
+    scorer: Scorer
+    status: StatusView
+    limits: Limits
+    observer: DoorObserver

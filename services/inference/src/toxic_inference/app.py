@@ -1,0 +1,208 @@
+"""The composition root: the only module that sees settings, doors, core and adapters together.
+
+Invariant: every object of the service is made here, once, and passed down; nothing below reaches up.
+"""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncIterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from fastapi import FastAPI
+
+from toxic_core.errors import ConfigurationError
+from toxic_inference.adapters.bundle_cache import BundleCache
+from toxic_inference.adapters.bundles import BundleStore
+from toxic_inference.adapters.directory_source import DirectorySource
+from toxic_inference.adapters.mlflow_source import MlflowRegistry
+from toxic_inference.adapters.route_file import RouteFile
+from toxic_inference.adapters.tf_loader import TensorflowLoader
+from toxic_inference.api.application import create_api
+from toxic_inference.api.doors import Doors, Limits
+from toxic_inference.metrics import Metrics
+from toxic_inference.serving.batching import BatchLimits, BatchScheduler, SchedulerParts
+from toxic_inference.serving.clock import SystemClock
+from toxic_inference.serving.harness import ActiveServable
+from toxic_inference.serving.interfaces import AspiredVersion, RouteMemory, Servable, ServableId, Source
+from toxic_inference.serving.manager import Backoff, Manager, ManagerParts
+from toxic_inference.serving.poller import Poller, PollerParts
+from toxic_inference.serving.scoring import ScoringService
+from toxic_inference.settings import Settings
+
+_log = structlog.get_logger(__name__)
+
+_PROBE_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """Where versions come from: who wants them, who has their files, what was last served."""
+
+    source: Source
+    store: BundleStore
+    memory: RouteMemory | None
+
+    def remember(self, served: tuple[AspiredVersion, ...]) -> None:
+        if self.memory is not None:
+            self.memory.remember(served)
+
+
+@dataclass(frozen=True, slots=True)
+class _Threads:
+    """One executor a kind of blocking work, so that none waits behind another."""
+
+    compute: Executor
+    tokenise: Executor
+    load: Executor
+    poll: Executor
+
+    def shutdown(self) -> None:
+        for executor in (self.compute, self.tokenise, self.load, self.poll):
+            executor.shutdown(wait=False, cancel_futures=True)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Return the whole service as one ASGI application; its lifespan runs the core.
+
+    Raises:
+        ConfigurationError: the cache or model folder can't be used.
+    """
+    origin = _origin(settings)
+    metrics = Metrics()
+    clock = SystemClock()
+    threads = _threads(settings)
+    manager = _manager(settings, origin, metrics, threads)
+    poller = Poller(
+        PollerParts(
+            source=origin.source,
+            memory=origin.memory,
+            emit=manager.set_aspired,
+            settled=manager.settled,
+            executor=threads.poll,
+            clock=clock,
+            observer=metrics,
+        ),
+        interval_seconds=settings.poll_interval_seconds,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with _running(manager, poller, threads):
+            yield
+
+    scorer = ScoringService(manager=manager, executor=threads.tokenise, clock=clock, observer=metrics)
+    doors = Doors(
+        model_name=settings.model_name,
+        default_alias=settings.model_alias,
+        scorer=scorer,
+        status=manager,
+        limits=Limits(
+            text_bytes=settings.max_text_bytes,
+            texts=settings.max_texts,
+            body_bytes=settings.max_body_bytes,
+            upload_bytes=settings.max_upload_bytes,
+        ),
+        observer=metrics,
+    )
+    return create_api(doors, render_metrics=metrics.render, lifespan=lifespan)
+
+
+@asynccontextmanager
+async def _running(manager: Manager, poller: Poller, threads: _Threads) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(manager.run()), asyncio.create_task(poller.run())]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+        await manager.close()
+        threads.shutdown()
+
+
+def _manager(settings: Settings, origin: _Origin, metrics: Metrics, threads: _Threads) -> Manager:
+    clock = SystemClock()
+    scheduling = SchedulerParts(
+        limits=BatchLimits(token_budget=settings.batch_token_budget, queue_rows=settings.queue_rows),
+        executor=threads.compute,
+        clock=clock,
+        observer=metrics,
+    )
+
+    def activate(servable_id: ServableId, servable: Servable) -> ActiveServable:
+        scheduler = BatchScheduler(servable.infer, pad_id=servable.contract.pad_id, parts=scheduling)
+        scheduler.start()
+        return ActiveServable(servable_id, servable, scheduler)
+
+    return Manager(
+        ManagerParts(
+            loader=TensorflowLoader(origin.store),
+            activate=activate,
+            remember_routes=origin.remember,
+            executor=threads.load,
+            clock=clock,
+            observer=metrics,
+        ),
+        model_name=settings.model_name,
+        default_alias=settings.model_alias,
+        backoff=Backoff(
+            initial_seconds=settings.load_retry_initial_seconds,
+            max_seconds=settings.load_retry_max_seconds,
+        ),
+    )
+
+
+def _threads(settings: Settings) -> _Threads:
+    return _Threads(
+        compute=ThreadPoolExecutor(1, thread_name_prefix="compute"),
+        tokenise=ThreadPoolExecutor(settings.tokenise_threads, thread_name_prefix="tokenise"),
+        load=ThreadPoolExecutor(1, thread_name_prefix="load"),
+        poll=ThreadPoolExecutor(1, thread_name_prefix="poll"),
+    )
+
+
+def _origin(settings: Settings) -> _Origin:
+    if settings.model_directory is not None:
+        return _directory_origin(settings.model_directory, alias=settings.model_alias)
+    registry = MlflowRegistry(
+        settings.registry_uri, model_name=settings.model_name, aliases=(settings.model_alias,)
+    )
+    folder = settings.cache_dir / settings.model_name
+    _check_writable(folder)
+    cache = BundleCache(folder, size_limit_bytes=settings.cache_size_bytes, download=registry.download)
+    memory = RouteFile(folder / "routes.json", registry=settings.registry_uri)
+    _log.info("source.registry", uri=settings.registry_uri, alias=settings.model_alias, cache=str(folder))
+    return _Origin(registry, cache, memory)
+
+
+def _directory_origin(folder: Path, *, alias: str) -> _Origin:
+    if not folder.is_dir():
+        raise ConfigurationError(
+            f"INFERENCE_MODEL_DIRECTORY names {folder}, which isn't a folder; "
+            "make it, with one numbered subfolder a version."
+        )
+    directory = DirectorySource(folder, alias=alias)
+    _log.info("source.directory", folder=str(folder), alias=alias)
+    return _Origin(directory, directory, memory=None)
+
+
+def _check_writable(folder: Path) -> None:
+    """Write a little and remove it, so that a full or read-only disk shows at the start."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".partial-probe-") as probe:
+            probe.write(bytes(_PROBE_BYTES))
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError as error:
+        raise ConfigurationError(
+            f"The cache folder {folder} can't be written: {error.strerror}. Free space there, or set "
+            "INFERENCE_CACHE_DIR to a folder that can."
+        ) from error

@@ -1,0 +1,1 @@
+"""The servable core: sources, loaders, harnesses, policy, manager, batch scheduler. Knows nothing of HTTP."""

@@ -1,0 +1,89 @@
+"""What to do next with the versions at hand: one pure function.
+
+Invariant: availability-preserving. A version that an alias still routes to is never unloaded, and routes
+move only to versions that are available, so at no moment does an action take the last answering version
+away. (TensorFlow Serving's AvailabilityPreservingPolicy, with routes in place of "the largest number".)
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from toxic_inference.serving.harness import State
+from toxic_inference.serving.interfaces import ServableId
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One version as the policy sees it.
+
+    Attributes:
+        id: which version.
+        state: where it stands.
+        aspired: whether the source wants it.
+        routed: whether an alias routes to it.
+        retry_due: whether the back-off after its last failure has passed.
+    """
+
+    id: ServableId
+    state: State
+    aspired: bool
+    routed: bool
+    retry_due: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Start to load the version."""
+
+    id: ServableId
+
+
+@dataclass(frozen=True, slots=True)
+class Unload:
+    """Drain the version, then free it."""
+
+    id: ServableId
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Drop the record of a version that holds nothing."""
+
+    id: ServableId
+
+
+Action = Load | Unload | Forget
+
+_HOLDS_NOTHING = frozenset({State.NEW, State.FAILED, State.ENDED})
+
+
+def next_action(snapshots: Sequence[Snapshot]) -> Action | None:
+    """Return the one next action, or None when there is nothing to do until something changes.
+
+    Args:
+        snapshots: every known version, most important first.
+
+    Memory first: what nothing needs goes before anything is loaded. One load at a time: two would compete
+    for the same cores and memory, and delay both.
+    """
+    for snapshot in snapshots:
+        if snapshot.state is State.ENDED or (not snapshot.aspired and snapshot.state in _HOLDS_NOTHING):
+            return Forget(snapshot.id)
+    for snapshot in snapshots:
+        if snapshot.state is State.AVAILABLE and not snapshot.aspired and not snapshot.routed:
+            return Unload(snapshot.id)
+    return _next_load(snapshots)
+
+
+def _next_load(snapshots: Sequence[Snapshot]) -> Load | None:
+    if any(snapshot.state is State.LOADING for snapshot in snapshots):
+        return None
+    wanted = [snapshot for snapshot in snapshots if snapshot.aspired]
+    # A version that never failed goes before one that did: a broken champion mustn't hold up a new one.
+    for snapshot in wanted:
+        if snapshot.state is State.NEW:
+            return Load(snapshot.id)
+    for snapshot in wanted:
+        if snapshot.state is State.FAILED and snapshot.retry_due:
+            return Load(snapshot.id)
+    return None

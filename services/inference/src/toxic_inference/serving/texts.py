@@ -1,0 +1,39 @@
+"""Which texts can be scored.
+
+Invariant: what passes `check_text` can be tokenised and scored without an error of its own making.
+"""
+
+from toxic_core.text import normalise
+from toxic_inference.serving.errors import RejectedTextError, TextTooLongError
+
+
+def check_text(text: str, *, field: str, max_bytes: int) -> None:
+    """Refuse a text that can't be scored.
+
+    Args:
+        text: as the caller sent it.
+        field: where it stood in the caller's input, for the message.
+        max_bytes: longest text, in UTF-8 bytes.
+
+    Raises:
+        RejectedTextError: it is empty, holds nothing visible, or isn't valid Unicode.
+        TextTooLongError: it is too long.
+    """
+    try:
+        size = len(text.encode("utf-8"))
+    except UnicodeEncodeError as error:
+        raise RejectedTextError(
+            f"{field} holds half a surrogate pair at character {error.start + 1}; send valid Unicode.",
+            field=field,
+        ) from error
+    if size > max_bytes:
+        raise TextTooLongError(
+            f"{field} is {size:,} bytes long in UTF-8; the limit is {max_bytes:,}. Split or shorten it.",
+            field=field,
+        )
+    if not text:
+        raise RejectedTextError(f"{field} is empty; send a text to score.", field=field)
+    if not normalise(text):
+        raise RejectedTextError(
+            f"{field} holds only white space or invisible characters; send a text to score.", field=field
+        )

@@ -1,0 +1,87 @@
+"""Every setting of the inference service.
+
+Invariant: read once, in `__main__`, from environment variables with the prefix `INFERENCE_`; frozen, and
+passed down from there. Nothing else reads the environment.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, Field, PositiveFloat, PositiveInt, StringConstraints
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_KIB = 1024
+_MIB = 1024 * _KIB
+_GIB = 1024 * _MIB
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=250)]
+
+
+class Settings(BaseSettings):
+    """Settings of the inference service; each is the environment variable `INFERENCE_<NAME>`."""
+
+    model_config = SettingsConfigDict(env_prefix="INFERENCE_", frozen=True, extra="ignore")
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 for every interface.")
+    port: int = Field(
+        default=8001,
+        ge=1,
+        le=65535,
+        validation_alias=AliasChoices("INFERENCE_PORT", "PORT"),
+        description="Port to listen on; plain PORT is honoured too.",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="The lowest level that is logged."
+    )
+    shutdown_grace_seconds: PositiveInt = Field(
+        default=60, description="How long accepted requests may still take after SIGTERM."
+    )
+
+    registry_uri: str = Field(
+        default="http://127.0.0.1:5000", description="Address of the MLflow model registry."
+    )
+    model_name: Name = Field(
+        default="toxic-comments", description="The registered model, and its name in the /v1/models routes."
+    )
+    model_alias: Name = Field(default="champion", description="The alias whose version answers.")
+    model_directory: Path | None = Field(
+        default=None,
+        description="A folder of numbered versions, each a model bundle, to serve instead of the registry's.",
+    )
+    poll_interval_seconds: PositiveFloat = Field(
+        default=2.0, description="How often the registry or the model folder is asked what to serve."
+    )
+    load_retry_initial_seconds: PositiveFloat = Field(
+        default=2.0, description="Wait after a version's first failed load; doubled after each further one."
+    )
+    load_retry_max_seconds: PositiveFloat = Field(
+        default=300.0, description="Longest wait between two loads of a failing version."
+    )
+    cache_dir: Path = Field(
+        default=Path("var/inference-cache"), description="Where downloaded versions are kept."
+    )
+    cache_size_bytes: PositiveInt = Field(
+        default=4 * _GIB, description="How much the cache holds; what is in use is never removed."
+    )
+
+    max_text_bytes: PositiveInt = Field(
+        default=20_480, description="Longest text, in UTF-8 bytes; the Perspective API's limit."
+    )
+    max_texts: PositiveInt = Field(default=1_000, description="Most texts in one JSON request.")
+    max_body_bytes: PositiveInt = Field(
+        default=8 * _MIB, description="Largest request body, but for CSV uploads."
+    )
+    max_upload_bytes: PositiveInt = Field(
+        default=512 * _MIB, description="Largest CSV upload; it is spooled to the temporary folder."
+    )
+
+    batch_token_budget: PositiveInt = Field(
+        default=4_096, description="Most tokens in a batch, padding included."
+    )
+    queue_rows: PositiveInt = Field(
+        default=2_048, description="Most texts that wait to be scored; more are refused with 429."
+    )
+    compute_threads: PositiveInt = Field(
+        default=2, description="Threads that TensorFlow uses for one batch; the number of cores serves best."
+    )
+    tokenise_threads: PositiveInt = Field(default=1, description="Threads that turn texts into tokens.")
