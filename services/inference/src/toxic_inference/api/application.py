@@ -4,7 +4,6 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 
 from toxic_inference import __version__
 from toxic_inference.api.doors import Doors
@@ -22,6 +21,21 @@ _DESCRIPTION = """Scores comments for six kinds of toxicity with the champion of
 Every answer names the model version that gave it, in its body or in the header `x-model-version`."""
 
 
+class _Application(FastAPI):
+    """FastAPI, with the request models that routes read by themselves in the OpenAPI document."""
+
+    def openapi(self) -> dict[str, object]:
+        """Return the OpenAPI document."""
+        if self.openapi_schema is None:
+            document = super().openapi()
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
+            for model in REQUEST_MODELS:
+                schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+                schemas.update(schema.pop("$defs", {}))
+                schemas[model.__name__] = schema
+        return super().openapi()
+
+
 def create_api(
     doors: Doors, *, render_metrics: Callable[[], bytes], lifespan: Lifespan | None = None
 ) -> FastAPI:
@@ -32,7 +46,7 @@ def create_api(
         render_metrics: the text of `/metrics`.
         lifespan: runs the core while the application runs.
     """
-    app = FastAPI(
+    app = _Application(
         title="toxic-inference",
         version=__version__,
         description=_DESCRIPTION,
@@ -50,20 +64,4 @@ def create_api(
     app.add_middleware(BodyLimit, max_bytes=limits.body_bytes, max_upload_bytes=limits.upload_bytes)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestContext, observer=doors.observer)
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  FastAPI's documented way to extend it
     return app
-
-
-def _openapi(app: FastAPI) -> dict[str, object]:
-    """Return the OpenAPI document, with the request models that routes read by themselves."""
-    if app.openapi_schema is None:
-        document = get_openapi(
-            title=app.title, version=app.version, description=app.description, routes=app.routes
-        )
-        schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        for model in REQUEST_MODELS:
-            schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-            schemas.update(schema.pop("$defs", {}))
-            schemas[model.__name__] = schema
-        app.openapi_schema = document
-    return app.openapi_schema

@@ -137,7 +137,7 @@ class Problem:
     message: str
     field: str | None = None
     rows: tuple[RowProblem, ...] = ()
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] | None = None
 
 
 def problem_of(error: Exception) -> Problem:
@@ -150,12 +150,11 @@ def problem_of(error: Exception) -> Problem:
         headers["Retry-After"] = str(max(round(error.retry_after_seconds), 1))
     elif isinstance(error, NoVersionReadyError):
         headers["Retry-After"] = str(_NO_VERSION_RETRY_SECONDS)
-    named = isinstance(error, RequestError | RejectedTextError)
     return Problem(
         status=status,
         code=code,
         message=str(error) if isinstance(error, ToxicError) else "The service failed; its log says why.",
-        field=error.field if named else None,
+        field=error.field if isinstance(error, RequestError | RejectedTextError) else None,
         rows=error.problems if isinstance(error, InvalidCsvError) else (),
         headers=headers,
     )
@@ -185,7 +184,7 @@ def render_problem(problem: Problem, *, path: str) -> Response:
         orjson.dumps(shape(problem)),
         status_code=problem.status,
         media_type="application/json",
-        headers=dict(problem.headers),
+        headers=problem.headers,
     )
 
 
@@ -197,7 +196,7 @@ def _problem_of_http(error: HTTPException, request: Request) -> Problem:
     elif status is HTTPStatus.METHOD_NOT_ALLOWED:
         message = f"{request.url.path} doesn't take {request.method}; /docs lists what it takes."
     code = _HTTP_CODES.get(status, status.phrase.lower().replace(" ", "_"))
-    return Problem(status=status, code=code, message=message, headers=error.headers or {})
+    return Problem(status=status, code=code, message=message, headers=error.headers)
 
 
 def _problem_of_validation(error: RequestValidationError) -> Problem:

@@ -5,7 +5,7 @@ with a status of its own.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from itertools import chain, islice
 
 from toxic_inference.api.answers import ScoredRow
@@ -20,7 +20,7 @@ _MAX_BAD_ROWS_AT_START = 10_000
 _SHOWN_PROBLEMS = 100
 
 
-async def score_rows(rows: Iterator[CsvRow], session: Session) -> AsyncIterator[list[ScoredRow]]:
+async def score_rows(rows: Iterator[CsvRow], session: Session) -> AsyncGenerator[list[ScoredRow]]:
     """Yield the rows with their scores, chunk by chunk, in order.
 
     Reading blocks, so it runs on a thread; the rows of a chunk wait in the bulk lane.
