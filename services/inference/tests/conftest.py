@@ -3,16 +3,20 @@
 import asyncio
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor, Future
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
+
 from toxic_core.contract import (
     SAVED_MODEL_DIR,
     SIGNATURE,
@@ -26,7 +30,10 @@ from toxic_core.contract import (
 from toxic_core.labels import LABELS
 from toxic_core.languages import ANY_LANGUAGE
 from toxic_core.telemetry import disable_telemetry
-from toxic_core.tokens import Tokeniser
+from toxic_core.tokens import EncodedBatch, Tokeniser
+from toxic_inference.serving.batching import BatchLimits, BatchReport, BatchScheduler, SchedulerParts
+from toxic_inference.serving.harness import ActiveServable, State
+from toxic_inference.serving.interfaces import ServableId
 
 disable_telemetry()
 os.environ.update({"TF_CPP_MIN_LOG_LEVEL": "3", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"})
@@ -35,7 +42,13 @@ WORDS = ("you", "are", "a", "kind", "idiot", "have", "lovely", "day", "stupid", 
 WARMUP_TEXTS = ("you are kind", "you are a stupid idiot fool", "day")
 MAX_TOKENS = 16
 
-BundleBuilder = Callable[..., Path]
+
+class BundleBuilder(Protocol):
+    """Makes a sealed bundle with a real SavedModel."""
+
+    def __call__(self, path: Path, *, bias: float = 0.0, warmup_shift: float = 0.0) -> Path:
+        """Make it at `path`; a bias tells models apart, a shift makes the warm-up wrong."""
+        ...
 
 
 def make_tokenizer() -> Tokenizer:
@@ -64,25 +77,25 @@ def make_contract(**changes: object) -> Contract:
 
 
 def _save_model(path: Path, bias: float) -> None:
-    import tensorflow as tf
+    import tensorflow as tf  # noqa: PLC0415  most tests need no TensorFlow, and it takes seconds
 
     rng = np.random.default_rng(7)
     vocabulary = len(WORDS) + 4
 
-    class MeanOfEmbeddings(tf.Module):
+    class MeanOfEmbeddings(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         """Sigmoid of the masked mean of one vector a token."""
 
         def __init__(self) -> None:
             super().__init__()
             self.table = tf.Variable(rng.normal(0, 2, (vocabulary, len(LABELS))).astype(np.float32))
 
-        @tf.function(
+        @tf.function(  # type: ignore[untyped-decorator]  # TensorFlow has no types
             input_signature=[
                 tf.TensorSpec([None, None], tf.int32, name="input_ids"),
                 tf.TensorSpec([None, None], tf.int32, name="attention_mask"),
             ]
         )
-        def score(self, input_ids, attention_mask):
+        def score(self, input_ids: Any, attention_mask: Any) -> dict[str, Any]:
             mask = tf.cast(attention_mask, tf.float32)[:, :, tf.newaxis]
             summed = tf.reduce_sum(tf.gather(self.table, input_ids) * mask, axis=1)
             return {"scores": tf.sigmoid(summed / tf.reduce_sum(mask, axis=1) + bias)}
@@ -92,7 +105,7 @@ def _save_model(path: Path, bias: float) -> None:
 
 
 def _replay(path: Path) -> tuple[WarmupExample, ...]:
-    import tensorflow as tf
+    import tensorflow as tf  # noqa: PLC0415  see above
 
     function = tf.saved_model.load(str(path)).signatures[SIGNATURE]
     tokeniser = Tokeniser(make_tokenizer(), max_tokens=MAX_TOKENS, pad_id=0)
@@ -162,3 +175,146 @@ class ManualClock:
 def clock() -> ManualClock:
     """A clock that stands still until the test moves it."""
     return ManualClock()
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Run async tests on asyncio."""
+    return "asyncio"
+
+
+class InlineExecutor(Executor):
+    """Runs what it is given at once, on the caller's thread, so that a test knows when it ran."""
+
+    def submit(self, fn: Callable[..., object], /, *args: object, **kwargs: object) -> "Future[object]":  # type: ignore[override]
+        """Call `fn` and return a future that is done."""
+        future: Future[object] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except BaseException as error:  # noqa: BLE001  as an executor does
+            future.set_exception(error)
+        return future
+
+
+@pytest.fixture
+def inline() -> InlineExecutor:
+    """An executor without threads."""
+    return InlineExecutor()
+
+
+async def spin(until: Callable[[], bool]) -> None:
+    """Let the event loop turn until `until` holds."""
+    for _ in range(10_000):
+        if until():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("what the test waits for didn't happen")
+
+
+@pytest.fixture
+def turn() -> Callable[[Callable[[], bool]], Awaitable[None]]:
+    """Return the function that lets the event loop turn until a condition holds."""
+    return spin
+
+
+class FakeServable:
+    """A model whose score for a row is the sum of its unmasked ids over a thousand; implements `Servable`."""
+
+    def __init__(self) -> None:
+        self.contract = make_contract()
+        self.encoder = Tokeniser(make_tokenizer(), max_tokens=MAX_TOKENS, pad_id=0)
+        self.batches: list[EncodedBatch] = []
+        self.closed = False
+
+    def infer(self, batch: EncodedBatch) -> NDArray[np.float32]:
+        """Return the same score for every label."""
+        self.batches.append(batch)
+        sums = (batch.input_ids * batch.attention_mask).sum(axis=1) / 1000
+        return np.repeat(sums[:, np.newaxis], len(LABELS), axis=1).astype(np.float32)
+
+    def close(self) -> None:
+        """Remember that it was freed."""
+        self.closed = True
+
+
+class Recorder:
+    """Counts what the core reports; implements every observer protocol of the core."""
+
+    def __init__(self) -> None:
+        self.queue_rows = 0
+        self.batches: list[BatchReport] = []
+        self.refused_rows = 0
+        self.departed_rows = 0
+        self.states: dict[str, State | None] = {}
+        self.loads = 0
+        self.load_errors: list[Exception] = []
+        self.routes: dict[str, str | None] = {}
+        self.polls: list[bool] = []
+        self.truncated = 0
+
+    def queue_changed(self, *, rows: int) -> None:
+        """Follow the queue's depth."""
+        self.queue_rows += rows
+
+    def batch_ran(self, report: BatchReport) -> None:
+        """Keep the report."""
+        self.batches.append(report)
+
+    def refused(self, *, rows: int) -> None:
+        """Count refused rows."""
+        self.refused_rows += rows
+
+    def departed(self, *, rows: int) -> None:
+        """Count departed rows."""
+        self.departed_rows += rows
+
+    def state_changed(self, *, version: str, state: State | None) -> None:
+        """Keep each version's last state."""
+        self.states[version] = state
+
+    def load_succeeded(self, *, seconds: float) -> None:  # noqa: ARG002  the protocol's
+        """Count loads."""
+        self.loads += 1
+
+    def load_failed(self, error: Exception) -> None:
+        """Keep the errors."""
+        self.load_errors.append(error)
+
+    def routed(self, *, alias: str, version: str | None) -> None:
+        """Keep each alias's route."""
+        self.routes[alias] = version
+
+    def polled(self, *, answered: bool) -> None:
+        """Keep the polls' outcomes."""
+        self.polls.append(answered)
+
+    def tokenised(self, *, texts: int, truncated: int, seconds: float) -> None:  # noqa: ARG002  the protocol's
+        """Count texts that were cut."""
+        self.truncated += truncated
+
+
+@pytest.fixture
+def observer() -> Recorder:
+    """What the core reported."""
+    return Recorder()
+
+
+@pytest.fixture
+def servable() -> FakeServable:
+    """A model that needs no TensorFlow."""
+    return FakeServable()
+
+
+@pytest.fixture
+def scheduling(inline: InlineExecutor, clock: ManualClock, observer: Recorder) -> SchedulerParts:
+    """What a scheduler needs, on a clock that stands still and without threads."""
+    return SchedulerParts(
+        limits=BatchLimits(token_budget=64, queue_rows=16), executor=inline, clock=clock, observer=observer
+    )
+
+
+@pytest.fixture
+def active_servable(servable: FakeServable, scheduling: SchedulerParts) -> ActiveServable:
+    """A servable with a scheduler that hasn't started."""
+    scheduler = BatchScheduler(servable.infer, pad_id=0, parts=scheduling)
+    return ActiveServable(ServableId("1", "f"), servable, scheduler)

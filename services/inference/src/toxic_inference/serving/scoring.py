@@ -7,7 +7,7 @@ session holds that version from the first text to the last.
 import asyncio
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 import numpy as np
@@ -18,7 +18,6 @@ from toxic_core.tokens import EncodedText
 from toxic_inference.serving.clock import Clock
 from toxic_inference.serving.harness import ActiveServable
 from toxic_inference.serving.interfaces import Float32Array, Lane, Row, Session, Target, Text, TextScore
-from toxic_inference.serving.manager import Manager
 
 
 class ScoringObserver(Protocol):
@@ -26,6 +25,14 @@ class ScoringObserver(Protocol):
 
     def tokenised(self, *, texts: int, truncated: int, seconds: float) -> None:
         """So many texts became tokens."""
+        ...
+
+
+class Leases(Protocol):
+    """What leases versions; the manager does."""
+
+    def lease(self, target: Target) -> AbstractContextManager[ActiveServable]:
+        """Hold the version that `target` names; raises as `Manager.lease`."""
         ...
 
 
@@ -40,7 +47,7 @@ class ScoringService:
     """
 
     def __init__(
-        self, *, manager: Manager, executor: Executor, clock: Clock, observer: ScoringObserver
+        self, *, manager: Leases, executor: Executor, clock: Clock, observer: ScoringObserver
     ) -> None:
         self._manager = manager
         self._executor = executor

@@ -81,7 +81,7 @@ function scoreRow(name, score, decision) {
     element("span", "", LABELS[name] || name),
     track,
     element("span", "number", score.toFixed(3)),
-    element("span", "decision", decision ? "⚑ flagged" : "not flagged"),
+    element("span", "decision", decision ? "⚑ flagged" : "below"),
   );
   return item;
 }
@@ -149,6 +149,7 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
 // RFC 4180: quoted cells, doubled quotes, line breaks inside quotes.
 function parseCsv(text) {
   const rows = [];
+  const stop = /[,\r\n]|$/g;
   let row = [];
   let at = 0;
   while (at < text.length) {
@@ -161,9 +162,10 @@ function parseCsv(text) {
       }
       at += 1;
     } else {
-      const end = text.slice(at).search(/[,\r\n]/);
-      cell = end < 0 ? text.slice(at) : text.slice(at, at + end);
-      at += cell.length;
+      stop.lastIndex = at;
+      const end = stop.exec(text).index;
+      cell = text.slice(at, end);
+      at = end;
     }
     row.push(cell);
     if (text[at] === ",") { at += 1; if (at === text.length) row.push(""); continue; }

@@ -1,0 +1,324 @@
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from toxic_core.errors import OverloadedError
+from toxic_core.labels import LABELS
+from toxic_core.tokens import EncodedBatch
+from toxic_inference.serving.batching import BatchScheduler, SchedulerParts, choose_batch
+from toxic_inference.serving.errors import InferenceError, InvalidTensorError
+from toxic_inference.serving.interfaces import Lane, Row
+
+pytestmark = pytest.mark.anyio
+
+Turn = Callable[[Callable[[], bool]], Awaitable[None]]
+Scores = NDArray[np.float32]
+
+
+class HeldExecutor(Executor):
+    """Runs nothing until the test releases it, one call at a time."""
+
+    def __init__(self) -> None:
+        self.held: list[tuple[Future[Any], Callable[[], object]]] = []
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Keep the call."""
+        future: Future[Any] = Future()
+        self.held.append((future, lambda: fn(*args, **kwargs)))
+        return future
+
+    def release(self) -> None:
+        """Run the oldest call."""
+        future, call = self.held.pop(0)
+        try:
+            future.set_result(call())
+        except Exception as error:  # noqa: BLE001  as an executor does
+            future.set_exception(error)
+
+
+class Model:
+    """Scores a row by the sum of its unmasked ids; refuses id 13; answers NaN for id 66."""
+
+    def __init__(self) -> None:
+        self.batches: list[EncodedBatch] = []
+
+    def __call__(self, batch: EncodedBatch) -> Scores:
+        """Return float32 [batch, 6]."""
+        self.batches.append(batch)
+        if (batch.input_ids == 13).any():
+            raise InvalidTensorError("13 isn't in the vocabulary")
+        if (batch.input_ids == 99).any():
+            raise MemoryError
+        sums = (batch.input_ids * batch.attention_mask).sum(axis=1).astype(np.float32)
+        sums[(batch.input_ids == 66).any(axis=1)] = np.nan
+        return np.repeat(sums[:, np.newaxis], len(LABELS), axis=1)
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Every batch's shape."""
+        return [batch.input_ids.shape for batch in self.batches]
+
+
+def row(*ids: int, mask: Sequence[int] | None = None) -> Row:
+    """Return a row of these ids."""
+    return Row(
+        ids=np.array(ids, dtype=np.int32),
+        mask=None if mask is None else np.array(mask, dtype=np.int32),
+    )
+
+
+@pytest.fixture
+def model() -> Model:
+    """A model that keeps its batches."""
+    return Model()
+
+
+@pytest.fixture
+def executor() -> HeldExecutor:
+    """A worker thread that the test drives."""
+    return HeldExecutor()
+
+
+@pytest.fixture
+async def scheduler(
+    model: Model, executor: HeldExecutor, scheduling: SchedulerParts
+) -> AsyncIterator[BatchScheduler]:
+    """A running scheduler whose batches run when the test says so."""
+    scheduler = BatchScheduler(model, pad_id=0, parts=replace(scheduling, executor=executor))
+    scheduler.start()
+    yield scheduler
+    closing = asyncio.ensure_future(scheduler.close())
+    while not closing.done():
+        while executor.held:
+            executor.release()
+        await asyncio.sleep(0)
+
+
+def submit(scheduler: BatchScheduler, *rows: Row, lane: Lane = Lane.INTERACTIVE) -> "asyncio.Future[Scores]":
+    """Start a call."""
+    return asyncio.ensure_future(scheduler.submit(rows, lane=lane))
+
+
+async def test_a_departed_caller_never_delays_its_batch_mates(
+    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, observer: Any
+) -> None:
+    """Callers who leave, waiting or in the running batch, take nothing from those who stay."""
+    first = submit(scheduler, row(1))
+    await turn(lambda: len(executor.held) == 1)
+    leaving, staying = submit(scheduler, row(2)), submit(scheduler, row(3))
+    await turn(lambda: observer.queue_rows == 2)
+    leaving.cancel()
+    first.cancel()
+    await turn(lambda: observer.queue_rows == 1)
+    executor.release()
+    await turn(lambda: len(executor.held) == 1)
+    executor.release()
+    assert (await staying)[0, 0] == 3
+    assert leaving.cancelled()
+    assert first.cancelled()
+    assert observer.departed_rows == 1
+
+
+async def test_an_idle_scheduler_runs_at_once(
+    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn
+) -> None:
+    """A lone row doesn't wait for company: the clock never moves in this test."""
+    call = submit(scheduler, row(1, 2))
+    await turn(lambda: len(executor.held) == 1)
+    executor.release()
+    np.testing.assert_array_equal(await call, np.full((1, 6), 3, dtype=np.float32))
+
+
+async def test_rows_gather_while_a_batch_runs(
+    scheduler: BatchScheduler, executor: HeldExecutor, model: Model, turn: Turn
+) -> None:
+    """What arrives during a batch runs together in the next, and each caller gets its own rows in order."""
+    first = submit(scheduler, row(1))
+    await turn(lambda: len(executor.held) == 1)
+    second, third = submit(scheduler, row(2), row(3, 3)), submit(scheduler, row(4))
+    executor.release()
+    await first
+    await turn(lambda: len(executor.held) == 1)
+    executor.release()
+    assert (await second)[:, 0].tolist() == [2, 6]
+    assert (await third)[:, 0].tolist() == [4]
+    assert model.shapes == [(1, 1), (3, 2)]
+
+
+async def test_batches_keep_to_the_token_budget(
+    scheduler: BatchScheduler, executor: HeldExecutor, model: Model, turn: Turn
+) -> None:
+    """Rows times length, padding included, stays within the budget of 64."""
+    call = submit(scheduler, *(row(*range(20, 40)) for _ in range(7)))
+    for _ in range(3):
+        await turn(lambda: len(executor.held) == 1)
+        executor.release()
+    await call
+    assert model.shapes == [(3, 20), (3, 20), (1, 20)]
+
+
+async def test_masks_are_honoured(
+    scheduler: BatchScheduler, executor: HeldExecutor, model: Model, turn: Turn
+) -> None:
+    """A caller's mask reaches the model, and padding is masked with zeros."""
+    call = submit(scheduler, row(1, 2, 3, mask=[1, 0, 1]), row(5))
+    await turn(lambda: len(executor.held) == 1)
+    executor.release()
+    assert (await call)[:, 0].tolist() == [4, 5]
+    np.testing.assert_array_equal(model.batches[0].attention_mask, [[1, 0, 0], [1, 0, 1]])
+
+
+async def test_a_full_queue_refuses_at_once(
+    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, observer: Any
+) -> None:
+    """The sixteen rows that may wait are kept; the next is told when to come back."""
+    running = submit(scheduler, row(1))
+    await turn(lambda: len(executor.held) == 1)
+    waiting = submit(scheduler, *(row(2) for _ in range(16)))
+    await turn(lambda: observer.queue_rows == 16)
+    with pytest.raises(OverloadedError) as refusal:
+        await scheduler.submit([row(3)], lane=Lane.INTERACTIVE)
+    assert refusal.value.retry_after_seconds >= 1
+    assert observer.refused_rows == 1
+    executor.release()
+    await turn(lambda: len(executor.held) == 1)
+    executor.release()
+    assert len(await waiting) == 16
+    await running
+
+
+async def test_interactive_goes_before_bulk(
+    scheduler: BatchScheduler, executor: HeldExecutor, model: Model, turn: Turn
+) -> None:
+    """A row of a person waiting overtakes the rows of a file."""
+    running = submit(scheduler, row(1))
+    await turn(lambda: len(executor.held) == 1)
+    bulk = submit(scheduler, row(2), lane=Lane.BULK)
+    interactive = submit(scheduler, row(3))
+    for _ in range(3):
+        await turn(lambda: len(executor.held) == 1)
+        executor.release()
+    await asyncio.gather(running, bulk, interactive)
+    assert [batch.input_ids[0, 0] for batch in model.batches] == [1, 3, 2]
+
+
+async def test_bulk_waits_for_room_instead_of_being_refused(
+    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, observer: Any
+) -> None:
+    """A full bulk lane slows its senders down; when those ahead leave, the next moves up."""
+    running = submit(scheduler, row(1))
+    await turn(lambda: len(executor.held) == 1)
+    ahead = submit(scheduler, *(row(2) for _ in range(16)), lane=Lane.BULK)
+    await turn(lambda: observer.queue_rows == 16)
+    behind = submit(scheduler, row(3), lane=Lane.BULK)
+    await asyncio.sleep(0)
+    assert observer.queue_rows == 16
+    ahead.cancel()
+    executor.release()
+    await turn(lambda: len(executor.held) == 1)
+    executor.release()
+    assert (await behind)[0, 0] == 3
+    await running
+
+
+async def test_a_refused_row_fails_its_own_caller_alone(
+    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn
+) -> None:
+    """When the model refuses a batch, each caller's rows run again alone, and the others are answered."""
+    running = submit(scheduler, row(1))
+    await turn(lambda: len(executor.held) == 1)
+    bad, good = submit(scheduler, row(13), row(2)), submit(scheduler, row(3))
+    for _ in range(4):
+        await turn(lambda: len(executor.held) == 1)
+        executor.release()
+    assert (await good)[0, 0] == 3
+    with pytest.raises(InvalidTensorError, match="vocabulary"):
+        await bad
+    await running
+
+
+@pytest.mark.parametrize("poison", [66, 99])
+async def test_a_failing_model_gives_an_error_and_no_score(
+    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, poison: int
+) -> None:
+    """A NaN or a crash in the model is an `InferenceError`, and the next caller is served."""
+    failing = submit(scheduler, row(poison))
+    await turn(lambda: len(executor.held) == 1)
+    executor.release()
+    with pytest.raises(InferenceError):
+        await failing
+    healthy = submit(scheduler, row(4))
+    await turn(lambda: len(executor.held) == 1)
+    executor.release()
+    assert (await healthy)[0, 0] == 4
+
+
+async def test_closing_answers_everyone(
+    model: Model, executor: HeldExecutor, scheduling: SchedulerParts, turn: Turn
+) -> None:
+    """Closing waits for the worker thread and leaves no caller hanging."""
+    scheduler = BatchScheduler(model, pad_id=0, parts=replace(scheduling, executor=executor))
+    scheduler.start()
+    running = submit(scheduler, row(1))
+    await turn(lambda: len(executor.held) == 1)
+    waiting = submit(scheduler, row(2))
+    await asyncio.sleep(0)
+    closing = asyncio.ensure_future(scheduler.close())
+    await asyncio.sleep(0)
+    assert not closing.done()
+    executor.release()
+    await closing
+    for call in (running, waiting):
+        with pytest.raises(InferenceError, match="unloaded"):
+            await call
+
+
+async def test_reports_say_what_a_batch_was(
+    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, observer: Any, clock: Any
+) -> None:
+    """Tokens, padding, waiting and computing are measured on the injected clock."""
+    call = submit(scheduler, row(1, 2, 3), row(4))
+    await turn(lambda: len(executor.held) == 1)
+    clock.advance(0.5)
+    executor.release()
+    await call
+    (report,) = observer.batches
+    assert (report.rows, report.tokens, report.padded_tokens) == (2, 4, 6)
+    assert report.compute_seconds == pytest.approx(0.5)
+    assert observer.queue_rows == 0
+
+
+async def test_no_rows_is_an_error(scheduler: BatchScheduler) -> None:
+    """An empty call is refused rather than left waiting."""
+    with pytest.raises(InferenceError):
+        await scheduler.submit([], lane=Lane.INTERACTIVE)
+
+
+@given(st.lists(st.integers(1, 512), min_size=1, max_size=80), st.integers(1, 2048))
+def test_chosen_batches_fit_and_hold_the_oldest(lengths: list[int], budget: int) -> None:
+    """Every batch holds the oldest row, no row twice, and fits the budget unless a row runs alone."""
+    batch = choose_batch(lengths, budget=budget)
+    assert 0 in batch
+    assert len(set(batch)) == len(batch)
+    longest = max(lengths[index] for index in batch)
+    shortest = min(lengths[index] for index in batch)
+    assert len(batch) == 1 or len(batch) * longest <= budget
+    assert longest <= max(2 * shortest, 16)
+
+
+@given(st.lists(st.integers(1, 512), min_size=1, max_size=80), st.integers(1, 2048))
+def test_chosen_batches_can_hold_no_more(lengths: list[int], budget: int) -> None:
+    """No row that is left out is of a length between those chosen while there was still room for it."""
+    batch = choose_batch(lengths, budget=budget)
+    chosen = [lengths[index] for index in batch]
+    if (len(batch) + 1) * max(chosen) <= budget:
+        left = [length for index, length in enumerate(lengths) if index not in batch]
+        assert not any(min(chosen) <= length <= max(chosen) for length in left)

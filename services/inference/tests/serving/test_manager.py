@@ -1,0 +1,257 @@
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from toxic_core.errors import ContractError, NoVersionReadyError, UnknownModelError
+from toxic_inference.serving.batching import BatchScheduler, SchedulerParts
+from toxic_inference.serving.harness import ActiveServable, State
+from toxic_inference.serving.interfaces import AspiredVersion, Servable, ServableId, Target
+from toxic_inference.serving.manager import Backoff, Manager, ManagerParts
+
+pytestmark = pytest.mark.anyio
+
+Turn = Callable[[Callable[[], bool]], Awaitable[None]]
+
+
+class FakeLoader:
+    """Makes fake servables, or fails for the versions in `broken`; implements `Loader`."""
+
+    def __init__(self, make: Callable[[], Servable]) -> None:
+        self._make = make
+        self.broken: set[str] = set()
+        self.loads: list[str] = []
+        self.made: dict[str, Any] = {}
+
+    def load(self, servable_id: ServableId) -> Servable:
+        """Make a servable."""
+        self.loads.append(servable_id.version)
+        if servable_id.version in self.broken:
+            raise ContractError(f"version {servable_id.version} is damaged")
+        self.made[servable_id.version] = self._make()
+        servable: Servable = self.made[servable_id.version]
+        return servable
+
+
+class Remembered:
+    """Keeps what the manager asked to remember."""
+
+    def __init__(self) -> None:
+        self.served: tuple[AspiredVersion, ...] = ()
+
+    def __call__(self, served: tuple[AspiredVersion, ...]) -> None:
+        """Replace what is remembered."""
+        self.served = served
+
+
+def aspired(version: str, *aliases: str, fingerprint: str = "f") -> AspiredVersion:
+    """Return an aspired version; champion where no alias is given."""
+    return AspiredVersion(ServableId(version, fingerprint), frozenset(aliases or ("champion",)))
+
+
+@pytest.fixture
+def loader(servable: Any) -> FakeLoader:
+    """A loader of fake servables."""
+    return FakeLoader(type(servable))
+
+
+@pytest.fixture
+def remembered() -> Remembered:
+    """What the manager asked to remember."""
+    return Remembered()
+
+
+@pytest.fixture
+async def manager(
+    loader: FakeLoader,
+    remembered: Remembered,
+    scheduling: SchedulerParts,
+    inline: Any,
+    clock: Any,
+    observer: Any,
+) -> AsyncIterator[Manager]:
+    """A running manager over the fake loader."""
+
+    def activate(servable_id: ServableId, servable: Servable) -> ActiveServable:
+        scheduler = BatchScheduler(servable.infer, pad_id=0, parts=scheduling)
+        scheduler.start()
+        return ActiveServable(servable_id, servable, scheduler)
+
+    manager = Manager(
+        ManagerParts(
+            loader=loader,
+            activate=activate,
+            remember_routes=remembered,
+            executor=inline,
+            clock=clock,
+            observer=observer,
+        ),
+        model_name="toxic-comments",
+        default_alias="champion",
+        backoff=Backoff(initial_seconds=2, max_seconds=5),
+    )
+    running = asyncio.create_task(manager.run())
+    yield manager
+    running.cancel()
+    await asyncio.wait([running])
+    await manager.close()
+
+
+def states(manager: Manager) -> dict[str, State]:
+    """Return each known version's state."""
+    return {status.version: status.state for status in manager.statuses()}
+
+
+def served(manager: Manager, target: Target | None = None) -> str:
+    """Return which version answers."""
+    with manager.lease(target or Target()) as active:
+        return active.id.version
+
+
+async def test_an_aspired_version_becomes_the_one_that_answers(
+    manager: Manager, remembered: Remembered
+) -> None:
+    """A champion is loaded, answers, and is remembered for the next start."""
+    with pytest.raises(NoVersionReadyError):
+        served(manager)
+    manager.set_aspired((aspired("1"),))
+    await manager.settled()
+    assert served(manager) == "1"
+    assert manager.ready
+    assert remembered.served == (aspired("1"),)
+
+
+async def test_the_old_version_serves_until_the_new_one_is_ready(
+    manager: Manager, loader: FakeLoader, turn: Turn
+) -> None:
+    """After a switch the new version answers, and the old one is drained, closed and forgotten."""
+    manager.set_aspired((aspired("1"),))
+    await manager.settled()
+    manager.set_aspired((aspired("2"),))
+    assert served(manager) == "1"
+    await turn(lambda: states(manager) == {"2": State.AVAILABLE})
+    assert served(manager) == "2"
+    assert loader.made["1"].closed
+
+
+async def test_a_version_in_use_is_not_closed(manager: Manager, loader: FakeLoader, turn: Turn) -> None:
+    """A request that began on the old version keeps it until it ends."""
+    manager.set_aspired((aspired("1"),))
+    await manager.settled()
+    with manager.lease(Target()) as active:
+        manager.set_aspired((aspired("2"),))
+        await turn(lambda: states(manager).get("1") is State.DRAINING)
+        assert served(manager) == "2"
+        assert active.id.version == "1"
+        assert not loader.made["1"].closed
+    await turn(lambda: loader.made["1"].closed)
+
+
+async def test_a_broken_version_never_replaces_one_that_serves(
+    manager: Manager, loader: FakeLoader, observer: Any, remembered: Remembered
+) -> None:
+    """The champion stays; the new version's error is on view and counted; what is remembered still works."""
+    manager.set_aspired((aspired("1"),))
+    await manager.settled()
+    loader.broken.add("2")
+    manager.set_aspired((aspired("2"),))
+    await manager.settled()
+    assert served(manager) == "1"
+    failed = next(status for status in manager.statuses() if status.version == "2")
+    assert (failed.state, str(failed.error)) == (State.FAILED, "version 2 is damaged")
+    assert [str(error) for error in observer.load_errors] == ["version 2 is damaged"]
+    assert remembered.served == (aspired("1"),)
+
+
+async def test_a_failed_load_is_tried_again_with_back_off(
+    manager: Manager, loader: FakeLoader, clock: Any, turn: Turn
+) -> None:
+    """The waits double up to their limit: 2, 4, 5, 5 seconds; nothing happens in between."""
+    loader.broken.add("1")
+    manager.set_aspired((aspired("1"),))
+    await manager.settled()
+    for attempt, wait in enumerate((2, 4, 5, 5), start=1):
+        assert len(loader.loads) == attempt
+        clock.advance(wait - 0.01)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert len(loader.loads) == attempt
+        clock.advance(0.02)
+        await turn(lambda count=attempt: len(loader.loads) == count + 1)  # type: ignore[misc]
+        await manager.settled()
+    loader.broken.clear()
+    clock.advance(5)
+    await turn(lambda: manager.ready)
+
+
+async def test_a_broken_version_that_is_no_longer_wanted_is_forgotten(
+    manager: Manager, loader: FakeLoader, observer: Any, turn: Turn
+) -> None:
+    """Rolling an alias back clears the failure and its metrics."""
+    loader.broken.add("2")
+    manager.set_aspired((aspired("2"),))
+    await manager.settled()
+    manager.set_aspired((aspired("1"),))
+    await turn(lambda: states(manager) == {"1": State.AVAILABLE})
+    assert observer.states["2"] is None
+
+
+async def test_an_empty_set_leaves_the_champion_serving(manager: Manager) -> None:
+    """A registry that names no champion any more is a mistake, not a wish to go dark."""
+    manager.set_aspired((aspired("1"),))
+    await manager.settled()
+    manager.set_aspired(())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert served(manager) == "1"
+
+
+async def test_aliases_and_versions_are_served_side_by_side(manager: Manager, turn: Turn) -> None:
+    """Champion and challenger answer by alias and by version; a challenger that is dropped is unloaded."""
+    manager.set_aspired((aspired("1"), aspired("2", "challenger")))
+    await manager.settled()
+    assert served(manager, Target(alias="challenger")) == "2"
+    assert served(manager, Target(version="2")) == "2"
+    assert served(manager) == "1"
+    manager.set_aspired((aspired("1"),))
+    await turn(lambda: states(manager) == {"1": State.AVAILABLE})
+    with pytest.raises(UnknownModelError):
+        served(manager, Target(alias="challenger"))
+    with pytest.raises(UnknownModelError):
+        served(manager, Target(version="2"))
+
+
+async def test_one_version_can_have_two_aliases(
+    manager: Manager, loader: FakeLoader, remembered: Remembered, turn: Turn
+) -> None:
+    """A challenger that becomes champion isn't loaded a second time."""
+    manager.set_aspired((aspired("1"), aspired("2", "challenger")))
+    await manager.settled()
+    manager.set_aspired((aspired("2", "champion", "challenger"),))
+    await turn(lambda: served(manager) == "2")
+    assert served(manager, Target(alias="challenger")) == "2"
+    assert loader.loads == ["1", "2"]
+    assert remembered.served == (aspired("2", "champion", "challenger"),)
+
+
+async def test_a_version_that_failed_is_known_but_not_ready(manager: Manager, loader: FakeLoader) -> None:
+    """Asking for a version that couldn't be loaded says so, unlike asking for one nobody knows."""
+    loader.broken.add("1")
+    manager.set_aspired((aspired("1"),))
+    await manager.settled()
+    with pytest.raises(NoVersionReadyError, match="failed"):
+        served(manager, Target(version="1"))
+
+
+async def test_the_same_number_with_other_files_is_another_version(
+    manager: Manager, loader: FakeLoader, turn: Turn
+) -> None:
+    """A registry made anew hands out version 1 again, and the new one is loaded."""
+    manager.set_aspired((aspired("1", fingerprint="old"),))
+    await manager.settled()
+    old = loader.made["1"]
+    manager.set_aspired((aspired("1", fingerprint="new"),))
+    await turn(lambda: old.closed)
+    assert loader.loads == ["1", "1"]
+    assert served(manager) == "1"
