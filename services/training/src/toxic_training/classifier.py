@@ -20,27 +20,26 @@ LOGITS = "logits"
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """An encoder loaded for training.
+    """An encoder ready to be fine-tuned.
 
     Attributes:
-        backbone: KerasHub's model of it.
+        folder: its files, in Hugging Face's layout.
         tokenizer: its tokenizer.
         pad_id: its token id of padding.
     """
 
-    backbone: keras.Model
+    folder: Path
     tokenizer: Tokenizer
     pad_id: int
+
+    def load_backbone(self) -> keras.Model:
+        """Load it with KerasHub, freshly at each call: dropout takes its seed from Keras's at that moment."""
+        return keras_hub.models.Backbone.from_preset(str(self.folder))
 
     def tokeniser(self, *, max_tokens: int) -> Tokeniser:
         """Return this encoder's path from texts to token ids."""
         copy = Tokenizer.from_str(self.tokenizer.to_str())
         return Tokeniser(copy, max_tokens=max_tokens, pad_id=self.pad_id)
-
-
-def load_backbone(folder: Path) -> keras.Model:
-    """Load the encoder in `folder`, in Hugging Face's layout, with KerasHub."""
-    return keras_hub.models.Backbone.from_preset(str(folder))
 
 
 @keras.saving.register_keras_serializable(package="toxic_training")

@@ -11,7 +11,7 @@ from kedro.io import AbstractDataset, DatasetError
 
 from toxic_core.contract import Bundle, file_digest, open_bundle
 from toxic_training.bundle import BundleParts, write_bundle
-from toxic_training.classifier import Encoder, load_backbone
+from toxic_training.classifier import Encoder
 from toxic_training.encoders.files import EncoderFiles, read_encoder, write_encoder
 from toxic_training.release import Release, register
 
@@ -34,16 +34,16 @@ class _PathDataset(AbstractDataset[In, Out], Generic[In, Out]):
 
 
 class EncoderDataset(_PathDataset[EncoderFiles, Encoder]):
-    """An encoder as a folder in Hugging Face's layout; loads with KerasHub."""
+    """An encoder as a folder in Hugging Face's layout."""
 
     def save(self, data: EncoderFiles) -> None:
         """Write the folder."""
         write_encoder(data, self._path)
 
     def load(self) -> Encoder:
-        """Load the backbone, freshly each time, and its tokenizer."""
+        """Check the folder and read the tokenizer; the weights are left for who trains."""
         files = read_encoder(self._path)
-        return Encoder(backbone=load_backbone(self._path), tokenizer=files.tokenizer, pad_id=files.pad_id)
+        return Encoder(folder=self._path, tokenizer=files.tokenizer, pad_id=files.pad_id)
 
 
 class KerasModelDataset(_PathDataset[keras.Model, keras.Model]):

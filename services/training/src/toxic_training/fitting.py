@@ -133,9 +133,12 @@ def fit(
     """
     planned = len(batches) * parameters.epochs
     pace = Pace(parameters, planned_steps=planned, clock=clock)
-    classifier.compile(optimizer=_optimiser(parameters), loss=masked_binary_crossentropy)
+    # XLA compiles every batch length anew, and computes in float32 where oneDNN would in bfloat16.
+    classifier.compile(optimizer=_optimiser(parameters), loss=masked_binary_crossentropy, jit_compile=False)
     with _cpu_bfloat16(wanted=parameters.cpu_bfloat16):
-        history = classifier.fit(batches, epochs=parameters.epochs, callbacks=[pace], verbose=bar_verbosity())
+        history = classifier.fit(
+            batches, epochs=parameters.epochs, shuffle=False, callbacks=[pace], verbose=bar_verbosity()
+        )
     return FitResult(
         steps=pace.steps,
         planned_steps=planned,

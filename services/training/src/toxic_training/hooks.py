@@ -9,12 +9,14 @@ from pathlib import Path
 
 import mlflow
 from kedro.framework.hooks import hook_impl
-from kedro.io import CatalogProtocol
+from kedro.io import AbstractDataset, CatalogProtocol
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from pydantic import BaseModel
 
 from toxic_core.errors import MissingDataError
+
+Catalog = CatalogProtocol[AbstractDataset[object, object], AbstractDataset[object, object]]
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +31,7 @@ class RawDataHook:
     """Fails a run before its first node where a raw file is missing."""
 
     @hook_impl
-    def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: Catalog) -> None:
         """Look for the file of every raw table that the run reads.
 
         Raises:

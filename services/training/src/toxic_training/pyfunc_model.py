@@ -19,7 +19,7 @@ from toxic_core.tokens import Tokeniser
 _BATCH_SIZE = 32
 
 
-class ToxicCommentsModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined]  # untyped base
+class ToxicCommentsModel(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined]  # MLflow re-exports it at run time
     """Scores texts with a model bundle."""
 
     def load_context(self, context: mlflow.pyfunc.PythonModelContext) -> None:  # type: ignore[name-defined]

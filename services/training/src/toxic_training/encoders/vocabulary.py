@@ -1,4 +1,4 @@
-"""Unigram vocabularies: learnt from comments, or cut down to what the supported languages use.
+"""Vocabularies: learnt from comments, or cut down to what the supported languages use.
 
 Invariant: after `prune`, token id i of the tokenizer is row i of the word embeddings, special tokens keep
 their ids, and every kept piece keeps its score, so texts made of kept pieces are cut as they were before.
@@ -39,29 +39,40 @@ def unigram_tokenizer(pieces: Sequence[tuple[str, float]], *, specials: SpecialT
         pieces: every piece with its log probability, special tokens included, in the order of ids.
         specials: which of the pieces are the special tokens.
     """
-    ids = {piece: index for index, (piece, _) in enumerate(pieces)}
-    tokenizer = Tokenizer(models.Unigram(list(pieces), unk_id=ids[specials.unk]))
+    tokenizer = Tokenizer(models.Unigram(list(pieces), unk_id=_id_of(specials.unk, pieces)))
+    return _dress(tokenizer, specials)
+
+
+def learn_tokenizer(texts: Iterable[str], *, size: int) -> Tokenizer:
+    """Learn a byte-pair vocabulary (Sennrich et al., 2016) of at most `size` pieces from `texts`.
+
+    Not Unigram, whose trainer in `tokenizers` gives another vocabulary at every run.
+    """
+    specials = SpecialTokens()
+    tokenizer = Tokenizer(models.BPE(unk_token=specials.unk))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size, special_tokens=specials.in_order(), show_progress=False, min_frequency=2
+    )
+    tokenizer.train_from_iterator((normalise(text) for text in texts), trainer)
+    return _dress(tokenizer, specials)
+
+
+def _dress(tokenizer: Tokenizer, specials: SpecialTokens) -> Tokenizer:
+    """Add what stands around a SentencePiece-like model: clean-up, word marks, sentence ends."""
     tokenizer.normalizer = normalizers.Sequence([normalizers.Nmt(), normalizers.NFKC()])
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
-    tokenizer.add_special_tokens([token for token in specials.in_order() if token in ids])
+    tokenizer.add_special_tokens(specials.in_order())
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{specials.bos} $A {specials.eos}",
-        special_tokens=[(specials.bos, ids[specials.bos]), (specials.eos, ids[specials.eos])],
+        special_tokens=[(token, tokenizer.token_to_id(token)) for token in (specials.bos, specials.eos)],
     )
     return tokenizer
 
 
-def learn_tokenizer(texts: Iterable[str], *, size: int) -> Tokenizer:
-    """Learn a Unigram vocabulary of at most `size` pieces from `texts`."""
-    specials = SpecialTokens()
-    learner = Tokenizer(models.Unigram())
-    learner.pre_tokenizer = pre_tokenizers.Metaspace()
-    trainer = trainers.UnigramTrainer(
-        vocab_size=size, special_tokens=specials.in_order(), unk_token=specials.unk, show_progress=False
-    )
-    learner.train_from_iterator((normalise(text) for text in texts), trainer)
-    return unigram_tokenizer(_pieces(learner), specials=specials)
+def _id_of(piece: str, pieces: Sequence[tuple[str, float]]) -> int:
+    return next(index for index, (known, _) in enumerate(pieces) if known == piece)
 
 
 def prune(files: EncoderFiles, *, texts: Sequence[str], keep: int) -> EncoderFiles:

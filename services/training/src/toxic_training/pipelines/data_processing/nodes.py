@@ -72,7 +72,9 @@ def split_comments(
 
     held_out = _fraction(train[TEXT], salt="holdout") < parameters.holdout_fraction
     trained_on = _fraction(validation[TEXT], salt="validation") < parameters.validation_train_fraction
-    training = pd.concat([_thin_non_toxic(train[~held_out], parameters), validation[trained_on]])
+    thinned = _thin_non_toxic(train[~held_out], parameters)
+    counts["dropped.train.thinned"] = int((~held_out).sum()) - len(thinned)
+    training = pd.concat([thinned, validation[trained_on]])
     measured = pd.concat([train[held_out], validation[~trained_on]])
     for table, comments in (("training", training), ("validation", measured), ("test", test)):
         counts[f"rows.{table}"] = len(comments)

@@ -39,7 +39,7 @@ def train_classifier(
     _require_both_classes(training)
     keras.utils.set_random_seed(parameters.seed)
     classifier = build_classifier(
-        encoder.backbone, dropout=parameters.dropout, train_embeddings=parameters.train_embeddings
+        encoder.load_backbone(), dropout=parameters.dropout, train_embeddings=parameters.train_embeddings
     )
     tokeniser = encoder.tokeniser(max_tokens=parameters.max_tokens)
     batches = LengthBatches(

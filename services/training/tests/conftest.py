@@ -1,0 +1,84 @@
+"""Comments and encoders small enough for unit tests."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+
+from toxic_training.parameters import DataParameters, EvaluationParameters, ModellingParameters
+
+RawTable = Callable[..., pd.DataFrame]
+
+
+@pytest.fixture(scope="session")
+def data_parameters() -> DataParameters:
+    """Parameters that hold out about a fifth and thin nothing."""
+    return DataParameters(
+        train_language="en", holdout_fraction=0.2, validation_train_fraction=0.5, non_toxic_per_toxic=100
+    )
+
+
+@pytest.fixture(scope="session")
+def modelling_parameters() -> ModellingParameters:
+    """Parameters of a training run of seconds."""
+    return ModellingParameters(
+        encoder="tiny",
+        vocabulary_size=300,
+        max_tokens=16,
+        batch_size=8,
+        epochs=2,
+        peak_learning_rate=1e-3,
+        warmup_fraction=0.1,
+        weight_decay=0.01,
+        dropout=0.1,
+        train_embeddings=True,
+        cpu_bfloat16=False,
+        max_train_minutes=5,
+        seed=7,
+    )
+
+
+@pytest.fixture(scope="session")
+def evaluation_parameters() -> EvaluationParameters:
+    """Parameters of an evaluation with few resamples."""
+    return EvaluationParameters(
+        batch_size=16,
+        bootstrap_samples=50,
+        confidence=0.95,
+        threshold_precision=0.8,
+        reference_bins=10,
+        min_rows_a_language=2,
+        seed=7,
+    )
+
+
+@pytest.fixture(scope="session")
+def raw_train() -> RawTable:
+    """Make a train file's table from texts and `toxic` labels; the other labels are 0."""
+
+    def make(texts: list[str], toxic: list[str]) -> pd.DataFrame:
+        table = pd.DataFrame({"id": [f"t{i}" for i in range(len(texts))], "comment_text": texts})
+        table["toxic"] = toxic
+        for label in ("severe_toxic", "obscene", "threat", "insult", "identity_hate"):
+            table[label] = "0"
+        return table
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def corpus() -> pd.DataFrame:
+    """Forty comments, half of them toxic, in the form of the comments table."""
+    texts = [f"thanks for the kind edit number {i}" for i in range(20)]
+    texts += [f"you are a silly fool number {i}" for i in range(20)]
+    table = pd.DataFrame(
+        {"id": [str(i) for i in range(40)], "text": texts, "language": "en", "source": "train"}
+    )
+    table["toxic"] = [0.0] * 20 + [1.0] * 20
+    for label in ("severe_toxic", "obscene", "threat", "insult", "identity_hate"):
+        table[label] = float("nan")
+    return table

@@ -1,0 +1,191 @@
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+from keras import ops
+from numpy.typing import NDArray
+
+from toxic_core.contract import ATTENTION_MASK, INPUT_IDS, SAVED_MODEL_DIR, SCORES, SIGNATURE, open_bundle
+from toxic_core.errors import InvalidDataError
+from toxic_core.tokens import pad
+from toxic_training.bundle import WARMUP_TEXTS, write_bundle
+from toxic_training.classifier import Encoder, masked_binary_crossentropy
+from toxic_training.datasets import EncoderDataset, KerasModelDataset
+from toxic_training.parameters import EvaluationParameters, ModellingParameters
+from toxic_training.pipelines.evaluation.nodes import (
+    choose_thresholds,
+    describe_reference,
+    evaluate,
+    score_comments,
+)
+from toxic_training.pipelines.modelling.nodes import prepare_encoder, train_classifier
+from toxic_training.pipelines.registration.nodes import assemble_bundle
+
+Trained = tuple[Encoder, keras.Model, dict[str, float]]
+
+
+@pytest.fixture(scope="module")
+def trained(
+    tmp_path_factory: pytest.TempPathFactory, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
+) -> Trained:
+    """Train once for this module: the encoder, the classifier, what training took."""
+    dataset = EncoderDataset(str(tmp_path_factory.mktemp("encoder")))
+    dataset.save(prepare_encoder(corpus, modelling_parameters))
+    classifier, result = train_classifier(dataset.load(), corpus, modelling_parameters)
+    return dataset.load(), classifier, result
+
+
+def _score(classifier: keras.Model, row: list[int], length: int) -> NDArray[np.float32]:
+    batch = pad([np.array(row, np.int32)], pad_id=1, length=length)
+    inputs = {INPUT_IDS: batch.input_ids, ATTENTION_MASK: batch.attention_mask}
+    return np.asarray(ops.convert_to_numpy(classifier(inputs, training=False)), dtype=np.float32)
+
+
+def test_padding_does_not_change_a_score(trained: Trained) -> None:
+    """A comment scores alike alone and in a batch of longer ones."""
+    _, classifier, _ = trained
+    short, long = (_score(classifier, [0, 10, 11, 2], length) for length in (4, 64))
+    np.testing.assert_allclose(short, long, atol=1e-5)
+
+
+def test_training_separates_what_can_be_separated(
+    trained: Trained,
+    corpus: pd.DataFrame,
+    modelling_parameters: ModellingParameters,
+    evaluation_parameters: EvaluationParameters,
+) -> None:
+    """Two kinds of comments that share no words are told apart after two passes."""
+    encoder, classifier, _ = trained
+    scored = score_comments(
+        classifier=classifier,
+        encoder=encoder,
+        comments=corpus,
+        evaluation=evaluation_parameters,
+        modelling=modelling_parameters,
+    )
+    report = evaluate(scored, scored, evaluation_parameters)
+    assert report["test.toxic.all.auc"] > 0.95
+    assert report["test.toxic.en.auc_low"] <= report["test.toxic.en.auc"] <= report["test.toxic.en.auc_high"]
+    assert not any(name.startswith("test.insult") for name in report), "a label without truth has no figure"
+
+
+def test_the_same_seed_trains_the_same_classifier(
+    trained: Trained, tmp_path: Path, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
+) -> None:
+    """A second run with the seed ends with the same weights."""
+    dataset = EncoderDataset(str(tmp_path))
+    dataset.save(prepare_encoder(corpus, modelling_parameters))
+    again, _ = train_classifier(dataset.load(), corpus, modelling_parameters)
+    for first, second in zip(trained[1].get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_allclose(first, second, atol=1e-6)
+
+
+def test_training_stops_when_its_minutes_are_over(
+    tmp_path: Path, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
+) -> None:
+    """A spent time budget ends training after the step under way, with a classifier to show for it."""
+    hurried = modelling_parameters.model_copy(update={"max_train_minutes": 1e-9})
+    dataset = EncoderDataset(str(tmp_path))
+    dataset.save(prepare_encoder(corpus, hurried))
+    classifier, result = train_classifier(dataset.load(), corpus, hurried)
+    assert result["stopped_by_time"]
+    assert result["steps"] == 1
+    assert np.isfinite(_score(classifier, [0, 10, 2], 4)).all()
+
+
+def test_comments_of_one_class_are_refused(
+    trained: Trained, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
+) -> None:
+    """Nothing can be learnt from toxic comments alone."""
+    toxic = corpus[corpus["toxic"] == 1]
+    with pytest.raises(InvalidDataError, match="all of one class of toxic"):
+        train_classifier(trained[0], toxic, modelling_parameters)
+
+
+def test_loss_ignores_missing_labels_and_matches_keras_on_the_rest() -> None:
+    """A missing label contributes nothing; what is there costs what Keras's own loss says."""
+    logits = np.array([[2.0, -1.0, 0.5, 7.0, -7.0, 0.0]], np.float32)
+    labels = np.array([[1.0, 0.0, 1.0, -1.0, -1.0, -1.0]], np.float32)
+    loss = ops.convert_to_numpy(masked_binary_crossentropy(labels, logits))
+    expected = keras.losses.BinaryCrossentropy(from_logits=True)(labels[:, :3], logits[:, :3])
+    assert float(loss.mean()) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_a_classifier_survives_its_file(trained: Trained, tmp_path: Path) -> None:
+    """A saved classifier scores as before."""
+    dataset = KerasModelDataset(str(tmp_path / "classifier.keras"))
+    dataset.save(trained[1])
+    np.testing.assert_allclose(
+        _score(trained[1], [0, 10, 2], 8), _score(dataset.load(), [0, 10, 2], 8), atol=1e-6
+    )
+
+
+def test_a_bundle_fulfils_the_contract(
+    trained: Trained,
+    tmp_path: Path,
+    corpus: pd.DataFrame,
+    modelling_parameters: ModellingParameters,
+    evaluation_parameters: EvaluationParameters,
+) -> None:
+    """The exported model has the signature and agrees with the classifier; the warm-up is there."""
+    encoder, classifier, _ = trained
+    scored = score_comments(
+        classifier=classifier,
+        encoder=encoder,
+        comments=corpus,
+        evaluation=evaluation_parameters,
+        modelling=modelling_parameters,
+    )
+    parts = assemble_bundle(
+        classifier=classifier,
+        encoder=encoder,
+        thresholds=choose_thresholds(scored, evaluation_parameters),
+        reference_scores=describe_reference(scored, evaluation_parameters),
+        training_data={},
+        modelling=modelling_parameters,
+    )
+    write_bundle(parts, tmp_path / "bundle")
+    bundle = open_bundle(tmp_path / "bundle")
+    assert [example.text for example in bundle.warmup()] == list(WARMUP_TEXTS)
+    _check_scores(bundle.path, classifier)
+
+
+def _check_scores(bundle: Path, classifier: keras.Model) -> None:
+    signature = tf.saved_model.load(str(bundle / SAVED_MODEL_DIR)).signatures[SIGNATURE]
+    ids = np.array([[0, 10, 11, 2]], np.int32)
+    output = signature(**{INPUT_IDS: tf.constant(ids), ATTENTION_MASK: tf.ones_like(ids)})
+    expected = ops.sigmoid(_score(classifier, ids[0].tolist(), 4))
+    np.testing.assert_allclose(output[SCORES], ops.convert_to_numpy(expected), atol=1e-5)
+
+
+def test_a_killed_export_leaves_the_bundle_before(
+    trained: Trained,
+    tmp_path: Path,
+    modelling_parameters: ModellingParameters,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A bundle is replaced whole or not at all."""
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    (folder / "marker").write_text("the bundle before")
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("toxic_training.bundle.export_saved_model", killed)
+    parts = assemble_bundle(
+        classifier=trained[1],
+        encoder=trained[0],
+        thresholds=dict.fromkeys(
+            ("toxic", "severe_toxic", "obscene", "threat", "insult", "identity_hate"), 0.5
+        ),
+        reference_scores={},
+        training_data={},
+        modelling=modelling_parameters,
+    )
+    with pytest.raises(KeyboardInterrupt):
+        write_bundle(parts, folder)
+    assert (folder / "marker").read_text() == "the bundle before"

@@ -1,0 +1,92 @@
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from kedro.framework.project import configure_project, pipelines
+from kedro.framework.startup import bootstrap_project
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.runner import SequentialRunner
+
+from toxic_core.errors import MissingDataError
+from toxic_training.datasets import FileDigestDataset
+from toxic_training.hooks import RawDataHook
+from toxic_training.parameters import DataParameters
+from toxic_training.pipelines import data_processing
+from toxic_training.revision import UNKNOWN, code_revision
+
+RawTable = Callable[[list[str], list[str]], pd.DataFrame]
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def project() -> None:
+    """Make Kedro know this project."""
+    bootstrap_project(PROJECT)
+    configure_project("toxic_training")
+
+
+def test_the_default_pipeline_is_the_whole_path() -> None:
+    """Run without a name, Kedro goes from raw tables to a registered version."""
+    whole = pipelines["__default__"]
+    assert {"raw_train", "raw_validation", "raw_test", "raw_test_labels"} <= whole.inputs()
+    assert "model_version" in whole.outputs()
+
+
+def test_every_module_of_nodes_is_free_of_kedro() -> None:
+    """Nodes are plain functions: their modules import nothing of Kedro."""
+    for name in ("data_processing", "modelling", "evaluation", "registration"):
+        module = importlib.import_module(f"toxic_training.pipelines.{name}.nodes")
+        source = Path(str(module.__file__)).read_text(encoding="utf-8")
+        assert "kedro" not in source.lower()
+
+
+def test_data_processing_runs_on_an_in_memory_catalog(
+    raw_train: RawTable, data_parameters: DataParameters
+) -> None:
+    """The pipeline's wiring fits its nodes."""
+    ids = [str(index) for index in range(30)]
+    texts = [f"comment {index}" for index in ids]
+    catalog = DataCatalog(
+        {
+            "raw_train": MemoryDataset(raw_train([f"own {text}" for text in texts], ["0", "1"] * 15)),
+            "raw_validation": MemoryDataset(
+                pd.DataFrame(
+                    {"id": ids, "comment_text": [f"v {t}" for t in texts], "lang": "es", "toxic": "1"}
+                )
+            ),
+            "raw_test": MemoryDataset(pd.DataFrame({"id": ids, "content": texts, "lang": "tr"})),
+            "raw_test_labels": MemoryDataset(pd.DataFrame({"id": ids, "toxic": ["0", "1"] * 15})),
+            "params:data": MemoryDataset(data_parameters),
+        }
+    )
+    outputs = SequentialRunner().run(data_processing.create_pipeline(), catalog)
+    metrics = outputs["data_metrics"].load()
+    assert metrics["rows.test"]["value"] == 30
+    assert metrics["rows.training"]["value"] + metrics["rows.validation"]["value"] == 60
+
+
+def test_missing_files_are_named_before_anything_runs(tmp_path: Path) -> None:
+    """The error names each missing file, the folder it was looked for in, and where to get it."""
+    (tmp_path / "test.csv").write_text("id,content,lang\n")
+    files = {
+        "raw_train": "jigsaw-toxic-comment-train.csv",
+        "raw_validation": "validation.csv",
+        "raw_test": "test.csv",
+        "raw_test_labels": "test_labels.csv",
+    }
+    catalog = DataCatalog({name: FileDigestDataset(str(tmp_path / file)) for name, file in files.items()})
+    with pytest.raises(MissingDataError) as caught:
+        RawDataHook().before_pipeline_run(pipeline=data_processing.create_pipeline(), catalog=catalog)
+    message = str(caught.value)
+    assert "jigsaw-toxic-comment-train.csv, test_labels.csv, validation.csv not found" in message
+    assert str(tmp_path) in message
+    assert "Kaggle" in message
+    assert "TOXIC_DATA_DIR" in message
+
+
+def test_code_revision_outside_git_is_unknown(tmp_path: Path) -> None:
+    """A model trained from an installed package says that its revision isn't known."""
+    assert code_revision(tmp_path) == UNKNOWN
