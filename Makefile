@@ -1,0 +1,130 @@
+# The only task runner. `make` alone prints what it can do.
+#
+# Variables of use: PYTHON (which interpreter makes .venv), ARGS (more arguments for test, train and viz), and the
+# environment variables that the programs themselves read: TOXIC_DATA_DIR, TOXIC_STATE_DIR, REGISTRY_PORT,
+# INFERENCE_PORT, MLFLOW_TRACKING_URI. Each may stand before or after `make`.
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.SUFFIXES:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= $(shell for candidate in python3.11 python3.12 python3.13 python3; do \
+	"$$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null \
+	&& { echo "$$candidate"; break; }; done)
+VENV := .venv
+# Modules rather than scripts: a script names its interpreter in one line, which can't hold every path.
+RUN := $(VENV)/bin/python -m
+PACKAGES := $(wildcard libs/*/pyproject.toml services/*/pyproject.toml infra/local/pyproject.toml)
+SOURCES := libs services infra/local $(wildcard tests)
+ARGS ?=
+VERSION ?=
+REASON ?=
+
+# Nothing phones home; a test holds these against toxic_core.telemetry.TELEMETRY_OFF.
+export DO_NOT_TRACK := 1
+export DISABLE_TELEMETRY := 1
+export KEDRO_DISABLE_TELEMETRY := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+export RAY_USAGE_STATS_ENABLED := 0
+export HF_HUB_DISABLE_TELEMETRY := 1
+export ORT_DISABLE_TELEMETRY := 1
+
+##@ First
+
+.PHONY: help
+help: ## Print this
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: $(VENV)/.installed ## Train on the sample, promote, serve on 8001 with MLflow on 5000; Ctrl-C ends it
+	@$(RUN) toxic_local demo
+
+.PHONY: serve
+serve: $(VENV)/.installed ## Serve the local registry's champion; Ctrl-C ends it
+	@$(RUN) toxic_local serve
+
+##@ Daily work, against the running stack or the local registry
+
+.PHONY: train
+train: $(VENV)/.installed ## Train on the files in TOXIC_DATA_DIR/01_raw and register the version
+	@$(RUN) toxic_local with-registry -- $(RUN) toxic_training run $(ARGS)
+
+.PHONY: promote
+promote: $(VENV)/.installed ## Make a version the champion: VERSION=3 (or an alias), REASON="…"
+	@test -n "$(VERSION)" || { echo 'Which version? Say make promote VERSION=3; make history lists them.' >&2; exit 2; }
+	@$(RUN) toxic_local with-registry -- $(RUN) toxic_registry promote "$(VERSION)" --reason "$(REASON)"
+
+.PHONY: rollback
+rollback: $(VENV)/.installed ## Make the previous champion champion again
+	@$(RUN) toxic_local with-registry -- $(RUN) toxic_registry rollback --reason "$(REASON)"
+
+.PHONY: history
+history: $(VENV)/.installed ## List every version
+	@$(RUN) toxic_local with-registry -- $(RUN) toxic_registry history
+
+.PHONY: viz
+viz: $(VENV)/.installed-dev ## Show the pipelines in Kedro-Viz on 4141
+	@$(RUN) toxic_training viz run $(ARGS)
+
+##@ Development
+
+.PHONY: test
+test: $(VENV)/.installed-dev ## Run every test that needs no Docker
+	@$(RUN) pytest $(ARGS)
+
+.PHONY: check
+check: lint types imports test ## Run what CI runs
+
+.PHONY: lint
+lint: $(VENV)/.installed-dev ## Check format and style
+	@$(RUN) ruff format --check
+	@$(RUN) ruff check
+
+.PHONY: types
+types: $(VENV)/.installed-dev ## Check types
+	@$(RUN) mypy $(SOURCES)
+
+.PHONY: imports
+imports: $(VENV)/.installed-dev ## Check that imports run one way
+	@$(VENV)/bin/lint-imports
+
+.PHONY: lock
+lock: $(VENV)/.installed-dev ## Resolve every dependency again, into constraints.txt
+	@$(RUN) uv pip compile --universal --python-version 3.11 --no-header --no-annotate --quiet --upgrade \
+		--no-emit-package toxic-core --no-emit-package toxic-training --no-emit-package toxic-registry \
+		--no-emit-package toxic-inference --no-emit-package toxic-local \
+		requirements-dev.in -o constraints.txt
+
+.PHONY: sample
+sample: $(VENV)/.installed ## Generate data/sample again
+	@$(RUN) toxic_training.sample --out data/sample
+
+.PHONY: install
+install: $(VENV)/.installed ## Install the packages into .venv
+	@echo "$(VENV) is up to date."
+
+.PHONY: install-dev
+install-dev: $(VENV)/.installed-dev ## Install what tests and checks need as well
+	@echo "$(VENV) is up to date."
+
+.PHONY: clean
+clean: ## Remove .venv and caches; asks before it removes var/, the local registries
+	@infra/local/clean.sh
+
+# A virtual environment knows its own path: in a copy of the tree it is made again.
+ifneq ($(shell cat $(VENV)/.home 2>/dev/null),$(CURDIR))
+$(VENV)/.installed $(VENV)/.installed-dev: moved
+.PHONY: moved
+moved:
+endif
+
+$(VENV)/.installed: requirements.in constraints.txt $(PACKAGES)
+	@infra/local/install.sh "$(PYTHON)" $(VENV) requirements.in
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.in requirements.in constraints.txt $(PACKAGES)
+	@infra/local/install.sh "$(PYTHON)" $(VENV) requirements-dev.in
+	@touch $(VENV)/.installed $@

@@ -1,0 +1,68 @@
+"""The command line of `toxic-local`.
+
+Invariant: whatever goes wrong on purpose ends with one line on stderr that says what to do, after the end of
+the log that tells more, and exit status 1. Ctrl-C is how the demo is meant to end: status 0.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from toxic_core.errors import ToxicError
+from toxic_local.errors import ProcessFailedError, StopRequestedError
+from toxic_local.plan import Commands
+from toxic_local.process import last_lines
+from toxic_local.scenarios import demo, serve, with_registry
+from toxic_local.steps import say
+from toxic_local.stop import StopSignal, stop_on_signals
+
+_SIGNALLED = 128  # the shell's convention, to which the signal is added
+
+
+def main(arguments: Sequence[str] | None = None, *, commands: Commands | None = None) -> None:
+    """Run one command and exit with its status.
+
+    Args:
+        arguments: of the command line; this process's where not given.
+        commands: the programs to start, so that tests can name their own.
+    """
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    # Split by hand: how argparse treats a second `--`, the command's own, differs between Python versions.
+    at = words.index("--") if "--" in words else len(words)
+    parser = _parser()
+    action, command = parser.parse_args(words[:at]).action, words[at + 1 :]
+    if (action == "with-registry") != bool(command):
+        parser.error("a command after -- goes with with-registry, and only there")
+    with stop_on_signals() as stop:
+        sys.exit(_run(action, command, commands=commands or Commands(), stop=stop))
+
+
+def _run(action: str, command: Sequence[str], *, commands: Commands, stop: StopSignal) -> int:
+    try:
+        if action == "with-registry":
+            return with_registry(command, os.environ, commands=commands, stop=stop)
+        scenario = demo if action == "demo" else serve
+        return scenario(os.environ, commands=commands, stop=stop)
+    except StopRequestedError as stopped:
+        say("Stopped.", out=sys.stderr)
+        return _SIGNALLED + stopped.signum if action == "with-registry" else 0
+    except ProcessFailedError as failed:
+        for line in last_lines(failed.log) if failed.log else ():
+            say(f"  | {line}", out=sys.stderr)
+        say(f"toxic-local: {failed}", out=sys.stderr)
+    except ToxicError as error:
+        say(f"toxic-local: {error}", out=sys.stderr)
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="toxic-local", description="The stack as processes of this machine."
+    )
+    actions = parser.add_subparsers(dest="action", required=True)
+    actions.add_parser("demo", help="train on the sample, promote, serve, and stay until Ctrl-C")
+    actions.add_parser("serve", help="serve the champion of the local registry until Ctrl-C")
+    around = actions.add_parser("with-registry", help="run a command with a registry to talk to")
+    around.usage = "toxic-local with-registry -- COMMAND …"
+    return parser

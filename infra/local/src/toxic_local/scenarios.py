@@ -1,0 +1,114 @@
+"""The three things that `toxic-local` does: the demo, serving, and a registry around one command.
+
+Invariant: each returns the process's exit status and leaves no process behind.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from toxic_local.checks import check_disk, check_port, check_writable
+from toxic_local.errors import CheckFailedError
+from toxic_local.plan import Commands, StackPlan, plan_from
+from toxic_local.process import ProcessSpec
+from toxic_local.stack import LocalStack, child_environment, registry_answers, run_to_end
+from toxic_local.steps import Steps, say
+from toxic_local.stop import StopSignal
+
+_READY = """
+Ready after {seconds:.0f} s; Ctrl-C stops everything.
+
+  page        {inference}/
+  API docs    {inference}/docs
+  MLflow UI   {registry}
+
+Try:
+
+  curl -s {inference}/predict -H 'content-type: application/json' \\
+    -d '{{"texts": ["Thank you, that was kind of you."]}}'
+"""
+
+
+def demo(environment: Mapping[str, str], *, commands: Commands, stop: StopSignal) -> int:
+    """Train on the sample, promote, serve, and stay until a signal."""
+    plan = plan_from(environment, name="demo", commands=commands)
+    steps = Steps(5, out=sys.stdout)
+    with LocalStack(plan, stop=stop, environment=environment) as stack:
+        with steps.step("check ports, disk and folders"):
+            check_machine(plan)
+        with steps.step(f"start the registry (log: {_short(plan.log('registry'))})"):
+            stack.start_registry()
+        with steps.step("train on the sample, evaluate and register"):
+            stack.train("--env", "demo")
+        with steps.step("promote the new version"):
+            stack.promote("challenger", reason="make demo")
+        with steps.step(f"start inference (log: {_short(plan.log('inference'))})"):
+            stack.start_inference()
+        _stay(stack, seconds=steps.seconds())
+    return 0
+
+
+def serve(environment: Mapping[str, str], *, commands: Commands, stop: StopSignal) -> int:
+    """Serve the champion of the local registry, and stay until a signal."""
+    plan = plan_from(environment, name="local", commands=commands)
+    steps = Steps(3, out=sys.stdout)
+    with LocalStack(plan, stop=stop, environment=environment) as stack:
+        with steps.step("check ports, disk and folders"):
+            check_machine(plan)
+        with steps.step(f"start the registry (log: {_short(plan.log('registry'))})"):
+            stack.start_registry()
+        if stack.champion() is None:
+            raise CheckFailedError(
+                f"The registry in {_short(plan.state_dir)} has no champion to serve; "
+                "run `make train`, then `make promote VERSION=challenger`, or see `make demo`."
+            )
+        with steps.step(f"start inference (log: {_short(plan.log('inference'))})"):
+            stack.start_inference()
+        _stay(stack, seconds=steps.seconds())
+    return 0
+
+
+def with_registry(
+    command: Sequence[str], environment: Mapping[str, str], *, commands: Commands, stop: StopSignal
+) -> int:
+    """Run `command` with a registry to talk to, the running one or one of its own; returns its status."""
+    plan = plan_from(environment, name="local", commands=commands)
+    chosen = environment.get("MLFLOW_TRACKING_URI")
+    uri = chosen or plan.registry_uri
+    if registry_answers(uri):
+        told = {**child_environment(environment), "MLFLOW_TRACKING_URI": uri}
+        return run_to_end(ProcessSpec("the command", command, told), stop=stop)
+    if chosen:
+        # Whoever named a registry doesn't want another one filled in its place.
+        raise CheckFailedError(
+            f"No registry answers at MLFLOW_TRACKING_URI={chosen}; start it, or unset the variable to use "
+            f"the one in {_short(plan.state_dir)}."
+        )
+    check_writable(plan.state_dir)
+    with LocalStack(plan, stop=stop, environment=environment) as stack:
+        stack.start_registry()
+        return stack.run(command)
+
+
+def check_machine(plan: StackPlan) -> None:
+    """Make sure that `plan` can run here.
+
+    Raises:
+        CheckFailedError: it can't.
+    """
+    check_port(plan.inference_port, needed_by="the inference service", variable="INFERENCE_PORT")
+    check_port(plan.registry_port, needed_by="the registry", variable="REGISTRY_PORT")
+    check_writable(plan.state_dir)
+    check_disk(plan.state_dir)
+
+
+def _stay(stack: LocalStack, *, seconds: float) -> None:
+    inference, registry = stack.plan.inference_uri, stack.plan.registry_uri
+    say(_READY.format(seconds=seconds, inference=inference, registry=registry), out=sys.stdout)
+    stack.wait()
+    say("\nStopping inference and registry …", out=sys.stdout)
+
+
+def _short(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

@@ -1,0 +1,231 @@
+"""The stack itself: registry, training, promotion and inference as this process's children.
+
+Invariant: `LocalStack` owns every process it starts, and leaving its context ends them all, the last started
+first. It prints nothing; whoever drives it does.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from toxic_core.telemetry import TELEMETRY_OFF
+from toxic_local.checks import LOOPBACK, check_port
+from toxic_local.errors import CheckFailedError, ProcessFailedError
+from toxic_local.plan import StackPlan
+from toxic_local.process import ManagedProcess, ProcessSpec
+from toxic_local.stop import StopSignal
+
+REGISTRY_START_SECONDS = 180
+INFERENCE_START_SECONDS = 300
+_POLL_SECONDS = 0.1
+_PROBE_SECONDS = 5.0
+_MODEL_NAME = "toxic-comments"
+_CHAMPION = "champion"
+
+
+class LocalStack:
+    """The processes of one plan. A context manager; belongs to one thread."""
+
+    def __init__(
+        self, plan: StackPlan, *, stop: StopSignal | None = None, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.plan = plan
+        self._stop = stop or StopSignal()
+        self._environment = child_environment(os.environ if environment is None else environment)
+        self._servers: list[ManagedProcess] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def start_registry(self) -> None:
+        """Start the registry and return once it answers.
+
+        Raises:
+            CheckFailedError: its port is taken.
+            ProcessFailedError: it didn't come up.
+            StopRequestedError: a signal came.
+        """
+        check_port(self.plan.registry_port, needed_by="the registry", variable="REGISTRY_PORT")
+        server = self._start_server(
+            "registry",
+            self.plan.commands.registry,
+            {
+                "REGISTRY_HOST": LOOPBACK,
+                "REGISTRY_PORT": str(self.plan.registry_port),
+                "REGISTRY_STATE_DIR": str(self.plan.state_dir / "registry"),
+            },
+        )
+        self._wait_until_answering(server, f"{self.plan.registry_uri}/health", REGISTRY_START_SECONDS)
+
+    def start_inference(self) -> None:
+        """Start the inference service and return once a version is ready; raises as `start_registry` does."""
+        check_port(self.plan.inference_port, needed_by="the inference service", variable="INFERENCE_PORT")
+        server = self._start_server(
+            "inference",
+            self.plan.commands.inference,
+            {
+                "INFERENCE_HOST": LOOPBACK,
+                "INFERENCE_PORT": str(self.plan.inference_port),
+                "INFERENCE_REGISTRY_URI": self.plan.registry_uri,
+                "INFERENCE_CACHE_DIR": str(self.plan.state_dir / "inference-cache"),
+                "INFERENCE_SHUTDOWN_GRACE_SECONDS": "5",
+            },
+        )
+        self._wait_until_answering(server, f"{self.plan.inference_uri}/health/ready", INFERENCE_START_SECONDS)
+
+    def train(self, *arguments: str) -> None:
+        """Run training to its end, its output on the terminal.
+
+        Raises:
+            ProcessFailedError: it ended with another status than 0.
+            StopRequestedError: a signal came.
+        """
+        self._run_checked("training", (*self.plan.commands.train, *arguments))
+
+    def promote(self, version_or_alias: str, *, reason: str) -> None:
+        """Make a version champion; raises as `train` does."""
+        self._run_checked("promotion", (*self.plan.commands.promote, version_or_alias, "--reason", reason))
+
+    def run(self, command: Sequence[str], *, name: str = "the command") -> int:
+        """Run a command against this stack's registry and return its exit status.
+
+        Raises:
+            CheckFailedError: there is no such program.
+            ProcessFailedError: the registry ended meanwhile.
+            StopRequestedError: a signal came; the command was ended.
+        """
+        environment = {**self._environment, "MLFLOW_TRACKING_URI": self.plan.registry_uri}
+        spec = ProcessSpec(name, command, environment)
+        return run_to_end(spec, stop=self._stop, meanwhile=self._check_servers)
+
+    def champion(self) -> str | None:
+        """Return the version that is champion in the running registry."""
+        answer = _get(
+            f"{self.plan.registry_uri}/api/2.0/mlflow/registered-models/alias",
+            name=_MODEL_NAME,
+            alias=_CHAMPION,
+        )
+        if answer is None or answer.status_code != httpx.codes.OK:
+            return None
+        return str(answer.json()["model_version"]["version"])
+
+    def wait(self) -> None:
+        """Return when a signal asks to stop.
+
+        Raises:
+            ProcessFailedError: one of the servers ended first.
+        """
+        while not self._stop.wait(_POLL_SECONDS):
+            self._check_servers()
+
+    def close(self) -> None:
+        """End every process, the last started first."""
+        while self._servers:
+            self._servers.pop().stop()
+
+    def _start_server(
+        self, name: str, command: Sequence[str], environment: Mapping[str, str]
+    ) -> ManagedProcess:
+        log = self.plan.log(name)
+        child = start(ProcessSpec(name, command, {**self._environment, **environment}, log))
+        self._servers.append(child)
+        return child
+
+    def _wait_until_answering(self, server: ManagedProcess, uri: str, seconds: int) -> None:
+        for _ in range(int(seconds / _POLL_SECONDS)):
+            self._stop.check()
+            self._check_servers()
+            answer = _get(uri)
+            if answer is not None and answer.status_code == httpx.codes.OK:
+                return
+            self._stop.wait(_POLL_SECONDS)
+        raise ProcessFailedError(
+            f"The {server.spec.name} didn't get ready within {seconds} s; see {server.spec.log}.",
+            log=server.spec.log,
+        )
+
+    def _run_checked(self, name: str, command: Sequence[str]) -> None:
+        if status := self.run(command, name=name):
+            raise ProcessFailedError(f"The {name} {_ended(status)}; its output above says why.", log=None)
+
+    def _check_servers(self) -> None:
+        for server in self._servers:
+            if (status := server.status()) is not None:
+                raise ProcessFailedError(
+                    f"The {server.spec.name} {_ended(status)}; the whole log is {server.spec.log}.",
+                    log=server.spec.log,
+                )
+
+
+def start(spec: ProcessSpec) -> ManagedProcess:
+    """Start a process.
+
+    Raises:
+        CheckFailedError: there is no such program.
+    """
+    try:
+        return ManagedProcess(spec)
+    except OSError as error:
+        raise CheckFailedError(f"{spec.command[0]} can't be run ({error.strerror}).") from error
+
+
+def run_to_end(spec: ProcessSpec, *, stop: StopSignal, meanwhile: Callable[[], None] = lambda: None) -> int:
+    """Run a process in the foreground and return its exit status.
+
+    Args:
+        spec: what to run.
+        stop: ends it.
+        meanwhile: called again and again while it runs; ends it by raising.
+
+    Raises:
+        CheckFailedError: there is no such program.
+        StopRequestedError: a signal came; the process was ended.
+    """
+    child = start(spec)
+    try:
+        while (status := child.status()) is None:
+            stop.wait(_POLL_SECONDS)
+            stop.check()
+            meanwhile()
+        return status
+    finally:
+        child.stop()
+
+
+def registry_answers(uri: str) -> bool:
+    """Whether an MLflow server answers at `uri`."""
+    answer = _get(f"{uri.rstrip('/')}/health")
+    return answer is not None and answer.status_code == httpx.codes.OK and answer.text == "OK"
+
+
+def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return `environment` with telemetry off, output unbuffered, and no proxy before this machine itself."""
+    no_proxy = ",".join(filter(None, (environment.get("NO_PROXY", ""), LOOPBACK, "localhost")))
+    return {
+        **environment,
+        **TELEMETRY_OFF,
+        "PYTHONUNBUFFERED": "1",
+        "NO_PROXY": no_proxy,
+        "no_proxy": no_proxy,
+    }
+
+
+def _get(uri: str, **query: str) -> httpx.Response | None:
+    try:
+        # Without the environment: a proxy must not stand between processes of one machine.
+        with httpx.Client(trust_env=False, timeout=_PROBE_SECONDS) as client:
+            return client.get(uri, params=query)
+    except (httpx.HTTPError, httpx.InvalidURL):
+        return None
+
+
+def _ended(status: int) -> str:
+    return f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"

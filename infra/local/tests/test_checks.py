@@ -1,0 +1,50 @@
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from toxic_local.checks import check_disk, check_port, check_writable
+from toxic_local.errors import CheckFailedError
+
+
+def test_free_port_passes(free_port: Callable[[], int]) -> None:
+    """Nothing is held afterwards: the check can run again."""
+    port = free_port()
+    for _ in range(2):
+        check_port(port, needed_by="the registry", variable="REGISTRY_PORT")
+
+
+def test_taken_port_is_named_with_its_user_and_variable() -> None:
+    """One line says which port, who needs it and how to choose another."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(CheckFailedError, match=rf"Port {port}.*the registry.*REGISTRY_PORT") as told:
+            check_port(port, needed_by="the registry", variable="REGISTRY_PORT")
+    assert "\n" not in str(told.value)
+
+
+def test_state_folder_is_made(tmp_path: Path) -> None:
+    """A first run has no folders yet."""
+    check_writable(tmp_path / "a" / "b")
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+def test_unwritable_state_folder_is_named_with_its_variable(tmp_path: Path) -> None:
+    """A file where the folder should be can't hold anything."""
+    (tmp_path / "file").touch()
+    with pytest.raises(CheckFailedError, match=r"file/state.*TOXIC_STATE_DIR"):
+        check_writable(tmp_path / "file" / "state")
+
+
+def test_full_disk_is_named_with_what_is_missing(tmp_path: Path) -> None:
+    """The message has both figures."""
+    with pytest.raises(CheckFailedError, match=r"0\.5 GiB free, and 2 GiB"):
+        check_disk(tmp_path, free_bytes=lambda _: 2**29)
+
+
+def test_disk_with_room_passes(tmp_path: Path) -> None:
+    """The real disk of the tests has a byte left."""
+    check_disk(tmp_path, needed_bytes=1)

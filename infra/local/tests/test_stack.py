@@ -1,0 +1,122 @@
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from toxic_local.errors import CheckFailedError, ProcessFailedError, StopRequestedError
+from toxic_local.plan import Commands, StackPlan
+from toxic_local.stack import LocalStack, child_environment, registry_answers
+from toxic_local.stop import StopSignal
+
+
+@pytest.fixture
+def plan(tmp_path: Path, free_port: Callable[[], int], stand_ins: Commands) -> StackPlan:
+    """Plan a stack of stand-ins."""
+    return StackPlan(tmp_path, free_port(), free_port(), stand_ins)
+
+
+def test_stack_serves_until_it_is_left(plan: StackPlan) -> None:
+    """Within the context both services answer; after it neither does."""
+    with LocalStack(plan) as stack:
+        stack.start_registry()
+        stack.start_inference()
+        assert registry_answers(plan.registry_uri)
+        assert httpx.get(f"{plan.inference_uri}/health/ready").is_success
+    assert not registry_answers(plan.registry_uri)
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(plan.inference_uri)
+
+
+def test_command_talks_to_the_stack_s_registry(plan: StackPlan) -> None:
+    """What it runs finds the address in MLflow's own variable, and its status comes back."""
+    wanted = f"os.environ['MLFLOW_TRACKING_URI'] == {plan.registry_uri!r}"
+    check = f"import os, sys; sys.exit(9 if {wanted} else 1)"
+    with LocalStack(plan) as stack:
+        assert stack.run((sys.executable, "-c", check)) == 9
+
+
+def test_missing_program_is_named(plan: StackPlan) -> None:
+    """A typo isn't a traceback."""
+    with LocalStack(plan) as stack, pytest.raises(CheckFailedError, match="no-such-program"):
+        stack.run(("no-such-program",))
+
+
+def test_failed_training_is_told_with_its_status(plan: StackPlan) -> None:
+    """The stack doesn't go on to promote what isn't there."""
+    with (
+        LocalStack(plan, environment={**os.environ, "STANDIN_BROKEN": "training"}) as stack,
+        pytest.raises(ProcessFailedError, match="training ended with status 5"),
+    ):
+        stack.train("--env", "demo")
+
+
+def test_server_that_dies_while_starting_points_to_its_log(plan: StackPlan) -> None:
+    """Nobody waits for a process that is gone."""
+    with (
+        LocalStack(plan, environment={**os.environ, "STANDIN_BROKEN": "registry"}) as stack,
+        pytest.raises(ProcessFailedError, match="registry ended with status 4") as told,
+    ):
+        stack.start_registry()
+    assert told.value.log == plan.log("registry")
+    assert "coming up" in plan.log("registry").read_text()
+
+
+def test_server_that_dies_ends_the_wait(plan: StackPlan) -> None:
+    """Half a stack isn't left standing."""
+    with LocalStack(plan) as stack:
+        stack.start_inference()
+        assert httpx.get(f"{plan.inference_uri}/die").status_code == httpx.codes.NOT_FOUND
+        with pytest.raises(ProcessFailedError, match="inference ended with status 3"):
+            stack.wait()
+
+
+def test_stop_ends_the_wait_for_a_server(plan: StackPlan) -> None:
+    """Ctrl-C counts while something is still coming up."""
+    stop = StopSignal()
+    stop.request(signal.SIGINT)
+    with LocalStack(plan, stop=stop) as stack, pytest.raises(StopRequestedError):
+        stack.start_registry()
+
+
+def test_taken_port_is_found_before_the_start(plan: StackPlan) -> None:
+    """Whatever answers on the port isn't mistaken for our own registry."""
+    with LocalStack(plan) as first, LocalStack(plan) as second:
+        first.start_registry()
+        with pytest.raises(CheckFailedError, match="REGISTRY_PORT"):
+            second.start_registry()
+
+
+def test_champion_is_asked_of_the_registry(plan: StackPlan) -> None:
+    """An empty registry has none."""
+    with LocalStack(plan) as stack:
+        assert stack.champion() is None
+        stack.start_registry()
+        assert stack.champion() is None
+
+
+def test_champion_s_version_is_told(plan: StackPlan) -> None:
+    """It is what MLflow says the alias points to."""
+    with LocalStack(plan, environment={**os.environ, "STANDIN_CHAMPION": "yes"}) as stack:
+        stack.start_registry()
+        assert stack.champion() == "3"
+
+
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:1", "not an address", "http://[", ""])
+def test_what_doesn_t_answer_is_no_registry(uri: str) -> None:
+    """A bad address is as good as none."""
+    assert not registry_answers(uri)
+
+
+def test_children_reach_each_other_without_a_proxy() -> None:
+    """A company's proxy can't reach this machine's loopback address."""
+    told = child_environment({"NO_PROXY": "intranet", "HTTP_PROXY": "http://proxy"})
+    assert told["NO_PROXY"] == told["no_proxy"] == "intranet,127.0.0.1,localhost"
+
+
+def test_children_send_no_usage_statistics() -> None:
+    """Whatever the caller's variables say."""
+    assert child_environment({"MLFLOW_DISABLE_TELEMETRY": "false"})["MLFLOW_DISABLE_TELEMETRY"] == "true"
