@@ -207,7 +207,7 @@ def _check_start(stream: BinaryIO) -> None:
     for magic, kind in _BINARY_STARTS.items():
         if start.startswith(magic):
             raise InvalidCsvError(f"The file is {kind}, not a CSV; export it as CSV in UTF-8.")
-    if b"\0" in start:
+    if b"\0" in start.partition(b"\n")[0]:
         raise InvalidCsvError("The file is binary, not a CSV; export it as CSV in UTF-8.")
     if b"\n" not in start and b"\r" in start:
         raise InvalidCsvError("The file's lines end in a carriage return alone; save it with line feeds.")
@@ -215,7 +215,9 @@ def _check_start(stream: BinaryIO) -> None:
 
 def _find_columns(header: tuple[str, ...]) -> _Columns:
     if any(_is_undecodable(cell) for cell in header):
-        raise InvalidCsvError("The file's first line isn't UTF-8; export it as CSV in UTF-8.")
+        raise InvalidCsvError(
+            "The file's first line isn't UTF-8: it is binary, or in another encoding. Export it as CSV in UTF-8."
+        )
     names = [name.strip().lower() for name in header]
     text = next((names.index(name) for name in TEXT_COLUMNS if name in names), None)
     if text is None:

@@ -1,0 +1,144 @@
+"""The application over a fake core."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import httpx
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from toxic_core.contract import Calibration, Contract
+from toxic_core.errors import NoVersionReadyError, UnknownModelError
+from toxic_core.labels import LABELS
+from toxic_core.languages import ANY_LANGUAGE
+from toxic_inference.api.application import create_api
+from toxic_inference.api.doors import Doors, Limits
+from toxic_inference.metrics import Metrics
+from toxic_inference.serving.harness import State
+from toxic_inference.serving.interfaces import Lane, Row, Session, Target, Text, TextScore
+from toxic_inference.serving.manager import VersionStatus
+
+LIMITS = Limits(text_bytes=200, texts=5, body_bytes=4_000, upload_bytes=200_000)
+
+
+class FakeCore:
+    """Scores a text by its length over a hundred; implements `Scorer`, `Session` and `StatusView`."""
+
+    def __init__(self) -> None:
+        self.version = "7"
+        self.contract = Contract(
+            max_tokens=16,
+            pad_id=0,
+            languages=("en",),
+            calibration={label: {ANY_LANGUAGE: Calibration()} for label in LABELS},
+            thresholds={label: {ANY_LANGUAGE: 0.5} for label in LABELS},
+            encoder="tiny",
+            created_at=datetime(2026, 1, 1, tzinfo=UTC),
+        )
+        self.ready = True
+        self.error: Exception | None = None
+        self.held: asyncio.Event | None = None
+        self.cancelled = False
+        self.leases = 0
+        self.texts: list[Text] = []
+        self.rows: list[Row] = []
+        self.lanes: list[Lane] = []
+        self.known = [VersionStatus("7", State.AVAILABLE, None, ("champion",))]
+
+    @contextmanager
+    def session(self, target: Target) -> Iterator[Session]:
+        """Hold version 7."""
+        if not self.ready:
+            raise NoVersionReadyError("No version is available yet.")
+        if target.version not in {None, "7"} or target.alias not in {None, "champion"}:
+            raise UnknownModelError("There is no such version.")
+        self.leases += 1
+        try:
+            yield self
+        finally:
+            self.leases -= 1
+
+    def statuses(self) -> Sequence[VersionStatus]:
+        """Return what is known."""
+        return self.known
+
+    async def score(self, texts: Sequence[Text], *, lane: Lane) -> Sequence[TextScore]:
+        """Score texts by their length."""
+        await self._work(lane)
+        self.texts += texts
+        return [self._score(text) for text in texts]
+
+    async def infer(self, rows: Sequence[Row], *, lane: Lane) -> NDArray[np.float32]:
+        """Score rows by their number of tokens."""
+        await self._work(lane)
+        self.rows += rows
+        return np.array([[len(row.ids) / 100] * 6 for row in rows], dtype=np.float32)
+
+    async def infer_texts(self, texts: Sequence[str], *, lane: Lane) -> NDArray[np.float32]:
+        """Score texts by their length."""
+        await self._work(lane)
+        return np.array([[len(text) / 100] * 6 for text in texts], dtype=np.float32)
+
+    async def _work(self, lane: Lane) -> None:
+        self.lanes.append(lane)
+        if self.error is not None:
+            raise self.error
+        if self.held is not None:
+            try:
+                await self.held.wait()
+            except asyncio.CancelledError:
+                self.cancelled = True
+                raise
+
+    def _score(self, text: Text) -> TextScore:
+        score = min(len(text.content) / 100, 1.0)
+        return TextScore(
+            scores=(score,) * 6, decisions=(score >= 0.5,) * 6, tokens=3, truncated=len(text.content) > 90
+        )
+
+
+@pytest.fixture
+def core() -> FakeCore:
+    """The fake core."""
+    return FakeCore()
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    """The metrics that the application writes."""
+    return Metrics()
+
+
+@pytest.fixture
+def doors(core: FakeCore, metrics: Metrics) -> Doors:
+    """What the routes work with."""
+    return Doors(
+        model_name="toxic-comments",
+        default_alias="champion",
+        scorer=core,
+        status=core,
+        limits=LIMITS,
+        observer=metrics,
+    )
+
+
+@pytest.fixture
+async def client(doors: Doors, metrics: Metrics) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the application over the fake core."""
+    app = create_api(doors, render_metrics=metrics.render)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+        yield client
+
+
+@pytest.fixture
+def metric(metrics: Metrics) -> Callable[..., float]:
+    """Return the function that reads one sample; 0 where it was never written."""
+
+    def read(name: str, **labels: str) -> float:
+        return metrics.registry.get_sample_value(name, labels) or 0.0
+
+    return read

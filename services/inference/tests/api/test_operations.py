@@ -1,0 +1,148 @@
+import re
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from toxic_core.errors import ContractError
+from toxic_inference.metrics import Metrics
+from toxic_inference.serving.batching import BatchReport
+from toxic_inference.serving.errors import SignatureError, WarmupError
+from toxic_inference.serving.harness import State
+from toxic_inference.serving.manager import VersionStatus
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_live_is_not_ready(client: httpx.AsyncClient, core: Any) -> None:
+    """A process without a version lives, and says what it waits for."""
+    core.ready = False
+    core.known = []
+    assert (await client.get("/health/live")).status_code == 200
+    answer = await client.get("/health/ready")
+    assert answer.status_code == 503
+    assert "no version of 'toxic-comments' is 'champion'" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [
+        (VersionStatus("7", State.LOADING, None, ()), "version 7 is loading"),
+        (VersionStatus("7", State.FAILED, ContractError("it is damaged"), ()), "version 7: it is damaged"),
+    ],
+)
+async def test_not_ready_says_what_is_in_the_way(
+    client: httpx.AsyncClient, core: Any, status: VersionStatus, says: str
+) -> None:
+    """A load under way and a load that failed are told apart."""
+    core.ready = False
+    core.known = [status]
+    assert (await client.get("/health/ready")).json()["detail"] == says
+
+
+async def test_ready_names_the_version(client: httpx.AsyncClient) -> None:
+    """With a version, texts can be scored."""
+    answer = await client.get("/health/ready")
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "ready", "model_name": "toxic-comments", "model_version": "7"}
+
+
+async def test_requests_are_counted_by_template(
+    client: httpx.AsyncClient, metric: Callable[..., float]
+) -> None:
+    """Routes are templates and unknown paths are one value, so that label values stay bounded."""
+    await client.get("/v1/models/toxic-comments/versions/7")
+    await client.get("/random/path")
+    await client.request("BREW", "/predict")
+    count = "toxic_inference_requests_total"
+    template = "/v1/models/{name}/versions/{version}"
+    assert metric(count, route=template, method="GET", status="200") == 1
+    assert metric(count, route="unmatched", method="GET", status="404") == 1
+    assert metric(count, route="/predict", method="OTHER", status="405") == 1
+    assert metric("toxic_inference_request_duration_seconds_count", route=template) == 1
+    assert metric("toxic_inference_requests_in_progress") == 0
+
+
+async def test_every_metric_is_documented_and_named_with_its_unit(client: httpx.AsyncClient) -> None:
+    """Our metrics have a help text and end in a unit or a kind; none is a bare number."""
+    text = (await client.get("/metrics")).text
+    helps = dict(re.findall(r"^# HELP (toxic_inference_\S+) (.+)$", text, re.MULTILINE))
+    kinds = dict(re.findall(r"^# TYPE (toxic_inference_\S+) (\S+)$", text, re.MULTILINE))
+    assert helps.keys() == kinds.keys()
+    assert all(len(help_text) > 10 for help_text in helps.values())
+    endings = ("_total", "_seconds", "_rows", "_tokens", "_info", "_state", "_up", "_in_progress", "_created")
+    assert [name for name in kinds if not name.endswith(endings)] == []
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ContractError("x"), "contract"),
+        (SignatureError("x"), "signature"),
+        (WarmupError("x"), "warmup"),
+        (OSError("x"), "disk"),
+        (RuntimeError("x"), "other"),
+    ],
+)
+def test_load_failures_are_counted_by_reason(
+    metrics: Metrics, metric: Callable[..., float], error: Exception, reason: str
+) -> None:
+    """Reasons are an enumeration, all there from the start."""
+    metrics.load_failed(error)
+    assert metric("toxic_inference_load_failures_total", reason=reason) == 1
+
+
+def test_versions_and_aliases_leave_no_series_behind(metrics: Metrics, metric: Callable[..., float]) -> None:
+    """A state is one of them at a time; a forgotten version and a moved alias are gone."""
+    metrics.state_changed(version="1", state=State.LOADING)
+    metrics.state_changed(version="1", state=State.AVAILABLE)
+    states = "toxic_inference_model_version_state"
+    assert metric(states, version="1", state="available") == 1
+    assert metric(states, version="1", state="loading") == 0
+    metrics.routed(alias="champion", version="1")
+    metrics.routed(alias="champion", version="2")
+    metrics.state_changed(version="1", state=None)
+    assert b'version="1"' not in metrics.render()
+    assert metric("toxic_inference_alias_info", alias="champion", version="2") == 1
+
+
+def test_batches_are_measured(metrics: Metrics, metric: Callable[..., float]) -> None:
+    """Padding is what was computed beyond the texts' own tokens."""
+    metrics.batch_ran(
+        BatchReport(rows=2, tokens=7, padded_tokens=10, compute_seconds=0.1, longest_wait_seconds=0.2)
+    )
+    assert metric("toxic_inference_tokens_total") == 7
+    assert metric("toxic_inference_padding_tokens_total") == 3
+    assert metric("toxic_inference_batch_rows_sum") == 2
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/assets/page.js", "/assets/page.css"])
+async def test_pages_name_no_other_host(client: httpx.AsyncClient, path: str) -> None:
+    """A browser that opens them asks nobody else, and may run no script but ours."""
+    answer = await client.get(path)
+    assert answer.status_code == 200
+    addresses = set(re.findall(r"https?://[\w.]+", answer.text)) - {"http://www.w3.org"}
+    assert addresses == set()
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    assert "unsafe-inline" not in answer.headers["content-security-policy"].split("style-src")[0]
+
+
+async def test_what_the_pages_refer_to_is_there(client: httpx.AsyncClient) -> None:
+    """Every script and style sheet of the page and the documentation is served; nothing else is."""
+    for page in ("/", "/docs"):
+        for path in re.findall(r'(?:src|href)="(/[^"]+)"', (await client.get(page)).text):
+            assert (await client.get(path)).status_code == 200, path
+    assert (await client.get("/assets/../settings.py")).status_code == 404
+    assert (await client.get("/assets/nothing.js")).status_code == 404
+
+
+async def test_every_route_is_described(client: httpx.AsyncClient) -> None:
+    """The OpenAPI document has a summary and a description for each route, and no dangling reference."""
+    document = (await client.get("/openapi.json")).json()
+    for path, methods in document["paths"].items():
+        for method, route in methods.items():
+            assert route.get("summary"), (method, path)
+            assert route.get("description"), (method, path)
+    references = set(re.findall(r'"#/components/schemas/(\w+)"', (await client.get("/openapi.json")).text))
+    assert references <= document["components"]["schemas"].keys()
