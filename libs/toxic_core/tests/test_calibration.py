@@ -31,6 +31,7 @@ def with_calibration(contract: Contract, calibration: Calibration) -> Contract:
 
 @pytest.fixture
 def plain(contract: Contract) -> Contract:
+    """Return a contract whose calibration changes nothing."""
     return with_calibration(contract, Calibration())
 
 

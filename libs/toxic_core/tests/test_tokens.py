@@ -34,6 +34,7 @@ def build_tokenizer() -> Tokenizer:
 
 @pytest.fixture(scope="module")
 def tokeniser() -> Tokeniser:
+    """Return the tiny tokenizer behind this project's normalisation."""
     return Tokeniser(build_tokenizer(), max_tokens=MAX_TOKENS, pad_id=PAD)
 
 

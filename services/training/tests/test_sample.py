@@ -28,16 +28,19 @@ Splits = dict[Split, tuple[Comment, ...]]
 
 @pytest.fixture(scope="module")
 def splits() -> Splits:
+    """Return the sample as generated."""
     return generate()
 
 
 @pytest.fixture(scope="module")
 def train() -> pd.DataFrame:
+    """Return the committed train file."""
     return pd.read_csv(SAMPLE / TRAIN)
 
 
 @pytest.fixture(scope="module")
-def test_rows() -> pd.DataFrame:
+def held_out() -> pd.DataFrame:
+    """Return the committed test file with its labels."""
     return pd.read_csv(SAMPLE / TEST).merge(pd.read_csv(SAMPLE / TEST_LABELS), on="id", validate="1:1")
 
 
@@ -127,15 +130,15 @@ def test_no_comment_occurs_twice(splits: Splits) -> None:
     assert len(set(texts)) == len(texts)
 
 
-def test_a_bag_of_words_learns_it_but_not_all(train: pd.DataFrame, test_rows: pd.DataFrame) -> None:
+def test_a_bag_of_words_learns_it_but_not_all(train: pd.DataFrame, held_out: pd.DataFrame) -> None:
     """A bag of words reaches an AUC between 0.75 and 0.97 on the test split."""
     words = CountVectorizer()
     model = LogisticRegression(max_iter=2000).fit(words.fit_transform(train["comment_text"]), train["toxic"])
-    scores = pd.Series(model.predict_proba(words.transform(test_rows["content"]))[:, 1])
-    auc = roc_auc_score(test_rows["toxic"], scores)
+    scores = pd.Series(model.predict_proba(words.transform(held_out["content"]))[:, 1])
+    auc = roc_auc_score(held_out["toxic"], scores)
     by_language = {
         language: round(float(roc_auc_score(rows["toxic"], scores[rows.index])), 3)
-        for language, rows in test_rows.groupby("lang")
+        for language, rows in held_out.groupby("lang")
     }
     sys.stdout.write(f"bag of words: AUC {auc:.3f}, by language {by_language}\n")
     assert 0.75 <= auc <= 0.97
