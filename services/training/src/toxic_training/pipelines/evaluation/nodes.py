@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 from keras import ops
 
-from toxic_core.contract import ATTENTION_MASK, INPUT_IDS, ScoreDistribution
-from toxic_core.labels import LABELS, Label
+from toxic_core.contract import ATTENTION_MASK, INPUT_IDS
+from toxic_core.labels import LABELS
 from toxic_core.languages import ANY_LANGUAGE
 from toxic_training.batches import pad_to_step
 from toxic_training.classifier import Encoder
@@ -61,18 +61,21 @@ def choose_thresholds(validation: pd.DataFrame, parameters: EvaluationParameters
 
 def describe_reference(
     validation: pd.DataFrame, parameters: EvaluationParameters
-) -> dict[Label, dict[str, ScoreDistribution]]:
-    """Return each label's score distribution on validation comments, over all and by language."""
+) -> dict[str, dict[str, dict[str, list[float]]]]:
+    """Return each label's score histogram on validation comments by language, `*` over all.
+
+    A histogram has `edges` and `counts`, as `contract.json` holds them.
+    """
     edges = np.linspace(0.0, 1.0, parameters.reference_bins + 1)
     return {
         label: {
-            language: ScoreDistribution(
-                edges=tuple(edges.tolist()),
-                counts=tuple(np.histogram(rows[f"score_{label}"], edges)[0].tolist()),
-            )
+            language: {
+                "edges": edges.tolist(),
+                "counts": np.histogram(rows[f"score_{label}"], edges)[0].tolist(),
+            }
             for language, rows in _by_language(validation, parameters).items()
         }
-        for label in LABELS
+        for label in LABEL_COLUMNS
     }
 
 

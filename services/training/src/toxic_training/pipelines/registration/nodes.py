@@ -25,7 +25,7 @@ def assemble_bundle(
     classifier: keras.Model,
     encoder: Encoder,
     thresholds: dict[str, float],
-    reference_scores: dict[Label, dict[str, ScoreDistribution]],
+    reference_scores: dict[str, dict[str, dict[str, list[float]]]],
     training_data: dict[str, str],
     modelling: ModellingParameters,
 ) -> BundleParts:
@@ -36,7 +36,12 @@ def assemble_bundle(
         languages=tuple(language.value for language in LANGUAGES),
         calibration={label: {ANY_LANGUAGE: Calibration()} for label in LABELS},
         thresholds={label: {ANY_LANGUAGE: thresholds[label]} for label in LABELS},
-        reference_scores=reference_scores,
+        reference_scores={
+            Label(label): {
+                name: ScoreDistribution.model_validate(scores) for name, scores in languages.items()
+            }
+            for label, languages in reference_scores.items()
+        },
         encoder=modelling.encoder,
         training_data=training_data,
         code_revision=code_revision(Path(__file__).parent),

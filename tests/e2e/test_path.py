@@ -1,0 +1,154 @@
+"""From comments to a served champion, with real servers and a really trained model."""
+
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+from toxic_core.contract import open_bundle
+from toxic_core.labels import LABELS
+from toxic_local.stack import LocalStack
+
+pytestmark = pytest.mark.e2e
+
+TEXT = "Thank you, that was kind of you."
+MODEL = "toxic-comments"
+SWITCH_SECONDS = 60
+POLL_SECONDS = 0.1
+
+
+def _predict(stack: LocalStack, **body: object) -> httpx.Response:
+    return httpx.post(f"{stack.plan.inference_uri}/predict", json=body, timeout=30, trust_env=False)
+
+
+def _version(stack: LocalStack) -> str:
+    return str(_predict(stack, texts=[TEXT]).raise_for_status().json()["model_version"])
+
+
+def _registry(stack: LocalStack, *arguments: str) -> None:
+    assert stack.run((sys.executable, "-m", "toxic_registry", *arguments)) == 0
+
+
+def _wait_for_version(stack: LocalStack, version: str) -> None:
+    for _ in range(SWITCH_SECONDS * 10):
+        if _version(stack) == version:
+            return
+        threading.Event().wait(POLL_SECONDS)
+    pytest.fail(f"version {version} didn't answer within {SWITCH_SECONDS} s; {_version(stack)} does")
+
+
+@contextmanager
+def _steady_requests(stack: LocalStack) -> Iterator[Counter[str]]:
+    """Send requests one after another until the block ends; count the answers by version or status."""
+    answers: Counter[str] = Counter()
+    over = threading.Event()
+
+    def send() -> None:
+        with httpx.Client(base_url=stack.plan.inference_uri, timeout=30, trust_env=False) as client:
+            while not over.is_set():
+                answer = client.post("/predict", json={"texts": [TEXT]})
+                ok = answer.status_code == httpx.codes.OK
+                answers[f"version {answer.json()['model_version']}" if ok else str(answer.status_code)] += 1
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        yield answers
+    finally:
+        over.set()
+        sender.join()
+
+
+def test_the_champion_answers_with_six_scores_and_its_version(stack: LocalStack) -> None:
+    """A comment gets six scores between 0 and 1, by label, from the promoted version."""
+    answer = _predict(stack, texts=[TEXT]).raise_for_status().json()
+    scores = answer["results"][0]["scores"]
+    assert list(scores) == [label.value for label in LABELS]
+    assert all(0 <= score <= 1 for score in scores.values())
+    assert answer["model_version"] == "1"
+
+
+def test_serving_gives_the_scores_that_training_exported(stack: LocalStack, bundle: Path) -> None:
+    """Every warm-up text scores over HTTP as it did when the bundle was made."""
+    examples = open_bundle(bundle).warmup()
+    answer = _predict(stack, texts=[example.text for example in examples]).raise_for_status().json()
+    served = [[result["scores"][label] for label in LABELS] for result in answer["results"]]
+    np.testing.assert_allclose(served, [example.scores for example in examples], atol=1e-4)
+
+
+def test_a_registered_version_loads_as_a_pyfunc(stack: LocalStack, bundle: Path) -> None:
+    """`mlflow.pyfunc.load_model` gives the same scores as the bundle, without pickle."""
+    mlflow.set_tracking_uri(stack.plan.registry_uri)
+    model = mlflow.pyfunc.load_model(f"models:/{MODEL}/1")
+    example = open_bundle(bundle).warmup()[0]
+    scores = model.predict(pd.DataFrame({"text": [example.text]}))
+    assert list(scores.columns) == [label.value for label in LABELS]
+    np.testing.assert_allclose(scores.to_numpy()[0], example.scores, atol=1e-4)
+
+
+def test_a_version_carries_its_lineage_and_figures(stack: LocalStack) -> None:
+    """The version's tags say what it was trained on and from, and what it is worth."""
+    client = mlflow.MlflowClient(stack.plan.registry_uri)
+    version = client.get_model_version(MODEL, "1")
+    assert {"encoder", "code_revision", "data.train.sha256", "test.toxic.all.auc"} <= version.tags.keys()
+    assert float(version.tags["test.toxic.all.auc"]) > 0.5
+    assert client.get_run(str(version.run_id)).data.metrics["training.steps"] > 0
+
+
+def test_promotion_under_load_loses_no_request_and_rollback_returns(stack: LocalStack) -> None:
+    """While a second version is trained, promoted and rolled back, every request is answered."""
+    with _steady_requests(stack) as answers:
+        stack.train("--pipelines", "registration", "--env", "demo")
+        assert _version(stack) == "1", "a version isn't served before it is promoted"
+        stack.promote("challenger", reason="the second version")
+        _wait_for_version(stack, "2")
+        _registry(stack, "rollback")
+        _wait_for_version(stack, "1")
+    assert answers.keys() == {"version 1", "version 2"}
+
+
+def test_a_broken_version_is_never_served(stack: LocalStack, bundle: Path) -> None:
+    """A promoted version whose files are damaged is refused, visibly; the one before goes on serving."""
+    broken = _register_damaged(stack, bundle)
+    _registry(stack, "promote", broken)
+    state = _wait_for_state(stack, broken, lambda entry: entry["status"]["error_code"] != "OK")
+    assert "SHA-256" in state["status"]["error_message"]
+    assert _version(stack) == "1"
+    _registry(stack, "rollback")
+
+
+def _register_damaged(stack: LocalStack, bundle: Path) -> str:
+    mlflow.set_tracking_uri(stack.plan.registry_uri)
+    client = mlflow.MlflowClient(stack.plan.registry_uri)
+    damaged = stack.plan.state_dir / "damaged"
+    target = damaged / "artifacts" / "bundle"
+    for file in sorted(bundle.rglob("*")):
+        if file.is_file():
+            copy = target / file.relative_to(bundle)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(file.read_bytes())
+    (target / "warmup.jsonl").write_text("{}\n", encoding="utf-8")
+    run = client.create_run("0")
+    client.log_artifacts(run.info.run_id, str(damaged), "model")
+    source = f"{run.info.artifact_uri}/model"
+    return str(client.create_model_version(MODEL, source, run_id=run.info.run_id).version)
+
+
+def _wait_for_state(
+    stack: LocalStack, version: str, reached: Callable[[dict[str, dict[str, str]]], bool]
+) -> dict[str, dict[str, str]]:
+    for _ in range(SWITCH_SECONDS * 10):
+        status = httpx.get(f"{stack.plan.inference_uri}/v1/models/{MODEL}", trust_env=False).json()
+        for entry in status["model_version_status"]:
+            if entry["version"] == version and reached(entry):
+                return dict(entry)
+        threading.Event().wait(POLL_SECONDS)
+    pytest.fail(f"version {version} didn't reach the state: {status}")

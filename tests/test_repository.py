@@ -1,0 +1,84 @@
+"""What holds for the repository as a whole."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from toxic_core.telemetry import TELEMETRY_OFF
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = sorted(path for path in ROOT.glob("*/*/pyproject.toml"))
+
+
+def _pins() -> dict[str, list[Version]]:
+    pins: dict[str, list[Version]] = {}
+    for line in (ROOT / "constraints.txt").read_text().splitlines():
+        name, _, rest = line.partition("==")
+        pins.setdefault(name.lower().replace("_", "-"), []).append(Version(rest.split(";")[0].strip()))
+    return pins
+
+
+def _dependencies(package: Path) -> list[Requirement]:
+    project = tomllib.loads(package.read_text())["project"]
+    extras = project.get("optional-dependencies", {})
+    # An environment holds one TensorFlow: the lock has training's, images take these.
+    locked = [line for name, lines in extras.items() if name not in {"cpu", "gpu"} for line in lines]
+    return [Requirement(line) for line in [*project["dependencies"], *locked]]
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.parent.name)
+def test_the_lock_holds_a_fitting_version_of_every_dependency(package: Path) -> None:
+    """A dependency that is added or moved without `make lock` is found."""
+    pins = _pins()
+    ours = {tomllib.loads(path.read_text())["project"]["name"] for path in PACKAGES}
+    for requirement in _dependencies(package):
+        name = requirement.name.lower().replace("_", "-")
+        if name in ours:
+            continue
+        assert name in pins, f"{name} is not in constraints.txt; run `make lock`"
+        fitting = [version for version in pins[name] if version in requirement.specifier]
+        assert fitting, (
+            f"constraints.txt has {name} {pins[name]}, not {requirement.specifier}; run `make lock`"
+        )
+
+
+def test_the_lock_records_no_address() -> None:
+    """Whoever installs uses their own index."""
+    assert "://" not in (ROOT / "constraints.txt").read_text()
+
+
+def test_make_turns_every_telemetry_off() -> None:
+    """The Makefile exports exactly the variables that the services set themselves."""
+    exported = dict(re.findall(r"^export (\w+) := (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert {name: exported.get(name) for name in TELEMETRY_OFF} == TELEMETRY_OFF
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "data/01_raw/train.csv",
+        "data/06_models/classifier.keras",
+        ".env",
+        "services/training/conf/local/credentials.yml",
+        "var/demo/registry/mlflow.db",
+        "server.pem",
+    ],
+)
+def test_private_files_are_ignored_by_git(path: str) -> None:
+    """Raw data, credentials and local state can't be committed by accident."""
+    assert (
+        subprocess.run(["git", "-C", str(ROOT), "check-ignore", "--quiet", path], check=False).returncode == 0
+    )
+
+
+def test_the_sample_is_not_ignored_by_git() -> None:
+    """The generated sample is part of the repository."""
+    path = "data/sample/test.csv"
+    assert (
+        subprocess.run(["git", "-C", str(ROOT), "check-ignore", "--quiet", path], check=False).returncode == 1
+    )
