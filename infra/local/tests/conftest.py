@@ -16,11 +16,11 @@ from toxic_local.plan import Commands
 END_SECONDS = 60
 
 SERVER = """
-import http.server, json, os, sys
+import http.server, itertools, json, os, sys
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        answers = {"/health": b"OK", "/health/ready": b"{}"}
+        answers = {"/health": b"OK", "/health/ready": b'{"model_version": "%d"}' % next(versions)}
         if os.environ.get("STANDIN_CHAMPION"):
             answers["/api/2.0/mlflow/registered-models/alias"] = b'{"model_version": {"version": "3"}}'
         body = answers.get(self.path.partition("?")[0])
@@ -31,6 +31,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             os._exit(3)
 
 name = sys.argv[1]
+versions = itertools.chain([2, 2], itertools.repeat(3))  # a new champion takes its time
 if held := os.environ.get("STANDIN_HELD"):
     alive = open(held, "wb", buffering=0)  # its reader sees the end of file when we are gone
     alive.write(f"{name} {os.getpid()}\\n".encode())

@@ -59,7 +59,7 @@ def test_demo_does_every_step_in_order(toxic_local: ToxicLocal, environment: dic
         f"the training ran with ['--env', 'demo'] against {registry}",
         "step 4/5: promote",
         f"the promotion ran with ['challenger', '--reason', 'make demo'] against {registry}",
-        "step 5/5: start inference",
+        "step 5/5: wait until inference",
         f"{inference}/docs",
     ]
     places = [demo.output.index(text) for text in expected]
@@ -94,7 +94,7 @@ def test_demo_stops_in_the_middle_of_training(toxic_local: ToxicLocal, held: Pat
         demo.read_until("the training ran")
         demo.send(signal.SIGINT)
         assert demo.end() == 0
-        assert len(alive.readlines()) == 1
+        assert b"registry" in alive.read()
     assert "step 3/5: train on the sample, evaluate and register … not finished" in demo.output
     assert "step 4" not in demo.output
 

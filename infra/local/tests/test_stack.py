@@ -31,6 +31,14 @@ def test_stack_serves_until_it_is_left(plan: StackPlan) -> None:
         httpx.get(plan.inference_uri)
 
 
+def test_inference_is_ready_when_it_serves_the_champion(plan: StackPlan) -> None:
+    """The champion before, which answers from the cache at first, isn't what was promoted."""
+    with LocalStack(plan, environment={**os.environ, "STANDIN_CHAMPION": "yes"}) as stack:
+        stack.start_registry()
+        stack.start_inference()
+        assert httpx.get(f"{plan.inference_uri}/health/ready").json() == {"model_version": "3"}
+
+
 def test_command_talks_to_the_stack_s_registry(plan: StackPlan) -> None:
     """What it runs finds the address in MLflow's own variable, and its status comes back."""
     wanted = f"os.environ['MLFLOW_TRACKING_URI'] == {plan.registry_uri!r}"

@@ -38,12 +38,14 @@ def demo(environment: Mapping[str, str], *, commands: Commands, stop: StopSignal
             check_machine(plan)
         with steps.step(f"start the registry (log: {_short(plan.log('registry'))})"):
             stack.start_registry()
+        # It comes up beside the training, which leaves the second core free while it imports TensorFlow.
+        stack.launch_inference()
         with steps.step("train on the sample, evaluate and register"):
             stack.train("--env", "demo")
         with steps.step("promote the new version"):
             stack.promote("challenger", reason="make demo")
-        with steps.step(f"start inference (log: {_short(plan.log('inference'))})"):
-            stack.start_inference()
+        with steps.step(f"wait until inference serves it (log: {_short(plan.log('inference'))})"):
+            stack.wait_for_inference()
         _stay(stack, seconds=steps.seconds())
     return 0
 

@@ -34,7 +34,9 @@ class LocalStack:
     ) -> None:
         self.plan = plan
         self._stop = stop or StopSignal()
-        self._environment = child_environment(os.environ if environment is None else environment)
+        inherited = os.environ if environment is None else environment
+        # Where the demo's training keeps its tables and checkpoints, unless its caller has another place.
+        self._environment = {"TOXIC_DEMO_DIR": str(plan.state_dir / "data"), **child_environment(inherited)}
         self._servers: list[ManagedProcess] = []
 
     def __enter__(self) -> Self:
@@ -54,7 +56,7 @@ class LocalStack:
             StopRequestedError: a signal came.
         """
         check_port(self.plan.registry_port, needed_by="the registry", variable="REGISTRY_PORT")
-        server = self._start_server(
+        self._start_server(
             "registry",
             self.plan.commands.registry,
             {
@@ -63,12 +65,26 @@ class LocalStack:
                 "REGISTRY_STATE_DIR": str(self.plan.state_dir / "registry"),
             },
         )
-        self._wait_until_answering(server, f"{self.plan.registry_uri}/health", REGISTRY_START_SECONDS)
+        self._wait_until(
+            lambda _: True,
+            name="registry",
+            uri=f"{self.plan.registry_uri}/health",
+            seconds=REGISTRY_START_SECONDS,
+        )
 
     def start_inference(self) -> None:
-        """Start the inference service and return once a version is ready; raises as `start_registry` does."""
+        """Start the inference service and return once it serves; see the two methods it calls."""
+        self.launch_inference()
+        self.wait_for_inference()
+
+    def launch_inference(self) -> None:
+        """Start the inference service without waiting: it comes up while there is no champion yet.
+
+        Raises:
+            CheckFailedError: its port is taken.
+        """
         check_port(self.plan.inference_port, needed_by="the inference service", variable="INFERENCE_PORT")
-        server = self._start_server(
+        self._start_server(
             "inference",
             self.plan.commands.inference,
             {
@@ -79,7 +95,22 @@ class LocalStack:
                 "INFERENCE_SHUTDOWN_GRACE_SECONDS": "5",
             },
         )
-        self._wait_until_answering(server, f"{self.plan.inference_uri}/health/ready", INFERENCE_START_SECONDS)
+
+    def wait_for_inference(self) -> None:
+        """Return once the launched inference service serves the registry's champion.
+
+        Raises:
+            ProcessFailedError: it ended, or didn't get there in time.
+            StopRequestedError: a signal came.
+        """
+        champion = self.champion()
+        self._wait_until(
+            # Ready isn't enough: until the new champion is loaded, the old one from its cache answers.
+            lambda answer: champion is None or answer.json().get("model_version") == champion,
+            name="inference",
+            uri=f"{self.plan.inference_uri}/health/ready",
+            seconds=INFERENCE_START_SECONDS,
+        )
 
     def train(self, *arguments: str) -> None:
         """Run training to its end, its output on the terminal.
@@ -131,25 +162,23 @@ class LocalStack:
         while self._servers:
             self._servers.pop().stop()
 
-    def _start_server(
-        self, name: str, command: Sequence[str], environment: Mapping[str, str]
-    ) -> ManagedProcess:
+    def _start_server(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
         log = self.plan.log(name)
-        child = start(ProcessSpec(name, command, {**self._environment, **environment}, log))
-        self._servers.append(child)
-        return child
+        self._servers.append(start(ProcessSpec(name, command, {**self._environment, **environment}, log)))
 
-    def _wait_until_answering(self, server: ManagedProcess, uri: str, seconds: int) -> None:
+    def _wait_until(
+        self, satisfied: Callable[[httpx.Response], bool], *, name: str, uri: str, seconds: int
+    ) -> None:
         for _ in range(int(seconds / _POLL_SECONDS)):
             self._stop.check()
             self._check_servers()
             answer = _get(uri)
-            if answer is not None and answer.status_code == httpx.codes.OK:
+            if answer is not None and answer.status_code == httpx.codes.OK and satisfied(answer):
                 return
             self._stop.wait(_POLL_SECONDS)
         raise ProcessFailedError(
-            f"The {server.spec.name} didn't get ready within {seconds} s; see {server.spec.log}.",
-            log=server.spec.log,
+            f"The {name} didn't get ready within {seconds} s; see {self.plan.log(name)}.",
+            log=self.plan.log(name),
         )
 
     def _run_checked(self, name: str, command: Sequence[str]) -> None:
