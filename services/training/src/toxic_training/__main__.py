@@ -4,8 +4,10 @@ Owns what must happen before Kedro starts: telemetry off, paths made absolute, T
 user sees when a run fails for a reason this project knows: one clear line, exit status 1.
 """
 
+import importlib
 import os
 import sys
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -22,6 +24,7 @@ def main() -> None:
     # kedro and kedro-mlflow call a function that omegaconf has renamed.
     warnings.filterwarnings("ignore", message="register_new_resolver", category=UserWarning)
     _prepare_environment()
+    _import_tensorflow()
     os.chdir(PROJECT)
     # Imported late: Kedro's plugins read the environment when they are imported.
     from kedro.framework.cli.cli import main as kedro  # noqa: PLC0415
@@ -39,6 +42,25 @@ def _prepare_environment() -> None:
     os.environ.setdefault("KEDRO_LOGGING_CONFIG", str(PROJECT / "conf" / "logging.yml"))
     if data := os.environ.get("TOXIC_DATA_DIR"):
         os.environ["TOXIC_DATA_DIR"] = str(Path(data).expanduser().resolve())
+
+
+def _import_tensorflow() -> None:
+    """Import TensorFlow, and hold back what its C++ side says about the machine unless the import fails.
+
+    No setting silences it: it is printed before TensorFlow's logging is set up.
+    """
+    stderr = os.dup(sys.stderr.fileno())
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), sys.stderr.fileno())
+        try:
+            importlib.import_module("tensorflow")
+        except ImportError:
+            held.seek(0)
+            os.write(stderr, held.read())
+            raise
+        finally:
+            os.dup2(stderr, sys.stderr.fileno())
+            os.close(stderr)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ MLflow runs this file when it loads a version (`mlflow.pyfunc.load_model`, `mlfl
 `spark_udf`), with `toxic_core` beside it, so it imports nothing else of this repository.
 """
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from toxic_core.contract import ATTENTION_MASK, INPUT_IDS, SCORES, SIGNATURE, op
 from toxic_core.tokens import Tokeniser
 
 _BATCH_SIZE = 32
+
+# MLflow infers a signature from type hints; this model comes with one of its own.
+warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method", category=UserWarning)
 
 
 class ToxicCommentsModel(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined]  # MLflow re-exports it at run time

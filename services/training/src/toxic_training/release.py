@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow
+import pandas as pd
 from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types.schema import ColSpec, Schema
@@ -22,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 _ARTIFACT = Path(BUNDLE_ARTIFACT_PATH).name
 _REQUIREMENTS = ("numpy", "pandas", "pydantic", "structlog", "tensorflow", "tokenizers")
+
+_EXAMPLE = "Thank you for the explanation, that was very helpful."
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ def register(release: Release) -> str:
             inputs=Schema([ColSpec("string", "text")]),
             outputs=Schema([ColSpec("float", label.value) for label in LABELS]),
         ),
+        input_example=pd.DataFrame({"text": [_EXAMPLE]}),
         registered_model_name=release.model_name,
     )
     client = MlflowClient()
