@@ -144,6 +144,7 @@ def test_a_bundle_fulfils_the_contract(
         encoder=encoder,
         thresholds=choose_thresholds(scored, evaluation_parameters),
         reference_scores=describe_reference(scored, evaluation_parameters),
+        figures={"test.toxic.all.auc": 0.9},
         training_data={},
         modelling=modelling_parameters,
     )
@@ -183,6 +184,7 @@ def test_a_killed_export_leaves_the_bundle_before(
             ("toxic", "severe_toxic", "obscene", "threat", "insult", "identity_hate"), 0.5
         ),
         reference_scores={},
+        figures={"test.toxic.all.auc": 0.9},
         training_data={},
         modelling=modelling_parameters,
     )

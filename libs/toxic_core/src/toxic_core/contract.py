@@ -6,6 +6,7 @@ Owns the layout of a model bundle and the schema of its `contract.json`:
     tokenizer/tokenizer.json   the one tokenizer
     contract.json              what this module describes, with a SHA-256 of every other file
     warmup.jsonl               inputs with the scores they must give
+    evaluation.json            what the model is worth (`toxic_core.evidence`)
 
 Invariant: a bundle is sealed last and once (`seal`). Whoever reads one (`open_bundle`) gets either a
 contract whose every file is present and unchanged, or a `ContractError` that names the file.

@@ -24,6 +24,7 @@ from toxic_core.contract import (
     seal,
     write_warmup,
 )
+from toxic_core.evidence import write_evaluation
 from toxic_core.tokens import Tokeniser
 from toxic_training.classifier import Encoder
 
@@ -49,11 +50,13 @@ class BundleParts:
         classifier: gives logits, from `build_classifier`.
         encoder: whose tokenizer the classifier reads.
         contract: complete but for the files' digests.
+        figures: what the classifier is worth, by name.
     """
 
     classifier: keras.Model
     encoder: Encoder
     contract: Contract
+    figures: dict[str, float]
 
 
 def write_bundle(parts: BundleParts, folder: Path) -> Bundle:
@@ -65,6 +68,7 @@ def write_bundle(parts: BundleParts, folder: Path) -> Bundle:
     parts.encoder.tokenizer.save(str(partial / TOKENIZER_FILE))
     export_saved_model(parts.classifier, partial / SAVED_MODEL_DIR)
     write_warmup(partial, replay(partial / SAVED_MODEL_DIR, tokeniser))
+    write_evaluation(partial, parts.figures)
     sealed = seal(partial, parts.contract)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)

@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 
 from toxic_core.contract import Bundle, Calibration, Contract, ScoreDistribution
+from toxic_core.evidence import read_evaluation
 from toxic_core.labels import LABELS, Label
 from toxic_core.languages import ANY_LANGUAGE, LANGUAGES
 from toxic_training.bundle import BundleParts
@@ -26,6 +27,7 @@ def assemble_bundle(
     encoder: Encoder,
     thresholds: dict[str, float],
     reference_scores: dict[str, dict[str, dict[str, list[float]]]],
+    figures: dict[str, float],
     training_data: dict[str, str],
     modelling: ModellingParameters,
 ) -> BundleParts:
@@ -47,13 +49,14 @@ def assemble_bundle(
         code_revision=code_revision(Path(__file__).parent),
         created_at=datetime.now(UTC),
     )
-    return BundleParts(classifier=classifier, encoder=encoder, contract=contract)
+    return BundleParts(classifier=classifier, encoder=encoder, contract=contract, figures=figures)
 
 
-def prepare_release(bundle: Bundle, report: dict[str, float], parameters: RegistrationParameters) -> Release:
+def prepare_release(bundle: Bundle, parameters: RegistrationParameters) -> Release:
     """Return the version to register: the bundle, its lineage and figures as tags, a description."""
     contract = bundle.contract
-    headline = {name: value for name, value in report.items() if name.endswith(".auc")}
+    figures = read_evaluation(bundle.path)
+    headline = {name: value for name, value in figures.items() if name.endswith(".auc")}
     lineage = {
         "encoder": contract.encoder,
         "code_revision": contract.code_revision,

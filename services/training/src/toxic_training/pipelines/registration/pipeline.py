@@ -19,13 +19,12 @@ def create_pipeline() -> Pipeline:
                     "encoder": "encoder",
                     "thresholds": "thresholds",
                     "reference_scores": "reference_scores",
+                    "figures": "evaluation_report",
                     "training_data": "training_data_digests",
                     "modelling": "params:modelling",
                 },
                 "bundle",
             ),
-            Node(
-                nodes.prepare_release, ["bundle", "evaluation_report", "params:registration"], "model_version"
-            ),
+            Node(nodes.prepare_release, ["bundle", "params:registration"], "model_version"),
         ]
     )

@@ -1,0 +1,33 @@
+from pathlib import Path
+
+import pytest
+
+from toxic_core.errors import ContractError
+from toxic_core.evidence import EVALUATION_FILE, read_evaluation, write_evaluation
+
+
+def test_figures_survive_the_file(tmp_path: Path) -> None:
+    """What is read is what was written."""
+    figures = {"test.toxic.en.auc": 0.97, "test.toxic.en.rows": 5000.0}
+    write_evaluation(tmp_path, figures)
+    assert read_evaluation(tmp_path) == figures
+
+
+def test_missing_evidence_is_an_error_of_its_own(tmp_path: Path) -> None:
+    """A bundle without figures says so, rather than passing for one without flaws."""
+    with pytest.raises(ContractError, match="without evaluation evidence"):
+        read_evaluation(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"auc": "high"}', '{"auc": NaN}', '{"auc": null}', "{"])
+def test_unreadable_evidence_is_refused(tmp_path: Path, content: str) -> None:
+    """Anything but a non-empty object of finite numbers is refused."""
+    (tmp_path / EVALUATION_FILE).write_text(content, encoding="utf-8")
+    with pytest.raises(ContractError):
+        read_evaluation(tmp_path)
+
+
+def test_a_figure_that_is_not_finite_is_not_written(tmp_path: Path) -> None:
+    """NaN can't become evidence."""
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_evaluation(tmp_path, {"auc": float("nan")})
