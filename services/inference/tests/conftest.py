@@ -2,15 +2,26 @@
 
 import asyncio
 import os
+import queue
 import shutil
-from collections.abc import Awaitable, Callable
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import pytest
+import structlog
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -36,6 +47,11 @@ from toxic_inference.serving.harness import ActiveServable, State
 from toxic_inference.serving.interfaces import ServableId
 
 disable_telemetry()
+# structlog's own default renders every local variable of a traceback: slow, and not what the service logs.
+structlog.configure(
+    processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()]
+)
+os.environ.update({"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"})
 os.environ.update({"TF_CPP_MIN_LOG_LEVEL": "3", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"})
 
 WORDS = ("you", "are", "a", "kind", "idiot", "have", "lovely", "day", "stupid", "fool")
@@ -318,3 +334,154 @@ def active_servable(servable: FakeServable, scheduling: SchedulerParts) -> Activ
     """A servable with a scheduler that hasn't started."""
     scheduler = BatchScheduler(servable.infer, pad_id=0, parts=scheduling)
     return ActiveServable(ServableId("1", "f"), servable, scheduler)
+
+
+class Logs:
+    """The lines a process writes, as they come."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self._queue: queue.Queue[str | None] = queue.Queue()
+        self.lines: list[str] = []
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._queue.put(line)
+        self._queue.put(None)
+
+    def wait_for(self, text: str, *, seconds: float = 120.0) -> str:
+        """Return the next line that holds `text`."""
+        until = time.monotonic() + seconds
+        while (line := self._queue.get(timeout=max(until - time.monotonic(), 0.01))) is not None:
+            self.lines.append(line)
+            if text in line:
+                return line
+        raise AssertionError(f"the process ended without {text!r}:\n{''.join(self.lines)}")
+
+
+class Server:
+    """A process of its own process group, with its logs."""
+
+    def __init__(self, arguments: Sequence[str], *, environment: Mapping[str, str], folder: Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, *arguments],
+            env={**os.environ, **environment},
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.logs = Logs(self.process)
+
+    def terminate(self) -> int:
+        """Send SIGTERM and return the exit status."""
+        self.process.terminate()
+        return self.process.wait(timeout=60)
+
+    def kill(self) -> None:
+        """End the whole group at once."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
+
+StartServer = Callable[..., Server]
+
+
+@pytest.fixture(scope="session")
+def start_server() -> Iterator[StartServer]:
+    """Return a function that starts Python processes; all are ended after the session."""
+    servers: list[Server] = []
+
+    def start(arguments: Sequence[str], *, environment: Mapping[str, str], folder: Path) -> Server:
+        servers.append(Server(arguments, environment=environment, folder=folder))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.kill()
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+    return port
+
+
+class Registry:
+    """A real MLflow server that can be taken away and started again."""
+
+    def __init__(self, start: StartServer, folder: Path) -> None:
+        self._start = start
+        self._folder = folder
+        self._port = free_port()
+        self.uri = f"http://127.0.0.1:{self._port}"
+        self._server: Server | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        arguments = ["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self._port)]
+        arguments += ["--backend-store-uri", f"sqlite:///{self._folder}/mlflow.db", "--workers", "1"]
+        arguments += ["--artifacts-destination", str(self._folder / "artifacts")]
+        environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        self._server = self._start(arguments, environment=environment, folder=self._folder)
+        self._server.logs.wait_for("Application startup complete")
+
+    def kill(self) -> None:
+        """Take it away without a word."""
+        assert self._server is not None
+        self._server.kill()
+
+    @property
+    def running(self) -> bool:
+        """Whether it is there."""
+        return self._server is not None and self._server.process.poll() is None
+
+
+class RegisteredModel:
+    """A registered model of the test's own, with nothing in it."""
+
+    def __init__(self, registry: Registry, name: str) -> None:
+        self.registry = registry
+        self.name = name
+
+    def register(self, bundle: Path) -> str:
+        """Make a model version of a bundle, as the training pipeline lays it out; return its number."""
+        client = self._client()
+        run = client.create_run("0")
+        client.log_artifacts(run.info.run_id, str(bundle), "model/artifacts/bundle")
+        with suppress(MlflowException):
+            client.create_registered_model(self.name)
+        source = f"{run.info.artifact_uri}/model"
+        return str(client.create_model_version(self.name, source, run_id=run.info.run_id).version)
+
+    def set_alias(self, alias: str, version: str) -> None:
+        """Point an alias at a version."""
+        self._client().set_registered_model_alias(self.name, alias, version)
+
+    def delete_alias(self, alias: str) -> None:
+        """Remove an alias."""
+        self._client().delete_registered_model_alias(self.name, alias)
+
+    def _client(self) -> MlflowClient:
+        return MlflowClient(self.registry.uri, self.registry.uri)
+
+
+@pytest.fixture(scope="session")
+def one_registry(start_server: StartServer, tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    """The session's MLflow server, not started yet."""
+    return Registry(start_server, tmp_path_factory.mktemp("registry"))
+
+
+@pytest.fixture
+def registered_model(one_registry: Registry, request: pytest.FixtureRequest) -> RegisteredModel:
+    """A registered model on a running MLflow server."""
+    if not one_registry.running:
+        one_registry.start()
+    return RegisteredModel(one_registry, request.node.name)

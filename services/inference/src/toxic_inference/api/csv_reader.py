@@ -216,7 +216,8 @@ def _check_start(stream: BinaryIO) -> None:
 def _find_columns(header: tuple[str, ...]) -> _Columns:
     if any(_is_undecodable(cell) for cell in header):
         raise InvalidCsvError(
-            "The file's first line isn't UTF-8: it is binary, or in another encoding. Export it as CSV in UTF-8."
+            "The file's first line isn't UTF-8: it is binary, or in another encoding. "
+            "Export it as CSV in UTF-8."
         )
     names = [name.strip().lower() for name in header]
     text = next((names.index(name) for name in TEXT_COLUMNS if name in names), None)

@@ -1,0 +1,85 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toxic_core.contract import open_bundle
+from toxic_core.errors import ContractError, RegistryUnavailableError
+from toxic_inference.adapters.mlflow_source import MlflowRegistry
+from toxic_inference.serving.interfaces import ServableId
+
+
+@pytest.fixture
+def model(registered_model: Any) -> Any:
+    """A registered model on a real MLflow server."""
+    return registered_model
+
+
+@pytest.fixture
+def source(model: Any) -> MlflowRegistry:
+    """What is tested."""
+    return MlflowRegistry(model.registry.uri, model_name=model.name, aliases=("champion", "challenger"))
+
+
+def test_a_real_registry_s_aliases_are_followed(
+    model: Any, source: MlflowRegistry, plain_bundle: Any, tmp_path: Path
+) -> None:
+    """No model, no alias, a champion, a switch, a second alias, and an alias taken away."""
+    assert source.aspired() == ()
+    one = model.register(plain_bundle(tmp_path / "one", b"one"))
+    two = model.register(plain_bundle(tmp_path / "two", b"two"))
+    assert source.aspired() == ()
+    model.set_alias("champion", one)
+    (first,) = source.aspired()
+    assert (first.id.version, set(first.aliases)) == (one, {"champion"})
+    assert source.aspired() == (first,)
+    model.set_alias("champion", two)
+    model.set_alias("challenger", one)
+    assert [(a.id.version, set(a.aliases)) for a in source.aspired()] == [
+        (two, {"champion"}),
+        (one, {"challenger"}),
+    ]
+    model.set_alias("challenger", two)
+    assert [set(a.aliases) for a in source.aspired()] == [{"champion", "challenger"}]
+    model.delete_alias("champion")
+    assert [set(a.aliases) for a in source.aspired()] == [{"challenger"}]
+
+
+def test_a_version_s_bundle_is_downloaded_through_the_registry(
+    model: Any, source: MlflowRegistry, plain_bundle: Any, tmp_path: Path
+) -> None:
+    """What arrives is the sealed bundle, file for file."""
+    version = model.register(plain_bundle(tmp_path / "bundle", b"weights"))
+    model.set_alias("champion", version)
+    servable_id = source.aspired()[0].id
+    bundle = open_bundle(source.download(servable_id, tmp_path / "download"))
+    assert (bundle.saved_model / "saved_model.pb").read_bytes() == b"weights"
+
+
+def test_a_version_that_isn_t_the_one_aspired_is_not_downloaded(
+    model: Any, source: MlflowRegistry, plain_bundle: Any, tmp_path: Path
+) -> None:
+    """The same number in a registry made anew is another version."""
+    version = model.register(plain_bundle(tmp_path / "bundle"))
+    with pytest.raises(ContractError, match="replaced"):
+        source.download(ServableId(version, "another"), tmp_path / "download")
+
+
+def test_a_version_without_a_bundle_is_an_error_that_says_so(
+    model: Any, source: MlflowRegistry, tmp_path: Path
+) -> None:
+    """A model registered by other means can't be served here."""
+    (tmp_path / "empty").mkdir()
+    version = model.register(tmp_path / "empty")
+    model.set_alias("champion", version)
+    with pytest.raises((ContractError, RegistryUnavailableError), match=r"bundle|artifacts"):
+        source.download(source.aspired()[0].id, tmp_path / "download")
+
+
+def test_a_registry_that_doesn_t_answer_is_an_error_and_no_empty_set(tmp_path: Path) -> None:
+    """Neither asking nor downloading takes silence for an answer."""
+    source = MlflowRegistry("http://127.0.0.1:9", model_name="toxic-comments", aliases=("champion",))
+    with pytest.raises(RegistryUnavailableError, match=r"http://127\.0\.0\.1:9"):
+        source.aspired()
+    with pytest.raises(RegistryUnavailableError):
+        source.download(ServableId("1", "f"), tmp_path)

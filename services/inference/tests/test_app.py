@@ -1,0 +1,69 @@
+"""The whole service in this process: composition, folder source, TensorFlow and doors together."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from toxic_inference.app import create_app
+from toxic_inference.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+BuildBundle = Callable[..., Path]
+
+TEXTS = ("you are kind", "you are a stupid idiot")
+
+
+@pytest.fixture
+async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the running service over an empty folder of versions."""
+    (tmp_path / "models").mkdir()
+    app = create_app(Settings(model_directory=tmp_path / "models", poll_interval_seconds=0.01))
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://service") as client,
+    ):
+        yield client
+
+
+async def until_served(client: httpx.AsyncClient, version: str) -> None:
+    """Ask until this version is the one that is ready."""
+    while (await client.get("/health/ready")).json().get("model_version") != version:
+        pass
+
+
+async def test_a_folder_of_versions_is_served_and_switched(
+    client: httpx.AsyncClient, build_bundle: BuildBundle, tmp_path: Path
+) -> None:
+    """Nothing, then a version, then a larger number; every door answers by the one that is served."""
+    assert (await client.post("/predict", json={"texts": TEXTS})).status_code == 503
+    build_bundle(tmp_path / "models" / "1")
+    await until_served(client, "1")
+    first = (await client.post("/predict", json={"texts": TEXTS})).json()
+    assert first["model_version"] == "1"
+    build_bundle(tmp_path / "models" / "2", bias=1.0)
+    await until_served(client, "2")
+    second = (await client.post("/predict", json={"texts": TEXTS})).json()
+    assert second["model_version"] == "2"
+    for old, new in zip(first["results"], second["results"], strict=True):
+        assert all(new["scores"][label] > score for label, score in old["scores"].items())
+
+
+async def test_the_doors_agree(client: httpx.AsyncClient, build_bundle: BuildBundle, tmp_path: Path) -> None:
+    """Without calibration, JSON, CSV and TensorFlow Serving's door give the same text the same scores."""
+    build_bundle(tmp_path / "models" / "1")
+    await until_served(client, "1")
+    native = await client.post("/predict", json={"texts": TEXTS})
+    csv = await client.post("/predict", files={"file": ("c.csv", "\n".join(("content", *TEXTS)).encode())})
+    raw = await client.post("/v1/models/toxic-comments:predict", json={"instances": TEXTS})
+    by_door = [
+        [list(result["scores"].values()) for result in native.json()["results"]],
+        [list(result["scores"].values()) for result in csv.json()["results"]],
+        raw.json()["predictions"],
+    ]
+    for door in by_door[1:]:
+        for one, other in zip(by_door[0], door, strict=True):
+            assert one == pytest.approx(other, abs=1e-5)

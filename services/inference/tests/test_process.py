@@ -1,0 +1,152 @@
+"""The service as a process: what only shows when it really runs."""
+
+import contextlib
+import json
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+BuildBundle = Callable[..., Path]
+
+SERVICE = ("-m", "toxic_inference")
+TEXT = "you are a stupid idiot"
+
+
+@pytest.fixture
+def port() -> int:
+    """A port that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        found: int = listening.getsockname()[1]
+    return found
+
+
+def start(start_server: Any, folder: Path, port: int, **settings: str) -> Any:
+    """Start the service."""
+    environment = {"INFERENCE_PORT": str(port), "INFERENCE_POLL_INTERVAL_SECONDS": "0.2"}
+    environment |= {f"INFERENCE_{name.upper()}": value for name, value in settings.items()}
+    return start_server(SERVICE, environment=environment, folder=folder)
+
+
+def version_of(port: int) -> str:
+    """Return which version scores a text now."""
+    answer = httpx.post(f"http://127.0.0.1:{port}/predict", json={"texts": [TEXT]}, timeout=30)
+    assert answer.status_code == 200, answer.text
+    version: str = answer.json()["model_version"]
+    return version
+
+
+def finish_while_stopping(server: Any, port: int) -> None:
+    """Send requests half, stop the service, send the rest; every one is answered whole."""
+    body = json.dumps({"texts": [TEXT] * 50}).encode()
+    head = "POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nexpect: 100-continue"
+    with contextlib.ExitStack() as stack:
+        accepted = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30)) for _ in range(8)
+        ]
+        for connection in accepted:
+            connection.sendall(f"{head}\r\ncontent-length: {len(body)}\r\n\r\n".encode())
+            assert b"100 Continue" in connection.recv(1024)  # the request is being handled now
+            connection.sendall(body[:10])
+        server.process.terminate()
+        server.logs.wait_for("Shutting down")
+        for connection in accepted:
+            connection.sendall(body[10:])
+        for connection in accepted:
+            answer = b"".join(iter(lambda c=connection: c.recv(65536), b""))  # type: ignore[misc]
+            assert answer.startswith(b"HTTP/1.1 200 OK")
+            assert answer.count(b'"truncated":false') == 50
+    assert server.process.wait(timeout=60) == 0
+    server.logs.wait_for("service.stopped")
+
+
+def test_the_champion_of_a_registry_is_followed_and_outlives_it(
+    start_server: Any, registered_model: Any, build_bundle: BuildBundle, tmp_path: Path, port: int
+) -> None:
+    """A switch of the alias, a broken champion, the registry's death, SIGTERM, and a restart from the cache."""
+    good, better = build_bundle(tmp_path / "good"), build_bundle(tmp_path / "better", bias=1.0)
+    broken = build_bundle(tmp_path / "broken", warmup_shift=0.1)
+    one, two, three = (registered_model.register(path) for path in (good, better, broken))
+    registered_model.set_alias("champion", one)
+    settings = {
+        "registry_uri": registered_model.registry.uri,
+        "model_name": registered_model.name,
+        "cache_dir": str(tmp_path / "cache"),
+    }
+    server = start(start_server, tmp_path, port, **settings)
+    server.logs.wait_for("route.moved")
+    assert version_of(port) == one
+
+    registered_model.set_alias("champion", two)
+    server.logs.wait_for("route.moved")
+    assert version_of(port) == two
+
+    registered_model.set_alias("champion", three)
+    server.logs.wait_for("servable.load_failed")
+    assert version_of(port) == two
+    address = f"http://127.0.0.1:{port}"
+    status = httpx.get(f"{address}/v1/models/{registered_model.name}").json()["model_version_status"]
+    states = {s["version"]: (s["state"], s["status"]["error_code"]) for s in status}
+    assert states == {two: ("AVAILABLE", "OK"), three: ("END", "FAILED_PRECONDITION")}
+    metrics = httpx.get(f"{address}/metrics").text
+    assert 'toxic_inference_load_failures_total{reason="warmup"} 1.0' in metrics
+
+    registered_model.registry.kill()
+    server.logs.wait_for("source.unavailable")
+    assert version_of(port) == two
+    finish_while_stopping(server, port)
+    assert TEXT not in "".join(server.logs.lines)
+
+    server = start(start_server, tmp_path, port, **settings)
+    server.logs.wait_for("route.moved")
+    assert version_of(port) == two
+    assert httpx.get(f"{address}/health/ready").status_code == 200
+    assert server.terminate() == 0
+
+
+def ends_with(start_server: Any, folder: Path, port: int, **settings: str) -> str:
+    """Start the service where it can't run; return the one line it writes."""
+    server = start(start_server, folder, port, **settings)
+    with pytest.raises(AssertionError):
+        server.logs.wait_for("this is never written")
+    assert server.process.wait(timeout=60) == 1
+    (line,) = [line for line in server.logs.lines if not line.startswith("{")]
+    assert line.startswith("toxic-inference: ")
+    written: str = line
+    return written
+
+
+def test_a_taken_port_is_one_clear_line(start_server: Any, tmp_path: Path, port: int) -> None:
+    """The line names the address, the reason and the setting."""
+    with socket.create_server(("127.0.0.1", port)):
+        line = ends_with(start_server, tmp_path, port)
+    assert f"127.0.0.1:{port}: Address already in use" in line
+    assert "INFERENCE_PORT" in line
+
+
+def test_a_cache_folder_that_can_t_be_written_is_one_clear_line(
+    start_server: Any, tmp_path: Path, port: int
+) -> None:
+    """A file where the folder should be stands for every disk that refuses."""
+    (tmp_path / "taken").write_text("a file")
+    line = ends_with(start_server, tmp_path, port, cache_dir=str(tmp_path / "taken"))
+    assert "can't be written" in line
+    assert "INFERENCE_CACHE_DIR" in line
+
+
+def test_a_model_folder_that_isn_t_there_is_one_clear_line(
+    start_server: Any, tmp_path: Path, port: int
+) -> None:
+    """A misspelt folder must not look like one without versions."""
+    line = ends_with(start_server, tmp_path, port, model_directory=str(tmp_path / "nowhere"))
+    assert "isn't a folder" in line
+
+
+def test_a_setting_that_can_t_be_used_is_one_clear_line(start_server: Any, tmp_path: Path, port: int) -> None:
+    """The line names each setting at fault."""
+    line = ends_with(start_server, tmp_path, port, queue_rows="many", log_level="LOUD")
+    assert "queue_rows" in line
+    assert "log_level" in line

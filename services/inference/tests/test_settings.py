@@ -1,0 +1,29 @@
+import pytest
+from pydantic import ValidationError
+
+from toxic_inference.settings import Settings
+
+
+def test_every_setting_is_described() -> None:
+    """Each says what it is for."""
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+@pytest.mark.parametrize("name", ["INFERENCE_PORT", "PORT"])
+def test_the_port_has_two_names(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Plain PORT is what container platforms set."""
+    monkeypatch.setenv(name, "9001")
+    assert Settings().port == 9001
+
+
+def test_the_own_name_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With both set, the service's own counts."""
+    monkeypatch.setenv("PORT", "1")
+    monkeypatch.setenv("INFERENCE_PORT", "9001")
+    assert Settings().port == 9001
+
+
+def test_settings_don_t_change() -> None:
+    """Frozen once read."""
+    with pytest.raises(ValidationError):
+        Settings().port = 1  # type: ignore[misc]
