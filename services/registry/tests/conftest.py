@@ -46,10 +46,12 @@ def add_version(client: MlflowClient) -> Iterator[Callable[..., int]]:
     """Register versions of the model, which is gone after the test."""
     client.create_registered_model(MODEL_NAME)
 
-    def add(**tags: str) -> int:
+    def add(tags: Mapping[str, str] | None = None) -> int:
         run = client.create_run("0")
         source = f"{run.info.artifact_uri}/model"
-        return int(client.create_model_version(MODEL_NAME, source, run.info.run_id, tags=tags).version)
+        return int(
+            client.create_model_version(MODEL_NAME, source, run.info.run_id, tags=dict(tags or {})).version
+        )
 
     yield add
     client.delete_registered_model(MODEL_NAME)

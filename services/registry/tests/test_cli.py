@@ -97,19 +97,20 @@ def test_empty_registry_is_no_crash(run: Run) -> None:
 
 def test_history_lists_the_newest_first(run: Run, add_version: AddVersion) -> None:
     """Each row has the version, its aliases, when it came and what was measured."""
-    first, second = add_version(auc="0.91"), add_version(auc="0.93")
-    run("promote", str(first))
+    first, second = add_version({"encoder": "tiny"}), add_version({"test.toxic.all.auc": "0.93"})
+    run("promote", str(first), "--reason", "a line\nthat goes on and on, further than anyone would read")
     _, output, _ = run("history")
     header, *rows = output.splitlines()
-    assert header.split() == ["VERSION", "ALIASES", "CREATED", "(UTC)", "TAGS"]
+    assert header.startswith("VERSION  ALIASES   CREATED (UTC)        ENCODER  TOXIC AUC  REVISION  REASON")
     assert [row.split()[0] for row in rows] == [str(second), str(first)]
-    assert "auc=0.93" in rows[0]
-    assert "champion" in rows[1]
+    assert rows[0].split()[-4:] == ["-", "0.93", "-", "-"]
+    assert rows[1].split()[1] == "champion"
+    assert rows[1].endswith("tiny     -          -         a line that goes on and on, further tha…")
 
 
 def test_show_tells_what_is_behind_each_alias(run: Run, add_version: AddVersion) -> None:
     """An alias that points nowhere is shown as well."""
-    number = add_version(auc="0.91")
+    number = add_version({"auc": "0.91"})
     run("promote", str(number))
     _, output, _ = run("show")
     assert f"champion: version {number}, registered " in output

@@ -25,7 +25,7 @@ Ready after {seconds:.0f} s; Ctrl-C stops everything.
 Try:
 
   curl -s {inference}/predict -H 'content-type: application/json' \\
-    -d '{{"texts": ["Thank you, that was kind of you."]}}'
+    -d '{{"texts": ["Only an idiot would write this."]}}'
 """
 
 

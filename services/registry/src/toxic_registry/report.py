@@ -7,9 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from toxic_registry.aliases import MODEL_NAME, Alias, ModelVersion, Promotion
 
-_HEADER = ("VERSION", "ALIASES", "CREATED (UTC)", "TAGS")
+_TAG_COLUMNS = {
+    "ENCODER": "encoder",
+    "TOXIC AUC": "test.toxic.all.auc",
+    "REVISION": "code_revision",
+    "REASON": "promotion.reason",
+}
+"""What of a version's tags its history shows; `show` has all of them."""
+
+_HEADER = ("VERSION", "ALIASES", "CREATED (UTC)", *_TAG_COLUMNS)
 _MLFLOW_TAG = "mlflow."
-_TAGS_WIDTH = 100
+_CELL_WIDTH = 40
 
 
 def describe(promotion: Promotion) -> str:
@@ -52,9 +60,13 @@ def _alias_lines(alias: Alias, number: int | None, versions: Mapping[int, ModelV
 
 def _row(version: ModelVersion, aliases: Mapping[str, int]) -> tuple[str, ...]:
     names = ", ".join(sorted(alias for alias, number in aliases.items() if number == version.number))
-    tags = ", ".join(f"{name}={value}" for name, value in _own_tags(version).items())
-    cut = tags if len(tags) <= _TAGS_WIDTH else f"{tags[: _TAGS_WIDTH - 1]}…"
-    return (str(version.number), names, _time(version), cut)
+    tags = (_cut(version.tags.get(tag, "-")) for tag in _TAG_COLUMNS.values())
+    return (str(version.number), names or "-", _time(version), *tags)
+
+
+def _cut(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _CELL_WIDTH else f"{line[: _CELL_WIDTH - 1]}…"
 
 
 def _own_tags(version: ModelVersion) -> dict[str, str]:
