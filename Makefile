@@ -1,6 +1,6 @@
 # The only task runner. `make` alone prints what it can do.
 #
-# Variables of use: PYTHON (which interpreter makes .venv), ARGS (more arguments for test, train and viz), and the
+# Variables of use: PYTHON (which interpreter makes .venv), ARGS (more arguments for test, train, viz and lock), and the
 # environment variables that the programs themselves read: TOXIC_DATA_DIR, TOXIC_STATE_DIR, REGISTRY_PORT,
 # INFERENCE_PORT, MLFLOW_TRACKING_URI. Each may stand before or after `make`.
 
@@ -92,8 +92,8 @@ imports: $(VENV)/.installed-dev ## Check that imports run one way
 	@$(VENV)/bin/lint-imports
 
 .PHONY: lock
-lock: $(VENV)/.installed-dev ## Resolve every dependency again, into constraints.txt
-	@$(RUN) uv pip compile --universal --python-version 3.11 --no-header --no-annotate --quiet --upgrade \
+lock: $(VENV)/.installed-dev ## Resolve dependencies into constraints.txt; ARGS=--upgrade takes the newest
+	@$(RUN) uv pip compile --universal --python-version 3.11 --no-header --no-annotate --quiet $(ARGS) \
 		--no-emit-package toxic-core --no-emit-package toxic-training --no-emit-package toxic-registry \
 		--no-emit-package toxic-inference --no-emit-package toxic-local \
 		requirements-dev.in -o constraints.txt
