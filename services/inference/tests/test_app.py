@@ -1,5 +1,6 @@
 """The whole service in this process: composition, folder source, TensorFlow and doors together."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -31,20 +32,22 @@ async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
 
 async def until_served(client: httpx.AsyncClient, version: str) -> None:
     """Ask until this version is the one that is ready."""
-    while (await client.get("/health/ready")).json().get("model_version") != version:
-        pass
+    ready = await client.get("/health/ready")
+    while ready.json().get("model_version") != version:
+        await asyncio.sleep(0)  # the service runs on this event loop and needs its turn
+        ready = await client.get("/health/ready")
 
 
 async def test_a_folder_of_versions_is_served_and_switched(
     client: httpx.AsyncClient, build_bundle: BuildBundle, tmp_path: Path
 ) -> None:
-    """Nothing, then a version, then a larger number; every door answers by the one that is served."""
+    """Nothing, then a version, then a larger number; what answers is what is there."""
     assert (await client.post("/predict", json={"texts": TEXTS})).status_code == 503
-    build_bundle(tmp_path / "models" / "1")
+    build_bundle(tmp_path / "1").rename(tmp_path / "models" / "1")
     await until_served(client, "1")
     first = (await client.post("/predict", json={"texts": TEXTS})).json()
     assert first["model_version"] == "1"
-    build_bundle(tmp_path / "models" / "2", bias=1.0)
+    build_bundle(tmp_path / "2", bias=1.0).rename(tmp_path / "models" / "2")
     await until_served(client, "2")
     second = (await client.post("/predict", json={"texts": TEXTS})).json()
     assert second["model_version"] == "2"

@@ -66,7 +66,7 @@ def finish_while_stopping(server: Any, port: int) -> None:
 def test_the_champion_of_a_registry_is_followed_and_outlives_it(
     start_server: Any, registered_model: Any, build_bundle: BuildBundle, tmp_path: Path, port: int
 ) -> None:
-    """A switch of the alias, a broken champion, the registry's death, SIGTERM, and a restart from the cache."""
+    """A switch, a broken champion, the registry's death, SIGTERM, and a restart from the cache."""
     good, better = build_bundle(tmp_path / "good"), build_bundle(tmp_path / "better", bias=1.0)
     broken = build_bundle(tmp_path / "broken", warmup_shift=0.1)
     one, two, three = (registered_model.register(path) for path in (good, better, broken))
