@@ -42,9 +42,11 @@ from toxic_core.labels import LABELS
 from toxic_core.languages import ANY_LANGUAGE
 from toxic_core.telemetry import disable_telemetry
 from toxic_core.tokens import EncodedBatch, Tokeniser
-from toxic_inference.serving.batching import BatchLimits, BatchReport, BatchScheduler, SchedulerParts
-from toxic_inference.serving.harness import ActiveServable, State
+from toxic_inference.serving.batching import BatchLimits, BatchScheduler, SchedulerParts
+from toxic_inference.serving.harness import ActiveServable
 from toxic_inference.serving.interfaces import ServableId
+from toxic_inference.serving.observers import BatchReport
+from toxic_inference.serving.states import State
 
 disable_telemetry()
 # structlog's own default renders every local variable of a traceback: slow, and not what the service logs.

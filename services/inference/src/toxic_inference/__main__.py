@@ -4,10 +4,12 @@ Invariant: whatever keeps the service from starting is one line on standard erro
 and SIGINT let every accepted request be answered and exit with 0.
 """
 
+import logging
 import os
 import signal
 import socket
 import sys
+from contextlib import suppress
 from types import FrameType
 
 import structlog
@@ -28,6 +30,8 @@ _BACKLOG = 2048
 def main() -> None:
     """Run the service until it is told to stop."""
     disable_telemetry()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _exit_cleanly)
     try:
         settings = _read_settings()
         _bound_threads(settings)
@@ -37,6 +41,10 @@ def main() -> None:
     except ToxicError as error:
         sys.stderr.write(f"toxic-inference: {error}\n")
         sys.exit(1)
+    # Not sys.exit: Python would wait for a load that is under way, and that may wait for a slow registry.
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)
 
 
 def _read_settings() -> Settings:
@@ -83,16 +91,18 @@ def _serve(settings: Settings, listening: socket.socket) -> None:
             timeout_graceful_shutdown=settings.shutdown_grace_seconds,
         )
     )
-    # uvicorn raises a signal again once it has stopped; ours is answered by then.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _already_answered)
     _log.info("service.starting", host=settings.host, port=settings.port)
-    server.run(sockets=[listening])
+    with suppress(_StoppedError):  # uvicorn raises a signal again once it has stopped
+        server.run(sockets=[listening])
     _log.info("service.stopped")
 
 
-def _already_answered(_number: int, _frame: FrameType | None) -> None:
-    return
+class _StoppedError(SystemExit):
+    """A signal to stop, outside of uvicorn's own handling."""
+
+
+def _exit_cleanly(_number: int, _frame: FrameType | None) -> None:
+    raise _StoppedError(0)
 
 
 if __name__ == "__main__":

@@ -29,9 +29,11 @@ from toxic_inference.serving.batching import BatchLimits, BatchScheduler, Schedu
 from toxic_inference.serving.clock import SystemClock
 from toxic_inference.serving.harness import ActiveServable
 from toxic_inference.serving.interfaces import AspiredVersion, RouteMemory, Servable, ServableId, Source
-from toxic_inference.serving.manager import Backoff, Manager, ManagerParts
+from toxic_inference.serving.manager import Manager, ManagerParts
+from toxic_inference.serving.policy import Backoff
 from toxic_inference.serving.poller import Poller, PollerParts
 from toxic_inference.serving.scoring import ScoringService
+from toxic_inference.serving.status import CoreStatus
 from toxic_inference.settings import Settings
 
 _log = structlog.get_logger(__name__)
@@ -74,33 +76,21 @@ def create_app(settings: Settings) -> FastAPI:
     """
     origin = _origin(settings)
     metrics = Metrics()
-    clock = SystemClock()
     threads = _threads(settings)
     manager = _manager(settings, origin, metrics, threads)
-    poller = Poller(
-        PollerParts(
-            source=origin.source,
-            memory=origin.memory,
-            emit=manager.set_aspired,
-            settled=manager.settled,
-            executor=threads.poll,
-            clock=clock,
-            observer=metrics,
-        ),
-        interval_seconds=settings.poll_interval_seconds,
-    )
+    poller = _poller(settings, origin, manager=manager, metrics=metrics, threads=threads)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with _running(manager, poller, threads):
             yield
 
-    scorer = ScoringService(manager=manager, executor=threads.tokenise, clock=clock, observer=metrics)
+    scorer = ScoringService(manager=manager, executor=threads.tokenise, clock=SystemClock(), observer=metrics)
     doors = Doors(
         model_name=settings.model_name,
         default_alias=settings.model_alias,
         scorer=scorer,
-        status=manager,
+        status=CoreStatus(manager, poller),
         limits=Limits(
             text_bytes=settings.max_text_bytes,
             texts=settings.max_texts,
@@ -157,6 +147,21 @@ def _manager(settings: Settings, origin: _Origin, metrics: Metrics, threads: _Th
             max_seconds=settings.load_retry_max_seconds,
         ),
     )
+
+
+def _poller(
+    settings: Settings, origin: _Origin, *, manager: Manager, metrics: Metrics, threads: _Threads
+) -> Poller:
+    parts = PollerParts(
+        source=origin.source,
+        memory=origin.memory,
+        emit=manager.set_aspired,
+        settled=manager.settled,
+        executor=threads.poll,
+        clock=SystemClock(),
+        observer=metrics,
+    )
+    return Poller(parts, interval_seconds=settings.poll_interval_seconds)
 
 
 def _threads(settings: Settings) -> _Threads:

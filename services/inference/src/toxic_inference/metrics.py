@@ -19,9 +19,9 @@ from prometheus_client import (
 )
 
 from toxic_core.errors import ContractError, DigestMismatchError, RegistryUnavailableError
-from toxic_inference.serving.batching import BatchReport
 from toxic_inference.serving.errors import SignatureError, WarmupError
-from toxic_inference.serving.harness import State
+from toxic_inference.serving.observers import BatchReport
+from toxic_inference.serving.states import State
 
 _LATENCY_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _LOAD_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320)
@@ -48,7 +48,8 @@ class Metrics:
         for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
             self.registry.register(collector)
         self._declare_http()
-        self._declare_scoring()
+        self._declare_queue()
+        self._declare_batches()
         self._declare_models()
 
     def render(self) -> bytes:
@@ -81,7 +82,7 @@ class Metrics:
             registry=self.registry,
         )
 
-    def _declare_scoring(self) -> None:
+    def _declare_queue(self) -> None:
         registry = self.registry
         self._queue = Gauge("toxic_inference_queue_rows", "Texts waiting to be scored.", registry=registry)
         self._refused = Counter(
@@ -92,6 +93,9 @@ class Metrics:
             "Waiting texts dropped because their caller left.",
             registry=registry,
         )
+
+    def _declare_batches(self) -> None:
+        registry = self.registry
         self._wait = Histogram(
             "toxic_inference_queue_wait_seconds",
             "Longest wait of any text in a batch, from submission to the batch's start.",

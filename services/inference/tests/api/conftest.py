@@ -17,9 +17,9 @@ from toxic_core.languages import ANY_LANGUAGE
 from toxic_inference.api.application import create_api
 from toxic_inference.api.doors import Doors, Limits
 from toxic_inference.metrics import Metrics
-from toxic_inference.serving.harness import State
 from toxic_inference.serving.interfaces import Lane, Row, Session, Target, Text, TextScore
 from toxic_inference.serving.manager import VersionStatus
+from toxic_inference.serving.states import State
 
 LIMITS = Limits(text_bytes=200, texts=5, body_bytes=4_000, upload_bytes=200_000)
 
@@ -40,6 +40,7 @@ class FakeCore:
         )
         self.ready = True
         self.error: Exception | None = None
+        self.source_error: Exception | None = None
         self.held: asyncio.Event | None = None
         self.cancelled = False
         self.leases = 0

@@ -5,12 +5,12 @@ from typing import Any
 import httpx
 import pytest
 
-from toxic_core.errors import ContractError
+from toxic_core.errors import ContractError, RegistryUnavailableError
 from toxic_inference.metrics import Metrics
-from toxic_inference.serving.batching import BatchReport
 from toxic_inference.serving.errors import SignatureError, WarmupError
-from toxic_inference.serving.harness import State
 from toxic_inference.serving.manager import VersionStatus
+from toxic_inference.serving.observers import BatchReport
+from toxic_inference.serving.states import State
 
 pytestmark = pytest.mark.anyio
 
@@ -39,6 +39,14 @@ async def test_not_ready_says_what_is_in_the_way(
     core.ready = False
     core.known = [status]
     assert (await client.get("/health/ready")).json()["detail"] == says
+
+
+async def test_not_ready_says_that_the_registry_is_gone(client: httpx.AsyncClient, core: Any) -> None:
+    """A first start without a registry isn't mistaken for an empty one."""
+    core.ready = False
+    core.known = []
+    core.source_error = RegistryUnavailableError("The registry doesn't answer.")
+    assert (await client.get("/health/ready")).json()["detail"] == "The registry doesn't answer."
 
 
 async def test_ready_names_the_version(client: httpx.AsyncClient) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from toxic_core.errors import ContractError, RegistryUnavailableError
-from toxic_inference.serving.harness import State
 from toxic_inference.serving.manager import VersionStatus
+from toxic_inference.serving.states import State
 
 pytestmark = pytest.mark.anyio
 

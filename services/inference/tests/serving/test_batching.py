@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from toxic_core.errors import OverloadedError
 from toxic_core.labels import LABELS
 from toxic_core.tokens import EncodedBatch
-from toxic_inference.serving.batching import BatchScheduler, SchedulerParts, choose_batch
+from toxic_inference.serving.batching import BatchScheduler, SchedulerParts
 from toxic_inference.serving.errors import InferenceError, InvalidTensorError
 from toxic_inference.serving.interfaces import Lane, Row
+from toxic_inference.serving.packing import choose_batch
 
 pytestmark = pytest.mark.anyio
 

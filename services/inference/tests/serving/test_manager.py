@@ -1,14 +1,17 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import Executor, Future
 from typing import Any
 
 import pytest
 
 from toxic_core.errors import ContractError, NoVersionReadyError, UnknownModelError
 from toxic_inference.serving.batching import BatchScheduler, SchedulerParts
-from toxic_inference.serving.harness import ActiveServable, State
+from toxic_inference.serving.harness import ActiveServable
 from toxic_inference.serving.interfaces import AspiredVersion, Servable, ServableId, Target
-from toxic_inference.serving.manager import Backoff, Manager, ManagerParts
+from toxic_inference.serving.manager import Manager, ManagerParts
+from toxic_inference.serving.policy import Backoff
+from toxic_inference.serving.states import State
 
 pytestmark = pytest.mark.anyio
 
@@ -255,3 +258,50 @@ async def test_the_same_number_with_other_files_is_another_version(
     await turn(lambda: old.closed)
     assert loader.loads == ["1", "1"]
     assert served(manager) == "1"
+
+
+async def test_closing_abandons_a_load_and_frees_what_serves(
+    loader: FakeLoader, scheduling: SchedulerParts, inline: Any, clock: Any, observer: Any
+) -> None:
+    """A slow registry doesn't hold up a stop."""
+
+    class Stuck(Executor):
+        """Runs what frees, and never what loads."""
+
+        stuck = False
+
+        def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+            """Leave a load undone once it is stuck."""
+            if self.stuck and fn == loader.load:
+                return Future()
+            future: Future[Any] = inline.submit(fn, *args, **kwargs)
+            return future
+
+    executor = Stuck()
+
+    def activate(servable_id: ServableId, servable: Servable) -> ActiveServable:
+        return ActiveServable(
+            servable_id, servable, BatchScheduler(servable.infer, pad_id=0, parts=scheduling)
+        )
+
+    parts = ManagerParts(
+        loader=loader,
+        activate=activate,
+        remember_routes=Remembered(),
+        executor=executor,
+        clock=clock,
+        observer=observer,
+    )
+    manager = Manager(parts, model_name="m", default_alias="champion", backoff=Backoff())
+    running = asyncio.create_task(manager.run())
+    manager.set_aspired((aspired("1"),))
+    await manager.settled()
+    executor.stuck = True
+    manager.set_aspired((aspired("2"),))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert states(manager) == {"2": State.LOADING, "1": State.AVAILABLE}
+    running.cancel()
+    await asyncio.wait([running])
+    await manager.close()
+    assert loader.made["1"].closed

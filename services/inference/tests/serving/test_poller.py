@@ -102,14 +102,16 @@ async def test_a_source_that_fails_changes_nothing(
 ) -> None:
     """Polling goes on, and the wanted set stays what it was."""
     outside.answer = error
-    launch()
+    poller = launch()
     await turn(lambda: observer.polls == [False])
+    assert poller.error is error
     outside.answer = ONE
     for _ in range(20):
         await asyncio.sleep(0)
     clock.advance(2)
     await turn(lambda: observer.polls == [False, True])
     assert outside.emitted == [ONE]
+    assert poller.error is None
 
 
 async def test_a_poke_polls_at_once(outside: Outside, launch: Launch, turn: Turn) -> None:

@@ -35,6 +35,11 @@ class StatusView(Protocol):
         """Whether the default alias is answered."""
         ...
 
+    @property
+    def source_error(self) -> Exception | None:
+        """Why the source of versions didn't answer the last time; None where it did."""
+        ...
+
     def statuses(self) -> Sequence[VersionStatus]:
         """Return every known version, the most important first."""
         ...

@@ -52,6 +52,8 @@ def _not_ready(doors: Doors) -> Health:
     failed = [f"version {s.version}: {s.error}" for s in statuses if s.error is not None]
     if failed:
         detail = "; ".join(failed)
+    elif doors.status.source_error is not None:
+        detail = str(doors.status.source_error)
     elif statuses:
         detail = ", ".join(f"version {s.version} is {s.state}" for s in statuses)
     else:

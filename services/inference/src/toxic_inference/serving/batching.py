@@ -10,73 +10,32 @@ the event loop's thread only.
 """
 
 import asyncio
-import bisect
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
 
 import numpy as np
 
 from toxic_core.errors import OverloadedError, ToxicError
-from toxic_core.tokens import EncodedBatch, pad
+from toxic_core.tokens import EncodedBatch
+from toxic_inference.serving.calls import Call, Entry
 from toxic_inference.serving.clock import Clock
 from toxic_inference.serving.errors import InferenceError
 from toxic_inference.serving.interfaces import Float32Array, Lane, Row
+from toxic_inference.serving.observers import BatchObserver, BatchReport
+from toxic_inference.serving.packing import assemble, choose_batch
 
 _WINDOW_ROWS = 512
 """How many waiting rows are looked at to form a batch: enough to find equal lengths, at a bounded cost."""
-
-_MAX_STRETCH = 2
-_FREE_LENGTH_TOKENS = 16
-"""Rows join up to twice the shortest one's length; below 16 tokens padding costs less than a batch."""
 
 _UNLOADED = "The version was unloaded before it answered; ask again."
 
 _SMOOTHING = 0.2
 _MIN_RETRY_SECONDS = 1.0
 _MAX_RETRY_SECONDS = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class BatchReport:
-    """What one batch was, for the metrics.
-
-    Attributes:
-        rows: callers' rows in it.
-        tokens: real tokens.
-        padded_tokens: rows times the batch's length.
-        compute_seconds: time in the model.
-        longest_wait_seconds: of its oldest row, from submission to the start.
-    """
-
-    rows: int
-    tokens: int
-    padded_tokens: int
-    compute_seconds: float
-    longest_wait_seconds: float
-
-
-class BatchObserver(Protocol):
-    """Told what a scheduler does."""
-
-    def queue_changed(self, *, rows: int) -> None:
-        """So many rows more (or, negative, fewer) are waiting."""
-        ...
-
-    def batch_ran(self, report: BatchReport) -> None:
-        """A batch came back from the model."""
-        ...
-
-    def refused(self, *, rows: int) -> None:
-        """So many rows were refused because the queue is full."""
-        ...
-
-    def departed(self, *, rows: int) -> None:
-        """So many waiting rows were dropped because their caller left."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,34 +49,6 @@ class BatchLimits:
 
     token_budget: int
     queue_rows: int
-
-
-@dataclass(eq=False, slots=True)
-class _Call:
-    """One caller's rows and the future they await."""
-
-    future: asyncio.Future[Float32Array]
-    rows: Sequence[Row]
-    lane: Lane
-    submitted: float
-    waiting: set[int] = field(default_factory=set)
-    scores: list[Float32Array | None] = field(default_factory=list)
-    unanswered: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    key: int
-    call: _Call
-    position: int
-
-    @property
-    def row(self) -> Row:
-        return self.call.rows[self.position]
-
-    @property
-    def tokens(self) -> int:
-        return len(self.row.ids)
 
 
 class Infer(Protocol):
@@ -161,7 +92,7 @@ class BatchScheduler:
         self._executor = parts.executor
         self._clock = parts.clock
         self._observer = parts.observer
-        self._queues: dict[Lane, OrderedDict[int, _Entry]] = {lane: OrderedDict() for lane in Lane}
+        self._queues: dict[Lane, OrderedDict[int, Entry]] = {lane: OrderedDict() for lane in Lane}
         self._next_key = 0
         self._work = asyncio.Event()
         self._room = asyncio.Condition()
@@ -223,8 +154,8 @@ class BatchScheduler:
             retry_after_seconds=wait,
         )
 
-    def _enqueue(self, rows: Sequence[Row], *, lane: Lane) -> _Call:
-        call = _Call(
+    def _enqueue(self, rows: Sequence[Row], *, lane: Lane) -> Call:
+        call = Call(
             future=asyncio.get_running_loop().create_future(),
             rows=rows,
             lane=lane,
@@ -235,14 +166,14 @@ class BatchScheduler:
         queue = self._queues[lane]
         for position in range(len(rows)):
             self._next_key += 1
-            queue[self._next_key] = _Entry(self._next_key, call, position)
+            queue[self._next_key] = Entry(self._next_key, call, position)
             call.waiting.add(self._next_key)
         self._waiting_tokens += sum(len(row.ids) for row in rows)
         self._observer.queue_changed(rows=len(rows))
         self._work.set()
         return call
 
-    def _drop_waiting(self, call: _Call) -> None:
+    def _drop_waiting(self, call: Call) -> None:
         """Take out what is left of a call that was cancelled or failed."""
         if not call.waiting:
             return
@@ -266,7 +197,7 @@ class BatchScheduler:
             elif not any(self._queues.values()):
                 self._work.clear()
 
-    def _take_batch(self) -> list[_Entry]:
+    def _take_batch(self) -> list[Entry]:
         for lane in (Lane.INTERACTIVE, Lane.BULK):
             if queue := self._queues[lane]:
                 window = list(islice(queue.values(), _WINDOW_ROWS))
@@ -279,7 +210,7 @@ class BatchScheduler:
                 return entries
         return []
 
-    async def _run_batch(self, entries: list[_Entry]) -> None:
+    async def _run_batch(self, entries: list[Entry]) -> None:
         started = self._clock.now()
         try:
             scores = await self._infer_entries(entries)
@@ -294,7 +225,7 @@ class BatchScheduler:
         for entry, row in zip(entries, scores, strict=True):
             self._answer(entry, row)
 
-    async def _run_apart(self, entries: list[_Entry], error: Exception) -> None:
+    async def _run_apart(self, entries: list[Entry], error: Exception) -> None:
         """After a batch failed, find whose rows it was: run each caller's again alone."""
         calls = {id(entry.call): entry.call for entry in entries}
         if len(calls) == 1:
@@ -304,8 +235,8 @@ class BatchScheduler:
             if not call.future.done():
                 await self._run_batch([entry for entry in entries if entry.call is call])
 
-    async def _infer_entries(self, entries: list[_Entry]) -> Float32Array:
-        batch = _assemble([entry.row for entry in entries], pad_id=self._pad_id)
+    async def _infer_entries(self, entries: list[Entry]) -> Float32Array:
+        batch = assemble([entry.row for entry in entries], pad_id=self._pad_id)
         # Shielded, so that closing waits for the worker thread instead of freeing the model under it.
         running = asyncio.get_running_loop().run_in_executor(self._executor, self._infer, batch)
         try:
@@ -317,7 +248,7 @@ class BatchScheduler:
             raise InferenceError(f"The model answered {len(scores)} rows for {len(entries)}.")
         return scores
 
-    def _report(self, entries: list[_Entry], *, started: float) -> None:
+    def _report(self, entries: list[Entry], *, started: float) -> None:
         seconds = self._clock.now() - started
         tokens = sum(entry.tokens for entry in entries)
         padded = len(entries) * max(entry.tokens for entry in entries)
@@ -334,7 +265,7 @@ class BatchScheduler:
             )
         )
 
-    def _answer(self, entry: _Entry, scores: Float32Array) -> None:
+    def _answer(self, entry: Entry, scores: Float32Array) -> None:
         call = entry.call
         if call.future.done():
             return
@@ -346,7 +277,7 @@ class BatchScheduler:
         if call.unanswered == 0:
             call.future.set_result(np.stack([row for row in call.scores if row is not None]))
 
-    def _fail(self, call: _Call, error: Exception) -> None:
+    def _fail(self, call: Call, error: Exception) -> None:
         self._drop_waiting(call)
         if call.future.done():
             return
@@ -355,48 +286,3 @@ class BatchScheduler:
             wrapped.__cause__ = error
             error = wrapped
         call.future.set_exception(error)
-
-
-def choose_batch(lengths: Sequence[int], *, budget: int) -> list[int]:
-    """Choose which waiting rows run together.
-
-    Args:
-        lengths: tokens of each waiting row, oldest first.
-        budget: most tokens in the batch, padding included.
-
-    Returns:
-        Positions in `lengths`: the oldest row, and with it the rows nearest in length, as many as fit.
-    """
-    order = sorted(range(len(lengths)), key=lambda index: lengths[index])
-    sorted_lengths = [lengths[index] for index in order]
-    low = high = bisect.bisect_left(sorted_lengths, lengths[0])
-    while order[low] != 0:
-        low += 1
-    high = low
-    while True:
-        step = _nearest_step(sorted_lengths, low=low, high=high, budget=budget)
-        if step is None:
-            return order[low : high + 1]
-        low, high = step
-
-
-def _nearest_step(lengths: Sequence[int], *, low: int, high: int, budget: int) -> tuple[int, int] | None:
-    """Widen the span by the neighbour nearest in length that fits, or return None."""
-    steps = []
-    if low > 0:
-        steps.append((lengths[low] - lengths[low - 1], (low - 1, high)))
-    if high + 1 < len(lengths):
-        steps.append((lengths[high + 1] - lengths[high], (low, high + 1)))
-    for _, (first, last) in sorted(steps):
-        stretched = lengths[last] > max(_MAX_STRETCH * lengths[first], _FREE_LENGTH_TOKENS)
-        if not stretched and (last - first + 1) * lengths[last] <= budget:
-            return first, last
-    return None
-
-
-def _assemble(rows: Sequence[Row], *, pad_id: int) -> EncodedBatch:
-    batch = pad([row.ids for row in rows], pad_id=pad_id)
-    for index, row in enumerate(rows):
-        if row.mask is not None:
-            batch.attention_mask[index, : len(row.mask)] = row.mask
-    return batch

@@ -1,45 +1,16 @@
 """One version's life: where it stands, what it may do next, who still uses it.
 
-Owns the state machine:
-
-    NEW → LOADING → AVAILABLE → DRAINING → UNLOADING → ENDED
-             ↓ ↑
-            FAILED
-
-Invariant: a state changes only through a method here, and a move that the table doesn't have raises
+Invariant: a state changes only through a method here, and a move that `states.MOVES` doesn't have raises
 `IllegalTransitionError`. Used from the event loop's thread only.
 """
 
 import asyncio
 from dataclasses import dataclass
-from enum import StrEnum
 
 from toxic_inference.serving.batching import BatchScheduler
 from toxic_inference.serving.errors import IllegalTransitionError
 from toxic_inference.serving.interfaces import Servable, ServableId
-
-
-class State(StrEnum):
-    """Where a version stands."""
-
-    NEW = "new"
-    LOADING = "loading"
-    AVAILABLE = "available"
-    FAILED = "failed"
-    DRAINING = "draining"
-    UNLOADING = "unloading"
-    ENDED = "ended"
-
-
-_MOVES: dict[State, frozenset[State]] = {
-    State.NEW: frozenset({State.LOADING}),
-    State.LOADING: frozenset({State.AVAILABLE, State.FAILED}),
-    State.FAILED: frozenset({State.LOADING}),
-    State.AVAILABLE: frozenset({State.DRAINING}),
-    State.DRAINING: frozenset({State.UNLOADING}),
-    State.UNLOADING: frozenset({State.ENDED}),
-    State.ENDED: frozenset(),
-}
+from toxic_inference.serving.states import MOVES, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +95,6 @@ class Harness:
             self._unused.set()
 
     def _move(self, to: State) -> None:
-        if to not in _MOVES[self.state]:
+        if to not in MOVES[self.state]:
             raise IllegalTransitionError(f"Version {self.id.version} can't go from {self.state} to {to}.")
         self.state = to

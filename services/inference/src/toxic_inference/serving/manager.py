@@ -1,11 +1,10 @@
 """The manager: makes what is served follow what is aspired.
 
-Owns every harness and the routes from alias to version. The policy decides, the manager carries out: loads
+Owns every harness. The policy decides, the manager carries out: loads
 run on their own thread, one at a time; a version that isn't needed any more drains and is freed.
 
-Invariant: a route moves only to a version that is available, and the default alias, once routed, never loses
-its route to an omission: a registry that forgot its champion is a mistake to repair, not a wish to go dark.
-Used from the event loop's thread only.
+Invariant: nothing that an alias routes to, or that someone holds a lease of, is freed. Used from the event
+loop's thread only.
 """
 
 import asyncio
@@ -13,49 +12,19 @@ from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
 import structlog
 
 from toxic_core.errors import NoVersionReadyError, UnknownModelError
 from toxic_inference.serving.clock import Clock
-from toxic_inference.serving.harness import ActiveServable, Harness, State
+from toxic_inference.serving.harness import ActiveServable, Harness
 from toxic_inference.serving.interfaces import AspiredVersion, Loader, Servable, ServableId, Target
-from toxic_inference.serving.policy import Action, Forget, Load, Snapshot, Unload, next_action
+from toxic_inference.serving.observers import ManagerObserver
+from toxic_inference.serving.policy import Action, Backoff, Forget, Load, Snapshot, Unload, next_action
+from toxic_inference.serving.routes import Routes
+from toxic_inference.serving.states import State
 
 _log = structlog.get_logger(__name__)
-
-
-class ManagerObserver(Protocol):
-    """Told what the manager does."""
-
-    def state_changed(self, *, version: str, state: State | None) -> None:
-        """A version moved to `state`; None where it is forgotten."""
-        ...
-
-    def load_succeeded(self, *, seconds: float) -> None:
-        """A version became available."""
-        ...
-
-    def load_failed(self, error: Exception) -> None:
-        """A version couldn't be loaded."""
-        ...
-
-    def routed(self, *, alias: str, version: str | None) -> None:
-        """An alias now routes to `version`, or nowhere."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Backoff:
-    """Waiting time after a failed load: doubled each time, up to a limit."""
-
-    initial_seconds: float = 2.0
-    max_seconds: float = 300.0
-
-    def delay(self, failures: int) -> float:
-        """Return the seconds to wait after the given number of failures in a row."""
-        return min(self.initial_seconds * 2.0 ** min(failures - 1, 30), self.max_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +68,11 @@ class Manager:
         self._backoff = backoff
         self._aspired: tuple[AspiredVersion, ...] = ()
         self._harnesses: dict[ServableId, Harness] = {}
-        self._routes: dict[str, ServableId] = {}
+        self._routes = Routes(default_alias)
         self._changed = asyncio.Event()
         self._settled = asyncio.Condition()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._loads: set[asyncio.Task[None]] = set()
+        self._unloads: set[asyncio.Task[None]] = set()
 
     def set_aspired(self, aspired: tuple[AspiredVersion, ...]) -> None:
         """Replace the whole wanted set, most important version first."""
@@ -127,9 +97,14 @@ class Manager:
             await self._settled.wait_for(self._is_settled)
 
     async def close(self) -> None:
-        """Free every version, after the leases are back. `run` must have been cancelled before."""
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        """Free every version, after the leases are back. `run` must have been cancelled before.
+
+        A load under way is abandoned: its thread can't be stopped, and may still wait for a slow registry.
+        """
+        for load in self._loads:
+            load.cancel()
+        if self._unloads:
+            await asyncio.wait(self._unloads)
         for harness in list(self._harnesses.values()):
             if harness.state is State.AVAILABLE:
                 harness.start_draining()
@@ -153,7 +128,7 @@ class Manager:
     @property
     def ready(self) -> bool:
         """Whether the default alias is answered."""
-        return self._default_alias in self._routes
+        return self._routes.get(self._default_alias) is not None
 
     def statuses(self) -> tuple[VersionStatus, ...]:
         """Return every known version, the most important first."""
@@ -162,7 +137,7 @@ class Manager:
                 version=harness.id.version,
                 state=harness.state,
                 error=harness.error,
-                aliases=tuple(sorted(a for a, routed in self._routes.items() if routed == harness.id)),
+                aliases=self._routes.aliases_of(harness.id),
             )
             for harness in self._ordered()
         )
@@ -171,8 +146,9 @@ class Manager:
         if target.version is not None:
             return self._find_version(target.version)
         alias = target.alias or self._default_alias
-        if alias in self._routes:
-            return self._harnesses[self._routes[alias]]
+        routed = self._routes.get(alias)
+        if routed is not None:
+            return self._harnesses[routed]
         if alias == self._default_alias or any(alias in a.aliases for a in self._aspired):
             raise NoVersionReadyError(
                 f"Model {self._model_name!r} has no available version for {alias!r} yet; ask again soon."
@@ -216,46 +192,25 @@ class Manager:
             self._execute(action)
 
     def _route(self) -> None:
-        """Move each alias whose aspired version is available; drop those that nothing asks for."""
-        before = dict(self._routes)
-        wanted = {alias: aspired.id for aspired in self._aspired for alias in aspired.aliases}
-        for alias, servable_id in wanted.items():
-            harness = self._harnesses.get(servable_id)
-            if harness is not None and harness.state is State.AVAILABLE:
-                self._routes[alias] = servable_id
-        for alias in self._routes.keys() - wanted.keys() - {self._default_alias}:
-            del self._routes[alias]
-        if self._routes != before:
-            self._announce(before)
-
-    def _announce(self, before: dict[str, ServableId]) -> None:
-        for alias in before.keys() | self._routes.keys():
+        available = {h.id for h in self._harnesses.values() if h.state is State.AVAILABLE}
+        moved = self._routes.follow(self._aspired, available=available)
+        for alias in moved:
             servable_id = self._routes.get(alias)
-            if servable_id != before.get(alias):
-                version = servable_id.version if servable_id else None
-                _log.info("route.moved", alias=alias, version=version)
-                self._parts.observer.routed(alias=alias, version=version)
-        served = dict.fromkeys(self._routes[alias] for alias in sorted(self._routes, key=self._rank))
-        self._parts.remember_routes(
-            tuple(
-                AspiredVersion(s, frozenset(alias for alias, routed in self._routes.items() if routed == s))
-                for s in served
-            )
-        )
-
-    def _rank(self, alias: str) -> tuple[bool, str]:
-        return alias != self._default_alias, alias
+            version = servable_id.version if servable_id else None
+            _log.info("route.moved", alias=alias, version=version)
+            self._parts.observer.routed(alias=alias, version=version)
+        if moved:
+            self._parts.remember_routes(self._routes.served())
 
     def _snapshots(self) -> list[Snapshot]:
         aspired = {a.id for a in self._aspired}
-        routed = set(self._routes.values())
         now = self._parts.clock.now()
         return [
             Snapshot(
                 id=harness.id,
                 state=harness.state,
                 aspired=harness.id in aspired,
-                routed=harness.id in routed,
+                routed=bool(self._routes.aliases_of(harness.id)),
                 retry_due=harness.retry_at is not None and harness.retry_at <= now,
             )
             for harness in self._ordered()
@@ -277,16 +232,11 @@ class Manager:
             case Load():
                 harness.start_loading()
                 self._report(harness)
-                self._spawn(self._load(harness), name=f"load-{action.id.version}")
+                _spawn(self._load(harness), self._loads)
             case Unload():
                 harness.start_draining()
                 self._report(harness)
-                self._spawn(self._unload(harness), name=f"unload-{action.id.version}")
-
-    def _spawn(self, coroutine: Coroutine[None, None, None], *, name: str) -> None:
-        task = asyncio.get_running_loop().create_task(coroutine, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+                _spawn(self._unload(harness), self._unloads)
 
     async def _load(self, harness: Harness) -> None:
         started = self._parts.clock.now()
@@ -333,3 +283,9 @@ class Manager:
 
     def _report(self, harness: Harness) -> None:
         self._parts.observer.state_changed(version=harness.id.version, state=harness.state)
+
+
+def _spawn(coroutine: Coroutine[None, None, None], tasks: set[asyncio.Task[None]]) -> None:
+    task = asyncio.get_running_loop().create_task(coroutine)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)

@@ -1,4 +1,4 @@
-"""What to do next with the versions at hand: one pure function.
+"""What to do next with the versions at hand: one pure function; and how long to wait after a failure.
 
 Invariant: availability-preserving. A version that an alias still routes to is never unloaded, and routes
 move only to versions that are available, so at no moment does an action take the last answering version
@@ -8,8 +8,8 @@ away. (TensorFlow Serving's AvailabilityPreservingPolicy, with routes in place o
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from toxic_inference.serving.harness import State
 from toxic_inference.serving.interfaces import ServableId
+from toxic_inference.serving.states import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +87,15 @@ def _next_load(snapshots: Sequence[Snapshot]) -> Load | None:
         if snapshot.state is State.FAILED and snapshot.retry_due:
             return Load(snapshot.id)
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Waiting time after a failed load: doubled each time, up to a limit."""
+
+    initial_seconds: float = 2.0
+    max_seconds: float = 300.0
+
+    def delay(self, failures: int) -> float:
+        """Return the seconds to wait after the given number of failures in a row."""
+        return min(self.initial_seconds * 2.0 ** min(failures - 1, 30), self.max_seconds)

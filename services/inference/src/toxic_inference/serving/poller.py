@@ -8,22 +8,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Protocol
 
 import structlog
 
 from toxic_inference.serving.clock import Clock
 from toxic_inference.serving.interfaces import AspiredVersion, RouteMemory, Source
+from toxic_inference.serving.observers import PollObserver
 
 _log = structlog.get_logger(__name__)
-
-
-class PollObserver(Protocol):
-    """Told how polling goes."""
-
-    def polled(self, *, answered: bool) -> None:
-        """A poll ended; `answered` says whether the source did."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +49,8 @@ class Poller:
         self._interval_seconds = interval_seconds
         self._poked = asyncio.Event()
         self._answering: bool | None = None
+        self.error: Exception | None = None
+        """Why the source didn't answer the last poll; None where it did."""
 
     def poke(self) -> None:
         """Poll now, as when the registry says that an alias moved."""
@@ -92,6 +86,7 @@ class Poller:
         self._parts.emit(aspired)
 
     def _note(self, *, answered: bool, error: Exception | None) -> None:
+        self.error = error
         self._parts.observer.polled(answered=answered)
         if answered is self._answering:
             return  # logged when it changes: an outage of a day isn't 43,200 lines

@@ -18,14 +18,7 @@ from toxic_core.tokens import EncodedText
 from toxic_inference.serving.clock import Clock
 from toxic_inference.serving.harness import ActiveServable
 from toxic_inference.serving.interfaces import Float32Array, Lane, Row, Session, Target, Text, TextScore
-
-
-class ScoringObserver(Protocol):
-    """Told what scoring costs."""
-
-    def tokenised(self, *, texts: int, truncated: int, seconds: float) -> None:
-        """So many texts became tokens."""
-        ...
+from toxic_inference.serving.observers import ScoringObserver
 
 
 class Leases(Protocol):

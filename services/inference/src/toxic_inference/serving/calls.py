@@ -1,0 +1,49 @@
+"""The batch scheduler's bookkeeping: a caller's rows, and where each stands. The scheduler alone changes it."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from toxic_inference.serving.interfaces import Float32Array, Lane, Row
+
+
+@dataclass(eq=False, slots=True)
+class Call:
+    """One caller's rows and the future they await.
+
+    Attributes:
+        future: done once every row is scored, or one can't be.
+        rows: in the caller's order.
+        lane: which queue they stand in.
+        submitted: when, on the scheduler's clock.
+        waiting: keys of the rows still in the queue.
+        scores: by the caller's order; None where not scored yet.
+        unanswered: how many are None.
+    """
+
+    future: asyncio.Future[Float32Array]
+    rows: Sequence[Row]
+    lane: Lane
+    submitted: float
+    waiting: set[int] = field(default_factory=set)
+    scores: list[Float32Array | None] = field(default_factory=list)
+    unanswered: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of a call, as it stands in the queue."""
+
+    key: int
+    call: Call
+    position: int
+
+    @property
+    def row(self) -> Row:
+        """The row itself."""
+        return self.call.rows[self.position]
+
+    @property
+    def tokens(self) -> int:
+        """How long it is."""
+        return len(self.row.ids)

@@ -1,0 +1,31 @@
+"""The states of a version, and the moves between them.
+
+NEW → LOADING → AVAILABLE → DRAINING → UNLOADING → ENDED
+         ↓ ↑
+        FAILED
+"""
+
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """Where a version stands."""
+
+    NEW = "new"
+    LOADING = "loading"
+    AVAILABLE = "available"
+    FAILED = "failed"
+    DRAINING = "draining"
+    UNLOADING = "unloading"
+    ENDED = "ended"
+
+
+MOVES: dict[State, frozenset[State]] = {
+    State.NEW: frozenset({State.LOADING}),
+    State.LOADING: frozenset({State.AVAILABLE, State.FAILED}),
+    State.FAILED: frozenset({State.LOADING}),
+    State.AVAILABLE: frozenset({State.DRAINING}),
+    State.DRAINING: frozenset({State.UNLOADING}),
+    State.UNLOADING: frozenset({State.ENDED}),
+    State.ENDED: frozenset(),
+}
