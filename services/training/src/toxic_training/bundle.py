@@ -76,17 +76,20 @@ def write_bundle(parts: BundleParts, folder: Path) -> Bundle:
 
 
 def export_saved_model(classifier: keras.Model, folder: Path) -> None:
-    """Export `classifier` with sigmoids on its logits, under the contract's signature."""
-    archive = keras.export.ExportArchive()
-    archive.track(classifier)
+    """Export `classifier` with sigmoids on its logits, under the contract's signature.
 
+    Not by Keras's own exporter, which writes every weight twice.
+    """
+    specification = [tf.TensorSpec([None, None], tf.int32, name=name) for name in (INPUT_IDS, ATTENTION_MASK)]
+
+    @tf.function(input_signature=specification)
     def serve(input_ids: tf.Tensor, attention_mask: tf.Tensor) -> dict[str, tf.Tensor]:
         inputs = {INPUT_IDS: input_ids, ATTENTION_MASK: attention_mask}
         return {SCORES: keras.ops.sigmoid(classifier(inputs, training=False))}
 
-    specification = [tf.TensorSpec([None, None], tf.int32, name=name) for name in (INPUT_IDS, ATTENTION_MASK)]
-    archive.add_endpoint("serve", serve, input_signature=specification)
-    archive.write_out(str(folder), verbose=False)
+    module = tf.Module()
+    module.weights = [variable.value for variable in classifier.variables]
+    tf.saved_model.save(module, str(folder), signatures={SIGNATURE: serve})
 
 
 def replay(saved_model: Path, tokeniser: Tokeniser) -> tuple[WarmupExample, ...]:

@@ -5,6 +5,7 @@ its result depends on the seed alone where the steps do.
 """
 
 import logging
+import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 _LOG_EVERY_SECONDS = 15.0
 _SECONDS_A_MINUTE = 60.0
+_KIB_A_GIB = 1024.0**2
 
 Clock = Callable[[], float]
 
@@ -37,6 +39,7 @@ class FitResult:
         comments_per_second: throughput over the whole run.
         final_loss: mean training loss of the last epoch.
         stopped_by_time: whether `max_train_minutes` ended it.
+        peak_memory_gib: the process's largest resident memory so far.
     """
 
     steps: int
@@ -45,6 +48,7 @@ class FitResult:
     comments_per_second: float
     final_loss: float
     stopped_by_time: bool
+    peak_memory_gib: float
 
 
 def learning_rate_at(progress: float, *, peak: float, warmup_fraction: float) -> float:
@@ -146,6 +150,7 @@ def fit(
         comments_per_second=pace.steps * parameters.batch_size / max(pace.seconds, 1e-9),
         final_loss=float(history.history["loss"][-1]),
         stopped_by_time=pace.steps < planned,
+        peak_memory_gib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _KIB_A_GIB,
     )
 
 

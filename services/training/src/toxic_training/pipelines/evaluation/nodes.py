@@ -35,6 +35,7 @@ def score_comments(
 ) -> pd.DataFrame:
     """Return `comments` without their texts, with a column `score_<label>` for every label."""
     token_ids = encoder.tokeniser(max_tokens=modelling.max_tokens).token_ids(comments[TEXT].tolist())
+    classifier.jit_compile = False  # XLA would compile every batch length anew
     order = np.argsort([len(row) for row in token_ids], kind="stable")
     scores = np.zeros((len(token_ids), len(LABELS)), dtype=np.float32)
     progress = keras.utils.Progbar(len(order), verbose=bar_verbosity(), unit_name="comment")

@@ -49,7 +49,9 @@ def train_classifier(
         pad_id=encoder.pad_id,
         seed=parameters.seed,
     )
-    return classifier, asdict(fit(classifier, batches, parameters))
+    result = fit(classifier, batches, parameters)
+    # The same network without its optimiser, whose state is twice what was trained.
+    return keras.Model(classifier.input, classifier.output, name=classifier.name), asdict(result)
 
 
 def _require_both_classes(training: pd.DataFrame) -> None:
