@@ -425,15 +425,23 @@ class Registry:
         self._port = free_port()
         self.uri = f"http://127.0.0.1:{self._port}"
         self._server: Server | None = None
+        self._answers = False
 
-    def start(self) -> None:
-        """Start it and wait until it answers."""
+    def launch(self) -> None:
+        """Start it, without waiting until it answers."""
         arguments = ["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self._port)]
         arguments += ["--backend-store-uri", f"sqlite:///{self._folder}/mlflow.db", "--workers", "1"]
         arguments += ["--artifacts-destination", str(self._folder / "artifacts")]
         environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         self._server = self._start(arguments, environment=environment, folder=self._folder)
-        self._server.logs.wait_for("Application startup complete")
+        self._answers = False
+
+    def wait(self) -> None:
+        """Wait until it answers, once it was launched."""
+        assert self._server is not None
+        if not self._answers:
+            self._server.logs.wait_for("Application startup complete")
+        self._answers = True
 
     def kill(self) -> None:
         """Take it away without a word."""
@@ -481,9 +489,18 @@ def one_registry(start_server: StartServer, tmp_path_factory: pytest.TempPathFac
     return Registry(start_server, tmp_path_factory.mktemp("registry"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def registry_ahead_of_time(request: pytest.FixtureRequest) -> None:
+    """Launch the MLflow server before its first test: it takes long, and other tests fill the wait."""
+    items = (item for item in request.session.items if isinstance(item, pytest.Function))
+    if any("registered_model" in item.fixturenames for item in items):
+        request.getfixturevalue("one_registry").launch()
+
+
 @pytest.fixture
 def registered_model(one_registry: Registry, request: pytest.FixtureRequest) -> RegisteredModel:
     """A registered model on a running MLflow server."""
     if not one_registry.running:
-        one_registry.start()
+        one_registry.launch()
+    one_registry.wait()
     return RegisteredModel(one_registry, request.node.name)

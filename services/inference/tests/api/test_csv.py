@@ -115,7 +115,7 @@ async def test_an_empty_file_field_is_no_file(client: httpx.AsyncClient) -> None
         (b"content\ra\rb\r", "carriage return"),
         (b"content\n\xff\n\xfe\n", "None of the file's 2 rows"),
         (b'"content\n1\n', "first line can't be read"),
-        (b"x" * 2_000_000, "first line can't be read|limit"),
+        (b"x" * 180_000, "first line can't be read .*limit"),
         (b"\nid,content\n1,a\n", "first line is empty"),
     ],
 )
@@ -123,7 +123,7 @@ async def test_files_that_aren_t_a_csv_with_texts_are_refused(
     client: httpx.AsyncClient, content: bytes, says: str
 ) -> None:
     """Each kind of wrong file is told what it is."""
-    answer = await upload(client, content[:190_000])
+    answer = await upload(client, content)
     assert answer.status_code == 422, answer.text
     error = answer.json()["error"]
     assert (error["code"], error["field"]) == ("invalid_csv", "file")
@@ -229,6 +229,12 @@ def test_a_huge_field_is_one_bad_row() -> None:
         (5, "[line_too_long]"),
         (6, "fine"),
     ]
+
+
+def test_a_file_of_one_endless_line_is_refused() -> None:
+    """Two million bytes without a line break aren't a header."""
+    with pytest.raises(InvalidCsvError, match="first line is longer than 1,048,576 bytes"):
+        table(b"x" * 2_000_000)
 
 
 def test_nothing_but_broken_quotes_ends() -> None:

@@ -8,6 +8,7 @@ is an error, never an empty set.
 """
 
 import hashlib
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -105,6 +106,8 @@ class MlflowRegistry:
         if self._client is None:
             for name, value in _BOUNDED_HTTP.items():
                 os.environ.setdefault(name, value)
+            # The poller says once that the registry is gone; urllib3 would say it at every poll.
+            logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
             import mlflow  # noqa: PLC0415  see the module's docstring
 
             # Artifact addresses are resolved against the process's registry: there is no argument for it.
@@ -121,10 +124,18 @@ class MlflowRegistry:
         try:
             yield
         except (MlflowException, RequestException) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            reason = str(_root_cause(error)).partition("\n")[0] or type(error).__name__
             raise RegistryUnavailableError(
                 f"The model registry at {self._uri} doesn't answer as expected: {reason}"
             ) from error
+
+
+def _root_cause(error: BaseException) -> BaseException:
+    """Return what an error began with: "Connection refused", not the five layers of HTTP around it."""
+    cause = error
+    while (earlier := cause.__cause__ or cause.__context__) is not None:
+        cause = earlier
+    return cause
 
 
 def _fingerprint(version: "ModelVersion") -> str:

@@ -94,6 +94,8 @@ def validate(model: type[Model], value: object) -> Model:
     Raises:
         InvalidRequestError: it doesn't fit; the message names the first field at fault.
     """
+    if not isinstance(value, dict):
+        raise InvalidRequestError("The body must be a JSON object; /docs shows one.", field="body")
     try:
         return model.model_validate(value)
     except ValidationError as error:

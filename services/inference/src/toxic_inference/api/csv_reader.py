@@ -169,10 +169,12 @@ class CsvTable:
         self._lines.start_record()
         try:
             cells = next(self._reader, None)
-        except (csv.Error, _LineTooLongError) as error:
+        except _LineTooLongError as error:
             raise InvalidCsvError(
-                f"The file isn't a CSV: its first line can't be read ({error or 'too long'})."
+                f"The file isn't a CSV: its first line is longer than {_MAX_LINE_BYTES:,} bytes."
             ) from error
+        except csv.Error as error:
+            raise InvalidCsvError(f"The file isn't a CSV: its first line can't be read ({error}).") from error
         if not cells:
             raise InvalidCsvError("The file's first line is empty; it must name the columns.")
         return tuple(cells)

@@ -1,4 +1,7 @@
-"""The batch scheduler's bookkeeping: a caller's rows, and where each stands. The scheduler alone changes it."""
+"""The batch scheduler's bookkeeping: a caller's rows, and where each stands.
+
+Invariant: the scheduler alone changes it.
+"""
 
 import asyncio
 from collections.abc import Sequence
