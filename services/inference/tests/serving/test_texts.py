@@ -27,6 +27,11 @@ def test_what_can_t_be_scored_is_refused_with_the_reason(text: str, says: str) -
     assert str(refusal.value).startswith("texts[3]")
 
 
+def test_a_text_may_begin_with_much_that_is_invisible() -> None:
+    """A visible character anywhere makes a text."""
+    check_text("\u200b" * 200 + "a", field="text", max_bytes=1_000)
+
+
 def test_the_limit_counts_bytes() -> None:
     """Fifty two-byte letters fit into a hundred bytes; one more doesn't."""
     check_text("é" * 50, field="text", max_bytes=100)
