@@ -11,7 +11,6 @@ import tempfile
 import warnings
 from pathlib import Path
 
-from toxic_core.errors import ToxicError
 from toxic_core.telemetry import disable_telemetry
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -29,10 +28,15 @@ def main() -> None:
     # Imported late: Kedro's plugins read the environment when they are imported.
     from kedro.framework.cli.cli import main as kedro  # noqa: PLC0415
 
+    from toxic_training.failures import explain  # noqa: PLC0415
+
     try:
         kedro()
-    except ToxicError as error:
-        sys.exit(f"error: {error}")
+    except Exception as error:
+        explanation = explain(error)
+        if explanation is None:
+            raise
+        sys.exit(f"error: {explanation}")
 
 
 def _prepare_environment() -> None:

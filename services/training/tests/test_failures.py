@@ -1,0 +1,46 @@
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from kedro.io import DatasetError
+from kedro_datasets.json import JSONDataset
+from kedro_datasets.pandas import CSVDataset
+
+from toxic_core.errors import InvalidDataError
+from toxic_training.failures import explain
+
+
+def test_an_error_of_this_project_is_its_own_explanation() -> None:
+    """A reason that the code states is passed on, in one line."""
+    assert explain(InvalidDataError("The train file\n  holds no rows.")) == "The train file holds no rows."
+
+
+def test_a_full_disk_is_found_behind_kedros_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kedro wraps a failed write; the line still says that the disk is full."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "report.json")
+
+    monkeypatch.setattr("json.dump", full)
+    with pytest.raises(DatasetError) as caught:
+        JSONDataset(filepath=str(tmp_path / "report.json")).save({"auc": 0.9})
+    assert "disk is full (writing report.json)" in str(explain(caught.value))
+
+
+def test_a_broken_table_is_named(tmp_path: Path) -> None:
+    """A file that isn't CSV is an error with its path, not a traceback."""
+    file = tmp_path / "train.csv"
+    file.write_text('id,text\n1,"never closed\n', encoding="utf-8")
+    dataset: CSVDataset = CSVDataset(filepath=str(file), load_args={"engine": "python"})
+    with pytest.raises(DatasetError) as caught:
+        dataset.load()
+    explanation = explain(caught.value)
+    assert explanation is not None
+    assert str(file) in explanation
+    assert "\n" not in explanation
+
+
+def test_an_error_of_the_code_keeps_its_traceback() -> None:
+    """A bug isn't dressed up as the user's mistake."""
+    assert explain(KeyError("text")) is None
