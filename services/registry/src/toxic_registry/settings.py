@@ -88,13 +88,6 @@ class Settings(BaseSettings):
             return tuple(name.strip() for name in value.split(",") if name.strip())
         return value
 
-    @field_validator("backend_store_uri")
-    @classmethod
-    def _with_installed_driver(cls, value: str) -> str:
-        # SQLAlchemy takes a bare address for psycopg2's; this package comes with its successor.
-        scheme, separator, rest = value.partition("://")
-        return f"postgresql+psycopg{separator}{rest}" if scheme in {"postgres", "postgresql"} else value
-
     @field_validator("event_urls")
     @classmethod
     def _web_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:

@@ -9,8 +9,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-import psycopg
-from psycopg import sql
+from sqlalchemy import create_engine, text
 
 from toxic_registry.testing.process import START_SECONDS, free_port
 
@@ -36,8 +35,10 @@ class PostgresServer:
 
     def new_database(self, name: str) -> str:
         """Make an empty database and return its SQLAlchemy address."""
-        with psycopg.connect(f"{self._address}/postgres", autocommit=True) as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        engine = create_engine(f"{self._address}/postgres", isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text(f'CREATE DATABASE "{name}"'))
+        engine.dispose()
         return f"{self._address}/{name}"
 
     def stop(self) -> None:
