@@ -175,9 +175,10 @@ def _settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        wrong = "; ".join(f"REGISTRY_{_name(e['loc'])}: {e['msg']}" for e in error.errors())
+        wrong = "; ".join(_name(e["loc"]) + e["msg"] for e in error.errors())
         raise ConfigurationError(wrong) from error
 
 
 def _name(location: tuple[int | str, ...]) -> str:
-    return "_".join(map(str, location)).upper()
+    # A rule over several settings has no place of its own; its message names them.
+    return f"REGISTRY_{'_'.join(map(str, location)).upper()}: " if location else ""

@@ -23,7 +23,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.engine import Row
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
 from toxic_registry.ledger import Change, Entry, Outcome, seal
@@ -84,7 +84,10 @@ event.listen(
 
 def create_ledger(engine: Engine) -> None:
     """Make the tables where they are missing."""
-    _METADATA.create_all(engine)
+    try:
+        _METADATA.create_all(engine)
+    except (OperationalError, ProgrammingError):
+        _METADATA.create_all(engine)  # another process made one between the look and the making
     try:
         with engine.begin() as connection:
             if connection.execute(select(_LOCK.c.id)).first() is None:
