@@ -1,14 +1,33 @@
-"""A real registry, and versions in it."""
+"""A real registry on each kind of database, versions in it, and a receiver of its events."""
 
+import uuid
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import pytest
+import requests
 from mlflow.tracking import MlflowClient
 
-from toxic_registry.aliases import MODEL_NAME
-from toxic_registry.testing import RegistryProcess
+from toxic_registry.cli import main
+from toxic_registry.testing import PostgresServer, Receiver, RegistryProcess, Versions
 
 StartRegistry = Callable[[Mapping[str, str]], RegistryProcess]
+EVENT_SECRET = "the test's own"
+
+
+@pytest.fixture(scope="session")
+def receiver() -> Iterator[Receiver]:
+    """Receive events."""
+    with Receiver() as listening:
+        yield listening
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """Run one PostgreSQL for the whole session."""
+    server = PostgresServer()
+    yield server
+    server.stop()
 
 
 @pytest.fixture
@@ -25,11 +44,29 @@ def start_registry() -> Iterator[StartRegistry]:
         registry.kill()
 
 
-@pytest.fixture(scope="session")
-def registry_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run one registry for the whole session, on a state folder whose name holds a space."""
-    state = tmp_path_factory.mktemp("registry") / "with space"
-    process = RegistryProcess({"REGISTRY_STATE_DIR": str(state)})
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Give the address of an empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/own.db"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.new_database(f"t{uuid.uuid4().hex}")
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def registry_uri(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, receiver: Receiver
+) -> Iterator[str]:
+    """Run one registry on each kind of database, on a state folder whose name holds a space."""
+    environment = {
+        "REGISTRY_STATE_DIR": str(tmp_path_factory.mktemp("registry") / "with space"),
+        "REGISTRY_EVENT_URLS": receiver.uri,
+        "REGISTRY_EVENT_SECRET": EVENT_SECRET,
+    }
+    if request.param == "postgresql":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        environment["REGISTRY_BACKEND_STORE_URI"] = server.new_database("registry")
+    process = RegistryProcess(environment)
     process.wait_until_ready()
     yield process.uri
     process.stop()
@@ -42,16 +79,46 @@ def client(registry_uri: str) -> MlflowClient:
 
 
 @pytest.fixture
-def add_version(client: MlflowClient) -> Iterator[Callable[..., int]]:
-    """Register versions of the model, which is gone after the test."""
-    client.create_registered_model(MODEL_NAME)
+def model() -> str:
+    """Name a registered model of the test's own."""
+    return f"toxic-{uuid.uuid4().hex[:12]}"
 
-    def add(tags: Mapping[str, str] | None = None) -> int:
-        run = client.create_run("0")
-        source = f"{run.info.artifact_uri}/model"
-        return int(
-            client.create_model_version(MODEL_NAME, source, run.info.run_id, tags=dict(tags or {})).version
-        )
 
-    yield add
-    client.delete_registered_model(MODEL_NAME)
+@pytest.fixture
+def versions(client: MlflowClient, model: str, tmp_path: Path) -> Versions:
+    """Register versions of the test's model."""
+    return Versions(client, model, tmp_path / "bundles")
+
+
+@pytest.fixture
+def ledger(registry_uri: str, model: str) -> Callable[[], list[dict[str, object]]]:
+    """Read the ledger's rows of the test's model."""
+
+    def read() -> list[dict[str, object]]:
+        rows: list[dict[str, object]] = []
+        after: int | None = 0
+        while after is not None:
+            answer = requests.get(f"{registry_uri}/ledger", params={"after": after}, timeout=10).json()
+            rows += answer["rows"]
+            after = answer["next"]
+        return [row for row in rows if row["model"] == model]
+
+    return read
+
+
+@pytest.fixture
+def run(
+    registry_uri: str, model: str, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Run a command against the real registry; gives status, output and errors."""
+
+    def command(*arguments: str, uri: str = registry_uri) -> tuple[int, str, str]:
+        capsys.readouterr()  # what the test's own client said
+        own = () if arguments[0] == "verify" else ("--model", model)
+        with pytest.raises(SystemExit) as ended:
+            main([*arguments, *own, "--registry-uri", uri])
+        shown = capsys.readouterr()
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, shown.out, shown.err
+
+    return command

@@ -4,7 +4,15 @@ from datetime import UTC, datetime
 import pytest
 
 from toxic_core.errors import UnknownModelError
-from toxic_registry.aliases import Alias, ModelVersion, Promotion, PromotionRefusedError, promote, roll_back
+from toxic_registry.aliases import (
+    Alias,
+    ModelVersion,
+    Promotion,
+    PromotionRefusedError,
+    Request,
+    promote,
+    roll_back,
+)
 
 MADE = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -15,7 +23,7 @@ class MemoryStore:
     def __init__(self, numbers: Sequence[int], aliases: Mapping[str, int] | None = None) -> None:
         self.numbers = numbers
         self.alias_table = dict(aliases or {})
-        self.reasons: dict[int, str] = {}
+        self.requests: list[Request] = []
         self.refuse = False
 
     def aliases(self) -> Mapping[str, int]:
@@ -26,19 +34,14 @@ class MemoryStore:
         """Return every version."""
         return [ModelVersion(number=number, created_at=MADE) for number in self.numbers]
 
-    def set_alias(self, alias: Alias, number: int) -> None:
-        """Move an alias, unless refused."""
-        if self.refuse and alias is Alias.CHAMPION:
+    def promote(self, number: int, request: Request) -> None:
+        """Move the champion and what follows it, unless refused."""
+        if self.refuse:
             raise PromotionRefusedError("below the floor")
-        self.alias_table[alias] = number
-
-    def delete_alias(self, alias: Alias) -> None:
-        """Drop an alias."""
-        del self.alias_table[alias]
-
-    def record_reason(self, number: int, reason: str) -> None:
-        """Keep the reason."""
-        self.reasons[number] = reason
+        self.requests.append(request)
+        if Alias.CHAMPION in self.alias_table:
+            self.alias_table[Alias.PREVIOUS] = self.alias_table[Alias.CHAMPION]
+        self.alias_table[Alias.CHAMPION] = number
 
 
 @pytest.mark.parametrize(
@@ -86,11 +89,12 @@ def test_model_without_versions_asks_for_training() -> None:
         promote(MemoryStore([]), "1")
 
 
-def test_reason_is_kept_with_the_version() -> None:
-    """Why a version was promoted can be read later."""
+def test_registry_hears_who_asks_and_why() -> None:
+    """The ledger is the registry's, so the request goes there as it was made."""
     store = MemoryStore([1], {})
-    promote(store, "1", reason="first")
-    assert store.reasons == {1: "first"}
+    request = Request(actor="zoe", reason="first")
+    promote(store, "1", request)
+    assert store.requests == [request]
 
 
 def test_rolling_back_twice_ends_where_it_began() -> None:

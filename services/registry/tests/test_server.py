@@ -162,7 +162,9 @@ def test_module_runs_every_command() -> None:
         [sys.executable, "-m", "toxic_registry", "--help"],
         capture_output=True, text=True, check=True, timeout=START_SECONDS,
     ).stdout  # fmt: skip
-    assert {"serve", "promote", "rollback", "history", "show"} <= set(shown.split())
+    assert {"serve", "promote", "rollback", "history", "verify", "champion-at", "versions", "show"} <= set(
+        shown.split()
+    )
 
 
 def test_free_ports_are_free() -> None:

@@ -68,3 +68,26 @@ def test_settings_never_change() -> None:
 def test_password_stays_out_of_the_settings_text() -> None:
     """Logging the settings doesn't log the database's password."""
     assert "hunter2" not in repr(Settings(backend_store_uri="postgresql://u:hunter2@db/mlflow"))
+
+
+@pytest.mark.parametrize(
+    ("urls", "secret"),
+    [("http://inference:8001/events", ""), ("inference:8001", "s3cret"), ("file:///etc/passwd", "s3cret")],
+)
+def test_events_go_to_the_web_and_signed_or_not_at_all(
+    monkeypatch: pytest.MonkeyPatch, urls: str, secret: str
+) -> None:
+    """A receiver can't check a message that nobody signed."""
+    monkeypatch.setenv("REGISTRY_EVENT_URLS", urls)
+    monkeypatch.setenv("REGISTRY_EVENT_SECRET", secret)
+    with pytest.raises(ValidationError):
+        Settings()
+
+
+def test_event_secret_stays_out_of_the_settings_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logging the settings doesn't log the secret."""
+    monkeypatch.setenv("REGISTRY_EVENT_URLS", "http://a/x, https://b/y")
+    monkeypatch.setenv("REGISTRY_EVENT_SECRET", "s3cret")
+    settings = Settings()
+    assert settings.event_urls == ("http://a/x", "https://b/y")
+    assert "s3cret" not in repr(settings)

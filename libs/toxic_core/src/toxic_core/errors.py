@@ -33,6 +33,10 @@ class DigestMismatchError(ContractError):
     """A file of a model differs from the digest that its contract records."""
 
 
+class InvalidSignatureError(ToxicError):
+    """A message between services that can't be shown to come from who it says."""
+
+
 class RegistryUnavailableError(ToxicError):
     """The model registry doesn't answer."""
 

@@ -1,7 +1,7 @@
-"""Which version is served: the registered model's name, its aliases, and how they move.
+"""Which version is served: the registered model's name, its aliases, and how a client asks to move them.
 
-Invariant: `champion` never moves without `previous` taking its old place, so there is always a way back. If
-the registry refuses the new champion, both aliases are as they were.
+Invariant: a client asks for `champion` alone. The registry moves `previous` to its old place in the same
+transaction, so there is always a way back, or refuses and leaves both as they were.
 """
 
 from collections.abc import Mapping, Sequence
@@ -54,21 +54,28 @@ class AliasStore(Protocol):
         """Return every version, the newest first; empty where the model isn't registered."""
         ...
 
-    def set_alias(self, alias: Alias, number: int) -> None:
-        """Point `alias` to a version.
+    def promote(self, number: int, request: "Request") -> None:
+        """Ask for a version to become champion.
 
         Raises:
             PromotionRefusedError: the registry doesn't allow it.
         """
         ...
 
-    def delete_alias(self, alias: Alias) -> None:
-        """Remove `alias`."""
-        ...
 
-    def record_reason(self, number: int, reason: str) -> None:
-        """Note on a version why it was last made champion; an empty reason removes the note."""
-        ...
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Who asks for a promotion, and why; for the ledger.
+
+    Attributes:
+        actor: the person's name; the registry's own sign-in goes before it.
+        reason: why; may be empty.
+        override: why the gate's reasons shall not count; empty to let them.
+    """
+
+    actor: str = ""
+    reason: str = ""
+    override: str = ""
 
 
 class PromotionRefusedError(ToxicError):
@@ -93,13 +100,13 @@ class Promotion:
         return self.champion != self.replaced
 
 
-def promote(store: AliasStore, version_or_alias: str, *, reason: str = "") -> Promotion:
+def promote(store: AliasStore, version_or_alias: str, request: Request | None = None) -> Promotion:
     """Make a version champion; asking for the present champion changes nothing.
 
     Args:
         store: the registry.
         version_or_alias: a version number or an alias.
-        reason: why, kept as a tag of the version.
+        request: who asks, and why.
 
     Raises:
         UnknownModelError: no such version or alias.
@@ -109,13 +116,11 @@ def promote(store: AliasStore, version_or_alias: str, *, reason: str = "") -> Pr
     number = _resolve(store, aliases, version_or_alias)
     promotion = Promotion(champion=number, replaced=aliases.get(Alias.CHAMPION))
     if promotion.changed:
-        # Before the alias moves, so that whatever judges the move can read it.
-        store.record_reason(number, reason)
-        _move_champion(store, aliases, number)
+        store.promote(number, request or Request())
     return promotion
 
 
-def roll_back(store: AliasStore, *, reason: str = "") -> Promotion:
+def roll_back(store: AliasStore, request: Request | None = None) -> Promotion:
     """Make the version behind `previous` champion again; a second call undoes the first.
 
     Raises:
@@ -123,25 +128,7 @@ def roll_back(store: AliasStore, *, reason: str = "") -> Promotion:
     """
     if Alias.PREVIOUS not in store.aliases():
         raise PromotionRefusedError("There is no previous champion to go back to.")
-    return promote(store, Alias.PREVIOUS, reason=reason)
-
-
-def _move_champion(store: AliasStore, aliases: Mapping[str, int], number: int) -> None:
-    # `previous` first: a process killed between the two steps leaves the champion as it was.
-    if (replaced := aliases.get(Alias.CHAMPION)) is not None:
-        store.set_alias(Alias.PREVIOUS, replaced)
-    try:
-        store.set_alias(Alias.CHAMPION, number)
-    except ToxicError:
-        _restore_previous(store, aliases)
-        raise
-
-
-def _restore_previous(store: AliasStore, aliases: Mapping[str, int]) -> None:
-    if (previous := aliases.get(Alias.PREVIOUS)) is not None:
-        store.set_alias(Alias.PREVIOUS, previous)
-    elif Alias.CHAMPION in aliases:
-        store.delete_alias(Alias.PREVIOUS)
+    return promote(store, Alias.PREVIOUS, request)
 
 
 def _resolve(store: AliasStore, aliases: Mapping[str, int], version_or_alias: str) -> int:

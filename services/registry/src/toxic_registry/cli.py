@@ -3,8 +3,11 @@
 Invariant: whatever goes wrong on purpose is one line on stderr and exit status 1.
 """
 
+import getpass
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 from pydantic import ValidationError
@@ -13,9 +16,13 @@ from toxic_core.errors import ConfigurationError, ToxicError
 from toxic_core.logging import configure_logging
 from toxic_core.telemetry import disable_telemetry
 from toxic_registry import report
-from toxic_registry.aliases import AliasStore, roll_back
+from toxic_registry.aliases import MODEL_NAME, Alias, Request, roll_back
 from toxic_registry.aliases import promote as promote_version
+from toxic_registry.ledger import aliases_of, check_aliases, check_chain
 from toxic_registry.settings import Settings
+
+if TYPE_CHECKING:
+    from toxic_registry.client import RegistryClient
 
 DEFAULT_REGISTRY_URI = "http://127.0.0.1:5000"
 
@@ -27,7 +34,16 @@ _registry_uri = click.option(
     show_envvar=True,
     help="Address of the running registry.",
 )
-_reason = click.option("--reason", default="", help="Why; kept as a tag of the version.")
+_model = click.option(
+    "--model", default=MODEL_NAME, show_default=True, help="The registered model.", envvar="REGISTRY_MODEL"
+)
+_reason = click.option("--reason", default="", help="Why; kept in the ledger and as a tag of the version.")
+_actor = click.option(
+    "--actor",
+    default=getpass.getuser,
+    show_default="your user name",
+    help="Who asks; kept in the ledger. A registry that people sign in to takes that name instead.",
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -48,33 +64,85 @@ def serve() -> None:
 @commands.command()
 @click.argument("version_or_alias")
 @_reason
+@_actor
+@click.option("--override", default="", metavar="REASON", help="Promote against the gate, for this reason.")
+@_model
 @_registry_uri
-def promote(version_or_alias: str, reason: str, registry_uri: str) -> None:
+def promote(
+    version_or_alias: str, *, reason: str, actor: str, override: str, model: str, registry_uri: str
+) -> None:
     """Make a version (a number, or an alias such as `challenger`) the champion."""
-    click.echo(report.describe(promote_version(_connect(registry_uri), version_or_alias, reason=reason)))
+    request = Request(actor=actor, reason=reason, override=override)
+    click.echo(report.describe(promote_version(_connect(registry_uri, model), version_or_alias, request)))
 
 
 @commands.command()
 @_reason
+@_actor
+@_model
 @_registry_uri
-def rollback(reason: str, registry_uri: str) -> None:
+def rollback(*, reason: str, actor: str, model: str, registry_uri: str) -> None:
     """Make the previous champion champion again."""
-    click.echo(report.describe(roll_back(_connect(registry_uri), reason=reason)))
+    request = Request(actor=actor, reason=reason or "rollback")
+    click.echo(report.describe(roll_back(_connect(registry_uri, model), request)))
+
+
+@commands.command()
+@_model
+@_registry_uri
+def history(model: str, registry_uri: str) -> None:
+    """List every change of an alias, accepted, refused or overridden; the newest first."""
+    entries = _connect(registry_uri, model).ledger().entries
+    click.echo(report.ledger([entry for entry in entries if entry.change.model == model]))
 
 
 @commands.command()
 @_registry_uri
-def history(registry_uri: str) -> None:
+def verify(registry_uri: str) -> None:
+    """Check that no row of the ledger was changed or removed, and that it ends where the aliases stand."""
+    ledger = _connect(registry_uri, MODEL_NAME).ledger()
+    rows = check_chain(ledger.entries)
+    check_aliases(ledger.entries, ledger.aliases)
+    click.echo(f"The ledger's {rows} rows hold together and agree with the aliases.")
+
+
+@commands.command("champion-at")
+@click.argument("moment")
+@_model
+@_registry_uri
+def champion_at(moment: str, model: str, registry_uri: str) -> None:
+    """Tell which version was champion at a time, such as 2026-11-23T10:00Z."""
+    until = _moment(moment)
+    aliases = aliases_of(_connect(registry_uri, model).ledger().entries, until=until)
+    number = aliases.get((model, Alias.CHAMPION))
+    click.echo("none" if number is None else str(number))
+
+
+@commands.command()
+@_model
+@_registry_uri
+def versions(model: str, registry_uri: str) -> None:
     """List every version, the newest first."""
-    client = _connect(registry_uri)
-    click.echo(report.history(client.versions(), client.aliases()))
+    client = _connect(registry_uri, model)
+    click.echo(report.versions_table(client.versions(), client.aliases()))
+
+
+@commands.command("hash-password")
+@click.argument("name")
+@click.password_option(help="The user's password; asked for where it isn't given.")
+def hash_password(name: str, password: str) -> None:
+    """Print the line of REGISTRY_USERS_FILE that lets a user sign in."""
+    from toxic_registry.auth import user_line  # noqa: PLC0415  spares the other commands a web framework
+
+    click.echo(user_line(name, password))
 
 
 @commands.command()
+@_model
 @_registry_uri
-def show(registry_uri: str) -> None:
+def show(model: str, registry_uri: str) -> None:
     """Show what stands behind each alias."""
-    client = _connect(registry_uri)
+    client = _connect(registry_uri, model)
     click.echo(report.overview(client.versions(), client.aliases()))
 
 
@@ -88,20 +156,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(1)
 
 
-def _connect(uri: str) -> AliasStore:
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigurationError(f"{text!r} is no time, such as 2026-11-23T10:00Z.") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _connect(uri: str, model: str) -> "RegistryClient":
     from toxic_registry.client import RegistryClient, bound_retries  # noqa: PLC0415  MLflow takes seconds
 
     bound_retries()
-    return RegistryClient(uri)
+    return RegistryClient(uri, model=model)
 
 
 def _settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        wrong = "; ".join(f"REGISTRY_{_name(e['loc'])}: {e['msg']}" for e in error.errors())
+        wrong = "; ".join(_name(e["loc"]) + e["msg"] for e in error.errors())
         raise ConfigurationError(wrong) from error
 
 
 def _name(location: tuple[int | str, ...]) -> str:
-    return "_".join(map(str, location)).upper()
+    # A rule over several settings has no place of its own; its message names them.
+    return f"REGISTRY_{'_'.join(map(str, location)).upper()}: " if location else ""

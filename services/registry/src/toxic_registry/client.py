@@ -6,16 +6,22 @@ Invariant: every failure of MLflow's client leaves this module as one of our err
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from mlflow.exceptions import MlflowException, RestException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.tracking import MlflowClient
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.rest_utils import http_request, verify_rest_response
+from pydantic import BaseModel, Field, ValidationError
 
 from toxic_core.errors import RegistryUnavailableError
-from toxic_registry.aliases import MODEL_NAME, Alias, ModelVersion, PromotionRefusedError
+from toxic_registry.aliases import MODEL_NAME, Alias, ModelVersion, PromotionRefusedError, Request
+from toxic_registry.caller import headers_of
+from toxic_registry.ledger import Change, Entry, Outcome
 
-REASON_TAG = "promotion.reason"
+_ALIAS_PATH = "/api/2.0/mlflow/registered-models/alias"
 
 _BOUNDED_RETRIES = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -31,18 +37,75 @@ def bound_retries() -> None:
         os.environ.setdefault(variable, value)
 
 
+class LedgerRow(BaseModel):
+    """One row of `GET /ledger`."""
+
+    sequence: int
+    time: str
+    actor: str
+    model: str
+    alias: str
+    before: int | None = Field(alias="from")
+    after: int | None = Field(alias="to")
+    outcome: Outcome
+    reason: str
+    evidence_digest: str
+    previous_hash: str
+    hash: str
+
+    def entry(self) -> Entry:
+        """Return the row as the ledger knows it."""
+        change = Change(
+            self.model, self.alias, self.before, self.after,
+            outcome=self.outcome, actor=self.actor, reason=self.reason,
+            evidence_digest=self.evidence_digest,
+        )  # fmt: skip
+        return Entry(self.sequence, self.time, change, self.previous_hash, hash=self.hash)
+
+
+class LedgerAlias(BaseModel):
+    """One alias of `GET /ledger`."""
+
+    model: str
+    alias: str
+    version: int
+
+
+class LedgerPage(BaseModel):
+    """The answer of `GET /ledger`."""
+
+    rows: list[LedgerRow]
+    next: int | None
+    aliases: list[LedgerAlias]
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """All that a registry's ledger says.
+
+    Attributes:
+        entries: every row, the oldest first.
+        aliases: the version behind every (model, alias), as they stood with the last row.
+    """
+
+    entries: tuple[Entry, ...]
+    aliases: Mapping[tuple[str, str], int]
+
+
 class RegistryClient:
     """Reads and moves aliases in the registry at one address. Blocking; not thread-safe."""
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, *, model: str = MODEL_NAME) -> None:
         self._uri = uri
+        self._model = model
         self._client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        self._credentials = get_default_host_creds(uri)
 
     def aliases(self) -> Mapping[str, int]:
         """Return the version number behind every alias; empty where the model isn't registered."""
         with self._errors():
             try:
-                model = self._client.get_registered_model(MODEL_NAME)
+                model = self._client.get_registered_model(self._model)
             except RestException as error:
                 if error.error_code == ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
                     return {}
@@ -54,28 +117,43 @@ class RegistryClient:
         with self._errors():
             return tuple(sorted(self._search(), key=lambda version: version.number, reverse=True))
 
-    def set_alias(self, alias: Alias, number: int) -> None:
-        """Point `alias` to a version; see `AliasStore`."""
+    def promote(self, number: int, request: Request) -> None:
+        """Ask for a version to become champion; see `AliasStore`."""
+        body = {"name": self._model, "alias": Alias.CHAMPION.value, "version": str(number)}
+        headers = headers_of(actor=request.actor, reason=request.reason, override=request.override)
         with self._errors():
-            self._client.set_registered_model_alias(MODEL_NAME, alias.value, str(number))
+            # MLflow's client has no place for a header, but its HTTP layer (sign-in, retries) has.
+            answer = http_request(self._credentials, _ALIAS_PATH, "POST", extra_headers=headers, json=body)
+            verify_rest_response(answer, _ALIAS_PATH)
 
-    def delete_alias(self, alias: Alias) -> None:
-        """Remove `alias`."""
-        with self._errors():
-            self._client.delete_registered_model_alias(MODEL_NAME, alias.value)
+    def ledger(self) -> Ledger:
+        """Return every row of the ledger, the oldest first, and the aliases as they stand after the last.
 
-    def record_reason(self, number: int, reason: str) -> None:
-        """Note on a version why it was last made champion; an empty reason removes the note."""
-        with self._errors():
-            if reason:
-                self._client.set_model_version_tag(MODEL_NAME, str(number), REASON_TAG, reason)
-            else:
-                self._client.delete_model_version_tag(MODEL_NAME, str(number), REASON_TAG)
+        Raises:
+            RegistryUnavailableError: no registry with a ledger answers.
+        """
+        entries: list[Entry] = []
+        after: int | None = 0
+        page = None
+        while after is not None:
+            with self._errors():
+                answer = http_request(self._credentials, "/ledger", "GET", params={"after": after})
+                verify_rest_response(answer, "/ledger")
+            try:
+                page = LedgerPage.model_validate_json(answer.content)
+            except ValidationError as error:
+                raise RegistryUnavailableError(
+                    f"{self._uri} is no registry with a ledger; name one with REGISTRY_URI."
+                ) from error
+            entries += [row.entry() for row in page.rows]
+            after = page.next
+        aliases = {(a.model, a.alias): a.version for a in page.aliases} if page else {}
+        return Ledger(entries=tuple(entries), aliases=aliases)
 
     def _search(self) -> Iterator[ModelVersion]:
         token: str | None = None
         while True:
-            page = self._client.search_model_versions(f"name = '{MODEL_NAME}'", page_token=token)
+            page = self._client.search_model_versions(f"name = '{self._model}'", page_token=token)
             for found in page:
                 yield ModelVersion(
                     number=int(found.version),

@@ -6,6 +6,7 @@ Invariant: pure functions of what the registry returned; times are UTC.
 from collections.abc import Iterator, Mapping, Sequence
 
 from toxic_registry.aliases import MODEL_NAME, Alias, ModelVersion, Promotion
+from toxic_registry.ledger import Entry
 
 _TAG_COLUMNS = {
     "ENCODER": "encoder",
@@ -16,6 +17,7 @@ _TAG_COLUMNS = {
 """What of a version's tags its history shows; `show` has all of them."""
 
 _HEADER = ("VERSION", "ALIASES", "CREATED (UTC)", *_TAG_COLUMNS)
+_LEDGER_HEADER = ("TIME (UTC)", "ALIAS", "FROM", "TO", "OUTCOME", "ACTOR", "REASON")
 _MLFLOW_TAG = "mlflow."
 _CELL_WIDTH = 40
 
@@ -32,12 +34,22 @@ def describe(promotion: Promotion) -> str:
     )
 
 
-def history(versions: Sequence[ModelVersion], aliases: Mapping[str, int]) -> str:
+def ledger(entries: Sequence[Entry]) -> str:
+    """Lay the ledger's rows out as a table, the newest first."""
+    if not entries:
+        return "No alias was moved yet."
+    return _table([_LEDGER_HEADER, *(_ledger_row(entry) for entry in reversed(entries))])
+
+
+def versions_table(versions: Sequence[ModelVersion], aliases: Mapping[str, int]) -> str:
     """Lay every version out as a table, one a row."""
     if not versions:
         return f"{MODEL_NAME} has no version yet."
-    rows = [_HEADER, *(_row(version, aliases) for version in versions)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
+    return _table([_HEADER, *(_row(version, aliases) for version in versions)])
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )
@@ -56,6 +68,15 @@ def _alias_lines(alias: Alias, number: int | None, versions: Mapping[int, ModelV
     version = versions[number]
     yield f"{alias}: version {number}, registered {_time(version)}, run {version.run_id or 'none'}"
     yield from (f"  {name} = {value}" for name, value in _own_tags(version).items())
+
+
+def _ledger_row(entry: Entry) -> tuple[str, ...]:
+    change = entry.change
+    time = entry.time.replace("T", " ").partition(".")[0]
+    numbers = ("-" if number is None else str(number) for number in (change.before, change.after))
+    # A refusal is read for its reasons, so that the last column isn't cut.
+    reason = " ".join(change.reason.split()) or "-"
+    return (time, change.alias, *numbers, change.outcome.value, _cut(change.actor), reason)
 
 
 def _row(version: ModelVersion, aliases: Mapping[str, int]) -> tuple[str, ...]:

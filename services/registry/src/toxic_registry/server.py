@@ -18,18 +18,18 @@ from typing import Never
 
 import structlog
 import uvicorn
-from sqlalchemy import create_engine, make_url, text
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from fastapi import FastAPI
+from sqlalchemy.exc import SQLAlchemyError
 
 from toxic_core.errors import ConfigurationError, ToxicError
+from toxic_registry.app import build_app
+from toxic_registry.database import check_database, first_line, upgrade_database
 from toxic_registry.settings import Settings
 
 _log = structlog.stdlib.get_logger(__name__)
 
-_APP_FACTORY = "toxic_registry.app:create_app"
 _PROXIED_ARTIFACTS = "mlflow-artifacts:/"
 _CHATTY = ("alembic", "numexpr")
-_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 
 
 class _AnnouncingServer(uvicorn.Server):
@@ -54,8 +54,7 @@ def serve(settings: Settings) -> None:
         check_database(settings.backend_store_uri)
         configure_mlflow(settings)
         _log.info("registry.starting", host=settings.host, port=settings.port)
-        _initialise_stores(settings)
-        _run(settings, listener)
+        _run(settings, listener, _build(settings))
     _log.info("registry.stopped")
 
 
@@ -104,36 +103,6 @@ def prepare_folders(settings: Settings) -> None:
             ) from error
 
 
-def check_database(uri: str) -> None:
-    """Connect once: MLflow itself would retry a wrong address for more than a minute.
-
-    Raises:
-        ConfigurationError: the address isn't a database that MLflow knows, or it doesn't answer.
-    """
-    advice = "see REGISTRY_BACKEND_STORE_URI."
-    try:
-        url = make_url(uri)
-    except ArgumentError as error:
-        raise ConfigurationError(
-            f"The registry's database address isn't one, such as sqlite:////folder/mlflow.db; {advice}"
-        ) from error
-    shown = url.render_as_string(hide_password=True)
-    if url.get_backend_name() not in _DATABASES:
-        raise ConfigurationError(f"MLflow keeps nothing in {shown}; use one of {', '.join(_DATABASES)}.")
-    try:
-        engine = create_engine(url)
-        with engine.connect() as connection:
-            # SQLite opens any file; only a query finds that it is no database.
-            connection.execute(
-                text("SELECT 1" if url.get_backend_name() != "sqlite" else "PRAGMA user_version")
-            )
-        engine.dispose()
-    except (SQLAlchemyError, ImportError) as error:
-        raise ConfigurationError(
-            f"The registry can't use the database {shown}: {_first_line(error)}; {advice}"
-        ) from error
-
-
 def configure_mlflow(settings: Settings) -> None:
     """Set the environment variables that MLflow's server reads when it is imported.
 
@@ -150,6 +119,8 @@ def configure_mlflow(settings: Settings) -> None:
             "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(settings.host_headers),
             "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": ",".join(settings.origins),
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "MLFLOW_ENABLE_WORKSPACES": "false",  # the gate doesn't know them
+            "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
             "MLFLOW_CONFIGURE_LOGGING": "false",  # its records go through ours, as JSON
         }
     )
@@ -158,24 +129,21 @@ def configure_mlflow(settings: Settings) -> None:
         os.environ.pop(variable, None)
 
 
-def _initialise_stores(settings: Settings) -> None:
-    """Make or check MLflow's tables before the first request, and in one process only."""
+def _build(settings: Settings) -> FastAPI:
+    """Import MLflow, make or check its tables before the first request, and build the app."""
     _silence()
     from mlflow.exceptions import MlflowException  # noqa: PLC0415  imported only once it is configured
-    from mlflow.server.handlers import initialize_backend_stores  # noqa: PLC0415
 
+    upgrade_database(settings.backend_store_uri)
     try:
-        initialize_backend_stores(
-            backend_store_uri=settings.backend_store_uri, default_artifact_root=_PROXIED_ARTIFACTS
-        )
+        return build_app(settings)
     except (MlflowException, SQLAlchemyError) as error:
-        raise ConfigurationError(f"MLflow can't use its database: {_first_line(error)}") from error
+        raise ConfigurationError(f"MLflow can't use its database: {first_line(error)}") from error
 
 
-def _run(settings: Settings, listener: socket.socket) -> None:
+def _run(settings: Settings, listener: socket.socket, app: FastAPI) -> None:
     config = uvicorn.Config(
-        _APP_FACTORY,
-        factory=True,
+        app,
         log_config=None,
         log_level=settings.log_level.lower(),
         access_log=False,
@@ -202,9 +170,3 @@ def _silence() -> None:
 
 def _exit_cleanly(_signum: int, _frame: FrameType | None) -> Never:
     sys.exit(0)
-
-
-def _first_line(error: Exception) -> str:
-    # SQLAlchemy puts the driver's error first and a page of background behind it.
-    cause = getattr(error, "orig", None) or error
-    return str(cause).strip().splitlines()[0].rstrip(".;") if str(cause).strip() else type(cause).__name__

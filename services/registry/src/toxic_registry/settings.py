@@ -6,9 +6,9 @@ it is imported. Paths are absolute, so the working directory means nothing after
 
 import socket
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 _WILDCARDS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  recognised, not bound to
@@ -51,6 +51,27 @@ class Settings(BaseSettings):
         description="Further names, comma-separated, that clients reach the server by, each with or without "
         "a port; * for any. The loopback names and the address listened on always work.",
     )
+    gate_file: str = Field(
+        default="default",
+        description="What a version must show to become champion: the path of a gate.yml, or the name of a "
+        "packaged one, default or demo.",
+    )
+    max_bundle_megabytes: int = Field(
+        default=4000, ge=1, description="Largest model bundle, in MB, that the gate fetches to check."
+    )
+    users_file: Path | None = Field(
+        default=None,
+        description="File of users who must sign in by basic authentication, a line name:hash each, as "
+        "`toxic-registry hash-password` makes it; nobody must where there is none.",
+    )
+    event_urls: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Addresses, comma-separated, that are told of every change of an alias by a signed POST.",
+    )
+    event_secret: SecretStr = Field(
+        default=SecretStr(""),
+        description="Secret that such messages are signed with; their receivers need the same.",
+    )
     shutdown_grace_seconds: int = Field(
         default=5, ge=0, description="How long open requests may take to finish after a stop signal."
     )
@@ -60,12 +81,26 @@ class Settings(BaseSettings):
         description="Lowest level that is logged: DEBUG, INFO, WARNING or ERROR.",
     )
 
-    @field_validator("allowed_hosts", mode="before")
+    @field_validator("allowed_hosts", "event_urls", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(name.strip() for name in value.split(",") if name.strip())
         return value
+
+    @field_validator("event_urls")
+    @classmethod
+    def _web_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for url in value:
+            if not url.startswith(("http://", "https://")):
+                raise ValueError(f"{url!r} isn't an http or https address")
+        return value
+
+    @model_validator(mode="after")
+    def _signed_events(self) -> Self:
+        if self.event_urls and not self.event_secret.get_secret_value():
+            raise ValueError("REGISTRY_EVENT_URLS needs REGISTRY_EVENT_SECRET, to sign with")
+        return self
 
     @field_validator("state_dir")
     @classmethod

@@ -1,4 +1,4 @@
-"""A real registry process, for tests.
+"""A registry as a process of its own.
 
 Invariant: whoever starts one ends it (`stop` or `kill`); its output is read all the time, so that it never
 blocks on a full pipe, and waiting means waiting for a line of that output.

@@ -1,0 +1,181 @@
+import signal
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from itertools import cycle, islice, pairwise
+from pathlib import Path
+
+import pytest
+import requests
+from mlflow.tracking import MlflowClient
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.exc import DatabaseError
+
+from toxic_registry.client import Ledger, RegistryClient
+from toxic_registry.ledger import LedgerError, aliases_of, check_aliases, check_chain
+from toxic_registry.testing import RegistryProcess, Versions
+
+StartRegistry = Callable[[Mapping[str, str]], RegistryProcess]
+
+ALIAS = "/api/2.0/mlflow/registered-models/alias"
+TIMEOUT = 120
+CHANGES = 200
+CALLERS = 32
+GUARDS = {
+    "sqlite": ("DROP TRIGGER toxic_ledger_no_update", "DROP TRIGGER toxic_ledger_no_delete"),
+    "postgresql": ("DROP TRIGGER toxic_ledger_no_change ON toxic_ledger",),
+}
+
+
+def check(uri: str) -> Ledger:
+    """Check the whole ledger of a registry, and return it."""
+    ledger = RegistryClient(uri).ledger()
+    check_chain(ledger.entries)
+    check_aliases(ledger.entries, ledger.aliases)
+    return ledger
+
+
+@contextmanager
+def editor(database: str) -> Iterator[Callable[[str], None]]:
+    """Run statements in the registry's database, each in a transaction of its own."""
+    engine = create_engine(database)
+
+    def execute(statement: str) -> None:
+        with engine.begin() as connection:
+            connection.execute(text(statement))
+
+    yield execute
+    engine.dispose()
+
+
+def set_alias(uri: str, model: str, alias: str, number: int) -> int:
+    """Ask for an alias; return the answer's status."""
+    body = {"name": model, "alias": alias, "version": str(number)}
+    return requests.post(uri + ALIAS, json=body, timeout=TIMEOUT).status_code
+
+
+def test_concurrent_changes_leave_one_chain(registry_uri: str, versions: Versions) -> None:
+    """Many callers at once, some of them refused: every change is a row, and the last row is the alias."""
+    good = [versions.add() for _ in range(3)]
+    bad = versions.add({"test.toxic.es.auc": 0.5})
+    before = len(check(registry_uri).entries)
+    wanted = list(islice(cycle([*good, bad]), CHANGES))
+    with ThreadPoolExecutor(CALLERS) as pool:
+        statuses = list(pool.map(lambda n: set_alias(registry_uri, versions.model, "champion", n), wanted))
+    assert {s for s, n in zip(statuses, wanted, strict=True) if n == bad} == {400}
+    assert {s for s, n in zip(statuses, wanted, strict=True) if n != bad} == {200}
+    rows = [e for e in check(registry_uri).entries[before:] if e.change.model == versions.model]
+    assert [e.change.after for e in rows if e.change.outcome == "refused"] == [bad] * wanted.count(bad)
+    moved = [e for e in rows if e.change.alias == "champion" and e.change.outcome == "accepted"]
+    assert moved[-1].change.after == versions.aliases()["champion"]
+    for one, following in pairwise(moved):
+        assert following.change.before == one.change.after
+
+
+@pytest.fixture
+def burst() -> Iterator[Callable[[str, str, list[int]], threading.Event]]:
+    """Promote without end until the registry is gone; the event says that promotions are under way."""
+    threads: list[threading.Thread] = []
+
+    def start(uri: str, model: str, numbers: list[int]) -> threading.Event:
+        busy = threading.Event()
+
+        def promote() -> None:
+            for number in cycle(numbers):
+                try:
+                    set_alias(uri, model, "champion", number)
+                except requests.ConnectionError:
+                    return
+                busy.set()
+
+        threads.extend(threading.Thread(target=promote) for _ in range(4))
+        for thread in threads:
+            thread.start()
+        return busy
+
+    yield start
+    for thread in threads:
+        thread.join()
+
+
+def test_kill_in_the_middle_of_promotions_leaves_alias_and_ledger_in_agreement(
+    start_registry: StartRegistry,
+    tmp_path: Path,
+    database: str,
+    burst: Callable[[str, str, list[int]], threading.Event],
+) -> None:
+    """The process ends between any two instructions, and after a restart the ledger ends at the alias."""
+    environment = {"REGISTRY_STATE_DIR": str(tmp_path), "REGISTRY_BACKEND_STORE_URI": database}
+    registry = start_registry(environment)
+    registry.wait_until_ready()
+    versions = Versions(MlflowClient(registry.uri, registry.uri), "toxic-comments", tmp_path / "bundles")
+    numbers = [versions.add(), versions.add(), versions.add()]
+    assert burst(registry.uri, versions.model, numbers).wait(TIMEOUT)
+    registry.process.send_signal(signal.SIGKILL)
+    registry.join()
+    again = start_registry(environment)
+    again.wait_until_ready()
+    ledger = check(again.uri)
+    assert "found" not in {entry.change.outcome for entry in ledger.entries}
+    assert aliases_of(ledger.entries)["toxic-comments", "champion"] in numbers
+
+
+def test_kill_while_a_promotion_waits_to_be_written_leaves_nothing_of_it(
+    start_registry: StartRegistry, tmp_path: Path
+) -> None:
+    """The gate has let the version through, the database is busy, the process dies: no alias and no row."""
+    registry = start_registry({"REGISTRY_STATE_DIR": str(tmp_path)})
+    registry.wait_until_ready()
+    versions = Versions(MlflowClient(registry.uri, registry.uri), "toxic-comments", tmp_path / "bundles")
+    number = versions.add()
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as busy, ThreadPoolExecutor(1) as pool:
+        busy.execute("BEGIN IMMEDIATE")
+        asked = pool.submit(set_alias, registry.uri, versions.model, "champion", number)
+        with pytest.raises(TimeoutError):
+            asked.result(1.5)
+        registry.process.send_signal(signal.SIGKILL)
+        registry.join()
+        assert isinstance(asked.exception(), requests.ConnectionError)
+        busy.rollback()
+    again = start_registry({"REGISTRY_STATE_DIR": str(tmp_path)})
+    again.wait_until_ready()
+    ledger = check(again.uri)
+    assert ledger.entries == ()
+    assert ledger.aliases == {}
+
+
+def test_what_was_changed_in_the_database_shows(
+    start_registry: StartRegistry, tmp_path: Path, database: str
+) -> None:
+    """The database refuses to change a row; whoever takes that guard away is found by the chain.
+
+    An alias that was moved in the database shows at once too, and is written down at the next start.
+    """
+    environment = {"REGISTRY_STATE_DIR": str(tmp_path), "REGISTRY_BACKEND_STORE_URI": database}
+    registry = start_registry(environment)
+    registry.wait_until_ready()
+    versions = Versions(MlflowClient(registry.uri, registry.uri), "toxic-comments", tmp_path / "bundles")
+    first, second = versions.add(), versions.add()
+    versions.set_champion(first)
+    with editor(database) as execute:
+        for attempt in ("UPDATE toxic_ledger SET actor = 'somebody else'", "DELETE FROM toxic_ledger"):
+            with pytest.raises(DatabaseError, match="append-only"):
+                execute(attempt)
+        execute("UPDATE registered_model_aliases SET version = version + 1")
+        with pytest.raises(LedgerError, match="but the alias names version 2"):
+            check(registry.uri)
+        assert registry.stop() == 0
+        again = start_registry(environment)
+        again.wait_until_ready()
+        *_, last = check(again.uri).entries
+        assert (last.change.outcome, last.change.before, last.change.after) == ("found", first, second)
+        for guard in GUARDS[make_url(database).get_backend_name()]:
+            execute(guard)
+        execute("UPDATE toxic_ledger SET actor = 'somebody else' WHERE sequence = 1")
+        with pytest.raises(LedgerError, match="Row 1 of the ledger was changed"):
+            check(again.uri)
+        execute("DELETE FROM toxic_ledger WHERE sequence = 1")
+        with pytest.raises(LedgerError, match="Row 1 of the ledger is missing"):
+            check(again.uri)

@@ -1,0 +1,131 @@
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from toxic_core.errors import ConfigurationError, ContractError
+from toxic_registry.gate import Gate, reasons_against
+from toxic_registry.policy import PACKAGED, GatePolicy, read_policy
+from toxic_registry.testing import GOOD_FIGURES, write_bundle
+
+
+class FolderBundles:
+    """A `BundleStore` whose addresses are folders."""
+
+    @contextmanager
+    def bundle(self, uri: str) -> Iterator[Path]:
+        """Give the folder itself."""
+        if not Path(uri).is_dir():
+            raise ContractError("It has no files.")
+        yield Path(uri)
+
+
+def policy(**comparisons: object) -> GatePolicy:
+    """Make a policy with a floor, a ceiling, a required figure, and a comparison."""
+    return GatePolicy.model_validate(
+        {
+            "checks": [
+                {"figure": "auc", "at_least": 0.9, "required": True},
+                {"figure": "ece", "at_most": 0.1},
+            ],
+            "not_worse_than_champion": {
+                "same_test_set": ["rows"],
+                "figures": [
+                    {"figure": "auc", "margin": 0.01},
+                    {"figure": "ece", "margin": 0.02, "better": "lower"},
+                ],
+                **comparisons,
+            },
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("figures", "reasons"),
+    [
+        ({"auc": 0.9}, []),
+        ({"auc": 0.9, "ece": 0.1}, []),
+        ({"auc": 0.8999}, ["auc is 0.8999, below its floor of 0.9"]),
+        ({"auc": 0.9, "ece": 0.11}, ["ece is 0.1100, above its ceiling of 0.1"]),
+        ({}, ["auc is missing from its evaluation"]),
+    ],
+)
+def test_every_check_that_fails_is_a_reason(figures: dict[str, float], reasons: list[str]) -> None:
+    """A bound itself passes; only what is required must be there."""
+    assert list(reasons_against(figures, None, policy())) == reasons
+
+
+@pytest.mark.parametrize(
+    ("figures", "told"),
+    [
+        ({"auc": 0.94, "ece": 0.05, "rows": 10}, []),
+        ({"auc": 0.93, "ece": 0.05, "rows": 10}, ["auc is 0.9300 against the champion's 0.9500"]),
+        ({"auc": 0.95, "ece": 0.06, "rows": 10}, []),
+        ({"auc": 0.95, "ece": 0.07, "rows": 10}, ["ece is 0.0700 against the champion's 0.0400"]),
+        ({"auc": 0.95, "rows": 10}, []),
+        ({"auc": 0.99, "ece": 0.01, "rows": 11}, ["it was measured on another test set"]),
+        ({"auc": 0.99, "ece": 0.01}, ["it was measured on another test set"]),
+    ],
+)
+def test_loss_beyond_the_margin_is_a_reason(figures: dict[str, float], told: list[str]) -> None:
+    """Only on one and the same test set, in each figure's own direction, and a loss of the margin passes."""
+    champion = {"auc": 0.95, "ece": 0.04, "rows": 10}
+    reasons = list(reasons_against(figures, champion, policy()))
+    assert len(reasons) == len(told)
+    assert all(reason.startswith(start) for reason, start in zip(reasons, told, strict=True))
+
+
+def test_other_test_set_may_be_allowed() -> None:
+    """Then the checks alone decide, since the two can't be compared."""
+    reasons = reasons_against(
+        {"auc": 0.9, "rows": 11}, {"auc": 0.99, "rows": 10}, policy(on_another_test_set="allow")
+    )
+    assert list(reasons) == []
+
+
+def test_champion_without_evidence_is_not_compared_with(tmp_path: Path) -> None:
+    """A champion from before the gate doesn't keep every successor out."""
+    bundle = write_bundle(tmp_path / "good")
+    verdict = Gate(read_policy("default"), FolderBundles()).judge(str(bundle), champion_uri="/nowhere")
+    assert verdict.reasons == ()
+    assert len(verdict.digest) == 64
+
+
+@pytest.mark.parametrize("name", PACKAGED)
+def test_packaged_gate_lets_a_good_version_through(name: str, tmp_path: Path) -> None:
+    """What comes with the package can be passed, and not by nothing."""
+    gate = Gate(read_policy(name), FolderBundles())
+    good, bare = write_bundle(tmp_path / "good"), write_bundle(tmp_path / "bare", {"test.x": 1.0})
+    assert gate.judge(str(good), champion_uri=None).reasons == ()
+    assert gate.judge(str(bare), champion_uri=None).reasons != ()
+
+
+def test_demo_gate_lets_the_sample_model_through() -> None:
+    """A model of one minute on generated comments may be shown."""
+    figures = {"test.toxic.all.auc": 0.88, "test.toxic.all.rows": 600.0}
+    assert list(reasons_against(figures, GOOD_FIGURES, read_policy("demo"))) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("checks: [{figure: a}]", "neither at_least nor at_most"),
+        ("checks: [{figure: a, at_least: .nan}]", "finite"),
+        ("checks: [{figure: a, atleast: 1}]", "checks.0.atleast"),
+        ("version: 2", "version"),
+        ("checks: [", "isn't YAML"),
+        ("- a", "valid dictionary"),
+        ("\udc80", "can't be read"),
+        (None, "can't be read"),
+    ],
+)
+def test_unusable_gate_is_one_clear_line(tmp_path: Path, content: str | None, told: str) -> None:
+    """A mistyped policy stops the server from starting rather than let a version through."""
+    file = tmp_path / "gate.yml"
+    if content is not None:
+        file.write_bytes(content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(ConfigurationError, match=told) as error:
+        read_policy(str(file))
+    assert "\n" not in str(error.value)
+    assert "REGISTRY_GATE_FILE" in str(error.value)
