@@ -54,7 +54,7 @@ train: $(VENV)/.installed ## Train on the files in TOXIC_DATA_DIR/01_raw and reg
 
 .PHONY: promote
 promote: $(VENV)/.installed ## Make a version the champion: VERSION=3 (or an alias), REASON="…"
-	@test -n "$(VERSION)" || { echo 'Which version? Say make promote VERSION=3; make history lists them.' >&2; exit 2; }
+	@test -n "$(VERSION)" || { echo 'Which version? Say make promote VERSION=3; make versions lists them.' >&2; exit 2; }
 	@$(RUN) toxic_local with-registry -- $(RUN) toxic_registry promote "$(VERSION)" --reason "$(REASON)"
 
 .PHONY: rollback
@@ -62,8 +62,12 @@ rollback: $(VENV)/.installed ## Make the previous champion champion again
 	@$(RUN) toxic_local with-registry -- $(RUN) toxic_registry rollback --reason "$(REASON)"
 
 .PHONY: history
-history: $(VENV)/.installed ## List every version
+history: $(VENV)/.installed ## List every change of the champion, accepted or refused
 	@$(RUN) toxic_local with-registry -- $(RUN) toxic_registry history
+
+.PHONY: versions
+versions: $(VENV)/.installed ## List every version
+	@$(RUN) toxic_local with-registry -- $(RUN) toxic_registry versions
 
 .PHONY: viz
 viz: $(VENV)/.installed-dev ## Show the pipelines in Kedro-Viz on 4141

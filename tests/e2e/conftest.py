@@ -27,6 +27,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     plan = StackPlan(state_dir=state, registry_port=_free_port(), inference_port=_free_port())
     environment = {
         **os.environ,
+        "REGISTRY_GATE_FILE": str(Path(__file__).parent / "gate.yml"),
         "TOXIC_DEMO_DIR": str(state / "data"),
         "INFERENCE_POLL_INTERVAL_SECONDS": "0.5",
     }

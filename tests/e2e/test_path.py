@@ -116,9 +116,10 @@ def test_promotion_under_load_loses_no_request_and_rollback_returns(stack: Local
 
 
 def test_a_broken_version_is_never_served(stack: LocalStack, bundle: Path) -> None:
-    """A promoted version whose files are damaged is refused, visibly; the one before goes on serving."""
+    """The gate refuses damaged files; overridden, the loader does, visibly, and the one before serves on."""
     broken = _register_damaged(stack, bundle)
-    _registry(stack, "promote", broken)
+    assert stack.run((sys.executable, "-m", "toxic_registry", "promote", broken)) == 1
+    _registry(stack, "promote", broken, "--override", "to see the loader refuse it", "--actor", "a test")
     state = _wait_for_state(stack, broken, lambda entry: entry["status"]["error_code"] != "OK")
     assert "SHA-256" in state["status"]["error_message"]
     assert _version(stack) == "1"
