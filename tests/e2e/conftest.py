@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import mlflow
 import pytest
 
 from toxic_local.plan import StackPlan
@@ -25,6 +26,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     """Train version 1 on the sample, promote it, serve it."""
     state = tmp_path_factory.mktemp("stack")
     plan = StackPlan(state_dir=state, registry_port=_free_port(), inference_port=_free_port())
+    # MLflow keeps both addresses for the whole process, and tests before these have set others.
+    mlflow.set_tracking_uri(plan.registry_uri)
+    mlflow.set_registry_uri(plan.registry_uri)
     environment = {
         **os.environ,
         "REGISTRY_GATE_FILE": str(Path(__file__).parent / "gate.yml"),

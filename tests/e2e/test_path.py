@@ -86,7 +86,6 @@ def test_serving_gives_the_scores_that_training_exported(stack: LocalStack, bund
 
 def test_a_registered_version_loads_as_a_pyfunc(stack: LocalStack, bundle: Path) -> None:
     """`mlflow.pyfunc.load_model` gives the same scores as the bundle, without pickle."""
-    mlflow.set_tracking_uri(stack.plan.registry_uri)
     model = mlflow.pyfunc.load_model(f"models:/{MODEL}/1")
     example = open_bundle(bundle).warmup()[0]
     scores = model.predict(pd.DataFrame({"text": [example.text]}))
@@ -127,7 +126,6 @@ def test_a_broken_version_is_never_served(stack: LocalStack, bundle: Path) -> No
 
 
 def _register_damaged(stack: LocalStack, bundle: Path) -> str:
-    mlflow.set_tracking_uri(stack.plan.registry_uri)
     client = mlflow.MlflowClient(stack.plan.registry_uri)
     damaged = stack.plan.state_dir / "damaged"
     target = damaged / "artifacts" / "bundle"

@@ -86,7 +86,7 @@ def burst() -> Iterator[Callable[[str, str, list[int]], threading.Event]]:
             for number in cycle(numbers):
                 try:
                     set_alias(uri, model, "champion", number)
-                except requests.ConnectionError:
+                except requests.RequestException:  # killed before or while it answered
                     return
                 busy.set()
 

@@ -133,7 +133,9 @@ class LocalStack:
             ProcessFailedError: the registry ended meanwhile.
             StopRequestedError: a signal came; the command was ended.
         """
-        environment = {**self._environment, "MLFLOW_TRACKING_URI": self.plan.registry_uri}
+        uri = self.plan.registry_uri
+        # Both: a registry that the caller's environment names isn't this stack's.
+        environment = {**self._environment, "MLFLOW_TRACKING_URI": uri, "MLFLOW_REGISTRY_URI": uri}
         spec = ProcessSpec(name, command, environment)
         return run_to_end(spec, stop=self._stop, meanwhile=self._check_servers)
 
