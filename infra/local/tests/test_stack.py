@@ -41,7 +41,9 @@ def test_inference_is_ready_when_it_serves_the_champion(plan: StackPlan) -> None
 
 def test_command_talks_to_the_stack_s_registry(plan: StackPlan) -> None:
     """What it runs finds the address in MLflow's own variable, and its status comes back."""
-    wanted = f"os.environ['MLFLOW_TRACKING_URI'] == {plan.registry_uri!r}"
+    wanted = (
+        f"os.environ['MLFLOW_TRACKING_URI'] == os.environ['MLFLOW_REGISTRY_URI'] == {plan.registry_uri!r}"
+    )
     check = f"import os, sys; sys.exit(9 if {wanted} else 1)"
     with LocalStack(plan) as stack:
         assert stack.run((sys.executable, "-c", check)) == 9
