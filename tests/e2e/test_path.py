@@ -84,7 +84,8 @@ def test_serving_gives_the_scores_that_training_exported(stack: LocalStack, bund
     np.testing.assert_allclose(served, [example.scores for example in examples], atol=1e-4)
 
 
-def test_a_registered_version_loads_as_a_pyfunc(stack: LocalStack, bundle: Path) -> None:
+@pytest.mark.usefixtures("stack")
+def test_a_registered_version_loads_as_a_pyfunc(bundle: Path) -> None:
     """`mlflow.pyfunc.load_model` gives the same scores as the bundle, without pickle."""
     model = mlflow.pyfunc.load_model(f"models:/{MODEL}/1")
     example = open_bundle(bundle).warmup()[0]
