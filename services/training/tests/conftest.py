@@ -9,7 +9,12 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 
-from toxic_training.parameters import DataParameters, EvaluationParameters, ModellingParameters
+from toxic_training.parameters import (
+    DataParameters,
+    EvaluationParameters,
+    ModellingParameters,
+    SourceParameters,
+)
 
 RawTable = Callable[..., pd.DataFrame]
 
@@ -18,7 +23,8 @@ RawTable = Callable[..., pd.DataFrame]
 def data_parameters() -> DataParameters:
     """Parameters that hold out about a fifth and thin nothing."""
     return DataParameters(
-        train_language="en", holdout_fraction=0.2, validation_train_fraction=0.5, non_toxic_per_toxic=100
+        train=SourceParameters(language="en", train_fraction=0.8),
+        validation=SourceParameters(train_fraction=0.5),
     )
 
 

@@ -1,18 +1,20 @@
+import hashlib
 import importlib
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from kedro.framework.project import configure_project, pipelines
+from kedro.config import OmegaConfigLoader
+from kedro.framework.project import configure_project, pipelines, settings
 from kedro.framework.startup import bootstrap_project
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
 from toxic_core.errors import MissingDataError
-from toxic_training.datasets import FileDigestDataset
+from toxic_training.datasets import FileDigestDataset, OptionalTablesDataset
 from toxic_training.hooks import RawDataHook
-from toxic_training.parameters import DataParameters
+from toxic_training.parameters import DataParameters, SourceParameters
 from toxic_training.pipelines import data_processing
 from toxic_training.revision import UNKNOWN, code_revision
 
@@ -59,6 +61,9 @@ def test_data_processing_runs_on_an_in_memory_catalog(
             ),
             "raw_test": MemoryDataset(pd.DataFrame({"id": ids, "content": texts, "lang": "tr"})),
             "raw_test_labels": MemoryDataset(pd.DataFrame({"id": ids, "toxic": ["0", "1"] * 15})),
+            "raw_additional": MemoryDataset({}),
+            "raw_train_digest": MemoryDataset("0" * 64),
+            "raw_validation_digest": MemoryDataset("1" * 64),
             "params:data": MemoryDataset(data_parameters),
         }
     )
@@ -90,3 +95,25 @@ def test_missing_files_are_named_before_anything_runs(tmp_path: Path) -> None:
 def test_code_revision_outside_git_is_unknown(tmp_path: Path) -> None:
     """A model trained from an installed package says that its revision isn't known."""
     assert code_revision(tmp_path) == UNKNOWN
+
+
+def test_the_demo_environment_states_only_what_differs() -> None:
+    """Configuration is merged key by key, so that a user's file holds the user's wishes alone."""
+    loader = OmegaConfigLoader(conf_source=str(PROJECT / "conf"), env="demo", **settings.CONFIG_LOADER_ARGS)
+    data = DataParameters.model_validate(loader["parameters"]["data"])
+    assert data.train == SourceParameters(language="und", train_fraction=0.9)
+    assert data.additional.keys() == loader["catalog"]["raw_additional"]["tables"].keys()
+
+
+def test_optional_tables_are_read_where_their_files_are(tmp_path: Path) -> None:
+    """A file that isn't there is None, one that is comes with its digest."""
+    (tmp_path / "forum.csv").write_text("text,toxic\nhello,0\n")
+    entries: dict[str, dict[str, object]] = {
+        name: {"type": "pandas.CSVDataset", "filepath": str(tmp_path / f"{name}.csv")}
+        for name in ("forum", "chat")
+    }
+    tables = OptionalTablesDataset(entries).load()
+    assert tables["chat"] is None
+    assert tables["forum"] is not None
+    assert tables["forum"].rows.to_dict("list") == {"text": ["hello"], "toxic": [0]}
+    assert tables["forum"].digest == hashlib.sha256(b"text,toxic\nhello,0\n").hexdigest()

@@ -5,6 +5,7 @@ Invariant: hooks never change what a pipeline computes.
 
 import logging
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import mlflow
@@ -58,7 +59,7 @@ class ParametersHook:
         for name, value in inputs.items():
             if name.startswith("params:") and isinstance(value, BaseModel):
                 prefix = name.removeprefix("params:")
-                mlflow.log_params({f"{prefix}.{key}": field for key, field in value.model_dump().items()})
+                mlflow.log_params(dict(_flat(prefix, value.model_dump())))
 
 
 class NarratorHook:
@@ -86,6 +87,14 @@ class NarratorHook:
         self._done += 1
         seconds = time.monotonic() - self._started
         logger.info("[%d/%d] %s: %.1f s", self._done, self._total, _title(node), seconds)
+
+
+def _flat(name: str, value: object) -> Iterator[tuple[str, object]]:
+    if isinstance(value, dict) and value:
+        for key, field in value.items():
+            yield from _flat(f"{name}.{key}", field)
+    else:
+        yield name, value
 
 
 def _title(node: Node) -> str:

@@ -14,13 +14,30 @@ class _Parameters(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class SourceParameters(_Parameters):
+    """How one raw table joins the comments that are trained on."""
+
+    language: str | None = Field(
+        default=None, description="Of every row; null takes the table's own column, `und` where it has none."
+    )
+    train_fraction: Fraction = Field(
+        default=1.0, description="Share trained on, chosen by text; the rest is validated on."
+    )
+    non_toxic_per_toxic: float | None = Field(
+        default=None, gt=0, description="Non-toxic rows trained on for each toxic one; null keeps all."
+    )
+    repeat: int = Field(default=1, ge=1, description="How often a pass over the data shows each row.")
+
+
 class DataParameters(_Parameters):
     """How raw tables become training, validation and test comments."""
 
-    train_language: str = Field(description="Language of train rows; `und` (undetermined) where mixed.")
-    holdout_fraction: Fraction = Field(description="Share of the train file kept for validation.")
-    validation_train_fraction: Fraction = Field(description="Share of the validation file trained on.")
-    non_toxic_per_toxic: float = Field(gt=0, description="Non-toxic train rows kept for each toxic one.")
+    train: SourceParameters = Field(description="Jigsaw's train file.")
+    validation: SourceParameters = Field(description="Jigsaw's validation file.")
+    additional: dict[str, SourceParameters] = Field(
+        default_factory=dict,
+        description="The catalog's tables in `raw_additional`, by name; a text in two stays in the first.",
+    )
 
 
 class ModellingParameters(_Parameters):

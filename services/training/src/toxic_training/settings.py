@@ -9,5 +9,7 @@ HOOKS = (RawDataHook(), ParametersHook(), NarratorHook())
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",
+    # An environment states only what differs from base.
+    "merge_strategy": {"catalog": "soft", "parameters": "soft"},
     "custom_resolvers": {"oc.env": oc.env},
 }

@@ -1,20 +1,35 @@
 """From raw tables to clean comments: plain functions on tables."""
 
-import hashlib
+import logging
 
 import numpy as np
 import pandas as pd
 
-from toxic_core.errors import InvalidDataError
+from toxic_core.errors import ConfigurationError, InvalidDataError
 from toxic_core.text import normalise
-from toxic_training.comments import COLUMNS, ID, LABEL_COLUMNS, LANGUAGE, SOURCE, TEXT, label_counts
-from toxic_training.parameters import DataParameters
+from toxic_training.comments import (
+    COLUMNS,
+    ID,
+    LABEL_COLUMNS,
+    LANGUAGE,
+    SOURCE,
+    TEXT,
+    UNDETERMINED,
+    label_counts,
+)
+from toxic_training.mixing import TEST, TRAIN, VALIDATION, Counts, divide, keep_first_of_each_text
+from toxic_training.parameters import DataParameters, SourceParameters
+from toxic_training.tables import OptionalTables
+
+logger = logging.getLogger(__name__)
 
 TOXIC = LABEL_COLUMNS[0]
 _TRAIN_COLUMNS = ["id", "comment_text", *LABEL_COLUMNS]
 _VALIDATION_COLUMNS = ["id", "comment_text", "lang", TOXIC]
 _TEST_COLUMNS = ["id", "content", "lang"]
 _TEST_LABEL_COLUMNS = ["id", TOXIC]
+_TEXT_COLUMNS = ["comment_text", "content", "text"]
+_LANGUAGE_COLUMNS = ["lang", "language"]
 _NOT_SCORED = "-1"
 """What Jigsaw's test labels hold where a comment wasn't labelled."""
 
@@ -23,15 +38,16 @@ def tidy_train(raw: pd.DataFrame, parameters: DataParameters) -> pd.DataFrame:
     """Return Jigsaw's train file as comments with six labels."""
     _require_columns(raw, _TRAIN_COLUMNS, table="the train file")
     labels = {label: _parse_label(raw[label], table="the train file") for label in LABEL_COLUMNS}
-    language = pd.Series(parameters.train_language, index=raw.index)
-    return _comments(raw["id"], raw["comment_text"], language, labels, source="train")
+    language = _language_of(raw, parameters.train)
+    return _comments(raw["id"], raw["comment_text"], language, labels, source=TRAIN)
 
 
-def tidy_validation(raw: pd.DataFrame) -> pd.DataFrame:
+def tidy_validation(raw: pd.DataFrame, parameters: DataParameters) -> pd.DataFrame:
     """Return Jigsaw's validation file as comments; only `toxic` is labelled there."""
     _require_columns(raw, _VALIDATION_COLUMNS, table="the validation file")
     labels = {TOXIC: _parse_label(raw[TOXIC], table="the validation file")}
-    return _comments(raw["id"], raw["comment_text"], raw["lang"], labels, source="validation")
+    language = _language_of(raw, parameters.validation)
+    return _comments(raw["id"], raw["comment_text"], language, labels, source=VALIDATION)
 
 
 def tidy_test(raw: pd.DataFrame, raw_labels: pd.DataFrame) -> pd.DataFrame:
@@ -49,37 +65,111 @@ def tidy_test(raw: pd.DataFrame, raw_labels: pd.DataFrame) -> pd.DataFrame:
         )
     scored = joined[joined[TOXIC] != _NOT_SCORED]
     labels = {TOXIC: _parse_label(scored[TOXIC], table="the test labels file")}
-    return _comments(scored["id"], scored["content"], scored["lang"], labels, source="test")
+    return _comments(scored["id"], scored["content"], scored["lang"], labels, source=TEST)
+
+
+def tidy_additional(tables: OptionalTables, parameters: DataParameters) -> tuple[pd.DataFrame, Counts]:
+    """Return every additional table that is there as comments, one after another.
+
+    A table has a column of texts (`comment_text`, `content` or `text`) and at least one label's; it may have
+    `id` and `lang` or `language`. An empty label is one that nobody judged.
+
+    Returns:
+        The comments, and how many rows each table has; 0 where its file isn't there.
+
+    Raises:
+        ConfigurationError: the catalog and the parameters don't name the same tables.
+        InvalidDataError: a table that is there can't be used.
+    """
+    if tables.keys() != parameters.additional.keys():
+        raise ConfigurationError(
+            "Each additional table needs an entry in raw_additional (catalog.yml), which has "
+            f"{', '.join(sorted(tables)) or 'none'}, and in data.additional (parameters.yml), which has "
+            f"{', '.join(sorted(parameters.additional)) or 'none'}."
+        )
+    counts: Counts = {}
+    comments = [_empty_comments()]
+    for name, source in parameters.additional.items():
+        table = tables[name]
+        counts[f"read.{name}"] = 0 if table is None else len(table.rows)
+        if table is None:
+            logger.info("No file for the optional table %s; training goes on without it", name)
+        else:
+            comments.append(_tidy_one(table.rows, source, name=name))
+    return pd.concat(comments, ignore_index=True), counts
+
+
+def collect_digests(train: str, validation: str, additional: OptionalTables) -> dict[str, str]:
+    """Return the SHA-256 of every file that is trained on, by table."""
+    there = {name: table.digest for name, table in additional.items() if table is not None}
+    return {TRAIN: train, VALIDATION: validation, **there}
 
 
 def split_comments(
-    *, train: pd.DataFrame, validation: pd.DataFrame, test: pd.DataFrame, parameters: DataParameters
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, float]]:
+    *,
+    train: pd.DataFrame,
+    validation: pd.DataFrame,
+    test: pd.DataFrame,
+    additional: pd.DataFrame,
+    additional_counts: Counts,
+    parameters: DataParameters,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, Counts]:
     """Separate what is trained on, what is validated on and what is tested on.
 
     A text that occurs twice stays once, in the test set first, then in validation, then in training, so that
     nothing is measured on a text that was trained on. Where a comment goes depends on its text alone.
 
     Returns:
-        Training, validation and test comments, and the count of every row kept or dropped, by reason.
+        Training, validation and test comments, and the count of every row kept or dropped, by reason. Rows
+        that a pass shows more than once are repeated at the end of the training comments.
     """
-    counts: dict[str, float] = {}
-    test = _drop_unusable(test, seen=set(), counts=counts, table="test")
-    seen = set(test[TEXT])
-    validation = _drop_unusable(validation, seen=seen, counts=counts, table="validation")
-    seen |= set(validation[TEXT])
-    train = _drop_unusable(train, seen=seen, counts=counts, table="train")
+    comments, counts = keep_first_of_each_text([test, validation, train, additional])
+    counts |= additional_counts
+    sources = {TRAIN: parameters.train, VALIDATION: parameters.validation, **parameters.additional}
+    training, measured, repeated = [], [], []
+    for name, source in sources.items():
+        own = comments[comments[SOURCE] == name]
+        trained_on, held_out, thinned = divide(own, source, source=name)
+        training.append(trained_on)
+        measured.append(held_out)
+        repeated += [trained_on] * (source.repeat - 1)
+        counts |= thinned | {f"repeated.{name}": len(trained_on) * (source.repeat - 1)}
+    tables = {
+        "training": pd.concat([*training, *repeated], ignore_index=True),
+        "validation": pd.concat(measured, ignore_index=True),
+        "test": comments[comments[SOURCE] == TEST].reset_index(drop=True),
+    }
+    for name, table in tables.items():
+        counts[f"rows.{name}"] = len(table)
+        counts |= {f"rows.{name}.{label}": count for label, count in label_counts(table).items()}
+    return tables["training"], tables["validation"], tables["test"], counts
 
-    held_out = _fraction(train[TEXT], salt="holdout") < parameters.holdout_fraction
-    trained_on = _fraction(validation[TEXT], salt="validation") < parameters.validation_train_fraction
-    thinned = _thin_non_toxic(train[~held_out], parameters)
-    counts["dropped.train.thinned"] = int((~held_out).sum()) - len(thinned)
-    training = pd.concat([thinned, validation[trained_on]])
-    measured = pd.concat([train[held_out], validation[~trained_on]])
-    for table, comments in (("training", training), ("validation", measured), ("test", test)):
-        counts[f"rows.{table}"] = len(comments)
-        counts |= {f"rows.{table}.{label}": count for label, count in label_counts(comments).items()}
-    return training.reset_index(drop=True), measured.reset_index(drop=True), test, counts
+
+def _tidy_one(raw: pd.DataFrame, source: SourceParameters, *, name: str) -> pd.DataFrame:
+    title = f"the table {name}"
+    text = next((column for column in _TEXT_COLUMNS if column in raw), None)
+    labelled = [label for label in LABEL_COLUMNS if label in raw]
+    if text is None or not labelled:
+        raise InvalidDataError(
+            f"{title.capitalize()} needs a column of texts ({', '.join(_TEXT_COLUMNS)}) and one of labels "
+            f"({', '.join(LABEL_COLUMNS)}); it has {', '.join(raw.columns)}."
+        )
+    labels = {label: _parse_optional_label(raw[label], table=title) for label in labelled}
+    ids = raw["id"] if "id" in raw else name + "-" + pd.Series(range(len(raw)), index=raw.index).astype(str)
+    return _comments(ids, raw[text], _language_of(raw, source), labels, source=name)
+
+
+def _language_of(raw: pd.DataFrame, source: SourceParameters) -> pd.Series:
+    """Return the language that is configured, or else the one each row states."""
+    stated = next((column for column in _LANGUAGE_COLUMNS if column in raw), None)
+    if source.language is not None or stated is None:
+        return pd.Series(source.language or UNDETERMINED, index=raw.index)
+    return raw[stated]
+
+
+def _empty_comments() -> pd.DataFrame:
+    none = pd.Series([], dtype=str)
+    return _comments(none, none, none, {}, source="")
 
 
 def _comments(
@@ -112,29 +202,14 @@ def _parse_label(column: pd.Series, *, table: str) -> pd.Series:
     return column.astype(np.float32)
 
 
-def _drop_unusable(
-    comments: pd.DataFrame, *, seen: set[str], counts: dict[str, float], table: str
-) -> pd.DataFrame:
-    empty = comments[TEXT] == ""
-    duplicate = ~empty & comments[TEXT].duplicated()
-    leaked = ~empty & ~duplicate & comments[TEXT].isin(seen)
-    counts[f"dropped.{table}.empty"] = int(empty.sum())
-    counts[f"dropped.{table}.duplicate"] = int(duplicate.sum())
-    counts[f"dropped.{table}.leaked"] = int(leaked.sum())
-    return comments[~(empty | duplicate | leaked)].reset_index(drop=True)
+def _parse_optional_label(column: pd.Series, *, table: str) -> pd.Series:
+    """Read labels as CSV, Parquet and databases hold them: `0`, 0.0, False; nothing where nobody judged."""
+    words = column.map(_label_word)
+    judged = words != ""
+    return _parse_label(words[judged], table=table).reindex(column.index)
 
 
-def _thin_non_toxic(train: pd.DataFrame, parameters: DataParameters) -> pd.DataFrame:
-    toxic = train[LABEL_COLUMNS].max(axis=1) > 0
-    wanted = int(toxic.sum() * parameters.non_toxic_per_toxic)
-    rank = _fraction(train[TEXT], salt="thinning").where(~toxic).rank(method="first")
-    return train[toxic | (rank <= wanted)]
-
-
-def _fraction(texts: pd.Series, *, salt: str) -> pd.Series:
-    """Return a number in [0, 1) that depends on the text and `salt` alone, as good as random."""
-    return texts.map(lambda text: _hash(f"{salt}\n{text}") / 2**64).astype(float)
-
-
-def _hash(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
+def _label_word(value: object) -> str:
+    if value is None or value is pd.NA or value != value:  # noqa: PLR0124 - NaN
+        return ""
+    return str(int(value)) if isinstance(value, bool | int | float | np.generic) else str(value)

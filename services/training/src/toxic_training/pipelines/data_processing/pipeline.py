@@ -11,14 +11,26 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(nodes.tidy_train, ["raw_train", "params:data"], "tidied_train"),
-            Node(nodes.tidy_validation, "raw_validation", "tidied_validation"),
+            Node(nodes.tidy_validation, ["raw_validation", "params:data"], "tidied_validation"),
             Node(nodes.tidy_test, ["raw_test", "raw_test_labels"], "tidied_test"),
+            Node(
+                nodes.tidy_additional,
+                ["raw_additional", "params:data"],
+                ["tidied_additional", "additional_counts"],
+            ),
+            Node(
+                nodes.collect_digests,
+                ["raw_train_digest", "raw_validation_digest", "raw_additional"],
+                "training_data_digests",
+            ),
             Node(
                 nodes.split_comments,
                 {
                     "train": "tidied_train",
                     "validation": "tidied_validation",
                     "test": "tidied_test",
+                    "additional": "tidied_additional",
+                    "additional_counts": "additional_counts",
                     "parameters": "params:data",
                 },
                 ["training_comments", "validation_comments", "test_comments", "data_counts"],

@@ -16,11 +16,6 @@ from toxic_training.release import Release
 from toxic_training.revision import code_revision
 
 
-def collect_digests(train: str, validation: str) -> dict[str, str]:
-    """Return the SHA-256 of the files trained on, by name."""
-    return {"train": train, "validation": validation}
-
-
 def assemble_bundle(
     *,
     classifier: keras.Model,

@@ -10,9 +10,6 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(
-                nodes.collect_digests, ["raw_train_digest", "raw_validation_digest"], "training_data_digests"
-            ),
-            Node(
                 nodes.assemble_bundle,
                 {
                     "classifier": "classifier",
