@@ -49,6 +49,22 @@ def test_command_talks_to_the_stack_s_registry(plan: StackPlan) -> None:
         assert stack.run((sys.executable, "-c", check)) == 9
 
 
+def test_registry_and_inference_share_a_secret_of_this_run(plan: StackPlan) -> None:
+    """The registry's messages find the service and are believed; another run's aren't."""
+    names = ("REGISTRY_EVENT_URLS", "REGISTRY_EVENT_SECRET", "INFERENCE_EVENT_SECRET")
+    clean = {name: value for name, value in os.environ.items() if name not in names}
+    secrets = set()
+    for run in range(2):
+        told = plan.state_dir / f"told-{run}"
+        code = f"import os; open({str(told)!r}, 'w').write(' '.join(os.environ[n] for n in {names!r}))"
+        with LocalStack(plan, environment=clean) as stack:
+            assert stack.run((sys.executable, "-c", code)) == 0
+        url, signs, believes = told.read_text().split()
+        assert (url, signs) == (f"{plan.inference_uri}/events", believes)
+        secrets.add(signs)
+    assert len(secrets) == 2
+
+
 def test_missing_program_is_named(plan: StackPlan) -> None:
     """A typo isn't a traceback."""
     with LocalStack(plan) as stack, pytest.raises(CheckFailedError, match="no-such-program"):

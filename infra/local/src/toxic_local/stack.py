@@ -5,6 +5,7 @@ first. It prints nothing; whoever drives it does.
 """
 
 import os
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
@@ -36,7 +37,11 @@ class LocalStack:
         self._stop = stop or StopSignal()
         inherited = os.environ if environment is None else environment
         # Where the demo's training keeps its tables and checkpoints, unless its caller has another place.
-        self._environment = {"TOXIC_DEMO_DIR": str(plan.state_dir / "data"), **child_environment(inherited)}
+        self._environment = {
+            "TOXIC_DEMO_DIR": str(plan.state_dir / "data"),
+            **_events(plan),
+            **child_environment(inherited),
+        }
         self._servers: list[ManagedProcess] = []
 
     def __enter__(self) -> Self:
@@ -246,6 +251,16 @@ def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "NO_PROXY": no_proxy,
         "no_proxy": no_proxy,
+    }
+
+
+def _events(plan: StackPlan) -> dict[str, str]:
+    """Let the registry tell inference of a new champion at once, by a secret of this run's own."""
+    secret = secrets.token_urlsafe(32)
+    return {
+        "REGISTRY_EVENT_URLS": f"{plan.inference_uri}/events",
+        "REGISTRY_EVENT_SECRET": secret,
+        "INFERENCE_EVENT_SECRET": secret,
     }
 
 

@@ -6,7 +6,8 @@ Invariant: every object of the service is made here, once, and passed down; noth
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from toxic_inference.adapters.route_file import RouteFile
 from toxic_inference.adapters.tf_loader import TensorflowLoader
 from toxic_inference.api.application import create_api
 from toxic_inference.api.doors import Doors, Limits
+from toxic_inference.api.events import EventReceiver
 from toxic_inference.metrics import Metrics
 from toxic_inference.serving.batching import BatchLimits, BatchScheduler, SchedulerParts
 from toxic_inference.serving.clock import SystemClock
@@ -99,7 +101,21 @@ def create_app(settings: Settings) -> FastAPI:
         ),
         observer=metrics,
     )
-    return create_api(doors, render_metrics=metrics.render, lifespan=lifespan)
+    return create_api(
+        doors,
+        render_metrics=metrics.render,
+        events=_events(settings, poke=poller.poke, metrics=metrics),
+        lifespan=lifespan,
+    )
+
+
+def _events(settings: Settings, *, poke: Callable[[], None], metrics: Metrics) -> EventReceiver | None:
+    secret = settings.event_secret.get_secret_value()
+    if not secret:
+        return None
+    return EventReceiver(
+        model_name=settings.model_name, secret=secret, poke=poke, now=time.time, observer=metrics
+    )
 
 
 @asynccontextmanager

@@ -167,6 +167,12 @@ class Metrics:
             "1 if the registry or model folder answered the last poll, else 0.",
             registry=registry,
         )
+        self._events = Counter(
+            "toxic_inference_events",
+            "Messages that an alias moved, by what became of them.",
+            ("outcome",),
+            registry=registry,
+        )
         self._alias_versions: dict[str, str] = {}
 
     # The HTTP layer's observer
@@ -184,6 +190,10 @@ class Metrics:
     def row_rejected(self, *, reason: str) -> None:
         """Count a CSV row that couldn't be scored."""
         self._rejected_texts.labels(reason).inc()
+
+    def event_received(self, *, outcome: str) -> None:
+        """Count a message from the registry."""
+        self._events.labels(outcome).inc()
 
     # The batch scheduler's observer
 

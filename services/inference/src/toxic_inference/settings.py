@@ -7,7 +7,7 @@ passed down from there. Nothing else reads the environment.
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, PositiveFloat, PositiveInt, StringConstraints
+from pydantic import AliasChoices, Field, PositiveFloat, PositiveInt, SecretStr, StringConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _KIB = 1024
@@ -50,6 +50,11 @@ class Settings(BaseSettings):
     )
     poll_interval_seconds: PositiveFloat = Field(
         default=2.0, description="How often the registry or the model folder is asked what to serve."
+    )
+    event_secret: SecretStr = Field(
+        default=SecretStr(""),
+        description="Secret that the registry signs its messages to POST /events with "
+        "(REGISTRY_EVENT_SECRET); without one that route is off, and changes are found by polling.",
     )
     load_retry_initial_seconds: PositiveFloat = Field(
         default=2.0, description="Wait after a version's first failed load; doubled after each further one."

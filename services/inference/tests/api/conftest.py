@@ -3,23 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 
 import httpx
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from toxic_core.contract import Calibration, Contract
 from toxic_core.errors import NoVersionReadyError, UnknownModelError
-from toxic_core.labels import LABELS
-from toxic_core.languages import ANY_LANGUAGE
 from toxic_inference.api.application import create_api
 from toxic_inference.api.doors import Doors, Limits
 from toxic_inference.metrics import Metrics
 from toxic_inference.serving.interfaces import Lane, Row, Session, Target, Text, TextScore
 from toxic_inference.serving.manager import VersionStatus
 from toxic_inference.serving.states import State
+from toxic_inference.testing.bundles import make_contract
 
 LIMITS = Limits(text_bytes=200, texts=5, body_bytes=4_000, upload_bytes=200_000)
 
@@ -29,15 +26,7 @@ class FakeCore:
 
     def __init__(self) -> None:
         self.version = "7"
-        self.contract = Contract(
-            max_tokens=16,
-            pad_id=0,
-            languages=("en",),
-            calibration={label: {ANY_LANGUAGE: Calibration()} for label in LABELS},
-            thresholds={label: {ANY_LANGUAGE: 0.5} for label in LABELS},
-            encoder="tiny",
-            created_at=datetime(2026, 1, 1, tzinfo=UTC),
-        )
+        self.contract = make_contract()
         self.ready = True
         self.error: Exception | None = None
         self.source_error: Exception | None = None

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from toxic_inference import __version__
 from toxic_inference.api.doors import Doors
 from toxic_inference.api.errors import install_error_handlers
+from toxic_inference.api.events import EventReceiver, events_router
 from toxic_inference.api.middleware import BodyLimit, RequestContext, SecurityHeaders
 from toxic_inference.api.operations import operations_router
 from toxic_inference.api.pages import pages_router
@@ -37,13 +38,18 @@ class _Application(FastAPI):
 
 
 def create_api(
-    doors: Doors, *, render_metrics: Callable[[], bytes], lifespan: Lifespan | None = None
+    doors: Doors,
+    *,
+    render_metrics: Callable[[], bytes],
+    events: EventReceiver | None = None,
+    lifespan: Lifespan | None = None,
 ) -> FastAPI:
     """Return the application.
 
     Args:
         doors: what the routes work with.
         render_metrics: the text of `/metrics`.
+        events: takes the registry's messages; None where no secret is shared with it.
         lifespan: runs the core while the application runs.
     """
     app = _Application(
@@ -58,6 +64,7 @@ def create_api(
     app.include_router(predict_router(doors))
     app.include_router(tfserving_router(doors))
     app.include_router(operations_router(doors, render_metrics=render_metrics))
+    app.include_router(events_router(events))
     app.include_router(pages_router())
     install_error_handlers(app)
     limits = doors.limits

@@ -61,6 +61,14 @@ class DoorObserver(Protocol):
         ...
 
 
+class EventObserver(Protocol):
+    """Told of messages from the registry."""
+
+    def event_received(self, *, outcome: str) -> None:
+        """A message came; `outcome` is a value of `EventOutcome`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Doors:
     """What the doors work with.

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from toxic_core.errors import (
+    InvalidSignatureError,
     InvalidTextError,
     NoVersionReadyError,
     OverloadedError,
@@ -63,6 +64,10 @@ class TooManyTextsError(RequestError):
     """More texts than one request may hold."""
 
 
+class EventsDisabledError(RequestError):
+    """A message from the registry where none is taken."""
+
+
 @dataclass(frozen=True, slots=True)
 class RowProblem:
     """Why one row of a CSV wasn't scored.
@@ -96,6 +101,8 @@ ERROR_TABLE: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
     UnsupportedMediaTypeError: (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
     BodyTooLargeError: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large"),
     TooManyTextsError: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_many_texts"),
+    EventsDisabledError: (HTTPStatus.NOT_FOUND, "events_disabled"),
+    InvalidSignatureError: (HTTPStatus.FORBIDDEN, "invalid_signature"),
     InvalidCsvError: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_csv"),
     TextTooLongError: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "text_too_long"),
     InvalidTextError: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_text"),
