@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from toxic_core.labels import LABELS
 from toxic_inference.app import create_app
 from toxic_inference.settings import Settings
 
@@ -21,7 +22,10 @@ TEXTS = ("you are kind", "you are a stupid idiot")
 async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the running service over an empty folder of versions."""
     (tmp_path / "models").mkdir()
-    app = create_app(Settings(model_directory=tmp_path / "models", poll_interval_seconds=0.01))
+    settings = Settings(
+        model_directory=tmp_path / "models", state_dir=tmp_path / "state", poll_interval_seconds=0.01
+    )
+    app = create_app(settings)
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),
@@ -56,16 +60,31 @@ async def test_a_folder_of_versions_is_served_and_switched(
 
 
 async def test_the_doors_agree(client: httpx.AsyncClient, build_bundle: BuildBundle, tmp_path: Path) -> None:
-    """Without calibration, JSON, CSV and TensorFlow Serving's door give the same text the same scores."""
+    """Without calibration, every door gives the same text the same scores."""
     build_bundle(tmp_path / "models" / "1")
     await until_served(client, "1")
     native = await client.post("/predict", json={"texts": TEXTS})
     csv = await client.post("/predict", files={"file": ("c.csv", "\n".join(("content", *TEXTS)).encode())})
     raw = await client.post("/v1/models/toxic-comments:predict", json={"instances": TEXTS})
+    perspective = [
+        await client.post(
+            "/v1alpha1/comments:analyze",
+            json={
+                "comment": {"text": text},
+                "requestedAttributes": {label.perspective_name: {} for label in LABELS},
+                "languages": ["en"],
+            },
+        )
+        for text in TEXTS
+    ]
     by_door = [
         [list(result["scores"].values()) for result in native.json()["results"]],
         [list(result["scores"].values()) for result in csv.json()["results"]],
         raw.json()["predictions"],
+        [
+            [score["summaryScore"]["value"] for score in answer.json()["attributeScores"].values()]
+            for answer in perspective
+        ],
     ]
     for door in by_door[1:]:
         for one, other in zip(by_door[0], door, strict=True):

@@ -97,6 +97,7 @@ class LocalStack:
                 "INFERENCE_PORT": str(self.plan.inference_port),
                 "INFERENCE_REGISTRY_URI": self.plan.registry_uri,
                 "INFERENCE_CACHE_DIR": str(self.plan.state_dir / "inference-cache"),
+                "INFERENCE_STATE_DIR": str(self.plan.state_dir / "inference"),
                 "INFERENCE_SHUTDOWN_GRACE_SECONDS": "5",
             },
         )

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
@@ -20,12 +21,15 @@ from toxic_core.errors import ConfigurationError
 from toxic_inference.adapters.bundle_cache import BundleCache
 from toxic_inference.adapters.bundles import BundleStore
 from toxic_inference.adapters.directory_source import DirectorySource
+from toxic_inference.adapters.feedback_store import DatabaseFeedbackStore
+from toxic_inference.adapters.lingua_detector import LinguaDetector
 from toxic_inference.adapters.mlflow_source import MlflowRegistry
 from toxic_inference.adapters.route_file import RouteFile
 from toxic_inference.adapters.tf_loader import TensorflowLoader
 from toxic_inference.api.application import create_api
 from toxic_inference.api.doors import Doors, Limits
 from toxic_inference.api.events import EventReceiver
+from toxic_inference.api.feedback_desk import FeedbackDesk
 from toxic_inference.metrics import Metrics
 from toxic_inference.serving.batching import BatchLimits, BatchScheduler, SchedulerParts
 from toxic_inference.serving.clock import SystemClock
@@ -74,11 +78,12 @@ def create_app(settings: Settings) -> FastAPI:
     """Return the whole service as one ASGI application; its lifespan runs the core.
 
     Raises:
-        ConfigurationError: the cache or model folder can't be used.
+        ConfigurationError: the cache, the model folder or the feedback file can't be used.
     """
     origin = _origin(settings)
     metrics = Metrics()
     threads = _threads(settings)
+    feedback = DatabaseFeedbackStore(settings.feedback_url or f"sqlite:///{settings.state_dir}/feedback.db")
     manager = _manager(settings, origin, metrics, threads)
     poller = _poller(settings, origin, manager=manager, metrics=metrics, threads=threads)
 
@@ -86,6 +91,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with _running(manager, poller, threads):
             yield
+        feedback.close()
 
     scorer = ScoringService(manager=manager, executor=threads.tokenise, clock=SystemClock(), observer=metrics)
     doors = Doors(
@@ -93,6 +99,8 @@ def create_app(settings: Settings) -> FastAPI:
         default_alias=settings.model_alias,
         scorer=scorer,
         status=CoreStatus(manager, poller),
+        languages=LinguaDetector(),
+        feedback=FeedbackDesk(store=feedback, now=lambda: datetime.now(UTC), observer=metrics),
         limits=Limits(
             text_bytes=settings.max_text_bytes,
             texts=settings.max_texts,

@@ -19,6 +19,8 @@ from prometheus_client import (
 )
 
 from toxic_core.errors import ContractError, DigestMismatchError, RegistryUnavailableError
+from toxic_core.labels import LABELS
+from toxic_inference.feedback import Feedback, FeedbackSource
 from toxic_inference.serving.errors import SignatureError, WarmupError
 from toxic_inference.serving.observers import BatchReport
 from toxic_inference.serving.states import State
@@ -38,6 +40,7 @@ _LOAD_FAILURE_REASONS: tuple[tuple[type[Exception], str], ...] = (
     (OSError, "disk"),
 )
 _OTHER = "other"
+_SAID = {True: "yes", False: "no"}
 
 
 class Metrics:
@@ -51,6 +54,7 @@ class Metrics:
         self._declare_queue()
         self._declare_batches()
         self._declare_models()
+        self._declare_feedback()
 
     def render(self) -> bytes:
         """Return every metric in Prometheus's text format."""
@@ -174,6 +178,33 @@ class Metrics:
             registry=registry,
         )
         self._alias_versions: dict[str, str] = {}
+
+    def _declare_feedback(self) -> None:
+        self._feedback = Counter(
+            "toxic_inference_feedback",
+            "Corrections kept, by the door they came through.",
+            ("source",),
+            registry=self.registry,
+        )
+        self._feedback_labels = Counter(
+            "toxic_inference_feedback_labels",
+            "Labels that corrections speak of, by what they say: yes or no.",
+            ("label", "said"),
+            registry=self.registry,
+        )
+        for source in FeedbackSource:
+            self._feedback.labels(source.value)
+        for label in LABELS:
+            for said in _SAID.values():
+                self._feedback_labels.labels(label.value, said)
+
+    # The feedback desk's observer
+
+    def feedback_kept(self, feedback: Feedback) -> None:
+        """Count a correction and what it says."""
+        self._feedback.labels(feedback.source.value).inc()
+        for label, said in feedback.labels.items():
+            self._feedback_labels.labels(label.value, _SAID[said]).inc()
 
     # The HTTP layer's observer
 

@@ -69,6 +69,16 @@ class Settings(BaseSettings):
         default=4 * _GIB, description="How much the cache holds; what is in use is never removed."
     )
 
+    state_dir: Path = Field(
+        default=Path("var/inference"), description="Where corrections and uploaded files are kept."
+    )
+    feedback_url: str = Field(
+        default="",
+        description="Where corrections are kept instead: sqlite:///folder/file.db, or "
+        "postgresql://user:password@host/database.",
+        repr=False,
+    )
+
     max_text_bytes: PositiveInt = Field(
         default=20_480, description="Longest text, in UTF-8 bytes; the Perspective API's limit."
     )

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -10,8 +12,10 @@ import pytest
 from numpy.typing import NDArray
 
 from toxic_core.errors import NoVersionReadyError, UnknownModelError
+from toxic_inference.adapters.feedback_store import DatabaseFeedbackStore
 from toxic_inference.api.application import create_api
 from toxic_inference.api.doors import Doors, Limits
+from toxic_inference.api.feedback_desk import FeedbackDesk
 from toxic_inference.metrics import Metrics
 from toxic_inference.serving.interfaces import Lane, Row, Session, Target, Text, TextScore
 from toxic_inference.serving.manager import VersionStatus
@@ -90,6 +94,16 @@ class FakeCore:
         )
 
 
+class FakeLanguages:
+    """Knows a language by one word; implements `LanguageIdentifier`."""
+
+    def identify(self, text: str) -> str | None:
+        """Return `es` for a text with hola, None for one without letters, else `en`."""
+        if "hola" in text:
+            return "es"
+        return "en" if any(character.isalpha() for character in text) else None
+
+
 @pytest.fixture
 def core() -> FakeCore:
     """The fake core."""
@@ -103,13 +117,24 @@ def metrics() -> Metrics:
 
 
 @pytest.fixture
-def doors(core: FakeCore, metrics: Metrics) -> Doors:
+def feedback_store(tmp_path: Path) -> Iterator[DatabaseFeedbackStore]:
+    """Where corrections are kept."""
+    store = DatabaseFeedbackStore(f"sqlite:///{tmp_path}/feedback.db")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def doors(core: FakeCore, metrics: Metrics, feedback_store: DatabaseFeedbackStore) -> Doors:
     """What the routes work with."""
+    moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     return Doors(
         model_name="toxic-comments",
         default_alias="champion",
         scorer=core,
         status=core,
+        languages=FakeLanguages(),
+        feedback=FeedbackDesk(store=feedback_store, now=lambda: moment, observer=metrics),
         limits=LIMITS,
         observer=metrics,
     )

@@ -7,12 +7,15 @@ from fastapi import FastAPI
 
 from toxic_inference import __version__
 from toxic_inference.api.doors import Doors
-from toxic_inference.api.errors import install_error_handlers
+from toxic_inference.api.error_shapes import install_error_handlers
 from toxic_inference.api.events import EventReceiver, events_router
+from toxic_inference.api.feedback import FeedbackRequest, feedback_router
 from toxic_inference.api.middleware import BodyLimit, RequestContext, SecurityHeaders
 from toxic_inference.api.operations import operations_router
 from toxic_inference.api.pages import pages_router
-from toxic_inference.api.predict import REQUEST_MODELS, predict_router
+from toxic_inference.api.perspective import routes as perspective
+from toxic_inference.api.predict import REQUEST_MODELS as PREDICT_MODELS
+from toxic_inference.api.predict import predict_router
 from toxic_inference.api.tfserving import tfserving_router
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -22,15 +25,19 @@ _DESCRIPTION = """Scores comments for six kinds of toxicity with the champion of
 Every answer names the model version that gave it, in its body or in the header `x-model-version`."""
 
 
+_REQUEST_MODELS = (*PREDICT_MODELS, *perspective.REQUEST_MODELS, FeedbackRequest)
+"""Models of bodies that routes read by themselves, which FastAPI therefore doesn't find."""
+
+
 class _Application(FastAPI):
-    """FastAPI, with the request models that routes read by themselves in the OpenAPI document."""
+    """FastAPI, with every request model in its OpenAPI document."""
 
     def openapi(self) -> dict[str, object]:
         """Return the OpenAPI document."""
         if self.openapi_schema is None:
             document = super().openapi()
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
-            for model in REQUEST_MODELS:
+            for model in _REQUEST_MODELS:
                 schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
                 schemas.update(schema.pop("$defs", {}))
                 schemas[model.__name__] = schema
@@ -62,7 +69,9 @@ def create_api(
         lifespan=lifespan,
     )
     app.include_router(predict_router(doors))
+    app.include_router(perspective.perspective_router(doors))
     app.include_router(tfserving_router(doors))
+    app.include_router(feedback_router(doors))
     app.include_router(operations_router(doors, render_metrics=render_metrics))
     app.include_router(events_router(events))
     app.include_router(pages_router())

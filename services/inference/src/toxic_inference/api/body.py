@@ -101,11 +101,12 @@ def validate(model: type[Model], value: object) -> Model:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise InvalidRequestError(
-            f"{_path(first['loc'])}: {first['msg']}.", field=_path(first["loc"])
+            f"{path_of(first['loc'])}: {first['msg']}.", field=path_of(first["loc"])
         ) from error
 
 
-def _path(loc: tuple[int | str, ...]) -> str:
+def path_of(loc: tuple[int | str, ...]) -> str:
+    """Return where in a JSON value pydantic's `loc` is, such as `texts[3].lang`."""
     path = ""
     for part in loc:
         path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part

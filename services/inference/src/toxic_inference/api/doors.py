@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from toxic_inference.api.feedback_desk import FeedbackDesk
 from toxic_inference.serving.interfaces import Scorer
 from toxic_inference.serving.manager import VersionStatus
 
@@ -69,6 +70,17 @@ class EventObserver(Protocol):
         ...
 
 
+class LanguageIdentifier(Protocol):
+    """Says which language a text is in."""
+
+    def identify(self, text: str) -> str | None:
+        """Return the most likely language (ISO 639-1); None where there is nothing to tell it by.
+
+        Blocks, the first time for a second: call it off the event loop, from any thread.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Doors:
     """What the doors work with.
@@ -78,6 +90,8 @@ class Doors:
         default_alias: whose version answers where none is asked for.
         scorer: scores.
         status: knows the versions.
+        languages: identifies the language of texts that come without.
+        feedback: takes corrections.
         limits: what one request may ask for.
         observer: told of requests and rows.
     """
@@ -86,5 +100,7 @@ class Doors:
     default_alias: str
     scorer: Scorer
     status: StatusView
+    languages: LanguageIdentifier
+    feedback: FeedbackDesk
     limits: Limits
     observer: DoorObserver

@@ -1,20 +1,11 @@
-"""From errors to HTTP: one table, and each surface's own shape.
+"""From errors to HTTP: one table that maps every `ToxicError` to a status and a code.
 
-Owns the mapping of every `ToxicError` to a status and a code, and the renderers of error bodies.
-
-Invariant: whatever goes wrong on a route is answered in the shape of that route's surface; no other module
-names a status for an error.
+Invariant: no other module names a status for an error; what its body looks like is `error_shapes`' business.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-
-import orjson
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
-from starlette.responses import Response
 
 from toxic_core.errors import (
     InvalidSignatureError,
@@ -24,6 +15,7 @@ from toxic_core.errors import (
     ToxicError,
     UnknownModelError,
 )
+from toxic_inference.feedback import FeedbackConflictError, FeedbackUnavailableError, UnknownFeedbackError
 from toxic_inference.serving.errors import (
     InferenceError,
     InvalidTensorError,
@@ -37,11 +29,15 @@ class RequestError(ToxicError):
 
     Attributes:
         field: the part of the request that is at fault, where there is one.
+        details: what a surface's error shape has room for beyond a message.
     """
 
-    def __init__(self, message: str, *, field: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, field: str | None = None, details: Sequence[Mapping[str, object]] = ()
+    ) -> None:
         super().__init__(message)
         self.field = field
+        self.details = tuple(details)
 
 
 class MalformedRequestError(RequestError):
@@ -108,6 +104,9 @@ ERROR_TABLE: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
     InvalidTextError: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_text"),
     InvalidTensorError: (HTTPStatus.BAD_REQUEST, "invalid_tensor"),
     UnknownModelError: (HTTPStatus.NOT_FOUND, "unknown_model"),
+    UnknownFeedbackError: (HTTPStatus.NOT_FOUND, "unknown_feedback"),
+    FeedbackConflictError: (HTTPStatus.CONFLICT, "feedback_conflict"),
+    FeedbackUnavailableError: (HTTPStatus.SERVICE_UNAVAILABLE, "feedback_unavailable"),
     OverloadedError: (HTTPStatus.TOO_MANY_REQUESTS, "overloaded"),
     NoVersionReadyError: (HTTPStatus.SERVICE_UNAVAILABLE, "no_version_ready"),
     InferenceError: (HTTPStatus.INTERNAL_SERVER_ERROR, "inference_failed"),
@@ -115,15 +114,7 @@ ERROR_TABLE: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
 }
 """Every error's status and code; a class that isn't named has its nearest ancestor's."""
 
-_HTTP_CODES = {
-    HTTPStatus.BAD_REQUEST: "malformed_request",
-    HTTPStatus.NOT_FOUND: "not_found",
-    HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "unsupported_media_type",
-    HTTPStatus.UNPROCESSABLE_ENTITY: "invalid_request",
-}
-
-_NO_VERSION_RETRY_SECONDS = 1
+_UNAVAILABLE_RETRY_SECONDS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +127,7 @@ class Problem:
         message: for people: what is wrong and what to do.
         field: the part of the request at fault.
         rows: rows of a CSV that weren't scored.
+        details: what the surface's shape has room for beyond a message.
         headers: of the answer.
     """
 
@@ -144,6 +136,7 @@ class Problem:
     message: str
     field: str | None = None
     rows: tuple[RowProblem, ...] = ()
+    details: tuple[Mapping[str, object], ...] = ()
     headers: Mapping[str, str] | None = None
 
 
@@ -155,85 +148,14 @@ def problem_of(error: Exception) -> Problem:
     headers = {}
     if isinstance(error, OverloadedError):
         headers["Retry-After"] = str(max(round(error.retry_after_seconds), 1))
-    elif isinstance(error, NoVersionReadyError):
-        headers["Retry-After"] = str(_NO_VERSION_RETRY_SECONDS)
+    elif isinstance(error, NoVersionReadyError | FeedbackUnavailableError):
+        headers["Retry-After"] = str(_UNAVAILABLE_RETRY_SECONDS)
     return Problem(
         status=status,
         code=code,
         message=str(error) if isinstance(error, ToxicError) else "The service failed; its log says why.",
         field=error.field if isinstance(error, RequestError | RejectedTextError) else None,
         rows=error.problems if isinstance(error, InvalidCsvError) else (),
+        details=error.details if isinstance(error, RequestError) else (),
         headers=headers,
     )
-
-
-def _native_body(problem: Problem) -> object:
-    error: dict[str, object] = {"code": problem.code, "message": problem.message}
-    if problem.field is not None:
-        error["field"] = problem.field
-    if problem.rows:
-        error["rows"] = [{"line": r.line, "code": r.code, "message": r.message} for r in problem.rows]
-    return {"error": error}
-
-
-def _tensorflow_body(problem: Problem) -> object:
-    return {"error": problem.message}
-
-
-_SHAPES: tuple[tuple[str, Callable[[Problem], object]], ...] = (("/v1/models/", _tensorflow_body),)
-"""Surfaces with an error shape of their own, by path prefix."""
-
-
-def render_problem(problem: Problem, *, path: str) -> Response:
-    """Return `problem` in the shape of the surface that `path` belongs to."""
-    shape = next((shape for prefix, shape in _SHAPES if path.startswith(prefix)), _native_body)
-    return Response(
-        orjson.dumps(shape(problem)),
-        status_code=problem.status,
-        media_type="application/json",
-        headers=problem.headers,
-    )
-
-
-def _problem_of_http(error: HTTPException, request: Request) -> Problem:
-    status = HTTPStatus(error.status_code)
-    message = str(error.detail)
-    if status is HTTPStatus.NOT_FOUND:
-        message = f"There is no {request.url.path}; /docs lists every route."
-    elif status is HTTPStatus.METHOD_NOT_ALLOWED:
-        message = f"{request.url.path} doesn't take {request.method}; /docs lists what it takes."
-    code = _HTTP_CODES.get(status, status.phrase.lower().replace(" ", "_"))
-    return Problem(status=status, code=code, message=message, headers=error.headers)
-
-
-def _problem_of_validation(error: RequestValidationError) -> Problem:
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
-    return Problem(
-        status=HTTPStatus.UNPROCESSABLE_ENTITY,
-        code="invalid_request",
-        message=f"{where}: {first['msg']}.",
-        field=where,
-    )
-
-
-Handler = Callable[[Request, Exception], Awaitable[Response]]
-
-
-def install_error_handlers(app: FastAPI) -> None:
-    """Answer every error in its surface's shape."""
-
-    async def on_toxic(request: Request, error: Exception) -> Response:
-        return render_problem(problem_of(error), path=request.url.path)
-
-    async def on_http(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)  # noqa: S101  registered for this class alone
-        return render_problem(_problem_of_http(error, request), path=request.url.path)
-
-    async def on_validation(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)  # noqa: S101  registered for this class alone
-        return render_problem(_problem_of_validation(error), path=request.url.path)
-
-    app.add_exception_handler(ToxicError, on_toxic)
-    app.add_exception_handler(HTTPException, on_http)
-    app.add_exception_handler(RequestValidationError, on_validation)

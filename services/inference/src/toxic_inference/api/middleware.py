@@ -14,7 +14,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from toxic_inference.api.errors import BodyTooLargeError, problem_of, render_problem
+from toxic_inference.api.error_shapes import render_problem
+from toxic_inference.api.errors import BodyTooLargeError, problem_of
 
 _log = structlog.get_logger(__name__)
 

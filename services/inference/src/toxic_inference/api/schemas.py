@@ -28,6 +28,13 @@ Language = Annotated[
 ]
 
 
+def openapi_body(model: type[BaseModel], example: object) -> dict[str, object]:
+    """Return the OpenAPI description of a JSON body that a route reads by itself."""
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    content = {"application/json": {"schema": schema, "example": example}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
 class PredictRequest(BaseModel):
     """Texts to score: either `texts` or `text`."""
 

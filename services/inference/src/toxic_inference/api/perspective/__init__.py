@@ -1,0 +1,1 @@
+"""The Perspective API's door: its messages, their meaning here, and its discovery document."""

@@ -1,0 +1,159 @@
+"""The messages of the Perspective API, `google.commentanalyzer.v1alpha1`.
+
+Invariant: names and types are the published ones, as the proto3 JSON mapping reads them: a member may stand
+in camel case or under its proto name, null is the same as leaving it out, and what isn't known is an error.
+"""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr
+from pydantic.alias_generators import to_camel
+
+PACKAGE = "google.commentanalyzer.v1alpha1"
+
+
+class TextType(StrEnum):
+    """How a text is written."""
+
+    TEXT_TYPE_UNSPECIFIED = "TEXT_TYPE_UNSPECIFIED"
+    PLAIN_TEXT = "PLAIN_TEXT"
+    HTML = "HTML"
+
+
+class ScoreType(StrEnum):
+    """What a score's value means."""
+
+    SCORE_TYPE_UNSPECIFIED = "SCORE_TYPE_UNSPECIFIED"
+    PROBABILITY = "PROBABILITY"
+    STD_DEV_SCORE = "STD_DEV_SCORE"
+    PERCENTILE = "PERCENTILE"
+    RAW = "RAW"
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", allow_inf_nan=False
+    )
+
+
+Float = Annotated[float, Field(json_schema_extra={"format": "float"})]
+Int32 = Annotated[int, Field(ge=-(2**31), lt=2**31, json_schema_extra={"format": "int32"})]
+
+
+class TextEntry(_Message):
+    """A text."""
+
+    text: StrictStr | None = Field(default=None, description="The text, in UTF-8.")
+    type: TextType | None = Field(default=None, description="How it is written; only PLAIN_TEXT is scored.")
+
+
+class ArticleAndParentComment(_Message):
+    """What a comment on an article answers."""
+
+    article: TextEntry | None = Field(default=None, description="What the comment is about.")
+    parent_comment: TextEntry | None = Field(default=None, description="The comment that it answers.")
+
+
+class Context(_Message):
+    """What a comment refers to, in one form or the other; accepted, and not used."""
+
+    entries: list[TextEntry] | None = Field(default=None, description="The messages before it.")
+    article_and_parent_comment: ArticleAndParentComment | None = Field(
+        default=None, description="The article and comment it answers."
+    )
+
+
+class AttributeParameters(_Message):
+    """What is asked of one attribute."""
+
+    score_type: ScoreType | None = Field(default=None, description="Only PROBABILITY is scored.")
+    score_threshold: Float | None = Field(default=None, description="Scores below it are left out.")
+
+
+class Score(_Message):
+    """A score and what it means."""
+
+    value: Float | None = Field(default=None, description="From 0 to 1.")
+    type: ScoreType | None = Field(default=None, description="What the value means.")
+
+
+class SpanScore(_Message):
+    """The score of a part of the text."""
+
+    begin: Int32 | None = Field(default=None, description="Where it begins, in UTF-16 code units.")
+    end: Int32 | None = Field(default=None, description="Where it ends, exclusive, in UTF-16 code units.")
+    score: Score | None = Field(default=None, description="Its score.")
+
+
+class AttributeScores(_Message):
+    """The scores of one attribute."""
+
+    summary_score: Score | None = Field(default=None, description="Of the whole text.")
+    span_scores: list[SpanScore] | None = Field(default=None, description="Of its parts.")
+
+
+class AnalyzeCommentRequest(_Message):
+    """Asks for a comment's scores."""
+
+    comment: TextEntry | None = Field(default=None, description="The comment to score.")
+    context: Context | None = Field(default=None, description="What it refers to.")
+    requested_attributes: dict[str, AttributeParameters] | None = Field(
+        default=None, description="What to score, by attribute."
+    )
+    span_annotations: StrictBool | None = Field(
+        default=None, description="Whether to score each sentence too."
+    )
+    languages: list[StrictStr] | None = Field(
+        default=None, description="The comment's languages, as ISO or BCP-47 codes; identified where empty."
+    )
+    do_not_store: StrictBool | None = Field(default=None, description="Whether to keep nothing of it.")
+    client_token: StrictStr | None = Field(default=None, description="Echoed in the answer.")
+    session_id: StrictStr | None = Field(default=None, description="Joins related requests.")
+    community_id: StrictStr | None = Field(default=None, description="The community it was written in.")
+
+
+class AnalyzeCommentResponse(_Message):
+    """A comment's scores."""
+
+    attribute_scores: dict[str, AttributeScores] | None = Field(
+        default=None, description="Scores by requested attribute."
+    )
+    languages: list[str] | None = Field(default=None, description="The languages it was scored in.")
+    detected_languages: list[str] | None = Field(
+        default=None, description="The languages identified, the most likely first."
+    )
+    client_token: str | None = Field(default=None, description="The request's.")
+
+
+class SuggestCommentScoreRequest(_Message):
+    """Says which scores a comment should have had."""
+
+    comment: TextEntry | None = Field(default=None, description="The comment.")
+    context: Context | None = Field(default=None, description="What it refers to.")
+    attribute_scores: dict[str, AttributeScores] | None = Field(
+        default=None, description="The scores it should have, by attribute; 0 or 1 is clearest."
+    )
+    languages: list[StrictStr] | None = Field(
+        default=None, description="The comment's languages, as ISO or BCP-47 codes; identified where empty."
+    )
+    client_token: StrictStr | None = Field(default=None, description="Echoed in the answer.")
+    session_id: StrictStr | None = Field(default=None, description="Joins related requests.")
+    community_id: StrictStr | None = Field(default=None, description="The community it was written in.")
+
+
+class SuggestCommentScoreResponse(_Message):
+    """Says that a suggestion was taken."""
+
+    requested_languages: list[str] | None = Field(default=None, description="The request's languages.")
+    detected_languages: list[str] | None = Field(default=None, description="The languages identified.")
+    client_token: str | None = Field(default=None, description="The request's.")
+
+
+MESSAGES: tuple[type[BaseModel], ...] = (
+    AnalyzeCommentRequest,
+    AnalyzeCommentResponse,
+    SuggestCommentScoreRequest,
+    SuggestCommentScoreResponse,
+)
+"""The methods' requests and answers; what they hold follows from them."""

@@ -1,0 +1,141 @@
+import sqlite3
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from toxic_core.errors import ConfigurationError
+from toxic_core.labels import Label
+from toxic_inference.adapters.feedback_store import DatabaseFeedbackStore
+from toxic_inference.feedback import (
+    Feedback,
+    FeedbackConflictError,
+    FeedbackSource,
+    FeedbackUnavailableError,
+    UnknownFeedbackError,
+)
+
+FEEDBACK = Feedback(
+    id="1",
+    text="you are kind 😀",
+    language="en",
+    labels={Label.TOXIC: False, Label.THREAT: True},
+    scores={Label.TOXIC: 0.123456789},
+    created_at=datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC),
+    model_version="3",
+    source=FeedbackSource.NATIVE,
+    actor="moderator",
+)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """A file that isn't there yet."""
+    return f"sqlite:///{tmp_path}/feedback.db"
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[DatabaseFeedbackStore]:
+    """A store on it."""
+    store = DatabaseFeedbackStore(url)
+    yield store
+    store.close()
+
+
+def test_what_comes_back_is_what_went_in(store: DatabaseFeedbackStore, url: str) -> None:
+    """Through another process's eyes too."""
+    assert store.add(FEEDBACK)
+    other = DatabaseFeedbackStore(url)
+    assert [feedback for _, feedback in other.page(after=0, limit=5)] == [FEEDBACK]
+    other.close()
+
+
+def test_a_repetition_changes_nothing(store: DatabaseFeedbackStore) -> None:
+    """Even at another time; another content is a conflict."""
+    store.add(FEEDBACK)
+    assert not store.add(replace(FEEDBACK, created_at=datetime(2027, 1, 1, tzinfo=UTC)))
+    with pytest.raises(FeedbackConflictError, match="'1'"):
+        store.add(replace(FEEDBACK, text=None))
+    assert len(store.page(after=0, limit=5)) == 1
+
+
+def test_pages_go_on_where_the_last_ended(store: DatabaseFeedbackStore) -> None:
+    """Past a deletion, and a place is never given twice."""
+    for name in "abcd":
+        store.add(replace(FEEDBACK, id=name))
+    place, last = store.page(after=0, limit=2)[-1]
+    assert last.id == "b"
+    store.delete("d")
+    store.add(replace(FEEDBACK, id="e"))
+    assert [feedback.id for _, feedback in store.page(after=place, limit=9)] == ["c", "e"]
+    assert store.page(after=place, limit=9)[-1][0] == 5
+
+
+def test_deleting_leaves_nothing(store: DatabaseFeedbackStore, tmp_path: Path) -> None:
+    """Not even the bytes in the file, once it is folded into one."""
+    store.add(FEEDBACK)
+    store.delete("1")
+    with pytest.raises(UnknownFeedbackError):
+        store.delete("1")
+    store.close()
+    with sqlite3.connect(tmp_path / "feedback.db") as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    assert b"you are kind" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
+
+
+def test_two_at_once_leave_one_row(store: DatabaseFeedbackStore) -> None:
+    """Whoever comes second is told that it was there."""
+    barrier = threading.Barrier(4)
+    created: list[bool] = []
+
+    def add() -> None:
+        barrier.wait()
+        created.append(store.add(FEEDBACK))
+
+    threads = [threading.Thread(target=add) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(created) == [False, False, False, True]
+
+
+def test_sqlite_writes_ahead_and_waits_for_the_disk(store: DatabaseFeedbackStore, tmp_path: Path) -> None:
+    """Readers don't stop writers, and a power cut takes nothing that was answered."""
+    store.add(FEEDBACK)
+    connection = sqlite3.connect(tmp_path / "feedback.db")
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "url", ["nonsense", "mysql://host/db", "sqlite://", "sqlite:////proc/nowhere/feedback.db"]
+)
+def test_an_address_that_can_t_be_used_stops_the_start(url: str) -> None:
+    """With the setting's name in the message."""
+    with pytest.raises(ConfigurationError, match="INFERENCE_FEEDBACK_URL"):
+        DatabaseFeedbackStore(url)
+
+
+def test_a_postgresql_that_doesn_t_answer_is_found_later() -> None:
+    """The service starts; a correction is refused without its text in the message."""
+    store = DatabaseFeedbackStore("postgresql://nobody:secret@127.0.0.1:9/feedback")
+    with pytest.raises(FeedbackUnavailableError) as caught:
+        store.add(FEEDBACK)
+    assert "kind" not in str(caught.value)
+    assert "secret" not in str(caught.value)
+    store.close()
+
+
+def test_a_broken_file_is_unavailable(store: DatabaseFeedbackStore, tmp_path: Path) -> None:
+    """And says why in the driver's words."""
+    store.add(FEEDBACK)
+    store.close()
+    for path in tmp_path.iterdir():
+        path.write_bytes(b"not a database" * 100)
+    with pytest.raises(FeedbackUnavailableError, match="not a database"):
+        store.page(after=0, limit=1)
