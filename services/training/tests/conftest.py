@@ -44,6 +44,14 @@ def modelling_parameters() -> ModellingParameters:
         train_embeddings=True,
         cpu_bfloat16=False,
         max_train_minutes=5,
+        checkpoint_minutes=5,
+        selections=2,
+        selection_comments=20,
+        selection_margin=0.0,
+        patience=10,
+        class_weight_power=0.0,
+        class_weight_limit=1.0,
+        layers=None,
         seed=7,
     )
 

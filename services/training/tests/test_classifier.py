@@ -21,7 +21,7 @@ from toxic_training.pipelines.evaluation.nodes import (
     evaluate,
     score_comments,
 )
-from toxic_training.pipelines.modelling.nodes import prepare_encoder, train_classifier
+from toxic_training.pipelines.modelling.nodes import positive_weights, prepare_encoder, train_classifier
 from toxic_training.pipelines.registration.nodes import assemble_bundle
 
 Trained = tuple[Encoder, keras.Model, dict[str, float]]
@@ -32,9 +32,20 @@ def trained(
     tmp_path_factory: pytest.TempPathFactory, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
 ) -> Trained:
     """Train once for this module: the encoder, the classifier, what training took."""
-    dataset = EncoderDataset(str(tmp_path_factory.mktemp("encoder")))
-    dataset.save(prepare_encoder(corpus, modelling_parameters))
-    classifier, result = train_classifier(dataset.load(), corpus, modelling_parameters)
+    return _train(tmp_path_factory.mktemp("models"), corpus, modelling_parameters)
+
+
+def _train(folder: Path, corpus: pd.DataFrame, parameters: ModellingParameters) -> Trained:
+    dataset = EncoderDataset(str(folder / "encoder"))
+    dataset.save(prepare_encoder(corpus, parameters))
+    classifier, result = train_classifier(
+        encoder=dataset.load(),
+        training=corpus,
+        validation=corpus,
+        checkpoint=folder / "checkpoint",
+        parameters=parameters,
+    )
+    assert not (folder / "checkpoint").exists(), "a training that ended leaves nothing to take up"
     return dataset.load(), classifier, result
 
 
@@ -76,9 +87,7 @@ def test_the_same_seed_trains_the_same_classifier(
     trained: Trained, tmp_path: Path, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
 ) -> None:
     """A second run with the seed ends with the same weights."""
-    dataset = EncoderDataset(str(tmp_path))
-    dataset.save(prepare_encoder(corpus, modelling_parameters))
-    again, _ = train_classifier(dataset.load(), corpus, modelling_parameters)
+    _, again, _ = _train(tmp_path, corpus, modelling_parameters)
     for first, second in zip(trained[1].get_weights(), again.get_weights(), strict=True):
         np.testing.assert_allclose(first, second, atol=1e-6)
 
@@ -88,21 +97,18 @@ def test_training_stops_when_its_minutes_are_over(
 ) -> None:
     """A spent time budget ends training after the step under way, with a classifier to show for it."""
     hurried = modelling_parameters.model_copy(update={"max_train_minutes": 1e-9})
-    dataset = EncoderDataset(str(tmp_path))
-    dataset.save(prepare_encoder(corpus, hurried))
-    classifier, result = train_classifier(dataset.load(), corpus, hurried)
+    _, classifier, result = _train(tmp_path, corpus, hurried)
     assert result["stopped_by_time"]
     assert result["steps"] == 1
     assert np.isfinite(_score(classifier, [0, 10, 2], 4)).all()
 
 
 def test_comments_of_one_class_are_refused(
-    trained: Trained, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
+    tmp_path: Path, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
 ) -> None:
     """Nothing can be learnt from toxic comments alone."""
-    toxic = corpus[corpus["toxic"] == 1]
     with pytest.raises(InvalidDataError, match="all of one class of toxic"):
-        train_classifier(trained[0], toxic, modelling_parameters)
+        _train(tmp_path, corpus[corpus["toxic"] == 1], modelling_parameters)
 
 
 def test_loss_ignores_missing_labels_and_matches_keras_on_the_rest() -> None:
@@ -112,6 +118,31 @@ def test_loss_ignores_missing_labels_and_matches_keras_on_the_rest() -> None:
     loss = ops.convert_to_numpy(masked_binary_crossentropy(labels, logits))
     expected = keras.losses.BinaryCrossentropy(from_logits=True)(labels[:, :3], logits[:, :3])
     assert float(loss.mean()) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_a_positive_costs_its_weight() -> None:
+    """A label's weight multiplies the loss of its positives and leaves its negatives alone."""
+    logits = np.array([[0.3, 0.3]], np.float32)
+    labels = np.array([[1.0, 0.0]], np.float32)
+    plain, weighted = (
+        ops.convert_to_numpy(masked_binary_crossentropy(labels, logits, weights))
+        for weights in ((1.0, 1.0), (3.0, 5.0))
+    )
+    positive = np.log1p(np.exp(-0.3))
+    assert float(weighted[0] - plain[0]) == pytest.approx(2 * positive / 2, rel=1e-5)
+
+
+def test_rarer_labels_weigh_more_up_to_a_limit(modelling_parameters: ModellingParameters) -> None:
+    """A positive weighs the root of how many negatives it stands against, between 1 and the limit."""
+    labels = np.full((110, 6), np.nan, np.float32)
+    labels[:, 0] = np.arange(110) < 10
+    labels[:, 1] = np.arange(110) < 100
+    labels[:, 2] = np.arange(110) < 1
+    parameters = modelling_parameters.model_copy(
+        update={"class_weight_power": 0.5, "class_weight_limit": 4.0}
+    )
+    weights = positive_weights(labels, parameters)
+    assert weights == [pytest.approx(10**0.5), 1.0, 4.0, 1.0, 1.0, 1.0]
 
 
 def test_a_classifier_survives_its_file(trained: Trained, tmp_path: Path) -> None:

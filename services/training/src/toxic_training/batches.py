@@ -1,11 +1,11 @@
 """Batches of tokenised comments, grouped by length so that short comments don't pay for long ones.
 
-Invariant: one pass yields every comment exactly once, in an order that `seed` and the pass's number fix.
+Invariant: one pass yields every comment exactly once, in an order that `seed` and the pass's number fix, so
+that training can go on at any step as if it had never stopped.
 """
 
 import math
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,11 +22,12 @@ _BATCHES_A_GROUP = 50
 """Comments are sorted by length within groups of this many batches: sorting them all would make batches of
 the longest comments only, sorting none of them pads each to its longest."""
 
-Batch = tuple[dict[str, Int32Array], NDArray[np.float32]]
+Inputs = dict[str, Int32Array]
+Batch = tuple[Inputs, NDArray[np.float32]]
 
 
-class LengthBatches(keras.utils.PyDataset):
-    """Training batches: `({input_ids, attention_mask}, labels)`, reshuffled at every pass."""
+class LengthBatches:
+    """Training batches: `({input_ids, attention_mask}, labels)` by step, arranged anew for every pass."""
 
     def __init__(
         self,
@@ -37,8 +38,7 @@ class LengthBatches(keras.utils.PyDataset):
         pad_id: int,
         seed: int,
     ) -> None:
-        """Hold every comment's token ids, int32 [tokens], and labels, float32 [comments, labels]."""
-        super().__init__()
+        """Hold every comment's token ids, int32 [tokens], and targets, float32 [comments, targets]."""
         self._token_ids = token_ids
         self._labels = np.nan_to_num(labels, nan=MISSING_LABEL)
         self._batch_size = batch_size
@@ -48,19 +48,19 @@ class LengthBatches(keras.utils.PyDataset):
         self._pass = 0
         self._batches = self._arrange()
 
-    def __len__(self) -> int:
+    @property
+    def steps_a_pass(self) -> int:
+        """Batches that hold every comment once."""
         return math.ceil(len(self._token_ids) / self._batch_size)
 
-    def __getitem__(self, index: int) -> Batch:
+    def batch(self, step: int) -> Batch:
+        """Return the batch of a step, counted from 0 over all passes."""
+        number, index = divmod(step, self.steps_a_pass)
+        if number != self._pass:
+            self._pass = number
+            self._batches = self._arrange()
         rows = self._batches[index]
-        batch = pad_to_step([self._token_ids[row] for row in rows], pad_id=self._pad_id)
-        inputs = {INPUT_IDS: batch.input_ids, ATTENTION_MASK: batch.attention_mask}
-        return inputs, self._labels[rows]
-
-    def on_epoch_end(self) -> None:
-        """Arrange the next pass's batches."""
-        self._pass += 1
-        self._batches = self._arrange()
+        return model_inputs([self._token_ids[row] for row in rows], pad_id=self._pad_id), self._labels[rows]
 
     def _arrange(self) -> list[NDArray[np.int64]]:
         generator = np.random.default_rng([self._seed, self._pass])
@@ -75,27 +75,16 @@ class LengthBatches(keras.utils.PyDataset):
             in_order[start : start + self._batch_size] for start in range(0, len(in_order), self._batch_size)
         ]
         generator.shuffle(batches)
-        return self._show_varying_shapes(batches)
+        return batches
 
-    def _show_varying_shapes(self, batches: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
-        """Put the smallest batch first and one of another length second, where there is one.
 
-        Keras reads the first two to learn which dimensions vary, and refuses any batch that varies more.
-        """
-        first = min(range(len(batches)), key=lambda index: len(batches[index]))
-        length = self._padded_length(batches[first])
-        others = [index for index in range(len(batches)) if index != first]
-        others.sort(key=lambda index: self._padded_length(batches[index]) == length)
-        return [batches[index] for index in (first, *others)]
-
-    def _padded_length(self, rows: NDArray[np.int64]) -> int:
-        return _round_up(int(self._lengths[rows].max()))
+def model_inputs(rows: list[Int32Array], *, pad_id: int) -> Inputs:
+    """Return `rows`, padded to a multiple of a fixed step, as the classifier takes them."""
+    batch = pad_to_step(rows, pad_id=pad_id)
+    return {INPUT_IDS: batch.input_ids, ATTENTION_MASK: batch.attention_mask}
 
 
 def pad_to_step(rows: list[Int32Array], *, pad_id: int) -> EncodedBatch:
     """Pad `rows` to one length, a multiple of a fixed step."""
-    return pad(rows, pad_id=pad_id, length=_round_up(max(len(row) for row in rows)))
-
-
-def _round_up(length: int) -> int:
-    return math.ceil(length / _LENGTH_STEP) * _LENGTH_STEP
+    longest = max(len(row) for row in rows)
+    return pad(rows, pad_id=pad_id, length=math.ceil(longest / _LENGTH_STEP) * _LENGTH_STEP)

@@ -3,19 +3,25 @@
 Owns the network and its loss. Invariant: padding has no influence on a score.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import keras_hub
+import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from toxic_core.contract import ATTENTION_MASK, INPUT_IDS
 from toxic_core.labels import LABELS
-from toxic_core.tokens import Tokeniser
+from toxic_core.tokens import Int32Array, Tokeniser
+from toxic_training.batches import model_inputs
 
 LOGITS = "logits"
+
+Loss = Callable[[keras.KerasTensor, keras.KerasTensor], keras.KerasTensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +87,15 @@ def _token_vectors(
     return backbone(inputs)
 
 
-@keras.saving.register_keras_serializable(package="toxic_training")
-def masked_binary_crossentropy(labels: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:
+def masked_binary_crossentropy(
+    labels: keras.KerasTensor, logits: keras.KerasTensor, positive_weights: Sequence[float] = (1.0,)
+) -> keras.KerasTensor:
     """Mean binary cross-entropy over the labels that are there.
 
     Args:
-        labels: float [batch, labels]; 0 or 1, negative where missing.
+        labels: float [batch, labels]; 0 to 1, negative where missing.
         logits: float [batch, labels].
+        positive_weights: what a positive costs against a negative, for each label or for all.
 
     Returns:
         float [batch], each row's summed loss over the batch's mean number of labels a row, so that its mean
@@ -95,7 +103,45 @@ def masked_binary_crossentropy(labels: keras.KerasTensor, logits: keras.KerasTen
     """
     present = ops.cast(labels >= 0, logits.dtype)
     target = ops.maximum(labels, 0.0)
+    weight = 1.0 + (ops.convert_to_tensor(positive_weights, logits.dtype) - 1.0) * target
     # log(1 + exp(-|x|)) + max(x, 0) - x * y: stable for large logits of either sign.
     loss = ops.softplus(-ops.abs(logits)) + ops.maximum(logits, 0.0) - logits * target
     labels_a_row = ops.maximum(ops.mean(ops.sum(present, axis=-1)), 1e-6)
-    return ops.sum(loss * present, axis=-1) / labels_a_row
+    return ops.sum(weight * loss * present, axis=-1) / labels_a_row
+
+
+def training_loss(positive_weights: Sequence[float]) -> Loss:
+    """Return the loss of a batch's labels and logits, both float [batch, labels]."""
+
+    def loss(labels: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:
+        return masked_binary_crossentropy(labels, logits, positive_weights)
+
+    return loss
+
+
+def logits_of(
+    classifier: keras.Model,
+    token_ids: list[Int32Array],
+    *,
+    pad_id: int,
+    batch_size: int,
+    on_scored: Callable[[int], None] = lambda _: None,
+) -> NDArray[np.float32]:
+    """Return the classifier's logits, float32 [comments, 6], scoring comments of like length together.
+
+    Args:
+        classifier: from `build_classifier`.
+        token_ids: int32 [tokens] for each comment.
+        pad_id: token id of padding.
+        batch_size: comments scored at once.
+        on_scored: called with the number of comments done so far.
+    """
+    classifier.jit_compile = False  # XLA would compile every batch length anew
+    order = np.argsort([len(row) for row in token_ids], kind="stable")
+    logits = np.zeros((len(token_ids), len(LABELS)), dtype=np.float32)
+    for start in range(0, len(order), batch_size):
+        rows = order[start : start + batch_size]
+        inputs = model_inputs([token_ids[row] for row in rows], pad_id=pad_id)
+        logits[rows] = ops.convert_to_numpy(classifier.predict_on_batch(inputs))
+        on_scored(start + len(rows))
+    return logits

@@ -120,6 +120,21 @@ class OptionalTablesDataset(AbstractDataset[Never, OptionalTables]):
         return {"tables": {name: str(file) for name, file in self._files.items()}}
 
 
+class PathDataset(_PathDataset[Never, Path]):
+    """A path itself, for what keeps its own file there while a node runs; can't be saved."""
+
+    def save(self, data: Never) -> NoReturn:  # noqa: ARG002 - Kedro's name
+        """Refuse: who takes the path writes there."""
+        raise DatasetError(f"{self._path} is written by the node that takes it.")
+
+    def load(self) -> Path:
+        """Return the path, whether or not anything is there."""
+        return self._path
+
+    def _exists(self) -> bool:
+        return True
+
+
 class ModelVersionDataset(AbstractDataset[Release, Never]):
     """A version of a registered model; saving registers the next one."""
 

@@ -1,14 +1,14 @@
-"""Fine-tuning: optimiser, schedule, time budget, progress.
+"""Fine-tuning: the loop, its checkpoints, its choice of weights, its progress.
 
-Invariant: training ends with a learning rate near zero, whether the steps or the minutes run out first, and
-its result depends on the seed alone where the steps do.
+Invariant: with steps enough time, the result depends on the seed alone, however often the run was stopped and
+taken up again.
 """
 
 import logging
+import math
 import resource
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,16 +16,19 @@ from pathlib import Path
 import keras
 
 from toxic_training.batches import LengthBatches
-from toxic_training.classifier import masked_binary_crossentropy
+from toxic_training.checkpoints import CheckpointFile, TrainingState, restore, variables_of
+from toxic_training.classifier import Loss
 from toxic_training.parameters import ModellingParameters
+from toxic_training.schedule import Clock, Progress, learning_rate_at
+from toxic_training.selection import BestWeights, SelectionSet
 
 logger = logging.getLogger(__name__)
 
 _LOG_EVERY_SECONDS = 15.0
 _SECONDS_A_MINUTE = 60.0
 _KIB_A_GIB = 1024.0**2
-
-Clock = Callable[[], float]
+_LOSS_MEMORY = 0.98
+"""Weight of the running mean of the loss against the newest step's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +37,14 @@ class FitResult:
 
     Attributes:
         steps: optimiser steps taken.
-        planned_steps: steps of all epochs.
-        seconds: wall time.
-        comments_per_second: throughput over the whole run.
-        final_loss: mean training loss of the last epoch.
+        planned_steps: steps of all passes.
+        seconds: wall time, that of runs stopped before included.
+        comments_per_second: throughput over that time.
+        final_loss: running mean of the training loss at the end.
         stopped_by_time: whether `max_train_minutes` ended it.
+        stopped_early: whether the mean AUC had stopped rising.
+        selections: how often weights were measured.
+        selection_auc: mean AUC over languages of the weights that are kept, NaN where it is undefined.
         peak_memory_gib: the process's largest resident memory so far.
     """
 
@@ -48,110 +54,147 @@ class FitResult:
     comments_per_second: float
     final_loss: float
     stopped_by_time: bool
+    stopped_early: bool
+    selections: int
+    selection_auc: float
     peak_memory_gib: float
 
 
-def learning_rate_at(progress: float, *, peak: float, warmup_fraction: float) -> float:
-    """Return the rate of linear warm-up followed by linear decay (Devlin et al., 2019).
+class Trainer:
+    """One training run over a compiled classifier, which it changes in place. Use `fit`."""
 
-    Args:
-        progress: share of training that is done, 0 to 1.
-        peak: the highest rate.
-        warmup_fraction: share of training that warms up.
-    """
-    if progress < warmup_fraction:
-        return peak * progress / warmup_fraction
-    return peak * max(0.0, 1.0 - progress) / max(1e-9, 1.0 - warmup_fraction)
-
-
-class Pace(keras.callbacks.Callback):
-    """Sets the learning rate from progress, ends training when the time is up, and logs the time left.
-
-    Progress is the larger share of the steps taken and the minutes spent.
-    """
-
-    def __init__(self, parameters: ModellingParameters, *, planned_steps: int, clock: Clock) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        classifier: keras.Model,
+        batches: LengthBatches,
+        selection: SelectionSet,
+        *,
+        parameters: ModellingParameters,
+        checkpoint: CheckpointFile,
+        clock: Clock,
+    ) -> None:
+        self._classifier = classifier
+        self._batches = batches
+        self._selection = selection
         self._parameters = parameters
-        self._planned_steps = planned_steps
-        self._budget_seconds = parameters.max_train_minutes * _SECONDS_A_MINUTE
-        self._clock = clock
-        self._started = self._logged = clock()
-        self.steps = 0
+        self._checkpoint = checkpoint
+        self._best = BestWeights(margin=parameters.selection_margin)
+        self._progress = Progress(
+            planned_steps=batches.steps_a_pass * parameters.epochs,
+            budget_seconds=parameters.max_train_minutes * _SECONDS_A_MINUTE,
+            clock=clock,
+        )
+        self._loss = math.nan
+        self._logged = self._saved = self._progress.seconds
+
+    def run(self) -> FitResult:
+        """Train until the steps, the minutes or the patience run out; leave the best weights in place."""
+        self._take_up()
+        bar = keras.utils.Progbar(
+            self._progress.planned_steps,
+            verbose=bar_verbosity(),
+            stateful_metrics=["loss"],
+            unit_name="step",
+        )
+        while not (self._progress.is_over or self._is_patience_over):
+            self._step()
+            bar.update(self._progress.steps, [("loss", self._loss)])
+            if self._is_selection_due:
+                self._select()
+            self._log_now_and_then()
+            self._save_now_and_then()
+        self._best.put_back(self._classifier)
+        self._checkpoint.remove()
+        return self._result()
 
     @property
-    def seconds(self) -> float:
-        """Seconds since the start."""
-        return self._clock() - self._started
+    def _is_selection_due(self) -> bool:
+        due = self._progress.share * self._parameters.selections
+        return self._progress.is_over or due >= len(self._best.scores) + 1
 
     @property
-    def time_is_up(self) -> bool:
-        """Whether the budget is spent."""
-        return self.seconds >= self._budget_seconds
+    def _is_patience_over(self) -> bool:
+        return self._best.misses >= self._parameters.patience
 
-    def on_train_batch_begin(self, batch: int, logs: object = None) -> None:  # noqa: ARG002 - Keras's names
-        """Set this step's learning rate."""
-        steps_done = (self.steps + 1) / (self._planned_steps + 1)
-        progress = min(1.0, max(steps_done, self.seconds / self._budget_seconds))
-        self.model.optimizer.learning_rate = learning_rate_at(
-            progress,
+    def _take_up(self) -> None:
+        found = self._checkpoint.load()
+        if found is None:
+            return
+        state, variables = found
+        restore(self._classifier, variables)
+        self._best.restore(variables, scores=state.scores, misses=state.misses)
+        self._progress.resume(steps=state.steps, seconds=state.seconds)
+        self._loss = state.loss
+        self._logged = self._saved = self._progress.seconds
+        logger.info("taking up a stopped run at step %d of %d", state.steps, self._progress.planned_steps)
+
+    def _step(self) -> None:
+        self._classifier.optimizer.learning_rate = learning_rate_at(
+            self._progress.next_share,
             peak=self._parameters.peak_learning_rate,
             warmup_fraction=self._parameters.warmup_fraction,
         )
+        loss = float(self._classifier.train_on_batch(*self._batches.batch(self._progress.steps)))
+        self._progress.steps += 1
+        before = loss if math.isnan(self._loss) else self._loss
+        self._loss = _LOSS_MEMORY * before + (1 - _LOSS_MEMORY) * loss
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
-        """Count the step, log now and then, stop when the time is up."""
-        self.steps += 1
-        if self._clock() - self._logged >= _LOG_EVERY_SECONDS:
-            self._logged = self._clock()
-            self._log((logs or {}).get("loss", float("nan")))
-        if self.time_is_up:
-            self.model.stop_training = True
+    def _select(self) -> None:
+        score = self._selection.mean_auc(self._classifier)
+        self._best.offer(score, self._classifier)
+        logger.info("step %d, mean AUC over languages %.4f", self._progress.steps, score)
 
-    def _log(self, loss: float) -> None:
-        left = self.seconds / self.steps * (self._planned_steps - self.steps)
+    def _log_now_and_then(self) -> None:
+        if self._progress.seconds - self._logged < _LOG_EVERY_SECONDS:
+            return
+        self._logged = self._progress.seconds
         logger.info(
             "step %d of %d, loss %.4f, %.0f s done, about %.0f s left",
-            self.steps,
-            self._planned_steps,
-            loss,
-            self.seconds,
-            min(left, self._budget_seconds - self.seconds),
+            self._progress.steps,
+            self._progress.planned_steps,
+            self._loss,
+            self._progress.seconds,
+            self._progress.seconds_left,
+        )
+
+    def _save_now_and_then(self) -> None:
+        if self._progress.seconds - self._saved < self._parameters.checkpoint_minutes * _SECONDS_A_MINUTE:
+            return
+        self._saved = self._progress.seconds
+        state = TrainingState(
+            steps=self._progress.steps,
+            seconds=self._progress.seconds,
+            loss=self._loss,
+            scores=tuple(self._best.scores),
+            misses=self._best.misses,
+        )
+        self._checkpoint.save(state, variables_of(self._classifier) | self._best.weights)
+
+    def _result(self) -> FitResult:
+        comments = self._progress.steps * self._parameters.batch_size
+        return FitResult(
+            steps=self._progress.steps,
+            planned_steps=self._progress.planned_steps,
+            seconds=self._progress.seconds,
+            comments_per_second=comments / max(self._progress.seconds, 1e-9),
+            final_loss=self._loss,
+            stopped_by_time=self._progress.steps < self._progress.planned_steps
+            and not self._is_patience_over,
+            stopped_early=self._is_patience_over,
+            selections=len(self._best.scores),
+            selection_auc=self._best.score,
+            peak_memory_gib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _KIB_A_GIB,
         )
 
 
 def fit(
-    classifier: keras.Model,
-    batches: LengthBatches,
-    parameters: ModellingParameters,
-    *,
-    clock: Clock = time.monotonic,
+    trainer: Trainer, classifier: keras.Model, loss: Loss, *, parameters: ModellingParameters
 ) -> FitResult:
-    """Fine-tune `classifier` in place.
-
-    Args:
-        classifier: from `build_classifier`.
-        batches: training batches.
-        parameters: of the optimiser and the schedule.
-        clock: seconds, never falling.
-    """
-    planned = len(batches) * parameters.epochs
-    pace = Pace(parameters, planned_steps=planned, clock=clock)
+    """Compile `classifier` and run its `trainer`."""
     # XLA compiles every batch length anew, and computes in float32 where oneDNN would in bfloat16.
-    classifier.compile(optimizer=_optimiser(parameters), loss=masked_binary_crossentropy, jit_compile=False)
+    classifier.compile(optimizer=_optimiser(parameters), loss=loss, jit_compile=False)
     with _cpu_bfloat16(wanted=parameters.cpu_bfloat16):
-        history = classifier.fit(
-            batches, epochs=parameters.epochs, shuffle=False, callbacks=[pace], verbose=bar_verbosity()
-        )
-    return FitResult(
-        steps=pace.steps,
-        planned_steps=planned,
-        seconds=pace.seconds,
-        comments_per_second=pace.steps * parameters.batch_size / max(pace.seconds, 1e-9),
-        final_loss=float(history.history["loss"][-1]),
-        stopped_by_time=pace.steps < planned,
-        peak_memory_gib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _KIB_A_GIB,
-    )
+        return trainer.run()
 
 
 def _optimiser(parameters: ModellingParameters) -> keras.optimizers.Optimizer:

@@ -57,6 +57,20 @@ class ModellingParameters(_Parameters):
     train_embeddings: bool = Field(description="Whether the token embeddings are trained too.")
     cpu_bfloat16: bool = Field(description="Train in bfloat16 where the CPU computes in it.")
     max_train_minutes: float = Field(gt=0, description="Training ends cleanly with what it has by then.")
+    checkpoint_minutes: float = Field(ge=0, description="A killed run loses at most this much.")
+    selections: int = Field(ge=1, description="How often weights are measured on validation comments.")
+    selection_comments: int = Field(ge=1, description="Validation comments that measure them.")
+    selection_margin: float = Field(
+        ge=0, description="Later weights are kept unless earlier ones' mean AUC is higher by more than this."
+    )
+    patience: int = Field(ge=1, description="Worse measurements in a row that end training.")
+    class_weight_power: Fraction = Field(
+        description="A label's positives weigh (negatives / positives) to this power; 0 for alike."
+    )
+    class_weight_limit: float = Field(ge=1, description="The most that a positive may weigh.")
+    layers: int | None = Field(
+        ge=1, description="Keep this many of the encoder's layers, evenly spread; all where null."
+    )
     seed: int
 
 

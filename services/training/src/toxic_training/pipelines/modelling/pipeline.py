@@ -13,7 +13,13 @@ def create_pipeline() -> Pipeline:
             Node(nodes.prepare_encoder, ["training_comments", "params:modelling"], "encoder"),
             Node(
                 nodes.train_classifier,
-                ["encoder", "training_comments", "params:modelling"],
+                {
+                    "encoder": "encoder",
+                    "training": "training_comments",
+                    "validation": "validation_comments",
+                    "checkpoint": "training_checkpoint",
+                    "parameters": "params:modelling",
+                },
                 ["classifier", "fit_result"],
             ),
             Node(as_mlflow_metrics, "fit_result", "training_metrics", name="log_fit"),
