@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from toxic_core.text import normalise
+from toxic_core.text import normalise, words
 
 ANY_TEXT = st.text(st.characters(codec=None))
 INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u00ad\u034f\u115f\u1160\u3164\uffa0\u2800\ufe0f\U000e0041\x00\x7f"
@@ -80,3 +80,16 @@ def test_a_text_of_invisible_characters_is_empty(character: str) -> None:
 def test_examples(text: str, expected: str) -> None:
     """Spaces, widths, alphabets and accents are folded; case and punctuation stay."""
     assert normalise(text) == expected
+
+
+@given(ANY_TEXT)
+@example("e \u200b\u0301")
+@example("a\u00b4b \u00a8 \u3000c")
+@example("\u1112 \u1161\x1c\u11ab")
+def test_words_are_the_normalised_text_with_places(text: str) -> None:
+    """Normalising word by word and joining is normalising; and each word is found where it is said to be."""
+    found = words(text)
+    assert " ".join(word.normalised for word in found if word.normalised) == normalise(text)
+    for word in found:
+        assert normalise(text[word.begin : word.end]) == word.normalised
+    assert "".join(text[word.begin : word.end] for word in found) == "".join(text.split())

@@ -1,10 +1,11 @@
 """From texts to model inputs."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from tokenizers.models import Unigram
@@ -12,6 +13,7 @@ from tokenizers.pre_tokenizers import Metaspace
 from tokenizers.processors import TemplateProcessing
 
 from toxic_core.errors import ContractError
+from toxic_core.text import words as words_of
 from toxic_core.tokens import Tokeniser, pad
 
 MAX_TOKENS = 12
@@ -117,3 +119,48 @@ def test_a_file_that_is_no_tokenizer_is_refused(content: bytes | None, tmp_path:
         file.write_bytes(content)
     with pytest.raises(ContractError, match=r"tokenizer\.json can't be read as a tokenizer"):
         Tokeniser.from_file(file, max_tokens=MAX_TOKENS, pad_id=PAD)
+
+
+@given(text=ANY_TEXT, overlap=st.integers(0, 20), most=st.integers(1, 8))
+def test_windows_cover_the_text_and_overlap(text: str, overlap: int, most: int) -> None:
+    """Put together, less what they share, the windows are the text's tokens; the first is the cut text's."""
+    tokeniser = Tokeniser(build_tokenizer(), max_tokens=MAX_TOKENS, pad_id=PAD, overlap=overlap)
+    whole = Tokeniser(build_tokenizer(), max_tokens=1000, pad_id=PAD).token_ids([text])[0][1:-1].tolist()
+    (windowed,) = tokeniser.encode_windows([text], most=most)
+    inner = [window[1:-1].tolist() for window in windowed.windows]
+    shared = min(overlap, (MAX_TOKENS - 2) // 2)
+    for window, following in itertools.pairwise(inner):
+        assert window[len(window) - shared :] == following[:shared]
+    together = inner[0] + [token for window in inner[1:] for token in window[shared:]]
+    assert together == whole[: len(together)]
+    assert windowed.tokens == len(together) + 2
+    assert windowed.truncated == (len(together) < len(whole))
+    assert len(windowed.windows) <= most
+    assert {(window[0], window[-1]) for window in windowed.windows} == {(BOS, EOS)}
+    assert windowed.windows[0].tolist() == tokeniser.token_ids([text])[0].tolist()
+
+
+@given(text=ANY_TEXT)
+@example(text="good good  ab")
+@example(text="a\u00b4b \u200b c")
+def test_each_token_knows_its_word(text: str) -> None:
+    """A word's tokens are those that the word alone would have; special tokens are of no word."""
+    tokeniser = Tokeniser(build_tokenizer(), max_tokens=MAX_TOKENS, pad_id=PAD, overlap=2)
+    aligned = tokeniser.encode_aligned(text, most=1)
+    ids, owners = aligned.text.windows[0].tolist(), aligned.words[0].tolist()
+    assert (owners[0], owners[-1]) == (-1, -1)
+    assert owners[1:-1] == sorted(owners[1:-1])
+    for number, word in enumerate(words_of(text)):
+        mine = [token for token, owner in zip(ids, owners, strict=True) if owner == number]
+        alone = tokeniser.token_ids([word.normalised])[0][1:-1].tolist() if word.normalised else []
+        assert mine == alone[: len(mine)]
+        assert len(mine) == len(alone) or aligned.text.truncated or len(ids) == MAX_TOKENS
+
+
+def test_aligned_windows_are_the_windows(tokeniser: Tokeniser) -> None:
+    """Looking closer changes nothing of what the model reads."""
+    text = "good day and more of it than fits " * 4
+    aligned = tokeniser.encode_aligned(text, most=3)
+    (windowed,) = tokeniser.encode_windows([text], most=3)
+    assert [window.tolist() for window in aligned.text.windows] == [w.tolist() for w in windowed.windows]
+    assert [len(owners) for owners in aligned.words] == [len(window) for window in windowed.windows]

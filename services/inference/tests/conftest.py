@@ -9,6 +9,7 @@ import structlog
 
 from toxic_core.telemetry import disable_telemetry
 from toxic_inference.serving.batching import BatchLimits, BatchScheduler, SchedulerParts
+from toxic_inference.serving.cache import ScoreCache
 from toxic_inference.serving.harness import ActiveServable
 from toxic_inference.serving.interfaces import ServableId
 from toxic_inference.testing.bundles import BundleFactory, write_plain_bundle
@@ -77,7 +78,10 @@ def servable() -> FakeServable:
 def scheduling(inline: InlineExecutor, clock: ManualClock, observer: Recorder) -> SchedulerParts:
     """What a scheduler needs, on a clock that stands still and without threads."""
     return SchedulerParts(
-        limits=BatchLimits(token_budget=64, queue_rows=16), executor=inline, clock=clock, observer=observer
+        limits=BatchLimits(token_budget=64, queue_rows=16, queue_seconds=5.0),
+        executor=inline,
+        clock=clock,
+        observer=observer,
     )
 
 
@@ -85,7 +89,7 @@ def scheduling(inline: InlineExecutor, clock: ManualClock, observer: Recorder) -
 def active_servable(servable: FakeServable, scheduling: SchedulerParts) -> ActiveServable:
     """A servable with a scheduler that hasn't started."""
     scheduler = BatchScheduler(servable.infer, pad_id=0, parts=scheduling)
-    return ActiveServable(ServableId("1", "f"), servable, scheduler)
+    return ActiveServable(ServableId("1", "f"), servable, scheduler, ScoreCache(100))
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ Invariant: `normalise` is idempotent, and any change of what it returns raises `
 
 import re
 import unicodedata
+from dataclasses import dataclass
 
 NORMALISATION_VERSION = 1
 
@@ -26,6 +27,7 @@ _INVISIBLE_RANGES = (
 )
 _INVISIBLE = frozenset(chr(c) for first, last in _INVISIBLE_RANGES for c in range(first, last + 1))
 _WHITESPACE = re.compile(r"\s+")
+_WORD = re.compile(r"\S+")
 
 
 def normalise(text: str) -> str:
@@ -41,3 +43,27 @@ def normalise(text: str) -> str:
     )
     # Removing a character can bring a letter and its accent together, hence the second pass.
     return _WHITESPACE.sub(" ", unicodedata.normalize("NFKC", visible)).strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What stands between white space.
+
+    Attributes:
+        begin: its first character in the text, counted in code points.
+        end: one past its last character.
+        normalised: as models see it; empty where it shows nothing.
+    """
+
+    begin: int
+    end: int
+    normalised: str
+
+
+def words(text: str) -> list[Word]:
+    """Return a text's words, in order: where each stands in it, and what `normalise` makes of it.
+
+    No character composes with a space, so normalising keeps to white space: joined by single spaces, the
+    words that show something are `normalise(text)`.
+    """
+    return [Word(m.start(), m.end(), normalise(m.group())) for m in _WORD.finditer(text)]

@@ -32,13 +32,14 @@ from toxic_inference.api.events import EventReceiver
 from toxic_inference.api.feedback_desk import FeedbackDesk
 from toxic_inference.metrics import Metrics
 from toxic_inference.serving.batching import BatchLimits, BatchScheduler, SchedulerParts
+from toxic_inference.serving.cache import ScoreCache
 from toxic_inference.serving.clock import SystemClock
 from toxic_inference.serving.harness import ActiveServable
 from toxic_inference.serving.interfaces import AspiredVersion, RouteMemory, Servable, ServableId, Source
 from toxic_inference.serving.manager import Manager, ManagerParts
 from toxic_inference.serving.policy import Backoff
 from toxic_inference.serving.poller import Poller, PollerParts
-from toxic_inference.serving.scoring import ScoringService
+from toxic_inference.serving.scoring import ScoringLimits, ScoringParts, ScoringService
 from toxic_inference.serving.status import CoreStatus
 from toxic_inference.settings import Settings
 
@@ -93,7 +94,7 @@ def create_app(settings: Settings) -> FastAPI:
             yield
         feedback.close()
 
-    scorer = ScoringService(manager=manager, executor=threads.tokenise, clock=SystemClock(), observer=metrics)
+    scorer = _scorer(settings, manager=manager, metrics=metrics, threads=threads)
     doors = Doors(
         model_name=settings.model_name,
         default_alias=settings.model_alias,
@@ -114,6 +115,18 @@ def create_app(settings: Settings) -> FastAPI:
         render_metrics=metrics.render,
         events=_events(settings, poke=poller.poke, metrics=metrics),
         lifespan=lifespan,
+    )
+
+
+def _scorer(settings: Settings, *, manager: Manager, metrics: Metrics, threads: _Threads) -> ScoringService:
+    return ScoringService(
+        ScoringParts(
+            manager=manager,
+            executor=threads.tokenise,
+            clock=SystemClock(),
+            observer=metrics,
+            limits=ScoringLimits(windows=settings.max_windows, span_passes=settings.max_span_passes),
+        )
     )
 
 
@@ -144,7 +157,11 @@ async def _running(manager: Manager, poller: Poller, threads: _Threads) -> Async
 def _manager(settings: Settings, origin: _Origin, metrics: Metrics, threads: _Threads) -> Manager:
     clock = SystemClock()
     scheduling = SchedulerParts(
-        limits=BatchLimits(token_budget=settings.batch_token_budget, queue_rows=settings.queue_rows),
+        limits=BatchLimits(
+            token_budget=settings.batch_token_budget,
+            queue_rows=settings.queue_rows,
+            queue_seconds=settings.max_queue_seconds,
+        ),
         executor=threads.compute,
         clock=clock,
         observer=metrics,
@@ -153,11 +170,11 @@ def _manager(settings: Settings, origin: _Origin, metrics: Metrics, threads: _Th
     def activate(servable_id: ServableId, servable: Servable) -> ActiveServable:
         scheduler = BatchScheduler(servable.infer, pad_id=servable.contract.pad_id, parts=scheduling)
         scheduler.start()
-        return ActiveServable(servable_id, servable, scheduler)
+        return ActiveServable(servable_id, servable, scheduler, ScoreCache(settings.score_cache_entries))
 
     return Manager(
         ManagerParts(
-            loader=TensorflowLoader(origin.store),
+            loader=TensorflowLoader(origin.store, window_overlap=settings.window_overlap_tokens),
             activate=activate,
             remember_routes=origin.remember,
             executor=threads.load,

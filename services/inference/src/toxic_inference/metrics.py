@@ -92,6 +92,11 @@ class Metrics:
         self._refused = Counter(
             "toxic_inference_refused_rows", "Texts refused because the queue was full.", registry=registry
         )
+        self._expired = Counter(
+            "toxic_inference_expired_rows",
+            "Waiting texts dropped because their deadline had passed.",
+            registry=registry,
+        )
         self._departed = Counter(
             "toxic_inference_departed_rows",
             "Waiting texts dropped because their caller left.",
@@ -121,8 +126,23 @@ class Metrics:
         self._texts = Counter(
             "toxic_inference_tokenised_texts", "Texts turned into tokens.", registry=registry
         )
+        self._windows = Counter(
+            "toxic_inference_tokenised_windows",
+            "Windows that texts were read in; as many as texts where none is long.",
+            registry=registry,
+        )
         self._truncated = Counter(
-            "toxic_inference_truncated_texts", "Texts longer than the model reads.", registry=registry
+            "toxic_inference_truncated_texts",
+            "Texts longer than the most windows, so that their end wasn't read.",
+            registry=registry,
+        )
+        self._cache_hits = Counter(
+            "toxic_inference_score_cache_hits", "Texts answered from the cache.", registry=registry
+        )
+        self._cache_misses = Counter(
+            "toxic_inference_score_cache_misses",
+            "Texts that the cache was asked for and didn't know.",
+            registry=registry,
         )
         self._batch_rows = Histogram(
             "toxic_inference_batch_rows", "Texts in a batch.", buckets=_BATCH_ROWS, registry=registry
@@ -249,11 +269,21 @@ class Metrics:
         """Count dropped texts."""
         self._departed.inc(rows)
 
+    def expired(self, *, rows: int) -> None:
+        """Count rows whose deadline passed."""
+        self._expired.inc(rows)
+
     # The scoring service's observer
 
-    def tokenised(self, *, texts: int, truncated: int, seconds: float) -> None:
+    def looked_up(self, *, hits: int, misses: int) -> None:
+        """Count texts that the cache knew, and those it didn't."""
+        self._cache_hits.inc(hits)
+        self._cache_misses.inc(misses)
+
+    def tokenised(self, *, texts: int, truncated: int, windows: int, seconds: float) -> None:
         """Record one request's tokenising."""
         self._texts.inc(texts)
+        self._windows.inc(windows)
         self._truncated.inc(truncated)
         self._tokenise.observe(seconds)
 

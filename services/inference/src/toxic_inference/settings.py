@@ -7,8 +7,18 @@ passed down from there. Nothing else reads the environment.
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, PositiveFloat, PositiveInt, SecretStr, StringConstraints
+from pydantic import (
+    AliasChoices,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    StringConstraints,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from toxic_inference.serving.explaining import LEAST_PASSES
 
 _KIB = 1024
 _MIB = 1024 * _KIB
@@ -95,6 +105,30 @@ class Settings(BaseSettings):
     )
     queue_rows: PositiveInt = Field(
         default=2_048, description="Most texts that wait to be scored; more are refused with 429."
+    )
+    max_queue_seconds: PositiveFloat = Field(
+        default=5.0,
+        description="Longest that a text may be expected to wait for its turn; where it would be longer, it "
+        "is refused with 429 at once. Bulk work (files) waits instead.",
+    )
+    window_overlap_tokens: NonNegativeInt = Field(
+        default=32,
+        description="Tokens that neighbouring windows of a long text share; half a window at most.",
+    )
+    max_windows: PositiveInt = Field(
+        default=32,
+        description="Most windows that one text is read in; of a longer one the end isn't read, and the "
+        "answer says truncated.",
+    )
+    max_span_passes: int = Field(
+        default=64,
+        ge=LEAST_PASSES,
+        description="Most model passes spent on finding the words that drove a score.",
+    )
+    score_cache_entries: NonNegativeInt = Field(
+        default=100_000,
+        description="Scores kept for texts that come again, for each served version, at about 400 bytes "
+        "each; 0 for none. No text is kept, only a keyed digest.",
     )
     compute_threads: PositiveInt = Field(
         default=2, description="Threads that TensorFlow uses for one batch; the number of cores serves best."

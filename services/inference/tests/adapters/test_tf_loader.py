@@ -83,7 +83,7 @@ async def test_batched_equals_single(store: Folder, observer: Any) -> None:
     rows = [Row(generator.integers(4, 14, generator.integers(1, 17)).astype(np.int32)) for _ in range(100)]
     with ThreadPoolExecutor(1) as executor:
         parts = SchedulerParts(
-            limits=BatchLimits(token_budget=128, queue_rows=200),
+            limits=BatchLimits(token_budget=128, queue_rows=200, queue_seconds=60.0),
             executor=executor,
             clock=SystemClock(),
             observer=observer,

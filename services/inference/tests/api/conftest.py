@@ -12,16 +12,29 @@ import pytest
 from numpy.typing import NDArray
 
 from toxic_core.errors import NoVersionReadyError, UnknownModelError
+from toxic_core.labels import LABELS
+from toxic_core.text import words
 from toxic_inference.adapters.feedback_store import DatabaseFeedbackStore
 from toxic_inference.api.application import create_api
 from toxic_inference.api.doors import Doors, Limits
 from toxic_inference.api.feedback_desk import FeedbackDesk
 from toxic_inference.metrics import Metrics
-from toxic_inference.serving.interfaces import Lane, Row, Session, Target, Text, TextScore
+from toxic_inference.serving.interfaces import (
+    Explanation,
+    Lane,
+    Row,
+    Session,
+    Span,
+    Target,
+    Terms,
+    Text,
+    TextScore,
+)
 from toxic_inference.serving.manager import VersionStatus
 from toxic_inference.serving.states import State
 from toxic_inference.testing.bundles import make_contract
 
+NO_TERMS = Terms()
 LIMITS = Limits(text_bytes=200, texts=5, body_bytes=4_000, upload_bytes=200_000)
 
 
@@ -40,15 +53,17 @@ class FakeCore:
         self.texts: list[Text] = []
         self.rows: list[Row] = []
         self.lanes: list[Lane] = []
+        self.terms: list[Terms] = []
         self.known = [VersionStatus("7", State.AVAILABLE, None, ("champion",))]
 
     @contextmanager
-    def session(self, target: Target) -> Iterator[Session]:
+    def session(self, target: Target, terms: Terms = NO_TERMS) -> Iterator[Session]:
         """Hold version 7."""
         if not self.ready:
             raise NoVersionReadyError("No version is available yet.")
         if target.version not in {None, "7"} or target.alias not in {None, "champion"}:
             raise UnknownModelError("There is no such version.")
+        self.terms.append(terms)
         self.leases += 1
         try:
             yield self
@@ -64,6 +79,14 @@ class FakeCore:
         await self._work(lane)
         self.texts += texts
         return [self._score(text) for text in texts]
+
+    async def explain(self, text: Text, *, lane: Lane) -> Explanation:
+        """Score a text by its length, and say that each of its words had a tenth of it."""
+        await self._work(lane)
+        return Explanation(
+            score=self._score(text),
+            spans=tuple(Span(w.begin, w.end, (0.1,) * len(LABELS)) for w in words(text.content)),
+        )
 
     async def infer(self, rows: Sequence[Row], *, lane: Lane) -> NDArray[np.float32]:
         """Score rows by their number of tokens."""

@@ -45,6 +45,7 @@ async def test_texts_get_six_scores_and_the_version(client: httpx.AsyncClient, c
         "scores": dict.fromkeys(LABELS, 0.2),
         "decisions": dict.fromkeys(LABELS, False),
         "tokens": 3,
+        "windows": 1,
         "truncated": False,
     }
     assert list(first["scores"]) == list(LABELS)
@@ -195,7 +196,7 @@ async def test_overload_says_when_to_come_back(client: httpx.AsyncClient, core: 
     core.error = OverloadedError("The queue is full.", retry_after_seconds=3.4)
     answer = await client.post("/predict", json={"text": "a"})
     error_of(answer, 429, "overloaded")
-    assert answer.headers["retry-after"] == "3"
+    assert answer.headers["retry-after"] == "4"
 
 
 async def test_no_version_is_503(client: httpx.AsyncClient, core: Any) -> None:

@@ -14,7 +14,7 @@ from toxic_core.errors import OverloadedError
 from toxic_core.labels import LABELS
 from toxic_core.tokens import EncodedBatch
 from toxic_inference.serving.batching import BatchScheduler, SchedulerParts
-from toxic_inference.serving.errors import InferenceError, InvalidTensorError
+from toxic_inference.serving.errors import DeadlineExceededError, InferenceError, InvalidTensorError
 from toxic_inference.serving.interfaces import Lane, Row
 from toxic_inference.serving.packing import choose_batch
 
@@ -177,23 +177,119 @@ async def test_masks_are_honoured(
     np.testing.assert_array_equal(model.batches[0].attention_mask, [[1, 0, 0], [1, 0, 1]])
 
 
-async def test_a_full_queue_refuses_at_once(
-    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, observer: Any
+async def run_batches(executor: HeldExecutor, turn: Turn, *, until: Callable[[], bool]) -> None:
+    """Let batches run until a condition holds."""
+    while not until():
+        await turn(lambda: bool(executor.held) or until())
+        if executor.held:
+            executor.release()
+        await asyncio.sleep(0)
+
+
+async def learn_pace(
+    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, clock: Any, *, seconds: float
 ) -> None:
-    """The sixteen rows that may wait are kept; the next is told when to come back."""
-    running = submit(scheduler, row(1))
+    """Run a batch of ten tokens that takes so long."""
+    call = submit(scheduler, row(*range(20, 30)))
+    await turn(lambda: len(executor.held) == 1)
+    clock.advance(seconds)
+    executor.release()
+    await call
+
+
+async def test_a_full_queue_refuses_at_once(
+    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, observer: Any, clock: Any
+) -> None:
+    """The sixteen rows that may wait are kept; the next is told how long these take, as measured."""
+    await learn_pace(scheduler, executor, turn, clock, seconds=1.0)
+    running = submit(scheduler, row(*range(20, 30)))
     await turn(lambda: len(executor.held) == 1)
     waiting = submit(scheduler, *(row(2) for _ in range(16)))
     await turn(lambda: observer.queue_rows == 16)
     with pytest.raises(OverloadedError) as refusal:
         await scheduler.submit([row(3)], lane=Lane.INTERACTIVE)
-    assert refusal.value.retry_after_seconds >= 1
+    assert refusal.value.retry_after_seconds == pytest.approx(1.0 + 1.6)
     assert observer.refused_rows == 1
-    executor.release()
-    await turn(lambda: len(executor.held) == 1)
-    executor.release()
+    await run_batches(executor, turn, until=waiting.done)
     assert len(await waiting) == 16
     await running
+
+
+async def test_a_wait_that_would_be_too_long_is_refused_at_once(
+    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, observer: Any, clock: Any
+) -> None:
+    """Few rows of a slow model are as full a queue as many of a fast one; an empty queue refuses nothing."""
+    await learn_pace(scheduler, executor, turn, clock, seconds=4.0)
+    running = submit(scheduler, row(*range(20, 30)))
+    await turn(lambda: len(executor.held) == 1)
+    first = submit(scheduler, row(*range(20, 30)))
+    await turn(lambda: observer.queue_rows == 1)
+    with pytest.raises(OverloadedError) as refusal:
+        await scheduler.submit([row(3)], lane=Lane.INTERACTIVE)
+    assert refusal.value.retry_after_seconds == pytest.approx(8.0)
+    clock.advance(3.5)
+    admitted = submit(scheduler, row(3))
+    await turn(lambda: observer.queue_rows == 2)
+    await run_batches(executor, turn, until=admitted.done)
+    await asyncio.gather(running, first, admitted)
+
+
+async def test_a_row_whose_deadline_passed_is_never_computed(
+    scheduler: BatchScheduler, executor: HeldExecutor, model: Model, turn: Turn, clock: Any, observer: Any
+) -> None:
+    """It fails with its own error and is counted; those it waited with are answered without it."""
+    running = submit(scheduler, row(1))
+    await turn(lambda: len(executor.held) == 1)
+    soon = clock.now() + 1.0
+    late = asyncio.ensure_future(scheduler.submit([row(2), row(3)], lane=Lane.INTERACTIVE, deadline=soon))
+    in_time = asyncio.ensure_future(scheduler.submit([row(4)], lane=Lane.INTERACTIVE, deadline=soon + 1.0))
+    patient = submit(scheduler, row(5))
+    await turn(lambda: observer.queue_rows == 4)
+    clock.advance(1.0)
+    await run_batches(executor, turn, until=patient.done)
+    with pytest.raises(DeadlineExceededError):
+        await late
+    assert (await in_time)[0, 0] == 4
+    assert (await patient)[0, 0] == 5
+    await running
+    assert observer.expired_rows == 2
+    assert observer.departed_rows == 0
+    assert observer.queue_rows == 0
+    computed = np.concatenate([batch.input_ids.ravel() for batch in model.batches])
+    assert not np.isin(computed, (2, 3)).any()
+
+
+async def test_a_batch_that_began_in_time_is_answered(
+    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, clock: Any
+) -> None:
+    """What is computed already is worth more than an error."""
+    call = asyncio.ensure_future(
+        scheduler.submit([row(1)], lane=Lane.INTERACTIVE, deadline=clock.now() + 1.0)
+    )
+    await turn(lambda: len(executor.held) == 1)
+    clock.advance(5.0)
+    executor.release()
+    assert (await call)[0, 0] == 1
+
+
+@pytest.mark.parametrize("lane", list(Lane))
+async def test_neither_lane_starves(
+    scheduler: BatchScheduler, executor: HeldExecutor, model: Model, turn: Turn, lane: Lane
+) -> None:
+    """In a flood of the other lane, an interactive row waits for one batch, and a bulk row for nine."""
+    (other,) = set(Lane) - {lane}
+    flood = [submit(scheduler, row(1), lane=other)]
+    await turn(lambda: len(executor.held) == 1)
+    flood.append(submit(scheduler, row(1), lane=other))
+    alone = submit(scheduler, row(2), lane=lane)
+    while not alone.done():
+        flood.append(submit(scheduler, row(1), lane=other))
+        await turn(lambda: len(executor.held) == 1)
+        executor.release()
+        await turn(lambda: bool(executor.held) or alone.done())
+    before = [bool((batch.input_ids == 2).any()) for batch in model.batches].index(True)
+    assert before == (9 if lane is Lane.BULK else 1)
+    await run_batches(executor, turn, until=lambda: all(call.done() for call in flood))
 
 
 async def test_interactive_goes_before_bulk(

@@ -7,6 +7,7 @@ import pytest
 
 from toxic_core.errors import ContractError, NoVersionReadyError, UnknownModelError
 from toxic_inference.serving.batching import BatchScheduler, SchedulerParts
+from toxic_inference.serving.cache import ScoreCache
 from toxic_inference.serving.harness import ActiveServable
 from toxic_inference.serving.interfaces import AspiredVersion, Servable, ServableId, Target
 from toxic_inference.serving.manager import Manager, ManagerParts
@@ -79,7 +80,7 @@ async def manager(
     def activate(servable_id: ServableId, servable: Servable) -> ActiveServable:
         scheduler = BatchScheduler(servable.infer, pad_id=0, parts=scheduling)
         scheduler.start()
-        return ActiveServable(servable_id, servable, scheduler)
+        return ActiveServable(servable_id, servable, scheduler, ScoreCache(0))
 
     manager = Manager(
         ManagerParts(
@@ -280,9 +281,8 @@ async def test_closing_abandons_a_load_and_frees_what_serves(
     executor = Stuck()
 
     def activate(servable_id: ServableId, servable: Servable) -> ActiveServable:
-        return ActiveServable(
-            servable_id, servable, BatchScheduler(servable.infer, pad_id=0, parts=scheduling)
-        )
+        scheduler = BatchScheduler(servable.infer, pad_id=0, parts=scheduling)
+        return ActiveServable(servable_id, servable, scheduler, ScoreCache(0))
 
     parts = ManagerParts(
         loader=loader,

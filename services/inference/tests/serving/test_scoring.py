@@ -9,9 +9,12 @@ import pytest
 from toxic_core.contract import Calibration
 from toxic_core.labels import LABELS
 from toxic_core.languages import ANY_LANGUAGE
+from toxic_core.tokens import Tokeniser
+from toxic_inference.serving.errors import DeadlineExceededError, InferenceError
 from toxic_inference.serving.harness import ActiveServable
-from toxic_inference.serving.interfaces import Lane, Row, Target, Text
-from toxic_inference.serving.scoring import ScoringService
+from toxic_inference.serving.interfaces import Lane, Row, Target, Terms, Text
+from toxic_inference.serving.scoring import ScoringLimits, ScoringParts, ScoringService
+from toxic_inference.testing.bundles import MAX_TOKENS, make_tokenizer
 
 pytestmark = pytest.mark.anyio
 
@@ -34,7 +37,15 @@ async def service(
 ) -> AsyncIterator[ScoringService]:
     """A service over one fake version."""
     active_servable.scheduler.start()
-    yield ScoringService(manager=OneVersion(active_servable), executor=inline, clock=clock, observer=observer)
+    yield ScoringService(
+        ScoringParts(
+            manager=OneVersion(active_servable),
+            executor=inline,
+            clock=clock,
+            observer=observer,
+            limits=ScoringLimits(windows=3, span_passes=8),
+        )
+    )
     await active_servable.scheduler.close()
 
 
@@ -64,15 +75,82 @@ async def test_the_order_of_texts_is_kept(service: ScoringService) -> None:
         assert one.scores == pytest.approx(other.scores, abs=1e-4)
 
 
-async def test_a_text_longer_than_the_model_reads_is_said_to_be_cut(
-    service: ScoringService, observer: Any
+async def test_a_long_text_is_read_in_windows_and_scored_by_the_highest(
+    service: ScoringService, servable: Any
 ) -> None:
-    """Fourteen words fit between the special tokens; the fifteenth is cut and reported."""
+    """Wherever in a long text the worst part stands, the text scores as that part; the answer says how."""
+    servable.encoder = Tokeniser(make_tokenizer(), max_tokens=MAX_TOKENS, pad_id=0, overlap=4)
+    plain, worst = "you " * 14, "fool " * 14
     with service.session(Target()) as session:
-        fits, cut = await session.score([Text("you " * 14), Text("you " * 15)], lane=Lane.INTERACTIVE)
+        low, high, start, end = await session.score(
+            [Text(plain), Text(worst), Text(worst + plain), Text(plain + worst)], lane=Lane.INTERACTIVE
+        )
+    assert (low.windows, high.windows) == (1, 1)
+    assert (start.windows, end.windows) == (3, 3)
+    assert start.scores == high.scores > low.scores
+    # The middle one of its windows, with four words of the one kind and ten of the other.
+    assert end.scores[0] == pytest.approx((2 + 3 + 4 * 4 + 10 * 13) / 1000, abs=1e-6)
+    assert (start.tokens, start.truncated) == (30, False)
+
+
+async def test_only_what_no_window_holds_is_said_to_be_cut(service: ScoringService, observer: Any) -> None:
+    """Three windows of fourteen words without overlap: forty-two words are read, the next isn't."""
+    with service.session(Target()) as session:
+        fits, cut = await session.score([Text("you " * 42), Text("you " * 43)], lane=Lane.INTERACTIVE)
     assert (fits.truncated, cut.truncated) == (False, True)
-    assert (fits.tokens, cut.tokens) == (16, 16)
-    assert observer.truncated == 1
+    assert (fits.windows, cut.windows) == (3, 3)
+    assert (fits.tokens, cut.tokens) == (44, 44)
+    assert (observer.truncated, observer.windows) == (1, 6)
+
+
+async def test_a_text_that_came_before_isn_t_computed_again(
+    service: ScoringService, servable: Any, observer: Any
+) -> None:
+    """The same text, or one that normalises to it, has the same answer, by its own language's calibration."""
+    by_language = {ANY_LANGUAGE: Calibration(), "es": Calibration(slope=1.0, intercept=10.0)}
+    servable.contract = servable.contract.model_copy(
+        update={"calibration": dict.fromkeys(LABELS, by_language)}
+    )
+    with service.session(Target()) as session:
+        first, _ = await session.score([Text("you are kind"), Text("a day")], lane=Lane.INTERACTIVE)
+        again, new, spanish = await session.score(
+            [Text("you\u200b  are kind"), Text("a fool"), Text("you are kind", "es")], lane=Lane.INTERACTIVE
+        )
+    assert again == first
+    assert new != first
+    assert spanish.scores[0] > 0.99
+    assert [batch.input_ids.shape[0] for batch in servable.batches] == [2, 1]
+    assert (observer.hits, observer.misses) == (2, 3)
+
+
+async def test_a_caller_who_wants_nothing_stored_isn_t_answered_from_the_store_either(
+    service: ScoringService, servable: Any, observer: Any
+) -> None:
+    """Neither what was kept is used nor what is computed kept."""
+    with service.session(Target()) as keeping:
+        kept = await keeping.score([Text("you are kind")], lane=Lane.INTERACTIVE)
+    with service.session(Target(), Terms(store=False)) as session:
+        assert await session.score([Text("you are kind")], lane=Lane.INTERACTIVE) == kept
+        await session.score([Text("a fool")], lane=Lane.INTERACTIVE)
+    with service.session(Target()) as keeping:
+        await keeping.score([Text("a fool")], lane=Lane.INTERACTIVE)
+    assert len(servable.batches) == 4
+    assert (observer.hits, observer.misses) == (0, 2)
+
+
+async def test_a_session_s_time_counts_from_its_beginning(service: ScoringService, clock: Any) -> None:
+    """What was scored in time is; what comes after the time is over is refused."""
+    with service.session(Target(), Terms(timeout_seconds=2.0)) as session:
+        await session.score([Text("you")], lane=Lane.INTERACTIVE)
+        clock.advance(2.0)
+        with pytest.raises(DeadlineExceededError):
+            await session.score([Text("are")], lane=Lane.INTERACTIVE)
+
+
+async def test_nothing_to_score_is_an_error(service: ScoringService) -> None:
+    """An empty list is a mistake of the caller's, not a score."""
+    with service.session(Target()) as session, pytest.raises(InferenceError):
+        await session.score([], lane=Lane.INTERACTIVE)
 
 
 async def test_raw_scores_aren_t_calibrated(service: ScoringService) -> None:

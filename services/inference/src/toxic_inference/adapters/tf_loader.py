@@ -45,10 +45,12 @@ class TensorflowLoader:
 
     Args:
         store: hands out the verified bundles.
+        window_overlap: how many tokens the windows of a long text share.
     """
 
-    def __init__(self, store: BundleStore) -> None:
+    def __init__(self, store: BundleStore, *, window_overlap: int = 0) -> None:
         self._store = store
+        self._window_overlap = window_overlap
 
     def load(self, servable_id: ServableId) -> Servable:
         """Return the version, ready to serve.
@@ -61,7 +63,13 @@ class TensorflowLoader:
         """
         bundle = self._store.checkout(servable_id)
         try:
-            servable = TensorflowServable(bundle, servable_id=servable_id, store=self._store)
+            encoder = Tokeniser.from_file(
+                bundle.tokenizer,
+                max_tokens=bundle.contract.max_tokens,
+                pad_id=bundle.contract.pad_id,
+                overlap=self._window_overlap,
+            )
+            servable = TensorflowServable(bundle, encoder, servable_id=servable_id, store=self._store)
             replay_warmup(servable, bundle.warmup())
         except BaseException:
             self._store.release(servable_id)
@@ -72,11 +80,11 @@ class TensorflowLoader:
 class TensorflowServable:
     """Implements `Servable` on a loaded SavedModel."""
 
-    def __init__(self, bundle: Bundle, *, servable_id: ServableId, store: BundleStore) -> None:
+    def __init__(
+        self, bundle: Bundle, encoder: Tokeniser, *, servable_id: ServableId, store: BundleStore
+    ) -> None:
         self.contract: Contract = bundle.contract
-        self.encoder = Tokeniser.from_file(
-            bundle.tokenizer, max_tokens=bundle.contract.max_tokens, pad_id=bundle.contract.pad_id
-        )
+        self.encoder = encoder
         self._id = servable_id
         self._store = store
         # The model is kept, for its signature holds its variables only weakly.
@@ -174,9 +182,10 @@ def replay_warmup(servable: Servable, examples: Sequence[WarmupExample]) -> None
     if any(len(scores) != len(labels) for scores in recorded):
         raise WarmupError(f"A warm-up example doesn't record {len(labels)} scores.")
     expected = np.array(recorded, dtype=np.float32)
-    encoded = servable.encoder.encode_each([example.text for example in examples])
+    # The first window alone: what a text longer than the model reads was recorded with.
+    encoded = servable.encoder.encode_windows([example.text for example in examples], most=1)
     pad_id = servable.contract.pad_id
-    rows = [text.ids for text in encoded]
+    rows = [text.windows[0] for text in encoded]
     _compare(servable.infer(pad(rows, pad_id=pad_id)), expected, how="in one batch")
     alone = np.concatenate([servable.infer(pad([row], pad_id=pad_id)) for row in rows])
     _compare(alone, expected, how="alone")

@@ -37,6 +37,7 @@ def score_json(score: TextScore, *, line: int | None = None) -> dict[str, object
         label.value: decision for label, decision in zip(LABELS, score.decisions, strict=True)
     }
     answer["tokens"] = score.tokens
+    answer["windows"] = score.windows
     answer["truncated"] = score.truncated
     return answer
 

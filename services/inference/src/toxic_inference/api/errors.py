@@ -3,6 +3,7 @@
 Invariant: no other module names a status for an error; what its body looks like is `error_shapes`' business.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -17,6 +18,7 @@ from toxic_core.errors import (
 )
 from toxic_inference.feedback import FeedbackConflictError, FeedbackUnavailableError, UnknownFeedbackError
 from toxic_inference.serving.errors import (
+    DeadlineExceededError,
     InferenceError,
     InvalidTensorError,
     RejectedTextError,
@@ -109,6 +111,7 @@ ERROR_TABLE: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
     FeedbackUnavailableError: (HTTPStatus.SERVICE_UNAVAILABLE, "feedback_unavailable"),
     OverloadedError: (HTTPStatus.TOO_MANY_REQUESTS, "overloaded"),
     NoVersionReadyError: (HTTPStatus.SERVICE_UNAVAILABLE, "no_version_ready"),
+    DeadlineExceededError: (HTTPStatus.GATEWAY_TIMEOUT, "deadline_exceeded"),
     InferenceError: (HTTPStatus.INTERNAL_SERVER_ERROR, "inference_failed"),
     ToxicError: (HTTPStatus.INTERNAL_SERVER_ERROR, "internal"),
 }
@@ -147,7 +150,7 @@ def problem_of(error: Exception) -> Problem:
     )
     headers = {}
     if isinstance(error, OverloadedError):
-        headers["Retry-After"] = str(max(round(error.retry_after_seconds), 1))
+        headers["Retry-After"] = str(max(math.ceil(error.retry_after_seconds), 1))
     elif isinstance(error, NoVersionReadyError | FeedbackUnavailableError):
         headers["Retry-After"] = str(_UNAVAILABLE_RETRY_SECONDS)
     return Problem(

@@ -68,7 +68,10 @@ class TextResult(BaseModel):
     scores: dict[Label, float] = Field(description="Calibrated score by label, from 0 to 1.")
     decisions: dict[Label, bool] = Field(description="Whether the score reaches the operating threshold.")
     tokens: int = Field(description="Tokens read, special tokens included.")
-    truncated: bool = Field(description="Whether the text was longer than the model reads and was cut.")
+    windows: int = Field(
+        description="Overlapping windows that a long text was read in; each score is the highest over them."
+    )
+    truncated: bool = Field(description="Whether the text's end wasn't read, for want of windows.")
     line: int | None = Field(default=None, description="Line in the CSV file.")
 
 
@@ -94,6 +97,7 @@ class PredictAnswer(BaseModel):
                             "scores": dict.fromkeys(Label, 0.02),
                             "decisions": dict.fromkeys(Label, False),
                             "tokens": 7,
+                            "windows": 1,
                             "truncated": False,
                         }
                     ],

@@ -4,17 +4,14 @@ Owns one servable's queue. Callers add rows and await a future; one task takes r
 runs it on a worker thread. While a batch runs the next one gathers, so an idle servable never waits to fill
 a batch and a busy one fills it by itself.
 
-Invariant: a caller's fate touches nobody else's. One who departs is dropped where they stand; one whose rows
-the model refuses fails alone; and the oldest waiting row is in every next batch, so none starves. Used from
-the event loop's thread only.
+Invariant: a caller's fate touches nobody else's. One who departs, or whose deadline passes, is dropped where
+they stand; one whose rows the model refuses fails alone. Used from the event loop's thread only.
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from itertools import islice
 from typing import Protocol
 
 import numpy as np
@@ -23,19 +20,14 @@ from toxic_core.errors import OverloadedError, ToxicError
 from toxic_core.tokens import EncodedBatch
 from toxic_inference.serving.calls import Call, Entry
 from toxic_inference.serving.clock import Clock
-from toxic_inference.serving.errors import InferenceError
+from toxic_inference.serving.errors import DeadlineExceededError, InferenceError
 from toxic_inference.serving.interfaces import Float32Array, Lane, Row
 from toxic_inference.serving.observers import BatchObserver, BatchReport
-from toxic_inference.serving.packing import assemble, choose_batch
-
-_WINDOW_ROWS = 512
-"""How many waiting rows are looked at to form a batch: enough to find equal lengths, at a bounded cost."""
+from toxic_inference.serving.pace import Pace
+from toxic_inference.serving.packing import assemble
+from toxic_inference.serving.waiting import RowQueue
 
 _UNLOADED = "The version was unloaded before it answered; ask again."
-
-_SMOOTHING = 0.2
-_MIN_RETRY_SECONDS = 1.0
-_MAX_RETRY_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +37,12 @@ class BatchLimits:
     Attributes:
         token_budget: most tokens in a batch, padding included; a longer row runs alone.
         queue_rows: most interactive rows that wait, and as many bulk rows.
+        queue_seconds: longest that an interactive row may be expected to wait.
     """
 
     token_budget: int
     queue_rows: int
+    queue_seconds: float
 
 
 class Infer(Protocol):
@@ -64,9 +58,9 @@ class SchedulerParts:
     """What the schedulers of all versions share.
 
     Attributes:
-        limits: token budget and queue bound.
+        limits: token budget and queue bounds.
         executor: one worker thread for all, so that two versions don't fight for the cores.
-        clock: for waiting times.
+        clock: for waiting times and deadlines.
         observer: told of queues and batches.
     """
 
@@ -92,13 +86,17 @@ class BatchScheduler:
         self._executor = parts.executor
         self._clock = parts.clock
         self._observer = parts.observer
-        self._queues: dict[Lane, OrderedDict[int, Entry]] = {lane: OrderedDict() for lane in Lane}
-        self._next_key = 0
+        self._queue = RowQueue()
+        self._pace = Pace()
+        self._running = False
         self._work = asyncio.Event()
         self._room = asyncio.Condition()
-        self._waiting_tokens = 0
-        self._seconds_per_token = 0.0
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits and nothing runs."""
+        return not self._running and not len(self._queue)
 
     def start(self) -> None:
         """Begin to run batches."""
@@ -109,18 +107,18 @@ class BatchScheduler:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        for queue in self._queues.values():
-            for entry in list(queue.values()):
-                self._fail(entry.call, InferenceError(_UNLOADED))
+        for call in self._queue.calls():
+            self._fail(call, InferenceError(_UNLOADED))
 
-    async def submit(self, rows: Sequence[Row], *, lane: Lane) -> Float32Array:
+    async def submit(self, rows: Sequence[Row], *, lane: Lane, deadline: float | None = None) -> Float32Array:
         """Return the raw scores of `rows`, in order, float32 [rows, labels].
 
-        Interactive rows are refused at once when the queue is full; bulk rows wait for room, which slows
-        their sender down instead.
+        Interactive rows are refused at once when too many wait already; bulk rows wait for room, which slows
+        their sender down instead. What hasn't begun to be computed at `deadline`, on the clock, never is.
 
         Raises:
             OverloadedError: too many interactive rows are waiting.
+            DeadlineExceededError: the deadline passed while they waited.
             InvalidTensorError: the model refuses these rows.
             InferenceError: the model failed.
         """
@@ -131,96 +129,89 @@ class BatchScheduler:
         else:
             async with self._room:
                 await self._room.wait_for(lambda: self._has_room(len(rows), lane))
-        call = self._enqueue(rows, lane=lane)
+        call = self._enqueue(rows, lane=lane, deadline=deadline)
         try:
             return await call.future
         finally:
             self._drop_waiting(call)
 
     def _has_room(self, rows: int, lane: Lane) -> bool:
-        waiting = len(self._queues[lane])
+        waiting = self._queue.rows(lane)
         # One call larger than the queue is let in alone, or it would wait for ever.
         return waiting == 0 or waiting + rows <= self._limits.queue_rows
 
     def _refuse_if_full(self, rows: int) -> None:
-        if self._has_room(rows, Lane.INTERACTIVE):
+        waiting = self._queue.tokens(Lane.INTERACTIVE)
+        # What an idle queue takes at once is never refused, however slow the model.
+        seconds = self._pace.seconds_until(waiting_tokens=waiting, now=self._clock.now()) if waiting else 0.0
+        if self._has_room(rows, Lane.INTERACTIVE) and seconds <= self._limits.queue_seconds:
             return
         self._observer.refused(rows=rows)
-        expected = self._waiting_tokens * self._seconds_per_token
-        wait = min(max(expected, _MIN_RETRY_SECONDS), _MAX_RETRY_SECONDS)
         raise OverloadedError(
-            f"{self._limits.queue_rows} texts may wait at once and the queue is full; "
-            f"ask again in {wait:.0f} s.",
-            retry_after_seconds=wait,
+            f"{self._queue.rows(Lane.INTERACTIVE):,} rows are waiting, which takes about {seconds:.1f} s; "
+            "ask again after that.",
+            retry_after_seconds=seconds,
         )
 
-    def _enqueue(self, rows: Sequence[Row], *, lane: Lane) -> Call:
+    def _enqueue(self, rows: Sequence[Row], *, lane: Lane, deadline: float | None) -> Call:
         call = Call(
             future=asyncio.get_running_loop().create_future(),
             rows=rows,
             lane=lane,
             submitted=self._clock.now(),
+            deadline=deadline,
             scores=[None] * len(rows),
             unanswered=len(rows),
         )
-        queue = self._queues[lane]
-        for position in range(len(rows)):
-            self._next_key += 1
-            queue[self._next_key] = Entry(self._next_key, call, position)
-            call.waiting.add(self._next_key)
-        self._waiting_tokens += sum(len(row.ids) for row in rows)
+        self._queue.add(call)
         self._observer.queue_changed(rows=len(rows))
         self._work.set()
         return call
 
     def _drop_waiting(self, call: Call) -> None:
         """Take out what is left of a call that was cancelled or failed."""
-        if not call.waiting:
+        dropped = self._queue.drop(call)
+        if not dropped:
             return
         if call.future.cancelled():
-            self._observer.departed(rows=len(call.waiting))
-        queue = self._queues[call.lane]
-        for key in call.waiting:
-            self._waiting_tokens -= queue.pop(key).tokens
-        self._observer.queue_changed(rows=-len(call.waiting))
-        call.waiting.clear()
+            self._observer.departed(rows=dropped)
+        self._observer.queue_changed(rows=-dropped)
         self._work.set()  # wakes the task, which tells bulk callers that there is room
 
     async def _run(self) -> None:
         while True:
             await self._work.wait()
-            batch = self._take_batch()
+            self._expire()
+            batch = self._queue.take(budget=self._limits.token_budget)
             async with self._room:
                 self._room.notify_all()
             if batch:
+                self._observer.queue_changed(rows=-len(batch))
+                self._running = True
                 await self._run_batch(batch)
-            elif not any(self._queues.values()):
+                self._running = False
+            elif not len(self._queue):
                 self._work.clear()
 
-    def _take_batch(self) -> list[Entry]:
-        for lane in (Lane.INTERACTIVE, Lane.BULK):
-            if queue := self._queues[lane]:
-                window = list(islice(queue.values(), _WINDOW_ROWS))
-                batch = choose_batch([entry.tokens for entry in window], budget=self._limits.token_budget)
-                entries = [window[index] for index in batch]
-                for entry in entries:
-                    self._waiting_tokens -= queue.pop(entry.key).tokens
-                    entry.call.waiting.discard(entry.key)
-                self._observer.queue_changed(rows=-len(entries))
-                return entries
-        return []
+    def _expire(self) -> None:
+        for call in self._queue.expired(self._clock.now()):
+            self._observer.expired(rows=len(call.waiting))
+            self._fail(call, DeadlineExceededError("The deadline passed before the text's turn came."))
 
     async def _run_batch(self, entries: list[Entry]) -> None:
         started = self._clock.now()
+        self._pace.started(tokens=sum(entry.tokens for entry in entries), now=started)
         try:
             scores = await self._infer_entries(entries)
         except Exception as error:  # noqa: BLE001  the model's failure belongs to its callers, not to this task
+            self._pace.abandoned()
             await self._run_apart(entries, error)
             return
         except asyncio.CancelledError:
             for entry in entries:
                 self._fail(entry.call, InferenceError(_UNLOADED))
             raise
+        self._pace.ended(now=self._clock.now())
         self._report(entries, started=started)
         for entry, row in zip(entries, scores, strict=True):
             self._answer(entry, row)
@@ -249,18 +240,12 @@ class BatchScheduler:
         return scores
 
     def _report(self, entries: list[Entry], *, started: float) -> None:
-        seconds = self._clock.now() - started
-        tokens = sum(entry.tokens for entry in entries)
-        padded = len(entries) * max(entry.tokens for entry in entries)
-        recent = seconds / max(padded, 1)
-        weight = _SMOOTHING if self._seconds_per_token else 1.0
-        self._seconds_per_token += weight * (recent - self._seconds_per_token)
         self._observer.batch_ran(
             BatchReport(
                 rows=len(entries),
-                tokens=tokens,
-                padded_tokens=padded,
-                compute_seconds=seconds,
+                tokens=sum(entry.tokens for entry in entries),
+                padded_tokens=len(entries) * max(entry.tokens for entry in entries),
+                compute_seconds=self._clock.now() - started,
                 longest_wait_seconds=started - min(entry.call.submitted for entry in entries),
             )
         )

@@ -1,6 +1,6 @@
 """The batch scheduler's bookkeeping: a caller's rows, and where each stands.
 
-Invariant: the scheduler alone changes it.
+Invariant: the scheduler and its queue alone change it.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ class Call:
         rows: in the caller's order.
         lane: which queue they stand in.
         submitted: when, on the scheduler's clock.
+        deadline: on the same clock, when the answer is worth nothing any more; None for never.
         waiting: keys of the rows still in the queue.
         scores: by the caller's order; None where not scored yet.
         unanswered: how many are None.
@@ -28,6 +29,7 @@ class Call:
     rows: Sequence[Row]
     lane: Lane
     submitted: float
+    deadline: float | None = None
     waiting: set[int] = field(default_factory=set)
     scores: list[Float32Array | None] = field(default_factory=list)
     unanswered: int = 0

@@ -35,6 +35,10 @@ class WarmupError(ToxicError):
     """A model that doesn't give the scores its warm-up examples record."""
 
 
+class DeadlineExceededError(ToxicError):
+    """A text whose caller's deadline passed before its turn came."""
+
+
 class InferenceError(ToxicError):
     """The model failed on a batch, or answered something that isn't a score."""
 

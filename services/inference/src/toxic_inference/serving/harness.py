@@ -8,6 +8,7 @@ import asyncio
 from dataclasses import dataclass
 
 from toxic_inference.serving.batching import BatchScheduler
+from toxic_inference.serving.cache import ScoreCache
 from toxic_inference.serving.errors import IllegalTransitionError
 from toxic_inference.serving.interfaces import Servable, ServableId
 from toxic_inference.serving.states import MOVES, State
@@ -15,11 +16,12 @@ from toxic_inference.serving.states import MOVES, State
 
 @dataclass(frozen=True, slots=True)
 class ActiveServable:
-    """A servable that answers, with the scheduler that feeds it."""
+    """A servable that answers, with the scheduler that feeds it and the scores that it gave before."""
 
     id: ServableId
     servable: Servable
     scheduler: BatchScheduler
+    cache: ScoreCache
 
 
 class Harness:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toxic_core.contract import Contract
-from toxic_core.tokens import EncodedBatch, EncodedText, Int32Array
+from toxic_core.tokens import AlignedText, EncodedBatch, Int32Array, WindowedText
 
 Float32Array = NDArray[np.float32]
 
@@ -60,8 +60,12 @@ class Source(Protocol):
 class Encoder(Protocol):
     """From texts to token ids. Thread-safe; `toxic_core.tokens.Tokeniser` is one."""
 
-    def encode_each(self, texts: Sequence[str]) -> Sequence[EncodedText]:
-        """Return each text's ids and whether it was cut."""
+    def encode_windows(self, texts: Sequence[str], *, most: int) -> Sequence[WindowedText]:
+        """Return each text's ids, in as many windows as it takes, up to `most`."""
+        ...
+
+    def encode_aligned(self, text: str, *, most: int) -> AlignedText:
+        """Return one text's windows, and which of its words each token belongs to."""
         ...
 
 
@@ -144,6 +148,20 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms a caller's texts are scored.
+
+    Attributes:
+        timeout_seconds: counted from the session's beginning; what hasn't begun to be computed by then never
+            is. None for as long as it takes.
+        store: whether scores may be kept for the next time the same text comes, and taken from there.
+    """
+
+    timeout_seconds: float | None = None
+    store: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Text:
     """A text to score, and its language where the caller says it (ISO 639-1)."""
 
@@ -156,16 +174,47 @@ class TextScore:
     """What one text got.
 
     Attributes:
-        scores: calibrated, in the contract's label order.
+        scores: calibrated, in the contract's label order; of a long text, the highest over its windows.
         decisions: whether each score reaches its operating threshold.
         tokens: how many tokens were read, special tokens included.
-        truncated: whether the text was longer than the model reads and was cut.
+        truncated: whether the text was longer than the most windows hold, so that its end wasn't read.
+        windows: how many overlapping windows the text was read in; 1 where the model reads it at once.
     """
 
     scores: tuple[float, ...]
     decisions: tuple[bool, ...]
     tokens: int
     truncated: bool
+    windows: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part of a text, and what it did to the scores.
+
+    Attributes:
+        begin: its first character in the text as the caller sent it, counted in code points.
+        end: one past its last character.
+        influence: by how much each calibrated score falls without it, in the contract's label order, from
+            -1 to 1; negative where it lowers the score.
+    """
+
+    begin: int
+    end: int
+    influence: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What one text got, and why.
+
+    Attributes:
+        score: as for any text.
+        spans: its words, in order, or groups of neighbouring words where there are too many to try each.
+    """
+
+    score: TextScore
+    spans: tuple[Span, ...]
 
 
 class Session(Protocol):
@@ -186,6 +235,17 @@ class Session(Protocol):
 
         Raises:
             OverloadedError: the queue is full (interactive only; bulk waits its turn).
+            DeadlineExceededError: the session's time ran out.
+            InferenceError: the model failed.
+        """
+        ...
+
+    async def explain(self, text: Text, *, lane: Lane) -> Explanation:
+        """Score a text, and say which of its words drove each score; costs up to some seventy passes.
+
+        Raises:
+            OverloadedError: the queue is full.
+            DeadlineExceededError: the session's time ran out.
             InferenceError: the model failed.
         """
         ...
@@ -200,15 +260,15 @@ class Session(Protocol):
         ...
 
     async def infer_texts(self, texts: Sequence[str], *, lane: Lane) -> Float32Array:
-        """Return the raw, uncalibrated scores of `texts`, float32 [texts, labels]."""
+        """Return the raw, uncalibrated scores of `texts`, float32 [texts, labels]; raises as `score`."""
         ...
 
 
 class Scorer(Protocol):
     """What a door needs of the core to score."""
 
-    def session(self, target: Target) -> AbstractContextManager[Session]:
-        """Hold the version that `target` names.
+    def session(self, target: Target, terms: Terms = ...) -> AbstractContextManager[Session]:
+        """Hold the version that `target` names, on the given terms; no limit and the cache by default.
 
         Raises:
             UnknownModelError: there is no such version or alias.

@@ -47,6 +47,10 @@ class BatchObserver(Protocol):
         """So many waiting rows were dropped because their caller left."""
         ...
 
+    def expired(self, *, rows: int) -> None:
+        """So many waiting rows were dropped because their deadline had passed."""
+        ...
+
 
 class ManagerObserver(Protocol):
     """Told what the manager does."""
@@ -79,6 +83,10 @@ class PollObserver(Protocol):
 class ScoringObserver(Protocol):
     """Told what scoring costs."""
 
-    def tokenised(self, *, texts: int, truncated: int, seconds: float) -> None:
-        """So many texts became tokens."""
+    def tokenised(self, *, texts: int, truncated: int, windows: int, seconds: float) -> None:
+        """So many texts became tokens, in so many windows; `truncated` of them were longer than that."""
+        ...
+
+    def looked_up(self, *, hits: int, misses: int) -> None:
+        """So many texts were answered from the cache, and so many weren't."""
         ...

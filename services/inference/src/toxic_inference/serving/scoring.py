@@ -5,20 +5,39 @@ session holds that version from the first text to the last.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from toxic_core.calibration import calibrate
 from toxic_core.contract import Contract
-from toxic_core.tokens import EncodedText
+from toxic_core.text import words
+from toxic_inference.serving import explaining
+from toxic_inference.serving.cache import RawScore
 from toxic_inference.serving.clock import Clock
+from toxic_inference.serving.errors import InferenceError
 from toxic_inference.serving.harness import ActiveServable
-from toxic_inference.serving.interfaces import Float32Array, Lane, Row, Session, Target, Text, TextScore
+from toxic_inference.serving.interfaces import (
+    Explanation,
+    Float32Array,
+    Lane,
+    Row,
+    Session,
+    Target,
+    Terms,
+    Text,
+    TextScore,
+)
 from toxic_inference.serving.observers import ScoringObserver
+from toxic_inference.serving.reading import Reading, complete, read, summarise
+
+Result = TypeVar("Result")
+
+DEFAULT_TERMS = Terms()
 
 
 class Leases(Protocol):
@@ -29,41 +48,60 @@ class Leases(Protocol):
         ...
 
 
-class ScoringService:
-    """Implements `Scorer` over the manager.
+@dataclass(frozen=True, slots=True)
+class ScoringLimits:
+    """How much one text may cost.
 
-    Args:
-        manager: leases the versions.
-        executor: threads for tokenising, which takes longer than the event loop should stand still.
-        clock: for timings.
-        observer: told of every call.
+    Attributes:
+        windows: most windows that a long text is read in.
+        span_passes: most rows that it takes to explain a text, beyond its own windows.
     """
 
-    def __init__(
-        self, *, manager: Leases, executor: Executor, clock: Clock, observer: ScoringObserver
-    ) -> None:
-        self._manager = manager
-        self._executor = executor
-        self._clock = clock
-        self._observer = observer
+    windows: int
+    span_passes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringParts:
+    """What scoring works with.
+
+    Attributes:
+        manager: leases the versions.
+        executor: threads for tokenising, which takes longer than the event loop should stand still.
+        clock: for timings and deadlines.
+        observer: told of every call.
+        limits: how much one text may cost.
+    """
+
+    manager: Leases
+    executor: Executor
+    clock: Clock
+    observer: ScoringObserver
+    limits: ScoringLimits
+
+
+class ScoringService:
+    """Implements `Scorer` over the manager."""
+
+    def __init__(self, parts: ScoringParts) -> None:
+        self._parts = parts
 
     @contextmanager
-    def session(self, target: Target) -> Iterator[Session]:
+    def session(self, target: Target, terms: Terms = DEFAULT_TERMS) -> Iterator[Session]:
         """Hold the version that `target` names; raises as `Manager.lease`."""
-        with self._manager.lease(target) as active:
-            yield _LeasedSession(active, self._executor, self._clock, self._observer)
+        with self._parts.manager.lease(target) as active:
+            yield _LeasedSession(active, terms, self._parts)
 
 
 class _LeasedSession:
     """Implements `Session` on one leased version."""
 
-    def __init__(
-        self, active: ActiveServable, executor: Executor, clock: Clock, observer: ScoringObserver
-    ) -> None:
+    def __init__(self, active: ActiveServable, terms: Terms, parts: ScoringParts) -> None:
         self._active = active
-        self._executor = executor
-        self._clock = clock
-        self._observer = observer
+        self._parts = parts
+        self._cache = active.cache if terms.store and active.cache.keeps else None
+        timeout = terms.timeout_seconds
+        self._deadline = None if timeout is None else parts.clock.now() + timeout
 
     @property
     def version(self) -> str:
@@ -74,39 +112,77 @@ class _LeasedSession:
         return self._active.servable.contract
 
     async def score(self, texts: Sequence[Text], *, lane: Lane) -> Sequence[TextScore]:
-        encoded = await self._tokenise([text.content for text in texts])
-        raw = await self._active.scheduler.submit([Row(ids=text.ids) for text in encoded], lane=lane)
-        languages = [text.language for text in texts]
-        calibrated = calibrate(raw, languages=languages, contract=self.contract)
+        found = await self._raw([text.content for text in texts], lane=lane)
+        return self._decide(found, [text.language for text in texts])
+
+    async def infer(self, rows: Sequence[Row], *, lane: Lane) -> Float32Array:
+        return await self._active.scheduler.submit(rows, lane=lane, deadline=self._deadline)
+
+    async def infer_texts(self, texts: Sequence[str], *, lane: Lane) -> Float32Array:
+        return np.stack([score.scores for score in await self._raw(texts, lane=lane)])
+
+    async def explain(self, text: Text, *, lane: Lane) -> Explanation:
+        encoder, limits = self._active.servable.encoder, self._parts.limits
+        aligned = await self._off_loop(lambda: encoder.encode_aligned(text.content, most=limits.windows))
+        whole = await self.infer([Row(ids=window) for window in aligned.text.windows], lane=lane)
+        occlusion = explaining.plan(aligned, whole, passes=limits.span_passes)
+        trials = await self.infer(occlusion.rows, lane=lane) if occlusion.rows else whole[:0]
+        (score,) = self._decide([summarise(aligned.text, whole)], [text.language])
+        return Explanation(
+            score=score,
+            spans=explaining.spans(
+                words(text.content),
+                occlusion,
+                windows=self._calibrate(whole, [text.language] * len(whole)),
+                trials=self._calibrate(trials, [text.language] * len(trials)),
+            ),
+        )
+
+    async def _raw(self, texts: Sequence[str], *, lane: Lane) -> list[RawScore]:
+        if not texts:
+            raise InferenceError("No texts were given to score.")
+        reading = await self._read(texts)
+        rows = reading.rows
+        scores = await self.infer(rows, lane=lane) if rows else np.empty((0, 0), np.float32)
+        found = complete(reading, scores)
+        if self._cache is not None:
+            self._cache.keep(dict(zip(reading.digests, found, strict=True)))
+        return found
+
+    async def _read(self, texts: Sequence[str]) -> Reading:
+        started = self._parts.clock.now()
+        encoder, cache, windows = self._active.servable.encoder, self._cache, self._parts.limits.windows
+        reading = await self._off_loop(lambda: read(texts, encoder=encoder, windows=windows, cache=cache))
+        unknown = reading.unknown
+        self._parts.observer.tokenised(
+            texts=len(unknown),
+            truncated=sum(text.truncated for text in unknown),
+            windows=sum(len(text.windows) for text in unknown),
+            seconds=self._parts.clock.now() - started,
+        )
+        if cache is not None:
+            self._parts.observer.looked_up(hits=len(texts) - len(unknown), misses=len(unknown))
+        return reading
+
+    async def _off_loop(self, work: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._parts.executor, work)
+
+    def _calibrate(self, raw: Float32Array, languages: Sequence[str | None]) -> Float32Array:
+        return calibrate(raw, languages=languages, contract=self.contract)
+
+    def _decide(self, found: Sequence[RawScore], languages: Sequence[str | None]) -> list[TextScore]:
+        calibrated = self._calibrate(np.stack([score.scores for score in found]), languages)
         decided = calibrated >= _thresholds(self.contract, languages)
         return [
             TextScore(
                 scores=tuple(scores),
                 decisions=tuple(decisions),
-                tokens=len(text.ids),
-                truncated=text.truncated,
+                tokens=raw.tokens,
+                truncated=raw.truncated,
+                windows=raw.windows,
             )
-            for text, scores, decisions in zip(encoded, calibrated.tolist(), decided.tolist(), strict=True)
+            for raw, scores, decisions in zip(found, calibrated.tolist(), decided.tolist(), strict=True)
         ]
-
-    async def infer(self, rows: Sequence[Row], *, lane: Lane) -> Float32Array:
-        return await self._active.scheduler.submit(rows, lane=lane)
-
-    async def infer_texts(self, texts: Sequence[str], *, lane: Lane) -> Float32Array:
-        encoded = await self._tokenise(texts)
-        return await self._active.scheduler.submit([Row(ids=text.ids) for text in encoded], lane=lane)
-
-    async def _tokenise(self, texts: Sequence[str]) -> Sequence[EncodedText]:
-        started = self._clock.now()
-        loop = asyncio.get_running_loop()
-        encoder = self._active.servable.encoder
-        encoded = await loop.run_in_executor(self._executor, encoder.encode_each, texts)
-        self._observer.tokenised(
-            texts=len(texts),
-            truncated=sum(text.truncated for text in encoded),
-            seconds=self._clock.now() - started,
-        )
-        return encoded
 
 
 def _thresholds(contract: Contract, languages: Sequence[str | None]) -> Float32Array:

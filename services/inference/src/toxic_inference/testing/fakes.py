@@ -101,7 +101,11 @@ class Recorder:
         self.load_errors: list[Exception] = []
         self.routes: dict[str, str | None] = {}
         self.polls: list[bool] = []
+        self.expired_rows = 0
         self.truncated = 0
+        self.windows = 0
+        self.hits = 0
+        self.misses = 0
 
     def queue_changed(self, *, rows: int) -> None:
         """Follow the queue's depth."""
@@ -118,6 +122,10 @@ class Recorder:
     def departed(self, *, rows: int) -> None:
         """Count departed rows."""
         self.departed_rows += rows
+
+    def expired(self, *, rows: int) -> None:
+        """Count expired rows."""
+        self.expired_rows += rows
 
     def state_changed(self, *, version: str, state: State | None) -> None:
         """Keep each version's last state."""
@@ -139,6 +147,12 @@ class Recorder:
         """Keep the polls' outcomes."""
         self.polls.append(answered)
 
-    def tokenised(self, *, texts: int, truncated: int, seconds: float) -> None:  # noqa: ARG002  the protocol's
-        """Count texts that were cut."""
+    def tokenised(self, *, texts: int, truncated: int, windows: int, seconds: float) -> None:  # noqa: ARG002  the protocol's
+        """Count windows, and texts that were cut."""
+        self.windows += windows
         self.truncated += truncated
+
+    def looked_up(self, *, hits: int, misses: int) -> None:
+        """Count what the cache knew."""
+        self.hits += hits
+        self.misses += misses
