@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import settings
 
 from toxic_core.telemetry import disable_telemetry
 from toxic_inference.serving.batching import BatchLimits, BatchScheduler, SchedulerParts
@@ -18,6 +19,9 @@ from toxic_inference.testing.mlflow_server import RegisteredModel, Registry, Sta
 from toxic_inference.testing.process import Server
 
 disable_telemetry()
+# How long an example takes says more about the machine's other work than about the code.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 # structlog's own default renders every local variable of a traceback: slow, and not what the service logs.
 structlog.configure(
     processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()]

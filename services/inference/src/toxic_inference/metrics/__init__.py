@@ -1,0 +1,5 @@
+"""Every Prometheus metric of the service: names, units, label values, and the registry they live in."""
+
+from toxic_inference.metrics.service import Metrics
+
+__all__ = ["Metrics"]
