@@ -8,38 +8,57 @@ order of rows, so that figures of two runs are about the same comments.
 """
 
 import hashlib
-from collections.abc import Sequence
 
 import pandas as pd
 
 from toxic_training.comments import LABEL_COLUMNS, SOURCE, TEXT
 from toxic_training.parameters import SourceParameters
+from toxic_training.tables import Counts
+
+_MAJORITY = 0.5
 
 TEST = "test"
 VALIDATION = "validation"
 TRAIN = "train"
 
-Counts = dict[str, float]
 
+def keep_first_of_each_text(comments: pd.DataFrame) -> tuple[pd.DataFrame, Counts]:
+    """Return the comments with every text once, from the first source that has it.
 
-def keep_first_of_each_text(tables: Sequence[pd.DataFrame]) -> tuple[pd.DataFrame, Counts]:
-    """Return the rows of `tables` with every text once, from the first table that has it.
+    Where the rows of a text within its source disagree about a label, their majority holds, and 1 in a tie:
+    it was somebody's judgement that the comment is harmful. What a later source says doesn't count.
 
     Returns:
-        The comments, and how many rows of each source were dropped: empty, duplicates within their source, or
-        leaked, which is what a text of an earlier table is.
+        The comments, and for each source how many rows were dropped as duplicates within it or as leaked,
+        which is what a text of an earlier source is, and how many texts were given different labels, within
+        the source or against the earlier one.
     """
-    comments = pd.concat(tables, ignore_index=True)
-    empty = comments[TEXT] == ""
-    again = ~empty & comments[TEXT].duplicated()
-    within = ~empty & comments.duplicated([SOURCE, TEXT])
+    again = comments[TEXT].duplicated()
+    within = comments.duplicated([SOURCE, TEXT])
+    disagreed = _disagreed(comments)
     counts: Counts = {}
     for source in comments[SOURCE].unique():
         own = comments[SOURCE] == source
-        counts[f"dropped.{source}.empty"] = int((own & empty).sum())
         counts[f"dropped.{source}.duplicate"] = int((own & within).sum())
         counts[f"dropped.{source}.leaked"] = int((own & again & ~within).sum())
-    return comments[~(empty | again)].reset_index(drop=True), counts
+        counts[f"conflicting.{source}"] = int(comments.loc[own & disagreed, TEXT].nunique())
+    return _by_majority(comments)[~again].reset_index(drop=True), counts
+
+
+def _disagreed(comments: pd.DataFrame) -> pd.Series:
+    """Whether a row states a label otherwise than the first row of its text that states it."""
+    repeated = comments[comments[TEXT].duplicated(keep=False)]
+    first = repeated.groupby(TEXT)[LABEL_COLUMNS].transform("first")
+    labels = repeated[LABEL_COLUMNS]
+    return (labels.notna() & (labels != first)).any(axis=1).reindex(comments.index, fill_value=False)
+
+
+def _by_majority(comments: pd.DataFrame) -> pd.DataFrame:
+    repeated = comments.duplicated([SOURCE, TEXT], keep=False)
+    share = comments[repeated].groupby([SOURCE, TEXT])[LABEL_COLUMNS].transform("mean")
+    majority = comments.copy()
+    majority.loc[repeated, LABEL_COLUMNS] = (share >= _MAJORITY).astype("float32").where(share.notna())
+    return majority
 
 
 def divide(

@@ -18,7 +18,8 @@ class SourceParameters(_Parameters):
     """How one raw table joins the comments that are trained on."""
 
     language: str | None = Field(
-        default=None, description="Of every row; null takes the table's own column, `und` where it has none."
+        default=None,
+        description="Of every row; null takes what each row states, and identifies it where it states none.",
     )
     train_fraction: Fraction = Field(
         default=1.0, description="Share trained on, chosen by text; the rest is validated on."
@@ -34,6 +35,12 @@ class DataParameters(_Parameters):
 
     train: SourceParameters = Field(description="Jigsaw's train file.")
     validation: SourceParameters = Field(description="Jigsaw's validation file.")
+    max_rejected_fraction: Fraction = Field(
+        default=0.05, description="A table with a larger share of rows that break its schema is refused."
+    )
+    min_language_confidence: Fraction = Field(
+        default=0.5, description="Of an identified language; below it a comment is `und`."
+    )
     additional: dict[str, SourceParameters] = Field(
         default_factory=dict,
         description="The catalog's tables in `raw_additional`, by name; a text in two stays in the first.",

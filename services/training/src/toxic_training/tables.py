@@ -1,12 +1,15 @@
-"""Raw tables as they come from disk.
+"""Tables on their way from disk to comments.
 
-Invariant: a table and its digest are of the same bytes.
+Invariant: a table and its digest are of the same bytes, and every row that was read is a comment, rejected or
+counted.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
+
+Counts = dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +27,18 @@ class RawTable:
 
 OptionalTables = Mapping[str, RawTable | None]
 """Tables by name; None where the catalog names a file that isn't there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tidied:
+    """What became of a raw table.
+
+    Attributes:
+        comments: the table of `toxic_training.comments`, duplicates included.
+        rejected: rows that break the table's schema, as `toxic_training.schemas.sort_rows` returns them.
+        counts: rows read, rejected and set aside, by table and reason.
+    """
+
+    comments: pd.DataFrame
+    rejected: pd.DataFrame
+    counts: Counts

@@ -12,11 +12,12 @@ def create_pipeline() -> Pipeline:
         [
             Node(nodes.tidy_train, ["raw_train", "params:data"], "tidied_train"),
             Node(nodes.tidy_validation, ["raw_validation", "params:data"], "tidied_validation"),
-            Node(nodes.tidy_test, ["raw_test", "raw_test_labels"], "tidied_test"),
+            Node(nodes.tidy_test, ["raw_test", "raw_test_labels", "params:data"], "tidied_test"),
+            Node(nodes.tidy_additional, ["raw_additional", "params:data"], "tidied_additional"),
             Node(
-                nodes.tidy_additional,
-                ["raw_additional", "params:data"],
-                ["tidied_additional", "additional_counts"],
+                nodes.collect_rejected,
+                ["tidied_train", "tidied_validation", "tidied_test", "tidied_additional"],
+                "rejected_comments",
             ),
             Node(
                 nodes.collect_digests,
@@ -30,7 +31,6 @@ def create_pipeline() -> Pipeline:
                     "validation": "tidied_validation",
                     "test": "tidied_test",
                     "additional": "tidied_additional",
-                    "additional_counts": "additional_counts",
                     "parameters": "params:data",
                 },
                 ["training_comments", "validation_comments", "test_comments", "data_counts"],
