@@ -12,8 +12,10 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 
-from toxic_core.contract import open_bundle
+from toxic_core.calibration import calibrate
+from toxic_core.contract import Bundle, open_bundle
 from toxic_core.labels import LABELS
 from toxic_local.stack import LocalStack
 
@@ -76,22 +78,27 @@ def test_the_champion_answers_with_six_scores_and_its_version(stack: LocalStack)
     assert answer["model_version"] == "1"
 
 
+def _calibrated_warmup(bundle: Bundle) -> NDArray[np.float32]:
+    raw = np.array([example.scores for example in bundle.warmup()], dtype=np.float32)
+    return calibrate(raw, languages=[None] * len(raw), contract=bundle.contract)
+
+
 def test_serving_gives_the_scores_that_training_exported(stack: LocalStack, bundle: Path) -> None:
-    """Every warm-up text scores over HTTP as it did when the bundle was made."""
-    examples = open_bundle(bundle).warmup()
-    answer = _predict(stack, texts=[example.text for example in examples]).raise_for_status().json()
+    """Every warm-up text scores over HTTP as it did when the bundle was made, calibrated by the contract."""
+    sealed = open_bundle(bundle)
+    answer = _predict(stack, texts=[e.text for e in sealed.warmup()]).raise_for_status().json()
     served = [[result["scores"][label] for label in LABELS] for result in answer["results"]]
-    np.testing.assert_allclose(served, [example.scores for example in examples], atol=1e-4)
+    np.testing.assert_allclose(served, _calibrated_warmup(sealed), atol=1e-4)
 
 
 @pytest.mark.usefixtures("stack")
 def test_a_registered_version_loads_as_a_pyfunc(bundle: Path) -> None:
     """`mlflow.pyfunc.load_model` gives the same scores as the bundle, without pickle."""
     model = mlflow.pyfunc.load_model(f"models:/{MODEL}/1")
-    example = open_bundle(bundle).warmup()[0]
-    scores = model.predict(pd.DataFrame({"text": [example.text]}))
+    sealed = open_bundle(bundle)
+    scores = model.predict(pd.DataFrame({"text": [example.text for example in sealed.warmup()]}))
     assert list(scores.columns) == [label.value for label in LABELS]
-    np.testing.assert_allclose(scores.to_numpy()[0], example.scores, atol=1e-4)
+    np.testing.assert_allclose(scores.to_numpy(), _calibrated_warmup(sealed), atol=1e-4)
 
 
 def test_a_version_carries_its_lineage_and_figures(stack: LocalStack) -> None:

@@ -4,11 +4,14 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import settings
 
+from toxic_training.comments import LABEL_COLUMNS
 from toxic_training.parameters import (
     DataParameters,
     EvaluationParameters,
@@ -16,7 +19,12 @@ from toxic_training.parameters import (
     SourceParameters,
 )
 
+# A busy machine makes single examples slow, which says nothing about them.
+settings.register_profile("patient", deadline=None, max_examples=50)
+settings.load_profile("patient")
+
 RawTable = Callable[..., pd.DataFrame]
+Scored = Callable[..., pd.DataFrame]
 
 
 @pytest.fixture(scope="session")
@@ -60,11 +68,16 @@ def modelling_parameters() -> ModellingParameters:
 def evaluation_parameters() -> EvaluationParameters:
     """Parameters of an evaluation with few resamples."""
     return EvaluationParameters(
-        batch_size=16,
+        batch_tokens=256,
         bootstrap_samples=50,
         confidence=0.95,
+        calibration_toxic_share=0.5,
+        calibration_min_a_class=10,
+        calibration_bins=5,
+        deployment_toxic_share=0.1,
         threshold_precision=0.8,
         reference_bins=10,
+        length_edges=(8, 16),
         min_rows_a_language=2,
         seed=7,
     )
@@ -96,3 +109,28 @@ def corpus() -> pd.DataFrame:
     for label in ("severe_toxic", "obscene", "threat", "insult", "identity_hate"):
         table[label] = float("nan")
     return table
+
+
+@pytest.fixture(scope="session")
+def scored() -> Scored:
+    """Make a table of raw scores from the labels `toxic` and the scores; the other labels are not known."""
+
+    def make(
+        toxic: Sequence[float], scores: Sequence[float], *, language: str = "en", source: str = "train"
+    ) -> pd.DataFrame:
+        rows = len(toxic)
+        table = pd.DataFrame(
+            {
+                "id": [f"{language}{i}" for i in range(rows)],
+                "language": language,
+                "source": source,
+                "tokens": np.arange(1, rows + 1, dtype=np.int32) % 30,
+                "toxic": np.array(toxic, dtype=np.float32),
+            }
+        )
+        for label in LABEL_COLUMNS:
+            table[label] = table.get(label, np.float32("nan"))
+            table[f"score_{label}"] = np.array(scores, dtype=np.float32)
+        return table
+
+    return make

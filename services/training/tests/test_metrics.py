@@ -1,55 +1,165 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
-from sklearn.metrics import roc_auc_score
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import average_precision_score, log_loss, precision_score, recall_score, roc_auc_score
 
-from toxic_training.metrics import Floats, Interval, auc_interval, has_both_classes, operating_threshold
+from toxic_training.metrics import (
+    Floats,
+    Rows,
+    auc,
+    auc_of,
+    average_precision_of,
+    calibration_error_of,
+    decision_rates,
+    has_both_classes,
+    log_loss_of,
+    operating_threshold,
+    reliability,
+)
 
-Rows = tuple[Floats, Floats]
+Weighted = tuple[Floats, Floats, Floats]
 
-TRUTH_AND_SCORES = st.lists(
-    st.tuples(st.booleans(), st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.5000001, 0.9, 1.0])),
+# Few distinct values, so that ties are common; small weights, so that some rows don't count at all.
+ROWS = st.lists(
+    st.tuples(
+        st.booleans(),
+        st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.5000001, 0.9, 1.0]),
+        st.sampled_from([0.0, 0.5, 1.0, 3.0]),
+    ),
     min_size=2,
     max_size=60,
-).map(lambda rows: (np.array([float(t) for t, _ in rows]), np.array([s for _, s in rows])))
+).map(
+    lambda rows: (
+        np.array([float(t) for t, *_ in rows]),
+        np.array([s for _, s, _ in rows]),
+        np.array([w for *_, w in rows]),
+    )
+)
 
 
-@given(TRUTH_AND_SCORES)
-def test_interval_holds_scikit_learns_auc(rows: Rows) -> None:
-    """The value is scikit-learn's, and the interval's ends lie in order between 0 and 1."""
-    truth, scores = rows
-    if not has_both_classes(truth):
-        return
-    interval = auc_interval(truth, scores, samples=20, confidence=0.9, seed=1)
-    assert interval.value == pytest.approx(roc_auc_score(truth, scores))
-    assert 0 <= interval.low <= interval.high <= 1
+def _both_classes_count(truth: Floats, weights: Floats) -> bool:
+    return has_both_classes(truth[weights > 0])
 
 
-def test_interval_covers_the_value_and_narrows_with_rows() -> None:
-    """More rows of the same kind give a narrower interval around the same value."""
-
-    def interval(rows: int) -> Interval:
-        generator = np.random.default_rng(3)
-        truth = (np.arange(rows) % 2).astype(float)
-        return auc_interval(
-            truth, truth + generator.normal(0, 1.5, rows), samples=300, confidence=0.95, seed=1
-        )
-
-    few, many = interval(100), interval(10_000)
-    assert few.low < few.value < few.high
-    assert many.high - many.low < (few.high - few.low) / 3
+@given(ROWS)
+def test_auc_and_average_precision_are_scikit_learns(rows: Weighted) -> None:
+    """With any weights and ties."""
+    truth, scores, weights = rows
+    assume(_both_classes_count(truth, weights))
+    measured = Rows.of(truth, scores, weights)
+    assert auc_of(measured) == pytest.approx(roc_auc_score(truth, scores, sample_weight=weights))
+    expected = average_precision_score(truth, scores, sample_weight=weights)
+    assert average_precision_of(measured) == pytest.approx(expected)
 
 
-@given(TRUTH_AND_SCORES, st.floats(0.1, 1.0))
-def test_a_threshold_reaches_its_precision(rows: Rows, precision: float) -> None:
-    """Deciding at the threshold is at least as precise as asked, on the rows it was chosen on."""
-    truth, scores = rows
-    threshold = operating_threshold(truth, scores, precision=precision)
+@given(ROWS)
+def test_log_loss_is_scikit_learns(rows: Weighted) -> None:
+    """Scores of 0 and 1 cost much, but not infinitely much."""
+    truth, scores, weights = rows
+    assume(weights.sum() > 0)
+    clipped = np.clip(scores, 1e-7, 1 - 1e-7)
+    expected = log_loss(truth, clipped, sample_weight=weights, labels=[0, 1])
+    assert log_loss_of(Rows.of(truth, scores, weights)) == pytest.approx(expected)
+
+
+@given(st.integers(1, 6), st.integers(1, 8), st.integers(0, 1000))
+def test_reliability_is_scikit_learns_over_quantiles(bins: int, rows_a_bin: int, seed: int) -> None:
+    """Where bins can be equal, the points of the diagram are scikit-learn's."""
+    generator = np.random.default_rng(seed)
+    scores = generator.random(bins * rows_a_bin)
+    truth = (generator.random(scores.size) < scores).astype(float)
+    curve = reliability(Rows.of(truth, scores), bins=bins)
+    # scikit-learn's edges are interpolated between rows; in the middle of a gap they part the same rows.
+    ordered = np.sort(scores)
+    edges = [(ordered[i - 1] + ordered[i]) / 2 for i in range(rows_a_bin, scores.size, rows_a_bin)]
+    place = np.searchsorted(edges, scores)
+    for index in range(bins):
+        observed, predicted = calibration_curve(truth[place == index], scores[place == index], n_bins=1)
+        assert curve.observed[index] == pytest.approx(observed[0])
+        assert curve.predicted[index] == pytest.approx(predicted[0])
+
+
+@given(ROWS, st.integers(1, 20))
+def test_calibration_error_is_a_share_that_no_order_changes(rows: Weighted, bins: int) -> None:
+    """It lies between 0 and 1, and equal scores are never parted, so the rows' order is no matter."""
+    truth, scores, weights = rows
+    assume(weights.sum() > 0)
+    error = calibration_error_of(Rows.of(truth, scores, weights), bins=bins)
+    shuffled = np.random.default_rng(0).permutation(truth.size)
+    again = calibration_error_of(Rows.of(truth[shuffled], scores[shuffled], weights[shuffled]), bins=bins)
+    assert 0 <= error <= 1
+    assert again == pytest.approx(error)
+
+
+def test_calibration_error_of_true_probabilities_is_small_and_of_inflated_ones_is_the_inflation() -> None:
+    """On many rows it is about what was put in."""
+    generator = np.random.default_rng(5)
+    chances = generator.uniform(0, 0.8, 40_000)
+    truth = (generator.random(chances.size) < chances).astype(float)
+    assert calibration_error_of(Rows.of(truth, chances), bins=15) < 0.01
+    assert calibration_error_of(Rows.of(truth, chances + 0.2), bins=15) == pytest.approx(0.2, abs=0.01)
+
+
+@given(ROWS)
+def test_counting_a_row_twice_is_having_it_twice(rows: Weighted) -> None:
+    """Resampling by counts is resampling of rows."""
+    truth, scores, weights = rows
+    counts = np.arange(truth.size) % 3
+    assume(_both_classes_count(np.repeat(truth, counts), np.repeat(weights, counts)))
+    counted = Rows.of(truth, scores, weights).resampled(counts.astype(float))
+    repeated = Rows.of(*(np.repeat(column, counts) for column in rows))
+    for figure in (auc_of, average_precision_of, log_loss_of):
+        assert figure(counted) == pytest.approx(figure(repeated))
+    assert calibration_error_of(counted, bins=4) == pytest.approx(calibration_error_of(repeated, bins=4))
+
+
+@pytest.mark.parametrize("truth", [[], [0.0, 0.0], [1.0, 1.0]])
+def test_what_is_undefined_is_not_a_number(truth: list[float]) -> None:
+    """Without rows, or without both classes, no AUC is made up."""
+    rows = Rows.of(np.array(truth), np.linspace(0.2, 0.8, len(truth)))
+    assert np.isnan(auc_of(rows))
+    assert np.isnan(average_precision_of(rows)) == (not any(truth))
+    assert np.isnan(log_loss_of(rows)) == (not truth)
+    assert np.isnan(calibration_error_of(rows, bins=3)) == (not truth)
+
+
+@given(ROWS)
+def test_plain_auc_agrees_with_the_weighted_one(rows: Weighted) -> None:
+    """The two ways to the same figure give it."""
+    truth, scores, _ = rows
+    assume(has_both_classes(truth))
+    assert auc(truth, scores) == pytest.approx(auc_of(Rows.of(truth, scores)))
+
+
+@given(ROWS, st.floats(0.1, 1.0))
+def test_a_threshold_reaches_its_precision(rows: Weighted, precision: float) -> None:
+    """Deciding at the threshold is at least as precise as asked, on the weighted rows it was chosen on."""
+    truth, scores, weights = rows
+    assume(_both_classes_count(truth, weights))
+    threshold = operating_threshold(truth, scores, precision=precision, weights=weights)
     if threshold is not None:
-        assert truth[scores >= threshold].mean() >= precision
+        rates = decision_rates(truth, scores >= threshold, weights)
+        assert rates.precision >= precision - 1e-12
 
 
 def test_no_threshold_where_one_class_is_missing() -> None:
     """A label that never occurs has no threshold to choose."""
     assert operating_threshold(np.zeros(4), np.linspace(0, 1, 4), precision=0.5) is None
+
+
+@given(ROWS, st.sampled_from([0.1, 0.5, 2.0]))
+def test_decision_rates_are_scikit_learns(rows: Weighted, threshold: float) -> None:
+    """And undefined rather than 0 where there is nothing to divide by."""
+    truth, scores, weights = rows
+    assume(_both_classes_count(truth, weights))
+    decided = scores >= threshold
+    rates = decision_rates(truth, decided, weights)
+    assert rates.recall == pytest.approx(recall_score(truth, decided, sample_weight=weights))
+    if weights[decided].sum() > 0:
+        assert rates.precision == pytest.approx(precision_score(truth, decided, sample_weight=weights))
+    else:
+        assert np.isnan(rates.precision)
+    specificity = recall_score(1 - truth, ~decided, sample_weight=weights)
+    assert rates.false_positive_rate == pytest.approx(1 - specificity)

@@ -13,6 +13,8 @@ from toxic_core.contract import Bundle, file_digest, open_bundle
 from toxic_training.bundle import BundleParts, write_bundle
 from toxic_training.classifier import Encoder
 from toxic_training.encoders.files import EncoderFiles, read_encoder, write_encoder
+from toxic_training.exported import ExportedModel, ExportParts, read_export, write_export
+from toxic_training.operating_point import OperatingPoint
 from toxic_training.release import Release, register
 from toxic_training.tables import OptionalTables, RawTable
 
@@ -60,6 +62,32 @@ class KerasModelDataset(_PathDataset[keras.Model, keras.Model]):
     def load(self) -> keras.Model:
         """Read the file, without its optimiser."""
         return keras.saving.load_model(self._path, compile=False)
+
+
+class ExportedModelDataset(_PathDataset[ExportParts, ExportedModel]):
+    """A SavedModel with its tokenizer, in a folder."""
+
+    def save(self, data: ExportParts) -> None:
+        """Export the classifier."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        write_export(data, self._path)
+
+    def load(self) -> ExportedModel:
+        """Read what goes with the model, which whoever scores loads."""
+        return read_export(self._path)
+
+
+class OperatingPointDataset(_PathDataset[OperatingPoint, OperatingPoint]):
+    """Calibration and thresholds as JSON."""
+
+    def save(self, data: OperatingPoint) -> None:
+        """Write the file."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.write_text(data.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+    def load(self) -> OperatingPoint:
+        """Read and check the file."""
+        return OperatingPoint.model_validate_json(self._path.read_bytes())
 
 
 class BundleDataset(_PathDataset[BundleParts, Bundle]):

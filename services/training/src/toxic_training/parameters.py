@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
 class _Parameters(BaseModel):
@@ -82,14 +83,27 @@ class ModellingParameters(_Parameters):
 
 
 class EvaluationParameters(_Parameters):
-    """How the classifier is measured."""
+    """How the exported model is measured, and how its scores are read."""
 
-    batch_size: int = Field(ge=1, description="Comments scored at once.")
+    batch_tokens: int = Field(ge=1, description="Tokens scored at once, padding included.")
     bootstrap_samples: int = Field(ge=0, description="Resamples behind each confidence interval.")
     confidence: Fraction = Field(description="Coverage of the intervals.")
+    calibration_toxic_share: Share = Field(
+        description="Share of toxic comments in the stream whose probabilities calibrated scores are."
+    )
+    calibration_min_a_class: int = Field(
+        ge=1, description="A language with fewer comments with or without a label shares all languages' fit."
+    )
+    calibration_bins: int = Field(ge=2, description="Bins of equal mass of the calibration error.")
+    deployment_toxic_share: Share = Field(
+        description="Share of toxic comments in the stream that thresholds are chosen for."
+    )
     threshold_precision: Fraction = Field(description="Precision an operating threshold is chosen for.")
     reference_bins: int = Field(ge=2, description="Bins of the reference score distributions.")
-    min_rows_a_language: int = Field(ge=1, description="Fewer rows get no figure of their own.")
+    length_edges: Annotated[tuple[int, ...], Field(min_length=1)] = Field(
+        description="Ascending lengths in tokens that part short comments from long ones."
+    )
+    min_rows_a_language: int = Field(ge=1, description="A smaller group gets no figure of its own.")
     seed: int
 
 

@@ -1,129 +1,78 @@
-"""What the classifier is worth: plain functions."""
+"""What the exported model is worth, and how its scores are read: plain functions."""
 
 import keras
 import numpy as np
 import pandas as pd
-from keras import ops
 
-from toxic_core.contract import ATTENTION_MASK, INPUT_IDS
-from toxic_core.labels import LABELS
 from toxic_core.languages import ANY_LANGUAGE
-from toxic_training.batches import pad_to_step
+from toxic_training.calibrating import fit_operating_point
 from toxic_training.classifier import Encoder
 from toxic_training.comments import ID, LABEL_COLUMNS, LANGUAGE, SOURCE, TEXT
-from toxic_training.fitting import bar_verbosity
-from toxic_training.metrics import (
-    Floats,
-    auc_interval,
-    average_precision,
-    has_both_classes,
-    operating_threshold,
-)
+from toxic_training.exported import ExportedModel, ExportFacts, ExportParts
+from toxic_training.measuring import ALL, TOKENS, by_language, measure_sets
+from toxic_training.metrics import Floats
+from toxic_training.operating_point import SCORE_COLUMNS, OperatingPoint
 from toxic_training.parameters import EvaluationParameters, ModellingParameters
+from toxic_training.scoring import SavedModelScorer, Scorer
+from toxic_training.shares import share_weights
 
-DEFAULT_THRESHOLD = 0.5
-"""Operating threshold of a label for which no threshold reaches the wanted precision."""
+__all__ = ["describe_reference", "evaluate", "fit_operating_point", "prepare_export", "score_with_export"]
 
 
-def score_comments(
-    *,
-    classifier: keras.Model,
-    encoder: Encoder,
-    comments: pd.DataFrame,
-    evaluation: EvaluationParameters,
-    modelling: ModellingParameters,
+def prepare_export(classifier: keras.Model, encoder: Encoder, parameters: ModellingParameters) -> ExportParts:
+    """Return what is exported, to be measured and then served."""
+    facts = ExportFacts(max_tokens=parameters.max_tokens, pad_id=encoder.pad_id, encoder=parameters.encoder)
+    return ExportParts(classifier=classifier, encoder=encoder, facts=facts)
+
+
+def score_with_export(
+    model: ExportedModel, comments: pd.DataFrame, parameters: EvaluationParameters
 ) -> pd.DataFrame:
-    """Return `comments` without their texts, with a column `score_<label>` for every label."""
-    token_ids = encoder.tokeniser(max_tokens=modelling.max_tokens).token_ids(comments[TEXT].tolist())
-    classifier.jit_compile = False  # XLA would compile every batch length anew
-    order = np.argsort([len(row) for row in token_ids], kind="stable")
-    scores = np.zeros((len(token_ids), len(LABELS)), dtype=np.float32)
-    progress = keras.utils.Progbar(len(order), verbose=bar_verbosity(), unit_name="comment")
-    for start in range(0, len(order), evaluation.batch_size):
-        rows = order[start : start + evaluation.batch_size]
-        batch = pad_to_step([token_ids[row] for row in rows], pad_id=encoder.pad_id)
-        inputs = {INPUT_IDS: batch.input_ids, ATTENTION_MASK: batch.attention_mask}
-        scores[rows] = ops.convert_to_numpy(ops.sigmoid(classifier.predict_on_batch(inputs)))
-        progress.update(start + len(rows))
-    scored = comments[[ID, LANGUAGE, SOURCE, *LABEL_COLUMNS]].copy()
-    scored[[f"score_{label}" for label in LABEL_COLUMNS]] = scores
-    return scored
+    """Return `comments` without their texts, with the exported model's raw scores."""
+    return score_comments(SavedModelScorer(model, batch_tokens=parameters.batch_tokens), comments)
 
 
-def choose_thresholds(validation: pd.DataFrame, parameters: EvaluationParameters) -> dict[str, float]:
-    """Return each label's operating threshold for the wanted precision, chosen on validation scores."""
-    thresholds = {}
-    for label in LABEL_COLUMNS:
-        truth, scores = _labelled(validation, label)
-        threshold = operating_threshold(truth, scores, precision=parameters.threshold_precision)
-        thresholds[label] = DEFAULT_THRESHOLD if threshold is None else threshold
-    return thresholds
+def score_comments(scorer: Scorer, comments: pd.DataFrame) -> pd.DataFrame:
+    """Return `comments` without their texts, with `score_<label>` for every label and `tokens`."""
+    scored = scorer.score(comments[TEXT].tolist())
+    table = comments[[ID, LANGUAGE, SOURCE, *LABEL_COLUMNS]].copy()
+    table[SCORE_COLUMNS] = scored.scores
+    table[TOKENS] = scored.tokens
+    return table
 
 
 def describe_reference(
-    validation: pd.DataFrame, parameters: EvaluationParameters
+    validation: pd.DataFrame, point: OperatingPoint, parameters: EvaluationParameters
 ) -> dict[str, dict[str, dict[str, list[float]]]]:
-    """Return each label's score histogram on validation comments by language, `*` over all.
+    """Return each label's histogram of calibrated scores on validation comments by language, `*` over all.
 
-    A histogram has `edges` and `counts`, as `contract.json` holds them.
+    Rows are weighted to the share of toxic comments in deployment, so that what is served is compared with
+    what was to be expected. A histogram has `edges` and `counts`, as `contract.json` holds them.
     """
     edges = np.linspace(0.0, 1.0, parameters.reference_bins + 1)
+    groups = by_language(point.calibrated(validation), parameters)
     return {
         label: {
-            language: {
+            ANY_LANGUAGE if language == ALL else language: {
                 "edges": edges.tolist(),
-                "counts": np.histogram(rows[f"score_{label}"], edges)[0].tolist(),
+                "counts": _histogram(rows, label, edges, parameters),
             }
-            for language, rows in _by_language(validation, parameters).items()
+            for language, rows in groups.items()
         }
         for label in LABEL_COLUMNS
     }
 
 
 def evaluate(
-    validation: pd.DataFrame, test: pd.DataFrame, parameters: EvaluationParameters
+    validation: pd.DataFrame, test: pd.DataFrame, point: OperatingPoint, parameters: EvaluationParameters
 ) -> dict[str, float]:
-    """Return every figure by name, `<set>.<label>.<language>.<figure>`, language `all` over all rows.
-
-    AUC comes with the ends of its bootstrap interval. A figure that is undefined is left out.
-    """
-    figures: dict[str, float] = {}
-    for name, table in (("validation", validation), ("test", test)):
-        for label in LABEL_COLUMNS:
-            for language, rows in _by_language(table, parameters).items():
-                truth, scores = _labelled(rows, label)
-                key = f"{name}.{label}.{'all' if language == ANY_LANGUAGE else language}"
-                if has_both_classes(truth):
-                    figures |= _figures(key, truth, scores, parameters)
-    return figures
+    """Return every figure by name; see `toxic_training.measuring`."""
+    return measure_sets(validation, test, point=point, parameters=parameters)
 
 
-def _figures(key: str, truth: Floats, scores: Floats, parameters: EvaluationParameters) -> dict[str, float]:
-    interval = auc_interval(
-        truth,
-        scores,
-        samples=parameters.bootstrap_samples,
-        confidence=parameters.confidence,
-        seed=parameters.seed,
-    )
-    return {
-        f"{key}.rows": float(truth.size),
-        f"{key}.auc": interval.value,
-        f"{key}.auc_low": interval.low,
-        f"{key}.auc_high": interval.high,
-        f"{key}.average_precision": average_precision(truth, scores),
-    }
-
-
-def _by_language(table: pd.DataFrame, parameters: EvaluationParameters) -> dict[str, pd.DataFrame]:
-    groups = {
-        str(language): rows
-        for language, rows in table.groupby(LANGUAGE)
-        if len(rows) >= parameters.min_rows_a_language
-    }
-    return {ANY_LANGUAGE: table, **groups}
-
-
-def _labelled(table: pd.DataFrame, label: str) -> tuple[Floats, Floats]:
-    labelled = table[table[label].notna()]
-    return labelled[label].to_numpy(np.float64), labelled[f"score_{label}"].to_numpy(np.float64)
+def _histogram(
+    rows: pd.DataFrame, label: str, edges: Floats, parameters: EvaluationParameters
+) -> list[float]:
+    weights = share_weights(rows, parameters.deployment_toxic_share)
+    counts, _ = np.histogram(rows[f"score_{label}"], edges, weights=weights)
+    return [round(count) for count in counts.tolist()]

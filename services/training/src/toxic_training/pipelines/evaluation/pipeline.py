@@ -1,4 +1,4 @@
-"""Wires a trained classifier to figures on validation and test comments."""
+"""Wires a trained classifier to an exported model, to how its scores are read, and to figures."""
 
 from kedro.pipeline import Node, Pipeline
 
@@ -10,14 +10,8 @@ def create_pipeline() -> Pipeline:
     """Return the pipeline `evaluation`."""
     scoring = [
         Node(
-            nodes.score_comments,
-            {
-                "classifier": "classifier",
-                "encoder": "encoder",
-                "comments": f"{table}_comments",
-                "evaluation": "params:evaluation",
-                "modelling": "params:modelling",
-            },
+            nodes.score_with_export,
+            ["exported_model", f"{table}_comments", "params:evaluation"],
             f"{table}_scores",
             name=f"score_{table}_comments",
         )
@@ -25,12 +19,17 @@ def create_pipeline() -> Pipeline:
     ]
     return Pipeline(
         [
+            Node(nodes.prepare_export, ["classifier", "encoder", "params:modelling"], "exported_model"),
             *scoring,
-            Node(nodes.choose_thresholds, ["validation_scores", "params:evaluation"], "thresholds"),
-            Node(nodes.describe_reference, ["validation_scores", "params:evaluation"], "reference_scores"),
+            Node(nodes.fit_operating_point, ["validation_scores", "params:evaluation"], "operating_point"),
+            Node(
+                nodes.describe_reference,
+                ["validation_scores", "operating_point", "params:evaluation"],
+                "reference_scores",
+            ),
             Node(
                 nodes.evaluate,
-                ["validation_scores", "test_scores", "params:evaluation"],
+                ["validation_scores", "test_scores", "operating_point", "params:evaluation"],
                 "evaluation_report",
             ),
             Node(as_mlflow_metrics, "evaluation_report", "evaluation_metrics", name="log_evaluation"),

@@ -3,48 +3,45 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-import keras
-
-from toxic_core.contract import Bundle, Calibration, Contract, ScoreDistribution
+from toxic_core.contract import Bundle, Contract, ScoreDistribution
 from toxic_core.evidence import read_evaluation
-from toxic_core.labels import LABELS, Label
-from toxic_core.languages import ANY_LANGUAGE, LANGUAGES
+from toxic_core.labels import Label
+from toxic_core.languages import LANGUAGES
 from toxic_training.bundle import BundleParts
-from toxic_training.classifier import Encoder
-from toxic_training.parameters import ModellingParameters, RegistrationParameters
+from toxic_training.exported import ExportedModel
+from toxic_training.operating_point import OperatingPoint
+from toxic_training.parameters import RegistrationParameters
 from toxic_training.release import Release
 from toxic_training.revision import code_revision
 
 
 def assemble_bundle(
     *,
-    classifier: keras.Model,
-    encoder: Encoder,
-    thresholds: dict[str, float],
+    model: ExportedModel,
+    point: OperatingPoint,
     reference_scores: dict[str, dict[str, dict[str, list[float]]]],
     figures: dict[str, float],
     training_data: dict[str, str],
-    modelling: ModellingParameters,
 ) -> BundleParts:
     """Return everything the artifact contract asks for, but the files' digests."""
     contract = Contract(
-        max_tokens=modelling.max_tokens,
-        pad_id=encoder.pad_id,
+        max_tokens=model.facts.max_tokens,
+        pad_id=model.facts.pad_id,
         languages=tuple(language.value for language in LANGUAGES),
-        calibration={label: {ANY_LANGUAGE: Calibration()} for label in LABELS},
-        thresholds={label: {ANY_LANGUAGE: thresholds[label]} for label in LABELS},
+        calibration=point.calibration,
+        thresholds=point.thresholds,
         reference_scores={
             Label(label): {
                 name: ScoreDistribution.model_validate(scores) for name, scores in languages.items()
             }
             for label, languages in reference_scores.items()
         },
-        encoder=modelling.encoder,
+        encoder=model.facts.encoder,
         training_data=training_data,
         code_revision=code_revision(Path(__file__).parent),
         created_at=datetime.now(UTC),
     )
-    return BundleParts(classifier=classifier, encoder=encoder, contract=contract, figures=figures)
+    return BundleParts(model=model, contract=contract, figures=figures)
 
 
 def prepare_release(bundle: Bundle, parameters: RegistrationParameters) -> Release:

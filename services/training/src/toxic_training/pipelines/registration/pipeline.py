@@ -12,13 +12,11 @@ def create_pipeline() -> Pipeline:
             Node(
                 nodes.assemble_bundle,
                 {
-                    "classifier": "classifier",
-                    "encoder": "encoder",
-                    "thresholds": "thresholds",
+                    "model": "exported_model",
+                    "point": "operating_point",
                     "reference_scores": "reference_scores",
                     "figures": "evaluation_report",
                     "training_data": "training_data_digests",
-                    "modelling": "params:modelling",
                 },
                 "bundle",
             ),

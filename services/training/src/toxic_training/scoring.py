@@ -1,0 +1,130 @@
+"""From texts to raw scores, the way that serving gets them.
+
+Invariant: a score depends on its text alone, not on what is scored beside it; results are in the order of
+the texts.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from toxic_core.contract import ATTENTION_MASK, INPUT_IDS, SCORES, SIGNATURE
+from toxic_core.labels import LABELS
+from toxic_core.tokens import EncodedBatch, Int32Array
+from toxic_training.batches import pad_to_step
+from toxic_training.exported import ExportedModel
+
+logger = logging.getLogger(__name__)
+
+_LOG_EVERY_SECONDS = 15.0
+
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Texts' scores.
+
+    Attributes:
+        scores: raw, float32 [texts, labels].
+        tokens: read of each text, int32 [texts].
+    """
+
+    scores: NDArray[np.float32]
+    tokens: Int32Array
+
+
+class Scorer(Protocol):
+    """Gives texts their raw scores."""
+
+    def score(self, texts: Sequence[str]) -> Scored:
+        """Score `texts`."""
+        ...
+
+
+class SavedModelScorer:
+    """Implements `Scorer` on an exported model; loading it costs as much memory as it has weights.
+
+    Args:
+        model: what is loaded.
+        batch_tokens: the most tokens, padding included, in one batch.
+        clock: seconds, never falling; for the progress that is logged.
+    """
+
+    def __init__(self, model: ExportedModel, *, batch_tokens: int, clock: Clock = time.monotonic) -> None:
+        self._tokeniser = model.tokeniser()
+        self._batch_tokens = batch_tokens
+        self._clock = clock
+        # The model is kept, for its signature holds its variables only weakly.
+        self._model = tf.saved_model.load(str(model.saved_model))
+        self._signature = self._model.signatures[SIGNATURE]
+
+    def score(self, texts: Sequence[str]) -> Scored:
+        """Score `texts` in batches of like length, so that short ones don't pay for long ones."""
+        rows = self._tokeniser.token_ids(texts)
+        scores = np.zeros((len(rows), len(LABELS)), dtype=np.float32)
+        tokens = np.array([len(row) for row in rows], dtype=np.int32)
+        progress = _Progress(tokens, clock=self._clock)
+        for batch in length_groups(tokens, batch_tokens=self._batch_tokens):
+            encoded = pad_to_step([rows[index] for index in batch], pad_id=self._tokeniser.pad_id)
+            scores[batch] = self._infer(encoded)
+            progress.advance(batch)
+        return Scored(scores=scores, tokens=tokens)
+
+    def _infer(self, batch: EncodedBatch) -> NDArray[np.float32]:
+        inputs = {INPUT_IDS: batch.input_ids, ATTENTION_MASK: batch.attention_mask}
+        output = self._signature(**{name: tf.constant(value) for name, value in inputs.items()})
+        return np.asarray(output[SCORES], dtype=np.float32)
+
+
+class _Progress:
+    """Logs now and then how much is scored and how long the rest will take."""
+
+    def __init__(self, tokens: Int32Array, *, clock: Clock) -> None:
+        self._tokens = tokens
+        self._clock = clock
+        self._started = self._logged = clock()
+        self._comments = 0
+        self._done = 0
+
+    def advance(self, batch: NDArray[np.intp]) -> None:
+        self._comments += len(batch)
+        self._done += int(self._tokens[batch].sum())
+        now = self._clock()
+        if now - self._logged < _LOG_EVERY_SECONDS:
+            return
+        self._logged = now
+        left = (now - self._started) * (self._tokens.sum() / self._done - 1)
+        logger.info("scored %d of %d comments, about %.0f s left", self._comments, len(self._tokens), left)
+
+
+def length_groups(lengths: Int32Array, *, batch_tokens: int) -> Iterator[NDArray[np.intp]]:
+    """Yield the places of texts to score together, the shortest first.
+
+    Args:
+        lengths: tokens of each text.
+        batch_tokens: the most tokens of a batch, each text counted as long as the batch's longest; a text
+            that is longer makes a batch of its own.
+    """
+    order = np.argsort(lengths, kind="stable")
+    ascending = lengths[order].astype(np.int64)
+    start = 0
+    while start < len(order):
+        # The longest run of texts whose number times the length of the last is within the budget.
+        counts = np.arange(1, len(order) - start + 1)
+        fitting = int(np.searchsorted(counts * ascending[start:], batch_tokens, side="right"))
+        end = start + max(1, fitting)
+        yield order[start:end]
+        start = end
+
+
+def median_comment(tokens: Int32Array) -> int:
+    """Return the place of a text of median length, the lower of the two where their number is even."""
+    return int(np.argsort(tokens, kind="stable")[math.ceil(len(tokens) / 2) - 1])

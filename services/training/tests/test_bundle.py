@@ -1,0 +1,172 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from keras import ops
+
+from toxic_core.contract import ATTENTION_MASK, INPUT_IDS, open_bundle
+from toxic_core.errors import InvalidDataError
+from toxic_core.evidence import read_evaluation
+from toxic_core.labels import LABELS, Label
+from toxic_training.bundle import WARMUP_TEXTS, write_bundle
+from toxic_training.classifier import Encoder, build_classifier
+from toxic_training.datasets import EncoderDataset, ExportedModelDataset, OperatingPointDataset
+from toxic_training.encoders.source import find_encoder
+from toxic_training.exported import ExportedModel, read_export
+from toxic_training.operating_point import OperatingPoint
+from toxic_training.parameters import EvaluationParameters, ModellingParameters
+from toxic_training.pipelines.evaluation.nodes import (
+    describe_reference,
+    fit_operating_point,
+    prepare_export,
+    score_comments,
+)
+from toxic_training.pipelines.registration.nodes import assemble_bundle
+from toxic_training.scoring import SavedModelScorer
+
+Made = tuple[Encoder, keras.Model, ExportedModel]
+Table = Callable[..., pd.DataFrame]
+
+
+@pytest.fixture(scope="module")
+def made(
+    tmp_path_factory: pytest.TempPathFactory, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
+) -> Made:
+    """Make an untrained classifier and export it."""
+    folder = tmp_path_factory.mktemp("made")
+    encoders = EncoderDataset(str(folder / "encoder"))
+    encoders.save(find_encoder("tiny", texts=corpus["text"].tolist(), vocabulary_size=300, seed=1))
+    encoder = encoders.load()
+    keras.utils.set_random_seed(1)
+    classifier = build_classifier(encoder.load_backbone(), dropout=0.1, train_embeddings=True)
+    exported = ExportedModelDataset(str(folder / "exported"))
+    exported.save(prepare_export(classifier, encoder, modelling_parameters))
+    return encoder, classifier, exported.load()
+
+
+@pytest.fixture
+def point(scored: Table, evaluation_parameters: EvaluationParameters) -> OperatingPoint:
+    """Fit a calibration that moves scores."""
+    return fit_operating_point(scored([0.0, 1.0] * 20, [0.6, 0.7] * 20), evaluation_parameters)
+
+
+def test_the_exported_model_scores_as_the_classifier(
+    made: Made, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
+) -> None:
+    """Batched by length, it gives each comment the score that the classifier gives it alone."""
+    encoder, classifier, exported = made
+    scored = SavedModelScorer(exported, batch_tokens=64).score(corpus["text"].tolist())
+    tokeniser = encoder.tokeniser(max_tokens=modelling_parameters.max_tokens)
+    for text, scores, tokens in zip(corpus["text"], scored.scores, scored.tokens, strict=True):
+        batch = tokeniser.encode([text])
+        inputs = {INPUT_IDS: batch.input_ids, ATTENTION_MASK: batch.attention_mask}
+        expected = ops.convert_to_numpy(ops.sigmoid(classifier(inputs, training=False)))[0]
+        np.testing.assert_allclose(scores, expected, atol=1e-5)
+        assert tokens == batch.input_ids.shape[1]
+
+
+def test_progress_is_logged_while_much_is_scored(
+    made: Made, corpus: pd.DataFrame, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Every so many seconds a line says how much is done and how long it will take."""
+    seconds = iter(range(0, 10_000, 10))
+    with caplog.at_level("INFO"):
+        SavedModelScorer(made[2], batch_tokens=16, clock=lambda: next(seconds)).score(corpus["text"].tolist())
+    lines = [record.getMessage() for record in caplog.records]
+    assert 1 < len(lines) < len(corpus)
+    assert "of 40 comments, about" in lines[0]
+
+
+def test_no_comments_have_no_scores(made: Made, corpus: pd.DataFrame) -> None:
+    """An empty table of comments gives an empty table of scores with the same columns."""
+    scorer = SavedModelScorer(made[2], batch_tokens=64)
+    empty, full = score_comments(scorer, corpus.head(0)), score_comments(scorer, corpus.head(2))
+    assert len(empty) == 0
+    assert list(empty.columns) == list(full.columns)
+    assert "text" not in full.columns
+
+
+def test_a_bundle_holds_what_was_measured(
+    made: Made,
+    point: OperatingPoint,
+    tmp_path: Path,
+    corpus: pd.DataFrame,
+    evaluation_parameters: EvaluationParameters,
+) -> None:
+    """The sealed model is the exported one, with its operating point, figures and warm-up scores."""
+    scorer = SavedModelScorer(made[2], batch_tokens=64)
+    parts = assemble_bundle(
+        model=made[2],
+        point=point,
+        reference_scores=describe_reference(score_comments(scorer, corpus), point, evaluation_parameters),
+        figures={"test.toxic.all.auc": 0.9},
+        training_data={},
+    )
+    write_bundle(parts, tmp_path / "bundle")
+    bundle = open_bundle(tmp_path / "bundle")
+    assert OperatingPoint.of(bundle.contract) == point
+    assert read_evaluation(bundle.path) == {"test.toxic.all.auc": 0.9}
+    examples = bundle.warmup()
+    assert [example.text for example in examples] == list(WARMUP_TEXTS)
+    again = SavedModelScorer(ExportedModel.of(bundle), batch_tokens=4096).score(WARMUP_TEXTS).scores
+    np.testing.assert_allclose(again, [example.scores for example in examples], atol=1e-5)
+
+
+def test_reference_scores_are_those_of_deployment(
+    scored: Table, point: OperatingPoint, evaluation_parameters: EvaluationParameters
+) -> None:
+    """Of a hundred comments, half of them toxic, ten are counted as toxic and ninety as not."""
+    table = scored([0.0, 1.0] * 50, [0.01, 0.99] * 50)
+    reference = describe_reference(table, point, evaluation_parameters)
+    counts = reference["toxic"]["*"]["counts"]
+    assert (counts[0], counts[-1], sum(counts)) == (90, 10, 100)
+    assert reference["toxic"]["en"]["counts"] == counts
+
+
+def test_a_killed_export_leaves_the_bundle_before(
+    made: Made, point: OperatingPoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bundle is replaced whole or not at all."""
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    (folder / "marker").write_text("the bundle before")
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("toxic_training.bundle.seal", killed)
+    parts = assemble_bundle(
+        model=made[2], point=point, reference_scores={}, figures={"x": 0.9}, training_data={}
+    )
+    with pytest.raises(KeyboardInterrupt):
+        write_bundle(parts, folder)
+    assert (folder / "marker").read_text() == "the bundle before"
+
+
+def test_a_missing_export_says_what_to_run(tmp_path: Path) -> None:
+    """Whoever runs a later pipeline first learns which comes before."""
+    with pytest.raises(InvalidDataError, match="run the pipeline `evaluation`"):
+        read_export(tmp_path)
+
+
+def test_an_operating_point_survives_its_file(point: OperatingPoint, tmp_path: Path) -> None:
+    """To the last digit: a threshold decides by it."""
+    dataset = OperatingPointDataset(str(tmp_path / "point.json"))
+    dataset.save(point)
+    assert dataset.load() == point
+
+
+def test_decisions_are_those_of_the_contract(made: Made, point: OperatingPoint, scored: Table) -> None:
+    """The operating point decides as the sealed contract that it becomes part of."""
+    contract = assemble_bundle(
+        model=made[2], point=point, reference_scores={}, figures={"x": 0.9}, training_data={}
+    ).contract
+    for label in LABELS:
+        for language in ("en", "xx", None):
+            assert point.threshold(label, language) == contract.threshold(label, language)
+            assert point.calibration_of(label, language) == contract.calibration_of(label, language)
+    table = point.calibrated(scored([0.0, 1.0], [0.1, 0.95]))
+    assert point.decisions(table, Label.TOXIC).tolist() == [False, True]
