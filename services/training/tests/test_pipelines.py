@@ -1,4 +1,3 @@
-import hashlib
 import importlib
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
 from toxic_core.errors import MissingDataError
-from toxic_training.datasets import FileDigestDataset, OptionalTablesDataset
+from toxic_training.datasets import FileDigestDataset
 from toxic_training.hooks import RawDataHook
 from toxic_training.parameters import DataParameters, SourceParameters
 from toxic_training.pipelines import data_processing
@@ -103,17 +102,3 @@ def test_the_demo_environment_states_only_what_differs() -> None:
     data = DataParameters.model_validate(loader["parameters"]["data"])
     assert data.train == SourceParameters(language="und", train_fraction=0.9)
     assert data.additional.keys() == loader["catalog"]["raw_additional"]["tables"].keys()
-
-
-def test_optional_tables_are_read_where_their_files_are(tmp_path: Path) -> None:
-    """A file that isn't there is None, one that is comes with its digest."""
-    (tmp_path / "forum.csv").write_text("text,toxic\nhello,0\n")
-    entries: dict[str, dict[str, object]] = {
-        name: {"type": "pandas.CSVDataset", "filepath": str(tmp_path / f"{name}.csv")}
-        for name in ("forum", "chat")
-    }
-    tables = OptionalTablesDataset(entries).load()
-    assert tables["chat"] is None
-    assert tables["forum"] is not None
-    assert tables["forum"].rows.to_dict("list") == {"text": ["hello"], "toxic": [0]}
-    assert tables["forum"].digest == hashlib.sha256(b"text,toxic\nhello,0\n").hexdigest()

@@ -16,7 +16,6 @@ from toxic_training.encoders.files import EncoderFiles, read_encoder, write_enco
 from toxic_training.exported import ExportedModel, ExportParts, read_export, write_export
 from toxic_training.operating_point import OperatingPoint
 from toxic_training.release import Release, register
-from toxic_training.tables import OptionalTables, RawTable
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -113,39 +112,6 @@ class FileDigestDataset(_PathDataset[Never, str]):
     def load(self) -> str:
         """Read the file and return its digest in hexadecimal."""
         return file_digest(self._path)
-
-
-class OptionalTablesDataset(AbstractDataset[Never, OptionalTables]):
-    """Tables of which each may be there or not; can't be saved.
-
-    Args:
-        tables: a catalog entry for each, by name; it needs a `filepath`.
-    """
-
-    def __init__(
-        self, tables: dict[str, dict[str, object]], metadata: dict[str, object] | None = None
-    ) -> None:
-        self._files = {name: Path(str(entry["filepath"])) for name, entry in tables.items()}
-        self._datasets = {name: AbstractDataset.from_config(name, entry) for name, entry in tables.items()}
-        self.metadata = metadata
-
-    def save(self, data: Never) -> NoReturn:  # noqa: ARG002 - Kedro's name
-        """Refuse: raw tables come from elsewhere."""
-        raise DatasetError("Raw tables can't be saved.")
-
-    def load(self) -> OptionalTables:
-        """Read every table whose file is there."""
-        return {name: self._read(name) for name in self._datasets}
-
-    def _read(self, name: str) -> RawTable | None:
-        file = self._files[name]
-        return RawTable(self._datasets[name].load(), file_digest(file)) if file.exists() else None
-
-    def _exists(self) -> bool:
-        return True
-
-    def _describe(self) -> dict[str, object]:
-        return {"tables": {name: str(file) for name, file in self._files.items()}}
 
 
 class PathDataset(_PathDataset[Never, Path]):

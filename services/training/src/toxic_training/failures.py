@@ -4,12 +4,17 @@ Invariant: what isn't recognised is not explained away; its traceback is for who
 """
 
 import errno
+import re
 from collections.abc import Iterator
 
 from kedro.io import DatasetError
 from kedro.validation.exceptions import ParameterValidationError
+from pandas.errors import EmptyDataError, ParserError
+from pyarrow import ArrowInvalid
 
 from toxic_core.errors import ToxicError
+
+_PATH = re.compile(r"filepath=(?:\w+\()?'?([^',)]+)")
 
 
 def explain(error: BaseException) -> str | None:
@@ -27,9 +32,34 @@ def explain(error: BaseException) -> str | None:
         if isinstance(cause, ToxicError):
             return _one_line(cause)
     for cause in causes:
+        if isinstance(cause, DatasetError) and (reason := _unreadable(causes[-1])):
+            return f"{_file_of(cause)} {reason}"
         if isinstance(cause, ParameterValidationError | DatasetError):
             return _one_line(cause)
     return None
+
+
+def _unreadable(cause: BaseException) -> str | None:
+    """Say why a file can't be read, without quoting what stands in it."""
+    match cause:
+        case UnicodeDecodeError():
+            return (
+                f"isn't UTF-8 (byte {cause.object[cause.start]:#x}); convert it, for instance with "
+                "iconv -f WINDOWS-1252 -t UTF-8."
+            )
+        case EmptyDataError():
+            return "is empty; it needs a header and rows."
+        case ParserError():
+            return f"isn't a well-formed CSV: {_one_line(cause)}."
+        case ArrowInvalid():
+            return "isn't a Parquet file, or is damaged; write it again."
+    return None
+
+
+def _file_of(error: DatasetError) -> str:
+    """Return the path that Kedro's message describes the dataset by."""
+    found = _PATH.search(str(error))
+    return found[1] if found else _one_line(error)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
