@@ -50,6 +50,8 @@ async def test_holes_in_a_mask_are_kept(client: httpx.AsyncClient, core: Any) ->
         ({"instances": [{"text": "abc"}]}, "predictions"),
         ({"inputs": ["abc"]}, "outputs"),
         ({"inputs": {"text": ["abc"]}}, "outputs"),
+        ({"instances": [{"b64": "YWJj"}]}, "predictions"),
+        ({"instances": [{"text": {"b64": "YWJj"}}]}, "predictions"),
     ],
 )
 async def test_texts_may_stand_for_tokens(client: httpx.AsyncClient, body: Any, key: str) -> None:
@@ -89,6 +91,8 @@ def tokens(ids: Any, mask: Any) -> dict[str, Any]:
         ({"instances": []}, 400, "isn't empty"),
         ({"instances": "a"}, 400, "list"),
         ({"instances": [3]}, 400, r"instances\[0\]"),
+        ({"instances": [{"b64": "?"}]}, 400, r"instances\[0\] isn't UTF-8 in base64"),
+        ({"instances": [{"b64": "/w=="}]}, 400, "UTF-8 in base64"),
         ({"instances": ["a", {"input_ids": [1], "attention_mask": [1]}]}, 400, r"instances\[1\]"),
         ({"instances": [""]}, 422, "is empty"),
         ({"instances": ["a"] * 6}, 413, "limit is 5"),
@@ -117,6 +121,24 @@ async def test_bad_requests_say_what_is_wrong(
     if status != 200:
         assert answer.json().keys() == {"error"}
         assert re.search(says, answer.json()["error"])
+
+
+@pytest.mark.parametrize("target", ["", "/versions/7", "/labels/champion"])
+@pytest.mark.parametrize(("method", "noun"), [("classify", "classification"), ("regress", "regression")])
+async def test_other_methods_are_refused_as_tensorflow_serving_refuses_them(
+    client: httpx.AsyncClient, target: str, method: str, noun: str
+) -> None:
+    """The model has a predict signature, and the message says so in its words."""
+    answer = await client.post(
+        f"/v1/models/toxic-comments{target}:{method}", json={"examples": [{"text": "a"}]}
+    )
+    assert answer.status_code == 400
+    assert answer.json() == {
+        "error": f"Expected {noun} signature method_name to be tensorflow/serving/{method}. "
+        "Was: tensorflow/serving/predict"
+    }
+    assert (await client.post(f"/v1/models/other{target}:{method}", json={})).status_code == 404
+    assert (await client.post(f"/v1/models/toxic-comments{target}:{method}")).status_code == 400
 
 
 async def test_errors_of_the_framework_have_the_surface_s_shape(client: httpx.AsyncClient) -> None:
@@ -159,7 +181,9 @@ async def test_the_status_shows_every_version_and_its_error(client: httpx.AsyncC
     }
     one = await client.get("/v1/models/toxic-comments/versions/7")
     assert [status["version"] for status in one.json()["model_version_status"]] == ["7"]
-    for path in ("toxic-comments/versions/5", "other"):
+    labelled = await client.get("/v1/models/toxic-comments/labels/champion")
+    assert labelled.json() == one.json()
+    for path in ("toxic-comments/versions/5", "toxic-comments/labels/nobody", "other"):
         assert (await client.get(f"/v1/models/{path}")).status_code == 404
 
 

@@ -11,6 +11,7 @@ from toxic_inference.api.error_shapes import install_error_handlers
 from toxic_inference.api.events import EventReceiver, events_router
 from toxic_inference.api.feedback import FeedbackRequest, feedback_router
 from toxic_inference.api.middleware import BodyLimit, RequestContext, SecurityHeaders
+from toxic_inference.api.open_inference import routes as open_inference
 from toxic_inference.api.operations import operations_router
 from toxic_inference.api.pages import pages_router
 from toxic_inference.api.perspective import routes as perspective
@@ -25,7 +26,12 @@ _DESCRIPTION = """Scores comments for six kinds of toxicity with the champion of
 Every answer names the model version that gave it, in its body or in the header `x-model-version`."""
 
 
-_REQUEST_MODELS = (*PREDICT_MODELS, *perspective.REQUEST_MODELS, FeedbackRequest)
+_REQUEST_MODELS = (
+    *PREDICT_MODELS,
+    *perspective.REQUEST_MODELS,
+    *open_inference.REQUEST_MODELS,
+    FeedbackRequest,
+)
 """Models of bodies that routes read by themselves, which FastAPI therefore doesn't find."""
 
 
@@ -71,6 +77,7 @@ def create_api(
     app.include_router(predict_router(doors))
     app.include_router(perspective.perspective_router(doors))
     app.include_router(tfserving_router(doors))
+    app.include_router(open_inference.open_inference_router(doors))
     app.include_router(feedback_router(doors))
     app.include_router(operations_router(doors, render_metrics=render_metrics))
     app.include_router(events_router(events))

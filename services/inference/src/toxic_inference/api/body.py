@@ -50,7 +50,11 @@ async def read_json(request: Request) -> object:
     Raises:
         MalformedRequestError: it isn't JSON.
     """
-    body = await request.body()
+    return parse_json(await request.body())
+
+
+def parse_json(body: bytes) -> object:
+    """Return the JSON value that `body` is; raises as `read_json`."""
     try:
         # The byte order mark isn't JSON's, but some clients send one.
         text = body.decode("utf-8-sig")

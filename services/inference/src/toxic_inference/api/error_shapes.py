@@ -35,7 +35,7 @@ def _native_body(problem: Problem) -> object:
     return {"error": error}
 
 
-def _tensorflow_body(problem: Problem) -> object:
+def _plain_body(problem: Problem) -> object:
     return {"error": problem.message}
 
 
@@ -82,7 +82,8 @@ class _Surface:
 
 
 _SURFACES = (
-    _Surface("/v1/models/", _tensorflow_body),
+    _Surface("/v1/models/", _plain_body),
+    _Surface("/v2", _plain_body),
     _Surface("/v1alpha1/", _google_body, lambda status: _google_status(status)[0]),
     _Surface("/$discovery/", _google_body, lambda status: _google_status(status)[0]),
 )

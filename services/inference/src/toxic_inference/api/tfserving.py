@@ -1,6 +1,7 @@
 """TensorFlow Serving's REST API (https://www.tensorflow.org/tfx/serving/api_rest) for the one model.
 
-Owns `/v1/models/…`: predict in row and column form, version status, metadata. Answers what TensorFlow
+Owns `/v1/models/…`: predict in row and column form, version status, metadata, and the refusal of what the
+model has no signature for. Answers what TensorFlow
 Serving would answer for the same bundle, raw scores of the signature included; texts in place of tensors are
 this project's own convenience.
 
@@ -8,9 +9,10 @@ Invariant: answers and errors are to the letter TensorFlow Serving's; the versio
 """
 
 from http import HTTPStatus
+from typing import Annotated
 
 import orjson
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,10 +20,14 @@ from toxic_core.contract import ATTENTION_MASK, INPUT_IDS, SCORES, SIGNATURE
 from toxic_core.errors import RegistryUnavailableError, UnknownModelError
 from toxic_inference.api.body import JSON_TYPE, read_json, unless_departed
 from toxic_inference.api.doors import MODEL_VERSION_HEADER, Doors
+from toxic_inference.api.errors import MalformedRequestError
+from toxic_inference.api.targets import ReadTarget, champion, label_in_path, version_in_path
 from toxic_inference.api.tfserving_request import PredictInputs, parse_predict
 from toxic_inference.serving.interfaces import Float32Array, Lane, Session, Target
 from toxic_inference.serving.manager import VersionStatus
 from toxic_inference.serving.states import State
+
+_METHOD_NAME = "tensorflow/serving/predict"
 
 # TensorFlow Serving has no state of its own for a version that failed to load: it has ended, with an error.
 _STATES = {
@@ -35,11 +41,23 @@ _STATES = {
 }
 
 
+_TARGETS: tuple[tuple[str, str, ReadTarget], ...] = (
+    ("", "", champion),
+    ("/versions/{version}", " of a version", version_in_path),
+    ("/labels/{label}", " of a label's version", label_in_path),
+)
+"""Each way to say which version is meant: its part of the path, its part of a title, and what reads it."""
+
+_OTHER_METHODS = (("classify", "classification"), ("regress", "regression"))
+
+
 def tfserving_router(doors: Doors) -> APIRouter:
     """Return the routes of TensorFlow Serving's REST API."""
     router = APIRouter(tags=["TensorFlow Serving"])
-    _add_predict(router, doors)
-    _add_status(router, doors)
+    for path, of, target in _TARGETS:
+        _add_predict(router, doors, path=path, of=of, read_target=target)
+        _add_other_methods(router, doors, path=path, of=of, read_target=target)
+        _add_status(router, doors, path=path, of=of, read_target=target)
     return router
 
 
@@ -61,58 +79,63 @@ _PREDICT_BODY: dict[str, object] = {
         },
     }
 }
+_EXAMPLES_BODY: dict[str, object] = {
+    "requestBody": {
+        "content": {JSON_TYPE: {"schema": {"type": "object"}, "example": {"examples": [{"text": "a"}]}}}
+    }
+}
 
 
-def _add_predict(router: APIRouter, doors: Doors) -> None:
-    @router.post("/v1/models/{name}:predict", summary="Predict", openapi_extra=_PREDICT_BODY)
-    async def predict(request: Request, name: str) -> Response:
-        """Raw scores of the default alias's version."""
-        return await _predict(request, doors, name=name, target=Target())
-
-    @router.post(
-        "/v1/models/{name}/versions/{version}:predict",
-        summary="Predict with a version",
-        openapi_extra=_PREDICT_BODY,
-    )
-    async def predict_version(request: Request, name: str, version: str) -> Response:
-        """Raw scores of one version."""
-        return await _predict(request, doors, name=name, target=Target(version=version))
-
-    @router.post(
-        "/v1/models/{name}/labels/{label}:predict",
-        summary="Predict with a label",
-        openapi_extra=_PREDICT_BODY,
-    )
-    async def predict_label(request: Request, name: str, label: str) -> Response:
-        """Raw scores of the version that an alias names."""
-        return await _predict(request, doors, name=name, target=Target(alias=label))
+def _add_predict(router: APIRouter, doors: Doors, *, path: str, of: str, read_target: ReadTarget) -> None:
+    @router.post(f"/v1/models/{{name}}{path}:predict", summary=f"Raw scores{of}", openapi_extra=_PREDICT_BODY)
+    async def predict(
+        request: Request, name: str, target: Annotated[Target, Depends(read_target)]
+    ) -> Response:
+        """Raw scores of the signature, for texts or tokens, in row or column form."""
+        return await _predict(request, doors, name=name, target=target)
 
 
-def _add_status(router: APIRouter, doors: Doors) -> None:
-    @router.get("/v1/models/{name}", summary="Version status")
-    async def status(name: str) -> Response:
-        """The state of every version known here, with the error of those that failed."""
-        return _status(doors, name=name, version=None)
+def _add_other_methods(
+    router: APIRouter, doors: Doors, *, path: str, of: str, read_target: ReadTarget
+) -> None:
+    async def refuse(
+        request: Request, name: str, target: Annotated[Target, Depends(read_target)]
+    ) -> Response:
+        """Refused as TensorFlow Serving refuses it: the model has a predict signature and no other."""
+        return await _refuse_method(request, doors, name=name, target=target)
 
-    @router.get("/v1/models/{name}/metadata", summary="Model metadata")
-    async def metadata(name: str) -> Response:
-        """The signature of the default alias's version."""
-        return _metadata(doors, name=name, target=Target())
+    for method, noun in _OTHER_METHODS:
+        router.add_api_route(
+            f"/v1/models/{{name}}{path}:{method}",
+            refuse,
+            methods=["POST"],
+            name=method,
+            summary=f"No {noun}{of}",
+            openapi_extra=_EXAMPLES_BODY,
+        )
 
-    @router.get("/v1/models/{name}/versions/{version}", summary="Status of a version")
-    async def version_status(name: str, version: str) -> Response:
-        """The state of one version."""
-        return _status(doors, name=name, version=version)
 
-    @router.get("/v1/models/{name}/versions/{version}/metadata", summary="Metadata of a version")
-    async def version_metadata(name: str, version: str) -> Response:
-        """The signature of one version."""
-        return _metadata(doors, name=name, target=Target(version=version))
+def _add_status(router: APIRouter, doors: Doors, *, path: str, of: str, read_target: ReadTarget) -> None:
+    @router.get(f"/v1/models/{{name}}{path}", summary=f"Status{of}")
+    async def status(name: str, target: Annotated[Target, Depends(read_target)]) -> Response:
+        """The state of every version that is meant, with the error of those that failed."""
+        return _status(doors, name=name, target=target)
 
-    @router.get("/v1/models/{name}/labels/{label}/metadata", summary="Metadata of a label's version")
-    async def label_metadata(name: str, label: str) -> Response:
-        """The signature of the version that an alias names."""
-        return _metadata(doors, name=name, target=Target(alias=label))
+    @router.get(f"/v1/models/{{name}}{path}/metadata", summary=f"Metadata{of}")
+    async def metadata(name: str, target: Annotated[Target, Depends(read_target)]) -> Response:
+        """The signature: names, types and shapes of inputs and outputs."""
+        return _metadata(doors, name=name, target=target)
+
+
+async def _refuse_method(request: Request, doors: Doors, *, name: str, target: Target) -> Response:
+    _check_name(doors, name)
+    await read_json(request)
+    method = request.url.path.rpartition(":")[2]
+    noun = dict(_OTHER_METHODS)[method]
+    with doors.scorer.session(target):
+        raise MalformedRequestError(
+            f"Expected {noun} signature method_name to be tensorflow/serving/{method}. Was: {_METHOD_NAME}"
+        )
 
 
 def _check_name(doors: Doors, name: str) -> None:
@@ -140,11 +163,16 @@ async def _infer(session: Session, inputs: PredictInputs) -> Float32Array:
     return await session.infer(inputs.rows, lane=Lane.INTERACTIVE)
 
 
-def _status(doors: Doors, *, name: str, version: str | None) -> Response:
+def _status(doors: Doors, *, name: str, target: Target) -> Response:
     _check_name(doors, name)
-    found = [status for status in doors.status.statuses() if version in {None, status.version}]
+    found = [
+        status
+        for status in doors.status.statuses()
+        if target.version in {None, status.version} and target.alias in {None, *status.aliases}
+    ]
     if not found:
-        what = f"version {version!r} of model" if version else "versions of model"
+        wanted = target.version or target.alias
+        what = f"version {wanted!r} of model" if wanted else "versions of model"
         raise UnknownModelError(f"Could not find any {what} {name!r}.")
     answer = {"model_version_status": [_version_status(status) for status in found]}
     return Response(orjson.dumps(answer), media_type=JSON_TYPE)
@@ -174,7 +202,7 @@ def _metadata(doors: Doors, *, name: str, target: Target) -> Response:
                 for tensor in (INPUT_IDS, ATTENTION_MASK)
             },
             "outputs": {SCORES: _tensor_info("DT_FLOAT", "StatefulPartitionedCall:0", second=labels)},
-            "method_name": "tensorflow/serving/predict",
+            "method_name": _METHOD_NAME,
         }
         answer = {
             "model_spec": {"name": name, "signature_name": "", "version": session.version},

@@ -1,9 +1,9 @@
 """What a TensorFlow Serving predict request holds: texts or rows of tokens, in row or column form.
 
-Invariant: a row that comes out can be given to the model: its ids are int32 and not negative, its mask has a
-one, and it is no longer than the model reads.
+Invariant: what comes out can be scored: texts pass `check_text`, rows of tokens pass `row_of`.
 """
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,11 +13,13 @@ from toxic_core.contract import ATTENTION_MASK, INPUT_IDS, SIGNATURE
 from toxic_core.tokens import Int32Array
 from toxic_inference.api.doors import Limits
 from toxic_inference.api.errors import InvalidRequestError, MalformedRequestError, TooManyTextsError
+from toxic_inference.api.rows import row_of
 from toxic_inference.serving.errors import InvalidTensorError
 from toxic_inference.serving.interfaces import Row
 from toxic_inference.serving.texts import check_text
 
 _TEXT = "text"
+_BASE64 = "b64"
 _MEMBERS = frozenset({"signature_name", "instances", "inputs"})
 
 
@@ -108,7 +110,8 @@ def _list(value: object, field: str, limits: Limits) -> list[object]:
 
 def _texts(values: Sequence[object], field: str, limits: Limits) -> tuple[str, ...]:
     texts: list[str] = []
-    for index, value in enumerate(values):
+    for index, given in enumerate(values):
+        value = _decoded(given, f"{field}[{index}]")
         if not isinstance(value, str):
             raise InvalidTensorError(
                 f"{field}[{index}] must be a text, or an object with {INPUT_IDS} and {ATTENTION_MASK}."
@@ -118,23 +121,22 @@ def _texts(values: Sequence[object], field: str, limits: Limits) -> tuple[str, .
     return tuple(texts)
 
 
+def _decoded(value: object, where: str) -> object:
+    """Return what `{"b64": …}` stands for, TensorFlow Serving's form of bytes; anything else as it is."""
+    if not (isinstance(value, dict) and value.keys() == {_BASE64} and isinstance(value[_BASE64], str)):
+        return value
+    try:
+        return base64.b64decode(value[_BASE64], validate=True).decode("utf-8")
+    except ValueError as error:
+        raise InvalidTensorError(f"{where} isn't UTF-8 in base64.") from error
+
+
 def _row(tensors: Mapping[str, object], where: str, *, max_tokens: int) -> Row:
     if tensors.keys() != {INPUT_IDS, ATTENTION_MASK}:
         raise InvalidTensorError(f"{where} must have exactly {INPUT_IDS} and {ATTENTION_MASK}.")
     ids = _int32(tensors[INPUT_IDS], f"{where}, {INPUT_IDS},")
     mask = _int32(tensors[ATTENTION_MASK], f"{where}, {ATTENTION_MASK},")
-    if len(ids) != len(mask):
-        raise InvalidTensorError(f"{where} has {len(ids)} ids, but {len(mask)} mask values.")
-    if not np.isin(mask, (0, 1)).all() or not mask.any():
-        raise InvalidTensorError(f"{where}: {ATTENTION_MASK} must be of 0 and 1, with at least one 1.")
-    # Padding at the end is taken off: the scheduler pads for its own batch.
-    length = int(np.flatnonzero(mask)[-1]) + 1
-    if length > max_tokens:
-        raise InvalidTensorError(f"{where} has {length} tokens; the model reads {max_tokens}.")
-    if (ids[:length] < 0).any():
-        raise InvalidTensorError(f"{where} has a negative token id.")
-    inner = mask[:length]
-    return Row(ids=ids[:length], mask=None if inner.all() else inner)
+    return row_of(ids, mask, where=where, max_tokens=max_tokens)
 
 
 def _int32(value: object, where: str) -> Int32Array:

@@ -1,0 +1,1 @@
+"""The Open Inference Protocol's door: its messages, its tensors, its routes."""
