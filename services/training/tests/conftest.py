@@ -60,6 +60,7 @@ def modelling_parameters() -> ModellingParameters:
         class_weight_power=0.0,
         class_weight_limit=1.0,
         layers=None,
+        quantise=False,
         seed=7,
     )
 

@@ -75,6 +75,11 @@ def build_classifier(backbone: keras.Model, *, dropout: float, train_embeddings:
     return keras.Model({INPUT_IDS: input_ids, ATTENTION_MASK: attention_mask}, logits, name="classifier")
 
 
+def encoder_of(classifier: keras.Model) -> keras.Model:
+    """Return the encoder inside a classifier."""
+    return next(layer for layer in classifier.layers if isinstance(layer, keras.Model))
+
+
 def _token_vectors(
     backbone: keras.Model, input_ids: keras.KerasTensor, attention_mask: keras.KerasTensor
 ) -> keras.KerasTensor:

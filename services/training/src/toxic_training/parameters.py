@@ -51,7 +51,10 @@ class DataParameters(_Parameters):
 class ModellingParameters(_Parameters):
     """Which encoder is fine-tuned, and how."""
 
-    encoder: str = Field(description="`tiny`, `builtin:e5-small`, or a folder in Hugging Face's layout.")
+    encoder: str = Field(
+        description="`baseline` (the shipped model's), `tiny`, `builtin:e5-small`, `hf://owner/name`, or a "
+        "folder in Hugging Face's layout."
+    )
     vocabulary_size: int = Field(
         ge=300, description="Pieces learnt (`tiny`), or kept of a pretrained vocabulary by frequency rank."
     )
@@ -78,6 +81,9 @@ class ModellingParameters(_Parameters):
     class_weight_limit: float = Field(ge=1, description="The most that a positive may weigh.")
     layers: int | None = Field(
         ge=1, description="Keep this many of the encoder's layers, evenly spread; all where null."
+    )
+    quantise: bool = Field(
+        description="Round the trained weights to the few bits that a packed baseline stores."
     )
     seed: int
 

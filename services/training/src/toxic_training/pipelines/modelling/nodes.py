@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from toxic_core.contract import file_digest
 from toxic_core.errors import InvalidDataError
 from toxic_core.tokens import Int32Array
+from toxic_training.baseline import read_baseline, round_weights
 from toxic_training.batches import LengthBatches
 from toxic_training.checkpoints import CheckpointFile, fingerprint
 from toxic_training.classifier import Encoder, build_classifier, training_loss
@@ -24,15 +25,30 @@ from toxic_training.parameters import ModellingParameters
 from toxic_training.schedule import Clock
 from toxic_training.selection import selection_set
 
+BASELINE = "baseline"
+"""The name of the shipped model's own encoder."""
 
-def prepare_encoder(training: pd.DataFrame, parameters: ModellingParameters) -> EncoderFiles:
-    """Return the encoder to fine-tune: its vocabulary fitted to the training comments, its layers counted."""
-    files = find_encoder(
-        parameters.encoder,
-        texts=training[TEXT].tolist(),
-        vocabulary_size=parameters.vocabulary_size,
-        seed=parameters.seed,
-    )
+
+def prepare_encoder(training: pd.DataFrame, baseline: Path, parameters: ModellingParameters) -> EncoderFiles:
+    """Return the encoder to fine-tune: its vocabulary fitted to the training comments, its layers counted.
+
+    Args:
+        training: comments to learn from.
+        baseline: folder of the shipped model.
+        parameters: name the encoder.
+
+    Raises:
+        ConfigurationError: there is no such encoder, or it can't be read.
+    """
+    if parameters.encoder == BASELINE:
+        files = read_baseline(baseline).encoder
+    else:
+        files = find_encoder(
+            parameters.encoder,
+            texts=training[TEXT].tolist(),
+            vocabulary_size=parameters.vocabulary_size,
+            seed=parameters.seed,
+        )
     return files if parameters.layers is None else keep_layers(files, parameters.layers)
 
 
@@ -92,6 +108,8 @@ def train_classifier(
     )
     loss = training_loss(positive_weights(labels, parameters))
     result = fit(trainer, classifier, loss, parameters=parameters)
+    if parameters.quantise:
+        round_weights(classifier)
     # The same network without its optimiser, whose state is twice what was trained.
     return keras.Model(classifier.input, classifier.output, name=classifier.name), asdict(result)
 

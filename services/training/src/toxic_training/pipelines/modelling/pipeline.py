@@ -10,7 +10,9 @@ def create_pipeline() -> Pipeline:
     """Return the pipeline `modelling`."""
     return Pipeline(
         [
-            Node(nodes.prepare_encoder, ["training_comments", "params:modelling"], "encoder"),
+            Node(
+                nodes.prepare_encoder, ["training_comments", "baseline_folder", "params:modelling"], "encoder"
+            ),
             Node(
                 nodes.train_classifier,
                 {
