@@ -18,7 +18,7 @@ MISSING_LABEL = -1.0
 _LENGTH_STEP = 8
 """Batches are padded to a multiple of this, to bound how many shapes are compiled."""
 
-_BATCHES_A_GROUP = 50
+BATCHES_A_GROUP = 50
 """Comments are sorted by length within groups of this many batches: sorting them all would make batches of
 the longest comments only, sorting none of them pads each to its longest."""
 
@@ -37,13 +37,18 @@ class LengthBatches:
         batch_size: int,
         pad_id: int,
         seed: int,
+        batches_a_group: int = BATCHES_A_GROUP,
     ) -> None:
-        """Hold every comment's token ids, int32 [tokens], and targets, float32 [comments, targets]."""
+        """Hold every comment's token ids, int32 [tokens], and targets, float32 [comments, targets].
+
+        With one batch a group, batches hold comments of any length.
+        """
         self._token_ids = token_ids
         self._labels = np.nan_to_num(labels, nan=MISSING_LABEL)
         self._batch_size = batch_size
         self._pad_id = pad_id
         self._seed = seed
+        self._group = batch_size * batches_a_group
         self._lengths = np.array([len(row) for row in token_ids])
         self._pass = 0
         self._batches = self._arrange()
@@ -65,10 +70,9 @@ class LengthBatches:
     def _arrange(self) -> list[NDArray[np.int64]]:
         generator = np.random.default_rng([self._seed, self._pass])
         order = generator.permutation(len(self._token_ids))
-        group = self._batch_size * _BATCHES_A_GROUP
         by_length = [
             part[np.argsort(self._lengths[part], kind="stable")]
-            for part in (order[start : start + group] for start in range(0, len(order), group))
+            for part in (order[start : start + self._group] for start in range(0, len(order), self._group))
         ]
         in_order = np.concatenate(by_length) if by_length else order
         batches = [

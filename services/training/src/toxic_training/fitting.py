@@ -17,7 +17,7 @@ import keras
 
 from toxic_training.batches import LengthBatches
 from toxic_training.checkpoints import CheckpointFile, TrainingState, restore, variables_of
-from toxic_training.classifier import Loss
+from toxic_training.classifier import Loss, compiles_whole_steps
 from toxic_training.parameters import ModellingParameters
 from toxic_training.schedule import Clock, Progress, learning_rate_at
 from toxic_training.selection import BestWeights, SelectionSet
@@ -191,8 +191,7 @@ def fit(
     trainer: Trainer, classifier: keras.Model, loss: Loss, *, parameters: ModellingParameters
 ) -> FitResult:
     """Compile `classifier` and run its `trainer`."""
-    # XLA compiles every batch length anew, and computes in float32 where oneDNN would in bfloat16.
-    classifier.compile(optimizer=_optimiser(parameters), loss=loss, jit_compile=False)
+    classifier.compile(optimizer=_optimiser(parameters), loss=loss, jit_compile=compiles_whole_steps())
     with _cpu_bfloat16(wanted=parameters.cpu_bfloat16):
         return trainer.run()
 
