@@ -16,7 +16,7 @@ VENV := .venv
 # Modules rather than scripts: a script names its interpreter in one line, which can't hold every path.
 RUN := $(VENV)/bin/python -m
 PACKAGES := $(wildcard libs/*/pyproject.toml services/*/pyproject.toml infra/local/pyproject.toml)
-SOURCES := libs services infra/local $(wildcard tests)
+SOURCES := libs services infra/local benchmarks $(wildcard tests)
 ARGS ?=
 VERSION ?=
 REASON ?=
@@ -94,6 +94,10 @@ types: $(VENV)/.installed-dev ## Check types
 .PHONY: imports
 imports: $(VENV)/.installed-dev ## Check that imports run one way
 	@$(VENV)/bin/lint-imports
+
+.PHONY: bench-training
+bench-training: $(VENV)/.installed ## Measure training speed on TOXIC_DATA_DIR, by length bucketing and bfloat16
+	@$(RUN) benchmarks.training_speed $(ARGS)
 
 .PHONY: lock
 lock: $(VENV)/.installed-dev ## Resolve dependencies into constraints.txt; ARGS=--upgrade takes the newest

@@ -13,11 +13,27 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import keras
+import pandas as pd
+import yaml
+
 from toxic_core.telemetry import disable_telemetry
+from toxic_training.batches import LengthBatches
+from toxic_training.classifier import Encoder, build_classifier, training_loss
+from toxic_training.comments import LABEL_COLUMNS, label_matrix
+from toxic_training.datasets import EncoderDataset
+from toxic_training.encoders.source import find_encoder
+from toxic_training.fitting import cpu_bfloat16, optimiser
+from toxic_training.parameters import ModellingParameters
+
+PARAMETERS = Path(__file__).parents[1] / "services" / "training" / "conf" / "base" / "parameters.yml"
+TRAIN_FILE = Path("01_raw") / "jigsaw-toxic-comment-train.csv"
+WARM_UP_STEPS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +64,9 @@ PLAIN = "plain"
 def main() -> None:
     """Run the benchmark, or, with `--way`, one of its measurements."""
     disable_telemetry()
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--comments", type=int, default=640, help="comments trained on by each measurement")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--encoder", default="builtin:e5-small")
@@ -59,3 +77,73 @@ def main() -> None:
         print(json.dumps(_measure(Way(**arguments.way), arguments)))
         return
     _compare(arguments)
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    speeds: dict[str, list[float]] = {name: [] for name in WAYS}
+    for number in range(arguments.rounds):
+        for name, way in WAYS.items():
+            command = [sys.executable, "-m", "benchmarks.training_speed", *sys.argv[1:]]
+            command += ["--way", json.dumps(asdict(way))]
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+            speeds[name].append(float(done.stdout.splitlines()[-1]))
+            print(f"round {number + 1}, {name}: {speeds[name][-1]:.1f} comments/s", file=sys.stderr)
+    print(f"{arguments.comments} comments, {arguments.encoder}, {os.cpu_count()} cores")
+    print(f"{'way':<20} {'comments/s':>10} {'range':>14} {'ratio':>6} {'range':>14}")
+    for name, values in speeds.items():
+        ratios = [value / plain for value, plain in zip(values, speeds[PLAIN], strict=True)]
+        print(f"{name:<20} {_spread(values, digits=1, width=10)} {_spread(ratios, digits=2, width=6)}")
+
+
+def _spread(values: list[float], *, digits: int, width: int) -> str:
+    ends = f"{min(values):.{digits}f} to {max(values):.{digits}f}"
+    return f"{statistics.median(values):>{width}.{digits}f} {ends:>14}"
+
+
+def _measure(way: Way, arguments: argparse.Namespace) -> float:
+    """Return comments a second, after a few steps that trace the graph."""
+    settings = yaml.safe_load(PARAMETERS.read_text(encoding="utf-8"))["modelling"]
+    parameters = ModellingParameters.model_validate({**settings, "encoder": arguments.encoder})
+    raw = pd.read_csv(arguments.data / TRAIN_FILE, keep_default_na=False)
+    comments = raw.sample(arguments.comments, random_state=parameters.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        encoder = _prepare(EncoderDataset(folder), comments["comment_text"].tolist(), parameters)
+        classifier = build_classifier(
+            encoder.load_backbone(), dropout=parameters.dropout, train_embeddings=parameters.train_embeddings
+        )
+    batches = LengthBatches(
+        encoder.tokeniser(max_tokens=parameters.max_tokens).token_ids(comments["comment_text"].tolist()),
+        label_matrix(comments.astype(dict.fromkeys(LABEL_COLUMNS, "float32"))),
+        batch_size=parameters.batch_size,
+        pad_id=encoder.pad_id,
+        seed=parameters.seed,
+        batches_a_group=way.batches_a_group,
+    )
+    loss = training_loss([1.0] * len(LABEL_COLUMNS), teacher_share=0.0)
+    classifier.compile(optimizer=optimiser(parameters), loss=loss, jit_compile=way.xla)
+    with cpu_bfloat16(wanted=way.bfloat16):
+        _train(classifier, batches, range(WARM_UP_STEPS))
+        seconds = _train(classifier, batches, range(batches.steps_a_pass))
+    return float(arguments.comments / seconds)
+
+
+def _prepare(dataset: EncoderDataset, texts: list[str], parameters: ModellingParameters) -> Encoder:
+    files = find_encoder(
+        parameters.encoder,
+        texts=texts,
+        vocabulary_size=parameters.vocabulary_size,
+        seed=parameters.seed,
+    )
+    dataset.save(files)
+    return dataset.load()
+
+
+def _train(classifier: keras.Model, batches: LengthBatches, steps: range) -> float:
+    started = time.perf_counter()
+    for step in steps:
+        classifier.train_on_batch(*batches.batch(step))
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()

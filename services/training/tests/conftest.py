@@ -60,6 +60,8 @@ def modelling_parameters() -> ModellingParameters:
         class_weight_power=0.0,
         class_weight_limit=1.0,
         layers=None,
+        teacher=None,
+        teacher_share=0.0,
         quantise=False,
         seed=7,
     )

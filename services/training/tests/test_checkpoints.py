@@ -37,9 +37,10 @@ def clock():
     return time.monotonic()
 
 encoder = EncoderDataset(str(folder / "encoder"))
-encoder.save(prepare_encoder(comments, parameters))
+encoder.save(prepare_encoder(comments, folder, parameters))
 classifier, result = train_classifier(
     encoder=encoder.load(), training=comments, validation=comments,
+    teacher_scores=pd.DataFrame(index=comments.index),
     checkpoint=folder / "checkpoint", parameters=parameters, clock=clock,
 )
 np.savez(folder / "weights.npz", *classifier.get_weights())

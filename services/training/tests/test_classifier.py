@@ -10,11 +10,16 @@ from numpy.typing import NDArray
 from toxic_core.contract import ATTENTION_MASK, INPUT_IDS
 from toxic_core.errors import InvalidDataError
 from toxic_core.tokens import pad
-from toxic_training.classifier import Encoder, masked_binary_crossentropy
+from toxic_training.classifier import Encoder, masked_binary_crossentropy, training_loss
 from toxic_training.datasets import EncoderDataset, KerasModelDataset
 from toxic_training.metrics import auc
 from toxic_training.parameters import ModellingParameters
-from toxic_training.pipelines.modelling.nodes import positive_weights, prepare_encoder, train_classifier
+from toxic_training.pipelines.modelling.nodes import (
+    ask_teacher,
+    positive_weights,
+    prepare_encoder,
+    train_classifier,
+)
 
 Trained = tuple[Encoder, keras.Model, dict[str, float]]
 
@@ -29,10 +34,11 @@ def trained(
 
 def _train(folder: Path, corpus: pd.DataFrame, parameters: ModellingParameters) -> Trained:
     dataset = EncoderDataset(str(folder / "encoder"))
-    dataset.save(prepare_encoder(corpus, parameters))
+    dataset.save(prepare_encoder(corpus, folder, parameters))
     classifier, result = train_classifier(
         encoder=dataset.load(),
         training=corpus,
+        teacher_scores=ask_teacher(corpus, parameters),
         validation=corpus,
         checkpoint=folder / "checkpoint",
         parameters=parameters,
@@ -124,6 +130,21 @@ def test_rarer_labels_weigh_more_up_to_a_limit(modelling_parameters: ModellingPa
     )
     weights = positive_weights(labels, parameters)
     assert weights == [pytest.approx(10**0.5), 1.0, 4.0, 1.0, 1.0, 1.0]
+
+
+def test_a_teacher_is_followed_where_labels_are_missing() -> None:
+    """With a teacher, the loss is a mix of the labels' and the teacher's, which knows every label."""
+    logits = np.array([[1.0, -2.0, 0.5, 0.0, 3.0, -1.0]], np.float32)
+    labels = np.array([[1.0, -1.0, -1.0, -1.0, -1.0, -1.0]], np.float32)
+    teacher = np.array([[0.9, 0.2, 0.4, 0.1, 0.7, 0.3]], np.float32)
+    loss = training_loss([1.0] * 6, teacher_share=0.25)
+    mixed = float(ops.convert_to_numpy(loss(np.concatenate([labels, teacher], axis=1), logits))[0])
+    hard, soft = (
+        float(ops.convert_to_numpy(masked_binary_crossentropy(each, logits))[0]) for each in (labels, teacher)
+    )
+    assert mixed == pytest.approx(0.75 * hard + 0.25 * soft, rel=1e-5)
+    alone = float(ops.convert_to_numpy(loss(labels, logits))[0])
+    assert alone == pytest.approx(hard, rel=1e-5), "without a teacher, only the labels count"
 
 
 def test_a_classifier_survives_its_file(trained: Trained, tmp_path: Path) -> None:

@@ -24,12 +24,14 @@ def test_a_backbone_gives_back_the_weights_it_was_read_from(
     dataset.save(files)
     encoder = encoder_of(build_classifier(dataset.load().load_backbone(), dropout=0.0, train_embeddings=True))
     weights = bert_weights(encoder)
-    assert {name for name in files.weights if not name.startswith("pooler")} == set(weights)
-    for name, weight in weights.items():
-        np.testing.assert_array_equal(weight, files.weights[name])
+    assert set(files.weights) == set(weights)
+    used = {name for name in weights if not name.startswith("pooler")}
+    for name in used:
+        np.testing.assert_array_equal(weights[name], files.weights[name])
     set_bert_weights(encoder, {name: weight + 1 for name, weight in weights.items()})
-    for name, weight in bert_weights(encoder).items():
-        np.testing.assert_array_equal(weight, files.weights[name] + 1)
+    again = bert_weights(encoder)
+    for name in used:
+        np.testing.assert_array_equal(again[name], files.weights[name] + 1)
 
 
 def test_fewer_layers_keep_the_last(files: EncoderFiles) -> None:

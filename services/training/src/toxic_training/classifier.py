@@ -115,11 +115,24 @@ def masked_binary_crossentropy(
     return ops.sum(weight * loss * present, axis=-1) / labels_a_row
 
 
-def training_loss(positive_weights: Sequence[float]) -> Loss:
-    """Return the loss of a batch's labels and logits, both float [batch, labels]."""
+def training_loss(positive_weights: Sequence[float], *, teacher_share: float) -> Loss:
+    """Return the loss of a batch's targets and logits.
 
-    def loss(labels: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:
-        return masked_binary_crossentropy(labels, logits, positive_weights)
+    Targets are float [batch, 6], the labels; or [batch, 12], where a teacher's scores follow them. The
+    teacher scores every label, also those that a comment's source doesn't carry.
+
+    Args:
+        positive_weights: see `masked_binary_crossentropy`.
+        teacher_share: weight of the teacher's scores against the labels (Hinton et al., 2015), 0 to 1.
+    """
+    labels = len(LABELS)
+
+    def loss(targets: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:
+        hard = masked_binary_crossentropy(targets[:, :labels], logits, positive_weights)
+        if targets.shape[-1] == labels:
+            return hard
+        soft = masked_binary_crossentropy(targets[:, labels:], logits)
+        return (1.0 - teacher_share) * hard + teacher_share * soft
 
     return loss
 
@@ -127,10 +140,10 @@ def training_loss(positive_weights: Sequence[float]) -> Loss:
 def compiles_whole_steps() -> bool:
     """Whether XLA is to compile training and scoring on Keras's backend.
 
-    TensorFlow without it keeps one graph for all batch lengths and lets oneDNN compute in bfloat16, and is the
-    faster on a CPU; JAX without it would run operation by operation.
+    TensorFlow without it keeps one graph for all batch lengths and lets oneDNN compute in bfloat16, and is
+    the faster on a CPU; JAX without it would run operation by operation.
     """
-    return keras.backend.backend() != "tensorflow"
+    return str(keras.backend.backend()) != "tensorflow"
 
 
 def logits_of(

@@ -10,6 +10,7 @@ import keras
 from kedro.io import AbstractDataset, DatasetError
 
 from toxic_core.contract import Bundle, file_digest, open_bundle
+from toxic_training.baseline import Baseline, BaselineParts, pack, read_baseline
 from toxic_training.bundle import BundleParts, write_bundle
 from toxic_training.classifier import Encoder
 from toxic_training.encoders.files import EncoderFiles, read_encoder, write_encoder
@@ -112,6 +113,18 @@ class FileDigestDataset(_PathDataset[Never, str]):
     def load(self) -> str:
         """Read the file and return its digest in hexadecimal."""
         return file_digest(self._path)
+
+
+class BaselineDataset(_PathDataset[BaselineParts, Baseline]):
+    """A packed classifier: saved from a trained one and its bundle, loaded verified."""
+
+    def save(self, data: BaselineParts) -> None:
+        """Pack the classifier."""
+        pack(data, self._path)
+
+    def load(self) -> Baseline:
+        """Read and verify the folder."""
+        return read_baseline(self._path)
 
 
 class PathDataset(_PathDataset[Never, Path]):

@@ -191,17 +191,18 @@ def fit(
     trainer: Trainer, classifier: keras.Model, loss: Loss, *, parameters: ModellingParameters
 ) -> FitResult:
     """Compile `classifier` and run its `trainer`."""
-    classifier.compile(optimizer=_optimiser(parameters), loss=loss, jit_compile=compiles_whole_steps())
-    with _cpu_bfloat16(wanted=parameters.cpu_bfloat16):
+    classifier.compile(optimizer=optimiser(parameters), loss=loss, jit_compile=compiles_whole_steps())
+    with cpu_bfloat16(wanted=parameters.cpu_bfloat16):
         return trainer.run()
 
 
-def _optimiser(parameters: ModellingParameters) -> keras.optimizers.Optimizer:
-    optimiser = keras.optimizers.AdamW(
+def optimiser(parameters: ModellingParameters) -> keras.optimizers.Optimizer:
+    """Return AdamW (Loshchilov and Hutter, 2019), without decay on biases and norms."""
+    adamw = keras.optimizers.AdamW(
         learning_rate=parameters.peak_learning_rate, weight_decay=parameters.weight_decay, clipnorm=1.0
     )
-    optimiser.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimiser
+    adamw.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return adamw
 
 
 def bar_verbosity() -> int:
@@ -210,7 +211,7 @@ def bar_verbosity() -> int:
 
 
 @contextmanager
-def _cpu_bfloat16(*, wanted: bool) -> Iterator[None]:
+def cpu_bfloat16(*, wanted: bool) -> Iterator[None]:
     """Let oneDNN compute in bfloat16 for the time of the block, where it can and `wanted`.
 
     Weights stay float32. Off again afterwards, so that evaluation and export compute as serving does.

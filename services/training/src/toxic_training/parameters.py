@@ -82,6 +82,10 @@ class ModellingParameters(_Parameters):
     layers: int | None = Field(
         ge=1, description="Keep this many of the encoder's layers, evenly spread; all where null."
     )
+    teacher: str | None = Field(
+        description="Folder of a bundle whose scores are learnt too (distillation); none where null."
+    )
+    teacher_share: Fraction = Field(description="Weight of the teacher's scores against the labels.")
     quantise: bool = Field(
         description="Round the trained weights to the few bits that a packed baseline stores."
     )

@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Pipeline
 
-from toxic_training.pipelines import data_processing, evaluation, modelling, registration
+from toxic_training.pipelines import baseline, data_processing, evaluation, modelling, registration
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -13,4 +13,9 @@ def register_pipelines() -> dict[str, Pipeline]:
         "evaluation": evaluation.create_pipeline(),
         "registration": registration.create_pipeline(),
     }
-    return {**pipelines, "__default__": sum(pipelines.values(), start=Pipeline([]))}
+    return {
+        **pipelines,
+        "pack_baseline": baseline.create_packing_pipeline(),
+        "baseline": baseline.create_pipeline(),
+        "__default__": sum(pipelines.values(), start=Pipeline([])),
+    }

@@ -61,6 +61,21 @@ class Baseline:
     warmup: tuple[WarmupExample, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class BaselineParts:
+    """What is packed.
+
+    Attributes:
+        classifier: its weights rounded by `round_weights`.
+        encoder: whose configuration and tokenizer go with it.
+        bundle: what is known about the classifier.
+    """
+
+    classifier: keras.Model
+    encoder: Encoder
+    bundle: Bundle
+
+
 def round_weights(classifier: keras.Model) -> None:
     """Round the classifier's weights, in place, to those that packing keeps.
 
@@ -72,18 +87,22 @@ def round_weights(classifier: keras.Model) -> None:
     set_bert_weights(encoder_of(classifier), rounded)
 
 
-def pack(classifier: keras.Model, encoder: Encoder, bundle: Bundle, *, folder: Path) -> None:
-    """Write `classifier`, whose weights `round_weights` has rounded, with what `bundle` says about it."""
+def pack(parts: BaselineParts, folder: Path) -> None:
+    """Write `parts` as `folder`, replacing what is there.
+
+    Raises:
+        ConfigurationError: the encoder isn't a BERT.
+    """
     partial = folder.with_name(f".partial-{folder.name}")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    save_file(pack_weights(_weights(classifier), table=WORD_EMBEDDINGS), partial / WEIGHTS_FILE)
-    shutil.copy(encoder.folder / CONFIG_FILE, partial / CONFIG_FILE)
+    save_file(pack_weights(_weights(parts.classifier), table=WORD_EMBEDDINGS), partial / WEIGHTS_FILE)
+    shutil.copy(parts.encoder.folder / CONFIG_FILE, partial / CONFIG_FILE)
     for name in _COPIED:
         (partial / name).parent.mkdir(exist_ok=True)
-        shutil.copy(bundle.path / name, partial / name)
+        shutil.copy(parts.bundle.path / name, partial / name)
     files = {file.relative_to(partial).as_posix(): file_digest(file) for file in _files(partial)}
-    contract = bundle.contract.model_copy(update={"files": files})
+    contract = parts.bundle.contract.model_copy(update={"files": files})
     (partial / CONTRACT_FILE).write_text(contract.model_dump_json(indent=2) + "\n", encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)

@@ -1,7 +1,7 @@
 """A fine-tuned BERT backbone back into Hugging Face's names, the reverse of how KerasHub reads them.
 
 Invariant: an encoder that is read from a folder, turned into weights by `bert_weights` and written again is
-the encoder that was read, but for the pooler, which nothing here uses.
+the encoder that was read, but for the pooler, which nothing here uses and becomes zeros.
 """
 
 from collections.abc import Iterator
@@ -37,7 +37,12 @@ def bert_weights(encoder: keras.Model) -> dict[str, Floats]:
     _require_bert(encoder)
     hidden = encoder.get_layer("token_embedding").embeddings.shape[1]
     tables = {name: _array(variable) for name, variable in _tables(encoder)}
-    return tables | {name: _flat(variable, hidden=hidden) for name, variable in _variables(encoder)}
+    # KerasHub reads a pooler too, which no classifier here has.
+    pooler = {
+        "pooler.dense.weight": np.zeros((hidden, hidden), np.float32),
+        "pooler.dense.bias": np.zeros(hidden, np.float32),
+    }
+    return tables | pooler | {name: _flat(variable, hidden=hidden) for name, variable in _variables(encoder)}
 
 
 def set_bert_weights(encoder: keras.Model, weights: dict[str, Floats]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from toxic_core.contract import file_digest
+from toxic_core.contract import file_digest, open_bundle
 from toxic_core.errors import InvalidDataError
 from toxic_core.tokens import Int32Array
 from toxic_training.baseline import read_baseline, round_weights
@@ -20,9 +20,11 @@ from toxic_training.comments import LABEL_COLUMNS, TEXT, label_matrix
 from toxic_training.encoders.files import WEIGHTS_FILE, EncoderFiles
 from toxic_training.encoders.layers import keep_layers
 from toxic_training.encoders.source import find_encoder
+from toxic_training.exported import ExportedModel
 from toxic_training.fitting import Trainer, fit
 from toxic_training.parameters import ModellingParameters
 from toxic_training.schedule import Clock
+from toxic_training.scoring import SavedModelScorer
 from toxic_training.selection import selection_set
 
 BASELINE = "baseline"
@@ -52,10 +54,25 @@ def prepare_encoder(training: pd.DataFrame, baseline: Path, parameters: Modellin
     return files if parameters.layers is None else keep_layers(files, parameters.layers)
 
 
+def ask_teacher(training: pd.DataFrame, parameters: ModellingParameters) -> pd.DataFrame:
+    """Return the teacher's scores of the training comments, a column a label; no columns without a teacher.
+
+    Raises:
+        ContractError: the teacher isn't a complete bundle.
+    """
+    if parameters.teacher is None:
+        return pd.DataFrame(index=training.index)
+    teacher = ExportedModel.of(open_bundle(Path(parameters.teacher)))
+    scorer = SavedModelScorer(teacher, batch_tokens=parameters.batch_size * parameters.max_tokens)
+    scores = scorer.score(training[TEXT].tolist()).scores
+    return pd.DataFrame(scores, columns=LABEL_COLUMNS, index=training.index)
+
+
 def train_classifier(
     *,
     encoder: Encoder,
     training: pd.DataFrame,
+    teacher_scores: pd.DataFrame,
     validation: pd.DataFrame,
     checkpoint: Path,
     parameters: ModellingParameters,
@@ -66,6 +83,7 @@ def train_classifier(
     Args:
         encoder: what is fine-tuned.
         training: comments to learn from.
+        teacher_scores: what a teacher says of them, from `ask_teacher`.
         validation: comments that choose the weights to keep.
         checkpoint: file where a killed run can be taken up.
         parameters: of the network, the optimiser and the schedule.
@@ -80,6 +98,7 @@ def train_classifier(
     _require_both_classes(training)
     tokeniser = encoder.tokeniser(max_tokens=parameters.max_tokens)
     token_ids, labels = tokeniser.token_ids(training[TEXT].tolist()), label_matrix(training)
+    targets = np.concatenate([labels, teacher_scores.to_numpy(np.float32)], axis=1)
     keras.utils.set_random_seed(parameters.seed)
     classifier = build_classifier(
         encoder.load_backbone(), dropout=parameters.dropout, train_embeddings=parameters.train_embeddings
@@ -88,7 +107,7 @@ def train_classifier(
         classifier,
         LengthBatches(
             token_ids,
-            labels,
+            targets,
             batch_size=parameters.batch_size,
             pad_id=encoder.pad_id,
             seed=parameters.seed,
@@ -102,11 +121,11 @@ def train_classifier(
         ),
         parameters=parameters,
         checkpoint=CheckpointFile(
-            checkpoint, fingerprint=_fingerprint(encoder, token_ids, labels, parameters)
+            checkpoint, fingerprint=_fingerprint(encoder, token_ids, targets, parameters)
         ),
         clock=clock,
     )
-    loss = training_loss(positive_weights(labels, parameters))
+    loss = training_loss(positive_weights(labels, parameters), teacher_share=parameters.teacher_share)
     result = fit(trainer, classifier, loss, parameters=parameters)
     if parameters.quantise:
         round_weights(classifier)
@@ -130,12 +149,12 @@ def positive_weights(labels: NDArray[np.float32], parameters: ModellingParameter
 def _fingerprint(
     encoder: Encoder,
     token_ids: list[Int32Array],
-    labels: NDArray[np.float32],
+    targets: NDArray[np.float32],
     parameters: ModellingParameters,
 ) -> str:
     return fingerprint(
         np.concatenate(token_ids).tobytes(),
-        labels.tobytes(),
+        targets.tobytes(),
         file_digest(encoder.folder / WEIGHTS_FILE).encode(),
         parameters.model_dump_json(exclude={"checkpoint_minutes"}).encode(),
     )

@@ -13,11 +13,13 @@ def create_pipeline() -> Pipeline:
             Node(
                 nodes.prepare_encoder, ["training_comments", "baseline_folder", "params:modelling"], "encoder"
             ),
+            Node(nodes.ask_teacher, ["training_comments", "params:modelling"], "teacher_scores"),
             Node(
                 nodes.train_classifier,
                 {
                     "encoder": "encoder",
                     "training": "training_comments",
+                    "teacher_scores": "teacher_scores",
                     "validation": "validation_comments",
                     "checkpoint": "training_checkpoint",
                     "parameters": "params:modelling",

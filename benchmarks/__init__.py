@@ -1,0 +1,1 @@
+"""What the project measures about itself and its peers; each module is a command."""

@@ -1,0 +1,28 @@
+"""Wires a classifier to the folder that ships, and that folder to a version in the registry."""
+
+from kedro.pipeline import Node, Pipeline
+
+from toxic_training.pipelines.baseline import nodes
+from toxic_training.pipelines.registration.nodes import prepare_release
+
+
+def create_packing_pipeline() -> Pipeline:
+    """Return the pipeline `pack_baseline`: from the last training's classifier and bundle to the folder."""
+    return Pipeline([Node(nodes.gather_parts, ["classifier", "encoder", "bundle"], "packed_baseline")])
+
+
+def create_pipeline() -> Pipeline:
+    """Return the pipeline `baseline`: from the folder to a model version."""
+    return Pipeline(
+        [
+            Node(nodes.encoder_files, "baseline", "baseline_encoder"),
+            Node(nodes.prepare_export, ["baseline", "baseline_encoder"], "baseline_export"),
+            Node(nodes.assemble_bundle, ["baseline", "baseline_export"], "baseline_bundle"),
+            Node(
+                prepare_release,
+                ["baseline_bundle", "params:registration"],
+                "model_version",
+                name="prepare_baseline_release",
+            ),
+        ]
+    )

@@ -1,0 +1,163 @@
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.runner import SequentialRunner
+
+from toxic_core.contract import Bundle, open_bundle
+from toxic_core.errors import ContractError, DigestMismatchError
+from toxic_core.evidence import read_evaluation
+from toxic_training.baseline import read_baseline, round_weights, unpack
+from toxic_training.bundle import WARMUP_TEXTS, write_bundle
+from toxic_training.classifier import Encoder, build_classifier
+from toxic_training.datasets import BaselineDataset, BundleDataset, EncoderDataset, ExportedModelDataset
+from toxic_training.encoders.source import find_encoder
+from toxic_training.exported import ExportedModel
+from toxic_training.operating_point import OperatingPoint
+from toxic_training.parameters import EvaluationParameters, ModellingParameters, RegistrationParameters
+from toxic_training.pipelines.baseline import create_packing_pipeline, create_pipeline
+from toxic_training.pipelines.evaluation.nodes import fit_operating_point, prepare_export
+from toxic_training.pipelines.modelling.nodes import prepare_encoder
+from toxic_training.pipelines.registration.nodes import assemble_bundle
+from toxic_training.release import Release
+from toxic_training.scoring import SavedModelScorer
+
+Made = tuple[keras.Model, Encoder, Bundle]
+
+
+@pytest.fixture(scope="module")
+def made(
+    tmp_path_factory: pytest.TempPathFactory,
+    corpus: pd.DataFrame,
+    modelling_parameters: ModellingParameters,
+    evaluation_parameters: EvaluationParameters,
+) -> Made:
+    """Make an untrained classifier with rounded weights, and its bundle."""
+    folder = tmp_path_factory.mktemp("made")
+    encoders = EncoderDataset(str(folder / "encoder"))
+    encoders.save(find_encoder("tiny", texts=corpus["text"].tolist(), vocabulary_size=300, seed=1))
+    encoder = encoders.load()
+    keras.utils.set_random_seed(1)
+    classifier = build_classifier(encoder.load_backbone(), dropout=0.1, train_embeddings=True)
+    round_weights(classifier)
+    exports = ExportedModelDataset(str(folder / "exported"))
+    exports.save(prepare_export(classifier, encoder, modelling_parameters))
+    parts = assemble_bundle(
+        model=exports.load(),
+        point=_point(corpus, evaluation_parameters),
+        reference_scores={},
+        figures={"test.toxic.all.auc": 0.9},
+        training_data={"train": "0" * 64},
+    )
+    return classifier, encoder, write_bundle(parts, folder / "bundle")
+
+
+def _point(corpus: pd.DataFrame, parameters: EvaluationParameters) -> OperatingPoint:
+    table = corpus.drop(columns="text")
+    for label in ("toxic", "severe_toxic", "obscene", "threat", "insult", "identity_hate"):
+        table[f"score_{label}"] = np.linspace(0.1, 0.9, len(table)).astype(np.float32)
+    table["tokens"] = 5
+    return fit_operating_point(table, parameters)
+
+
+@pytest.fixture
+def packed(made: Made, tmp_path: Path) -> Path:
+    """Pack it by the pipeline."""
+    folder = tmp_path / "baseline"
+    catalog = DataCatalog(
+        {
+            "classifier": MemoryDataset(made[0], copy_mode="assign"),
+            "encoder": MemoryDataset(made[1], copy_mode="assign"),
+            "bundle": MemoryDataset(made[2]),
+            "packed_baseline": BaselineDataset(str(folder)),
+        }
+    )
+    SequentialRunner().run(create_packing_pipeline(), catalog)
+    return folder
+
+
+def test_what_is_unpacked_is_what_was_packed(made: Made, packed: Path, tmp_path: Path) -> None:
+    """The unpacked version has the packed one's scores, figures, lineage and operating point."""
+    registration = RegistrationParameters(model_name="toxic-comments", alias="challenger")
+    catalog = DataCatalog(
+        {
+            "baseline": BaselineDataset(str(packed)),
+            "baseline_encoder": EncoderDataset(str(tmp_path / "encoder")),
+            "baseline_export": ExportedModelDataset(str(tmp_path / "exported")),
+            "baseline_bundle": BundleDataset(str(tmp_path / "bundle")),
+            "params:registration": MemoryDataset(registration),
+            "model_version": MemoryDataset(),
+        }
+    )
+    SequentialRunner().run(create_pipeline(), catalog)
+    bundle = open_bundle(tmp_path / "bundle")
+    release = catalog["model_version"].load()
+    assert isinstance(release, Release)
+    assert bundle.contract.model_copy(update={"files": {}}) == made[2].contract.model_copy(
+        update={"files": {}}
+    )
+    assert read_evaluation(bundle.path) == read_evaluation(made[2].path)
+    before, after = (
+        SavedModelScorer(ExportedModel.of(each), batch_tokens=512).score(WARMUP_TEXTS).scores
+        for each in (made[2], bundle)
+    )
+    np.testing.assert_allclose(after, before, atol=1e-6)
+
+
+def test_the_packed_folder_is_small(made: Made, packed: Path) -> None:
+    """It takes less than a third of the exported model."""
+    size = sum(file.stat().st_size for file in packed.rglob("*") if file.is_file())
+    assert size < ExportedModel.of(made[2]).size_bytes() / 3
+
+
+def test_training_can_start_from_the_baseline(
+    packed: Path, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
+) -> None:
+    """The encoder `baseline` is the packed model's own, with its tokenizer."""
+    parameters = modelling_parameters.model_copy(update={"encoder": "baseline"})
+    files = prepare_encoder(corpus, packed, parameters)
+    text = "you are a silly fool"
+    packed_tokenizer = read_baseline(packed).encoder.tokenizer
+    assert files.tokenizer.encode(text).ids == packed_tokenizer.encode(text).ids
+    assert not any(name.startswith("classifier") for name in files.weights)
+
+
+def test_a_damaged_file_is_named(packed: Path) -> None:
+    """A baseline with a changed file isn't unpacked."""
+    weights = packed / "weights.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(DigestMismatchError, match=r"weights\.safetensors isn't the file that was packed"):
+        read_baseline(packed)
+
+
+@pytest.mark.parametrize("missing", ["weights.safetensors", "contract.json", "tokenizer/tokenizer.json"])
+def test_a_missing_file_is_named(packed: Path, missing: str) -> None:
+    """A baseline that lacks a file isn't unpacked."""
+    (packed / missing).unlink()
+    with pytest.raises(ContractError, match=missing):
+        read_baseline(packed)
+
+
+def test_a_missing_folder_says_what_names_it(
+    tmp_path: Path, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
+) -> None:
+    """Without the shipped folder, the error says which variable leads to another."""
+    parameters = modelling_parameters.model_copy(update={"encoder": "baseline"})
+    with pytest.raises(ContractError, match="TOXIC_BASELINE_DIR"):
+        prepare_encoder(corpus, tmp_path / "nowhere", parameters)
+
+
+def test_weights_that_give_other_scores_are_refused(packed: Path, tmp_path: Path) -> None:
+    """Scores are checked against those recorded when the folder was packed."""
+    baseline = read_baseline(packed)
+    encoders = EncoderDataset(str(tmp_path / "encoder"))
+    kernel, bias = baseline.head
+    encoders.save(baseline.encoder)
+    with pytest.raises(ContractError, match="scores are off"):
+        unpack(replace(baseline, head=(kernel, bias + 1)), encoders.load())
