@@ -40,7 +40,7 @@ def test_the_seed_fixes_vocabulary_and_weights() -> None:
 @pytest.mark.parametrize("name", ["huge", "builtin:e6", "/no/such/folder"])
 def test_an_unknown_encoder_is_refused_with_the_known_ones(name: str) -> None:
     """The message lists what the parameter may be."""
-    with pytest.raises(ConfigurationError, match="give tiny, builtin:e5-small, or a folder"):
+    with pytest.raises(ConfigurationError, match="give tiny, builtin:e5-small, hf://owner/name, or a folder"):
         find_encoder(name, texts=TEXTS, vocabulary_size=300, seed=1)
 
 
