@@ -107,6 +107,51 @@ def test_the_champion_of_a_registry_is_followed_and_outlives_it(
     assert server.terminate() == 0
 
 
+def raw_score(port: int, model: str, which: str) -> float:
+    """Return what a version says of the text, by TensorFlow Serving's door."""
+    address = f"http://127.0.0.1:{port}/v1/models/{model}{which}:predict"
+    answer = httpx.post(address, json={"instances": [TEXT]}, timeout=30)
+    assert answer.status_code == 200, answer.text
+    score: float = answer.json()["predictions"][0][0]
+    return score
+
+
+def sample(port: int, name: str) -> float:
+    """Return a metric's value; 0 where it isn't there."""
+    lines = httpx.get(f"http://127.0.0.1:{port}/metrics").text.splitlines()
+    return next((float(line.split()[-1]) for line in lines if line.startswith(name)), 0.0)
+
+
+def test_champion_challenger_and_a_pinned_version_are_served_side_by_side(
+    start_server: Any, registered_model: Any, build_bundle: BuildBundle, tmp_path: Path, port: int
+) -> None:
+    """Each answers under its own name, and the challenger is compared with the champion on its traffic."""
+    versions = [
+        registered_model.register(build_bundle(tmp_path / str(bias), bias=bias)) for bias in (0.0, 0.5, 1.0)
+    ]
+    registered_model.set_alias("champion", versions[1])
+    registered_model.set_alias("challenger", versions[2])
+    server = start(
+        start_server,
+        tmp_path,
+        port,
+        registry_uri=registered_model.registry.uri,
+        model_name=registered_model.name,
+        cache_dir=str(tmp_path / "cache"),
+        pinned_versions=versions[0],
+        shadow_fraction="1",
+    )
+    for _ in versions:
+        server.logs.wait_for("servable.loaded")
+    model = registered_model.name
+    pinned = raw_score(port, model, f"/versions/{versions[0]}")
+    assert pinned < raw_score(port, model, "") < raw_score(port, model, "/labels/challenger")
+    assert version_of(port) == versions[1]
+    name = 'toxic_inference_shadow_score_difference_ratio_count{label="toxic"}'
+    assert any(sample(port, name) == 1.0 for _ in range(1_000)), "the comparison never came"
+    assert server.terminate() == 0
+
+
 def ends_with(start_server: Any, folder: Path, port: int, **settings: str) -> str:
     """Start the service where it can't run; return the one line it writes."""
     server = start(start_server, folder, port, **settings)

@@ -27,3 +27,18 @@ def test_settings_don_t_change() -> None:
     """Frozen once read."""
     with pytest.raises(ValidationError):
         Settings().port = 1  # type: ignore[misc]
+
+
+def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As an environment variable, with spaces where people put them."""
+    monkeypatch.setenv("INFERENCE_PINNED_VERSIONS", "3, 5,")
+    monkeypatch.setenv("INFERENCE_SERVED_ALIASES", "challenger")
+    assert Settings().pinned_versions == ("3", "5")
+    assert Settings().aliases == ("champion", "challenger")
+
+
+def test_what_is_shadowed_is_served() -> None:
+    """A share other than none needs the challenger; none doesn't."""
+    assert Settings().aliases == ("champion",)
+    assert Settings(shadow_fraction=0.1).aliases == ("champion", "challenger")
+    assert Settings(shadow_fraction=0.1, served_aliases=("challenger",)).aliases == ("champion", "challenger")

@@ -5,14 +5,16 @@ Invariant: every object of the service is made here, once, and passed down; noth
 
 import asyncio
 import os
+import random
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 from fastapi import FastAPI
@@ -40,6 +42,7 @@ from toxic_inference.serving.manager import Manager, ManagerParts
 from toxic_inference.serving.policy import Backoff
 from toxic_inference.serving.poller import Poller, PollerParts
 from toxic_inference.serving.scoring import ScoringLimits, ScoringParts, ScoringService
+from toxic_inference.serving.shadow import ShadowingScorer, ShadowParts
 from toxic_inference.serving.status import CoreStatus
 from toxic_inference.settings import Settings
 
@@ -75,6 +78,10 @@ class _Threads:
             executor.shutdown(wait=False, cancel_futures=True)
 
 
+class _Runner(Protocol):
+    async def run(self) -> None: ...
+
+
 def create_app(settings: Settings) -> FastAPI:
     """Return the whole service as one ASGI application; its lifespan runs the core.
 
@@ -88,17 +95,20 @@ def create_app(settings: Settings) -> FastAPI:
     manager = _manager(settings, origin, metrics, threads)
     poller = _poller(settings, origin, manager=manager, metrics=metrics, threads=threads)
 
+    scorer = _scorer(settings, manager=manager, metrics=metrics, threads=threads)
+    shadowing = _shadowing(settings, scorer, manager=manager, metrics=metrics)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with _running(manager, poller, threads):
+        shadow = (shadowing,) if shadowing else ()
+        async with _running((manager, poller, *shadow), manager=manager, threads=threads):
             yield
         feedback.close()
 
-    scorer = _scorer(settings, manager=manager, metrics=metrics, threads=threads)
     doors = Doors(
         model_name=settings.model_name,
         default_alias=settings.model_alias,
-        scorer=scorer,
+        scorer=shadowing or scorer,
         status=CoreStatus(manager, poller),
         languages=LinguaDetector(),
         feedback=FeedbackDesk(store=feedback, now=lambda: datetime.now(UTC), observer=metrics),
@@ -130,6 +140,23 @@ def _scorer(settings: Settings, *, manager: Manager, metrics: Metrics, threads: 
     )
 
 
+def _shadowing(
+    settings: Settings, scorer: ScoringService, *, manager: Manager, metrics: Metrics
+) -> ShadowingScorer | None:
+    if not settings.shadow_fraction:
+        return None
+    parts = ShadowParts(
+        scorer=scorer,
+        default_alias=settings.model_alias,
+        shadow_alias=settings.shadow_alias,
+        idle=lambda: manager.idle,
+        clock=SystemClock(),
+        observer=metrics,
+        draw=random.random,
+    )
+    return ShadowingScorer(parts, fraction=settings.shadow_fraction)
+
+
 def _events(settings: Settings, *, poke: Callable[[], None], metrics: Metrics) -> EventReceiver | None:
     secret = settings.event_secret.get_secret_value()
     if not secret:
@@ -140,8 +167,8 @@ def _events(settings: Settings, *, poke: Callable[[], None], metrics: Metrics) -
 
 
 @asynccontextmanager
-async def _running(manager: Manager, poller: Poller, threads: _Threads) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(manager.run()), asyncio.create_task(poller.run())]
+async def _running(runners: Sequence[_Runner], *, manager: Manager, threads: _Threads) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(runner.run()) for runner in runners]
     try:
         yield
     finally:
@@ -180,6 +207,7 @@ def _manager(settings: Settings, origin: _Origin, metrics: Metrics, threads: _Th
             executor=threads.load,
             clock=clock,
             observer=metrics,
+            policy=settings.version_policy,
         ),
         model_name=settings.model_name,
         default_alias=settings.model_alias,
@@ -216,26 +244,29 @@ def _threads(settings: Settings) -> _Threads:
 
 def _origin(settings: Settings) -> _Origin:
     if settings.model_directory is not None:
-        return _directory_origin(settings.model_directory, alias=settings.model_alias)
+        return _directory_origin(settings.model_directory, settings)
     registry = MlflowRegistry(
-        settings.registry_uri, model_name=settings.model_name, aliases=(settings.model_alias,)
+        settings.registry_uri,
+        model_name=settings.model_name,
+        aliases=settings.aliases,
+        pinned=settings.pinned_versions,
     )
     folder = settings.cache_dir / settings.model_name
     _check_writable(folder)
     cache = BundleCache(folder, size_limit_bytes=settings.cache_size_bytes, download=registry.download)
     memory = RouteFile(folder / "routes.json", registry=settings.registry_uri)
-    _log.info("source.registry", uri=settings.registry_uri, alias=settings.model_alias, cache=str(folder))
+    _log.info("source.registry", uri=settings.registry_uri, aliases=settings.aliases, cache=str(folder))
     return _Origin(registry, cache, memory)
 
 
-def _directory_origin(folder: Path, *, alias: str) -> _Origin:
+def _directory_origin(folder: Path, settings: Settings) -> _Origin:
     if not folder.is_dir():
         raise ConfigurationError(
             f"INFERENCE_MODEL_DIRECTORY names {folder}, which isn't a folder; "
             "make it, with one numbered subfolder a version."
         )
-    directory = DirectorySource(folder, alias=alias)
-    _log.info("source.directory", folder=str(folder), alias=alias)
+    directory = DirectorySource(folder, alias=settings.model_alias, pinned=settings.pinned_versions)
+    _log.info("source.directory", folder=str(folder), alias=settings.model_alias)
     return _Origin(directory, directory, memory=None)
 
 

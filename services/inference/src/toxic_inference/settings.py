@@ -15,10 +15,12 @@ from pydantic import (
     PositiveInt,
     SecretStr,
     StringConstraints,
+    field_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from toxic_inference.serving.explaining import LEAST_PASSES
+from toxic_inference.serving.policy import VersionPolicy
 
 _KIB = 1024
 _MIB = 1024 * _KIB
@@ -54,6 +56,32 @@ class Settings(BaseSettings):
         default="toxic-comments", description="The registered model, and its name in the /v1/models routes."
     )
     model_alias: Name = Field(default="champion", description="The alias whose version answers.")
+    served_aliases: Annotated[tuple[Name, ...], NoDecode] = Field(
+        default=(),
+        description="Further aliases, comma-separated, served beside it, such as challenger, each under "
+        "/v1/models/NAME/labels/ALIAS. Each distinct version takes its own memory.",
+    )
+    pinned_versions: Annotated[tuple[Name, ...], NoDecode] = Field(
+        default=(),
+        description="Versions, comma-separated, that are served whatever the aliases say, each under "
+        "/v1/models/NAME/versions/VERSION.",
+    )
+    version_policy: VersionPolicy = Field(
+        default=VersionPolicy.AVAILABILITY_PRESERVING,
+        description="availability_preserving loads the next version before it frees the one that serves; "
+        "resource_preserving frees first, for machines that can't hold two, and answers 503 meanwhile.",
+    )
+    shadow_fraction: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=1.0,
+        description="Share of the texts that the shadow alias's version scores too, in idle moments, to show "
+        "in the metrics where it disagrees.",
+    )
+    shadow_alias: Name = Field(
+        default="challenger",
+        description="The alias whose version is shadowed; served where the share isn't 0.",
+    )
     model_directory: Path | None = Field(
         default=None,
         description="A folder of numbered versions, each a model bundle, to serve instead of the registry's.",
@@ -134,3 +162,16 @@ class Settings(BaseSettings):
         default=2, description="Threads that TensorFlow uses for one batch; the number of cores serves best."
     )
     tokenise_threads: PositiveInt = Field(default=1, description="Threads that turn texts into tokens.")
+
+    @field_validator("served_aliases", "pinned_versions", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(name.strip() for name in value.split(",") if name.strip())
+        return value
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """Every alias that is served, the default one first."""
+        shadow = (self.shadow_alias,) if self.shadow_fraction else ()
+        return tuple(dict.fromkeys((self.model_alias, *self.served_aliases, *shadow)))

@@ -28,6 +28,14 @@ def test_the_largest_number_is_aspired(
     assert source.checkout(aspired.id).path == tmp_path / "10"
 
 
+def test_pinned_numbers_are_served_beside_the_largest(tmp_path: Path, plain_bundle: PlainBundle) -> None:
+    """Without the alias; one that isn't there yet is left out, and the largest isn't named twice."""
+    for name in ("1", "2", "3"):
+        plain_bundle(tmp_path / name)
+    source = DirectorySource(tmp_path, alias="champion", pinned=("1", "3", "8"))
+    assert [(a.id.version, set(a.aliases)) for a in source.aspired()] == [("3", {"champion"}), ("1", set())]
+
+
 def test_an_empty_folder_wants_nothing(source: DirectorySource) -> None:
     """There is nothing to serve yet, which is no error."""
     assert source.aspired() == ()

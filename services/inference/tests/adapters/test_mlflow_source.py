@@ -45,6 +45,16 @@ def test_a_real_registry_s_aliases_are_followed(
     assert [set(a.aliases) for a in source.aspired()] == [{"challenger"}]
 
 
+def test_pinned_versions_are_served_beside_the_aliases(model: Any, plain_bundle: Any, tmp_path: Path) -> None:
+    """Each once, without an alias of its own; what the registry doesn't have is left out."""
+    one, two = (model.register(plain_bundle(tmp_path / name, name.encode())) for name in ("one", "two"))
+    model.set_alias("champion", two)
+    source = MlflowRegistry(
+        model.registry.uri, model_name=model.name, aliases=("champion",), pinned=(two, one, "999", "latest")
+    )
+    assert [(a.id.version, set(a.aliases)) for a in source.aspired()] == [(two, {"champion"}), (one, set())]
+
+
 def test_a_version_s_bundle_is_downloaded_through_the_registry(
     model: Any, source: MlflowRegistry, plain_bundle: Any, tmp_path: Path
 ) -> None:

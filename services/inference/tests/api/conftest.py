@@ -30,8 +30,7 @@ from toxic_inference.serving.interfaces import (
     Text,
     TextScore,
 )
-from toxic_inference.serving.manager import VersionStatus
-from toxic_inference.serving.states import State
+from toxic_inference.serving.states import State, VersionStatus
 from toxic_inference.testing.bundles import make_contract
 
 NO_TERMS = Terms()

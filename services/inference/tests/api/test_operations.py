@@ -8,9 +8,8 @@ import pytest
 from toxic_core.errors import ContractError, RegistryUnavailableError
 from toxic_inference.metrics import Metrics
 from toxic_inference.serving.errors import SignatureError, WarmupError
-from toxic_inference.serving.manager import VersionStatus
 from toxic_inference.serving.observers import BatchReport
-from toxic_inference.serving.states import State
+from toxic_inference.serving.states import State, VersionStatus
 
 pytestmark = pytest.mark.anyio
 
@@ -79,7 +78,18 @@ async def test_every_metric_is_documented_and_named_with_its_unit(client: httpx.
     kinds = dict(re.findall(r"^# TYPE (toxic_inference_\S+) (\S+)$", text, re.MULTILINE))
     assert helps.keys() == kinds.keys()
     assert all(len(help_text) > 10 for help_text in helps.values())
-    endings = ("_total", "_seconds", "_rows", "_tokens", "_info", "_state", "_up", "_in_progress", "_created")
+    endings = (
+        "_total",
+        "_seconds",
+        "_rows",
+        "_tokens",
+        "_ratio",
+        "_info",
+        "_state",
+        "_up",
+        "_in_progress",
+        "_created",
+    )
     assert [name for name in kinds if not name.endswith(endings)] == []
 
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from toxic_core.errors import ContractError, RegistryUnavailableError
-from toxic_inference.serving.manager import VersionStatus
-from toxic_inference.serving.states import State
+from toxic_inference.serving.states import State, VersionStatus
 
 pytestmark = pytest.mark.anyio
 

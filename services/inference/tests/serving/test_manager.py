@@ -3,15 +3,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor, Future
 from typing import Any
 
+import numpy as np
 import pytest
 
 from toxic_core.errors import ContractError, NoVersionReadyError, UnknownModelError
 from toxic_inference.serving.batching import BatchScheduler, SchedulerParts
 from toxic_inference.serving.cache import ScoreCache
 from toxic_inference.serving.harness import ActiveServable
-from toxic_inference.serving.interfaces import AspiredVersion, Servable, ServableId, Target
+from toxic_inference.serving.interfaces import AspiredVersion, Lane, Row, Servable, ServableId, Target
 from toxic_inference.serving.manager import Manager, ManagerParts
-from toxic_inference.serving.policy import Backoff
+from toxic_inference.serving.policy import Backoff, VersionPolicy
 from toxic_inference.serving.states import State
 
 pytestmark = pytest.mark.anyio
@@ -67,6 +68,12 @@ def remembered() -> Remembered:
 
 
 @pytest.fixture
+def policy() -> VersionPolicy:
+    """What goes first; a test may choose the other one by a parameter of this name."""
+    return VersionPolicy.AVAILABILITY_PRESERVING
+
+
+@pytest.fixture
 async def manager(
     loader: FakeLoader,
     remembered: Remembered,
@@ -74,6 +81,7 @@ async def manager(
     inline: Any,
     clock: Any,
     observer: Any,
+    policy: VersionPolicy,
 ) -> AsyncIterator[Manager]:
     """A running manager over the fake loader."""
 
@@ -90,6 +98,7 @@ async def manager(
             executor=inline,
             clock=clock,
             observer=observer,
+            policy=policy,
         ),
         model_name="toxic-comments",
         default_alias="champion",
@@ -137,6 +146,52 @@ async def test_the_old_version_serves_until_the_new_one_is_ready(
     await turn(lambda: states(manager) == {"2": State.AVAILABLE})
     assert served(manager) == "2"
     assert loader.made["1"].closed
+
+
+@pytest.mark.parametrize("policy", [VersionPolicy.RESOURCE_PRESERVING])
+async def test_where_there_is_room_for_one_the_old_version_goes_first(
+    manager: Manager, loader: FakeLoader, remembered: Remembered, turn: Turn
+) -> None:
+    """The next version is loaded once the last request on the old one ended; until then nothing answers."""
+    manager.set_aspired((aspired("1"),))
+    await manager.settled()
+    with manager.lease(Target()) as held:
+        manager.set_aspired((aspired("2"),))
+        await turn(lambda: states(manager) == {"2": State.NEW, "1": State.DRAINING})
+        assert held.id.version == "1"
+        assert not manager.ready
+        with pytest.raises(NoVersionReadyError):
+            served(manager)
+        assert loader.loads == ["1"]
+    assert remembered.served == (aspired("1"),), "a restart now must still have something to start from"
+    await turn(lambda: manager.ready)
+    assert loader.made["1"].closed
+    assert served(manager) == "2"
+
+
+async def test_a_version_without_an_alias_is_served_by_its_number(manager: Manager, turn: Turn) -> None:
+    """A pinned version stays whatever the champion does, and answers only to those who name it."""
+    pinned = AspiredVersion(ServableId("7", "f"), frozenset())
+    manager.set_aspired((aspired("1"), pinned))
+    await manager.settled()
+    manager.set_aspired((aspired("2"), pinned))
+    await turn(lambda: states(manager) == {"2": State.AVAILABLE, "7": State.AVAILABLE})
+    assert served(manager, Target(version="7")) == "7"
+    assert served(manager) == "2"
+
+
+async def test_a_manager_is_idle_while_nothing_is_computed(manager: Manager, turn: Turn) -> None:
+    """What waits for any version counts."""
+    manager.set_aspired((aspired("1"), aspired("2", "challenger")))
+    await manager.settled()
+    assert manager.idle
+    with manager.lease(Target(alias="challenger")) as active:
+        call = asyncio.ensure_future(
+            active.scheduler.submit([Row(np.array([1], np.int32))], lane=Lane.INTERACTIVE)
+        )
+        await turn(lambda: not manager.idle)
+        await call
+    await turn(lambda: manager.idle)
 
 
 async def test_a_version_in_use_is_not_closed(manager: Manager, loader: FakeLoader, turn: Turn) -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from toxic_inference.serving.interfaces import ServableId
-from toxic_inference.serving.policy import Action, Forget, Load, Snapshot, Unload, next_action
+from toxic_inference.serving.policy import Action, Forget, Load, Snapshot, Unload, VersionPolicy, next_action
 from toxic_inference.serving.states import State
 
 ONE, TWO, THREE = (ServableId(version, "f") for version in "123")
@@ -75,4 +75,45 @@ def snapshot(servable_id: ServableId, state: State, flags: str = "") -> Snapshot
 )
 def test_policy_chooses_one_action(snapshots: list[Snapshot], action: Action | None) -> None:
     """The policy is a table from what is known to one next action."""
-    assert next_action(snapshots) == action
+    assert next_action(snapshots, policy=VersionPolicy.AVAILABILITY_PRESERVING) == action
+
+
+@pytest.mark.parametrize(
+    ("snapshots", "action"),
+    [
+        pytest.param(
+            [snapshot(TWO, State.NEW, "a"), snapshot(ONE, State.AVAILABLE, "r")],
+            Unload(ONE),
+            id="the version that serves makes way for the next",
+        ),
+        pytest.param(
+            [snapshot(TWO, State.NEW, "a"), snapshot(ONE, State.DRAINING)],
+            None,
+            id="nothing is loaded before the old one is gone",
+        ),
+        pytest.param(
+            [snapshot(TWO, State.NEW, "a"), snapshot(ONE, State.UNLOADING)],
+            None,
+            id="nothing is loaded while the old one is being freed",
+        ),
+        pytest.param([snapshot(TWO, State.NEW, "a")], Load(TWO), id="then the next is loaded"),
+        pytest.param(
+            [snapshot(ONE, State.AVAILABLE, "r")],
+            None,
+            id="an alias that vanished takes nothing away",
+        ),
+        pytest.param(
+            [snapshot(TWO, State.FAILED, "a"), snapshot(ONE, State.AVAILABLE, "r")],
+            None,
+            id="a version that can't be loaded now needs no room",
+        ),
+        pytest.param(
+            [snapshot(ONE, State.AVAILABLE, "ar"), snapshot(TWO, State.NEW, "a")],
+            Load(TWO),
+            id="what is wanted side by side is served side by side",
+        ),
+    ],
+)
+def test_the_resource_preserving_policy_frees_first(snapshots: list[Snapshot], action: Action | None) -> None:
+    """Memory for one version is enough; what it costs is a gap."""
+    assert next_action(snapshots, policy=VersionPolicy.RESOURCE_PRESERVING) == action

@@ -1,10 +1,12 @@
 """A plain folder of numbered versions, as stock TensorFlow Serving watches: each subfolder is a bundle.
 
-Invariant: the largest number is what the alias means here, and nothing is copied: a bundle is verified and
+Invariant: the largest number is what the alias means here; pinned numbers are served beside it where they
+are there; and nothing is copied: a bundle is verified and
 loaded where it lies. A folder whose contract changed is another servable, so one that was copied half is
 tried again as soon as it is whole.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from toxic_core.contract import CONTRACT_FILE, Bundle, file_digest, open_bundle
@@ -21,14 +23,16 @@ class DirectorySource:
     Args:
         folder: holds the numbered folders.
         alias: what its largest number is served as.
+        pinned: numbers that are served whatever the largest is.
     """
 
-    def __init__(self, folder: Path, *, alias: str) -> None:
+    def __init__(self, folder: Path, *, alias: str, pinned: Sequence[str] = ()) -> None:
         self._folder = folder
         self._alias = alias
+        self._pinned = tuple(pinned)
 
     def aspired(self) -> tuple[AspiredVersion, ...]:
-        """Return the largest numbered folder, if there is one.
+        """Return the largest numbered folder, if there is one, and the pinned ones that are there.
 
         Raises:
             RegistryUnavailableError: the folder can't be read now.
@@ -37,13 +41,14 @@ class DirectorySource:
             numbers = [int(p.name) for p in self._folder.iterdir() if _is_number(p.name) and p.is_dir()]
             if not numbers:
                 return ()
-            version = str(max(numbers))
-            servable_id = ServableId(version, self._fingerprint(version))
+            largest = str(max(numbers))
+            wanted = dict.fromkeys((largest, *(p for p in self._pinned if p in map(str, numbers))))
+            ids = [ServableId(version, self._fingerprint(version)) for version in wanted]
         except OSError as error:
             raise RegistryUnavailableError(
                 f"The model folder {self._folder} can't be read: {error.strerror}."
             ) from error
-        return (AspiredVersion(servable_id, frozenset({self._alias})),)
+        return tuple(AspiredVersion(i, frozenset({self._alias} if i.version == largest else ())) for i in ids)
 
     def checkout(self, servable_id: ServableId) -> Bundle:
         """Return the folder's bundle, verified.

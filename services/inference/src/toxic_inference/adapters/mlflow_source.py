@@ -1,4 +1,4 @@
-"""The MLflow model registry: which versions its aliases name, and their files.
+"""The MLflow model registry: which versions its aliases name or an operator pinned, and their files.
 
 Owns everything that knows MLflow, and imports it only when a registry is first asked: the import takes
 seconds, and a start from the cache must not wait for it.
@@ -41,26 +41,33 @@ class MlflowRegistry:
         uri: the registry's address, such as http://127.0.0.1:5000.
         model_name: the registered model.
         aliases: which aliases are served, the most important first.
+        pinned: versions that are served whatever the aliases say.
     """
 
-    def __init__(self, uri: str, *, model_name: str, aliases: Sequence[str]) -> None:
+    def __init__(
+        self, uri: str, *, model_name: str, aliases: Sequence[str], pinned: Sequence[str] = ()
+    ) -> None:
         self._uri = uri
         self._model_name = model_name
         self._aliases = tuple(aliases)
+        self._pinned = tuple(pinned)
         self._client: MlflowClient | None = None
 
     def aspired(self) -> tuple[AspiredVersion, ...]:
-        """Return the versions that the aliases name now.
+        """Return the versions that the aliases name now, then the pinned ones.
 
         Raises:
             RegistryUnavailableError: the registry doesn't answer, or not as a registry.
         """
         with self._unavailable_unless_answered():
             named = self._named_versions()
+            pinned = self._pinned_versions()
         aliases: dict[ServableId, set[str]] = {}
         for alias, version in named.items():
             servable_id = ServableId(str(version.version), _fingerprint(version))
             aliases.setdefault(servable_id, set()).add(alias)
+        for version in pinned:
+            aliases.setdefault(ServableId(str(version.version), _fingerprint(version)), set())
         return tuple(AspiredVersion(s, frozenset(names)) for s, names in aliases.items())
 
     def download(self, servable_id: ServableId, folder: Path) -> Path:
@@ -101,6 +108,20 @@ class MlflowRegistry:
             for alias in self._aliases
             if alias in registered.aliases
         }
+
+    def _pinned_versions(self) -> "list[ModelVersion]":
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415  see the module's docstring
+
+        client = self._connect()
+        found = []
+        for version in self._pinned:
+            try:
+                found.append(client.get_model_version(self._model_name, version))
+            except MlflowException as error:
+                # Not a number, or no version: as with an alias, it may come to be.
+                if error.error_code not in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+                    raise
+        return found
 
     def _connect(self) -> "MlflowClient":
         if self._client is None:

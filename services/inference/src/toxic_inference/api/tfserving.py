@@ -24,8 +24,7 @@ from toxic_inference.api.errors import MalformedRequestError
 from toxic_inference.api.targets import ReadTarget, champion, label_in_path, version_in_path
 from toxic_inference.api.tfserving_request import PredictInputs, parse_predict
 from toxic_inference.serving.interfaces import Float32Array, Lane, Session, Target
-from toxic_inference.serving.manager import VersionStatus
-from toxic_inference.serving.states import State
+from toxic_inference.serving.states import State, VersionStatus
 
 _METHOD_NAME = "tensorflow/serving/predict"
 

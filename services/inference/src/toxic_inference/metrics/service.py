@@ -16,10 +16,11 @@ from prometheus_client import (
 
 from toxic_inference.metrics.doors import DoorMetrics
 from toxic_inference.metrics.scoring import ScoringMetrics
+from toxic_inference.metrics.shadow import ShadowMetrics
 from toxic_inference.metrics.versions import VersionMetrics
 
 
-class Metrics(DoorMetrics, ScoringMetrics, VersionMetrics):
+class Metrics(DoorMetrics, ScoringMetrics, ShadowMetrics, VersionMetrics):
     """Every metric; one object a process."""
 
     def __init__(self) -> None:

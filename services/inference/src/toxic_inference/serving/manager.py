@@ -20,21 +20,20 @@ from toxic_inference.serving.clock import Clock
 from toxic_inference.serving.harness import ActiveServable, Harness
 from toxic_inference.serving.interfaces import AspiredVersion, Loader, Servable, ServableId, Target
 from toxic_inference.serving.observers import ManagerObserver
-from toxic_inference.serving.policy import Action, Backoff, Forget, Load, Snapshot, Unload, next_action
+from toxic_inference.serving.policy import (
+    Action,
+    Backoff,
+    Forget,
+    Load,
+    Snapshot,
+    Unload,
+    VersionPolicy,
+    next_action,
+)
 from toxic_inference.serving.routes import Routes
-from toxic_inference.serving.states import State
+from toxic_inference.serving.states import State, VersionStatus
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class VersionStatus:
-    """One version as the status route shows it."""
-
-    version: str
-    state: State
-    error: Exception | None
-    aliases: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +47,7 @@ class ManagerParts:
         executor: one thread for loading and freeing.
         clock: for back-off.
         observer: told of every change.
+        policy: what goes first where there isn't room for two versions.
     """
 
     loader: Loader
@@ -56,6 +56,7 @@ class ManagerParts:
     executor: Executor
     clock: Clock
     observer: ManagerObserver
+    policy: VersionPolicy = VersionPolicy.AVAILABILITY_PRESERVING
 
 
 class Manager:
@@ -130,6 +131,12 @@ class Manager:
         """Whether the default alias is answered."""
         return self._routes.get(self._default_alias) is not None
 
+    @property
+    def idle(self) -> bool:
+        """Whether no text waits or is computed, for any version."""
+        available = (h for h in self._harnesses.values() if h.state is State.AVAILABLE)
+        return all(harness.active.scheduler.idle for harness in available)
+
     def statuses(self) -> tuple[VersionStatus, ...]:
         """Return every known version, the most important first."""
         return tuple(
@@ -180,13 +187,13 @@ class Manager:
         )
 
     def _reconcile(self) -> None:
-        self._route()
         while True:
+            self._route()
             for aspired in self._aspired:
                 if aspired.id not in self._harnesses:
                     self._harnesses[aspired.id] = Harness(aspired.id)
                     self._report(self._harnesses[aspired.id])
-            action = next_action(self._snapshots())
+            action = next_action(self._snapshots(), policy=self._parts.policy)
             if action is None:
                 return
             self._execute(action)
@@ -199,8 +206,9 @@ class Manager:
             version = servable_id.version if servable_id else None
             _log.info("route.moved", alias=alias, version=version)
             self._parts.observer.routed(alias=alias, version=version)
-        if moved:
-            self._parts.remember_routes(self._routes.served())
+        served = self._routes.served()
+        if moved and served:
+            self._parts.remember_routes(served)
 
     def _snapshots(self) -> list[Snapshot]:
         aspired = {a.id for a in self._aspired}

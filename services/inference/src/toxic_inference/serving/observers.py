@@ -4,8 +4,10 @@ Invariant: observers are told after the fact, on the event loop's thread; they r
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
+from toxic_core.labels import Label
 from toxic_inference.serving.states import State
 
 
@@ -89,4 +91,25 @@ class ScoringObserver(Protocol):
 
     def looked_up(self, *, hits: int, misses: int) -> None:
         """So many texts were answered from the cache, and so many weren't."""
+        ...
+
+
+class ShadowDrop(StrEnum):
+    """Why a sampled text wasn't compared."""
+
+    LOAD = "load"
+    NO_CHALLENGER = "no_challenger"
+    SAME_VERSION = "same_version"
+    FAILED = "failed"
+
+
+class ShadowObserver(Protocol):
+    """Told how the challenger compares."""
+
+    def shadow_compared(self, label: Label, *, difference: float, disagrees: bool) -> None:
+        """One label of one text was scored by both; `disagrees` says whether they decide otherwise."""
+        ...
+
+    def shadow_dropped(self, *, reason: ShadowDrop) -> None:
+        """A sampled text wasn't compared."""
         ...

@@ -1,15 +1,28 @@
 """What to do next with the versions at hand: one pure function; and how long to wait after a failure.
 
-Invariant: availability-preserving. A version that an alias still routes to is never unloaded, and routes
-move only to versions that are available, so at no moment does an action take the last answering version
-away. (TensorFlow Serving's AvailabilityPreservingPolicy, with routes in place of "the largest number".)
+Two policies, after TensorFlow Serving's, with routes in place of "the largest number". The one that preserves
+availability loads the next version beside the one that serves: it takes the memory of both. The one that
+preserves resources frees the old one first: it takes the memory of one, and nothing answers until the next is
+loaded.
+
+Invariant: under the availability-preserving policy a version that an alias still routes to is never unloaded,
+and routes move only to versions that are available, so at no moment does an action take the last answering
+version away.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from toxic_inference.serving.interfaces import ServableId
 from toxic_inference.serving.states import State
+
+
+class VersionPolicy(StrEnum):
+    """What goes first where there isn't room for two versions."""
+
+    AVAILABILITY_PRESERVING = "availability_preserving"
+    RESOURCE_PRESERVING = "resource_preserving"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +67,16 @@ class Forget:
 
 Action = Load | Unload | Forget
 
+_BEING_FREED = frozenset({State.DRAINING, State.UNLOADING})
 _HOLDS_NOTHING = frozenset({State.NEW, State.FAILED, State.ENDED})
 
 
-def next_action(snapshots: Sequence[Snapshot]) -> Action | None:
+def next_action(snapshots: Sequence[Snapshot], *, policy: VersionPolicy) -> Action | None:
     """Return the one next action, or None when there is nothing to do until something changes.
 
     Args:
         snapshots: every known version, most important first.
+        policy: whether a version that serves makes way for the next.
 
     Memory first: what nothing needs goes before anything is loaded. One load at a time: two would compete
     for the same cores and memory, and delay both.
@@ -69,10 +84,17 @@ def next_action(snapshots: Sequence[Snapshot]) -> Action | None:
     for snapshot in snapshots:
         if snapshot.state is State.ENDED or (not snapshot.aspired and snapshot.state in _HOLDS_NOTHING):
             return Forget(snapshot.id)
+    load = _next_load(snapshots)
+    frees_first = policy is VersionPolicy.RESOURCE_PRESERVING
+    # Only for something to load: an alias that vanished from the registry is no reason to go dark.
+    makes_way = frees_first and load is not None
     for snapshot in snapshots:
-        if snapshot.state is State.AVAILABLE and not snapshot.aspired and not snapshot.routed:
+        unneeded = not snapshot.aspired and (makes_way or not snapshot.routed)
+        if snapshot.state is State.AVAILABLE and unneeded:
             return Unload(snapshot.id)
-    return _next_load(snapshots)
+    if frees_first and any(snapshot.state in _BEING_FREED for snapshot in snapshots):
+        return None
+    return load
 
 
 def _next_load(snapshots: Sequence[Snapshot]) -> Load | None:

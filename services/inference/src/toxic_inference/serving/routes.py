@@ -1,6 +1,6 @@
 """Which version each alias routes to.
 
-Invariant: a route moves only to a version that is available; and the default alias, once routed, never loses
+Invariant: a route leads only to a version that is available; and the default alias, once routed, never loses
 its route to an omission: a registry that forgot its champion is a mistake to repair, not a wish to go dark.
 """
 
@@ -30,13 +30,14 @@ class Routes:
         return tuple(sorted(alias for alias, routed in self._routes.items() if routed == servable_id))
 
     def follow(self, aspired: Sequence[AspiredVersion], *, available: AbstractSet[ServableId]) -> list[str]:
-        """Move each alias whose aspired version is available; drop those that nothing asks for.
+        """Move each alias whose aspired version is available; drop those that nothing asks for or answers.
 
         Returns:
             The aliases that moved or were dropped, the default one first.
         """
         before = dict(self._routes)
         wanted = {alias: version.id for version in aspired for alias in version.aliases}
+        self._routes = {alias: routed for alias, routed in before.items() if routed in available}
         self._routes |= {alias: wish for alias, wish in wanted.items() if wish in available}
         for alias in self._routes.keys() - wanted.keys() - {self._default_alias}:
             del self._routes[alias]

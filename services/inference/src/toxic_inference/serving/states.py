@@ -1,10 +1,11 @@
-"""The states of a version, and the moves between them.
+"""The states of a version, the moves between them, and how they are shown.
 
 NEW → LOADING → AVAILABLE → DRAINING → UNLOADING → ENDED
          ↓ ↑
         FAILED
 """
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -29,3 +30,13 @@ MOVES: dict[State, frozenset[State]] = {
     State.UNLOADING: frozenset({State.ENDED}),
     State.ENDED: frozenset(),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class VersionStatus:
+    """One version as the status route shows it."""
+
+    version: str
+    state: State
+    error: Exception | None
+    aliases: tuple[str, ...]

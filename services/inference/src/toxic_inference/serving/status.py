@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from toxic_inference.serving.manager import Manager, VersionStatus
+from toxic_inference.serving.manager import Manager
 from toxic_inference.serving.poller import Poller
+from toxic_inference.serving.states import VersionStatus
 
 
 @dataclass(frozen=True, slots=True)
