@@ -5,12 +5,18 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import settings
 
+from toxic_core.contract import REQUIRED_FILES, Calibration, Contract, WarmupExample, seal, write_warmup
+from toxic_core.evidence import write_evaluation
+from toxic_core.labels import LABELS
+from toxic_core.languages import ANY_LANGUAGE
 from toxic_training.comments import LABEL_COLUMNS
 from toxic_training.parameters import (
     DataParameters,
@@ -72,6 +78,8 @@ def evaluation_parameters() -> EvaluationParameters:
     """Parameters of an evaluation with few resamples."""
     return EvaluationParameters(
         batch_tokens=256,
+        max_windows=4,
+        window_overlap_tokens=4,
         bootstrap_samples=50,
         confidence=0.95,
         calibration_toxic_share=0.5,
@@ -137,3 +145,25 @@ def scored() -> Scored:
         return table
 
     return make
+
+
+@pytest.fixture
+def sealed(tmp_path: Path) -> Path:
+    """Seal a bundle whose model is a few bytes that nobody can load."""
+    folder = tmp_path / "sealed"
+    for name in REQUIRED_FILES:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"{}")
+    write_warmup(folder, [WarmupExample(text="hello", scores=(0.1,) * len(LABELS))])
+    write_evaluation(folder, {"test.toxic.all.auc": 0.9})
+    contract = Contract(
+        max_tokens=64,
+        pad_id=0,
+        languages=("en",),
+        calibration={label: {ANY_LANGUAGE: Calibration(slope=0.8)} for label in LABELS},
+        thresholds={label: {ANY_LANGUAGE: 0.7} for label in LABELS},
+        encoder="none",
+        training_data={"train": "0" * 64},
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    return seal(folder, contract).path

@@ -25,7 +25,7 @@ from toxic_training.pipelines.evaluation.nodes import (
     score_comments,
 )
 from toxic_training.pipelines.registration.nodes import assemble_bundle
-from toxic_training.scoring import SavedModelScorer
+from toxic_training.scoring import Reading, SavedModelScorer
 
 Made = tuple[Encoder, keras.Model, ExportedModel]
 Table = Callable[..., pd.DataFrame]
@@ -58,7 +58,7 @@ def test_the_exported_model_scores_as_the_classifier(
 ) -> None:
     """Batched by length, it gives each comment the score that the classifier gives it alone."""
     encoder, classifier, exported = made
-    scored = SavedModelScorer(exported, batch_tokens=64).score(corpus["text"].tolist())
+    scored = SavedModelScorer(exported, Reading(batch_tokens=64)).score(corpus["text"].tolist())
     tokeniser = encoder.tokeniser(max_tokens=modelling_parameters.max_tokens)
     for text, scores, tokens in zip(corpus["text"], scored.scores, scored.tokens, strict=True):
         batch = tokeniser.encode([text])
@@ -68,21 +68,37 @@ def test_the_exported_model_scores_as_the_classifier(
         assert tokens == batch.input_ids.shape[1]
 
 
+def test_a_long_comment_scores_as_its_highest_window(made: Made, corpus: pd.DataFrame) -> None:
+    """As in serving: nothing hides behind the model's length."""
+    texts = corpus["text"].tolist()
+    long = " ".join(texts)
+    cut, whole = (
+        SavedModelScorer(made[2], Reading(batch_tokens=64, windows=windows)).score([texts[0], long])
+        for windows in (1, 1000)
+    )
+    np.testing.assert_allclose(whole.scores[0], cut.scores[0], atol=1e-5)
+    assert (whole.scores[1] >= cut.scores[1]).all()
+    assert (whole.scores[1] > cut.scores[1]).any()
+    assert whole.tokens[1] > cut.tokens[1] == made[2].facts.max_tokens
+
+
 def test_progress_is_logged_while_much_is_scored(
     made: Made, corpus: pd.DataFrame, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Every so many seconds a line says how much is done and how long it will take."""
     seconds = iter(range(0, 10_000, 10))
     with caplog.at_level("INFO"):
-        SavedModelScorer(made[2], batch_tokens=16, clock=lambda: next(seconds)).score(corpus["text"].tolist())
+        SavedModelScorer(made[2], Reading(batch_tokens=16), clock=lambda: next(seconds)).score(
+            corpus["text"].tolist()
+        )
     lines = [record.getMessage() for record in caplog.records]
     assert 1 < len(lines) < len(corpus)
-    assert "of 40 comments, about" in lines[0]
+    assert "of 40 texts and windows, about" in lines[0]
 
 
 def test_no_comments_have_no_scores(made: Made, corpus: pd.DataFrame) -> None:
     """An empty table of comments gives an empty table of scores with the same columns."""
-    scorer = SavedModelScorer(made[2], batch_tokens=64)
+    scorer = SavedModelScorer(made[2], Reading(batch_tokens=64))
     empty, full = score_comments(scorer, corpus.head(0)), score_comments(scorer, corpus.head(2))
     assert len(empty) == 0
     assert list(empty.columns) == list(full.columns)
@@ -97,7 +113,7 @@ def test_a_bundle_holds_what_was_measured(
     evaluation_parameters: EvaluationParameters,
 ) -> None:
     """The sealed model is the exported one, with its operating point, figures and warm-up scores."""
-    scorer = SavedModelScorer(made[2], batch_tokens=64)
+    scorer = SavedModelScorer(made[2], Reading(batch_tokens=64))
     parts = assemble_bundle(
         model=made[2],
         point=point,
@@ -111,7 +127,7 @@ def test_a_bundle_holds_what_was_measured(
     assert read_evaluation(bundle.path) == {"test.toxic.all.auc": 0.9}
     examples = bundle.warmup()
     assert [example.text for example in examples] == list(WARMUP_TEXTS)
-    again = SavedModelScorer(ExportedModel.of(bundle), batch_tokens=4096).score(WARMUP_TEXTS).scores
+    again = SavedModelScorer(ExportedModel.of(bundle), Reading(batch_tokens=4096)).score(WARMUP_TEXTS).scores
     np.testing.assert_allclose(again, [example.scores for example in examples], atol=1e-5)
 
 

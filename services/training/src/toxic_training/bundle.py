@@ -18,7 +18,7 @@ from toxic_core.contract import (
 )
 from toxic_core.evidence import write_evaluation
 from toxic_training.exported import ExportedModel
-from toxic_training.scoring import SavedModelScorer, Scorer
+from toxic_training.scoring import Reading, SavedModelScorer, Scorer
 
 WARMUP_TEXTS = (
     "Thank you for the explanation, that was very helpful.",
@@ -56,8 +56,8 @@ def write_bundle(parts: BundleParts, folder: Path) -> Bundle:
     shutil.copytree(parts.model.saved_model, partial / SAVED_MODEL_DIR)
     (partial / TOKENIZER_FILE).parent.mkdir()
     shutil.copyfile(parts.model.tokenizer, partial / TOKENIZER_FILE)
-    # One text a batch: the warm-up's scores are what a caller who is alone gets.
-    write_warmup(partial, replay(SavedModelScorer(parts.model, batch_tokens=1)))
+    # One text a batch, and cut where it is too long: a loader replays what the model itself gives.
+    write_warmup(partial, replay(SavedModelScorer(parts.model, Reading(batch_tokens=1))))
     write_evaluation(partial, parts.figures)
     sealed = seal(partial, parts.contract)
     shutil.rmtree(folder, ignore_errors=True)

@@ -16,6 +16,7 @@ from toxic_training.classifier import Encoder
 from toxic_training.encoders.files import EncoderFiles, read_encoder, write_encoder
 from toxic_training.exported import ExportedModel, ExportParts, read_export, write_export
 from toxic_training.operating_point import OperatingPoint
+from toxic_training.registered import fetch_champion
 from toxic_training.release import Release, register
 
 In = TypeVar("In")
@@ -101,6 +102,30 @@ class BundleDataset(_PathDataset[BundleParts, Bundle]):
     def load(self) -> Bundle:
         """Open and verify the bundle."""
         return open_bundle(self._path)
+
+
+class ChampionDataset(_PathDataset[Never, Bundle | None]):
+    """The registry's champion, fetched into a folder; None where there is none. Can't be saved.
+
+    Args:
+        model_name: the registered model.
+        filepath: the folder.
+    """
+
+    def __init__(self, model_name: str, filepath: str, metadata: dict[str, object] | None = None) -> None:
+        super().__init__(filepath, metadata)
+        self._model_name = model_name
+
+    def save(self, data: Never) -> NoReturn:  # noqa: ARG002 - Kedro's name
+        """Refuse: the champion is made by promotion."""
+        raise DatasetError("The champion can't be saved; promote a version.")
+
+    def load(self) -> Bundle | None:
+        """Fetch it."""
+        return fetch_champion(self._model_name, self._path)
+
+    def _exists(self) -> bool:
+        return True
 
 
 class FileDigestDataset(_PathDataset[Never, str]):

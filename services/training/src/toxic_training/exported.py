@@ -90,9 +90,11 @@ class ExportedModel:
         """Path of `tokenizer.json`."""
         return self.folder / TOKENIZER_FILE
 
-    def tokeniser(self) -> Tokeniser:
-        """Return the path from texts to token ids."""
-        return Tokeniser.from_file(self.tokenizer, max_tokens=self.facts.max_tokens, pad_id=self.facts.pad_id)
+    def tokeniser(self, *, overlap: int) -> Tokeniser:
+        """Return the path from texts to token ids, whose windows share `overlap` tokens."""
+        return Tokeniser.from_file(
+            self.tokenizer, max_tokens=self.facts.max_tokens, pad_id=self.facts.pad_id, overlap=overlap
+        )
 
     def size_bytes(self) -> int:
         """Return what the SavedModel and the tokenizer weigh on disk."""

@@ -96,6 +96,12 @@ class EvaluationParameters(_Parameters):
     """How the exported model is measured, and how its scores are read."""
 
     batch_tokens: int = Field(ge=1, description="Tokens scored at once, padding included.")
+    max_windows: int = Field(
+        ge=1, description="Most windows that a long comment is read in; as INFERENCE_MAX_WINDOWS."
+    )
+    window_overlap_tokens: int = Field(
+        ge=0, description="Tokens that neighbouring windows share; as INFERENCE_WINDOW_OVERLAP_TOKENS."
+    )
     bootstrap_samples: int = Field(ge=0, description="Resamples behind each confidence interval.")
     confidence: Fraction = Field(description="Coverage of the intervals.")
     calibration_toxic_share: Share = Field(

@@ -41,6 +41,21 @@ class Scored:
     tokens: Int32Array
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How texts are read.
+
+    Attributes:
+        batch_tokens: the most tokens, padding included, that are scored at once.
+        windows: the most windows that a long text is read in; the highest counts, as it does in serving.
+        overlap: tokens that neighbouring windows share.
+    """
+
+    batch_tokens: int
+    windows: int = 1
+    overlap: int = 0
+
+
 class Scorer(Protocol):
     """Gives texts their raw scores."""
 
@@ -54,13 +69,13 @@ class SavedModelScorer:
 
     Args:
         model: what is loaded.
-        batch_tokens: the most tokens, padding included, in one batch.
+        reading: how texts are read.
         clock: seconds, never falling; for the progress that is logged.
     """
 
-    def __init__(self, model: ExportedModel, *, batch_tokens: int, clock: Clock = time.monotonic) -> None:
-        self._tokeniser = model.tokeniser()
-        self._batch_tokens = batch_tokens
+    def __init__(self, model: ExportedModel, reading: Reading, *, clock: Clock = time.monotonic) -> None:
+        self._tokeniser = model.tokeniser(overlap=reading.overlap)
+        self._reading = reading
         self._clock = clock
         # The model is kept, for its signature holds its variables only weakly.
         self._model = tf.saved_model.load(str(model.saved_model))
@@ -68,15 +83,21 @@ class SavedModelScorer:
 
     def score(self, texts: Sequence[str]) -> Scored:
         """Score `texts` in batches of like length, so that short ones don't pay for long ones."""
-        rows = self._tokeniser.token_ids(texts)
+        read = self._tokeniser.encode_windows(texts, most=self._reading.windows)
+        by_window = self._score_rows([window for text in read for window in text.windows])
+        starts = np.cumsum([0, *(len(text.windows) for text in read)])[:-1]
+        scores = np.maximum.reduceat(by_window, starts) if read else by_window
+        return Scored(scores=scores, tokens=np.array([text.tokens for text in read], dtype=np.int32))
+
+    def _score_rows(self, rows: list[Int32Array]) -> NDArray[np.float32]:
+        lengths = np.array([len(row) for row in rows], dtype=np.int32)
         scores = np.zeros((len(rows), len(LABELS)), dtype=np.float32)
-        tokens = np.array([len(row) for row in rows], dtype=np.int32)
-        progress = _Progress(tokens, clock=self._clock)
-        for batch in length_groups(tokens, batch_tokens=self._batch_tokens):
+        progress = _Progress(lengths, clock=self._clock)
+        for batch in length_groups(lengths, batch_tokens=self._reading.batch_tokens):
             encoded = pad_to_step([rows[index] for index in batch], pad_id=self._tokeniser.pad_id)
             scores[batch] = self._infer(encoded)
             progress.advance(batch)
-        return Scored(scores=scores, tokens=tokens)
+        return scores
 
     def _infer(self, batch: EncodedBatch) -> NDArray[np.float32]:
         inputs = {INPUT_IDS: batch.input_ids, ATTENTION_MASK: batch.attention_mask}
@@ -91,18 +112,20 @@ class _Progress:
         self._tokens = tokens
         self._clock = clock
         self._started = self._logged = clock()
-        self._comments = 0
+        self._rows = 0
         self._done = 0
 
     def advance(self, batch: NDArray[np.intp]) -> None:
-        self._comments += len(batch)
+        self._rows += len(batch)
         self._done += int(self._tokens[batch].sum())
         now = self._clock()
         if now - self._logged < _LOG_EVERY_SECONDS:
             return
         self._logged = now
         left = (now - self._started) * (self._tokens.sum() / self._done - 1)
-        logger.info("scored %d of %d comments, about %.0f s left", self._comments, len(self._tokens), left)
+        logger.info(
+            "scored %d of %d texts and windows, about %.0f s left", self._rows, len(self._tokens), left
+        )
 
 
 def length_groups(lengths: Int32Array, *, batch_tokens: int) -> Iterator[NDArray[np.intp]]:

@@ -31,6 +31,9 @@ GOOD_FIGURES: Mapping[str, float] = {
     "test.toxic.es.auc": 0.91,
     "test.toxic.it.auc": 0.89,
     "test.toxic.tr.auc": 0.97,
+    "test.toxic.en.ece": 0.02,
+    "serving.latency_ms": 20.0,
+    "serving.size_mb": 150.0,
 }
 """An evaluation that the packaged gate lets through."""
 

@@ -1,22 +1,30 @@
 """What the exported model is worth, and how its scores are read: plain functions."""
 
+import time
+
 import keras
 import numpy as np
 import pandas as pd
 
+from toxic_core.contract import Bundle
 from toxic_core.languages import ANY_LANGUAGE
+from toxic_training.bias import measure_bias
 from toxic_training.calibrating import fit_operating_point
 from toxic_training.classifier import Encoder
-from toxic_training.comments import ID, LABEL_COLUMNS, LANGUAGE, SOURCE, TEXT
+from toxic_training.comments import LABEL_COLUMNS, TEXT
+from toxic_training.comparison import compare
+from toxic_training.cost import Clock, measure_latency, measure_size
 from toxic_training.exported import ExportedModel, ExportFacts, ExportParts
-from toxic_training.measuring import ALL, TOKENS, by_language, measure_sets
+from toxic_training.hatecheck import measure_hatecheck
+from toxic_training.measuring import ALL, TOKENS, by_language, measure_sets, resampling_of
 from toxic_training.metrics import Floats
 from toxic_training.operating_point import SCORE_COLUMNS, OperatingPoint
 from toxic_training.parameters import EvaluationParameters, ModellingParameters
-from toxic_training.scoring import SavedModelScorer, Scorer
+from toxic_training.scoring import Reading, SavedModelScorer, Scorer, median_comment
 from toxic_training.shares import share_weights
+from toxic_training.suites import tidy_hatecheck, tidy_templates
 
-__all__ = ["describe_reference", "evaluate", "fit_operating_point", "prepare_export", "score_with_export"]
+__all__ = ["fit_operating_point", "tidy_hatecheck", "tidy_templates"]
 
 
 def prepare_export(classifier: keras.Model, encoder: Encoder, parameters: ModellingParameters) -> ExportParts:
@@ -25,17 +33,27 @@ def prepare_export(classifier: keras.Model, encoder: Encoder, parameters: Modell
     return ExportParts(classifier=classifier, encoder=encoder, facts=facts)
 
 
+def open_model(bundle: Bundle) -> ExportedModel:
+    """Return the model that a bundle seals."""
+    return ExportedModel.of(bundle)
+
+
+def open_operating_point(bundle: Bundle) -> OperatingPoint:
+    """Return how a bundle's contract reads its scores."""
+    return OperatingPoint.of(bundle.contract)
+
+
 def score_with_export(
     model: ExportedModel, comments: pd.DataFrame, parameters: EvaluationParameters
 ) -> pd.DataFrame:
     """Return `comments` without their texts, with the exported model's raw scores."""
-    return score_comments(SavedModelScorer(model, batch_tokens=parameters.batch_tokens), comments)
+    return score_comments(SavedModelScorer(model, _reading(parameters)), comments)
 
 
 def score_comments(scorer: Scorer, comments: pd.DataFrame) -> pd.DataFrame:
     """Return `comments` without their texts, with `score_<label>` for every label and `tokens`."""
     scored = scorer.score(comments[TEXT].tolist())
-    table = comments[[ID, LANGUAGE, SOURCE, *LABEL_COLUMNS]].copy()
+    table = comments.drop(columns=TEXT)
     table[SCORE_COLUMNS] = scored.scores
     table[TOKENS] = scored.tokens
     return table
@@ -63,11 +81,65 @@ def describe_reference(
     }
 
 
-def evaluate(
+def measure_comments(
     validation: pd.DataFrame, test: pd.DataFrame, point: OperatingPoint, parameters: EvaluationParameters
 ) -> dict[str, float]:
-    """Return every figure by name; see `toxic_training.measuring`."""
+    """Return every figure on labelled comments; see `toxic_training.measuring`."""
     return measure_sets(validation, test, point=point, parameters=parameters)
+
+
+def measure_suites(
+    templates: pd.DataFrame,
+    hatecheck: pd.DataFrame,
+    point: OperatingPoint,
+    parameters: EvaluationParameters,
+) -> dict[str, float]:
+    """Return bias and HateCheck figures; see `toxic_training.bias` and `toxic_training.hatecheck`."""
+    resampling = resampling_of(parameters)
+    return measure_bias(templates, resampling) | measure_hatecheck(hatecheck, point, resampling)
+
+
+def score_with_champion(
+    champion: Bundle | None, comments: pd.DataFrame, parameters: EvaluationParameters
+) -> pd.DataFrame:
+    """Return the champion's calibrated scores of `comments`; an empty table where there is no champion."""
+    if champion is None:
+        return pd.DataFrame()
+    scores = score_with_export(ExportedModel.of(champion), comments, parameters)
+    return OperatingPoint.of(champion.contract).calibrated(scores)
+
+
+def compare_with_champion(
+    test: pd.DataFrame, champion: pd.DataFrame, point: OperatingPoint, parameters: EvaluationParameters
+) -> dict[str, float]:
+    """Return the differences from the champion; see `toxic_training.comparison`."""
+    return compare(point.calibrated(test), champion, parameters)
+
+
+def measure_cost(
+    model: ExportedModel,
+    test: pd.DataFrame,
+    parameters: EvaluationParameters,
+    clock: Clock = time.perf_counter,
+) -> dict[str, float]:
+    """Return size and latency of the exported model, the latter on a test comment of median length."""
+    scorer = SavedModelScorer(model, _reading(parameters))
+    texts = test[TEXT].tolist()
+    text = texts[median_comment(np.array([len(text) for text in texts], dtype=np.int32))]
+    return measure_size(model) | measure_latency(scorer, text, clock=clock)
+
+
+def collect_figures(*parts: dict[str, float]) -> dict[str, float]:
+    """Return all figures together."""
+    return {name: value for part in parts for name, value in part.items()}
+
+
+def _reading(parameters: EvaluationParameters) -> Reading:
+    return Reading(
+        batch_tokens=parameters.batch_tokens,
+        windows=parameters.max_windows,
+        overlap=parameters.window_overlap_tokens,
+    )
 
 
 def _histogram(

@@ -1,0 +1,53 @@
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from toxic_core.errors import InvalidDataError
+from toxic_training.comparison import compare
+from toxic_training.parameters import EvaluationParameters
+
+Scored = Callable[..., pd.DataFrame]
+
+
+def _table(scored: Scored, *, noise: float, seed: int = 1) -> pd.DataFrame:
+    generator = np.random.default_rng(seed)
+    truth = np.repeat([0.0, 1.0], 150)
+    scores = truth + np.random.default_rng(0).normal(0, 1, 300) + generator.normal(0, noise, 300)
+    return scored(truth.tolist(), scores.tolist())
+
+
+def test_a_better_model_shows_in_the_difference(
+    scored: Scored, evaluation_parameters: EvaluationParameters
+) -> None:
+    """The interval of the paired difference lies above zero, and is narrower than the figures' own."""
+    figures = compare(_table(scored, noise=0.1), _table(scored, noise=1.5), evaluation_parameters)
+    difference = "comparison.toxic.en.auc_difference"
+    assert 0 < figures[f"{difference}_low"] < figures[difference] < figures[f"{difference}_high"]
+    champion = "comparison.toxic.en.champion_auc"
+    widths = [figures[f"{name}_high"] - figures[f"{name}_low"] for name in (difference, champion)]
+    assert widths[0] < widths[1]
+    assert not any("threat" in name for name in figures)
+
+
+def test_a_model_equals_itself(scored: Scored, evaluation_parameters: EvaluationParameters) -> None:
+    """Paired, there is no noise between a model and itself."""
+    table = _table(scored, noise=0.1)
+    figures = compare(table, table, evaluation_parameters)
+    ends = [figures[f"comparison.toxic.all.auc_difference{end}"] for end in ("", "_low", "_high")]
+    assert ends == [0, 0, 0]
+
+
+def test_without_a_champion_there_is_no_difference(
+    scored: Scored, evaluation_parameters: EvaluationParameters
+) -> None:
+    """The first model of a registry has nobody to be compared with."""
+    assert compare(_table(scored, noise=0.1), pd.DataFrame(), evaluation_parameters) == {}
+
+
+def test_other_comments_are_refused(scored: Scored, evaluation_parameters: EvaluationParameters) -> None:
+    """Scores left from another test set can't be compared by accident."""
+    table = _table(scored, noise=0.1)
+    with pytest.raises(InvalidDataError, match="other comments"):
+        compare(table, table.iloc[::-1].reset_index(drop=True), evaluation_parameters)
