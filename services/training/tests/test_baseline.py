@@ -24,7 +24,7 @@ from toxic_training.pipelines.evaluation.nodes import fit_operating_point, prepa
 from toxic_training.pipelines.modelling.nodes import prepare_encoder
 from toxic_training.pipelines.registration.nodes import assemble_bundle
 from toxic_training.release import Release
-from toxic_training.scoring import SavedModelScorer
+from toxic_training.scoring import Reading, SavedModelScorer
 
 Made = tuple[keras.Model, Encoder, Bundle]
 
@@ -102,7 +102,7 @@ def test_what_is_unpacked_is_what_was_packed(made: Made, packed: Path, tmp_path:
     )
     assert read_evaluation(bundle.path) == read_evaluation(made[2].path)
     before, after = (
-        SavedModelScorer(ExportedModel.of(each), batch_tokens=512).score(WARMUP_TEXTS).scores
+        SavedModelScorer(ExportedModel.of(each), Reading(batch_tokens=512)).score(WARMUP_TEXTS).scores
         for each in (made[2], bundle)
     )
     np.testing.assert_allclose(after, before, atol=1e-6)

@@ -24,7 +24,7 @@ from toxic_training.exported import ExportedModel
 from toxic_training.fitting import Trainer, fit
 from toxic_training.parameters import ModellingParameters
 from toxic_training.schedule import Clock
-from toxic_training.scoring import SavedModelScorer
+from toxic_training.scoring import Reading, SavedModelScorer
 from toxic_training.selection import selection_set
 
 BASELINE = "baseline"
@@ -63,7 +63,8 @@ def ask_teacher(training: pd.DataFrame, parameters: ModellingParameters) -> pd.D
     if parameters.teacher is None:
         return pd.DataFrame(index=training.index)
     teacher = ExportedModel.of(open_bundle(Path(parameters.teacher)))
-    scorer = SavedModelScorer(teacher, batch_tokens=parameters.batch_size * parameters.max_tokens)
+    # Cut, not in windows: the student learns from the part of a comment that it is shown.
+    scorer = SavedModelScorer(teacher, Reading(batch_tokens=parameters.batch_size * parameters.max_tokens))
     scores = scorer.score(training[TEXT].tolist()).scores
     return pd.DataFrame(scores, columns=LABEL_COLUMNS, index=training.index)
 
