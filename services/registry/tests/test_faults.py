@@ -1,9 +1,8 @@
 import signal
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from itertools import cycle, islice, pairwise
 from pathlib import Path
 
@@ -122,24 +121,37 @@ def test_kill_in_the_middle_of_promotions_leaves_alias_and_ledger_in_agreement(
     assert aliases_of(ledger.entries)["toxic-comments", "champion"] in numbers
 
 
+@contextmanager
+def busy(database: str) -> Iterator[None]:
+    """Hold the lock that a promotion needs to be written, for the time of the block."""
+    engine = create_engine(database)
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            connection.execute(text("LOCK TABLE toxic_ledger IN EXCLUSIVE MODE"))
+        yield
+        connection.rollback()
+    engine.dispose()
+
+
 def test_kill_while_a_promotion_waits_to_be_written_leaves_nothing_of_it(
-    start_registry: StartRegistry, tmp_path: Path
+    start_registry: StartRegistry, tmp_path: Path, database: str
 ) -> None:
     """The gate has let the version through, the database is busy, the process dies: no alias and no row."""
-    registry = start_registry({"REGISTRY_STATE_DIR": str(tmp_path)})
+    environment = {"REGISTRY_STATE_DIR": str(tmp_path), "REGISTRY_BACKEND_STORE_URI": database}
+    registry = start_registry(environment)
     registry.wait_until_ready()
     versions = Versions(MlflowClient(registry.uri, registry.uri), "toxic-comments", tmp_path / "bundles")
     number = versions.add()
-    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as busy, ThreadPoolExecutor(1) as pool:
-        busy.execute("BEGIN IMMEDIATE")
+    with busy(database), ThreadPoolExecutor(1) as pool:
         asked = pool.submit(set_alias, registry.uri, versions.model, "champion", number)
         with pytest.raises(TimeoutError):
             asked.result(1.5)
         registry.process.send_signal(signal.SIGKILL)
         registry.join()
         assert isinstance(asked.exception(), requests.ConnectionError)
-        busy.rollback()
-    again = start_registry({"REGISTRY_STATE_DIR": str(tmp_path)})
+    again = start_registry(environment)
     again.wait_until_ready()
     ledger = check(again.uri)
     assert ledger.entries == ()

@@ -4,14 +4,18 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
-from importlib.metadata import entry_points
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+import requests
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
-from toxic_registry.testing import RegistryProcess, free_port
+from toxic_registry.client import RegistryClient
+from toxic_registry.testing import RegistryProcess, Versions, free_port
 
 START_SECONDS = 60
 StartRegistry = Callable[[Mapping[str, str]], RegistryProcess]
@@ -149,11 +153,33 @@ def test_bad_setting_is_one_clear_line(start_registry: StartRegistry) -> None:
     assert "REGISTRY_PORT" in registry.lines[0]
 
 
-def test_mlflow_finds_the_app_by_its_entry_point() -> None:
-    """`mlflow server --app-name toxic-registry` runs the very same factory."""
-    (found,) = entry_points(group="mlflow.app", name="toxic-registry")
-    assert found.value == "toxic_registry.app:create_app"
-    assert callable(found.load())
+@pytest.fixture
+def plain_server(tmp_path: Path) -> Iterator[str]:
+    """Run MLflow's own command with our application, and give its address once it answers."""
+    port = free_port()
+    command = [sys.executable, "-m", "mlflow", "server", "--app-name", "toxic-registry", "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{tmp_path}/mlflow.db", "--port", str(port)]
+    command += ["--artifacts-destination", str(tmp_path / "artifacts")]
+    process = RegistryProcess({"REGISTRY_PORT": str(port)}, command=command)
+    patient = Retry(100, backoff_factor=0.1, backoff_max=1.0)
+    with requests.Session() as session:
+        session.mount("http://", HTTPAdapter(max_retries=patient))
+        session.get(f"{process.uri}/health", timeout=START_SECONDS).raise_for_status()
+    yield process.uri
+    assert process.stop() in {0, -signal.SIGTERM}
+
+
+def test_mlflows_own_command_stands_behind_the_gate_too(plain_server: str, tmp_path: Path) -> None:
+    """`mlflow server --app-name toxic-registry` refuses and accepts as our own command does."""
+    client = MlflowClient(plain_server, plain_server)
+    versions = Versions(client, "toxic-comments", tmp_path / "bundles")
+    good, bad = versions.add(), versions.add({"test.toxic.es.auc": 0.5})
+    versions.set_champion(good)
+    with pytest.raises(MlflowException, match=r"test\.toxic\.es\.auc"):
+        versions.set_champion(bad)
+    assert versions.aliases() == {"champion": good}
+    outcomes = [entry.change.outcome for entry in RegistryClient(plain_server).ledger().entries]
+    assert outcomes == ["accepted", "refused"]
 
 
 def test_module_runs_every_command() -> None:
