@@ -9,7 +9,7 @@ from toxic_core.errors import NoVersionReadyError, OverloadedError
 from toxic_inference.adapters.feedback_store import DatabaseFeedbackStore
 from toxic_inference.api.perspective.sentences import MAX_SENTENCES, sentences_of
 from toxic_inference.serving.errors import InferenceError
-from toxic_inference.serving.interfaces import Lane, Text
+from toxic_inference.serving.interfaces import Lane, Terms, Text
 
 pytestmark = pytest.mark.anyio
 
@@ -54,6 +54,7 @@ async def test_a_comment_gets_the_published_answer(client: httpx.AsyncClient, co
     assert core.texts == [Text("a" * 30, "en")]
     assert core.lanes == [Lane.INTERACTIVE]
     assert core.leases == 0
+    assert core.terms == [Terms(store=False)]
 
 
 async def test_every_attribute_is_one_of_our_labels(client: httpx.AsyncClient) -> None:

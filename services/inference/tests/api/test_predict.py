@@ -13,7 +13,7 @@ from toxic_inference.api.application import create_api
 from toxic_inference.api.doors import Doors
 from toxic_inference.metrics import Metrics
 from toxic_inference.serving.errors import InferenceError
-from toxic_inference.serving.interfaces import Lane, Text
+from toxic_inference.serving.interfaces import Lane, Terms, Text
 
 pytestmark = pytest.mark.anyio
 
@@ -59,6 +59,46 @@ async def test_a_language_reaches_the_core(client: httpx.AsyncClient, core: Any,
     """Thresholds and calibration are chosen by the request's language, whatever its case or region."""
     await client.post("/predict", json={"text": "hola", member: "ES-mx"})
     assert core.texts == [Text("hola", "es")]
+
+
+async def test_a_language_can_be_identified(client: httpx.AsyncClient, core: Any) -> None:
+    """Where none is said; it chooses thresholds, and stands in the answer."""
+    answer = await client.post("/predict", json={"texts": ["hola", "12"], "identify_language": True})
+    assert [result["language"] for result in answer.json()["results"]] == ["es", None]
+    assert core.texts == [Text("hola", "es"), Text("12", None)]
+    said = await client.post("/predict", json={"text": "hola", "lang": "en", "identify_language": True})
+    assert said.json()["results"][0]["language"] == "en"
+
+
+async def test_words_that_drove_a_score_are_told_on_request(client: httpx.AsyncClient) -> None:
+    """Where they stand in the text, and what they did to each score; of one text at a time."""
+    (result,) = (await client.post("/predict", json={"text": "you fool", "spans": True})).json()["results"]
+    assert [(span["begin"], span["end"]) for span in result["spans"]] == [(0, 3), (4, 8)]
+    assert result["spans"][0]["influence"] == dict.fromkeys(LABELS, 0.1)
+    error_of(await client.post("/predict", json={"texts": ["a", "b"], "spans": True}), 422, "invalid_request")
+
+
+async def test_terms_reach_the_core(client: httpx.AsyncClient, core: Any) -> None:
+    """The body's timeout before the header's; no keeping where the caller says so."""
+    await client.post(
+        "/predict", json={"text": "a", "timeout": 2, "do_not_store": True}, headers={"timeout": "9"}
+    )
+    await client.post("/predict", json={"text": "a"}, headers={"timeout": "0.5"})
+    await client.post(
+        "/v1/models/toxic-comments:predict", json={"instances": ["a"]}, headers={"timeout": "3"}
+    )
+    assert core.terms == [
+        Terms(timeout_seconds=2, store=False),
+        Terms(timeout_seconds=0.5),
+        Terms(timeout_seconds=3),
+    ]
+
+
+@pytest.mark.parametrize("given", ["soon", "0", "-1", "nan", "inf", "1e9", ""])
+async def test_a_timeout_that_is_none_is_refused(client: httpx.AsyncClient, given: str) -> None:
+    """With the header's name."""
+    answer = await client.post("/predict", json={"text": "a"}, headers={"timeout": given})
+    assert "timeout" in error_of(answer, 422, "invalid_request")
 
 
 async def test_a_form_s_message_is_scored(client: httpx.AsyncClient) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from toxic_core.labels import LABELS
 from toxic_inference.api.csv_reader import CsvRow
-from toxic_inference.serving.interfaces import TextScore
+from toxic_inference.serving.interfaces import Span, TextScore
 
 _SCORE_DIGITS = 6
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -40,6 +40,21 @@ def score_json(score: TextScore, *, line: int | None = None) -> dict[str, object
     answer["windows"] = score.windows
     answer["truncated"] = score.truncated
     return answer
+
+
+def spans_json(spans: Sequence[Span]) -> list[dict[str, object]]:
+    """Return what drove one text's scores as the native routes show it."""
+    return [
+        {
+            "begin": span.begin,
+            "end": span.end,
+            "influence": {
+                label.value: round(value, _SCORE_DIGITS)
+                for label, value in zip(LABELS, span.influence, strict=True)
+            },
+        }
+        for span in spans
+    ]
 
 
 def csv_header(columns: Sequence[str]) -> str:

@@ -26,6 +26,8 @@ _DEPARTED = 499
 
 _QUIET_ROUTES = frozenset({"/health/live", "/health/ready", "/metrics"})
 
+_UPLOADS = ("multipart/form-data", "text/csv", "application/x-ndjson")
+
 _SECURITY_HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
@@ -143,7 +145,7 @@ class BodyLimit:
     Args:
         app: the application inside.
         max_bytes: for every body but uploads.
-        max_upload_bytes: for CSV and multipart bodies.
+        max_upload_bytes: for CSV, NDJSON and multipart bodies.
     """
 
     def __init__(self, app: ASGIApp, *, max_bytes: int, max_upload_bytes: int) -> None:
@@ -178,7 +180,7 @@ class BodyLimit:
         await self._app(scope, receiving, send)
 
     def _limit(self, content_type: str) -> int:
-        upload = content_type.lower().startswith(("multipart/form-data", "text/csv"))
+        upload = content_type.lower().startswith(_UPLOADS)
         return self._max_upload_bytes if upload else self._max_bytes
 
 

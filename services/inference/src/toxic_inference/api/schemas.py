@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from toxic_core.labels import Label
+from toxic_inference.api.terms import MAX_TIMEOUT_SECONDS
 
 LANGUAGE_PATTERN = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{1,8}){0,3}")
 
@@ -48,6 +49,22 @@ class PredictRequest(BaseModel):
     text: str | None = Field(default=None, description="A single text.")
     lang: Language | None = Field(default=None, description="Language of every text.")
     language: Language | None = Field(default=None, description="The same as `lang`.")
+    identify_language: bool = Field(
+        default=False, description="Whether to identify the language of texts where none is said."
+    )
+    spans: bool = Field(
+        default=False, description="Whether to say which words drove the scores; of one text at a time."
+    )
+    timeout: float | None = Field(
+        default=None,
+        gt=0,
+        le=MAX_TIMEOUT_SECONDS,
+        allow_inf_nan=False,
+        description="Seconds after which nobody waits for the answer; the header `timeout` says the same.",
+    )
+    do_not_store: bool = Field(
+        default=False, description="Whether the scores are neither kept nor taken from those kept."
+    )
 
 
 class PredictForm(BaseModel):
@@ -62,6 +79,14 @@ class PredictForm(BaseModel):
     lang: Language | None = Field(default=None, description="Language of texts that name none.")
 
 
+class SpanResult(BaseModel):
+    """A part of a text, and what it did to the scores."""
+
+    begin: int = Field(description="Its first character, counted in Unicode code points.")
+    end: int = Field(description="One past its last character.")
+    influence: dict[Label, float] = Field(description="By how much each score falls without it.")
+
+
 class TextResult(BaseModel):
     """One text's scores."""
 
@@ -73,6 +98,8 @@ class TextResult(BaseModel):
     )
     truncated: bool = Field(description="Whether the text's end wasn't read, for want of windows.")
     line: int | None = Field(default=None, description="Line in the CSV file.")
+    language: str | None = Field(default=None, description="As identified, or as said; where asked for.")
+    spans: list[SpanResult] | None = Field(default=None, description="Which words drove it; on request.")
 
 
 class RowError(BaseModel):

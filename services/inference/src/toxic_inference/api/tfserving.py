@@ -22,6 +22,7 @@ from toxic_inference.api.body import JSON_TYPE, read_json, unless_departed
 from toxic_inference.api.doors import MODEL_VERSION_HEADER, Doors
 from toxic_inference.api.errors import MalformedRequestError
 from toxic_inference.api.targets import ReadTarget, champion, label_in_path, version_in_path
+from toxic_inference.api.terms import terms_of
 from toxic_inference.api.tfserving_request import PredictInputs, parse_predict
 from toxic_inference.serving.interfaces import Float32Array, Lane, Session, Target
 from toxic_inference.serving.states import State, VersionStatus
@@ -145,7 +146,7 @@ def _check_name(doors: Doors, name: str) -> None:
 async def _predict(request: Request, doors: Doors, *, name: str, target: Target) -> Response:
     _check_name(doors, name)
     body = await read_json(request)
-    with doors.scorer.session(target) as session:
+    with doors.scorer.session(target, terms_of(request)) as session:
         inputs = parse_predict(body, limits=doors.limits, max_tokens=session.contract.max_tokens)
         scores = await unless_departed(request, _infer(session, inputs))
         key = "outputs" if inputs.columnar else "predictions"

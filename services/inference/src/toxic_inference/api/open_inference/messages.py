@@ -40,9 +40,10 @@ class OutputRequest(BaseModel):
 
 
 class RequestParameters(BaseModel):
-    """Of the whole request; `language` is this service's own."""
+    """Of the whole request: Triton's, the timeout in microseconds, and `language`, this service's own."""
 
     binary_data_output: StrictBool = False
+    timeout: Size | None = None
     language: StrictStr | None = None
 
 

@@ -33,6 +33,7 @@ from toxic_inference.api.open_inference.messages import (
 from toxic_inference.api.open_inference.tensors import as_output, with_data
 from toxic_inference.api.schemas import openapi_body
 from toxic_inference.api.targets import ReadTarget, champion, version_in_path
+from toxic_inference.api.terms import terms_of
 from toxic_inference.serving.interfaces import Target
 
 REQUEST_MODELS = (InferRequest,)
@@ -141,7 +142,9 @@ async def _infer(request: Request, doors: Doors, target: Target) -> Response:
     head, raw = await _parts(request)
     asked = validate(InferRequest, parse_json(head))
     tensors = with_data(asked.inputs, raw)
-    with doors.scorer.session(target) as session:
+    microseconds = asked.parameters.timeout
+    terms = terms_of(request, timeout_seconds=microseconds / 1e6 if microseconds else None)
+    with doors.scorer.session(target, terms) as session:
         max_tokens = session.contract.max_tokens
         inputs = parse_inputs(asked, tensors, limits=doors.limits, max_tokens=max_tokens)
         values = await unless_departed(request, inputs.infer(session))

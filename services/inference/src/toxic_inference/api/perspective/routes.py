@@ -47,6 +47,7 @@ from toxic_inference.api.perspective.requests import (
 )
 from toxic_inference.api.perspective.sentences import Sentence, sentences_of, utf16_length
 from toxic_inference.api.schemas import openapi_body
+from toxic_inference.api.terms import terms_of
 from toxic_inference.feedback import Feedback, FeedbackSource
 from toxic_inference.serving.interfaces import Lane, Session, Target, Text, TextScore
 
@@ -112,7 +113,7 @@ async def _analyze(request: Request, doors: Doors) -> Response:
     analysis = analysis_of(message, max_bytes=doors.limits.text_bytes)
     languages = analysis.languages or (await _identify(doors, analysis.text),)
     sentences = sentences_of(analysis.text) if analysis.spans else []
-    with doors.scorer.session(Target()) as session:
+    with doors.scorer.session(Target(), terms_of(request, store=analysis.store)) as session:
         _check_languages(analysis, languages, session)
         # One text has one calibration; that of several languages together is the one for any.
         language = languages[0] if len(languages) == 1 else None

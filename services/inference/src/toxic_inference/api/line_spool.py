@@ -1,0 +1,114 @@
+"""Lines on their way from a caller to the model, on disk where they are too many for memory.
+
+Invariant: lines come out in the order in which they went in; the file starts over whenever it is read to its
+end, so that a stream that is scored as fast as it comes never grows it.
+"""
+
+import asyncio
+from collections import deque
+from tempfile import SpooledTemporaryFile
+from typing import Self
+
+_MEMORY_BYTES = 1024 * 1024
+_READ_BYTES = 64 * 1024
+
+
+class LineSpool:
+    """A queue of lines between one writer and one reader, both on one event loop.
+
+    Args:
+        max_line_bytes: a longer line comes out as None.
+    """
+
+    def __init__(self, *, max_line_bytes: int) -> None:
+        self._max_line_bytes = max_line_bytes
+        self._file = SpooledTemporaryFile(max_size=_MEMORY_BYTES)  # noqa: SIM115  closed by __exit__
+        self._read_at = 0
+        self._written = 0
+        self._lock = asyncio.Lock()
+        self._changed = asyncio.Event()
+        self._closed = False
+        self._error: BaseException | None = None
+        self._lines: deque[bytes | None] = deque()
+        self._rest = b""
+        self._skipping = False
+
+    def __enter__(self) -> Self:
+        """Hold the file."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file."""
+        self._file.close()
+
+    @property
+    def size(self) -> int:
+        """How many bytes of the file are in use."""
+        return self._written
+
+    async def write(self, part: bytes) -> None:
+        """Add what the caller sent."""
+        async with self._lock:
+            await asyncio.to_thread(self._append, part)
+        self._changed.set()
+
+    def close(self) -> None:
+        """Say that nothing more comes."""
+        self._closed = True
+        self._changed.set()
+
+    def fail(self, error: BaseException) -> None:
+        """Say that the caller is gone or sent too much: whoever takes lines gets `error`."""
+        self._error = error
+        self._changed.set()
+
+    async def take(self, most: int) -> list[bytes | None]:
+        """Return the next lines, at least one of them, as they come; none once all were taken.
+
+        Raises:
+            BaseException: what `fail` was told.
+        """
+        while True:
+            if self._error is not None:
+                raise self._error
+            if self._lines:
+                break
+            if self._read_at < self._written:
+                async with self._lock:
+                    self._split(await asyncio.to_thread(self._read))
+            elif self._closed:
+                self._finish()
+                break
+            else:
+                self._changed.clear()
+                await self._changed.wait()
+        return [self._lines.popleft() for _ in range(min(most, len(self._lines)))]
+
+    def _append(self, part: bytes) -> None:
+        if self._read_at == self._written:
+            self._file.seek(0)
+            self._file.truncate()
+            self._read_at = self._written = 0
+        self._file.seek(self._written)
+        self._written += self._file.write(part)
+
+    def _read(self) -> bytes:
+        self._file.seek(self._read_at)
+        part = self._file.read(_READ_BYTES)
+        self._read_at += len(part)
+        return part
+
+    def _split(self, part: bytes) -> None:
+        *lines, self._rest = (self._rest + part).split(b"\n")
+        for line in lines:
+            too_long = self._skipping or len(line) > self._max_line_bytes
+            self._skipping = False
+            self._lines.append(None if too_long else line)
+        if len(self._rest) > self._max_line_bytes:
+            self._rest, self._skipping = b"", True
+
+    def _finish(self) -> None:
+        """Take what stands behind the last line feed as a line."""
+        if self._rest or self._skipping:
+            self._lines.append(None if self._skipping else self._rest)
+        self._rest, self._skipping = b"", False
