@@ -19,6 +19,7 @@ PACKAGES := $(wildcard libs/*/pyproject.toml services/*/pyproject.toml infra/loc
 SOURCES := libs services infra/local benchmarks $(wildcard tests)
 ARGS ?=
 VERSION ?=
+BUNDLE ?=
 REASON ?=
 
 # Nothing phones home; a test holds these against toxic_core.telemetry.TELEMETRY_OFF.
@@ -29,6 +30,10 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export RAY_USAGE_STATS_ENABLED := 0
 export HF_HUB_DISABLE_TELEMETRY := 1
 export ORT_DISABLE_TELEMETRY := 1
+
+# What `make evaluate` measures.
+EVALUATED = $(if $(BUNDLE),--pipelines evaluate --params "bundle=$(abspath $(BUNDLE))",$(if \
+	$(VERSION),--pipelines evaluate --params "version=$(VERSION)",--pipelines evaluate_baseline))
 
 ##@ First
 
@@ -51,6 +56,10 @@ serve: $(VENV)/.installed ## Serve the local registry's champion; Ctrl-C ends it
 .PHONY: train
 train: $(VENV)/.installed ## Train on the files in TOXIC_DATA_DIR/01_raw and register the version
 	@$(RUN) toxic_local with-registry -- $(RUN) toxic_training run $(ARGS)
+
+.PHONY: evaluate
+evaluate: $(VENV)/.installed ## Measure the shipped baseline, or BUNDLE=folder, or VERSION=3 (or an alias)
+	@$(RUN) toxic_local with-registry -- $(RUN) toxic_training run $(ARGS) $(EVALUATED)
 
 .PHONY: promote
 promote: $(VENV)/.installed ## Make a version the champion: VERSION=3 (or an alias), REASON="…"

@@ -10,13 +10,14 @@ import keras
 from kedro.io import AbstractDataset, DatasetError
 
 from toxic_core.contract import Bundle, file_digest, open_bundle
+from toxic_core.errors import ConfigurationError
 from toxic_training.baseline import Baseline, BaselineParts, pack, read_baseline
 from toxic_training.bundle import BundleParts, write_bundle
 from toxic_training.classifier import Encoder
 from toxic_training.encoders.files import EncoderFiles, read_encoder, write_encoder
 from toxic_training.exported import ExportedModel, ExportParts, read_export, write_export
 from toxic_training.operating_point import OperatingPoint
-from toxic_training.registered import fetch_champion
+from toxic_training.registered import fetch_champion, fetch_version
 from toxic_training.release import Release, register
 
 In = TypeVar("In")
@@ -123,6 +124,52 @@ class ChampionDataset(_PathDataset[Never, Bundle | None]):
     def load(self) -> Bundle | None:
         """Fetch it."""
         return fetch_champion(self._model_name, self._path)
+
+    def _exists(self) -> bool:
+        return True
+
+
+class ChosenBundleDataset(_PathDataset[Never, Bundle]):
+    """The bundle that a run is about: a folder, or a registered version. Can't be saved.
+
+    Args:
+        model_name: the registered model.
+        filepath: where a registered version is fetched to.
+        bundle: a bundle's folder.
+        registered: a registered version's number or alias.
+    """
+
+    def __init__(
+        self,
+        *,
+        model_name: str,
+        filepath: str,
+        bundle: str | None = None,
+        registered: str | int | None = None,
+    ) -> None:
+        super().__init__(filepath)
+        self._model_name = model_name
+        self._bundle = bundle
+        self._registered = registered
+
+    def save(self, data: Never) -> NoReturn:  # noqa: ARG002 - Kedro's name
+        """Refuse: it is there already."""
+        raise DatasetError("A bundle that is evaluated isn't saved.")
+
+    def load(self) -> Bundle:
+        """Open and verify it, fetching it first where it is a registered version.
+
+        Raises:
+            ConfigurationError: neither a folder nor a version is named, or both are.
+        """
+        if (self._bundle is None) == (self._registered is None):
+            raise ConfigurationError(
+                "Say what to evaluate, one of the two: make evaluate BUNDLE=<a bundle's folder>, "
+                "or VERSION=<number or alias>."
+            )
+        if self._bundle is not None:
+            return open_bundle(Path(self._bundle))
+        return fetch_version(self._model_name, str(self._registered), self._path)
 
     def _exists(self) -> bool:
         return True

@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Pipeline
 
-from toxic_training.pipelines import baseline, data_processing, evaluation, modelling, registration
+from toxic_training.pipelines import baseline, data_processing, evaluation, modelling, registration, reporting
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -11,11 +11,17 @@ def register_pipelines() -> dict[str, Pipeline]:
         "data_processing": data_processing.create_pipeline(),
         "modelling": modelling.create_pipeline(),
         "evaluation": evaluation.create_pipeline(),
+        "reporting": reporting.create_pipeline(),
         "registration": registration.create_pipeline(),
     }
+    shipped = baseline.create_pipeline()
     return {
         **pipelines,
         "pack_baseline": baseline.create_packing_pipeline(),
-        "baseline": baseline.create_pipeline(),
+        "baseline": shipped,
+        "evaluate": pipelines["data_processing"] + evaluation.create_bundle_pipeline("evaluated_bundle"),
+        "evaluate_baseline": pipelines["data_processing"]
+        + shipped.to_outputs("baseline_bundle")
+        + evaluation.create_bundle_pipeline("baseline_bundle"),
         "__default__": sum(pipelines.values(), start=Pipeline([])),
     }

@@ -4,6 +4,7 @@ from kedro.pipeline import Node, Pipeline
 
 from toxic_training.metrics import as_mlflow_metrics
 from toxic_training.pipelines.evaluation import nodes
+from toxic_training.pipelines.reporting import reporting_nodes
 
 _PARAMETERS = "params:evaluation"
 
@@ -25,19 +26,22 @@ def create_pipeline() -> Pipeline:
     )
 
 
-def create_bundle_pipeline() -> Pipeline:
-    """Return the part that measures a sealed bundle, whose calibration and thresholds are its own.
+def create_bundle_pipeline(bundle: str) -> Pipeline:
+    """Return the pipeline that measures a sealed bundle, whose calibration and thresholds are its own.
 
     Its datasets are in the namespace `evaluated`, apart from those of the model in training.
+
+    Args:
+        bundle: name of the dataset that holds it.
     """
     opening = [
-        Node(nodes.open_model, "evaluated_bundle", "exported_model"),
-        Node(nodes.open_operating_point, "evaluated_bundle", "operating_point"),
+        Node(nodes.open_model, bundle, "exported_model"),
+        Node(nodes.open_operating_point, bundle, "operating_point"),
     ]
     return Pipeline(
-        [*opening, *_scoring(), *_measuring()],
+        [*opening, *_scoring(), *_measuring(), *reporting_nodes()],
         namespace="evaluated",
-        inputs={"evaluated_bundle", "validation_comments", "test_comments", "raw_suites", "champion"},
+        inputs={bundle, "validation_comments", "test_comments", "raw_suites", "champion"},
         parameters={_PARAMETERS},
     )
 

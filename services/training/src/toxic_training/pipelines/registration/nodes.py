@@ -12,6 +12,8 @@ from toxic_training.exported import ExportedModel
 from toxic_training.operating_point import OperatingPoint
 from toxic_training.parameters import RegistrationParameters
 from toxic_training.release import Release
+from toxic_training.reporting.card import model_card
+from toxic_training.reporting.figures import headlines
 from toxic_training.revision import code_revision
 
 
@@ -45,10 +47,9 @@ def assemble_bundle(
 
 
 def prepare_release(bundle: Bundle, parameters: RegistrationParameters) -> Release:
-    """Return the version to register: the bundle, its lineage and figures as tags, a description."""
+    """Return the version to register: the bundle, its lineage and headlines as tags, the model card."""
     contract = bundle.contract
     figures = read_evaluation(bundle.path)
-    headline = {name: value for name, value in figures.items() if name.endswith(".auc")}
     lineage = {
         "encoder": contract.encoder,
         "code_revision": contract.code_revision,
@@ -58,14 +59,6 @@ def prepare_release(bundle: Bundle, parameters: RegistrationParameters) -> Relea
         bundle=bundle,
         model_name=parameters.model_name,
         alias=parameters.alias,
-        tags=lineage | {name: f"{value:.4f}" for name, value in headline.items()},
-        description=_describe(contract, headline),
-    )
-
-
-def _describe(contract: Contract, headline: dict[str, float]) -> str:
-    rows = "\n".join(f"| {name} | {value:.4f} |" for name, value in sorted(headline.items()))
-    return (
-        f"Encoder `{contract.encoder}`, at most {contract.max_tokens} tokens, "
-        f"code `{contract.code_revision}`.\n\n| figure | value |\n|---|---|\n{rows}\n"
+        tags=lineage | {line.name: str(line.figure) for line in headlines(figures)},
+        description=model_card(contract, figures),
     )

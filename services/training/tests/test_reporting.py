@@ -1,0 +1,196 @@
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from toxic_core.contract import Calibration, Contract
+from toxic_core.labels import LABELS
+from toxic_training.exported import ExportedModel, ExportFacts
+from toxic_training.measuring import measure_sets
+from toxic_training.operating_point import OperatingPoint
+from toxic_training.parameters import EvaluationParameters
+from toxic_training.pipelines.reporting.nodes import PLOTS, draw_plots, tell_headlines, write_report
+from toxic_training.reporting.card import MOST_CHARACTERS, model_card
+from toxic_training.reporting.figures import Figure, find, headline_table, headlines
+from toxic_training.reporting.report import bias_table, length_table
+
+Scored = Callable[..., pd.DataFrame]
+
+POINT = OperatingPoint(
+    calibration={label: {"*": Calibration()} for label in LABELS},
+    thresholds={label: {"*": 0.5, "es": 0.75} for label in LABELS},
+)
+SUITES = {
+    "bias.toxic.combined": 0.9,
+    "bias.toxic.old.subgroup_auc": 0.99,
+    "bias.toxic.old.bpsn_auc": 0.99,
+    "bias.toxic.old.bnsp_auc": 0.99,
+    "bias.toxic.middle_aged.subgroup_auc": 0.9,
+    "bias.toxic.middle_aged.bpsn_auc": 0.6,
+    "bias.toxic.middle_aged.bnsp_auc": 0.9,
+    "hatecheck.ident_nh.accuracy": 0.75,
+    "hatecheck.ident_nh.cases": 4.0,
+    "hatecheck.slur_h.accuracy": 0.5,
+    "hatecheck.slur_h.cases": 6.0,
+    "hatecheck.non_hateful.accuracy": 0.75,
+    "hatecheck.non_hateful.cases": 4.0,
+    "comparison.toxic.en.auc_difference": 0.01,
+    "comparison.toxic.en.champion_auc": 0.8,
+    "serving.latency_ms": 12.5,
+}
+
+
+@pytest.fixture
+def test_scores(scored: Scored) -> pd.DataFrame:
+    """Score two languages at random, the better the higher."""
+    generator = np.random.default_rng(1)
+    scores = generator.random(400)
+    truth = (generator.random(400) < scores).astype(float)
+    english = scored(truth[:300].tolist(), scores[:300].tolist())
+    spanish = scored(truth[300:].tolist(), scores[300:].tolist(), language="es")
+    return pd.concat([english, spanish], ignore_index=True)
+
+
+@pytest.fixture
+def figures(test_scores: pd.DataFrame, evaluation_parameters: EvaluationParameters) -> dict[str, float]:
+    """Measure the scores, and add figures of suites."""
+    measured = measure_sets(test_scores.head(0), test_scores, point=POINT, parameters=evaluation_parameters)
+    return measured | SUITES
+
+
+def _report(figures: dict[str, float], test_scores: pd.DataFrame, parameters: EvaluationParameters) -> str:
+    *drawn, _ = draw_plots(figures, test_scores, POINT, parameters)
+    facts = ExportFacts(max_tokens=64, pad_id=0, encoder="tiny <b>")
+    model = ExportedModel(folder=Path("nowhere"), facts=facts)
+    plots = {f"{name}_plot": plot for name, plot in zip(PLOTS, drawn, strict=True)}
+    return write_report(figures=figures, point=POINT, model=model, parameters=parameters, **plots)
+
+
+def test_the_report_is_one_file_that_needs_no_network(
+    figures: dict[str, float], test_scores: pd.DataFrame, evaluation_parameters: EvaluationParameters
+) -> None:
+    """Nothing is loaded from anywhere, and every figure of the headlines is in it."""
+    html = _report(figures, test_scores, evaluation_parameters)
+    page = re.sub(r"<script>.*?</script>", "", html, flags=re.DOTALL)
+    assert not re.search(r"(?:src|href)=|@import|url\(", page)
+    for line in headlines(figures):
+        if not line.name.startswith("hatecheck."):
+            assert f"<td>{line.title.replace(chr(39), '&#39;')}</td><td>{line.figure}</td>" in page
+    for section in ("By language", "Bias", "HateCheck", "Operating thresholds", "By length"):
+        assert section in page
+    assert "tiny &lt;b&gt;" in page
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_the_plots_in_the_report_can_be_read_back(
+    figures: dict[str, float], test_scores: pd.DataFrame, evaluation_parameters: EvaluationParameters
+) -> None:
+    """Each is JSON with the curves that its title promises."""
+    html = _report(figures, test_scores, evaluation_parameters)
+    found = dict(re.findall(r'^  "(\w+_plot)": (.*),$', html, flags=re.MULTILINE))
+    assert list(found) == [f"{name}_plot" for name in PLOTS]
+    roc = json.loads(found["roc_plot"])
+    assert [trace["name"] for trace in roc["data"]] == ["all", "en", "es"]
+    languages = json.loads(found["languages_plot"])
+    assert [trace["name"] for trace in languages["data"]][:2] == ["this model", "champion"]
+
+
+def test_without_suites_and_champion_the_report_is_shorter(
+    test_scores: pd.DataFrame, evaluation_parameters: EvaluationParameters
+) -> None:
+    """What wasn't measured has no section, rather than an empty one."""
+    measured = measure_sets(test_scores.head(0), test_scores, point=POINT, parameters=evaluation_parameters)
+    html = _report(measured, test_scores, evaluation_parameters)
+    assert "<h2>HateCheck" not in html
+    assert "<h2>Bias" not in html
+    assert "<h2>By language" in html
+
+
+def test_every_plot_is_an_image_too(
+    figures: dict[str, float],
+    test_scores: pd.DataFrame,
+    evaluation_parameters: EvaluationParameters,
+    tmp_path: Path,
+) -> None:
+    """As PNG, for the pages that show no HTML."""
+    *_, images = draw_plots(figures, test_scores, POINT, evaluation_parameters)
+    assert isinstance(images, dict)
+    assert list(images) == [f"{name}.png" for name in PLOTS]
+    for name, image in images.items():
+        image.savefig(tmp_path / name)
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_table_shows_what_there_is_with_its_interval(
+    figures: dict[str, float], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A line a headline, logged as well; a figure that is absent has no line."""
+    with caplog.at_level("INFO"):
+        table = tell_headlines(figures)
+    value = find(figures, "test.toxic.es.auc")
+    assert value is not None
+    assert re.search(rf"^AUC of toxic, test, es +{value} +{value.interval}$", table, re.MULTILINE)
+    assert "HateCheck accuracy, ident_nh" in table
+    assert "held-out" not in table
+    assert table in caplog.text
+    assert headline_table({}).splitlines()[0].startswith("figure")
+
+
+def test_the_groups_that_fare_worst_come_first(figures: dict[str, float]) -> None:
+    """Whoever looks for bias finds it in the first row."""
+    rows = bias_table(figures).rows
+    assert [row[0] for row in rows] == ["middle aged", "old"]
+    assert rows[0][2] == Figure(0.6)
+
+
+def test_lengths_are_in_order(figures: dict[str, float]) -> None:
+    """From the shortest to the longest."""
+    assert [row[0] for row in length_table(figures).rows] == ["to 8 tokens", "to 16 tokens", "over 16 tokens"]
+
+
+def _contract(languages: tuple[str, ...]) -> Contract:
+    return Contract(
+        max_tokens=64,
+        pad_id=0,
+        languages=languages,
+        calibration=POINT.calibration,
+        thresholds={label: dict.fromkeys(("*", *languages), 0.123456) for label in LABELS},
+        encoder="tiny",
+        training_data={"train": "a" * 64},
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+
+
+def test_the_card_says_what_the_model_is_and_is_worth(figures: dict[str, float]) -> None:
+    """Data with digests, figures with intervals, thresholds, use and limits."""
+    card = model_card(_contract(("en", "es")), figures)
+    value = find(figures, "test.toxic.en.auc")
+    assert value is not None
+    assert f"| AUC of toxic, test, en | {value} | {value.interval} |" in card
+    assert f"train, SHA-256 `{'a' * 64}`" in card
+    assert "toxic: any 0.123, en 0.123, es 0.123" in card
+    assert "Groups that fare worst: middle aged, old." in card
+    assert "Not meant to remove" in card
+    assert "## Limits" in card
+
+
+def test_the_card_fits_the_registry(figures: dict[str, float]) -> None:
+    """However many languages and figures there are, the database takes it."""
+    many = {f"test.toxic.l{index}.auc": 0.5 for index in range(200)} | figures
+    assert len(model_card(_contract(("en",)), many)) <= MOST_CHARACTERS
+    seven = {
+        f"{kind}.{code}.{name}{end}": 0.123456
+        for code in ("en", "es", "fr", "it", "pt", "ru", "tr", "all")
+        for kind, name in (
+            ("test.toxic", "auc"),
+            ("test.toxic", "ece"),
+            ("comparison.toxic", "auc_difference"),
+        )
+        for end in ("", "_low", "_high")
+    } | figures
+    assert "## Limits" in model_card(_contract(("en", "es", "fr", "it", "pt", "ru", "tr")), seven)
