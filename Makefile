@@ -61,6 +61,10 @@ train: $(VENV)/.installed ## Train on the files in TOXIC_DATA_DIR/01_raw and reg
 evaluate: $(VENV)/.installed ## Measure the shipped baseline, or BUNDLE=folder, or VERSION=3 (or an alias)
 	@$(RUN) toxic_local with-registry -- $(RUN) toxic_training run $(ARGS) $(EVALUATED)
 
+.PHONY: training-server
+training-server: $(VENV)/.installed ## Run pipelines on request over HTTP on 8002; ARGS="--env demo" for the sample
+	@$(RUN) toxic_local with-registry -- $(RUN) toxic_training server start $(ARGS)
+
 .PHONY: promote
 promote: $(VENV)/.installed ## Make a version the champion: VERSION=3 (or an alias), REASON="…"
 	@test -n "$(VERSION)" || { echo 'Which version? Say make promote VERSION=3; make versions lists them.' >&2; exit 2; }

@@ -12,6 +12,7 @@ import warnings
 from pathlib import Path
 
 from toxic_core.telemetry import disable_telemetry
+from toxic_training.stopping import stopped_by_signals
 
 PROJECT = Path(__file__).resolve().parents[2]
 """The Kedro project: the folder that holds `conf/` and `pyproject.toml`."""
@@ -19,24 +20,31 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 def main() -> None:
     """Run Kedro's command line in the project's folder."""
-    disable_telemetry()
-    # kedro and kedro-mlflow call a function that omegaconf has renamed.
-    warnings.filterwarnings("ignore", message="register_new_resolver", category=UserWarning)
-    _prepare_environment()
-    _import_tensorflow()
-    os.chdir(PROJECT)
+    prepare()
     # Imported late: Kedro's plugins read the environment when they are imported.
     from kedro.framework.cli.cli import main as kedro  # noqa: PLC0415
 
     from toxic_training.failures import explain  # noqa: PLC0415
 
     try:
-        kedro()
+        with stopped_by_signals():
+            kedro()
     except Exception as error:
         explanation = explain(error)
         if explanation is None:
             raise
         sys.exit(f"error: {explanation}")
+
+
+def prepare() -> None:
+    """Make this process ready for Kedro."""
+    disable_telemetry()
+    # kedro and kedro-mlflow call a function that omegaconf has renamed.
+    warnings.filterwarnings("ignore", message="register_new_resolver", category=UserWarning)
+    _prepare_environment()
+    if sys.argv[1:2] != ["server"]:  # which starts runs, but has none in itself
+        _import_tensorflow()
+    os.chdir(PROJECT)
 
 
 def _prepare_environment() -> None:

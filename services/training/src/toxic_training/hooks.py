@@ -16,6 +16,8 @@ from kedro.pipeline.node import Node
 from pydantic import BaseModel
 
 from toxic_core.errors import MissingDataError
+from toxic_training.failures import explain
+from toxic_training.server.report import RunReport, report_path, write_report
 
 Catalog = CatalogProtocol[AbstractDataset[object, object], AbstractDataset[object, object]]
 
@@ -87,6 +89,47 @@ class NarratorHook:
         self._done += 1
         seconds = time.monotonic() - self._started
         logger.info("[%d/%d] %s: %.1f s", self._done, self._total, _title(node), seconds)
+
+
+class RunReportHook:
+    """Tells the server that started this process where the run stands; does nothing in any other process."""
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+        self._report = RunReport()
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline) -> None:
+        """Count the steps."""
+        self._path = report_path()
+        self._tell(RunReport(steps=len(pipeline.nodes)))
+
+    @hook_impl
+    def before_node_run(self, node: Node) -> None:
+        """Name the step, and the MLflow run."""
+        run = mlflow.active_run()
+        known = (
+            {}
+            if run is None
+            else {
+                "experiment_id": run.info.experiment_id,
+                "mlflow_run_id": run.info.run_id,
+            }
+        )
+        self._tell(
+            self._report.model_copy(update={"step": self._report.step + 1, "node": _title(node), **known})
+        )
+
+    @hook_impl
+    def on_pipeline_error(self, error: Exception) -> None:
+        """Say why the run failed."""
+        reason = explain(error) or f"{error}"
+        self._tell(self._report.model_copy(update={"error_type": type(error).__name__, "error": reason}))
+
+    def _tell(self, report: RunReport) -> None:
+        self._report = report
+        if self._path is not None:
+            write_report(self._path, report)
 
 
 def _flat(name: str, value: object) -> Iterator[tuple[str, object]]:

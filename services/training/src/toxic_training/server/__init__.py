@@ -1,0 +1,1 @@
+"""Kedro's HTTP server with one run at a time, each in a process of its own."""

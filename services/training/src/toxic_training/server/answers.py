@@ -1,0 +1,67 @@
+"""What the server answers about runs, as JSON.
+
+Invariant: the answer to `POST /run` has every field of Kedro's own answer, under the same names.
+"""
+
+from typing import Self
+
+from pydantic import AwareDatetime, BaseModel, Field
+
+from toxic_training.server.desk import RunRecord, RunState
+
+
+class Failure(BaseModel):
+    """Why a run failed."""
+
+    type: str = Field(description="The error's class.")
+    message: str = Field(description="What is wrong, and what to do.")
+
+
+class RunAnswer(BaseModel):
+    """A run as it stands."""
+
+    run_id: str = Field(description="The run's id at this server.")
+    status: RunState
+    pipelines: list[str]
+    started_at: AwareDatetime
+    duration_ms: float | None = Field(description="How long it took; null while it runs.")
+    step: int = Field(description="How many nodes have begun.")
+    steps: int = Field(description="How many nodes there are; 0 before the first.")
+    node: str | None = Field(description="The node that runs, or ran last.")
+    mlflow_run_id: str | None = Field(description="The run's id in MLflow, once it has one.")
+    mlflow_run_url: str | None = Field(description="Where to look at it in MLflow.")
+    error: Failure | None = None
+
+    @classmethod
+    def of(cls, run: RunRecord, *, mlflow_page: str) -> Self:
+        """Return the answer for `run`; `mlflow_page` is the address by which people reach MLflow."""
+        report = run.report
+        duration = (run.ended_at - run.started_at).total_seconds() * 1000 if run.ended_at else None
+        page = f"{mlflow_page.rstrip('/')}/#/experiments/{report.experiment_id}/runs/{report.mlflow_run_id}"
+        return cls(
+            run_id=run.run_id,
+            status=run.state,
+            pipelines=list(run.pipelines),
+            started_at=run.started_at,
+            duration_ms=duration,
+            step=report.step,
+            steps=report.steps,
+            node=report.node,
+            mlflow_run_id=report.mlflow_run_id,
+            mlflow_run_url=page if report.mlflow_run_id else None,
+            error=Failure(type=report.error_type or "", message=report.error) if report.error else None,
+        )
+
+
+class Problem(BaseModel):
+    """A refusal, for programs and for people."""
+
+    code: str
+    message: str
+
+
+class ProblemAnswer(BaseModel):
+    """A refusal, with the run it is about."""
+
+    error: Problem
+    run: RunAnswer | None = None

@@ -1,0 +1,184 @@
+"""Real processes: a signal to a run, and the server over HTTP."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from mlflow import MlflowClient
+
+pytestmark = pytest.mark.e2e
+
+PATIENCE_SECONDS = 240
+LONG_TRAINING = {
+    "pipeline_names": ["data_processing", "modelling"],
+    "params": {"modelling": {"epochs": 1000, "max_train_minutes": 30}},
+}
+
+
+def _eventually(is_so: Callable[[], bool]) -> None:
+    for _ in range(PATIENCE_SECONDS * 10):
+        if is_so():
+            return
+        threading.Event().wait(0.1)
+    pytest.fail(f"not so within {PATIENCE_SECONDS} s")
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The training server, started by the tests."""
+
+    process: subprocess.Popen[bytes]
+    http: httpx.Client
+    mlflow: MlflowClient
+
+    def is_up(self) -> bool:
+        """Whether it answers."""
+        assert self.process.poll() is None
+        try:
+            return self.http.get("/health").is_success
+        except httpx.ConnectError:
+            return False
+
+    def is_training(self) -> bool:
+        """Whether the newest run has come to train."""
+        runs = self.http.get("/runs").json()
+        assert not runs or runs[0]["error"] is None
+        return bool(runs) and runs[0]["status"] == "running" and runs[0]["node"] == "train classifier"
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
+        "TOXIC_DEMO_DIR": str(folder / "data"),
+        "TF_NUM_INTRAOP_THREADS": "1",
+    }
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder for one MLflow database and one demo's data."""
+    return tmp_path_factory.mktemp("server")
+
+
+@pytest.fixture(scope="module")
+def mlflow(folder: Path) -> MlflowClient:
+    """Return a client of that database, made before two processes want to make it."""
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    client.search_experiments()
+    return client
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path, mlflow: MlflowClient) -> Iterator[Server]:
+    """Start the server on a free port and wait until it answers."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        sys.executable,
+        "-m",
+        "toxic_training",
+        "server",
+        "start",
+        "--port",
+        str(port),
+        "--env",
+        "demo",
+    ]
+    address = f"http://127.0.0.1:{port}"
+    with (
+        subprocess.Popen(command, env=_environment(folder)) as process,
+        httpx.Client(base_url=address, trust_env=False, timeout=PATIENCE_SECONDS) as http,
+    ):
+        started = Server(process, http, mlflow)
+        try:
+            _eventually(started.is_up)
+            yield started
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def test_a_run_answers_with_its_address_in_mlflow_and_keeps_others_out(server: Server) -> None:
+    """Blocking, as Kedro's own; who comes meanwhile is told what runs; afterwards the runs are listed."""
+    with ThreadPoolExecutor(1) as client:
+        blocking = client.submit(server.http.post, "/run", json={"pipeline_names": ["data_processing"]})
+        _eventually(lambda: bool(server.http.get("/runs").json()))
+        refused = server.http.post("/runs", json={"pipeline_names": ["modelling"]})
+        answer = blocking.result().json()
+    assert refused.status_code == 409
+    assert refused.json()["error"]["code"] == "run_in_progress"
+    assert refused.json()["run"]["run_id"] == answer["run_id"]
+    assert answer["status"] == "success", answer
+    assert answer["step"] == answer["steps"] > 0
+    assert answer["mlflow_run_url"].endswith(f"/runs/{answer['mlflow_run_id']}")
+    assert server.mlflow.get_run(answer["mlflow_run_id"]).info.status == "FINISHED"
+    assert [run["run_id"] for run in server.http.get("/runs").json()] == [answer["run_id"]]
+
+
+def test_a_pipeline_that_there_is_not_is_named(server: Server) -> None:
+    """The run fails before its first node, and says what it may have been meant to be."""
+    answer = server.http.post("/run", json={"pipeline_names": ["modeling"]}).json()
+    assert answer["status"] == "failure"
+    assert "modelling" in answer["error"]["message"]
+
+
+def test_a_request_that_is_none_is_refused(server: Server) -> None:
+    """Kedro's own checks stand: a misspelt field is no silent default."""
+    assert server.http.post("/run", json={"pipelines": ["modelling"]}).status_code == 422
+    assert server.http.get("/runs/none").json()["error"]["code"] == "unknown_run"
+
+
+def test_a_started_run_is_watched_and_stopped(server: Server) -> None:
+    """It answers at once, tells its step, and ends KILLED when asked to."""
+    started = server.http.post("/runs", json=LONG_TRAINING)
+    assert started.status_code == 202
+    run = started.headers["location"]
+    _eventually(server.is_training)
+    assert server.http.delete(run).status_code == 202
+    _eventually(lambda: server.http.get(run).json()["status"] == "stopped")
+    assert server.mlflow.get_run(server.http.get(run).json()["mlflow_run_id"]).info.status == "KILLED"
+
+
+def test_the_servers_end_is_the_runs_end(server: Server) -> None:
+    """SIGTERM: the client who waits is answered, MLflow knows, and the server exits."""
+    with ThreadPoolExecutor(1) as client:
+        blocking = client.submit(server.http.post, "/run", json=LONG_TRAINING)
+        _eventually(server.is_training)
+        server.process.send_signal(signal.SIGTERM)
+        answer = blocking.result().json()
+    assert answer["status"] == "stopped"
+    assert server.mlflow.get_run(answer["mlflow_run_id"]).info.status == "KILLED"
+    server.process.wait(30)
+
+
+@pytest.mark.usefixtures("server")
+def test_a_signal_to_a_run_ends_it_in_mlflow(folder: Path, mlflow: MlflowClient) -> None:
+    """`kedro run`, told to stop while it trains, is KILLED in MLflow, and says so."""
+    options = ["--pipelines", "modelling", "--env", "demo", "--params", "modelling.epochs=1000"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "toxic_training", "run", *options],
+        env=_environment(folder),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        next(line for line in process.stdout if "train classifier" in line)
+        process.send_signal(signal.SIGTERM)
+        rest = process.stdout.read()
+    assert "is marked KILLED" in rest
+    assert process.returncode == 128 + signal.SIGTERM
+    experiment = mlflow.get_experiment_by_name("toxic-comments")
+    assert experiment is not None
+    assert mlflow.search_runs([experiment.experiment_id], max_results=1)[0].info.status == "KILLED"
