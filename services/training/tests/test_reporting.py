@@ -107,6 +107,7 @@ def test_without_suites_and_champion_the_report_is_shorter(
     measured = measure_sets(test_scores.head(0), test_scores, point=POINT, parameters=evaluation_parameters)
     html = _report(measured, test_scores, evaluation_parameters)
     assert "<h2>HateCheck" not in html
+    assert "functionalities_plot" not in html
     assert "<h2>Bias" not in html
     assert "<h2>By language" in html
 

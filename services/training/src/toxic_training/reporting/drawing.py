@@ -15,7 +15,9 @@ from toxic_training.reporting.plots import Plot, Series
 
 COLOURS = ("#2f7ed8", "#d9822b", "#2e9e6b", "#c2528b", "#8a6fd1", "#a68a2c", "#4aa3a3", "#b5534a")
 _GREY = "#8a8f98"
+_GRID = "rgba(138,143,152,0.25)"
 _INCHES = (8.0, 5.0)
+_LEGEND_COLUMNS = 4
 
 
 def plotly_figure(plot: Plot) -> go.Figure:
@@ -27,8 +29,8 @@ def plotly_figure(plot: Plot) -> go.Figure:
         figure.add_shape(type="line", x0=0, y0=0, x1=1, y1=1, line={"color": _GREY, "dash": "dot"})
     figure.update_layout(
         title=plot.title,
-        xaxis={"title": {"text": plot.x_title}, "gridcolor": _GREY, "gridwidth": 0.3},
-        yaxis={"title": {"text": plot.y_title}, "range": [0, 1.02], "gridcolor": _GREY, "gridwidth": 0.3},
+        xaxis={"title": {"text": plot.x_title}, "gridcolor": _GRID},
+        yaxis={"title": {"text": plot.y_title}, "range": [0, 1.02], "gridcolor": _GRID},
         legend={"orientation": "h", "y": -0.25},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
@@ -54,7 +56,7 @@ def image(plot: Plot) -> Image:
         axes.plot([0, 1], [0, 1], color=_GREY, linestyle=":")
     axes.set_title(plot.title)
     if plot.series:
-        axes.legend()
+        drawn.legend(loc="outside lower center", ncols=_LEGEND_COLUMNS)
     return drawn
 
 

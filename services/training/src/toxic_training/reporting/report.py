@@ -64,8 +64,10 @@ def render_report(
         published=published,
         headlines=[line for line in headlines(figures) if not line.name.startswith("hatecheck.")],
         tables=_tables(figures, point),
-        # In a script, `</` would end it.
-        plots={name: str(figure.to_json()).replace("</", "<\\/") for name, figure in plots.items()},
+        # In a script, `</` would end it. A plot of nothing is left out.
+        plots={
+            name: str(figure.to_json()).replace("</", "<\\/") for name, figure in plots.items() if figure.data
+        },
         plotly=get_plotlyjs(),
     )
 
@@ -84,7 +86,7 @@ def _tables(figures: Figures, point: OperatingPoint) -> dict[str, Table]:
 
 def language_table(figures: Figures) -> Table:
     """Return what is measured of `toxic` on test comments, a row a language."""
-    names = ("auc", "average_precision", "log_loss", "ece", "precision", "recall", "false_positive_rate")
+    names = ("average_precision", "ece", "precision", "recall", "false_positive_rate")
     rows: list[list[Cell]] = []
     for code in [*languages(figures), "all"]:
         key = f"test.toxic.{code}"
@@ -92,13 +94,15 @@ def language_table(figures: Figures) -> Table:
             [
                 code,
                 *_counts(figures, key),
-                *(find(figures, f"{key}.{name}") for name in names),
+                find(figures, f"{key}.auc"),
                 find(figures, f"comparison.toxic.{code}.auc_difference"),
                 _auc(published.MULTILINGUAL_AUC.get(code)),
+                *(find(figures, f"{key}.{name}") for name in names),
             ]
         )
-    headings = ("AUC", "average precision", "log loss", "ECE", "precision", "recall", "false positives")
-    columns = ["language", "rows", "toxic", *headings, "AUC less champion's", "Detoxify, other split"]
+    ranking = ("AUC", "less champion's", "Detoxify's")
+    headings = ("average precision", "ECE", "precision", "recall", "false positives")
+    columns = ["language", "rows", "toxic", *ranking, *headings]
     return Table(columns, rows if "test.toxic.all.auc" in figures else [])
 
 
