@@ -11,11 +11,13 @@ from toxic_core.contract import ATTENTION_MASK, INPUT_IDS
 from toxic_core.errors import InvalidDataError
 from toxic_core.tokens import pad
 from toxic_training.classifier import Encoder, masked_binary_crossentropy, training_loss
+from toxic_training.comments import label_matrix
 from toxic_training.datasets import EncoderDataset, KerasModelDataset
 from toxic_training.metrics import auc
 from toxic_training.parameters import ModellingParameters
 from toxic_training.pipelines.modelling.nodes import (
     ask_teacher,
+    join_targets,
     positive_weights,
     prepare_encoder,
     train_classifier,
@@ -130,6 +132,18 @@ def test_rarer_labels_weigh_more_up_to_a_limit(modelling_parameters: ModellingPa
     )
     weights = positive_weights(labels, parameters)
     assert weights == [pytest.approx(10**0.5), 1.0, 4.0, 1.0, 1.0, 1.0]
+
+
+def test_no_teacher_survives_its_file(
+    corpus: pd.DataFrame, tmp_path: Path, modelling_parameters: ModellingParameters
+) -> None:
+    """A table without columns comes back from Parquet without rows, and training goes on by the labels alone."""
+    labels = label_matrix(corpus)
+    asked = ask_teacher(corpus, modelling_parameters)
+    asked.to_parquet(tmp_path / "teacher_scores.parquet")
+    read = pd.read_parquet(tmp_path / "teacher_scores.parquet")
+    np.testing.assert_array_equal(join_targets(labels, read), labels)
+    np.testing.assert_array_equal(join_targets(labels, asked), labels)
 
 
 def test_a_teacher_is_followed_where_labels_are_missing() -> None:

@@ -99,7 +99,7 @@ def train_classifier(
     _require_both_classes(training)
     tokeniser = encoder.tokeniser(max_tokens=parameters.max_tokens)
     token_ids, labels = tokeniser.token_ids(training[TEXT].tolist()), label_matrix(training)
-    targets = np.concatenate([labels, teacher_scores.to_numpy(np.float32)], axis=1)
+    targets = join_targets(labels, teacher_scores)
     keras.utils.set_random_seed(parameters.seed)
     classifier = build_classifier(
         encoder.load_backbone(), dropout=parameters.dropout, train_embeddings=parameters.train_embeddings
@@ -145,6 +145,17 @@ def positive_weights(labels: NDArray[np.float32], parameters: ModellingParameter
     ratios = (labels == 0).sum(axis=0) / positives
     weights = np.clip(ratios**parameters.class_weight_power, 1.0, parameters.class_weight_limit)
     return [float(weight) for weight in weights]
+
+
+def join_targets(labels: NDArray[np.float32], teacher_scores: pd.DataFrame) -> NDArray[np.float32]:
+    """Return labels with the teacher's scores beside them, float32 [comments, labels or twice as many].
+
+    Without a teacher its table has no columns, and after a file not even rows: Parquet keeps none without
+    columns.
+    """
+    if teacher_scores.columns.empty:
+        return labels
+    return np.concatenate([labels, teacher_scores.to_numpy(np.float32)], axis=1)
 
 
 def _fingerprint(
