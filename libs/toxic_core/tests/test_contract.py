@@ -356,3 +356,21 @@ def test_a_threshold_is_a_probability(threshold: float, contract: Contract) -> N
     content = contract.model_dump() | {"thresholds": {Label.TOXIC: {ANY_LANGUAGE: threshold}}}
     with pytest.raises(ValidationError, match="thresholds"):
         Contract.model_validate(content)
+
+
+@pytest.mark.parametrize("name", ["model.pkl", "saved_model/assets/x.PICKLE", "weights.pt"])
+def test_a_pickle_is_refused(unsealed: Path, contract: Contract, name: str) -> None:
+    """Neither sealed nor read: whoever loads one runs what its maker wrote."""
+    (unsealed / name).parent.mkdir(exist_ok=True)
+    (unsealed / name).write_bytes(b"\x80\x04N.")
+    with pytest.raises(ContractError, match="pickle"):
+        seal(unsealed, contract)
+
+
+def test_a_bundle_beyond_the_limit_isn_t_read(bundle: Bundle) -> None:
+    """Its size is known before its first byte is read, holes in files included."""
+    assert open_bundle(bundle.path, max_bytes=100_000)
+    with (bundle.saved_model / "variables" / "variables.index").open("r+b") as file:
+        file.truncate(10**12)
+    with pytest.raises(ContractError, match=r"no more than 100,000 are read"):
+        open_bundle(bundle.path, max_bytes=100_000)

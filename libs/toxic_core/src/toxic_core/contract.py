@@ -31,6 +31,7 @@ from pydantic import (
 )
 
 from toxic_core.errors import ContractError, DigestMismatchError
+from toxic_core.files import plain_files
 from toxic_core.labels import LABELS, Label
 from toxic_core.languages import ANY_LANGUAGE
 from toxic_core.text import NORMALISATION_VERSION
@@ -216,17 +217,21 @@ def seal(path: Path, contract: Contract) -> Bundle:
     return Bundle(path=path, contract=sealed)
 
 
-def open_bundle(path: Path) -> Bundle:
+def open_bundle(path: Path, *, max_bytes: int | None = None) -> Bundle:
     """Read and verify the bundle in folder `path`; costs one read of every file.
+
+    Args:
+        path: its folder.
+        max_bytes: the largest bundle that is read at all; None for any.
 
     Raises:
         ContractError: the contract is missing, can't be read, or was made for other labels or another
-            normalisation; or a file is missing, unexpected or not a plain file.
+            normalisation; or a file is missing, unexpected or not a plain file; or it is too large.
         DigestMismatchError: a file's content isn't the one that was sealed.
     """
     contract = read_contract(path)
     _check_complete(path, contract.files)
-    found = dict(_digests(path))
+    found = dict(_digests(path, max_bytes=max_bytes))
     for name, digest in contract.files.items():
         if name not in found:
             raise ContractError(f"{path / name} is missing; the contract lists it.")
@@ -281,17 +286,11 @@ def _check_complete(path: Path, files: Mapping[str, str]) -> None:
         raise ContractError(f"{path} lacks {', '.join(missing)}; this is not a complete model bundle.")
 
 
-def _digests(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield the relative POSIX path and SHA-256 of every file under `path` but the contract, sorted.
-
-    A link could lead out of the bundle and a pipe never ends, so they are refused.
-    """
-    for file in sorted(path.rglob("*")):
-        if file.is_symlink() or not (file.is_file() or file.is_dir()):
-            raise ContractError(f"{file} is neither a file nor a folder; a bundle holds nothing else.")
-        relative = file.relative_to(path).as_posix()
-        if file.is_file() and relative not in {CONTRACT_FILE, f".{CONTRACT_FILE}.partial"}:
-            yield relative, file_digest(file)
+def _digests(path: Path, *, max_bytes: int | None = None) -> Iterator[tuple[str, str]]:
+    """Yield the relative POSIX path and SHA-256 of every file under `path` but the contract, sorted."""
+    for name, file in plain_files(path, max_bytes=max_bytes).items():
+        if name not in {CONTRACT_FILE, f".{CONTRACT_FILE}.partial"}:
+            yield name, file_digest(file)
 
 
 def file_digest(file: Path) -> str:

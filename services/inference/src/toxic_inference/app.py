@@ -250,10 +250,16 @@ def _origin(settings: Settings) -> _Origin:
         model_name=settings.model_name,
         aliases=settings.aliases,
         pinned=settings.pinned_versions,
+        max_bytes=settings.max_bundle_bytes,
     )
     folder = settings.cache_dir / settings.model_name
     _check_writable(folder)
-    cache = BundleCache(folder, size_limit_bytes=settings.cache_size_bytes, download=registry.download)
+    cache = BundleCache(
+        folder,
+        size_limit_bytes=settings.cache_size_bytes,
+        max_bundle_bytes=settings.max_bundle_bytes,
+        download=registry.download,
+    )
     memory = RouteFile(folder / "routes.json", registry=settings.registry_uri)
     _log.info("source.registry", uri=settings.registry_uri, aliases=settings.aliases, cache=str(folder))
     return _Origin(registry, cache, memory)
@@ -265,7 +271,12 @@ def _directory_origin(folder: Path, settings: Settings) -> _Origin:
             f"INFERENCE_MODEL_DIRECTORY names {folder}, which isn't a folder; "
             "make it, with one numbered subfolder a version."
         )
-    directory = DirectorySource(folder, alias=settings.model_alias, pinned=settings.pinned_versions)
+    directory = DirectorySource(
+        folder,
+        alias=settings.model_alias,
+        pinned=settings.pinned_versions,
+        max_bytes=settings.max_bundle_bytes,
+    )
     _log.info("source.directory", folder=str(folder), alias=settings.model_alias)
     return _Origin(directory, directory, memory=None)
 

@@ -117,6 +117,9 @@ class Settings(BaseSettings):
         repr=False,
     )
 
+    max_bundle_bytes: PositiveInt = Field(
+        default=4 * _GIB, description="Largest version that is fetched and read; a larger one is refused."
+    )
     max_text_bytes: PositiveInt = Field(
         default=20_480, description="Longest text, in UTF-8 bytes; the Perspective API's limit."
     )

@@ -46,7 +46,12 @@ def make_cache(tmp_path: Path, registry: Registry) -> Callable[..., BundleCache]
     """Return a function that opens the cache folder."""
 
     def make(size_limit_bytes: int = NO_LIMIT) -> BundleCache:
-        return BundleCache(tmp_path / "cache", size_limit_bytes=size_limit_bytes, download=registry.download)
+        return BundleCache(
+            tmp_path / "cache",
+            size_limit_bytes=size_limit_bytes,
+            max_bundle_bytes=NO_LIMIT,
+            download=registry.download,
+        )
 
     return make
 
@@ -154,6 +159,6 @@ def test_a_version_without_a_bundle_is_an_error(tmp_path: Path) -> None:
         (folder / "MLmodel").write_text("flavors: {}")
         return folder
 
-    cache = BundleCache(tmp_path / "cache", size_limit_bytes=1, download=download)
+    cache = BundleCache(tmp_path / "cache", size_limit_bytes=1, max_bundle_bytes=NO_LIMIT, download=download)
     with pytest.raises(ContractError, match=r"contract\.json is missing"):
         cache.checkout(ONE)

@@ -8,6 +8,8 @@ from toxic_core.errors import ContractError, RegistryUnavailableError
 from toxic_inference.adapters.mlflow_source import MlflowRegistry
 from toxic_inference.serving.interfaces import ServableId
 
+MAX_BYTES = 10_000
+
 
 @pytest.fixture
 def model(registered_model: Any) -> Any:
@@ -18,7 +20,9 @@ def model(registered_model: Any) -> Any:
 @pytest.fixture
 def source(model: Any) -> MlflowRegistry:
     """What is tested."""
-    return MlflowRegistry(model.registry.uri, model_name=model.name, aliases=("champion", "challenger"))
+    return MlflowRegistry(
+        model.registry.uri, model_name=model.name, aliases=("champion", "challenger"), max_bytes=MAX_BYTES
+    )
 
 
 def test_a_real_registry_s_aliases_are_followed(
@@ -50,7 +54,11 @@ def test_pinned_versions_are_served_beside_the_aliases(model: Any, plain_bundle:
     one, two = (model.register(plain_bundle(tmp_path / name, name.encode())) for name in ("one", "two"))
     model.set_alias("champion", two)
     source = MlflowRegistry(
-        model.registry.uri, model_name=model.name, aliases=("champion",), pinned=(two, one, "999", "latest")
+        model.registry.uri,
+        model_name=model.name,
+        aliases=("champion",),
+        max_bytes=MAX_BYTES,
+        pinned=(two, one, "999", "latest"),
     )
     assert [(a.id.version, set(a.aliases)) for a in source.aspired()] == [(two, {"champion"}), (one, set())]
 
@@ -75,6 +83,18 @@ def test_a_version_that_isn_t_the_one_aspired_is_not_downloaded(
         source.download(ServableId(version, "another"), tmp_path / "download")
 
 
+def test_a_version_that_is_too_large_isn_t_fetched(
+    model: Any, source: MlflowRegistry, plain_bundle: Any, tmp_path: Path
+) -> None:
+    """Not a byte of it reaches the disk."""
+    version = model.register(plain_bundle(tmp_path / "bundle", bytes(MAX_BYTES)))
+    model.set_alias("champion", version)
+    (tmp_path / "download").mkdir()
+    with pytest.raises(ContractError, match="larger than 10,000 bytes"):
+        source.download(source.aspired()[0].id, tmp_path / "download")
+    assert not list((tmp_path / "download").iterdir())
+
+
 def test_a_version_without_a_bundle_is_an_error_that_says_so(
     model: Any, source: MlflowRegistry, tmp_path: Path
 ) -> None:
@@ -88,7 +108,9 @@ def test_a_version_without_a_bundle_is_an_error_that_says_so(
 
 def test_a_registry_that_doesn_t_answer_is_an_error_and_no_empty_set(tmp_path: Path) -> None:
     """Neither asking nor downloading takes silence for an answer."""
-    source = MlflowRegistry("http://127.0.0.1:9", model_name="toxic-comments", aliases=("champion",))
+    source = MlflowRegistry(
+        "http://127.0.0.1:9", model_name="toxic-comments", aliases=("champion",), max_bytes=MAX_BYTES
+    )
     with pytest.raises(RegistryUnavailableError, match=r"http://127\.0\.0\.1:9 .*refused"):
         source.aspired()
     with pytest.raises(RegistryUnavailableError):

@@ -36,12 +36,16 @@ class BundleCache:
     Args:
         folder: the cache's own folder; made where missing.
         size_limit_bytes: how much it may hold beyond what is checked out.
+        max_bundle_bytes: the largest bundle that is read.
         download: fetches what isn't here.
     """
 
-    def __init__(self, folder: Path, *, size_limit_bytes: int, download: Download) -> None:
+    def __init__(
+        self, folder: Path, *, size_limit_bytes: int, max_bundle_bytes: int, download: Download
+    ) -> None:
         self._folder = folder
         self._size_limit_bytes = size_limit_bytes
+        self._max_bundle_bytes = max_bundle_bytes
         self._download = download
         self._lock = Lock()
         self._checked_out: dict[str, int] = {}
@@ -81,7 +85,7 @@ class BundleCache:
         if not path.is_dir():
             return None
         try:
-            bundle = open_bundle(path)
+            bundle = open_bundle(path, max_bytes=self._max_bundle_bytes)
         except ContractError as error:
             _log.warning("cache.damaged", entry=name, error=str(error))
             shutil.rmtree(path)
@@ -91,7 +95,7 @@ class BundleCache:
 
     def _fetch(self, servable_id: ServableId, name: str) -> Bundle:
         with self._partial() as partial:
-            verified = open_bundle(self._download(servable_id, partial))
+            verified = open_bundle(self._download(servable_id, partial), max_bytes=self._max_bundle_bytes)
             path = self._folder / name
             verified.path.rename(path)
             os.utime(path)

@@ -24,12 +24,16 @@ class DirectorySource:
         folder: holds the numbered folders.
         alias: what its largest number is served as.
         pinned: numbers that are served whatever the largest is.
+        max_bytes: the largest bundle that is read; None for any.
     """
 
-    def __init__(self, folder: Path, *, alias: str, pinned: Sequence[str] = ()) -> None:
+    def __init__(
+        self, folder: Path, *, alias: str, pinned: Sequence[str] = (), max_bytes: int | None = None
+    ) -> None:
         self._folder = folder
         self._alias = alias
         self._pinned = tuple(pinned)
+        self._max_bytes = max_bytes
 
     def aspired(self) -> tuple[AspiredVersion, ...]:
         """Return the largest numbered folder, if there is one, and the pinned ones that are there.
@@ -56,7 +60,7 @@ class DirectorySource:
         Raises:
             ContractError: the bundle is damaged, isn't one, or was replaced meanwhile.
         """
-        bundle = open_bundle(self._folder / servable_id.version)
+        bundle = open_bundle(self._folder / servable_id.version, max_bytes=self._max_bytes)
         if self._fingerprint(servable_id.version) != servable_id.fingerprint:
             raise ContractError(f"{bundle.path} was replaced while it was about to be loaded.")
         return bundle

@@ -12,7 +12,7 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from toxic_core.contract import BUNDLE_ARTIFACT_PATH
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 _FINGERPRINT_LENGTH = 16
+_MOST_FILES = 10_000
 
 _BOUNDED_HTTP = {
     # MLflow retries for a minute by default; the poller asks again soon anyway.
@@ -42,15 +43,17 @@ class MlflowRegistry:
         model_name: the registered model.
         aliases: which aliases are served, the most important first.
         pinned: versions that are served whatever the aliases say.
+        max_bytes: the largest bundle that is fetched.
     """
 
     def __init__(
-        self, uri: str, *, model_name: str, aliases: Sequence[str], pinned: Sequence[str] = ()
+        self, uri: str, *, model_name: str, aliases: Sequence[str], max_bytes: int, pinned: Sequence[str] = ()
     ) -> None:
         self._uri = uri
         self._model_name = model_name
         self._aliases = tuple(aliases)
         self._pinned = tuple(pinned)
+        self._max_bytes = max_bytes
         self._client: MlflowClient | None = None
 
     def aspired(self) -> tuple[AspiredVersion, ...]:
@@ -74,7 +77,7 @@ class MlflowRegistry:
         """Fetch a version's bundle into `folder`; return where in it the bundle lies.
 
         Raises:
-            ContractError: the version holds no bundle.
+            ContractError: the version holds no bundle, or one that is too large.
             RegistryUnavailableError: the registry doesn't answer.
         """
         import mlflow.artifacts  # noqa: PLC0415  see the module's docstring
@@ -85,6 +88,7 @@ class MlflowRegistry:
             version = client.get_model_version(self._model_name, servable_id.version)
             if _fingerprint(version) != servable_id.fingerprint:
                 raise ContractError(f"Version {servable_id.version} was replaced in the registry meanwhile.")
+            self._check_size(uri, what=f"Version {servable_id.version}")
             bundle = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder)))
         if not bundle.is_dir() or not any(bundle.iterdir()):
             raise ContractError(
@@ -92,6 +96,24 @@ class MlflowRegistry:
                 f"{BUNDLE_ARTIFACT_PATH}; register it through the training pipeline."
             )
         return bundle
+
+    def _check_size(self, uri: str, *, what: str) -> None:
+        """Refuse what the disk shouldn't take, before the first byte of it is fetched."""
+        import mlflow.artifacts  # noqa: PLC0415  see the module's docstring
+
+        size = files = 0
+        folders = [""]
+        while folders and files < _MOST_FILES and size <= self._max_bytes:
+            folder = folders.pop()
+            for found in mlflow.artifacts.list_artifacts(artifact_uri=f"{uri}/{folder}".rstrip("/")):
+                files += 1
+                size += found.file_size or 0
+                if found.is_dir:
+                    folders.append(f"{folder}/{PurePosixPath(found.path).name}".lstrip("/"))
+        if folders or size > self._max_bytes:
+            raise ContractError(
+                f"{what} is larger than {self._max_bytes:,} bytes or {_MOST_FILES:,} files; it isn't fetched."
+            )
 
     def _named_versions(self) -> "dict[str, ModelVersion]":
         from mlflow.exceptions import MlflowException  # noqa: PLC0415  see the module's docstring

@@ -175,7 +175,8 @@ def replay_warmup(servable: Servable, examples: Sequence[WarmupExample]) -> None
     """Score the examples and compare.
 
     Raises:
-        WarmupError: a score is off by more than `WARMUP_TOLERANCE`, alone or in the batch.
+        WarmupError: a score is off by more than `WARMUP_TOLERANCE`, alone or in the batch, or the model and
+            its tokenizer don't fit.
     """
     labels = servable.contract.labels
     recorded = [example.scores for example in examples]
@@ -186,8 +187,12 @@ def replay_warmup(servable: Servable, examples: Sequence[WarmupExample]) -> None
     encoded = servable.encoder.encode_windows([example.text for example in examples], most=1)
     pad_id = servable.contract.pad_id
     rows = [text.windows[0] for text in encoded]
-    _compare(servable.infer(pad(rows, pad_id=pad_id)), expected, how="in one batch")
-    alone = np.concatenate([servable.infer(pad([row], pad_id=pad_id)) for row in rows])
+    try:
+        together = servable.infer(pad(rows, pad_id=pad_id))
+        alone = np.concatenate([servable.infer(pad([row], pad_id=pad_id)) for row in rows])
+    except InvalidTensorError as error:
+        raise WarmupError(f"The model refuses its own warm-up examples: {error}") from error
+    _compare(together, expected, how="in one batch")
     _compare(alone, expected, how="alone")
 
 

@@ -94,7 +94,7 @@ class BundleFactory:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._saved: dict[TinyModel, Path] = {}
+        self._saved: dict[TinyModel, tuple[Path, tuple[WarmupExample, ...]]] = {}
 
     def __call__(
         self,
@@ -115,24 +115,24 @@ class BundleFactory:
             figures: of the evaluation, where it has one.
         """
         wanted = model or TinyModel(bias=bias)
-        saved = self._saved_model(wanted)
+        saved, recorded = self._saved_model(wanted)
         shutil.copytree(saved, path / SAVED_MODEL_DIR)
         (path / TOKENIZER_FILE).parent.mkdir()
         make_tokenizer().save(str(path / TOKENIZER_FILE))
         examples = [
             WarmupExample(text=e.text, scores=tuple(min(s + warmup_shift, 1.0) for s in e.scores))
-            for e in _replay(saved)
+            for e in recorded
         ]
         write_warmup(path, examples)
         if figures is not None:
             write_evaluation(path, figures)
         return seal(path, make_contract(max_tokens=wanted.max_tokens)).path
 
-    def _saved_model(self, wanted: TinyModel) -> Path:
+    def _saved_model(self, wanted: TinyModel) -> tuple[Path, tuple[WarmupExample, ...]]:
         if wanted not in self._saved:
             path = self._folder / f"model-{len(self._saved)}"
             _save_model(path, wanted)
-            self._saved[wanted] = path
+            self._saved[wanted] = (path, _replay(path))
         return self._saved[wanted]
 
 
