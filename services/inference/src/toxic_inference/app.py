@@ -4,29 +4,20 @@ Invariant: every object of the service is made here, once, and passed down; noth
 """
 
 import asyncio
-import os
 import random
-import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Protocol
 
-import structlog
 from fastapi import FastAPI
 
-from toxic_core.errors import ConfigurationError
-from toxic_inference.adapters.bundle_cache import BundleCache
-from toxic_inference.adapters.bundles import BundleStore
-from toxic_inference.adapters.directory_source import DirectorySource
 from toxic_inference.adapters.feedback_store import DatabaseFeedbackStore
 from toxic_inference.adapters.lingua_detector import LinguaDetector
-from toxic_inference.adapters.mlflow_source import MlflowRegistry
-from toxic_inference.adapters.route_file import RouteFile
+from toxic_inference.adapters.origin import Origin, open_origin
 from toxic_inference.adapters.tf_loader import TensorflowLoader
 from toxic_inference.api.application import create_api
 from toxic_inference.api.doors import Doors, Limits
@@ -37,7 +28,7 @@ from toxic_inference.serving.batching import BatchLimits, BatchScheduler, Schedu
 from toxic_inference.serving.cache import ScoreCache
 from toxic_inference.serving.clock import SystemClock
 from toxic_inference.serving.harness import ActiveServable
-from toxic_inference.serving.interfaces import AspiredVersion, RouteMemory, Servable, ServableId, Source
+from toxic_inference.serving.interfaces import Servable, ServableId
 from toxic_inference.serving.manager import Manager, ManagerParts
 from toxic_inference.serving.policy import Backoff
 from toxic_inference.serving.poller import Poller, PollerParts
@@ -45,23 +36,6 @@ from toxic_inference.serving.scoring import ScoringLimits, ScoringParts, Scoring
 from toxic_inference.serving.shadow import ShadowingScorer, ShadowParts
 from toxic_inference.serving.status import CoreStatus
 from toxic_inference.settings import Settings
-
-_log = structlog.get_logger(__name__)
-
-_PROBE_BYTES = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class _Origin:
-    """Where versions come from: who wants them, who has their files, what was last served."""
-
-    source: Source
-    store: BundleStore
-    memory: RouteMemory | None
-
-    def remember(self, served: tuple[AspiredVersion, ...]) -> None:
-        if self.memory is not None:
-            self.memory.remember(served)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +62,7 @@ def create_app(settings: Settings) -> FastAPI:
     Raises:
         ConfigurationError: the cache, the model folder or the feedback file can't be used.
     """
-    origin = _origin(settings)
+    origin = open_origin(settings)
     metrics = Metrics()
     threads = _threads(settings)
     feedback = DatabaseFeedbackStore(settings.feedback_url or f"sqlite:///{settings.state_dir}/feedback.db")
@@ -181,7 +155,7 @@ async def _running(runners: Sequence[_Runner], *, manager: Manager, threads: _Th
         threads.shutdown()
 
 
-def _manager(settings: Settings, origin: _Origin, metrics: Metrics, threads: _Threads) -> Manager:
+def _manager(settings: Settings, origin: Origin, metrics: Metrics, threads: _Threads) -> Manager:
     clock = SystemClock()
     scheduling = SchedulerParts(
         limits=BatchLimits(
@@ -219,7 +193,7 @@ def _manager(settings: Settings, origin: _Origin, metrics: Metrics, threads: _Th
 
 
 def _poller(
-    settings: Settings, origin: _Origin, *, manager: Manager, metrics: Metrics, threads: _Threads
+    settings: Settings, origin: Origin, *, manager: Manager, metrics: Metrics, threads: _Threads
 ) -> Poller:
     parts = PollerParts(
         source=origin.source,
@@ -240,57 +214,3 @@ def _threads(settings: Settings) -> _Threads:
         load=ThreadPoolExecutor(1, thread_name_prefix="load"),
         poll=ThreadPoolExecutor(1, thread_name_prefix="poll"),
     )
-
-
-def _origin(settings: Settings) -> _Origin:
-    if settings.model_directory is not None:
-        return _directory_origin(settings.model_directory, settings)
-    registry = MlflowRegistry(
-        settings.registry_uri,
-        model_name=settings.model_name,
-        aliases=settings.aliases,
-        pinned=settings.pinned_versions,
-        max_bytes=settings.max_bundle_bytes,
-    )
-    folder = settings.cache_dir / settings.model_name
-    _check_writable(folder)
-    cache = BundleCache(
-        folder,
-        size_limit_bytes=settings.cache_size_bytes,
-        max_bundle_bytes=settings.max_bundle_bytes,
-        download=registry.download,
-    )
-    memory = RouteFile(folder / "routes.json", registry=settings.registry_uri)
-    _log.info("source.registry", uri=settings.registry_uri, aliases=settings.aliases, cache=str(folder))
-    return _Origin(registry, cache, memory)
-
-
-def _directory_origin(folder: Path, settings: Settings) -> _Origin:
-    if not folder.is_dir():
-        raise ConfigurationError(
-            f"INFERENCE_MODEL_DIRECTORY names {folder}, which isn't a folder; "
-            "make it, with one numbered subfolder a version."
-        )
-    directory = DirectorySource(
-        folder,
-        alias=settings.model_alias,
-        pinned=settings.pinned_versions,
-        max_bytes=settings.max_bundle_bytes,
-    )
-    _log.info("source.directory", folder=str(folder), alias=settings.model_alias)
-    return _Origin(directory, directory, memory=None)
-
-
-def _check_writable(folder: Path) -> None:
-    """Write a little and remove it, so that a full or read-only disk shows at the start."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".partial-probe-") as probe:
-            probe.write(bytes(_PROBE_BYTES))
-            probe.flush()
-            os.fsync(probe.fileno())
-    except OSError as error:
-        raise ConfigurationError(
-            f"The cache folder {folder} can't be written: {error.strerror}. Free space there, or set "
-            "INFERENCE_CACHE_DIR to a folder that can."
-        ) from error
