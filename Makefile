@@ -61,6 +61,12 @@ train: $(VENV)/.installed ## Train on the files in TOXIC_DATA_DIR/01_raw and reg
 evaluate: $(VENV)/.installed ## Measure the shipped baseline, or BUNDLE=folder, or VERSION=3 (or an alias)
 	@$(RUN) toxic_local with-registry -- $(RUN) toxic_training run $(ARGS) $(EVALUATED)
 
+.PHONY: score
+score: $(VENV)/.installed ## Score a table: IN=comments.csv OUT=scored.parquet, by the champion, VERSION=3 or BUNDLE=folder
+	@test -n "$(IN)" -a -n "$(OUT)" || { echo 'Which table? Say make score IN=comments.csv OUT=scored.csv.' >&2; exit 2; }
+	@$(RUN) toxic_local with-registry -- $(RUN) toxic_training run $(ARGS) --pipelines batch_scoring --params \
+		"in=$(abspath $(IN)),out=$(abspath $(OUT)),$(if $(BUNDLE),bundle=$(abspath $(BUNDLE)),version=$(or $(VERSION),champion))"
+
 .PHONY: training-server
 training-server: $(VENV)/.installed ## Run pipelines on request over HTTP on 8002; ARGS="--env demo" for the sample
 	@$(RUN) toxic_local with-registry -- $(RUN) toxic_training server start $(ARGS)

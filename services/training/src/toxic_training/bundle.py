@@ -35,6 +35,19 @@ WARMUP_TEXTS = (
 
 
 @dataclass(frozen=True, slots=True)
+class VersionedBundle:
+    """A bundle, and what its version is called.
+
+    Attributes:
+        bundle: verified.
+        version: its number in the registry; elsewhere the beginning of its contract's SHA-256.
+    """
+
+    bundle: Bundle
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class BundleParts:
     """What goes into a bundle.
 

@@ -9,16 +9,18 @@ from typing import Generic, Never, NoReturn, TypeVar
 import keras
 from kedro.io import AbstractDataset, DatasetError
 
-from toxic_core.contract import Bundle, file_digest, open_bundle
+from toxic_core.contract import CONTRACT_FILE, Bundle, file_digest, open_bundle
 from toxic_core.errors import ConfigurationError
 from toxic_training.baseline import Baseline, BaselineParts, pack, read_baseline
-from toxic_training.bundle import BundleParts, write_bundle
+from toxic_training.bundle import BundleParts, VersionedBundle, write_bundle
 from toxic_training.classifier import Encoder
 from toxic_training.encoders.files import EncoderFiles, read_encoder, write_encoder
 from toxic_training.exported import ExportedModel, ExportParts, read_export, write_export
 from toxic_training.operating_point import OperatingPoint
-from toxic_training.registered import fetch_champion, fetch_version
+from toxic_training.registered import fetch_champion, fetch_version, resolve_version
 from toxic_training.release import Release, register
+
+_DIGEST_LENGTH = 12
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -164,8 +166,7 @@ class ChosenBundleDataset(_PathDataset[Never, Bundle]):
         """
         if (self._bundle is None) == (self._registered is None):
             raise ConfigurationError(
-                "Say what to evaluate, one of the two: make evaluate BUNDLE=<a bundle's folder>, "
-                "or VERSION=<number or alias>."
+                "Say which model, one of the two: BUNDLE=<a bundle's folder>, or VERSION=<number or alias>."
             )
         if self._bundle is not None:
             return open_bundle(Path(self._bundle))
@@ -173,6 +174,46 @@ class ChosenBundleDataset(_PathDataset[Never, Bundle]):
 
     def _exists(self) -> bool:
         return True
+
+
+class VersionedBundleDataset(AbstractDataset[Never, VersionedBundle]):
+    """The bundle of `ChosenBundleDataset`, with what its version is called. Can't be saved."""
+
+    def __init__(
+        self,
+        *,
+        model_name: str,
+        filepath: str,
+        bundle: str | None = None,
+        registered: str | int | None = None,
+        metadata: dict[str, object] | None = None,
+    ) -> None:
+        self._model_name = model_name
+        self._filepath = filepath
+        self._bundle = bundle
+        self._registered = registered
+        self.metadata = metadata
+
+    def save(self, data: Never) -> NoReturn:  # noqa: ARG002 - Kedro's name
+        """Refuse: it is there already."""
+        raise DatasetError("A bundle that scores isn't saved.")
+
+    def load(self) -> VersionedBundle:
+        """Open and verify it, fetching it first where it is a registered version."""
+        # An alias is resolved once: it may move while the bundle is fetched.
+        version = (
+            None if self._registered is None else resolve_version(self._model_name, str(self._registered))
+        )
+        chosen = ChosenBundleDataset(
+            model_name=self._model_name, filepath=self._filepath, bundle=self._bundle, registered=version
+        ).load()
+        return VersionedBundle(chosen, version or file_digest(chosen.path / CONTRACT_FILE)[:_DIGEST_LENGTH])
+
+    def _exists(self) -> bool:
+        return True
+
+    def _describe(self) -> dict[str, object]:
+        return {"bundle": self._bundle, "registered": self._registered}
 
 
 class FileDigestDataset(_PathDataset[Never, str]):

@@ -32,14 +32,14 @@ def explain(error: BaseException) -> str | None:
         if isinstance(cause, ToxicError):
             return _one_line(cause)
     for cause in causes:
-        if isinstance(cause, DatasetError) and (reason := _unreadable(causes[-1])):
+        if isinstance(cause, DatasetError) and (reason := unreadable(causes[-1])):
             return f"{_file_of(cause)} {reason}"
         if isinstance(cause, ParameterValidationError | DatasetError):
             return _one_line(cause)
     return None
 
 
-def _unreadable(cause: BaseException) -> str | None:
+def unreadable(cause: BaseException) -> str | None:
     """Say why a file can't be read, without quoting what stands in it."""
     match cause:
         case UnicodeDecodeError():

@@ -2,7 +2,15 @@
 
 from kedro.pipeline import Pipeline
 
-from toxic_training.pipelines import baseline, data_processing, evaluation, modelling, registration, reporting
+from toxic_training.pipelines import (
+    baseline,
+    batch_scoring,
+    data_processing,
+    evaluation,
+    modelling,
+    registration,
+    reporting,
+)
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -23,5 +31,6 @@ def register_pipelines() -> dict[str, Pipeline]:
         "evaluate_baseline": pipelines["data_processing"]
         + shipped.to_outputs("baseline_bundle")
         + evaluation.create_bundle_pipeline("baseline_bundle"),
+        "batch_scoring": batch_scoring.create_pipeline(),
         "__default__": sum(pipelines.values(), start=Pipeline([])),
     }

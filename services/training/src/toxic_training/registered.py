@@ -29,6 +29,22 @@ def fetch_champion(model_name: str, folder: Path) -> Bundle | None:
         return None
 
 
+def resolve_version(model_name: str, version: str) -> str:
+    """Return the number of a version, which may be given by an alias.
+
+    Raises:
+        UnknownModelError: there is no such model, version or alias.
+        RegistryUnavailableError: the registry doesn't answer.
+    """
+    try:
+        return _resolve(model_name, version)
+    except (MlflowException, RequestException) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise RegistryUnavailableError(
+            f"The registry at {mlflow.get_tracking_uri()} doesn't tell version {version}: {reason}"
+        ) from error
+
+
 def fetch_version(model_name: str, version: str, folder: Path) -> Bundle:
     """Fetch a version's bundle into `folder`, replacing what is there.
 

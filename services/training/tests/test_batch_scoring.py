@@ -1,0 +1,156 @@
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from kedro.io import DatasetError
+
+from toxic_core.contract import Calibration
+from toxic_core.errors import InvalidDataError
+from toxic_core.labels import LABELS
+from toxic_training.chunked_tables import ChunkedTableDataset, TableChunks
+from toxic_training.failures import explain
+from toxic_training.operating_point import OperatingPoint
+from toxic_training.scoring import Scored
+from toxic_training.table_scoring import NO_TEXT, ScoredChunks, TableScorer
+
+
+class LengthScorer:
+    """Scores a text by its length: 0.1 a character, at most 0.9."""
+
+    def score(self, texts: Sequence[str]) -> Scored:
+        """Return the same score for every label."""
+        scores = np.array([[min(0.9, len(text) / 10)] * len(LABELS) for text in texts], dtype=np.float32)
+        return Scored(scores=scores, tokens=np.array([len(text) for text in texts], dtype=np.int32))
+
+
+@pytest.fixture
+def scorer() -> TableScorer:
+    """Return a scorer that calibrates nothing, and in Turkish decides at 0.8 instead of at 0.5."""
+    point = OperatingPoint(
+        calibration={label: {"*": Calibration()} for label in LABELS},
+        thresholds={label: {"*": 0.5, "tr": 0.8} for label in LABELS},
+    )
+    return TableScorer(LengthScorer(), point, version="7")
+
+
+def _dataset(path: Path, *, chunk_rows: int = 2) -> ChunkedTableDataset:
+    return ChunkedTableDataset(filepath=str(path), option="IN", chunk_rows=chunk_rows)
+
+
+def test_every_row_comes_back_with_scores_decisions_and_the_version(scorer: TableScorer) -> None:
+    """The caller's columns stand first, unchanged; a row's language chooses its thresholds."""
+    table = pd.DataFrame(
+        {"key": ["a", "b", "c"], "content": ["xxx", "xxxxxx", "xxxxxx"], "lang": ["", "en", "tr"]}
+    )
+    scored = scorer.score(table)
+    pd.testing.assert_frame_equal(scored[["key", "content", "lang"]], table)
+    np.testing.assert_allclose(scored["score_insult"], [0.3, 0.6, 0.6], atol=1e-6)
+    assert scored["decision_insult"].tolist() == [False, True, False]
+    assert set(scored["model_version"]) == {"7"}
+    assert set(scored["error"]) == {""}
+    assert "score_toxic" not in table
+
+
+@pytest.mark.parametrize("text", ["", "\u200b ", None])
+def test_a_row_without_text_gets_an_error_for_scores(scorer: TableScorer, text: str | None) -> None:
+    """The others are scored as if it weren't there."""
+    scored = scorer.score(pd.DataFrame({"text": ["xxx", text]}))
+    assert scored["error"].tolist() == ["", NO_TEXT]
+    assert scored["score_toxic"].isna().tolist() == [False, True]
+    assert scored["decision_toxic"].isna().tolist() == [False, True]
+
+
+def test_a_table_without_texts_is_refused(scorer: TableScorer) -> None:
+    """The error names the columns that would do, and those there are."""
+    with pytest.raises(InvalidDataError, match="comment_text, content or text; it has id, body"):
+        scorer.score(pd.DataFrame({"id": ["1"], "body": ["x"]}))
+
+
+@pytest.mark.parametrize("source", ["table.csv", "table.parquet"])
+@pytest.mark.parametrize("target", ["scored.csv", "scored.parquet"])
+def test_chunks_make_the_same_table_as_the_whole(
+    tmp_path: Path, scorer: TableScorer, source: str, target: str
+) -> None:
+    """From either format to either, whatever the chunks, with rows in their order."""
+    table = pd.DataFrame(
+        {"text": ["x", 'a "quoted"\nline', "", "xxxxxxx", "\u00e9t\u00e9"], "key": list("abcde")}
+    )
+    if source.endswith("csv"):
+        table.to_csv(tmp_path / source, index=False)
+    else:
+        table.to_parquet(tmp_path / source)
+    _dataset(tmp_path / target).save(ScoredChunks(_dataset(tmp_path / source).load(), scorer))
+    scored = (
+        pd.read_csv(tmp_path / target, dtype={"key": str}, keep_default_na=False)
+        if target.endswith("csv")
+        else pd.read_parquet(tmp_path / target)
+    )
+    expected = scorer.score(table)
+    assert list(scored.columns) == list(expected.columns)
+    assert scored["key"].tolist() == list("abcde")
+    assert scored["error"].tolist() == expected["error"].tolist()
+    read = pd.to_numeric(scored["score_toxic"])
+    np.testing.assert_allclose(read, expected["score_toxic"], atol=1e-6)
+
+
+def test_only_a_chunk_is_read_before_it_is_written(tmp_path: Path) -> None:
+    """A table is never held whole: the second chunk is asked for after the first was written."""
+    written: list[int] = []
+
+    def chunks() -> Iterator[pd.DataFrame]:
+        for number in range(3):
+            partial = tmp_path / ".partial-scored.csv"
+            written.append(partial.stat().st_size if partial.exists() else 0)
+            yield pd.DataFrame({"text": ["x" * 20_000], "number": [number]})
+
+    _dataset(tmp_path / "scored.csv").save(chunks())
+    assert written[0] == 0
+    assert written[1] < written[2]
+
+
+@pytest.mark.parametrize("name", ["scored.csv", "scored.parquet"])
+def test_a_failure_half_way_leaves_no_output(tmp_path: Path, name: str) -> None:
+    """Neither under its name nor under a temporary one; what was there before stays."""
+
+    def chunks() -> Iterator[pd.DataFrame]:
+        yield pd.DataFrame({"text": ["x"]})
+        raise InvalidDataError("broken")
+
+    (tmp_path / name).write_text("before")
+    with pytest.raises(DatasetError):
+        _dataset(tmp_path / name).save(chunks())
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "before"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("table.csv", b"text\n", "holds no rows"),
+        ("table.csv", b"", "is empty"),
+        ("table.csv", b"text\ncaf\xe9\n", "isn't UTF-8"),
+        ("table.csv", b"text\na,b,c\nd,e,f\n", "more fields than its header"),
+        ("table.parquet", b"text\nx\n", "isn't a Parquet file"),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_explained(
+    tmp_path: Path, name: str, content: bytes, says: str
+) -> None:
+    """The error names the file that is read, not the one that was to be written."""
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InvalidDataError, match=says) as caught:
+        list(TableChunks(tmp_path / name, rows=10))
+    assert str(tmp_path / name) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [(None, "Say which file: IN="), ("a.xlsx", "neither .csv nor"), ("no.csv", "IN names the table")],
+)
+def test_a_path_that_will_not_do_is_explained(path: str | None, says: str) -> None:
+    """None at all, another format, and a file that isn't there."""
+    with pytest.raises(DatasetError) as caught:
+        ChunkedTableDataset(filepath=path, option="IN").load()
+    assert says in str(explain(caught.value))
