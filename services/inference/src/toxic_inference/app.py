@@ -10,12 +10,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from fastapi import FastAPI
 
 from toxic_inference.adapters.feedback_store import DatabaseFeedbackStore
+from toxic_inference.adapters.folders import check_writable
 from toxic_inference.adapters.lingua_detector import LinguaDetector
 from toxic_inference.adapters.origin import Origin, open_origin
 from toxic_inference.adapters.tf_loader import TensorflowLoader
@@ -23,6 +24,8 @@ from toxic_inference.api.application import create_api
 from toxic_inference.api.doors import Doors, Limits
 from toxic_inference.api.events import EventReceiver
 from toxic_inference.api.feedback_desk import FeedbackDesk
+from toxic_inference.api.jobs.desk import JobDesk, JobParts
+from toxic_inference.api.jobs.files import JobFiles
 from toxic_inference.metrics import Metrics
 from toxic_inference.serving.batching import BatchLimits, BatchScheduler, SchedulerParts
 from toxic_inference.serving.cache import ScoreCache
@@ -71,11 +74,12 @@ def create_app(settings: Settings) -> FastAPI:
 
     scorer = _scorer(settings, manager=manager, metrics=metrics, threads=threads)
     shadowing = _shadowing(settings, scorer, manager=manager, metrics=metrics)
+    jobs = _jobs(settings, scorer, metrics)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         shadow = (shadowing,) if shadowing else ()
-        async with _running((manager, poller, *shadow), manager=manager, threads=threads):
+        async with _running((manager, poller, jobs, *shadow), manager=manager, threads=threads):
             yield
         feedback.close()
 
@@ -85,7 +89,8 @@ def create_app(settings: Settings) -> FastAPI:
         scorer=shadowing or scorer,
         status=CoreStatus(manager, poller),
         languages=LinguaDetector(),
-        feedback=FeedbackDesk(store=feedback, now=lambda: datetime.now(UTC), observer=metrics),
+        feedback=FeedbackDesk(store=feedback, now=_now, observer=metrics),
+        jobs=jobs,
         limits=Limits(
             text_bytes=settings.max_text_bytes,
             texts=settings.max_texts,
@@ -110,6 +115,27 @@ def _scorer(settings: Settings, *, manager: Manager, metrics: Metrics, threads: 
             clock=SystemClock(),
             observer=metrics,
             limits=ScoringLimits(windows=settings.max_windows, span_passes=settings.max_span_passes),
+        )
+    )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _jobs(settings: Settings, scorer: ScoringService, metrics: Metrics) -> JobDesk:
+    folder = settings.state_dir / "jobs"
+    check_writable(folder, setting="INFERENCE_STATE_DIR")
+    return JobDesk(
+        JobParts(
+            files=JobFiles(folder),
+            scorer=scorer,
+            text_bytes=settings.max_text_bytes,
+            now=_now,
+            clock=SystemClock(),
+            observer=metrics,
+            keep=timedelta(hours=settings.job_keep_hours),
+            size_bytes=settings.jobs_size_bytes,
         )
     )
 

@@ -120,6 +120,13 @@ class Settings(BaseSettings):
     max_bundle_bytes: PositiveInt = Field(
         default=4 * _GIB, description="Largest version that is fetched and read; a larger one is refused."
     )
+    job_keep_hours: PositiveFloat = Field(
+        default=24.0, description="How long an uploaded file's scores are kept for download."
+    )
+    jobs_size_bytes: PositiveInt = Field(
+        default=4 * _GIB, description="How much uploaded files and their scores may take; more are refused."
+    )
+
     max_text_bytes: PositiveInt = Field(
         default=20_480, description="Longest text, in UTF-8 bytes; the Perspective API's limit."
     )

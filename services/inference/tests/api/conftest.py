@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -18,6 +18,8 @@ from toxic_inference.adapters.feedback_store import DatabaseFeedbackStore
 from toxic_inference.api.application import create_api
 from toxic_inference.api.doors import Doors, Limits
 from toxic_inference.api.feedback_desk import FeedbackDesk
+from toxic_inference.api.jobs.desk import JobDesk, JobParts
+from toxic_inference.api.jobs.files import JobFiles
 from toxic_inference.metrics import Metrics
 from toxic_inference.serving.interfaces import (
     Explanation,
@@ -32,6 +34,7 @@ from toxic_inference.serving.interfaces import (
 )
 from toxic_inference.serving.states import State, VersionStatus
 from toxic_inference.testing.bundles import make_contract
+from toxic_inference.testing.fakes import ManualClock
 
 NO_TERMS = Terms()
 LIMITS = Limits(text_bytes=200, texts=5, body_bytes=4_000, upload_bytes=200_000)
@@ -146,17 +149,63 @@ def feedback_store(tmp_path: Path) -> Iterator[DatabaseFeedbackStore]:
     store.close()
 
 
+class Calendar:
+    """The time of day, which a test moves."""
+
+    def __init__(self) -> None:
+        self.moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        """Return it."""
+        return self.moment
+
+
 @pytest.fixture
-def doors(core: FakeCore, metrics: Metrics, feedback_store: DatabaseFeedbackStore) -> Doors:
+def calendar() -> Calendar:
+    """The doors' time of day."""
+    return Calendar()
+
+
+@pytest.fixture
+def new_desk(
+    core: FakeCore, metrics: Metrics, calendar: Calendar, clock: ManualClock, tmp_path: Path
+) -> Callable[[], JobDesk]:
+    """Return the function that makes a desk for jobs, as the start of a process does."""
+
+    def make() -> JobDesk:
+        return JobDesk(
+            JobParts(
+                files=JobFiles(tmp_path / "jobs"),
+                scorer=core,
+                text_bytes=LIMITS.text_bytes,
+                now=calendar.now,
+                clock=clock,
+                observer=metrics,
+                keep=timedelta(hours=1),
+                size_bytes=100_000,
+            )
+        )
+
+    return make
+
+
+@pytest.fixture
+def doors(
+    core: FakeCore,
+    metrics: Metrics,
+    feedback_store: DatabaseFeedbackStore,
+    calendar: Calendar,
+    new_desk: Callable[[], JobDesk],
+) -> Doors:
     """What the routes work with."""
-    moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     return Doors(
         model_name="toxic-comments",
         default_alias="champion",
         scorer=core,
         status=core,
         languages=FakeLanguages(),
-        feedback=FeedbackDesk(store=feedback_store, now=lambda: moment, observer=metrics),
+        feedback=FeedbackDesk(store=feedback_store, now=calendar.now, observer=metrics),
+        jobs=new_desk(),
         limits=LIMITS,
         observer=metrics,
     )

@@ -3,8 +3,6 @@
 Invariant: whatever keeps either from being used shows here, at the start, as one `ConfigurationError`.
 """
 
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,14 +12,13 @@ from toxic_core.errors import ConfigurationError
 from toxic_inference.adapters.bundle_cache import BundleCache
 from toxic_inference.adapters.bundles import BundleStore
 from toxic_inference.adapters.directory_source import DirectorySource
+from toxic_inference.adapters.folders import check_writable
 from toxic_inference.adapters.mlflow_source import MlflowRegistry
 from toxic_inference.adapters.route_file import RouteFile
 from toxic_inference.serving.interfaces import AspiredVersion, RouteMemory, Source
 from toxic_inference.settings import Settings
 
 _log = structlog.get_logger(__name__)
-
-_PROBE_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +57,7 @@ def open_origin(settings: Settings) -> Origin:
         max_bytes=settings.max_bundle_bytes,
     )
     folder = settings.cache_dir / settings.model_name
-    _check_writable(folder)
+    check_writable(folder, setting="INFERENCE_CACHE_DIR")
     cache = BundleCache(
         folder,
         size_limit_bytes=settings.cache_size_bytes,
@@ -86,18 +83,3 @@ def _directory_origin(folder: Path, settings: Settings) -> Origin:
     )
     _log.info("source.directory", folder=str(folder), alias=settings.model_alias)
     return Origin(directory, directory, memory=None)
-
-
-def _check_writable(folder: Path) -> None:
-    """Write a little and remove it, so that a full or read-only disk shows at the start."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".partial-probe-") as probe:
-            probe.write(bytes(_PROBE_BYTES))
-            probe.flush()
-            os.fsync(probe.fileno())
-    except OSError as error:
-        raise ConfigurationError(
-            f"The cache folder {folder} can't be written: {error.strerror}. Free space there, or set "
-            "INFERENCE_CACHE_DIR to a folder that can."
-        ) from error

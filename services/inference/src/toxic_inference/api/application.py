@@ -10,6 +10,7 @@ from toxic_inference.api.doors import Doors
 from toxic_inference.api.error_shapes import install_error_handlers
 from toxic_inference.api.events import EventReceiver, events_router
 from toxic_inference.api.feedback import FeedbackRequest, feedback_router
+from toxic_inference.api.jobs.routes import jobs_router
 from toxic_inference.api.middleware import BodyLimit, RequestContext, SecurityHeaders
 from toxic_inference.api.open_inference import routes as open_inference
 from toxic_inference.api.operations import operations_router
@@ -78,6 +79,7 @@ def create_api(
     app.include_router(perspective.perspective_router(doors))
     app.include_router(tfserving_router(doors))
     app.include_router(open_inference.open_inference_router(doors))
+    app.include_router(jobs_router(doors.jobs))
     app.include_router(feedback_router(doors))
     app.include_router(operations_router(doors, render_metrics=render_metrics))
     app.include_router(events_router(events))

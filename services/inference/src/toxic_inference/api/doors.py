@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from toxic_inference.api.feedback_desk import FeedbackDesk
+from toxic_inference.api.jobs.desk import JobDesk
 from toxic_inference.serving.interfaces import Scorer
 from toxic_inference.serving.states import VersionStatus
 
@@ -92,6 +93,7 @@ class Doors:
         status: knows the versions.
         languages: identifies the language of texts that come without.
         feedback: takes corrections.
+        jobs: scores uploaded files; its `run` is the application's to start.
         limits: what one request may ask for.
         observer: told of requests and rows.
     """
@@ -102,5 +104,6 @@ class Doors:
     status: StatusView
     languages: LanguageIdentifier
     feedback: FeedbackDesk
+    jobs: JobDesk
     limits: Limits
     observer: DoorObserver

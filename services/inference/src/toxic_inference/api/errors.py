@@ -16,6 +16,7 @@ from toxic_core.errors import (
     ToxicError,
     UnknownModelError,
 )
+from toxic_inference.api.jobs.record import JobNotDoneError, JobsFullError, UnknownJobError
 from toxic_inference.feedback import FeedbackConflictError, FeedbackUnavailableError, UnknownFeedbackError
 from toxic_inference.serving.errors import (
     DeadlineExceededError,
@@ -109,6 +110,9 @@ ERROR_TABLE: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
     UnknownFeedbackError: (HTTPStatus.NOT_FOUND, "unknown_feedback"),
     FeedbackConflictError: (HTTPStatus.CONFLICT, "feedback_conflict"),
     FeedbackUnavailableError: (HTTPStatus.SERVICE_UNAVAILABLE, "feedback_unavailable"),
+    UnknownJobError: (HTTPStatus.NOT_FOUND, "unknown_job"),
+    JobNotDoneError: (HTTPStatus.CONFLICT, "job_not_done"),
+    JobsFullError: (HTTPStatus.TOO_MANY_REQUESTS, "jobs_full"),
     OverloadedError: (HTTPStatus.TOO_MANY_REQUESTS, "overloaded"),
     NoVersionReadyError: (HTTPStatus.SERVICE_UNAVAILABLE, "no_version_ready"),
     DeadlineExceededError: (HTTPStatus.GATEWAY_TIMEOUT, "deadline_exceeded"),

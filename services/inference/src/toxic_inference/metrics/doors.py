@@ -16,6 +16,7 @@ class DoorMetrics(MetricFamily):
         super().__init__(registry)
         self._declare_http()
         self._declare_feedback()
+        self._declare_jobs()
 
     def _declare_http(self) -> None:
         self._requests = Counter(
@@ -67,6 +68,31 @@ class DoorMetrics(MetricFamily):
         for label in LABELS:
             for said in _SAID.values():
                 self._feedback_labels.labels(label.value, said)
+
+    def _declare_jobs(self) -> None:
+        self._jobs = Counter(
+            "toxic_inference_jobs",
+            "Uploaded files that are no longer to be scored, by outcome: done, failed or deleted.",
+            ("outcome",),
+            registry=self.registry,
+        )
+        for outcome in ("done", "failed", "deleted"):
+            self._jobs.labels(outcome)
+        self._jobs_waiting = Gauge(
+            "toxic_inference_jobs_in_progress",
+            "Uploaded files that wait or are being scored.",
+            registry=self.registry,
+        )
+
+    # The job desk's observer
+
+    def job_ended(self, *, outcome: str) -> None:
+        """Count a job out."""
+        self._jobs.labels(outcome).inc()
+
+    def jobs_changed(self, *, waiting: int) -> None:
+        """Show how many there are."""
+        self._jobs_waiting.set(waiting)
 
     # The feedback desk's observer
 
