@@ -93,6 +93,14 @@ def test_intervals_hold_the_values() -> None:
         assert figures[f"{name}_low"] < figures[name] < figures[f"{name}_high"]
 
 
+def test_a_group_of_few_texts_does_not_end_the_evaluation() -> None:
+    """A resample without any of its toxic texts says nothing, and the others make the interval."""
+    rows = [(t, 0.3 + 0.4 * t, "gay" if i == 0 else "") for t in (0.0, 1.0) for i in range(6)]
+    figures = measure_bias(_table(rows), QUICK)
+    assert figures["bias.toxic.gay.bpsn_auc_low"] == figures["bias.toxic.gay.bpsn_auc"] == 1
+    assert figures["bias.toxic.combined"] == 1
+
+
 @pytest.mark.parametrize(
     "rows",
     [

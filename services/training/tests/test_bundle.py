@@ -5,6 +5,8 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from kedro.io import DataCatalog, DatasetError, MemoryDataset
+from kedro.runner import SequentialRunner
 from keras import ops
 
 from toxic_core.contract import ATTENTION_MASK, INPUT_IDS, open_bundle
@@ -13,11 +15,18 @@ from toxic_core.evidence import read_evaluation
 from toxic_core.labels import LABELS, Label
 from toxic_training.bundle import WARMUP_TEXTS, write_bundle
 from toxic_training.classifier import Encoder, build_classifier
-from toxic_training.datasets import EncoderDataset, ExportedModelDataset, OperatingPointDataset
+from toxic_training.datasets import (
+    BundleDataset,
+    ChosenBundleDataset,
+    EncoderDataset,
+    ExportedModelDataset,
+    OperatingPointDataset,
+)
 from toxic_training.encoders.source import find_encoder
 from toxic_training.exported import ExportedModel, read_export
 from toxic_training.operating_point import OperatingPoint
 from toxic_training.parameters import EvaluationParameters, ModellingParameters
+from toxic_training.pipelines.evaluation import create_bundle_pipeline, create_pipeline
 from toxic_training.pipelines.evaluation.nodes import (
     describe_reference,
     fit_operating_point,
@@ -26,6 +35,7 @@ from toxic_training.pipelines.evaluation.nodes import (
 )
 from toxic_training.pipelines.registration.nodes import assemble_bundle
 from toxic_training.scoring import Reading, SavedModelScorer
+from toxic_training.tables import OptionalTables, RawTable
 
 Made = tuple[Encoder, keras.Model, ExportedModel]
 Table = Callable[..., pd.DataFrame]
@@ -186,3 +196,72 @@ def test_decisions_are_those_of_the_contract(made: Made, point: OperatingPoint, 
             assert point.calibration_of(label, language) == contract.calibration_of(label, language)
     table = point.calibrated(scored([0.0, 1.0], [0.1, 0.95]))
     assert point.decisions(table, Label.TOXIC).tolist() == [False, True]
+
+
+def _suites() -> OptionalTables:
+    texts = [f"{word} {who} friend" for word in ("kind", "silly") for who in ("gay", "tall")] * 3
+    templates = pd.DataFrame({"Text": texts, "Label": (["NOT_BAD"] * 2 + ["BAD"] * 2) * 3})
+    cases = {"functionality": ["a_h", "b_nh"], "test_case": ["silly fool", "thanks"]}
+    hatecheck = pd.DataFrame(cases).assign(label_gold=["hateful", "non-hateful"])
+    return {"bias_templates": RawTable(templates, "0" * 64), "hatecheck": RawTable(hatecheck, "0" * 64)}
+
+
+def _catalog(corpus: pd.DataFrame, parameters: EvaluationParameters, **more: object) -> DataCatalog:
+    fixed = {
+        "validation_comments": corpus,
+        "test_comments": corpus,
+        "raw_suites": _suites(),
+        "params:evaluation": parameters,
+        **more,
+    }
+    return DataCatalog({name: MemoryDataset(data, copy_mode="assign") for name, data in fixed.items()})
+
+
+def test_a_bundle_measured_again_has_the_figures_it_was_sealed_with(
+    made: Made,
+    tmp_path: Path,
+    corpus: pd.DataFrame,
+    modelling_parameters: ModellingParameters,
+    evaluation_parameters: EvaluationParameters,
+) -> None:
+    """Both pipelines run on an in-memory catalog, and measure the same model alike."""
+    encoder, classifier, _ = made
+    training = _catalog(
+        corpus,
+        evaluation_parameters,
+        **{
+            "encoder": encoder,
+            "classifier": classifier,
+            "params:modelling": modelling_parameters,
+            "champion": None,
+        },
+    )
+    training["exported_model"] = exported = ExportedModelDataset(str(tmp_path / "exported"))
+    training["operating_point"] = points = OperatingPointDataset(str(tmp_path / "point.json"))
+    report = SequentialRunner().run(create_pipeline(), training)["evaluation_report"].load()
+    sealed = BundleDataset(str(tmp_path / "bundle"))
+    point, model = points.load(), exported.load()
+    sealed.save(
+        assemble_bundle(model=model, point=point, reference_scores={}, figures=report, training_data={})
+    )
+    again = _catalog(corpus, evaluation_parameters, champion=sealed.load(), bundle=sealed.load())
+    outputs = SequentialRunner().run(create_bundle_pipeline("bundle"), again)
+    figures = outputs["evaluated.evaluation_metrics"].load()
+    told = {"bias.toxic.combined", "hatecheck.b_nh.accuracy", "serving.latency_ms", "test.toxic.en.ece"}
+    assert told <= figures.keys()
+    same = {name for name in report if not name.startswith("serving.latency")}
+    assert {name: figures[name] for name in same} == pytest.approx({name: report[name] for name in same})
+    assert figures["comparison.toxic.en.auc_difference"] == pytest.approx(0)
+    assert "comparison.toxic.en.auc_difference" not in report
+
+
+def test_what_to_evaluate_is_a_folder_or_a_version(sealed: Path, tmp_path: Path) -> None:
+    """Neither or both is an error that says what to write."""
+    chosen = ChosenBundleDataset(model_name="m", filepath=str(tmp_path / "x"), bundle=str(sealed))
+    assert chosen.load() == open_bundle(sealed)
+    for folder, version in ((None, None), (str(sealed), 3)):
+        dataset = ChosenBundleDataset(
+            model_name="m", filepath=str(tmp_path / "x"), bundle=folder, registered=version
+        )
+        with pytest.raises(DatasetError, match="VERSION=<number or alias>"):
+            dataset.load()

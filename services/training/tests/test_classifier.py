@@ -137,7 +137,7 @@ def test_rarer_labels_weigh_more_up_to_a_limit(modelling_parameters: ModellingPa
 def test_no_teacher_survives_its_file(
     corpus: pd.DataFrame, tmp_path: Path, modelling_parameters: ModellingParameters
 ) -> None:
-    """A table without columns comes back from Parquet without rows, and training goes on by the labels alone."""
+    """A table without columns comes back from Parquet without rows; the labels alone are learnt."""
     labels = label_matrix(corpus)
     asked = ask_teacher(corpus, modelling_parameters)
     asked.to_parquet(tmp_path / "teacher_scores.parquet")

@@ -103,11 +103,13 @@ def _aucs(
     # Pairs with the background are pairs with all rows less pairs inside the group.
     harmless = (own_negative * above[group.rows]).sum() - inside
     toxic = (own_positive * below[group.rows]).sum() - inside
-    return (
-        inside / (positives * negatives),
-        harmless / ((positive.sum() - positives) * negatives),
-        toxic / (positives * (negative.sum() - negatives)),
-    )
+    # A resample may hold none of a small group's toxic texts, or of its harmless ones.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (
+            inside / (positives * negatives),
+            harmless / ((positive.sum() - positives) * negatives),
+            toxic / (positives * (negative.sum() - negatives)),
+        )
 
 
 def _power_mean(values: Floats) -> Floats:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Generic, Never, NoReturn, TypeVar
 
 import keras
+import mlflow
 from kedro.io import AbstractDataset, DatasetError
 
 from toxic_core.contract import CONTRACT_FILE, Bundle, file_digest, open_bundle
@@ -253,6 +254,29 @@ class PathDataset(_PathDataset[Never, Path]):
 
     def _exists(self) -> bool:
         return True
+
+
+class RunMetricsDataset(AbstractDataset[dict[str, float], Never]):
+    """Figures as metrics of the active MLflow run, sent in batches: hundreds of requests take long.
+
+    Args:
+        prefix: goes before every name, with a dot.
+    """
+
+    def __init__(self, prefix: str, metadata: dict[str, object] | None = None) -> None:
+        self._prefix = prefix
+        self.metadata = metadata
+
+    def save(self, data: dict[str, float]) -> None:
+        """Log them."""
+        mlflow.log_metrics({f"{self._prefix}.{name}": value for name, value in data.items()})
+
+    def load(self) -> NoReturn:
+        """Refuse: a run's metrics are read where it is shown."""
+        raise DatasetError("A run's metrics aren't loaded through the catalog.")
+
+    def _describe(self) -> dict[str, object]:
+        return {"prefix": self._prefix}
 
 
 class ModelVersionDataset(AbstractDataset[Release, Never]):

@@ -129,9 +129,10 @@ def measure_cost(
     return measure_size(model) | measure_latency(scorer, text, clock=clock)
 
 
-def collect_figures(*parts: dict[str, float]) -> dict[str, float]:
-    """Return all figures together."""
-    return {name: value for part in parts for name, value in part.items()}
+def collect_figures(*parts: dict[str, float]) -> tuple[dict[str, float], dict[str, float]]:
+    """Return all figures together, once for the report and once for the run."""
+    figures = {name: value for part in parts for name, value in part.items()}
+    return figures, figures
 
 
 def _reading(parameters: EvaluationParameters) -> Reading:

@@ -2,7 +2,6 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from toxic_training.metrics import as_mlflow_metrics
 from toxic_training.pipelines.evaluation import nodes
 from toxic_training.pipelines.reporting import reporting_nodes
 
@@ -92,7 +91,6 @@ def _measuring() -> list[Node]:
         Node(
             nodes.collect_figures,
             ["comment_figures", "suite_figures", "champion_figures", "cost_figures"],
-            "evaluation_report",
+            ["evaluation_report", "evaluation_metrics"],
         ),
-        Node(as_mlflow_metrics, "evaluation_report", "evaluation_metrics", name="log_evaluation"),
     ]

@@ -1,0 +1,84 @@
+"""The registry's gate and training speak of the same figures, though neither imports the other."""
+
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from toxic_core.contract import Calibration
+from toxic_core.labels import LABELS
+from toxic_core.languages import LANGUAGES
+from toxic_registry.policy import PACKAGED, read_policy
+from toxic_training.bias import measure_bias
+from toxic_training.hatecheck import measure_hatecheck
+from toxic_training.measuring import measure_sets, resampling_of
+from toxic_training.operating_point import OperatingPoint
+from toxic_training.parameters import EvaluationParameters
+
+PARAMETERS = EvaluationParameters(
+    batch_tokens=64, max_windows=1, window_overlap_tokens=0, bootstrap_samples=0, confidence=0.95,
+    calibration_toxic_share=0.5, calibration_min_a_class=5, calibration_bins=5, deployment_toxic_share=0.1,
+    threshold_precision=0.8, reference_bins=5, length_edges=(10,), min_rows_a_language=2, seed=1,
+)  # fmt: skip
+
+FUNCTIONALITIES = (
+    "counter_quote_nh", "counter_ref_nh", "derog_dehum_h", "derog_impl_h", "derog_neg_attrib_h",
+    "derog_neg_emote_h", "ident_neutral_nh", "ident_pos_nh", "negate_neg_nh", "negate_pos_h",
+    "phrase_opinion_h", "phrase_question_h", "profanity_h", "profanity_nh", "ref_subs_clause_h",
+    "ref_subs_sent_h", "slur_h", "slur_homonym_nh", "slur_reclaimed_nh", "spell_char_del_h",
+    "spell_char_swap_h", "spell_leet_h", "spell_space_add_h", "spell_space_del_h", "target_group_nh",
+    "target_indiv_nh", "target_obj_nh", "threat_dir_h", "threat_norm_h",
+)  # fmt: skip
+"""HateCheck's, as its file names them."""
+
+
+def _scores(rows: int, *, source: str) -> pd.DataFrame:
+    languages = [language.value for language in LANGUAGES]
+    table = pd.DataFrame(
+        {"language": (languages * rows)[:rows], "source": source, "tokens": np.arange(rows) % 20}
+    )
+    for label in LABELS:
+        table[label] = (np.arange(rows) // len(languages) % 2).astype(np.float32)
+        table[f"score_{label}"] = np.linspace(0.1, 0.9, rows, dtype=np.float32)
+    return table
+
+
+@pytest.fixture(scope="module")
+def measured() -> set[str]:
+    """Name every figure that training measures where all files are there."""
+    point = OperatingPoint(
+        calibration={label: {"*": Calibration()} for label in LABELS},
+        thresholds={label: {"*": 0.5} for label in LABELS},
+    )
+    comments = measure_sets(
+        _scores(140, source="train"), _scores(140, source="test"), point=point, parameters=PARAMETERS
+    )
+    cases = _scores(len(FUNCTIONALITIES), source="hatecheck").assign(
+        language="en",
+        functionality=FUNCTIONALITIES,
+        hateful=[float(not n.endswith("_nh")) for n in FUNCTIONALITIES],
+    )
+    templates = pd.DataFrame(
+        product([0.0, 1.0], ["", "gay"], [0.2, 0.7]), columns=["toxic", "identities", "score_toxic"]
+    )
+    resampling = resampling_of(PARAMETERS)
+    suites = measure_bias(templates, resampling) | measure_hatecheck(cases, point, resampling)
+    return {*comments, *suites, "serving.latency_ms", "serving.size_mb"}
+
+
+@pytest.mark.parametrize("name", PACKAGED)
+def test_every_figure_of_a_packaged_gate_is_one_that_training_measures(name: str, measured: set[str]) -> None:
+    """A misspelt figure would guard nothing, and nobody would notice."""
+    policy = read_policy(name)
+    asked = {check.figure for check in policy.checks} | set(policy.not_worse_than_champion.same_test_set)
+    asked |= {comparison.figure for comparison in policy.not_worse_than_champion.figures}
+    assert asked - measured == set()
+
+
+def test_the_gate_compares_every_harmless_functionality(measured: set[str]) -> None:
+    """No kind of harmless sentence may be decided to be toxic more often than by the champion."""
+    compared = {comparison.figure for comparison in read_policy("default").not_worse_than_champion.figures}
+    harmless = {name for name in measured if name.startswith("hatecheck.") and name.endswith("_nh.accuracy")}
+    assert len(harmless) == 11
+    assert harmless <= compared
