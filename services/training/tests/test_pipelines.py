@@ -7,7 +7,7 @@ import pytest
 from kedro.config import OmegaConfigLoader
 from kedro.framework.project import configure_project, pipelines, settings
 from kedro.framework.startup import bootstrap_project
-from kedro.io import DataCatalog, MemoryDataset
+from kedro.io import CatalogConfigResolver, DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
 from toxic_core.errors import MissingDataError
@@ -34,6 +34,35 @@ def test_the_default_pipeline_is_the_whole_path() -> None:
     whole = pipelines["__default__"]
     assert {"raw_train", "raw_validation", "raw_test", "raw_test_labels"} <= whole.inputs()
     assert "model_version" in whole.outputs()
+
+
+def test_layers_follow_one_another_in_every_pipeline() -> None:
+    """Kedro-Viz shows layers only where none comes both before and after another."""
+    loader = OmegaConfigLoader(conf_source=str(PROJECT / "conf"), env="demo", **settings.CONFIG_LOADER_ARGS)
+    resolver = CatalogConfigResolver(loader["catalog"])
+    for name, pipeline in pipelines.items():
+        layers = {dataset: _layer(resolver, dataset) for dataset in pipeline.datasets()}
+        for node in pipeline.nodes:
+            after = pipeline.from_nodes(node.name).all_outputs()
+            latest_read = max((layers[each] for each in node.inputs if layers.get(each)), default="")
+            early = {each for each in after if layers[each] and layers[each] < latest_read}
+            assert not early, (
+                f"{name}: {node.name} reads {latest_read}, but what follows has an earlier layer"
+            )
+
+
+def test_every_file_has_a_layer() -> None:
+    """What is kept on disk or in MLflow has its place in the story."""
+    loader = OmegaConfigLoader(conf_source=str(PROJECT / "conf"), env="demo", **settings.CONFIG_LOADER_ARGS)
+    resolver = CatalogConfigResolver(loader["catalog"])
+    for dataset in pipelines["__default__"].datasets():
+        in_memory = resolver.resolve_pattern(dataset)["type"] == "kedro.io.MemoryDataset"
+        assert in_memory or _layer(resolver, dataset), dataset
+
+
+def _layer(resolver: CatalogConfigResolver, dataset: str) -> str:
+    metadata = resolver.resolve_pattern(dataset).get("metadata") or {}
+    return str(metadata.get("kedro-viz", {}).get("layer", ""))
 
 
 def test_every_module_of_nodes_is_free_of_kedro() -> None:

@@ -149,8 +149,9 @@ class ChosenBundleDataset(_PathDataset[Never, Bundle]):
         filepath: str,
         bundle: str | None = None,
         registered: str | int | None = None,
+        metadata: dict[str, object] | None = None,
     ) -> None:
-        super().__init__(filepath)
+        super().__init__(filepath, metadata)
         self._model_name = model_name
         self._bundle = bundle
         self._registered = registered
@@ -281,6 +282,9 @@ class RunMetricsDataset(AbstractDataset[dict[str, float], Never]):
 
 class ModelVersionDataset(AbstractDataset[Release, Never]):
     """A version of a registered model; saving registers the next one."""
+
+    def __init__(self, metadata: dict[str, object] | None = None) -> None:
+        self.metadata = metadata
 
     def save(self, data: Release) -> None:
         """Log the model to the active MLflow run and register it."""
