@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from toxic_core.errors import ConfigurationError, InvalidDataError
 from toxic_core.text import normalise
@@ -365,6 +366,21 @@ def test_a_table_needs_an_entry_in_catalog_and_parameters(tables: OptionalTables
     parameters = _with("forum")
     with pytest.raises(ConfigurationError, match=r"data.additional \(parameters.yml\), which has forum"):
         tidy_additional(tables, parameters)
+
+
+@pytest.mark.parametrize("name", ["test", "validation", "train", "My Table"])
+def test_a_table_needs_a_name_of_its_own(name: str) -> None:
+    """A table called `test` would be tested on."""
+    with pytest.raises(ValidationError):
+        DataParameters(
+            train=SourceParameters(), validation=SourceParameters(), additional={name: SourceParameters()}
+        )
+
+
+def test_a_configured_language_is_a_code() -> None:
+    """`english` is found before anything is read."""
+    with pytest.raises(ValidationError, match="no code of ISO 639-1"):
+        SourceParameters(language="english")
 
 
 def test_an_additional_table_needs_texts_and_labels() -> None:

@@ -108,17 +108,10 @@ class RunReportHook:
     def before_node_run(self, node: Node) -> None:
         """Name the step, and the MLflow run."""
         run = mlflow.active_run()
-        known = (
-            {}
-            if run is None
-            else {
-                "experiment_id": run.info.experiment_id,
-                "mlflow_run_id": run.info.run_id,
-            }
-        )
-        self._tell(
-            self._report.model_copy(update={"step": self._report.step + 1, "node": _title(node), **known})
-        )
+        now: dict[str, object] = {"step": self._report.step + 1, "node": _title(node)}
+        if run is not None:
+            now |= {"experiment_id": run.info.experiment_id, "mlflow_run_id": run.info.run_id}
+        self._tell(self._report.model_copy(update=now))
 
     @hook_impl
     def on_pipeline_error(self, error: Exception) -> None:

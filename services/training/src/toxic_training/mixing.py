@@ -3,8 +3,8 @@
 Owns the separation of cleaned comments: one text in one set only, and how much of each source a pass over the
 training comments shows.
 
-Invariant: where a comment goes depends on its text and the parameters alone, never on its neighbours or the
-order of rows, so that figures of two runs are about the same comments.
+Invariant: which set a comment belongs to depends on its text and the parameters alone, never on its
+neighbours or the order of rows, so that figures of two runs are about the same comments.
 """
 
 import hashlib

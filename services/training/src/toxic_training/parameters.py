@@ -5,8 +5,27 @@ Invariant: every number a pipeline uses is here, with its unit in its name or it
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from toxic_training.languages import KNOWN_LANGUAGES
+
+_FILES = frozenset({"train", "validation", "test", "test_labels"})
+
+
+def _known_language(code: str) -> str:
+    if code not in KNOWN_LANGUAGES:
+        raise ValueError(f"{code!r} is no code of ISO 639-1, such as en, nor und")
+    return code
+
+
+def _name_of_its_own(name: str) -> str:
+    if name in _FILES:
+        raise ValueError(f"{name!r} is the name of one of Jigsaw's files; give the table another")
+    return name
+
+
+LanguageCode = Annotated[str, AfterValidator(_known_language)]
+TableName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$"), AfterValidator(_name_of_its_own)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 
@@ -18,7 +37,7 @@ class _Parameters(BaseModel):
 class SourceParameters(_Parameters):
     """How one raw table joins the comments that are trained on."""
 
-    language: str | None = Field(
+    language: LanguageCode | None = Field(
         default=None,
         description="Of every row; null takes what each row states, and identifies it where it states none.",
     )
@@ -42,7 +61,7 @@ class DataParameters(_Parameters):
     min_language_confidence: Fraction = Field(
         default=0.5, description="Of an identified language; below it a comment is `und`."
     )
-    additional: dict[str, SourceParameters] = Field(
+    additional: dict[TableName, SourceParameters] = Field(
         default_factory=dict,
         description="The catalog's tables in `raw_additional`, by name; a text in two stays in the first.",
     )

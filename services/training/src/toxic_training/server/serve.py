@@ -13,7 +13,7 @@ from toxic_training.server.desk import RunDesk
 from toxic_training.server.launcher import ChildLauncher
 from toxic_training.server.settings import Settings
 
-_ANSWER_SECONDS = 5.0
+_ANSWER_SECONDS = 1.0
 """For the last answers, once the run has ended."""
 
 

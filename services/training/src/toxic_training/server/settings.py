@@ -30,6 +30,9 @@ class Settings(BaseSettings):
     )
     keep_runs: int = Field(default=50, ge=1, description="Runs whose outcome is remembered until a restart.")
     stop_grace_seconds: float = Field(
-        default=20.0, gt=0, description="How long a stopped run may take to end before it is killed."
+        # Less than the ten seconds that containers and the local stack leave.
+        default=8.0,
+        gt=0,
+        description="How long a stopped run may take to end before it is killed.",
     )
     log_level: str = Field(default="INFO", description="Lowest level that is logged.")
