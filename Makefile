@@ -114,6 +114,10 @@ types: $(VENV)/.installed-dev ## Check types
 imports: $(VENV)/.installed-dev ## Check that imports run one way
 	@$(VENV)/bin/lint-imports
 
+.PHONY: bench-serving
+bench-serving: $(VENV)/.installed-dev ## Measure the inference service under load and faults; ARGS='--scale full' for all of it
+	@$(RUN) benchmarks.serving $(ARGS)
+
 .PHONY: bench-training
 bench-training: $(VENV)/.installed ## Measure training speed on TOXIC_DATA_DIR, by length bucketing and bfloat16
 	@$(RUN) benchmarks.training_speed $(ARGS)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from toxic_core.contract import Calibration
+from toxic_core.errors import OverloadedError
 from toxic_core.labels import LABELS
 from toxic_core.languages import ANY_LANGUAGE
 from toxic_core.tokens import Tokeniser
@@ -145,6 +146,21 @@ async def test_a_session_s_time_counts_from_its_beginning(service: ScoringServic
         clock.advance(2.0)
         with pytest.raises(DeadlineExceededError):
             await session.score([Text("are")], lane=Lane.INTERACTIVE)
+
+
+async def test_what_will_be_refused_isn_t_even_read(
+    service: ScoringService, active_servable: ActiveServable, observer: Any
+) -> None:
+    """In overload the cheapest answer is given first; files wait instead."""
+    rows = [Row(np.array([2, 4, 3], np.int32))]
+    waiting = asyncio.ensure_future(active_servable.scheduler.submit(rows * 16, lane=Lane.INTERACTIVE))
+    with service.session(Target()) as session:
+        await asyncio.sleep(0)
+        with pytest.raises(OverloadedError):
+            await session.score([Text("you")], lane=Lane.INTERACTIVE)
+        assert observer.windows == 0
+        assert len(await session.score([Text("you")], lane=Lane.BULK)) == 1
+    await waiting
 
 
 async def test_nothing_to_score_is_an_error(service: ScoringService) -> None:

@@ -87,7 +87,7 @@ class BatchScheduler:
         self._clock = parts.clock
         self._observer = parts.observer
         self._queue = RowQueue()
-        self._pace = Pace()
+        self._pace = Pace(token_budget=self._limits.token_budget)
         self._running = False
         self._work = asyncio.Event()
         self._room = asyncio.Condition()
@@ -125,7 +125,7 @@ class BatchScheduler:
         if not rows:
             raise InferenceError("No rows were given to score.")
         if lane is Lane.INTERACTIVE:
-            self._refuse_if_full(len(rows))
+            self.check_room(len(rows))
         else:
             async with self._room:
                 await self._room.wait_for(lambda: self._has_room(len(rows), lane))
@@ -135,12 +135,12 @@ class BatchScheduler:
         finally:
             self._drop_waiting(call)
 
-    def _has_room(self, rows: int, lane: Lane) -> bool:
-        waiting = self._queue.rows(lane)
-        # One call larger than the queue is let in alone, or it would wait for ever.
-        return waiting == 0 or waiting + rows <= self._limits.queue_rows
+    def check_room(self, rows: int) -> None:
+        """Refuse so many interactive rows if too many wait already.
 
-    def _refuse_if_full(self, rows: int) -> None:
+        Raises:
+            OverloadedError: they do.
+        """
         waiting = self._queue.tokens(Lane.INTERACTIVE)
         # What an idle queue takes at once is never refused, however slow the model.
         seconds = self._pace.seconds_until(waiting_tokens=waiting, now=self._clock.now()) if waiting else 0.0
@@ -152,6 +152,11 @@ class BatchScheduler:
             "ask again after that.",
             retry_after_seconds=seconds,
         )
+
+    def _has_room(self, rows: int, lane: Lane) -> bool:
+        waiting = self._queue.rows(lane)
+        # One call larger than the queue is let in alone, or it would wait for ever.
+        return waiting == 0 or waiting + rows <= self._limits.queue_rows
 
     def _enqueue(self, rows: Sequence[Row], *, lane: Lane, deadline: float | None) -> Call:
         call = Call(

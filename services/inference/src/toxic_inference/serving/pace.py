@@ -1,18 +1,33 @@
 """How fast a queue drains, learnt from the batches that ran.
 
+A batch costs something by itself and something for each token, and the two are told apart by the batches'
+different sizes (least squares, older batches counting exponentially less). Seconds a token alone would take a
+hundred waiting texts for a hundred batches of one, and refuse them on a machine that does them in one.
+
 Invariant: an estimate follows from measured batches alone; before the first one everything is expected to
 take no time, so that nobody is refused on a guess.
 """
 
-_SMOOTHING = 0.2
-"""Weight of the newest batch: a change of load shows within about five batches."""
+import math
+
+_SMOOTHING = 0.15
+"""Weight of the newest batch: a change of load shows within about seven batches."""
 
 
 class Pace:
-    """Seconds a token, smoothed exponentially."""
+    """Seconds that batches take.
 
-    def __init__(self) -> None:
-        self._seconds_per_token: float | None = None
+    Args:
+        token_budget: most tokens in a batch.
+    """
+
+    def __init__(self, *, token_budget: int) -> None:
+        self._token_budget = token_budget
+        self._batches = 0
+        self._mean_tokens = 0.0
+        self._mean_seconds = 0.0
+        self._variance = 0.0
+        self._covariance = 0.0
         self._running_tokens = 0
         self._running_since = 0.0
 
@@ -23,11 +38,14 @@ class Pace:
 
     def ended(self, *, now: float) -> None:
         """Note that it came back."""
-        recent = (now - self._running_since) / max(self._running_tokens, 1)
-        if self._seconds_per_token is None:
-            self._seconds_per_token = recent
-        else:
-            self._seconds_per_token += _SMOOTHING * (recent - self._seconds_per_token)
+        weight = _SMOOTHING if self._batches else 1.0
+        more_tokens = self._running_tokens - self._mean_tokens
+        more_seconds = now - self._running_since - self._mean_seconds
+        self._mean_tokens += weight * more_tokens
+        self._mean_seconds += weight * more_seconds
+        self._variance = (1 - weight) * (self._variance + weight * more_tokens**2)
+        self._covariance = (1 - weight) * (self._covariance + weight * more_tokens * more_seconds)
+        self._batches += 1
         self._running_tokens = 0
 
     def abandoned(self) -> None:
@@ -36,8 +54,16 @@ class Pace:
 
     def seconds_until(self, *, waiting_tokens: int, now: float) -> float:
         """Return how long it takes until so many waiting tokens, and the batch that runs, are done."""
-        rate = self._seconds_per_token or 0.0
         running = 0.0
         if self._running_tokens:
-            running = max(self._running_tokens * rate - (now - self._running_since), 0.0)
-        return running + waiting_tokens * rate
+            running = max(self._seconds(self._running_tokens) - (now - self._running_since), 0.0)
+        return running + self._seconds(waiting_tokens)
+
+    def _seconds(self, tokens: int) -> float:
+        if not self._batches:
+            return 0.0
+        # Neither part is negative, whatever noise says; of batches of one size, time goes by tokens.
+        most = self._mean_seconds / self._mean_tokens
+        slope = min(max(self._covariance / self._variance, 0.0), most) if self._variance else most
+        fixed = self._mean_seconds - slope * self._mean_tokens
+        return math.ceil(tokens / self._token_budget) * fixed + tokens * slope

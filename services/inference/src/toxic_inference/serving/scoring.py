@@ -141,6 +141,9 @@ class _LeasedSession:
     async def _raw(self, texts: Sequence[str], *, lane: Lane) -> list[RawScore]:
         if not texts:
             raise InferenceError("No texts were given to score.")
+        if lane is Lane.INTERACTIVE:
+            # Before anything is read: in overload even that is too much for what will be refused.
+            self._active.scheduler.check_room(len(texts))
         reading = await self._read(texts)
         rows = reading.rows
         scores = await self.infer(rows, lane=lane) if rows else np.empty((0, 0), np.float32)

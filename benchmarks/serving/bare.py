@@ -1,0 +1,34 @@
+"""The bare model, one text at a time: what the service's overhead is measured against.
+
+`python -m benchmarks.serving.bare MODELS` loads version 1 of a folder. Each number on standard input is
+answered by a line with the median seconds of a call, over so many of the same texts that the service gets.
+"""
+
+import statistics
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.serving.stand import texts
+from toxic_core.tokens import pad
+from toxic_inference.adapters.directory_source import DirectorySource
+from toxic_inference.adapters.tf_loader import TensorflowLoader
+
+
+def main() -> None:
+    """Answer until standard input ends."""
+    source = DirectorySource(Path(sys.argv[1]), alias="champion")
+    servable = TensorflowLoader(source).load(source.aspired()[0].id)
+    for line in sys.stdin:
+        encoded = servable.encoder.encode_windows(texts(int(line)), most=1)
+        batches = [pad([text.windows[0]], pad_id=0) for text in encoded]
+        seconds = []
+        for batch in batches:
+            started = time.perf_counter()
+            servable.infer(batch)
+            seconds.append(time.perf_counter() - started)
+        print(statistics.median(seconds), flush=True)
+
+
+if __name__ == "__main__":
+    main()
