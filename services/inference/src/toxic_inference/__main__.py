@@ -1,4 +1,4 @@
-"""`python -m toxic_inference`: settings, logging and the server.
+"""`python -m toxic_inference`: settings, logging and the server, or `keys`, a command.
 
 Invariant: whatever keeps the service from starting is one line on standard error and exit status 1; SIGTERM
 and SIGINT let every accepted request be answered and exit with 0.
@@ -20,6 +20,7 @@ from toxic_core.errors import ConfigurationError, ToxicError
 from toxic_core.logging import configure_logging
 from toxic_core.telemetry import disable_telemetry
 from toxic_inference.app import create_app
+from toxic_inference.key_commands import run_key_command
 from toxic_inference.settings import Settings
 
 _log = structlog.get_logger(__name__)
@@ -28,12 +29,15 @@ _BACKLOG = 2048
 
 
 def main() -> None:
-    """Run the service until it is told to stop."""
+    """Run the service until it is told to stop; with arguments, a command."""
     disable_telemetry()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit_cleanly)
     try:
         settings = _read_settings()
+        if arguments := sys.argv[1:]:
+            run_key_command(arguments, default_file=settings.api_keys_file or settings.state_dir / "keys.txt")
+            return
         _prepare_libraries(settings)
         configure_logging(level=settings.log_level)
         with _listen(settings) as listening:

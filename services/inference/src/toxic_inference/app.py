@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+import structlog
 from fastapi import FastAPI
 
 from toxic_inference.adapters.feedback_store import DatabaseFeedbackStore
 from toxic_inference.adapters.folders import check_writable
+from toxic_inference.adapters.key_file import KeyFile
 from toxic_inference.adapters.lingua_detector import LinguaDetector
 from toxic_inference.adapters.origin import Origin, open_origin
 from toxic_inference.adapters.tf_loader import TensorflowLoader
@@ -24,6 +26,7 @@ from toxic_inference.api.application import create_api
 from toxic_inference.api.doors import Doors, Limits
 from toxic_inference.api.events import EventReceiver
 from toxic_inference.api.feedback_desk import FeedbackDesk
+from toxic_inference.api.guard import GuardRules
 from toxic_inference.api.jobs.desk import JobDesk, JobParts
 from toxic_inference.api.jobs.files import JobFiles
 from toxic_inference.metrics import Metrics
@@ -39,6 +42,8 @@ from toxic_inference.serving.scoring import ScoringLimits, ScoringParts, Scoring
 from toxic_inference.serving.shadow import ShadowingScorer, ShadowParts
 from toxic_inference.serving.status import CoreStatus
 from toxic_inference.settings import Settings
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,8 @@ def create_app(settings: Settings) -> FastAPI:
         doors,
         render_metrics=metrics.render,
         events=_events(settings, poke=poller.poke, metrics=metrics),
+        rules=_rules(settings),
+        cors_origins=settings.cors_origins,
         lifespan=lifespan,
     )
 
@@ -116,6 +123,17 @@ def _scorer(settings: Settings, *, manager: Manager, metrics: Metrics, threads: 
             observer=metrics,
             limits=ScoringLimits(windows=settings.max_windows, span_passes=settings.max_span_passes),
         )
+    )
+
+
+def _rules(settings: Settings) -> GuardRules:
+    if settings.api_keys_file is None and not settings.loopback:
+        _log.warning("service.unguarded", host=settings.host, advice="set INFERENCE_API_KEYS_FILE")
+    return GuardRules(
+        keys=None if settings.api_keys_file is None else KeyFile(settings.api_keys_file),
+        requests_per_minute=settings.requests_per_minute,
+        trusted=settings.loopback,
+        now=time.monotonic,
     )
 
 

@@ -4,6 +4,7 @@ Invariant: read once, in `__main__`, from environment variables with the prefix 
 passed down from there. Nothing else reads the environment.
 """
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -41,6 +42,19 @@ class Settings(BaseSettings):
         le=65535,
         validation_alias=AliasChoices("INFERENCE_PORT", "PORT"),
         description="Port to listen on; plain PORT is honoured too.",
+    )
+    api_keys_file: Path | None = Field(
+        default=None,
+        description="File of API keys, made by `toxic-inference keys add NAME`; without one nobody is asked "
+        "for a key.",
+    )
+    requests_per_minute: PositiveInt | None = Field(
+        default=None, description="How often each API key may ask; any number of times where it isn't set."
+    )
+    cors_origins: tuple[str, ...] = Field(
+        default=(),
+        description="Pages that may ask from a browser, as a JSON list of origins such as "
+        '["https://forum.example"]; no others but the service\'s own.',
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="The lowest level that is logged."
@@ -185,3 +199,11 @@ class Settings(BaseSettings):
         """Every alias that is served, the default one first."""
         shadow = (self.shadow_alias,) if self.shadow_fraction else ()
         return tuple(dict.fromkeys((self.model_alias, *self.served_aliases, *shadow)))
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the service."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"

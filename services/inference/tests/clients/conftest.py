@@ -1,20 +1,29 @@
 """The service as a process, for clients that others wrote."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from toxic_inference.testing.process import free_port
+from toxic_inference.testing.process import Server, free_port
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A running service."""
+
+    address: str
+    server: Server
 
 
 @pytest.fixture(scope="session")
-def address(
-    start_server: Callable[..., object],
+def service_process(
+    start_server: Callable[..., Server],
     build_bundle: Callable[..., Path],
     tmp_path_factory: pytest.TempPathFactory,
-) -> str:
-    """Where the service listens, with version 1 of a tiny English model."""
+) -> Service:
+    """The service with version 1 of a tiny English model."""
     folder = tmp_path_factory.mktemp("service")
     build_bundle(folder / "models" / "1")
     port = free_port()
@@ -23,5 +32,11 @@ def address(
         "INFERENCE_MODEL_DIRECTORY": "models",
     }
     server = start_server(("-m", "toxic_inference"), environment=environment, folder=folder)
-    server.logs.wait_for("route.moved")  # type: ignore[attr-defined]  # conftest's Server
-    return f"http://127.0.0.1:{port}"
+    server.logs.wait_for("route.moved")
+    return Service(f"http://127.0.0.1:{port}", server)
+
+
+@pytest.fixture(scope="session")
+def address(service_process: Service) -> str:
+    """Where the service listens."""
+    return service_process.address

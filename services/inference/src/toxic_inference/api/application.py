@@ -1,15 +1,17 @@
 """The HTTP application: every door behind the same middleware and error table."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from toxic_inference import __version__
-from toxic_inference.api.doors import Doors
+from toxic_inference.api.doors import MODEL_VERSION_HEADER, Doors
 from toxic_inference.api.error_shapes import install_error_handlers
 from toxic_inference.api.events import EventReceiver, events_router
 from toxic_inference.api.feedback import FeedbackRequest, feedback_router
+from toxic_inference.api.guard import Guard, GuardRules
 from toxic_inference.api.jobs.routes import jobs_router
 from toxic_inference.api.middleware import BodyLimit, RequestContext, SecurityHeaders
 from toxic_inference.api.open_inference import routes as open_inference
@@ -36,6 +38,14 @@ _REQUEST_MODELS = (
 """Models of bodies that routes read by themselves, which FastAPI therefore doesn't find."""
 
 
+_SECURITY_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "query": {"type": "apiKey", "in": "query", "name": "key"},
+}
+NO_RULES = GuardRules()
+
+
 class _Application(FastAPI):
     """FastAPI, with every request model in its OpenAPI document."""
 
@@ -48,6 +58,9 @@ class _Application(FastAPI):
                 schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
                 schemas.update(schema.pop("$defs", {}))
                 schemas[model.__name__] = schema
+            document["components"]["securitySchemes"] = _SECURITY_SCHEMES
+            # The empty one: keys are asked for only where the service has them.
+            document["security"] = [{}, *({name: []} for name in _SECURITY_SCHEMES)]
         return super().openapi()
 
 
@@ -56,6 +69,8 @@ def create_api(
     *,
     render_metrics: Callable[[], bytes],
     events: EventReceiver | None = None,
+    rules: GuardRules = NO_RULES,
+    cors_origins: Sequence[str] = (),
     lifespan: Lifespan | None = None,
 ) -> FastAPI:
     """Return the application.
@@ -64,6 +79,8 @@ def create_api(
         doors: what the routes work with.
         render_metrics: the text of `/metrics`.
         events: takes the registry's messages; None where no secret is shared with it.
+        rules: who may pass.
+        cors_origins: whose pages may ask from a browser; nobody else's may.
         lifespan: runs the core while the application runs.
     """
     app = _Application(
@@ -87,6 +104,16 @@ def create_api(
     install_error_handlers(app)
     limits = doors.limits
     app.add_middleware(BodyLimit, max_bytes=limits.body_bytes, max_upload_bytes=limits.upload_bytes)
+    app.add_middleware(Guard, rules=rules)
+    if cors_origins:
+        # Inside the security headers, around the guard: a preflight has no key.
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(cors_origins),
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["authorization", "content-type", "x-api-key", "x-request-id", "timeout"],
+            expose_headers=[MODEL_VERSION_HEADER, "x-request-id", "retry-after"],
+        )
     app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestContext, observer=doors.observer)
     return app

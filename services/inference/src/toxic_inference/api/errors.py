@@ -63,6 +63,14 @@ class TooManyTextsError(RequestError):
     """More texts than one request may hold."""
 
 
+class UnauthenticatedError(RequestError):
+    """A request without a key, or with one that isn't known."""
+
+
+class ForbiddenError(RequestError):
+    """A request that its caller may not make."""
+
+
 class EventsDisabledError(RequestError):
     """A message from the registry where none is taken."""
 
@@ -100,6 +108,8 @@ ERROR_TABLE: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
     UnsupportedMediaTypeError: (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
     BodyTooLargeError: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large"),
     TooManyTextsError: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_many_texts"),
+    UnauthenticatedError: (HTTPStatus.UNAUTHORIZED, "unauthenticated"),
+    ForbiddenError: (HTTPStatus.FORBIDDEN, "forbidden"),
     EventsDisabledError: (HTTPStatus.NOT_FOUND, "events_disabled"),
     InvalidSignatureError: (HTTPStatus.FORBIDDEN, "invalid_signature"),
     InvalidCsvError: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_csv"),
@@ -155,6 +165,8 @@ def problem_of(error: Exception) -> Problem:
     headers = {}
     if isinstance(error, OverloadedError):
         headers["Retry-After"] = str(max(math.ceil(error.retry_after_seconds), 1))
+    elif isinstance(error, UnauthenticatedError):
+        headers["WWW-Authenticate"] = "Bearer"
     elif isinstance(error, NoVersionReadyError | FeedbackUnavailableError):
         headers["Retry-After"] = str(_UNAVAILABLE_RETRY_SECONDS)
     return Problem(

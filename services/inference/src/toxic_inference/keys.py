@@ -1,0 +1,97 @@
+"""API keys: who may ask, and as what.
+
+Owns the form of a key and of the file that knows them. A key is 256 random bits, so that its SHA-256 tells
+nobody anything and can be looked up in no time; a slow digest is for secrets that people choose.
+
+Invariant: a key itself is shown once, when it is made, and is never written down.
+"""
+
+import re
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import sha256
+from typing import Protocol
+
+from toxic_core.errors import ConfigurationError
+
+_PREFIX = "toxic_"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_HEADER = "# API keys of toxic-inference: name, role, SHA-256. `toxic-inference keys` writes this file.\n"
+
+
+class Role(StrEnum):
+    """What a key is good for."""
+
+    CLIENT = "client"
+    """Scoring, and filing corrections."""
+    OPERATOR = "operator"
+    """That, and reading and deleting corrections."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """What is known of a key.
+
+    Attributes:
+        name: who has it; stands in logs.
+        role: what it is good for.
+        digest: SHA-256 of the key, in hexadecimal.
+    """
+
+    name: str
+    role: Role
+    digest: str
+
+
+class KeyRing(Protocol):
+    """Knows the keys."""
+
+    def find(self, presented: str) -> ApiKey | None:
+        """Return the key that a caller presented; None where there is none. Doesn't block."""
+        ...
+
+
+def new_key(name: str, role: Role) -> tuple[str, ApiKey]:
+    """Return a new key, to be shown once, and what to keep of it.
+
+    Raises:
+        ConfigurationError: the name can't be one.
+    """
+    if not _NAME.fullmatch(name):
+        raise ConfigurationError(
+            f"{name!r} can't name a key; use letters, digits, dots, dashes, underscores."
+        )
+    key = _PREFIX + secrets.token_urlsafe(32)
+    return key, ApiKey(name, role, digest_of(key))
+
+
+def digest_of(key: str) -> str:
+    """Return what is kept of a key."""
+    return sha256(key.encode("utf-8", errors="replace")).hexdigest()
+
+
+def read_keys(text: str) -> tuple[ApiKey, ...]:
+    """Return the keys in a file's text.
+
+    Raises:
+        ConfigurationError: a line isn't a key, or a name stands there twice.
+    """
+    keys: dict[str, ApiKey] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        fields = line.split()
+        if not fields or fields[0].startswith("#"):
+            continue
+        if len(fields) != 3 or fields[1] not in list(Role) or not _DIGEST.fullmatch(fields[2]):  # noqa: PLR2004
+            raise ConfigurationError(f"Line {number} of the API keys isn't a name, a role and a SHA-256.")
+        if fields[0] in keys:
+            raise ConfigurationError(f"Line {number} of the API keys has the name {fields[0]!r} again.")
+        keys[fields[0]] = ApiKey(fields[0], Role(fields[1]), fields[2])
+    return tuple(keys.values())
+
+
+def write_keys(keys: Iterable[ApiKey]) -> str:
+    """Return the text of a file that knows `keys`."""
+    return _HEADER + "".join(f"{key.name} {key.role} {key.digest}\n" for key in keys)

@@ -1,0 +1,73 @@
+import stat
+from pathlib import Path
+
+import pytest
+
+from toxic_core.errors import ConfigurationError
+from toxic_inference.adapters.key_file import KeyFile, load_keys
+from toxic_inference.key_commands import run_key_command
+from toxic_inference.keys import read_keys
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A file that isn't there yet."""
+    return tmp_path / "state" / "keys.txt"
+
+
+def test_a_key_is_printed_once_and_kept_as_a_digest(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the file has doesn't give the key away, and nobody else can read it."""
+    run_key_command(["keys", "add", "forum"], default_file=file)
+    key = capsys.readouterr().out.strip()
+    found = KeyFile(file).find(key)
+    assert found is not None
+    assert (found.name, found.role) == ("forum", "client")
+    assert key not in file.read_text()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert KeyFile(file).find(key[:-1]) is None
+    assert len(key) > 40
+
+
+def test_keys_are_listed_and_removed(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By name; a name is given once."""
+    run_key_command(["keys", "add", "forum"], default_file=file)
+    run_key_command(
+        ["keys", "add", "ops", "--role", "operator", "--file", str(file)], default_file=Path("no")
+    )
+    with pytest.raises(ConfigurationError, match="already"):
+        run_key_command(["keys", "add", "forum"], default_file=file)
+    capsys.readouterr()
+    run_key_command(["keys", "list"], default_file=file)
+    assert capsys.readouterr().out == "forum\tclient\nops\toperator\n"
+    run_key_command(["keys", "remove", "forum"], default_file=file)
+    assert [key.name for key in load_keys(file)] == ["ops"]
+    with pytest.raises(ConfigurationError, match="no key named"):
+        run_key_command(["keys", "remove", "forum"], default_file=file)
+
+
+@pytest.mark.parametrize("name", ["", "two words", "../x", "x" * 65, "#a"])
+def test_a_name_that_can_t_stand_in_the_file_is_refused(file: Path, name: str) -> None:
+    """And no file is made."""
+    with pytest.raises(ConfigurationError):
+        run_key_command(["keys", "add", name], default_file=file)
+    assert not file.exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["forum client", "forum boss " + "0" * 64, "forum client abc", ("a client " + "0" * 64 + "\n") * 2],
+)
+def test_a_file_that_isn_t_keys_is_refused_by_its_line(text: str) -> None:
+    """So that a typing error doesn't lock everybody out in silence."""
+    with pytest.raises(ConfigurationError, match="Line"):
+        read_keys(text)
+
+
+def test_a_service_without_its_keys_doesn_t_start(file: Path) -> None:
+    """Missing or empty: the message says how to make one."""
+    with pytest.raises(ConfigurationError, match="keys add"):
+        KeyFile(file)
+    file.parent.mkdir()
+    file.write_text("# nothing\n")
+    with pytest.raises(ConfigurationError, match="keys add"):
+        KeyFile(file)
