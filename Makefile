@@ -129,6 +129,10 @@ lock: $(VENV)/.installed-dev ## Resolve dependencies into constraints.txt; ARGS=
 		--no-emit-package toxic-inference --no-emit-package toxic-local \
 		requirements-dev.in -o constraints.txt
 
+.PHONY: metrics
+metrics: $(VENV)/.installed ## Write docs/metrics.md, the table of the inference service's metrics
+	@$(RUN) toxic_inference.metrics.catalogue > docs/metrics.md
+
 .PHONY: sample
 sample: $(VENV)/.installed ## Generate data/sample again
 	@$(RUN) toxic_training.sample --out data/sample

@@ -1,0 +1,7 @@
+"""Every metric of the service, described before it is made: the one place where a name is written."""
+
+from toxic_inference.metrics.catalogue import model, service
+from toxic_inference.metrics.catalogue.document import STANDARD, describe, specs
+from toxic_inference.metrics.catalogue.spec import Kind, Spec
+
+__all__ = ["STANDARD", "Kind", "Spec", "describe", "model", "service", "specs"]
