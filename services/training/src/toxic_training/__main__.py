@@ -52,8 +52,9 @@ def _prepare_environment() -> None:
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("KEDRO_LOGGING_CONFIG", str(PROJECT / "conf" / "logging.yml"))
-    if data := os.environ.get("TOXIC_DATA_DIR"):
-        os.environ["TOXIC_DATA_DIR"] = str(Path(data).expanduser().resolve())
+    for folder in ("TOXIC_DATA_DIR", "TRAINING_STATE_DIR"):
+        if chosen := os.environ.get(folder):
+            os.environ[folder] = str(Path(chosen).expanduser().resolve())
 
 
 def _import_tensorflow() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 
 @click.group(name="toxic-training")
@@ -36,4 +37,6 @@ def start(host: str | None, port: int | None, env: str | None) -> None:
     except ValidationError as error:
         faults = [f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors(include_input=False)]
         sys.exit(f"error: settings can't be used: {'; '.join(faults)}")
+    except SettingsError as error:
+        sys.exit(f"error: settings can't be used: {error}; it takes JSON.")
     serve(settings)

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import mlflow
 from kedro.framework.hooks import hook_impl
@@ -17,7 +18,7 @@ from pydantic import BaseModel
 
 from toxic_core.errors import MissingDataError
 from toxic_training.failures import explain
-from toxic_training.server.report import RunReport, report_path, write_report
+from toxic_training.server.report import CAUSE, RunReport, report_path, write_report
 
 Catalog = CatalogProtocol[AbstractDataset[object, object], AbstractDataset[object, object]]
 
@@ -62,6 +63,17 @@ class ParametersHook:
             if name.startswith("params:") and isinstance(value, BaseModel):
                 prefix = name.removeprefix("params:")
                 mlflow.log_params(dict(_flat(prefix, value.model_dump())))
+
+
+class CauseHook:
+    """Tags a run in MLflow with why it was started, where its parameters say so."""
+
+    @hook_impl(trylast=True)  # kedro-mlflow's starts the MLflow run
+    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
+        """Set a tag for each fact that the parameter `cause` states."""
+        cause = run_params["runtime_params"].get(CAUSE)
+        if isinstance(cause, dict) and mlflow.active_run() is not None:
+            mlflow.set_tags({f"{CAUSE}.{fact}": str(value) for fact, value in cause.items()})
 
 
 class NarratorHook:

@@ -2,9 +2,9 @@
 
 from omegaconf.resolvers import oc
 
-from toxic_training.hooks import NarratorHook, ParametersHook, RawDataHook, RunReportHook
+from toxic_training.hooks import CauseHook, NarratorHook, ParametersHook, RawDataHook, RunReportHook
 
-HOOKS = (RawDataHook(), ParametersHook(), NarratorHook(), RunReportHook())
+HOOKS = (RawDataHook(), CauseHook(), ParametersHook(), NarratorHook(), RunReportHook())
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

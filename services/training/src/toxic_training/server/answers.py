@@ -7,7 +7,9 @@ from typing import Self
 
 from pydantic import AwareDatetime, BaseModel, Field
 
-from toxic_training.server.desk import RunRecord, RunState
+from toxic_training.retraining.desk import Retraining
+from toxic_training.retraining.policy import Refusal
+from toxic_training.server.desk import RunRecord, RunState, Trigger
 
 
 class Failure(BaseModel):
@@ -23,6 +25,7 @@ class RunAnswer(BaseModel):
     run_id: str = Field(description="The run's id at this server.")
     status: RunState
     pipelines: list[str]
+    trigger: Trigger = Field(description="What started it: a request, or an alert.")
     started_at: AwareDatetime
     duration_ms: float | None = Field(description="How long it took; null while it runs.")
     step: int = Field(description="How many nodes have begun.")
@@ -42,6 +45,7 @@ class RunAnswer(BaseModel):
             run_id=run.run_id,
             status=run.state,
             pipelines=list(run.pipelines),
+            trigger=run.trigger,
             started_at=run.started_at,
             duration_ms=duration,
             step=report.step,
@@ -58,6 +62,26 @@ class Problem(BaseModel):
 
     code: str
     message: str
+
+
+class AlertAnswer(BaseModel):
+    """What a notification led to."""
+
+    started: bool = Field(description="Whether a run was started.")
+    refusal: Refusal | None = Field(description="Why not; null where one was.")
+    message: str = Field(description="The reason, for people.")
+    run: RunAnswer | None = None
+
+    @classmethod
+    def of(cls, retraining: Retraining, *, mlflow_page: str) -> Self:
+        """Return the answer to Alertmanager, which reads its status alone; the rest is for people."""
+        run = retraining.run
+        return cls(
+            started=run is not None,
+            refusal=retraining.decision.refusal,
+            message=retraining.decision.message,
+            run=None if run is None else RunAnswer.of(run, mlflow_page=mlflow_page),
+        )
 
 
 class ProblemAnswer(BaseModel):

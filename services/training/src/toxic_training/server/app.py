@@ -13,20 +13,29 @@ from kedro.server import create_http_server
 from kedro.server.models import RunRequest
 
 from toxic_training.__main__ import PROJECT
+from toxic_training.retraining.desk import RetrainingDesk
+from toxic_training.retraining.history import History
+from toxic_training.server.alerts import AlertsDisabledError, WrongTokenError, watching_routes
 from toxic_training.server.answers import Problem, ProblemAnswer, RunAnswer
 from toxic_training.server.desk import RunDesk, RunInProgressError, UnknownRunError
+from toxic_training.server.metrics import Metrics
 from toxic_training.server.settings import Settings
 
 DEFAULT_PIPELINE = "__default__"
 
 
 def create_app(settings: Settings, desk: RunDesk) -> FastAPI:
-    """Return Kedro's server with our runs; closing it stops the run under way."""
+    """Return Kedro's server with our runs; closing it stops the run under way.
+
+    Raises:
+        ConfigurationError: what is remembered of earlier retrainings can't be read.
+    """
     app: FastAPI = create_http_server(project_path=PROJECT, env=settings.env)
     app.title = "Training"
     app.router.routes = [route for route in app.router.routes if getattr(route, "path", "") != "/run"]
     app.include_router(_routes(desk, mlflow_page=settings.mlflow_page))
-    _answer_errors(app, mlflow_page=settings.mlflow_page)
+    app.include_router(_watching(settings, desk))
+    answer_errors(app, mlflow_page=settings.mlflow_page)
     kedro_lifespan = app.router.lifespan_context
 
     @asynccontextmanager
@@ -37,6 +46,19 @@ def create_app(settings: Settings, desk: RunDesk) -> FastAPI:
 
     app.router.lifespan_context = lifespan
     return app
+
+
+def _watching(settings: Settings, desk: RunDesk) -> APIRouter:
+    metrics = Metrics()
+    desk.observe(metrics)
+    retraining = RetrainingDesk(
+        desk,
+        history=History(settings.state_dir / "retrainings.json"),
+        limits=settings.limits,
+        request=settings.retrain_request,
+        observer=metrics,
+    )
+    return watching_routes(settings, desk=retraining, metrics=metrics)
 
 
 def _routes(desk: RunDesk, *, mlflow_page: str) -> APIRouter:
@@ -73,7 +95,9 @@ def _routes(desk: RunDesk, *, mlflow_page: str) -> APIRouter:
     return router
 
 
-def _answer_errors(app: FastAPI, *, mlflow_page: str) -> None:
+def answer_errors(app: FastAPI, *, mlflow_page: str) -> None:
+    """Turn what goes wrong on purpose into statuses and one shape of answer."""
+
     @app.exception_handler(RunInProgressError)
     async def in_progress(_: Request, error: RunInProgressError) -> JSONResponse:
         running = RunAnswer.of(error.run, mlflow_page=mlflow_page)
@@ -85,6 +109,16 @@ def _answer_errors(app: FastAPI, *, mlflow_page: str) -> None:
         return _problem(
             HTTPStatus.NOT_FOUND, ProblemAnswer(error=Problem(code="unknown_run", message=str(error)))
         )
+
+    @app.exception_handler(AlertsDisabledError)
+    async def disabled(_: Request, error: AlertsDisabledError) -> JSONResponse:
+        problem = Problem(code="alerts_disabled", message=str(error))
+        return _problem(HTTPStatus.NOT_FOUND, ProblemAnswer(error=problem))
+
+    @app.exception_handler(WrongTokenError)
+    async def unauthorized(_: Request, error: WrongTokenError) -> JSONResponse:
+        problem = Problem(code="wrong_token", message=str(error))
+        return _problem(HTTPStatus.UNAUTHORIZED, ProblemAnswer(error=problem))
 
 
 def _problem(status: HTTPStatus, answer: ProblemAnswer) -> JSONResponse:

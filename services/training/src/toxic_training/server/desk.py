@@ -33,6 +33,13 @@ class RunState(StrEnum):
     STOPPED = "stopped"
 
 
+class Trigger(StrEnum):
+    """What a run was started by."""
+
+    REQUEST = "request"
+    ALERT = "alert"
+
+
 @dataclass(frozen=True, slots=True)
 class RunRecord:
     """What is known of a run.
@@ -40,6 +47,7 @@ class RunRecord:
     Attributes:
         run_id: ours, not MLflow's.
         pipelines: what was asked for.
+        trigger: what it was started by.
         state: where it stands.
         started_at: when it was taken.
         ended_at: when it ended.
@@ -48,6 +56,7 @@ class RunRecord:
 
     run_id: str
     pipelines: tuple[str, ...]
+    trigger: Trigger
     state: RunState
     started_at: datetime
     ended_at: datetime | None
@@ -98,25 +107,56 @@ class Launcher(Protocol):
         ...
 
 
-def _utc_now() -> datetime:
+class RunObserver(Protocol):
+    """Is told of every run's start and end, on the desk's event loop."""
+
+    def run_started(self, run: RunRecord) -> None:
+        """Take note that a run was taken; whether its process comes up shows later."""
+        ...
+
+    def run_ended(self, run: RunRecord) -> None:
+        """Take note that it ended."""
+        ...
+
+
+def utc_now() -> datetime:
+    """Return the time."""
     return datetime.now(UTC)
 
 
 class RunDesk:
     """Takes, watches and remembers runs."""
 
-    def __init__(self, launcher: Launcher, *, keep_runs: int, now: Now = _utc_now) -> None:
+    def __init__(self, launcher: Launcher, *, keep_runs: int, now: Now = utc_now) -> None:
         self._launcher = launcher
         self._keep_runs = keep_runs
         self._now = now
+        self._observers: list[RunObserver] = []
         self._runs: dict[str, RunRecord] = {}
         self._current: str | None = None
         self._process: RunProcess | None = None
         self._watch: asyncio.Task[None] | None = None
         self._is_stopping = False
 
-    async def start(self, request: str, *, pipelines: tuple[str, ...]) -> RunRecord:
+    def observe(self, observer: RunObserver) -> None:
+        """Tell `observer` of every run from now on."""
+        self._observers.append(observer)
+
+    async def start(
+        self,
+        request: str,
+        *,
+        pipelines: tuple[str, ...],
+        trigger: Trigger = Trigger.REQUEST,
+        run_id: str | None = None,
+    ) -> RunRecord:
         """Start a run and return at once.
+
+        Args:
+            request: Kedro's `RunRequest` as JSON.
+            pipelines: those it names.
+            trigger: what starts it.
+            run_id: what to call it, where the caller has to know before; unique.
 
         Raises:
             RunInProgressError: another one hasn't ended.
@@ -124,8 +164,9 @@ class RunDesk:
         if self._current is not None:
             raise RunInProgressError(self.get(self._current))
         record = RunRecord(
-            run_id=uuid.uuid4().hex,
+            run_id=run_id or uuid.uuid4().hex,
             pipelines=pipelines,
+            trigger=trigger,
             state=RunState.RUNNING,
             started_at=self._now(),
             ended_at=None,
@@ -134,12 +175,14 @@ class RunDesk:
         # The slot is taken before anything is awaited.
         self._current, self._is_stopping = record.run_id, False
         self._remember(record)
+        for observer in self._observers:
+            observer.run_started(record)
         try:
             self._process = await self._launcher.launch(request, run_id=record.run_id)
         except BaseException:
             self._end(RunState.FAILED)
             raise
-        _log.info("run.started", run_id=record.run_id, pipelines=pipelines)
+        _log.info("run.started", run_id=record.run_id, pipelines=pipelines, trigger=trigger.value)
         if self._is_stopping:  # asked for while it was being started
             self._process.stop()
         self._watch = asyncio.create_task(self._until_end(self._process))
@@ -203,6 +246,8 @@ class RunDesk:
         self._runs[run_id] = ended
         self._current = self._process = self._watch = None
         _log.info("run.ended", run_id=run_id, state=state.value, error_type=ended.report.error_type)
+        for observer in self._observers:
+            observer.run_ended(ended)
 
     def _remember(self, record: RunRecord) -> None:
         self._runs[record.run_id] = record

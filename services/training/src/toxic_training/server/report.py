@@ -1,4 +1,4 @@
-"""What a run tells the server that started it: a small JSON file, written by one and read by the other.
+"""What the server and a run tell each other: why it was started, and, in a small JSON file, where it stands.
 
 Invariant: whoever reads the file gets a whole report, or none.
 """
@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict
 
 REPORT_VARIABLE = "TRAINING_RUN_REPORT"
 """Environment variable that names a run's report; set by the server."""
+
+CAUSE = "cause"
+"""The run's parameter that says why it was started."""
 
 
 class RunReport(BaseModel):
