@@ -44,7 +44,7 @@ help: ## Print this
 		/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: $(VENV)/.installed ## Train on the sample, promote, serve on 8001 with MLflow on 5000; Ctrl-C ends it
+demo: $(VENV)/.installed ## Serve the shipped model on 8001 with MLflow on 5000, train a challenger; Ctrl-C ends it
 	@$(RUN) toxic_local demo
 
 .PHONY: serve

@@ -45,9 +45,9 @@ ToxicLocal = Callable[..., Command]
 
 
 def test_demo_does_every_step_in_order(toxic_local: ToxicLocal, environment: dict[str, str]) -> None:
-    """Its output says each step, what the programs say, and the addresses."""
+    """Its output says each step, what the programs say, and the addresses as soon as they answer."""
     demo = toxic_local("demo")
-    demo.read_until("curl -s")
+    demo.read_until("is the challenger")
     demo.send(signal.SIGINT)
     assert demo.end() == 0
     registry = f"http://127.0.0.1:{environment['REGISTRY_PORT']}"
@@ -55,15 +55,27 @@ def test_demo_does_every_step_in_order(toxic_local: ToxicLocal, environment: dic
     expected = [
         "step 1/5: check",
         "step 2/5: start the registry",
-        "step 3/5: train",
-        f"the training ran with ['--env', 'demo'] against {registry}",
-        "step 4/5: promote",
-        f"the promotion ran with ['challenger', '--reason', 'make demo'] against {registry}",
-        "step 5/5: wait until inference",
+        "step 3/5: make the shipped baseline champion",
+        f"the training ran with ['--env', 'demo', '--pipelines', 'baseline'] against {registry}",
+        "the promotion ran with ['challenger', '--reason', 'make demo: the shipped baseline']",
+        "step 4/5: wait until inference",
         f"{inference}/docs",
+        "step 5/5: beside it, train a challenger",
+        f"the training ran with ['--env', 'demo'] against {registry}",
+        f"{registry}/#/models",
     ]
     places = [demo.output.index(text) for text in expected]
     assert places == sorted(places)
+
+
+def test_demo_keeps_the_champion_that_is_there(toxic_local: ToxicLocal) -> None:
+    """A demo that is started again neither registers nor promotes what it did before."""
+    demo = toxic_local("demo", STANDIN_CHAMPION="1")
+    demo.read_until("is the challenger")
+    demo.send(signal.SIGINT)
+    assert demo.end() == 0
+    assert "baseline']" not in demo.output
+    assert "the promotion ran" not in demo.output
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -95,7 +107,7 @@ def test_demo_stops_in_the_middle_of_training(toxic_local: ToxicLocal, held: Pat
         demo.send(signal.SIGINT)
         assert demo.end() == 0
         assert b"registry" in alive.read()
-    assert "step 3/5: train on the sample, evaluate and register … not finished" in demo.output
+    assert "step 3/5: make the shipped baseline champion, unless there is one … not finished" in demo.output
     assert "step 4" not in demo.output
 
 

@@ -41,6 +41,8 @@ def prepare() -> None:
     disable_telemetry()
     # kedro and kedro-mlflow call a function that omegaconf has renamed.
     warnings.filterwarnings("ignore", message="register_new_resolver", category=UserWarning)
+    # kedro-mlflow's own model class, as soon as it is imported.
+    warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method", category=UserWarning)
     _prepare_environment()
     if sys.argv[1:2] != ["server"]:  # which starts runs, but has none in itself
         _import_tensorflow()

@@ -23,13 +23,15 @@ def register_pipelines() -> dict[str, Pipeline]:
         "registration": registration.create_pipeline(),
     }
     shipped = baseline.create_pipeline()
+    unpacking = shipped.to_outputs("baseline_bundle")
     return {
         **pipelines,
         "pack_baseline": baseline.create_packing_pipeline(),
         "baseline": shipped,
+        "unpack_baseline": unpacking,
         "evaluate": pipelines["data_processing"] + evaluation.create_bundle_pipeline("evaluated_bundle"),
         "evaluate_baseline": pipelines["data_processing"]
-        + shipped.to_outputs("baseline_bundle")
+        + unpacking
         + evaluation.create_bundle_pipeline("baseline_bundle"),
         "batch_scoring": batch_scoring.create_pipeline(),
         "__default__": sum(pipelines.values(), start=Pipeline([])),
