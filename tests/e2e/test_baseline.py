@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -30,7 +29,16 @@ RUDE_AND_KIND = {
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Unpack the baseline as version 1 of a folder, serve that, and return the service's address."""
     folder = tmp_path_factory.mktemp("baseline")
-    unpacking = (sys.executable, "-m", "toxic_training", "run", "--env", "demo", "--pipelines", "unpack_baseline")
+    unpacking = (
+        sys.executable,
+        "-m",
+        "toxic_training",
+        "run",
+        "--env",
+        "demo",
+        "--pipelines",
+        "unpack_baseline",
+    )
     subprocess.run(
         unpacking,
         env={

@@ -13,13 +13,18 @@ from toxic_core.errors import ContractError, DigestMismatchError
 from toxic_core.evidence import read_evaluation
 from toxic_training.baseline import read_baseline, round_weights, unpack
 from toxic_training.bundle import WARMUP_TEXTS, write_bundle
-from toxic_training.classifier import Encoder, build_classifier
+from toxic_training.classifier import Encoder, build_classifier, encoder_of
 from toxic_training.datasets import BaselineDataset, BundleDataset, EncoderDataset, ExportedModelDataset
+from toxic_training.encoders.bert import bert_weights
 from toxic_training.encoders.source import find_encoder
 from toxic_training.exported import ExportedModel
 from toxic_training.operating_point import OperatingPoint
 from toxic_training.parameters import EvaluationParameters, ModellingParameters, RegistrationParameters
-from toxic_training.pipelines.baseline import create_packing_pipeline, create_pipeline
+from toxic_training.pipelines.baseline import (
+    create_encoder_pipeline,
+    create_packing_pipeline,
+    create_pipeline,
+)
 from toxic_training.pipelines.evaluation.nodes import fit_operating_point, prepare_export
 from toxic_training.pipelines.modelling.nodes import prepare_encoder
 from toxic_training.pipelines.registration.nodes import assemble_bundle
@@ -27,6 +32,8 @@ from toxic_training.release import Release
 from toxic_training.scoring import Reading, SavedModelScorer
 
 Made = tuple[keras.Model, Encoder, Bundle]
+
+REPORT = "<!doctype html><title>The report</title>"
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +80,7 @@ def packed(made: Made, tmp_path: Path) -> Path:
             "classifier": MemoryDataset(made[0], copy_mode="assign"),
             "encoder": MemoryDataset(made[1], copy_mode="assign"),
             "bundle": MemoryDataset(made[2]),
+            "evaluation_html": MemoryDataset(REPORT),
             "packed_baseline": BaselineDataset(str(folder)),
         }
     )
@@ -114,6 +122,12 @@ def test_the_packed_folder_is_small(made: Made, packed: Path) -> None:
     assert size < ExportedModel.of(made[2]).size_bytes() / 3
 
 
+def test_people_find_the_card_and_the_report_beside_the_weights(packed: Path) -> None:
+    """The folder explains itself to who opens it in a browser or a repository."""
+    assert "| figure | value |" in (packed / "README.md").read_text(encoding="utf-8")
+    assert (packed / "evaluation.html").read_text(encoding="utf-8") == REPORT
+
+
 def test_training_can_start_from_the_baseline(
     packed: Path, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
 ) -> None:
@@ -124,6 +138,23 @@ def test_training_can_start_from_the_baseline(
     packed_tokenizer = read_baseline(packed).encoder.tokenizer
     assert files.tokenizer.encode(text).ids == packed_tokenizer.encode(text).ids
     assert not any(name.startswith("classifier") for name in files.weights)
+
+
+def test_training_can_go_on_from_the_last_one(made: Made, tmp_path: Path) -> None:
+    """The fine-tuned encoder's folder loads with the weights that training left."""
+    catalog = DataCatalog(
+        {
+            "classifier": MemoryDataset(made[0], copy_mode="assign"),
+            "encoder": MemoryDataset(made[1], copy_mode="assign"),
+            "fine_tuned_encoder": EncoderDataset(str(tmp_path / "encoder")),
+        }
+    )
+    SequentialRunner().run(create_encoder_pipeline(), catalog)
+    backbone = catalog["fine_tuned_encoder"].load().load_backbone()
+    weights, trained = bert_weights(backbone), bert_weights(encoder_of(made[0]))
+    assert weights.keys() == trained.keys()
+    for name, weight in weights.items():
+        np.testing.assert_array_equal(weight, trained[name])
 
 
 def test_a_damaged_file_is_named(packed: Path) -> None:

@@ -42,7 +42,9 @@ def prepare() -> None:
     # kedro and kedro-mlflow call a function that omegaconf has renamed.
     warnings.filterwarnings("ignore", message="register_new_resolver", category=UserWarning)
     # kedro-mlflow's own model class, as soon as it is imported.
-    warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method", category=UserWarning)
+    warnings.filterwarnings(
+        "ignore", message=".*Add type hints to the `predict` method", category=UserWarning
+    )
     _prepare_environment()
     if sys.argv[1:2] != ["server"]:  # which starts runs, but has none in itself
         _import_tensorflow()

@@ -26,6 +26,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     unpacking = shipped.to_outputs("baseline_bundle")
     return {
         **pipelines,
+        "fine_tuned_encoder": baseline.create_encoder_pipeline(),
         "pack_baseline": baseline.create_packing_pipeline(),
         "baseline": shipped,
         "unpack_baseline": unpacking,

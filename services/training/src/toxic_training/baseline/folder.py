@@ -2,14 +2,15 @@
 
 Owns the folder's layout: `contract.json` with the digest of every file, `config.json` and
 `tokenizer/tokenizer.json` as Hugging Face has them, `weights.safetensors` as `quantisation` packs them,
-`warmup.jsonl` and `evaluation.json` as in a bundle, and whatever else is there to be read by people.
+`warmup.jsonl` and `evaluation.json` as in a bundle; and without digests, what is there to be read by people.
 
 Invariant: a folder is written whole or not at all, and read only where every digest fits.
 """
 
 import json
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import keras
@@ -69,11 +70,13 @@ class BaselineParts:
         classifier: its weights rounded by `round_weights`.
         encoder: whose configuration and tokenizer go with it.
         bundle: what is known about the classifier.
+        documents: by file name, what is there for people only: the model card, the report.
     """
 
     classifier: keras.Model
     encoder: Encoder
     bundle: Bundle
+    documents: Mapping[str, str] = field(default_factory=dict)
 
 
 def round_weights(classifier: keras.Model) -> None:
@@ -104,6 +107,8 @@ def pack(parts: BaselineParts, folder: Path) -> None:
     files = {file.relative_to(partial).as_posix(): file_digest(file) for file in _files(partial)}
     contract = parts.bundle.contract.model_copy(update={"files": files})
     (partial / CONTRACT_FILE).write_text(contract.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    for name, text in parts.documents.items():
+        (partial / name).write_text(text, encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
 

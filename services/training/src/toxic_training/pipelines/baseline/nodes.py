@@ -1,18 +1,41 @@
 """Between a trained classifier and the folder that ships: plain functions."""
 
+import json
+
 import keras
 
 from toxic_core.contract import Bundle
+from toxic_core.evidence import read_evaluation
 from toxic_training.baseline import Baseline, BaselineParts, unpack
 from toxic_training.bundle import BundleParts
-from toxic_training.classifier import Encoder
-from toxic_training.encoders.files import EncoderFiles
+from toxic_training.classifier import Encoder, encoder_of
+from toxic_training.encoders.bert import bert_weights
+from toxic_training.encoders.files import CONFIG_FILE, EncoderFiles
 from toxic_training.exported import ExportedModel, ExportFacts, ExportParts
+from toxic_training.reporting.card import model_card
+
+CARD_FILE = "README.md"
+REPORT_FILE = "evaluation.html"
 
 
-def gather_parts(classifier: keras.Model, encoder: Encoder, bundle: Bundle) -> BaselineParts:
-    """Return what is packed: a classifier and the bundle that says what it is worth."""
-    return BaselineParts(classifier=classifier, encoder=encoder, bundle=bundle)
+def gather_parts(classifier: keras.Model, encoder: Encoder, bundle: Bundle, report: str) -> BaselineParts:
+    """Return what is packed: a classifier, the bundle that says what it is worth, and both for people."""
+    card = model_card(bundle.contract, read_evaluation(bundle.path))
+    return BaselineParts(
+        classifier=classifier,
+        encoder=encoder,
+        bundle=bundle,
+        documents={CARD_FILE: card, REPORT_FILE: report},
+    )
+
+
+def fine_tuned_encoder(classifier: keras.Model, encoder: Encoder) -> EncoderFiles:
+    """Return the encoder inside a trained classifier, for another training to start from."""
+    return EncoderFiles(
+        config=json.loads((encoder.folder / CONFIG_FILE).read_text(encoding="utf-8")),
+        weights=bert_weights(encoder_of(classifier)),
+        tokenizer=encoder.tokenizer,
+    )
 
 
 def encoder_files(baseline: Baseline) -> EncoderFiles:

@@ -8,7 +8,13 @@ from toxic_training.pipelines.registration.nodes import prepare_release
 
 def create_packing_pipeline() -> Pipeline:
     """Return the pipeline `pack_baseline`: from the last training's classifier and bundle to the folder."""
-    return Pipeline([Node(nodes.gather_parts, ["classifier", "encoder", "bundle"], "packed_baseline")])
+    inputs = ["classifier", "encoder", "bundle", "evaluation_html"]
+    return Pipeline([Node(nodes.gather_parts, inputs, "packed_baseline")])
+
+
+def create_encoder_pipeline() -> Pipeline:
+    """Return the pipeline `fine_tuned_encoder`: from the last training to an encoder to start from."""
+    return Pipeline([Node(nodes.fine_tuned_encoder, ["classifier", "encoder"], "fine_tuned_encoder")])
 
 
 def create_pipeline() -> Pipeline:
