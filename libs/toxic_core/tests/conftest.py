@@ -12,13 +12,13 @@ from toxic_core.contract import (
     Bundle,
     Calibration,
     Contract,
-    ScoreDistribution,
     WarmupExample,
     seal,
     write_warmup,
 )
 from toxic_core.labels import LABELS, Label
 from toxic_core.languages import ANY_LANGUAGE
+from toxic_core.reference import Distribution
 
 # How long an example takes says more about the machine's other work than about the code.
 settings.register_profile("patient", deadline=None)
@@ -38,9 +38,7 @@ def contract() -> Contract:
         languages=("en", "es"),
         calibration=calibration,
         thresholds=thresholds,
-        reference_scores={
-            Label.TOXIC: {ANY_LANGUAGE: ScoreDistribution(edges=(0.0, 0.5, 1.0), counts=(3, 1))}
-        },
+        reference_scores={Label.TOXIC: {ANY_LANGUAGE: Distribution(edges=(0.0, 0.5, 1.0), counts=(3, 1))}},
         encoder="tiny",
         training_data={"train": "0" * 64},
         created_at=datetime(2026, 11, 23, tzinfo=UTC),

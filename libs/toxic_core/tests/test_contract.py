@@ -21,7 +21,6 @@ from toxic_core.contract import (
     Bundle,
     Calibration,
     Contract,
-    ScoreDistribution,
     WarmupExample,
     file_digest,
     open_bundle,
@@ -32,6 +31,7 @@ from toxic_core.contract import (
 from toxic_core.errors import ContractError, DigestMismatchError
 from toxic_core.labels import LABELS, Label
 from toxic_core.languages import ANY_LANGUAGE
+from toxic_core.reference import Distribution
 from toxic_core.text import NORMALISATION_VERSION
 
 Json = dict[str, object]
@@ -347,7 +347,7 @@ def test_a_distribution_without_proper_bins_is_refused(
 ) -> None:
     """Bin edges ascend, bracket the counts, and no count is negative."""
     with pytest.raises(ValidationError):
-        ScoreDistribution(edges=edges, counts=counts)
+        Distribution(edges=edges, counts=counts)
 
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan")])

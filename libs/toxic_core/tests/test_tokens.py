@@ -164,3 +164,17 @@ def test_aligned_windows_are_the_windows(tokeniser: Tokeniser) -> None:
     (windowed,) = tokeniser.encode_windows([text], most=3)
     assert [window.tolist() for window in aligned.text.windows] == [w.tolist() for w in windowed.windows]
     assert [len(owners) for owners in aligned.words] == [len(window) for window in windowed.windows]
+
+
+def test_what_the_vocabulary_lacks_is_counted_in_every_window(tokeniser: Tokeniser) -> None:
+    """Digits aren't in it; special tokens and padding aren't unknown."""
+    known, some, long = tokeniser.encode_windows(["good", "a 1 b 2", "1 " * 40], most=2)
+    assert (known.unknown, some.unknown) == (0, 2)
+    assert 0 < long.unknown <= sum(len(window) for window in long.windows)
+
+
+def test_a_vocabulary_of_bytes_knows_everything() -> None:
+    """A tokenizer without an unknown token counts none."""
+    tokenizer = Tokenizer(Unigram([("a", -1.0), ("b", -1.0)]))
+    (text,) = Tokeniser(tokenizer, max_tokens=MAX_TOKENS, pad_id=0).encode_windows(["ab"], most=1)
+    assert text.unknown == 0

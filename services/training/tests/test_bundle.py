@@ -13,6 +13,7 @@ from toxic_core.contract import ATTENTION_MASK, INPUT_IDS, open_bundle
 from toxic_core.errors import InvalidDataError
 from toxic_core.evidence import read_evaluation
 from toxic_core.labels import LABELS, Label
+from toxic_core.reference import ReferenceTraffic
 from toxic_training.bundle import WARMUP_TEXTS, write_bundle
 from toxic_training.classifier import Encoder, build_classifier
 from toxic_training.datasets import (
@@ -29,6 +30,7 @@ from toxic_training.parameters import EvaluationParameters, ModellingParameters
 from toxic_training.pipelines.evaluation import create_bundle_pipeline, create_pipeline
 from toxic_training.pipelines.evaluation.nodes import (
     describe_reference,
+    describe_traffic,
     fit_operating_point,
     prepare_export,
     score_comments,
@@ -124,10 +126,12 @@ def test_a_bundle_holds_what_was_measured(
 ) -> None:
     """The sealed model is the exported one, with its operating point, figures and warm-up scores."""
     scorer = SavedModelScorer(made[2], Reading(batch_tokens=64))
+    scores = score_comments(scorer, corpus)
     parts = assemble_bundle(
         model=made[2],
         point=point,
-        reference_scores=describe_reference(score_comments(scorer, corpus), point, evaluation_parameters),
+        reference_scores=describe_reference(scores, point, evaluation_parameters),
+        reference_traffic=describe_traffic(scores, evaluation_parameters),
         figures={"test.toxic.all.auc": 0.9},
         training_data={},
     )
@@ -150,6 +154,21 @@ def test_reference_scores_are_those_of_deployment(
     counts = reference["toxic"]["*"]["counts"]
     assert (counts[0], counts[-1], sum(counts)) == (90, 10, 100)
     assert reference["toxic"]["en"]["counts"] == counts
+
+
+def test_reference_traffic_is_that_of_deployment(
+    scored: Table, evaluation_parameters: EvaluationParameters
+) -> None:
+    """Languages and lengths are weighted alike; what is longer than the last edge is in the last bin."""
+    english, turkish = scored([0.0, 1.0] * 20, [0.5] * 40), scored([0.0] * 20, [0.5] * 20, language="tr")
+    table = pd.concat([english, turkish], ignore_index=True).assign(tokens=[1] * 20 + [9] * 20 + [5_000] * 20)
+    traffic = ReferenceTraffic.model_validate(describe_traffic(table, evaluation_parameters))
+    # 20 of 60 are toxic; 10% of the stream are to be: toxic rows weigh 0.3 and others 1.35.
+    assert traffic.languages == {"en": round(20 * 0.3 + 20 * 1.35), "tr": 27}
+    assert traffic.lengths.counts[0] == round(10 * 0.3 + 10 * 1.35)
+    assert traffic.lengths.counts[-1] == 27
+    assert sum(traffic.lengths.counts) == sum(traffic.languages.values())
+    assert traffic.deployment_toxic_share == evaluation_parameters.deployment_toxic_share
 
 
 def test_a_killed_export_leaves_the_bundle_before(

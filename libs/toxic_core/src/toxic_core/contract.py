@@ -17,23 +17,22 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
     AwareDatetime,
-    BaseModel,
-    ConfigDict,
     Field,
     StringConstraints,
     ValidationError,
-    model_validator,
 )
 
 from toxic_core.errors import ContractError, DigestMismatchError
 from toxic_core.files import plain_files
 from toxic_core.labels import LABELS, Label
 from toxic_core.languages import ANY_LANGUAGE
+from toxic_core.reference import Distribution, ReferenceTraffic
+from toxic_core.schema import FrozenModel
 from toxic_core.text import NORMALISATION_VERSION
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -70,12 +69,7 @@ BundlePath = Annotated[str, AfterValidator(_inside_bundle)]
 """A file's path relative to the bundle, by `/`: whoever joins it to a folder stays in that folder."""
 
 
-class _Frozen(BaseModel):
-    # JSON has no infinity and no NaN: they would be written as null, which can't be read back.
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Calibration(_Frozen):
+class Calibration(FrozenModel):
     """Platt scaling (Platt, 1999): calibrated = sigmoid(slope * logit(score) + intercept).
 
     The slope is positive: any other would turn the model's ranking around or lose it.
@@ -85,25 +79,7 @@ class Calibration(_Frozen):
     intercept: float = 0.0
 
 
-class ScoreDistribution(_Frozen):
-    """A label's scores on the reference data, for drift.
-
-    Attributes:
-        edges: bin edges, ascending, one more than `counts`.
-        counts: comments in each bin.
-    """
-
-    edges: tuple[float, ...]
-    counts: tuple[Annotated[int, Field(ge=0)], ...]
-
-    @model_validator(mode="after")
-    def _check_bins(self) -> Self:
-        if len(self.edges) != len(self.counts) + 1 or list(self.edges) != sorted(set(self.edges)):
-            raise ValueError("edges must ascend and be one more than counts")
-        return self
-
-
-class Contract(_Frozen):
+class Contract(FrozenModel):
     """The content of `contract.json`.
 
     Attributes:
@@ -116,6 +92,7 @@ class Contract(_Frozen):
         calibration: by label, then by language or `*`.
         thresholds: operating thresholds on calibrated scores, by label, then by language or `*`.
         reference_scores: by label, then by language or `*`.
+        reference_traffic: the reference comments' languages and lengths; None of versions from before.
         encoder: which encoder was fine-tuned.
         training_data: SHA-256 of every raw table trained on, by name.
         code_revision: of the training code; `unknown` outside a checkout.
@@ -131,7 +108,8 @@ class Contract(_Frozen):
     languages: tuple[str, ...]
     calibration: dict[Label, dict[str, Calibration]]
     thresholds: dict[Label, dict[str, Probability]]
-    reference_scores: dict[Label, dict[str, ScoreDistribution]] = Field(default_factory=dict)
+    reference_scores: dict[Label, dict[str, Distribution]] = Field(default_factory=dict)
+    reference_traffic: ReferenceTraffic | None = None
     encoder: str
     training_data: dict[str, Sha256] = Field(default_factory=dict)
     code_revision: str = "unknown"
@@ -149,7 +127,7 @@ class Contract(_Frozen):
         return by_language.get(language or ANY_LANGUAGE, by_language[ANY_LANGUAGE])
 
 
-class WarmupExample(_Frozen):
+class WarmupExample(FrozenModel):
     """One line of `warmup.jsonl`: a text and the uncalibrated scores it must give, in label order."""
 
     text: str

@@ -54,11 +54,13 @@ class WindowedText:
         windows: token ids of each window, int32 [tokens], special tokens included; at least one.
         tokens: how many tokens were read: those that windows share counted once, special ones too.
         truncated: whether the text goes on after the last window.
+        unknown: tokens, over all windows, that the vocabulary doesn't have.
     """
 
     windows: tuple[Int32Array, ...]
     tokens: int
     truncated: bool
+    unknown: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ class Tokeniser:
 
     def __init__(self, tokenizer: Tokenizer, *, max_tokens: int, pad_id: int, overlap: int = 0) -> None:
         self._tokenizer = tokenizer
+        self._unknown_id = _unknown_id(tokenizer)
         self._special = tokenizer.num_special_tokens_to_add(is_pair=False)
         self._overlap = min(overlap, (max_tokens - self._special) // 2)
         self._tokenizer.no_padding()
@@ -128,12 +131,14 @@ class Tokeniser:
         return [self._windowed(encoding, most=most) for encoding in encodings]
 
     def _windowed(self, encoding: Encoding, *, most: int) -> WindowedText:
-        windows = [encoding, *encoding.overflowing][:most]
+        parts = [encoding, *encoding.overflowing][:most]
+        windows = tuple(np.asarray(part.ids, dtype=np.int32) for part in parts)
         shared = self._special + self._overlap
         return WindowedText(
-            windows=tuple(np.asarray(window.ids, dtype=np.int32) for window in windows),
-            tokens=sum(len(window.ids) for window in windows) - shared * (len(windows) - 1),
+            windows=windows,
+            tokens=sum(len(window) for window in windows) - shared * (len(windows) - 1),
             truncated=len(encoding.overflowing) >= most,
+            unknown=sum(int(np.count_nonzero(window == self._unknown_id)) for window in windows),
         )
 
     def encode_aligned(self, text: str, *, most: int) -> AlignedText:
@@ -151,6 +156,17 @@ class Tokeniser:
     def encode(self, texts: Sequence[str]) -> EncodedBatch:
         """Return `texts` as one batch, padded to its longest text."""
         return pad(self.token_ids(texts), pad_id=self.pad_id)
+
+
+_NO_TOKEN = -1
+
+
+def _unknown_id(tokenizer: Tokenizer) -> int:
+    """Return the id of what the vocabulary doesn't have; no token's where it has everything, as bytes."""
+    # A Unigram model doesn't tell its own; it is called as sentencepiece calls it.
+    names = (getattr(tokenizer.model, "unk_token", None), "<unk>")
+    found = (tokenizer.token_to_id(name) for name in names if name is not None)
+    return next((token for token in found if token is not None), _NO_TOKEN)
 
 
 def _owners(window: Encoding, *, owner: Sequence[int]) -> Int32Array:

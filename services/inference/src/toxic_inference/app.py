@@ -29,7 +29,6 @@ from toxic_inference.api.feedback_desk import FeedbackDesk
 from toxic_inference.api.guard import GuardRules
 from toxic_inference.api.jobs.desk import JobDesk, JobParts
 from toxic_inference.api.jobs.files import JobFiles
-from toxic_inference.metrics import Metrics
 from toxic_inference.serving.batching import BatchLimits, BatchScheduler, SchedulerParts
 from toxic_inference.serving.cache import ScoreCache
 from toxic_inference.serving.clock import SystemClock
@@ -42,6 +41,7 @@ from toxic_inference.serving.scoring import ScoringLimits, ScoringParts, Scoring
 from toxic_inference.serving.shadow import ShadowingScorer, ShadowParts
 from toxic_inference.serving.status import CoreStatus
 from toxic_inference.settings import Settings
+from toxic_inference.watching import ServiceMetrics, start_watching
 
 _log = structlog.get_logger(__name__)
 
@@ -71,9 +71,10 @@ def create_app(settings: Settings) -> FastAPI:
         ConfigurationError: the cache, the model folder or the feedback file can't be used.
     """
     origin = open_origin(settings)
-    metrics = Metrics()
     threads = _threads(settings)
     feedback = DatabaseFeedbackStore(settings.feedback_url or f"sqlite:///{settings.state_dir}/feedback.db")
+    watching = start_watching(settings, feedback)
+    metrics = watching.metrics
     manager = _manager(settings, origin, metrics, threads)
     poller = _poller(settings, origin, manager=manager, metrics=metrics, threads=threads)
 
@@ -84,7 +85,9 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         shadow = (shadowing,) if shadowing else ()
-        async with _running((manager, poller, jobs, *shadow), manager=manager, threads=threads):
+        async with _running(
+            (manager, poller, jobs, *watching.tasks, *shadow), manager=manager, threads=threads
+        ):
             yield
         feedback.close()
 
@@ -114,7 +117,9 @@ def create_app(settings: Settings) -> FastAPI:
     )
 
 
-def _scorer(settings: Settings, *, manager: Manager, metrics: Metrics, threads: _Threads) -> ScoringService:
+def _scorer(
+    settings: Settings, *, manager: Manager, metrics: ServiceMetrics, threads: _Threads
+) -> ScoringService:
     return ScoringService(
         ScoringParts(
             manager=manager,
@@ -141,7 +146,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _jobs(settings: Settings, scorer: ScoringService, metrics: Metrics) -> JobDesk:
+def _jobs(settings: Settings, scorer: ScoringService, metrics: ServiceMetrics) -> JobDesk:
     folder = settings.state_dir / "jobs"
     check_writable(folder, setting="INFERENCE_STATE_DIR")
     return JobDesk(
@@ -159,7 +164,7 @@ def _jobs(settings: Settings, scorer: ScoringService, metrics: Metrics) -> JobDe
 
 
 def _shadowing(
-    settings: Settings, scorer: ScoringService, *, manager: Manager, metrics: Metrics
+    settings: Settings, scorer: ScoringService, *, manager: Manager, metrics: ServiceMetrics
 ) -> ShadowingScorer | None:
     if not settings.shadow_fraction:
         return None
@@ -175,7 +180,7 @@ def _shadowing(
     return ShadowingScorer(parts, fraction=settings.shadow_fraction)
 
 
-def _events(settings: Settings, *, poke: Callable[[], None], metrics: Metrics) -> EventReceiver | None:
+def _events(settings: Settings, *, poke: Callable[[], None], metrics: ServiceMetrics) -> EventReceiver | None:
     secret = settings.event_secret.get_secret_value()
     if not secret:
         return None
@@ -199,21 +204,21 @@ async def _running(runners: Sequence[_Runner], *, manager: Manager, threads: _Th
         threads.shutdown()
 
 
-def _manager(settings: Settings, origin: Origin, metrics: Metrics, threads: _Threads) -> Manager:
+def _manager(settings: Settings, origin: Origin, metrics: ServiceMetrics, threads: _Threads) -> Manager:
     clock = SystemClock()
-    scheduling = SchedulerParts(
-        limits=BatchLimits(
-            token_budget=settings.batch_token_budget,
-            queue_rows=settings.queue_rows,
-            queue_seconds=settings.max_queue_seconds,
-        ),
-        executor=threads.compute,
-        clock=clock,
-        observer=metrics,
-    )
 
     def activate(servable_id: ServableId, servable: Servable) -> ActiveServable:
-        scheduler = BatchScheduler(servable.infer, pad_id=servable.contract.pad_id, parts=scheduling)
+        parts = SchedulerParts(
+            limits=BatchLimits(
+                token_budget=settings.batch_token_budget,
+                queue_rows=settings.queue_rows,
+                queue_seconds=settings.max_queue_seconds,
+            ),
+            executor=threads.compute,
+            clock=clock,
+            observer=metrics.batches(servable_id.version),
+        )
+        scheduler = BatchScheduler(servable.infer, pad_id=servable.contract.pad_id, parts=parts)
         scheduler.start()
         return ActiveServable(servable_id, servable, scheduler, ScoreCache(settings.score_cache_entries))
 
@@ -237,7 +242,7 @@ def _manager(settings: Settings, origin: Origin, metrics: Metrics, threads: _Thr
 
 
 def _poller(
-    settings: Settings, origin: Origin, *, manager: Manager, metrics: Metrics, threads: _Threads
+    settings: Settings, origin: Origin, *, manager: Manager, metrics: ServiceMetrics, threads: _Threads
 ) -> Poller:
     parts = PollerParts(
         source=origin.source,

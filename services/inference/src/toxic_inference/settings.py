@@ -187,6 +187,23 @@ class Settings(BaseSettings):
     )
     tokenise_threads: PositiveInt = Field(default=1, description="Threads that turn texts into tokens.")
 
+    metrics: Literal["on", "off"] = Field(
+        default="on",
+        description="Whether the service counts what it does; off leaves the process's own metrics.",
+    )
+    monitor_min_texts: PositiveInt = Field(
+        default=500, description="Fewest texts in a window that drift and estimated quality are shown from."
+    )
+    monitor_min_feedback: PositiveInt = Field(
+        default=20, description="Fewest corrections that a version's live quality is shown from."
+    )
+    monitor_feedback_rows: PositiveInt = Field(
+        default=10_000, description="Latest corrections that live quality is made from."
+    )
+    monitor_feedback_interval_seconds: PositiveFloat = Field(
+        default=60.0, description="How often corrections are read for live quality."
+    )
+
     @field_validator("served_aliases", "pinned_versions", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:

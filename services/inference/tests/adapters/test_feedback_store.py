@@ -17,6 +17,7 @@ from toxic_inference.feedback import (
     FeedbackUnavailableError,
     UnknownFeedbackError,
 )
+from toxic_inference.monitoring.live import Judged
 
 FEEDBACK = Feedback(
     id="1",
@@ -139,3 +140,14 @@ def test_a_broken_file_is_unavailable(store: DatabaseFeedbackStore, tmp_path: Pa
         path.write_bytes(b"not a database" * 100)
     with pytest.raises(FeedbackUnavailableError, match="not a database"):
         store.page(after=0, limit=1)
+
+
+def test_the_latest_scored_corrections_are_read_without_their_texts(store: DatabaseFeedbackStore) -> None:
+    """Newest first, up to the limit; one without scores or a version says nothing of any version."""
+    for number in range(4):
+        store.add(replace(FEEDBACK, id=f"{number}", model_version=f"{number}"))
+    store.add(replace(FEEDBACK, id="unscored", scores={}))
+    store.add(replace(FEEDBACK, id="unnamed", model_version=None))
+    found = store.judged(limit=3)
+    assert [judged.version for judged in found] == ["3", "2", "1"]
+    assert found[0] == Judged("3", "en", FEEDBACK.labels, FEEDBACK.scores)

@@ -21,6 +21,7 @@ from toxic_inference.api.feedback_desk import FeedbackDesk
 from toxic_inference.api.jobs.desk import JobDesk, JobParts
 from toxic_inference.api.jobs.files import JobFiles
 from toxic_inference.metrics import Metrics
+from toxic_inference.monitoring.monitor import Monitor
 from toxic_inference.serving.interfaces import (
     Explanation,
     Lane,
@@ -136,9 +137,9 @@ def core() -> FakeCore:
 
 
 @pytest.fixture
-def metrics() -> Metrics:
+def metrics(clock: ManualClock) -> Metrics:
     """The metrics that the application writes."""
-    return Metrics()
+    return Metrics(Monitor(clock, min_texts=1))
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ from sqlalchemy import (
     event,
     func,
     insert,
+    or_,
     select,
 )
 from sqlalchemy.engine import URL, make_url
@@ -46,6 +47,7 @@ from toxic_inference.feedback import (
     FeedbackUnavailableError,
     UnknownFeedbackError,
 )
+from toxic_inference.monitoring.live import Judged
 
 _SQLITE = "sqlite"
 _DRIVERS = {_SQLITE: "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
@@ -70,9 +72,11 @@ _table = Table(
     sqlite_autoincrement=True,
 )
 
+_FIGURES = tuple(f"{kind}_{label}" for kind in ("label", "score") for label in LABELS)
+
 
 class DatabaseFeedbackStore:
-    """Implements `FeedbackStore`.
+    """Implements `FeedbackStore` and `JudgedSource`.
 
     Args:
         url: `sqlite:///folder/file.db`, or `postgresql://user:password@host/database`.
@@ -117,6 +121,18 @@ class DatabaseFeedbackStore:
         query = select(_table).where(_table.c.place > after).order_by(_table.c.place).limit(limit)
         with self._connection() as connection:
             return [(row["place"], _feedback(row)) for row in connection.execute(query).mappings()]
+
+    def judged(self, *, limit: int) -> Sequence[Judged]:
+        """Return the latest corrections with scores, without texts; see `JudgedSource.judged`."""
+        columns = [_table.c[name] for name in ("place", "language", "model_version", *_FIGURES)]
+        scored = or_(*(_table.c[f"score_{label}"].is_not(None) for label in LABELS))
+        query = select(*columns).where(_table.c.model_version.is_not(None), scored)
+        with self._connection() as connection:
+            rows = connection.execute(query.order_by(_table.c.place.desc()).limit(limit)).mappings()
+            return [
+                Judged(row["model_version"], row["language"], _named(row, "label"), _named(row, "score"))
+                for row in rows
+            ]
 
     def close(self) -> None:
         """Close every connection."""

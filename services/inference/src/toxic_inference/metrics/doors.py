@@ -1,10 +1,11 @@
 """What the doors see: requests, rejected rows, corrections, the registry's messages."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry
 
 from toxic_core.labels import LABELS
 from toxic_inference.feedback import Feedback, FeedbackSource
-from toxic_inference.metrics.family import LATENCY_SECONDS, MetricFamily
+from toxic_inference.metrics.catalogue import service as catalogue
+from toxic_inference.metrics.family import MetricFamily
 
 _SAID = {True: "yes", False: "no"}
 
@@ -19,50 +20,15 @@ class DoorMetrics(MetricFamily):
         self._declare_jobs()
 
     def _declare_http(self) -> None:
-        self._requests = Counter(
-            "toxic_inference_requests",
-            "Requests answered, by route template, method and HTTP status.",
-            ("route", "method", "status"),
-            registry=self.registry,
-        )
-        self._request_seconds = Histogram(
-            "toxic_inference_request_duration_seconds",
-            "Time from a request's arrival to the end of its answer, by route template.",
-            ("route",),
-            buckets=LATENCY_SECONDS,
-            registry=self.registry,
-        )
-        self._in_progress = Gauge(
-            "toxic_inference_requests_in_progress",
-            "Requests being answered now.",
-            registry=self.registry,
-        )
-        self._rejected_texts = Counter(
-            "toxic_inference_rejected_rows",
-            "CSV rows that couldn't be scored, by reason.",
-            ("reason",),
-            registry=self.registry,
-        )
-        self._events = Counter(
-            "toxic_inference_events",
-            "Messages that an alias moved, by what became of them.",
-            ("outcome",),
-            registry=self.registry,
-        )
+        self._requests = self.counter(catalogue.REQUESTS)
+        self._request_seconds = self.histogram(catalogue.REQUEST_SECONDS)
+        self._in_progress = self.gauge(catalogue.REQUESTS_IN_PROGRESS)
+        self._rejected_rows = self.counter(catalogue.REJECTED_ROWS)
+        self._events = self.counter(catalogue.EVENTS)
 
     def _declare_feedback(self) -> None:
-        self._feedback = Counter(
-            "toxic_inference_feedback",
-            "Corrections kept, by the door they came through.",
-            ("source",),
-            registry=self.registry,
-        )
-        self._feedback_labels = Counter(
-            "toxic_inference_feedback_labels",
-            "Labels that corrections speak of, by what they say: yes or no.",
-            ("label", "said"),
-            registry=self.registry,
-        )
+        self._feedback = self.counter(catalogue.FEEDBACK)
+        self._feedback_labels = self.counter(catalogue.FEEDBACK_LABELS)
         for source in FeedbackSource:
             self._feedback.labels(source.value)
         for label in LABELS:
@@ -70,19 +36,10 @@ class DoorMetrics(MetricFamily):
                 self._feedback_labels.labels(label.value, said)
 
     def _declare_jobs(self) -> None:
-        self._jobs = Counter(
-            "toxic_inference_jobs",
-            "Uploaded files that are no longer to be scored, by outcome: done, failed or deleted.",
-            ("outcome",),
-            registry=self.registry,
-        )
+        self._jobs = self.counter(catalogue.JOBS)
         for outcome in ("done", "failed", "deleted"):
             self._jobs.labels(outcome)
-        self._jobs_waiting = Gauge(
-            "toxic_inference_jobs_in_progress",
-            "Uploaded files that wait or are being scored.",
-            registry=self.registry,
-        )
+        self._jobs_waiting = self.gauge(catalogue.JOBS_IN_PROGRESS)
 
     # The job desk's observer
 
@@ -116,7 +73,7 @@ class DoorMetrics(MetricFamily):
 
     def row_rejected(self, *, reason: str) -> None:
         """Count a CSV row that couldn't be scored."""
-        self._rejected_texts.labels(reason).inc()
+        self._rejected_rows.labels(reason).inc()
 
     def event_received(self, *, outcome: str) -> None:
         """Count a message from the registry."""

@@ -1,9 +1,8 @@
-"""What the groups of metrics have in common: the registry that they declare themselves in."""
+"""What the groups of metrics have in common: the registry that they make the catalogue's metrics in."""
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-LATENCY_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-"""Buckets for whatever a caller waits for."""
+from toxic_inference.metrics.catalogue import Spec
 
 
 class MetricFamily:
@@ -11,3 +10,15 @@ class MetricFamily:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
+
+    def counter(self, spec: Spec) -> Counter:
+        """Return the counter, registered."""
+        return Counter(spec.name, spec.means, spec.labels, registry=self.registry)
+
+    def gauge(self, spec: Spec) -> Gauge:
+        """Return the gauge, registered."""
+        return Gauge(spec.name, spec.means, spec.labels, registry=self.registry)
+
+    def histogram(self, spec: Spec) -> Histogram:
+        """Return the histogram, registered."""
+        return Histogram(spec.name, spec.means, spec.labels, buckets=spec.buckets, registry=self.registry)

@@ -1,103 +1,106 @@
-"""What scoring costs: the queue, batches, tokens, the cache."""
+"""What scoring costs: the queue, batches, tokens, the cache; by version.
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+Invariant: a version's series are looked up once and kept with it, since a look-up costs as much as a count.
+"""
 
-from toxic_inference.metrics.family import LATENCY_SECONDS, MetricFamily
-from toxic_inference.serving.observers import BatchReport
+from prometheus_client import CollectorRegistry
 
-_BATCH_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
-_BATCH_TOKENS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
+from toxic_inference.metrics.catalogue import service as catalogue
+from toxic_inference.metrics.family import MetricFamily
+from toxic_inference.serving.observers import BatchReport, ReadReport
 
 
 class ScoringMetrics(MetricFamily):
-    """Implements the observers of the batch scheduler and of scoring."""
+    """Implements the observer of scoring, but for what it says of texts' scores; makes those of batches."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         super().__init__(registry)
-        self._declare_queue()
+        self.queue = self.gauge(catalogue.QUEUE_ROWS)
+        self.refused = self.counter(catalogue.REFUSED_ROWS)
+        self.expired = self.counter(catalogue.EXPIRED_ROWS)
+        self.departed = self.counter(catalogue.DEPARTED_ROWS)
+        self._budget = self.gauge(catalogue.BATCH_BUDGET_TOKENS)
         self._declare_batches()
         self._declare_reading()
-
-    def _declare_queue(self) -> None:
-        registry = self.registry
-        self._queue = Gauge("toxic_inference_queue_rows", "Texts waiting to be scored.", registry=registry)
-        self._refused = Counter(
-            "toxic_inference_refused_rows", "Texts refused because the queue was full.", registry=registry
-        )
-        self._expired = Counter(
-            "toxic_inference_expired_rows",
-            "Waiting texts dropped because their deadline had passed.",
-            registry=registry,
-        )
-        self._departed = Counter(
-            "toxic_inference_departed_rows",
-            "Waiting texts dropped because their caller left.",
-            registry=registry,
-        )
+        self._versions: dict[str, VersionScoring] = {}
 
     def _declare_batches(self) -> None:
-        registry = self.registry
-        self._wait = Histogram(
-            "toxic_inference_queue_wait_seconds",
-            "Longest wait of any text in a batch, from submission to the batch's start.",
-            buckets=LATENCY_SECONDS,
-            registry=registry,
-        )
-        self._compute = Histogram(
-            "toxic_inference_compute_seconds",
-            "Time a batch spends in the model.",
-            buckets=LATENCY_SECONDS,
-            registry=registry,
-        )
-        self._batch_rows = Histogram(
-            "toxic_inference_batch_rows", "Texts in a batch.", buckets=_BATCH_ROWS, registry=registry
-        )
-        self._batch_tokens = Histogram(
-            "toxic_inference_batch_tokens",
-            "Tokens in a batch, padding included.",
-            buckets=_BATCH_TOKENS,
-            registry=registry,
-        )
-        self._tokens = Counter("toxic_inference_tokens", "Tokens of texts scored.", registry=registry)
-        self._padding = Counter(
-            "toxic_inference_padding_tokens", "Tokens of padding computed for nothing.", registry=registry
-        )
+        self.wait_seconds = self.histogram(catalogue.QUEUE_WAIT_SECONDS)
+        self.compute_seconds = self.histogram(catalogue.COMPUTE_SECONDS)
+        self.batch_rows = self.histogram(catalogue.BATCH_ROWS)
+        self.batch_tokens = self.histogram(catalogue.BATCH_TOKENS)
+        self.tokens = self.counter(catalogue.TOKENS)
+        self.padding = self.counter(catalogue.PADDING_TOKENS)
 
     def _declare_reading(self) -> None:
-        registry = self.registry
-        self._tokenise = Histogram(
-            "toxic_inference_tokenise_seconds",
-            "Time to turn one request's texts into tokens.",
-            buckets=LATENCY_SECONDS,
-            registry=registry,
-        )
-        self._texts = Counter(
-            "toxic_inference_tokenised_texts", "Texts turned into tokens.", registry=registry
-        )
-        self._windows = Counter(
-            "toxic_inference_tokenised_windows",
-            "Windows that texts were read in; as many as texts where none is long.",
-            registry=registry,
-        )
-        self._truncated = Counter(
-            "toxic_inference_truncated_texts",
-            "Texts longer than the most windows, so that their end wasn't read.",
-            registry=registry,
-        )
-        self._cache_hits = Counter(
-            "toxic_inference_score_cache_hits", "Texts answered from the cache.", registry=registry
-        )
-        self._cache_misses = Counter(
-            "toxic_inference_score_cache_misses",
-            "Texts that the cache was asked for and didn't know.",
-            registry=registry,
-        )
+        self.tokenise_seconds = self.histogram(catalogue.TOKENISE_SECONDS)
+        self.texts = self.counter(catalogue.TOKENISED_TEXTS)
+        self.windows = self.counter(catalogue.TOKENISED_WINDOWS)
+        self.read_tokens = self.counter(catalogue.TOKENISED_TOKENS)
+        self.unknown_tokens = self.counter(catalogue.UNKNOWN_TOKENS)
+        self.truncated = self.counter(catalogue.TRUNCATED_TEXTS)
+        self.cache_hits = self.counter(catalogue.CACHE_HITS)
+        self.cache_misses = self.counter(catalogue.CACHE_MISSES)
 
-    # The batch scheduler's observer
+    def batch_budget(self, *, tokens: int) -> None:
+        """Show how many tokens a batch may have."""
+        self._budget.set(tokens)
+
+    def batches(self, version: str) -> "VersionScoring":
+        """Return what a version's batch scheduler reports to."""
+        if version not in self._versions:
+            self._versions[version] = VersionScoring(self, version)
+        return self._versions[version]
+
+    def forget_scoring(self, version: str) -> None:
+        """Remove a version's series."""
+        self._versions.pop(version, None)
+        for metric in (
+            *(self.wait_seconds, self.compute_seconds, self.batch_rows, self.batch_tokens),
+            *(self.tokens, self.padding, self.tokenise_seconds, self.texts, self.windows, self.read_tokens),
+            *(self.unknown_tokens, self.truncated, self.cache_hits, self.cache_misses),
+        ):
+            metric.remove(version)
+
+    # The scoring service's observer
+
+    def looked_up(self, *, version: str, hits: int, misses: int) -> None:
+        """Count texts that the cache knew, and those it didn't."""
+        self.batches(version).looked_up(hits=hits, misses=misses)
+
+    def read(self, report: ReadReport) -> None:
+        """Record one request's tokenising."""
+        self.batches(report.version).read(report)
+
+
+class VersionScoring:
+    """One version's series; implements `BatchObserver`.
+
+    Args:
+        metrics: all versions'.
+        version: which.
+    """
+
+    def __init__(self, metrics: ScoringMetrics, version: str) -> None:
+        self._metrics = metrics
+        self._wait_seconds = metrics.wait_seconds.labels(version)
+        self._compute_seconds = metrics.compute_seconds.labels(version)
+        self._batch_rows = metrics.batch_rows.labels(version)
+        self._batch_tokens = metrics.batch_tokens.labels(version)
+        self._tokens = metrics.tokens.labels(version)
+        self._padding = metrics.padding.labels(version)
+        self._tokenise_seconds = metrics.tokenise_seconds.labels(version)
+        self._texts = metrics.texts.labels(version)
+        self._windows = metrics.windows.labels(version)
+        self._read_tokens = metrics.read_tokens.labels(version)
+        self._unknown_tokens = metrics.unknown_tokens.labels(version)
+        self._truncated = metrics.truncated.labels(version)
+        self._cache_hits = metrics.cache_hits.labels(version)
+        self._cache_misses = metrics.cache_misses.labels(version)
 
     def queue_changed(self, *, rows: int) -> None:
         """Move the queue's depth."""
-        self._queue.inc(rows)
+        self._metrics.queue.inc(rows)
 
     def batch_ran(self, report: BatchReport) -> None:
         """Record a batch."""
@@ -105,31 +108,31 @@ class ScoringMetrics(MetricFamily):
         self._batch_tokens.observe(report.padded_tokens)
         self._tokens.inc(report.tokens)
         self._padding.inc(report.padded_tokens - report.tokens)
-        self._compute.observe(report.compute_seconds)
-        self._wait.observe(report.longest_wait_seconds)
+        self._compute_seconds.observe(report.compute_seconds)
+        self._wait_seconds.observe(report.longest_wait_seconds)
 
     def refused(self, *, rows: int) -> None:
         """Count refused texts."""
-        self._refused.inc(rows)
+        self._metrics.refused.inc(rows)
 
     def departed(self, *, rows: int) -> None:
         """Count dropped texts."""
-        self._departed.inc(rows)
+        self._metrics.departed.inc(rows)
 
     def expired(self, *, rows: int) -> None:
-        """Count rows whose deadline passed."""
-        self._expired.inc(rows)
-
-    # The scoring service's observer
+        """Count texts whose deadline passed."""
+        self._metrics.expired.inc(rows)
 
     def looked_up(self, *, hits: int, misses: int) -> None:
-        """Count texts that the cache knew, and those it didn't."""
+        """Count what the cache knew."""
         self._cache_hits.inc(hits)
         self._cache_misses.inc(misses)
 
-    def tokenised(self, *, texts: int, truncated: int, windows: int, seconds: float) -> None:
+    def read(self, report: ReadReport) -> None:
         """Record one request's tokenising."""
-        self._texts.inc(texts)
-        self._windows.inc(windows)
-        self._truncated.inc(truncated)
-        self._tokenise.observe(seconds)
+        self._texts.inc(report.texts)
+        self._windows.inc(report.windows)
+        self._read_tokens.inc(report.tokens)
+        self._unknown_tokens.inc(report.unknown)
+        self._truncated.inc(report.truncated)
+        self._tokenise_seconds.observe(report.seconds)

@@ -1,12 +1,11 @@
 """Where the challenger disagrees with the champion."""
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry
 
 from toxic_core.labels import LABELS, Label
+from toxic_inference.metrics.catalogue import model as catalogue
 from toxic_inference.metrics.family import MetricFamily
 from toxic_inference.serving.observers import ShadowDrop
-
-_DIFFERENCES = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
 
 
 class ShadowMetrics(MetricFamily):
@@ -14,25 +13,9 @@ class ShadowMetrics(MetricFamily):
 
     def __init__(self, registry: CollectorRegistry) -> None:
         super().__init__(registry)
-        self._differences = Histogram(
-            "toxic_inference_shadow_score_difference_ratio",
-            "How far the challenger's calibrated score is from the champion's, by label.",
-            ("label",),
-            buckets=_DIFFERENCES,
-            registry=registry,
-        )
-        self._disagreements = Counter(
-            "toxic_inference_shadow_disagreements",
-            "Texts that the challenger would have decided otherwise than the champion, by label.",
-            ("label",),
-            registry=registry,
-        )
-        self._dropped = Counter(
-            "toxic_inference_shadow_dropped_texts",
-            "Sampled texts that weren't compared, by reason.",
-            ("reason",),
-            registry=registry,
-        )
+        self._differences = self.histogram(catalogue.SHADOW_DIFFERENCES)
+        self._disagreements = self.counter(catalogue.SHADOW_DISAGREEMENTS)
+        self._dropped = self.counter(catalogue.SHADOW_DROPPED)
         for label in LABELS:
             self._differences.labels(label.value)
             self._disagreements.labels(label.value)

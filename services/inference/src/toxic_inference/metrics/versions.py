@@ -1,13 +1,16 @@
 """Where the versions stand: states, routes, loads, and whether their source answers."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+import platform
+from importlib import metadata
 
+from prometheus_client import CollectorRegistry
+
+from toxic_core.contract import Contract
 from toxic_core.errors import ContractError, DigestMismatchError, RegistryUnavailableError
+from toxic_inference.metrics.catalogue import service as catalogue
 from toxic_inference.metrics.family import MetricFamily
 from toxic_inference.serving.errors import SignatureError, WarmupError
 from toxic_inference.serving.states import State
-
-_LOAD_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320)
 
 # The most specific class first.
 _LOAD_FAILURE_REASONS: tuple[tuple[type[Exception], str], ...] = (
@@ -29,49 +32,34 @@ class VersionMetrics(MetricFamily):
         self._declare_models()
 
     def _declare_models(self) -> None:
-        registry = self.registry
-        self._states = Gauge(
-            "toxic_inference_model_version_state",
-            "1 for the state a model version is in, 0 for the others.",
-            ("version", "state"),
-            registry=registry,
-        )
-        self._aliases = Gauge(
-            "toxic_inference_alias_info",
-            "1 for the model version that an alias routes to.",
-            ("alias", "version"),
-            registry=registry,
-        )
-        self._load_seconds = Histogram(
-            "toxic_inference_load_seconds",
-            "Time to fetch, verify, load and warm up a version that became available.",
-            buckets=_LOAD_SECONDS,
-            registry=registry,
-        )
-        self._load_failures = Counter(
-            "toxic_inference_load_failures",
-            "Loads of a model version that failed, by reason.",
-            ("reason",),
-            registry=registry,
-        )
+        self._states = self.gauge(catalogue.VERSION_STATE)
+        self._aliases = self.gauge(catalogue.ALIAS_INFO)
+        self._models = self.gauge(catalogue.MODEL_INFO)
+        self._load_seconds = self.histogram(catalogue.LOAD_SECONDS)
+        self._load_failures = self.counter(catalogue.LOAD_FAILURES)
         for reason in (*(reason for _, reason in _LOAD_FAILURE_REASONS), _OTHER):
             self._load_failures.labels(reason)
-        self._source_up = Gauge(
-            "toxic_inference_source_up",
-            "1 if the registry or model folder answered the last poll, else 0.",
-            registry=registry,
-        )
+        self._source_up = self.gauge(catalogue.SOURCE_UP)
         self._alias_versions: dict[str, str] = {}
+        release = self.gauge(catalogue.BUILD_INFO)
+        release.labels(metadata.version("toxic-inference"), platform.python_version()).set(1)
 
     # The manager's observer
 
     def state_changed(self, *, version: str, state: State | None) -> None:
         """Show a version's state, or remove a forgotten version."""
+        if state is None:
+            self._states.remove_by_labels({"version": version})
+            self._models.remove_by_labels({"version": version})
+            return
         for other in State:
-            if state is None:
-                self._states.remove(version, other.value)
-            else:
-                self._states.labels(version, other.value).set(other is state)
+            self._states.labels(version, other.value).set(other is state)
+
+    def available(self, *, version: str, contract: Contract) -> None:
+        """Show what a version's contract says of it."""
+        self._models.remove_by_labels({"version": version})
+        created = contract.created_at.date().isoformat()
+        self._models.labels(version, contract.encoder, contract.code_revision, created).set(1)
 
     def load_succeeded(self, *, seconds: float) -> None:
         """Record a load."""

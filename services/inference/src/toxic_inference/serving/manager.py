@@ -1,7 +1,7 @@
 """The manager: makes what is served follow what is aspired.
 
-Owns every harness. The policy decides, the manager carries out: loads
-run on their own thread, one at a time; a version that isn't needed any more drains and is freed.
+Owns every harness. The policy decides, the manager carries out: loads run on their own thread, one at a time;
+a version that isn't needed any more drains and is freed.
 
 Invariant: nothing that an alias routes to, or that someone holds a lease of, is freed. Used from the event
 loop's thread only.
@@ -164,9 +164,8 @@ class Manager:
 
     def _find_version(self, version: str) -> Harness:
         named = [harness for harness in self._ordered() if harness.id.version == version]
-        for harness in named:
-            if harness.state is State.AVAILABLE:
-                return harness
+        if available := [harness for harness in named if harness.state is State.AVAILABLE]:
+            return available[0]
         if not named:
             raise UnknownModelError(
                 f"Model {self._model_name!r} has no version {version!r} that is served here."
@@ -255,9 +254,10 @@ class Manager:
         except Exception as error:  # noqa: BLE001  a task's boundary: whatever broke the load is the version's state
             self._load_failed(harness, error)
         else:
+            version, seconds = harness.id.version, self._parts.clock.now() - started
+            self._parts.observer.available(version=version, contract=servable.contract)
             harness.loaded(active)
-            seconds = self._parts.clock.now() - started
-            _log.info("servable.loaded", version=harness.id.version, seconds=round(seconds, 3))
+            _log.info("servable.loaded", version=version, seconds=round(seconds, 3))
             self._parts.observer.load_succeeded(seconds=seconds)
         self._report(harness)
         self._changed.set()

@@ -3,10 +3,15 @@
 Invariant: observers are told after the fact, on the event loop's thread; they return at once and never raise.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from toxic_core.contract import Contract
 from toxic_core.labels import Label
 from toxic_inference.serving.states import State
 
@@ -28,6 +33,48 @@ class BatchReport:
     padded_tokens: int
     compute_seconds: float
     longest_wait_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReadReport:
+    """What it took to read one request's texts.
+
+    Attributes:
+        version: by whose tokenizer.
+        texts: that became tokens; the cache knew the others.
+        windows: that they were read in.
+        tokens: of all windows.
+        unknown: tokens of them that the vocabulary doesn't have.
+        truncated: texts that go on after their last window.
+        seconds: to look them up and read them.
+    """
+
+    version: str
+    texts: int
+    windows: int
+    tokens: int
+    unknown: int
+    truncated: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredTexts:
+    """Texts that were given calibrated scores, without the texts.
+
+    Attributes:
+        version: that gave them.
+        languages: each text's, as its caller says; None where it isn't known.
+        scores: calibrated, float32 [texts, labels].
+        decisions: whether each reaches its threshold, bool [texts, labels].
+        tokens: how many were read of each text.
+    """
+
+    version: str
+    languages: Sequence[str | None]
+    scores: NDArray[np.float32]
+    decisions: NDArray[np.bool_]
+    tokens: Sequence[int]
 
 
 class BatchObserver(Protocol):
@@ -61,6 +108,10 @@ class ManagerObserver(Protocol):
         """A version moved to `state`; None where it is forgotten."""
         ...
 
+    def available(self, *, version: str, contract: Contract) -> None:
+        """A version is about to become available; this is what it says of itself."""
+        ...
+
     def load_succeeded(self, *, seconds: float) -> None:
         """A version became available."""
         ...
@@ -85,12 +136,16 @@ class PollObserver(Protocol):
 class ScoringObserver(Protocol):
     """Told what scoring costs."""
 
-    def tokenised(self, *, texts: int, truncated: int, windows: int, seconds: float) -> None:
-        """So many texts became tokens, in so many windows; `truncated` of them were longer than that."""
+    def read(self, report: ReadReport) -> None:
+        """A request's texts became tokens."""
         ...
 
-    def looked_up(self, *, hits: int, misses: int) -> None:
+    def looked_up(self, *, version: str, hits: int, misses: int) -> None:
         """So many texts were answered from the cache, and so many weren't."""
+        ...
+
+    def scored(self, report: ScoredTexts) -> None:
+        """Texts have their scores."""
         ...
 
 

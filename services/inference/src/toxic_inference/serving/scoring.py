@@ -32,7 +32,7 @@ from toxic_inference.serving.interfaces import (
     Text,
     TextScore,
 )
-from toxic_inference.serving.observers import ScoringObserver
+from toxic_inference.serving.observers import ReadReport, ScoredTexts, ScoringObserver
 from toxic_inference.serving.reading import Reading, complete, read, summarise
 
 Result = TypeVar("Result")
@@ -157,14 +157,20 @@ class _LeasedSession:
         encoder, cache, windows = self._active.servable.encoder, self._cache, self._parts.limits.windows
         reading = await self._off_loop(lambda: read(texts, encoder=encoder, windows=windows, cache=cache))
         unknown = reading.unknown
-        self._parts.observer.tokenised(
-            texts=len(unknown),
-            truncated=sum(text.truncated for text in unknown),
-            windows=sum(len(text.windows) for text in unknown),
-            seconds=self._parts.clock.now() - started,
+        self._parts.observer.read(
+            ReadReport(
+                version=self.version,
+                texts=len(unknown),
+                windows=sum(len(text.windows) for text in unknown),
+                tokens=sum(len(window) for text in unknown for window in text.windows),
+                unknown=sum(text.unknown for text in unknown),
+                truncated=sum(text.truncated for text in unknown),
+                seconds=self._parts.clock.now() - started,
+            )
         )
         if cache is not None:
-            self._parts.observer.looked_up(hits=len(texts) - len(unknown), misses=len(unknown))
+            hits = len(texts) - len(unknown)
+            self._parts.observer.looked_up(version=self.version, hits=hits, misses=len(unknown))
         return reading
 
     async def _off_loop(self, work: Callable[[], Result]) -> Result:
@@ -176,6 +182,8 @@ class _LeasedSession:
     def _decide(self, found: Sequence[RawScore], languages: Sequence[str | None]) -> list[TextScore]:
         calibrated = self._calibrate(np.stack([score.scores for score in found]), languages)
         decided = calibrated >= _thresholds(self.contract, languages)
+        tokens = [raw.tokens for raw in found]
+        self._parts.observer.scored(ScoredTexts(self.version, languages, calibrated, decided, tokens))
         return [
             TextScore(
                 scores=tuple(scores),

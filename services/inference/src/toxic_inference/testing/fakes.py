@@ -10,9 +10,10 @@ from concurrent.futures import Executor, Future
 import numpy as np
 from numpy.typing import NDArray
 
+from toxic_core.contract import Contract
 from toxic_core.labels import LABELS
 from toxic_core.tokens import EncodedBatch, Tokeniser
-from toxic_inference.serving.observers import BatchReport
+from toxic_inference.serving.observers import BatchReport, ReadReport, ScoredTexts
 from toxic_inference.serving.states import State
 from toxic_inference.testing.bundles import MAX_TOKENS, make_contract, make_tokenizer
 
@@ -106,6 +107,8 @@ class Recorder:
         self.windows = 0
         self.hits = 0
         self.misses = 0
+        self.scored_texts: list[ScoredTexts] = []
+        self.contracts: dict[str, Contract] = {}
 
     def queue_changed(self, *, rows: int) -> None:
         """Follow the queue's depth."""
@@ -147,12 +150,20 @@ class Recorder:
         """Keep the polls' outcomes."""
         self.polls.append(answered)
 
-    def tokenised(self, *, texts: int, truncated: int, windows: int, seconds: float) -> None:  # noqa: ARG002  the protocol's
+    def read(self, report: ReadReport) -> None:
         """Count windows, and texts that were cut."""
-        self.windows += windows
-        self.truncated += truncated
+        self.windows += report.windows
+        self.truncated += report.truncated
 
-    def looked_up(self, *, hits: int, misses: int) -> None:
+    def looked_up(self, *, version: str, hits: int, misses: int) -> None:  # noqa: ARG002  the protocol's
         """Count what the cache knew."""
         self.hits += hits
         self.misses += misses
+
+    def scored(self, report: ScoredTexts) -> None:
+        """Keep the report."""
+        self.scored_texts.append(report)
+
+    def available(self, *, version: str, contract: Contract) -> None:
+        """Keep each version's contract."""
+        self.contracts[version] = contract

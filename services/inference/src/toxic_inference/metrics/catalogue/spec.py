@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Self
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
 PREFIX: Final = "toxic_inference_"
@@ -111,21 +110,6 @@ class Spec:
         full = f"{PREFIX}{name}_{unit}"
         kind = Kind.HISTOGRAM
         return cls(name=full, kind=kind, unit=unit, means=means, todo=todo, labels=labels, buckets=buckets)
-
-
-def make_counter(spec: Spec, registry: CollectorRegistry) -> Counter:
-    """Return the counter, registered."""
-    return Counter(spec.name, spec.means, spec.labels, registry=registry)
-
-
-def make_gauge(spec: Spec, registry: CollectorRegistry) -> Gauge:
-    """Return the gauge, registered."""
-    return Gauge(spec.name, spec.means, spec.labels, registry=registry)
-
-
-def make_histogram(spec: Spec, registry: CollectorRegistry) -> Histogram:
-    """Return the histogram, registered."""
-    return Histogram(spec.name, spec.means, spec.labels, buckets=spec.buckets, registry=registry)
 
 
 def counter_family(spec: Spec) -> CounterMetricFamily:

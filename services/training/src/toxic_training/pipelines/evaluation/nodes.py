@@ -8,10 +8,11 @@ import pandas as pd
 
 from toxic_core.contract import Bundle
 from toxic_core.languages import ANY_LANGUAGE
+from toxic_core.reference import LENGTH_EDGES, Distribution, ReferenceTraffic
 from toxic_training.bias import measure_bias
 from toxic_training.calibrating import fit_operating_point
 from toxic_training.classifier import Encoder
-from toxic_training.comments import LABEL_COLUMNS, TEXT
+from toxic_training.comments import LABEL_COLUMNS, LANGUAGE, TEXT
 from toxic_training.comparison import compare
 from toxic_training.cost import Clock, measure_latency, measure_size
 from toxic_training.exported import ExportedModel, ExportFacts, ExportParts
@@ -79,6 +80,23 @@ def describe_reference(
         }
         for label in LABEL_COLUMNS
     }
+
+
+def describe_traffic(validation: pd.DataFrame, parameters: EvaluationParameters) -> dict[str, object]:
+    """Return the languages and lengths of validation comments, weighted as the reference scores are.
+
+    As `contract.json` holds a `ReferenceTraffic`.
+    """
+    weights = pd.Series(share_weights(validation, parameters.deployment_toxic_share), validation.index)
+    tokens = validation[TOKENS].to_numpy(np.float64).clip(LENGTH_EDGES[0], LENGTH_EDGES[-1])
+    lengths, _ = np.histogram(tokens, LENGTH_EDGES, weights=weights)
+    languages = weights.groupby(validation[LANGUAGE]).sum()
+    return ReferenceTraffic(
+        languages={str(name): round(count) for name, count in languages.items()},
+        lengths=Distribution(edges=LENGTH_EDGES, counts=tuple(round(count) for count in lengths.tolist())),
+        calibration_toxic_share=parameters.calibration_toxic_share,
+        deployment_toxic_share=parameters.deployment_toxic_share,
+    ).model_dump(mode="json")
 
 
 def measure_comments(

@@ -19,6 +19,7 @@ def create_pipeline() -> Pipeline:
                 ["validation_scores", "operating_point", _PARAMETERS],
                 "reference_scores",
             ),
+            Node(nodes.describe_traffic, ["validation_scores", _PARAMETERS], "reference_traffic"),
             *_scoring(),
             *_measuring(),
         ]

@@ -3,10 +3,11 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from toxic_core.contract import Bundle, Contract, ScoreDistribution
+from toxic_core.contract import Bundle, Contract
 from toxic_core.evidence import read_evaluation
 from toxic_core.labels import Label
 from toxic_core.languages import LANGUAGES
+from toxic_core.reference import Distribution, ReferenceTraffic
 from toxic_training.bundle import BundleParts
 from toxic_training.exported import ExportedModel
 from toxic_training.operating_point import OperatingPoint
@@ -24,6 +25,7 @@ def assemble_bundle(
     reference_scores: dict[str, dict[str, dict[str, list[float]]]],
     figures: dict[str, float],
     training_data: dict[str, str],
+    reference_traffic: dict[str, object] | None = None,
 ) -> BundleParts:
     """Return everything the artifact contract asks for, but the files' digests."""
     contract = Contract(
@@ -33,11 +35,10 @@ def assemble_bundle(
         calibration=point.calibration,
         thresholds=point.thresholds,
         reference_scores={
-            Label(label): {
-                name: ScoreDistribution.model_validate(scores) for name, scores in languages.items()
-            }
+            Label(label): {name: Distribution.model_validate(scores) for name, scores in languages.items()}
             for label, languages in reference_scores.items()
         },
+        reference_traffic=reference_traffic and ReferenceTraffic.model_validate(reference_traffic),
         encoder=model.facts.encoder,
         training_data=training_data,
         code_revision=code_revision(Path(__file__).parent),

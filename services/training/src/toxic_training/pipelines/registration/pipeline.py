@@ -15,6 +15,7 @@ def create_pipeline() -> Pipeline:
                     "model": "exported_model",
                     "point": "operating_point",
                     "reference_scores": "reference_scores",
+                    "reference_traffic": "reference_traffic",
                     "figures": "evaluation_report",
                     "training_data": "training_data_digests",
                 },

@@ -1,0 +1,39 @@
+"""What a version was measured on."""
+
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from toxic_core.contract import CONTRACT_FILE, Bundle, Contract, open_bundle, seal
+from toxic_core.reference import LENGTH_EDGES, Distribution, ReferenceTraffic
+
+
+@pytest.fixture
+def traffic() -> ReferenceTraffic:
+    """Three comments in two languages."""
+    lengths = Distribution(edges=LENGTH_EDGES, counts=(3, *[0] * (len(LENGTH_EDGES) - 2)))
+    return ReferenceTraffic(
+        languages={"en": 2, "tr": 1}, lengths=lengths, calibration_toxic_share=0.5, deployment_toxic_share=0.1
+    )
+
+
+def test_reference_traffic_comes_back_as_sealed(bundle: Bundle, traffic: ReferenceTraffic) -> None:
+    """A contract with reference traffic reads as it was written."""
+    sealed = seal(bundle.path, bundle.contract.model_copy(update={"reference_traffic": traffic}))
+    assert open_bundle(bundle.path).contract == sealed.contract
+    assert sealed.contract.reference_traffic == traffic
+
+
+def test_a_contract_from_before_has_no_reference_traffic(bundle: Bundle) -> None:
+    """A contract that was sealed before the field came is read, without it."""
+    content = json.loads((bundle.path / CONTRACT_FILE).read_text())
+    del content["reference_traffic"]
+    assert Contract.model_validate(content | {"files": {}}).reference_traffic is None
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.1])
+def test_a_share_that_no_stream_has_is_refused(share: float, traffic: ReferenceTraffic) -> None:
+    """Odds need both kinds of comments."""
+    with pytest.raises(ValidationError):
+        ReferenceTraffic.model_validate(traffic.model_dump() | {"deployment_toxic_share": share})

@@ -1,0 +1,185 @@
+"""How the versions do on what moderators corrected.
+
+Moderators judge what they are shown, mostly what was flagged, so that these figures are of that and not of
+the stream: they compare versions and moments, and precision alone is what it is called.
+
+Invariant: only the latest corrections count, as many as the limit says; texts are never read.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from toxic_core.contract import Contract
+from toxic_core.errors import ToxicError
+from toxic_core.labels import Label
+from toxic_inference.serving.clock import Clock
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A correction without its text.
+
+    Attributes:
+        version: that scored the comment.
+        language: of the comment, where it is known.
+        labels: what the moderator says.
+        scores: what the version said, as far as the client told.
+    """
+
+    version: str
+    language: str | None
+    labels: Mapping[Label, bool]
+    scores: Mapping[Label, float]
+
+
+@dataclass(frozen=True, slots=True)
+class LiveQuality:
+    """How a version does on one label.
+
+    Attributes:
+        version: which.
+        label: which.
+        yes: texts judged to carry it.
+        no: texts judged not to.
+        auc: how often one of the first has the higher score; None where there are too few, or none of a kind.
+        precision: share of flagged texts that carry it; None where too few are flagged.
+        disagreement: share of texts that moderators decide otherwise; None where there are too few.
+    """
+
+    version: str
+    label: Label
+    yes: int
+    no: int
+    auc: float | None
+    precision: float | None
+    disagreement: float | None
+
+
+class JudgedSource(Protocol):
+    """Where corrections are kept."""
+
+    def judged(self, *, limit: int) -> Sequence[Judged]:
+        """Return the latest corrections that tell a version and a score. Blocks.
+
+        Raises:
+            FeedbackUnavailableError: the store can't be reached.
+        """
+        ...
+
+
+class LiveObserver(Protocol):
+    """Told of every reading."""
+
+    def quality_read(self, figures: Sequence[LiveQuality], *, at: float) -> None:
+        """Corrections were read, at that time in seconds since 1970."""
+        ...
+
+
+def live_quality(
+    judged: Sequence[Judged], contracts: Mapping[str, Contract], *, at_least: int
+) -> Iterator[LiveQuality]:
+    """Yield the quality of every version and label that something was said of.
+
+    Args:
+        judged: corrections.
+        contracts: of the versions that are served, whose thresholds say what was flagged.
+        at_least: fewest texts that a figure is made from.
+    """
+    for version, contract in contracts.items():
+        mine = [each for each in judged if each.version == version]
+        for label in contract.labels:
+            rows = [each for each in mine if label in each.labels and label in each.scores]
+            if rows:
+                yield _measure(version, label, rows, contract=contract, at_least=at_least)
+
+
+def _measure(
+    version: str, label: Label, rows: Sequence[Judged], *, contract: Contract, at_least: int
+) -> LiveQuality:
+    truth = np.array([row.labels[label] for row in rows])
+    scores = np.array([row.scores[label] for row in rows])
+    flagged = scores >= np.array([contract.threshold(label, row.language) for row in rows])
+    enough = len(rows) >= at_least
+    return LiveQuality(
+        version=version,
+        label=label,
+        yes=int(truth.sum()),
+        no=int((~truth).sum()),
+        auc=_auc(truth, scores) if enough else None,
+        precision=float(truth[flagged].mean()) if flagged.sum() >= at_least else None,
+        disagreement=float((truth != flagged).mean()) if enough else None,
+    )
+
+
+def _auc(truth: NDArray[np.bool_], scores: NDArray[np.float64]) -> float | None:
+    """Return the area under the ROC curve by mean ranks (Mann and Whitney, 1947); ties count half."""
+    positives, negatives = scores[truth], np.sort(scores[~truth])
+    if not positives.size or not negatives.size:
+        return None
+    below = np.searchsorted(negatives, positives, side="left")
+    up_to = np.searchsorted(negatives, positives, side="right")
+    return float((below + up_to).mean() / 2 / negatives.size)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveParts:
+    """What watching corrections works with.
+
+    Attributes:
+        source: where they are kept.
+        contracts: of the versions that are served, asked anew each time.
+        clock: for the wait between two readings.
+        time: seconds since 1970.
+        observer: told of every reading.
+    """
+
+    source: JudgedSource
+    contracts: Callable[[], Mapping[str, Contract]]
+    clock: Clock
+    time: Callable[[], float]
+    observer: LiveObserver
+
+
+class LiveWatch:
+    """Reads the latest corrections now and then, off the event loop and off every request's way.
+
+    Args:
+        parts: what it works with.
+        interval_seconds: between two readings.
+        limit: most corrections that are read.
+        at_least: fewest texts that a figure is made from.
+    """
+
+    def __init__(self, parts: LiveParts, *, interval_seconds: float, limit: int, at_least: int) -> None:
+        self._parts = parts
+        self._interval_seconds = interval_seconds
+        self._limit = limit
+        self._at_least = at_least
+
+    async def run(self) -> None:
+        """Read again and again, until cancelled."""
+        while True:
+            await self.read()
+            await self._parts.clock.wait(asyncio.Event(), at_most_seconds=self._interval_seconds)
+
+    async def read(self) -> None:
+        """Read once; where the store can't be reached, the figures stay and only their time tells."""
+        contracts = dict(self._parts.contracts())
+        try:
+            figures = await asyncio.to_thread(self._measure, contracts)
+        except ToxicError as error:
+            _log.warning("feedback.unreadable", error=str(error))
+            return
+        self._parts.observer.quality_read(figures, at=self._parts.time())
+
+    def _measure(self, contracts: Mapping[str, Contract]) -> list[LiveQuality]:
+        judged = self._parts.source.judged(limit=self._limit)
+        return list(live_quality(judged, contracts, at_least=self._at_least))

@@ -1,0 +1,189 @@
+"""Watches what every version says of its traffic.
+
+Owns the counts of each version, for as long as the version is known. Callers' texts cost an append: they are
+counted many at a time, when enough have come, when a bucket of time ends, or when someone looks.
+
+Invariant: used from the event loop's thread only. What waits to be counted is bounded, and so is all of it.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from toxic_core.contract import Contract
+from toxic_core.labels import Label
+from toxic_core.languages import ANY_LANGUAGE
+from toxic_inference.monitoring.counts import OTHER, UNDETERMINED, Counts, Scheme
+from toxic_inference.monitoring.distance import Counts1D, js_distance, psi
+from toxic_inference.monitoring.estimate import EstimatedQuality, estimate
+from toxic_inference.monitoring.history import BUCKET_SECONDS, History, Window
+from toxic_inference.serving.clock import Clock
+from toxic_inference.serving.observers import ScoredTexts
+
+_WAITING: Final = 1024
+"""Texts that wait to be counted: numpy takes about as long for a thousand as for one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """How far traffic is from the reference, by both measures."""
+
+    psi: float
+    js_distance: float
+
+
+@dataclass(frozen=True, slots=True)
+class WindowFigures:
+    """One version's figures over one window.
+
+    Attributes:
+        texts: how many it was made from.
+        scores: drift of each label's scores; empty of too few texts, or where there is no reference.
+        languages: drift of the languages; None likewise.
+        lengths: drift of the lengths; None likewise.
+        quality: estimated, of each label; empty likewise.
+    """
+
+    texts: float
+    scores: Mapping[Label, Drift]
+    languages: Drift | None
+    lengths: Drift | None
+    quality: Mapping[Label, EstimatedQuality]
+
+
+class VersionMonitor:
+    """Watches one version.
+
+    Args:
+        contract: the version's.
+        min_texts: fewest texts that a figure is made from.
+    """
+
+    def __init__(self, contract: Contract, *, min_texts: int) -> None:
+        self.scheme = Scheme(contract)
+        self._counts = self.scheme.empty()
+        self._history = History()
+        self._min_texts = min_texts
+        self._waiting: list[ScoredTexts] = []
+        self._waiting_texts = 0
+        self._bucket_ends = 0.0
+
+    def add(self, report: ScoredTexts, *, now: float) -> None:
+        """Take texts in."""
+        if now >= self._bucket_ends:
+            self._count()
+            self._history.mark(self._counts.flat, now=now)
+            self._bucket_ends = (now // BUCKET_SECONDS + 1) * BUCKET_SECONDS
+        self._waiting.append(report)
+        self._waiting_texts += len(report.tokens)
+        if self._waiting_texts >= _WAITING:
+            self._count()
+
+    def counts(self) -> Counts:
+        """Return all that was counted since the version was loaded; not to be changed."""
+        self._count()
+        return self._counts
+
+    def figures(self, window: Window, *, now: float) -> WindowFigures:
+        """Return the figures of a window that ends now."""
+        found = self.scheme.view(self._history.since(self.counts().flat, window, now=now))
+        enough = found.texts >= self._min_texts
+        return WindowFigures(
+            texts=found.texts,
+            scores=dict(self._score_drift(found)) if enough else {},
+            languages=self._language_drift(found),
+            lengths=self._length_drift(found) if enough else None,
+            quality=dict(self._quality(found)) if enough else {},
+        )
+
+    def _count(self) -> None:
+        if self._waiting:
+            self.scheme.add(self._counts, self._waiting)
+            self._waiting = []
+            self._waiting_texts = 0
+
+    def _score_drift(self, found: Counts) -> Iterator[tuple[Label, Drift]]:
+        contract = self.scheme.contract
+        for label, counts in zip(contract.labels, found.scores, strict=True):
+            reference = contract.reference_scores.get(label, {}).get(ANY_LANGUAGE)
+            if reference is not None and reference.edges == self.scheme.score_edges:
+                drift = _drift(counts, np.array(reference.counts, np.float64))
+                if drift is not None:
+                    yield label, drift
+
+    def _language_drift(self, found: Counts) -> Drift | None:
+        traffic = self.scheme.contract.reference_traffic
+        known = found.languages[: self.scheme.languages.index(UNDETERMINED)]
+        if traffic is None or known.sum() < self._min_texts:
+            return None
+        reference = np.array([traffic.languages.get(name, 0) for name in self.scheme.languages], np.float64)
+        reference[self.scheme.languages.index(OTHER)] = sum(traffic.languages.values()) - reference.sum()
+        return _drift(known, reference[: known.size])
+
+    def _length_drift(self, found: Counts) -> Drift | None:
+        traffic = self.scheme.contract.reference_traffic
+        return (
+            None if traffic is None else _drift(found.lengths, np.array(traffic.lengths.counts, np.float64))
+        )
+
+    def _quality(self, found: Counts) -> Iterator[tuple[Label, EstimatedQuality]]:
+        flagged = found.flagged.sum(axis=1)
+        for index, label in enumerate(self.scheme.contract.labels):
+            if found.positives[index] > 0:
+                yield (
+                    label,
+                    estimate(
+                        texts=found.texts,
+                        flagged=float(flagged[index]),
+                        hits=float(found.hits[index]),
+                        positives=float(found.positives[index]),
+                    ),
+                )
+
+
+def _drift(found: Counts1D, reference: Counts1D) -> Drift | None:
+    """Return the drift; None from a reference of nothing, which no version should have."""
+    return Drift(psi(found, reference), js_distance(found, reference)) if reference.any() else None
+
+
+class Monitor:
+    """Watches every version that is known.
+
+    Args:
+        clock: says which bucket of time it is.
+        min_texts: fewest texts that a figure is made from.
+    """
+
+    def __init__(self, clock: Clock, *, min_texts: int) -> None:
+        self._clock = clock
+        self._min_texts = min_texts
+        self._versions: dict[str, VersionMonitor] = {}
+
+    def available(self, *, version: str, contract: Contract) -> None:
+        """Begin to watch a version; the same one, loaded again, goes on where it stood."""
+        known = self._versions.get(version)
+        if known is None or known.scheme.contract != contract:
+            self._versions[version] = VersionMonitor(contract, min_texts=self._min_texts)
+
+    def forget(self, version: str) -> None:
+        """Drop what is known of a version."""
+        self._versions.pop(version, None)
+
+    def scored(self, report: ScoredTexts) -> None:
+        """Take texts in; those of a version that isn't watched are dropped."""
+        if (version := self._versions.get(report.version)) is not None:
+            version.add(report, now=self._clock.now())
+
+    def versions(self) -> Mapping[str, VersionMonitor]:
+        """Return every version's own monitor."""
+        return self._versions
+
+    def contracts(self) -> Mapping[str, Contract]:
+        """Return the contract of every version that is watched."""
+        return {version: monitor.scheme.contract for version, monitor in self._versions.items()}
+
+    def figures(self, version: str, window: Window) -> WindowFigures:
+        """Return one version's figures over a window that ends now."""
+        return self._versions[version].figures(window, now=self._clock.now())
