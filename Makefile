@@ -133,6 +133,10 @@ lock: $(VENV)/.installed-dev ## Resolve dependencies into constraints.txt; ARGS=
 metrics: $(VENV)/.installed ## Write docs/metrics.md, the table of the inference service's metrics
 	@$(RUN) toxic_inference.metrics.catalogue > docs/metrics.md
 
+.PHONY: rules
+rules: $(VENV)/.installed-dev ## Check and test the rules and configuration of Prometheus and Alertmanager
+	@$(RUN) pytest tests/watching/test_configuration.py $(ARGS)
+
 .PHONY: sample
 sample: $(VENV)/.installed ## Generate data/sample again
 	@$(RUN) toxic_training.sample --out data/sample

@@ -1,0 +1,63 @@
+"""Prometheus and Alertmanager, as Debian ships them."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+INFRA = Path(__file__).resolve().parents[2] / "infra"
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def find_program(*names: str) -> str:
+    """Return the first program there is; a test that needs one fails where there is none."""
+    found = next((path for name in names if (path := shutil.which(name))), None)
+    assert found, f"{names[0]} is not installed; Debian: apt install prometheus prometheus-alertmanager"
+    return found
+
+
+def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return this process's environment without what could name targets, and `environment`."""
+    meant = ("PROMETHEUS_", "ALERTMANAGER_", "TRAINING_")
+    return {**{k: v for k, v in os.environ.items() if not k.startswith(meant)}, **environment}
+
+
+@pytest.fixture
+def run() -> Run:
+    """Run a program to its end, and return what it says."""
+
+    def to_end(
+        command: Sequence[str | Path], *, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(part) for part in command],
+            env=clean_environment(environment or {}),
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    return to_end
+
+
+@pytest.fixture(scope="session")
+def promtool() -> str:
+    """Return the path of promtool."""
+    return find_program("promtool")
+
+
+@pytest.fixture(scope="session")
+def amtool() -> str:
+    """Return the path of amtool."""
+    return find_program("amtool")
+
+
+@pytest.fixture(scope="session")
+def infra() -> Path:
+    """Return the folder of the infrastructure."""
+    return INFRA
