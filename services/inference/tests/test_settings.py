@@ -23,6 +23,14 @@ def test_the_own_name_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings().port == 9001
 
 
+def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container serves a registry though its image names a folder: empty isn't the working directory."""
+    monkeypatch.setenv("INFERENCE_MODEL_DIRECTORY", "")
+    monkeypatch.setenv("INFERENCE_PORT", "")
+    assert Settings().model_directory is None
+    assert Settings().port == 8001
+
+
 def test_settings_don_t_change() -> None:
     """Frozen once read."""
     with pytest.raises(ValidationError):

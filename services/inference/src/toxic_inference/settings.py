@@ -33,7 +33,10 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
 class Settings(BaseSettings):
     """Settings of the inference service; each is the environment variable `INFERENCE_<NAME>`."""
 
-    model_config = SettingsConfigDict(env_prefix="INFERENCE_", frozen=True, extra="ignore")
+    # An empty variable is as good as none: so a container unsets what its image set.
+    model_config = SettingsConfigDict(
+        env_prefix="INFERENCE_", frozen=True, extra="ignore", env_ignore_empty=True
+    )
 
     host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 for every interface.")
     port: int = Field(
