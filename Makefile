@@ -2,7 +2,7 @@
 #
 # Variables of use: PYTHON (which interpreter makes .venv), ARGS (more arguments for test, train, viz and lock), and the
 # environment variables that the programs themselves read: TOXIC_DATA_DIR, TOXIC_STATE_DIR, REGISTRY_PORT,
-# INFERENCE_PORT, MLFLOW_TRACKING_URI. Each may stand before or after `make`.
+# INFERENCE_PORT, MLFLOW_TRACKING_URI. Each may stand before or after `make`. The container stack's lie in .env.
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -21,6 +21,9 @@ ARGS ?=
 VERSION ?=
 BUNDLE ?=
 REASON ?=
+SERVICES ?=
+TO ?= backups/$(shell date -u +%Y-%m-%dT%H%M%SZ)
+FROM ?=
 
 # Nothing phones home; a test holds these against toxic_core.telemetry.TELEMETRY_OFF.
 export DO_NOT_TRACK := 1
@@ -30,6 +33,17 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export RAY_USAGE_STATS_ENABLED := 0
 export HF_HUB_DISABLE_TELEMETRY := 1
 export ORT_DISABLE_TELEMETRY := 1
+
+# The daily work goes to the container stack where that runs; an address in MLFLOW_TRACKING_URI goes before it.
+STACK := infra/containers/stack
+DAILY := train promote rollback history versions
+IN_CONTAINERS := $(if $(filter $(DAILY),$(MAKECMDGOALS)),$(if $(MLFLOW_TRACKING_URI),,$(shell \
+	$(STACK) runs $(if $(filter train,$(MAKECMDGOALS)),training,registry))))
+LOCAL := $(if $(IN_CONTAINERS),,$(VENV)/.installed)
+TRAINING := $(if $(IN_CONTAINERS),$(STACK) training,$(RUN) toxic_local with-registry -- $(RUN) toxic_training)
+REGISTRY := $(if $(IN_CONTAINERS),$(STACK) registry,$(RUN) toxic_local with-registry -- $(RUN) toxic_registry)
+# In the container everybody is one user; the ledger is to know the person.
+ACTOR := $(if $(IN_CONTAINERS),--actor "$(shell id -un)")
 
 # What `make evaluate` measures.
 EVALUATED = $(if $(BUNDLE),--pipelines evaluate --params "bundle=$(abspath $(BUNDLE))",$(if \
@@ -54,8 +68,8 @@ serve: $(VENV)/.installed ## Serve the local registry's champion; Ctrl-C ends it
 ##@ Daily work, against the running stack or the local registry
 
 .PHONY: train
-train: $(VENV)/.installed ## Train on the files in TOXIC_DATA_DIR/01_raw and register the version
-	@$(RUN) toxic_local with-registry -- $(RUN) toxic_training run $(ARGS)
+train: $(LOCAL) ## Train on the files in TOXIC_DATA_DIR/01_raw and register the version
+	@$(TRAINING) run $(ARGS)
 
 .PHONY: evaluate
 evaluate: $(VENV)/.installed ## Measure the shipped baseline, or BUNDLE=folder, or VERSION=3 (or an alias)
@@ -72,25 +86,56 @@ training-server: $(VENV)/.installed ## Run pipelines on request over HTTP on 800
 	@$(RUN) toxic_local with-registry -- $(RUN) toxic_training server start $(ARGS)
 
 .PHONY: promote
-promote: $(VENV)/.installed ## Make a version the champion: VERSION=3 (or an alias), REASON="…"
+promote: $(LOCAL) ## Make a version the champion: VERSION=3 (or an alias), REASON="…"
 	@test -n "$(VERSION)" || { echo 'Which version? Say make promote VERSION=3; make versions lists them.' >&2; exit 2; }
-	@$(RUN) toxic_local with-registry -- $(RUN) toxic_registry promote "$(VERSION)" --reason "$(REASON)"
+	@$(REGISTRY) promote "$(VERSION)" --reason "$(REASON)" $(ACTOR)
 
 .PHONY: rollback
-rollback: $(VENV)/.installed ## Make the previous champion champion again
-	@$(RUN) toxic_local with-registry -- $(RUN) toxic_registry rollback --reason "$(REASON)"
+rollback: $(LOCAL) ## Make the previous champion champion again
+	@$(REGISTRY) rollback --reason "$(REASON)" $(ACTOR)
 
 .PHONY: history
-history: $(VENV)/.installed ## List every change of the champion, accepted or refused
-	@$(RUN) toxic_local with-registry -- $(RUN) toxic_registry history
+history: $(LOCAL) ## List every change of the champion, accepted or refused
+	@$(REGISTRY) history
 
 .PHONY: versions
-versions: $(VENV)/.installed ## List every version
-	@$(RUN) toxic_local with-registry -- $(RUN) toxic_registry versions
+versions: $(LOCAL) ## List every version
+	@$(REGISTRY) versions
 
 .PHONY: viz
 viz: $(VENV)/.installed-dev ## Show the pipelines in Kedro-Viz on 4141
 	@$(RUN) toxic_training viz run $(ARGS)
+
+##@ The whole stack in containers
+
+.PHONY: up
+up: ## Build, start and serve everything, or SERVICES="registry inference"; writes .env where there is none
+	@$(STACK) up $(SERVICES)
+
+.PHONY: down
+down: ## Stop the containers; data stays
+	@$(STACK) down
+
+.PHONY: ps
+ps: ## List the containers
+	@$(STACK) ps
+
+.PHONY: logs
+logs: ## Follow the containers' logs, or those of SERVICES="inference"
+	@$(STACK) logs $(SERVICES)
+
+.PHONY: backup
+backup: ## Write registry, models and corrections to TO=folder, a new one; backups/<time> otherwise
+	@$(STACK) backup "$(TO)"
+
+.PHONY: restore
+restore: ## Put the backup FROM=folder in the place of what is there; asks, unless YES=1
+	@test -n "$(FROM)" || { echo 'Which backup? Say make restore FROM=backups/….' >&2; exit 2; }
+	@$(STACK) restore "$(FROM)"
+
+.PHONY: e2e
+e2e: $(VENV)/.installed-dev ## Run the container stack from end to end, with faults, in a project of its own
+	@$(RUN) pytest tests/stack -m stack -s --no-header $(ARGS)
 
 ##@ Development
 
@@ -150,8 +195,9 @@ install-dev: $(VENV)/.installed-dev ## Install what tests and checks need as wel
 	@echo "$(VENV) is up to date."
 
 .PHONY: clean
-clean: ## Remove .venv and caches; asks before it removes var/, the local registries
+clean: ## Remove .venv and caches; asks before it removes var/, the local registries, and the containers' data
 	@infra/local/clean.sh
+	@$(STACK) clean
 
 # A virtual environment knows its own path: in a copy of the tree it is made again.
 ifneq ($(shell cat $(VENV)/.home 2>/dev/null),$(CURDIR))

@@ -1,0 +1,204 @@
+"""What can be known of the images and the compose file without building or starting them."""
+
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import cast
+
+import pytest
+import yaml
+
+from toxic_core.telemetry import TELEMETRY_OFF
+
+ROOT = Path(__file__).resolve().parents[1]
+CONTAINERS = ROOT / "infra" / "containers"
+SERVICES = ("inference", "registry", "training")
+COMPOSE = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+EXAMPLE = ROOT / ".env.example"
+
+
+def _dockerfile(service: str) -> str:
+    return (ROOT / "services" / service / "Dockerfile").read_text(encoding="utf-8")
+
+
+def _stage(dockerfile: str, name: str) -> str:
+    stages = re.split(r"(?m)^(?=FROM )", dockerfile)
+    return next(stage for stage in stages if stage.startswith("FROM") and f" AS {name}\n" in stage)
+
+
+def _final(dockerfile: str) -> str:
+    return re.split(r"(?m)^(?=FROM )", dockerfile)[-1]
+
+
+def _services() -> dict[str, dict[str, object]]:
+    return cast("dict[str, dict[str, object]]", yaml.safe_load(COMPOSE)["services"])
+
+
+def _requirements(*packages: str) -> set[str]:
+    command = [sys.executable, str(CONTAINERS / "requirements.py"), *packages]
+    lines = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
+    return {re.split(r"[^\w-]", line)[0] for line in lines}
+
+
+def test_both_images_that_need_training_build_it_by_the_same_lines() -> None:
+    """A builder's cache then serves the second; unpacking a model needs what training needs."""
+    inference = _stage(_dockerfile("inference"), "training").rstrip()
+    assert inference == _stage(_dockerfile("training"), "training").rstrip()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_an_image_turns_every_telemetry_off(service: str) -> None:
+    """The variables are there for whatever runs in it, not only for our own commands."""
+    variables = dict(re.findall(r"([A-Z_]+)=(\S+)", _final(_dockerfile(service))))
+    assert {name: variables.get(name) for name in TELEMETRY_OFF} == TELEMETRY_OFF
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_an_image_runs_as_a_fixed_user_and_says_whether_it_is_well(service: str) -> None:
+    """Volumes keep their owner over builds, and whoever starts it can wait for it."""
+    final = _final(_dockerfile(service))
+    assert "USER 10001:10001" in final
+    assert "HEALTHCHECK" in final
+    assert "org.opencontainers.image.revision" in final
+    assert not re.search(r"pip install|apt-get", final), "what builds stays in the stage before"
+
+
+def test_the_root_dockerfile_is_the_inference_service_s() -> None:
+    """`docker build .` makes the endpoint, as it always did."""
+    assert (ROOT / "Dockerfile").resolve() == ROOT / "services" / "inference" / "Dockerfile"
+
+
+def test_inference_comes_without_training_and_the_registry_without_tensorflow() -> None:
+    """Each image depends on what its service imports; packages of this repository come apart."""
+    inference = _requirements("libs/toxic_core", "services/inference:cpu")
+    registry = _requirements("libs/toxic_core", "services/registry")
+    assert {"fastapi", "tensorflow-cpu", "tokenizers"} <= inference
+    assert not inference & {"kedro", "keras-hub", "mlflow", "pandas", "scikit-learn", "tensorflow"}
+    assert "mlflow" in registry
+    assert not {name for name in registry if name.startswith(("tensorflow", "keras", "kedro"))}
+    assert not {name for name in inference | registry if name.startswith("toxic")}
+
+
+def test_every_setting_of_the_stack_is_explained() -> None:
+    """What the compose file reads stands in .env.example, and nothing else does."""
+    read = set(re.findall(r"\$\{(\w+)", COMPOSE)) - {"TOXIC_REVISION"}
+    assert read == set(re.findall(r"(?m)^(\w+)=", EXAMPLE.read_text(encoding="utf-8")))
+
+
+def test_a_default_is_the_same_in_both_files() -> None:
+    """Whether .env was made a release ago or not at all, the stack is the same one."""
+    example = dict(re.findall(r"(?m)^(\w+)=(.*)$", EXAMPLE.read_text(encoding="utf-8")))
+    defaults = set(re.findall(r"\$\{(\w+):-([^}]*)\}", COMPOSE)) - {("TOXIC_REVISION", "unknown")}
+    assert {(name, example[name]) for name, _ in defaults} == defaults
+
+
+def test_our_containers_can_write_to_their_volumes_only() -> None:
+    """A read-only root, no capability, no way to get one."""
+    for name in SERVICES:
+        service = _services()[name]
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+
+
+def test_every_container_has_a_limit_and_comes_back() -> None:
+    """One that leaks or spins takes neither the others nor the machine with it."""
+    for name, service in _services().items():
+        assert {"mem_limit", "cpus", "restart"} <= service.keys(), name
+
+
+def test_only_what_a_person_opens_is_published_and_on_this_machine() -> None:
+    """Who wants more says so in TOXIC_BIND."""
+    for name, service in _services().items():
+        ports = cast("list[str]", service.get("ports", []))
+        networks = cast("list[str]", service["networks"])
+        assert bool({"published", "outside"} & set(networks)) == bool(ports), name
+        assert all(port.startswith("${TOXIC_BIND:-127.0.0.1}:") for port in ports), name
+    assert not {"postgres", "training"} & {
+        name for name, service in _services().items() if "ports" in service
+    }
+    assert yaml.safe_load(COMPOSE)["networks"]["inside"]["internal"] is True
+
+
+def test_only_what_sees_no_comment_reaches_the_outside() -> None:
+    """Alerts and figures may be wanted elsewhere; texts stay."""
+    outside = {name for name, service in _services().items() if "outside" in str(service["networks"])}
+    assert outside == {"prometheus", "alertmanager"}
+
+
+def _make_env(file: Path) -> None:
+    subprocess.run([str(CONTAINERS / "make-env.sh"), str(file)], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_new_settings_get_passwords_of_their_own_that_only_the_owner_reads(tmp_path: Path) -> None:
+    """Two machines never share one, and neither do two services."""
+    one, other = tmp_path / "one", tmp_path / "other"
+    _make_env(one)
+    _make_env(other)
+    lines = one.read_text(encoding="utf-8"), other.read_text(encoding="utf-8")
+    passwords = [value for text in lines for value in re.findall(r"(?m)^\w+=([0-9a-f]{48})$", text)]
+    assert len(set(passwords)) == 2 * EXAMPLE.read_text(encoding="utf-8").count("=change-me")
+    assert "=change-me" not in lines[0]
+    assert one.stat().st_mode & 0o777 == 0o600
+    assert {path.name for path in tmp_path.iterdir()} == {"one", "other"}
+
+
+def test_settings_that_are_there_stay(tmp_path: Path) -> None:
+    """Passwords that a database was made with aren't replaced."""
+    file = tmp_path / "env"
+    file.write_text("POSTGRES_PASSWORD=mine\n", encoding="utf-8")
+    _make_env(file)
+    assert file.read_text(encoding="utf-8") == "POSTGRES_PASSWORD=mine\n"
+
+
+class _Service(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/well" else 503)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """Serve /well with 200, and everything else with 503."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Service) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield server.server_port
+        server.shutdown()
+
+
+def _health(*arguments: str, **environment: str) -> int:
+    command = [sys.executable, str(CONTAINERS / "healthcheck.py"), *arguments]
+    return subprocess.run(command, env=environment, check=False, capture_output=True).returncode
+
+
+def test_the_health_check_tells_well_from_ill_from_gone(port: int) -> None:
+    """It asks the port of the first variable that is set, the service itself and no proxy."""
+    proxy = {"http_proxy": "http://127.0.0.1:1"}
+    assert _health("/well", str(port), **proxy) == 0
+    assert _health("/well", "1", "INFERENCE_PORT", "PORT", PORT=str(port)) == 0
+    assert _health("/ill", str(port)) == 1
+    assert _health("/well", "1") == 1
+
+
+def test_a_command_that_the_stack_does_not_know_prints_those_it_does() -> None:
+    """A misspelt action starts nothing."""
+    told = subprocess.run([str(CONTAINERS / "stack"), "upp"], check=False, capture_output=True, text=True)
+    assert told.returncode == 1
+    assert "stack restore FOLDER" in told.stderr
+
+
+def test_a_damaged_backup_is_refused_before_anything_stops(tmp_path: Path) -> None:
+    """Checked against its own digests first."""
+    (tmp_path / "registry.dump").write_bytes(b"half")
+    (tmp_path / "SHA256SUMS").write_text(f"{'0' * 64}  registry.dump\n", encoding="utf-8")
+    command = [str(CONTAINERS / "stack"), "restore", str(tmp_path)]
+    told = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert told.returncode == 1
+    assert "is damaged" in told.stderr
