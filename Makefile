@@ -186,6 +186,10 @@ rules: $(VENV)/.installed-dev ## Check and test the rules and configuration of P
 sample: $(VENV)/.installed ## Generate data/sample again
 	@$(RUN) toxic_training.sample --out data/sample
 
+.PHONY: screenshots
+screenshots: $(VENV)/.installed-dev ## Take the pictures in docs/images of a running make demo or make serve
+	@$(RUN) toxic_inference.testing.screenshots --address "http://127.0.0.1:$${INFERENCE_PORT:-8001}" --out docs/images
+
 .PHONY: install
 install: $(VENV)/.installed ## Install the packages into .venv
 	@echo "$(VENV) is up to date."

@@ -129,6 +129,10 @@ async def test_what_the_pages_refer_to_is_there(client: httpx.AsyncClient) -> No
     for page in ("/", "/docs"):
         for path in re.findall(r'(?:src|href)="(/[^"]+)"', (await client.get(page)).text):
             assert (await client.get(path)).status_code == 200, path
+    for name in ("page", "comment", "file"):
+        script = (await client.get(f"/assets/{name}.js")).text
+        for imported in re.findall(r'^import .*"\./([\w.]+)";$', script, re.MULTILINE):
+            assert (await client.get(f"/assets/{imported}")).status_code == 200, imported
     assert (await client.get("/assets/../settings.py")).status_code == 404
     assert (await client.get("/assets/nothing.js")).status_code == 404
 

@@ -45,8 +45,10 @@ class _Asset:
 _PAGE = _Asset("toxic_inference.web", "index.html", "text/html")
 _ASSETS: Mapping[str, _Asset] = {
     "page.css": _Asset("toxic_inference.web", "page.css", "text/css"),
-    "page.js": _Asset("toxic_inference.web", "page.js", "text/javascript"),
-    "docs.js": _Asset("toxic_inference.web", "docs.js", "text/javascript"),
+    **{
+        name: _Asset("toxic_inference.web", name, "text/javascript")
+        for name in ("page.js", "api.js", "comment.js", "file.js", "csv.js", "docs.js")
+    },
     # fastapi-offline is used for the copy of Swagger UI that it carries, and for nothing else.
     "swagger-ui.css": _Asset("fastapi_offline", "static/swagger-ui.css", "text/css", _DAY),
     "swagger-ui-bundle.js": _Asset("fastapi_offline", "static/swagger-ui-bundle.js", "text/javascript", _DAY),

@@ -1,0 +1,158 @@
+// One comment: its scores, the words that drove them, and what a moderator says of it.
+
+import { $, LABELS, LANGUAGES, ask, element, showError } from "./api.js";
+
+const LEAST_INFLUENCE = 0.02;
+
+let shown = null; // what the scores on the page belong to
+
+function scoreRow(name, score, decision) {
+  const item = element("li", decision ? "flagged" : "");
+  const percent = Math.round(score * 100);
+  const track = element("div", "track");
+  track.setAttribute("role", "meter");
+  track.setAttribute("aria-label", LABELS[name] || name);
+  track.setAttribute("aria-valuemin", "0");
+  track.setAttribute("aria-valuemax", "100");
+  track.setAttribute("aria-valuenow", String(percent));
+  const bar = element("div", "bar");
+  bar.style.width = `${Math.max(score * 100, 1)}%`;
+  track.append(bar);
+  item.append(
+    element("span", "", LABELS[name] || name),
+    track,
+    element("span", "number", score.toFixed(3)),
+    element("span", "decision", decision ? "⚑ flagged" : "below"),
+  );
+  return item;
+}
+
+function facts(answer, result, milliseconds) {
+  const language = result.language ? `${LANGUAGES[result.language] || result.language} · ` : "";
+  const windows = result.windows > 1 ? ` in ${result.windows} windows` : "";
+  const cut = result.truncated ? " · its end wasn't read" : "";
+  return (
+    `${language}${answer.model_name}, version ${answer.model_version} · ${Math.round(milliseconds)} ms · ` +
+    `${result.tokens} tokens${windows}${cut}`
+  );
+}
+
+function showScores(answer, milliseconds) {
+  const [result] = answer.results;
+  $("scores").replaceChildren(
+    ...Object.entries(result.scores).map(([name, score]) => scoreRow(name, score, result.decisions[name])),
+  );
+  $("facts").textContent = facts(answer, result, milliseconds);
+  $("words").hidden = true;
+  $("result").hidden = false;
+}
+
+function offerCorrection(result) {
+  $("correct-labels").replaceChildren(
+    ...Object.entries(LABELS).map(([name, title]) => {
+      const label = element("label", "check");
+      const box = element("input");
+      box.type = "checkbox";
+      box.name = name;
+      box.checked = result.decisions[name];
+      label.append(box, ` ${title}`);
+      return label;
+    }),
+  );
+  $("consent").checked = false;
+  $("correction").open = false;
+  $("file-correction").disabled = false;
+  showError($("correct-error"), "");
+  $("correct-done").hidden = true;
+}
+
+// Offsets count code points, so that the text is cut as an array of them.
+function showWords(text, spans, name) {
+  const characters = Array.from(text);
+  const parts = [];
+  let at = 0;
+  for (const span of spans) {
+    const influence = span.influence[name];
+    if (influence < LEAST_INFLUENCE) continue;
+    parts.push(characters.slice(at, span.begin).join(""));
+    const mark = element("mark", "", characters.slice(span.begin, span.end).join(""));
+    mark.style.setProperty("--strength", `${Math.round(Math.min(influence * 2, 1) * 100)}%`);
+    mark.title = `${LABELS[name]} falls by ${influence.toFixed(3)} without it`;
+    parts.push(mark);
+    at = span.end;
+  }
+  parts.push(characters.slice(at).join(""));
+  $("words-text").replaceChildren(...parts);
+  $("words-title").textContent = at
+    ? `What drives ${LABELS[name].toLowerCase()}`
+    : `No single word drives ${LABELS[name].toLowerCase()}`;
+  $("words").hidden = false;
+}
+
+async function explain(asked) {
+  const language = asked.language ? { lang: asked.language } : {};
+  try {
+    const response = await ask("/predict", { method: "POST", json: { text: asked.text, spans: true, ...language } });
+    const [result] = (await response.json()).results;
+    if (shown !== asked) return; // another comment was scored meanwhile
+    const [name] = Object.entries(result.scores).reduce((best, entry) => (entry[1] > best[1] ? entry : best));
+    showWords(asked.text, result.spans, name);
+  } catch {
+    // The scores stand without; whoever wants the reason asks again.
+  }
+}
+
+async function scoreComment(event) {
+  event.preventDefault();
+  const button = $("score");
+  button.disabled = true;
+  showError($("comment-error"), "");
+  const request = { text: $("comment").value, identify_language: true };
+  if ($("language").value) request.lang = $("language").value;
+  const started = performance.now();
+  try {
+    const answer = await (await ask("/predict", { method: "POST", json: request })).json();
+    const [result] = answer.results;
+    shown = {
+      text: request.text, language: result.language, version: answer.model_version, scores: result.scores,
+    };
+    showScores(answer, performance.now() - started);
+    offerCorrection(result);
+    explain(shown);
+  } catch (error) {
+    $("result").hidden = true;
+    showError($("comment-error"), error.message);
+  } finally {
+    button.disabled = false;
+  }
+}
+$("comment-form").addEventListener("submit", scoreComment);
+$("comment").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("comment-form").requestSubmit();
+});
+
+async function fileCorrection(event) {
+  event.preventDefault();
+  const boxes = [...$("correct-labels").querySelectorAll("input")];
+  const correction = {
+    labels: Object.fromEntries(boxes.map((box) => [box.name, box.checked])),
+    consent: $("consent").checked,
+    model_version: shown.version,
+    scores: shown.scores,
+    source: "page",
+  };
+  if (correction.consent) correction.text = shown.text;
+  if (shown.language) correction.language = shown.language;
+  $("file-correction").disabled = true;
+  showError($("correct-error"), "");
+  try {
+    const answer = await (await ask("/feedback", { method: "POST", json: correction })).json();
+    $("correct-done").textContent =
+      `Filed as ${answer.id}${answer.text_kept ? ", with the text." : "; the text wasn't kept."}`;
+    $("correct-done").hidden = false;
+  } catch (error) {
+    $("file-correction").disabled = false;
+    showError($("correct-error"), error.message);
+  }
+}
+$("correct-form").addEventListener("submit", fileCorrection);

@@ -1,0 +1,174 @@
+// A CSV file: uploaded, watched while it is scored, downloaded. It goes on when this page is closed or loaded again.
+
+import { $, LABELS, apiKey, ask, element, problemOf, showError } from "./api.js";
+import { parseCsv } from "./csv.js";
+
+const PREVIEW_ROWS = 12;
+const PREVIEW_BYTES = 64 * 1024;
+const POLL_MILLISECONDS = 400;
+const RETRY_MILLISECONDS = 3000;
+
+function chooseFile() {
+  const [file] = $("file").files;
+  $("file-name").textContent = file ? file.name : "Choose a file";
+  $("upload").disabled = !file;
+}
+$("file").addEventListener("change", chooseFile);
+for (const kind of ["dragover", "dragleave", "drop"]) {
+  $("drop").addEventListener(kind, (event) => {
+    event.preventDefault();
+    $("drop").classList.toggle("over", kind === "dragover");
+    if (kind === "drop" && event.dataTransfer.files.length) {
+      $("file").files = event.dataTransfer.files;
+      chooseFile();
+    }
+  });
+}
+
+const say = (text) => { $("progress-text").textContent = text; };
+const pause = (milliseconds) => new Promise((wake) => { setTimeout(wake, milliseconds); });
+const rowsOf = (count) => `${count.toLocaleString()} ${count === 1 ? "row" : "rows"}`;
+
+function begin() {
+  showError($("file-error"), "");
+  $("file-result").hidden = true;
+  $("file-progress").hidden = false;
+  $("upload").disabled = true;
+}
+
+function end(message = "") {
+  sessionStorage.removeItem("job");
+  $("file-progress").hidden = true;
+  $("cancel").hidden = true;
+  $("upload").disabled = !$("file").files.length;
+  showError($("file-error"), message);
+}
+
+// XMLHttpRequest, since fetch doesn't say how much of a file has been sent.
+function upload() {
+  const request = new XMLHttpRequest();
+  const progress = $("progress");
+  request.open("POST", "/jobs");
+  if (apiKey()) request.setRequestHeader("x-api-key", apiKey());
+  request.upload.onprogress = (sent) => {
+    progress.value = sent.loaded / sent.total;
+    say(`Uploading: ${Math.round((100 * sent.loaded) / sent.total)} %`);
+  };
+  request.upload.onload = () => { progress.removeAttribute("value"); say("Reading the file…"); };
+  request.onerror = () =>
+    end("The connection broke before the file had arrived; it may be larger than this service takes.");
+  request.onload = () => {
+    if (request.status !== 202) return end(problemOf(request.responseText, request.status));
+    const job = JSON.parse(request.responseText);
+    sessionStorage.setItem("job", job.id);
+    return watch(job.id);
+  };
+  say("Uploading…");
+  request.send(new FormData($("file-form")));
+}
+
+async function watch(id) {
+  const progress = $("progress");
+  $("cancel").hidden = false;
+  const watched = () => sessionStorage.getItem("job") === id; // until the person removes it
+  while (watched()) {
+    let job;
+    try {
+      job = await (await ask(`/jobs/${id}`)).json();
+      if (watched() && job.state === "done") return await showResult(job);
+    } catch (error) {
+      if (!watched()) return;
+      if (error.status === 404) return end(error.message);
+      // The file is scored all the same: whatever is in the way, it may be gone the next time.
+      say(`${error.message} Trying again…`);
+      await pause(RETRY_MILLISECONDS);
+      continue;
+    }
+    if (!watched()) return;
+    if (job.state === "failed") return end(job.error.message);
+    progress.value = job.rows_total ? job.rows_done / job.rows_total : 0;
+    say(
+      job.state === "queued"
+        ? "Waiting for its turn…"
+        : `Scoring: ${job.rows_done.toLocaleString()} of ${rowsOf(job.rows_total)}`,
+    );
+    await pause(POLL_MILLISECONDS);
+  }
+}
+
+async function remove(id) {
+  end();
+  $("file-result").hidden = true;
+  try {
+    await ask(`/jobs/${id}`, { method: "DELETE" });
+  } catch (error) {
+    showError($("file-error"), error.message);
+  }
+}
+
+function previewRow(cells, columns) {
+  const reason = cells[cells.length - 1];
+  const row = element("tr", reason ? "rejected" : "");
+  row.append(element("td", "", cells[columns.line]), element("td", "", cells[columns.text]));
+  if (reason) {
+    const cell = element("td", "", reason);
+    cell.colSpan = columns.scores.length;
+    row.append(cell);
+    return row;
+  }
+  columns.scores.forEach((at, index) => {
+    const flagged = cells[columns.decisions[index]] === "true";
+    const score = `${flagged ? "⚑ " : ""}${Number(cells[at]).toFixed(3)}`;
+    row.append(element("td", flagged ? "number flagged" : "number", score));
+  });
+  return row;
+}
+
+function showTable(header, rows) {
+  const names = ["content", "comment_text"];
+  const columns = {
+    line: header.lastIndexOf("line"),
+    text: header.findIndex((name) => names.includes(name.trim().toLowerCase())),
+    scores: Object.keys(LABELS).map((label) => header.lastIndexOf(`score_${label}`)),
+    decisions: Object.keys(LABELS).map((label) => header.lastIndexOf(`decision_${label}`)),
+  };
+  const head = element("tr");
+  head.append(...["Line", "Text", ...Object.values(LABELS)].map((name) => element("th", "", name)));
+  document.querySelector("#file-result thead").replaceChildren(head);
+  document
+    .querySelector("#file-result tbody")
+    .replaceChildren(...rows.slice(0, PREVIEW_ROWS).map((cells) => previewRow(cells, columns)));
+}
+
+async function showResult(job) {
+  const address = `/jobs/${job.id}/result`;
+  const start = await ask(address, { headers: { range: `bytes=0-${PREVIEW_BYTES - 1}` } });
+  const [header, ...rows] = parseCsv(await start.text());
+  const [, last, size] = /-(\d+)\/(\d+)$/.exec(start.headers.get("content-range")) || [];
+  showTable(header, Number(last) + 1 < Number(size) ? rows.slice(0, -1) : rows); // the last one may be cut
+  // The browser downloads by itself, resuming where it broke; it can't send a header.
+  $("download").href = apiKey() ? `${address}?key=${encodeURIComponent(apiKey())}` : address;
+  const rejected = job.rejected ? ` ${rowsOf(job.rejected)} couldn't be scored; the file says why.` : "";
+  $("file-summary").textContent =
+    `${rowsOf(job.scored)} scored by version ${job.model_version}.${rejected} ` +
+    `Kept until ${new Date(job.expires_at).toLocaleString()}.`;
+  $("remove").dataset.job = job.id;
+  $("file-progress").hidden = true;
+  $("upload").disabled = !$("file").files.length;
+  $("file-result").hidden = false;
+}
+
+$("remove").addEventListener("click", () => remove($("remove").dataset.job));
+$("cancel").addEventListener("click", () => remove(sessionStorage.getItem("job")));
+
+$("file-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  begin();
+  upload();
+});
+
+const running = sessionStorage.getItem("job");
+if (running) {
+  begin();
+  watch(running);
+}

@@ -1,0 +1,110 @@
+"""The page with a CSV: uploaded, watched, downloaded, cancelled, refused."""
+
+import asyncio
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+pytestmark = pytest.mark.timeout(120)
+
+TEXT = "you are a stupid idiot"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A CSV of 300 comments and a row without one."""
+    path = tmp_path / "comments.csv"
+    with path.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["id", "content"])
+        writer.writerows([[index, f'{TEXT}, "{index}"'] for index in range(300)])
+        writer.writerow([300, ""])
+    return path
+
+
+def upload(page: Page, file: Path) -> None:
+    """Choose a file and have it scored."""
+    page.get_by_label("or drop it here").set_input_files(file)
+    page.get_by_role("button", name="Score the file").click()
+
+
+def test_a_file_is_watched_and_downloaded(page: Page, file: Path) -> None:
+    """First rows on the page, all in the download; there after a reload, until it is removed."""
+    upload(page, file)
+    summary = page.locator("#file-summary")
+    expect(summary).to_contain_text("300 rows scored by version 7. 1 row couldn't be scored")
+    expect(page.locator("#file-result tbody tr")).to_have_count(12)
+    expect(page.locator("#file-result tbody tr").first).to_contain_text(f'{TEXT}, "0"')
+    with page.expect_download() as downloading:
+        page.get_by_role("link", name="Download the scores").click()
+    assert downloading.value.suggested_filename == "scores.csv"
+    downloaded = Path(downloading.value.path()).read_text()
+    rows = list(csv.DictReader(io.StringIO(downloaded, newline="")))
+    assert [row["id"] for row in rows] == [str(index) for index in range(301)]
+    assert rows[0]["score_toxic"] != ""
+    assert rows[300]["score_toxic"] == ""
+    page.reload()
+    expect(summary).to_contain_text("300 rows")
+    page.get_by_role("button", name="Remove it from the server").click()
+    expect(page.locator("#file-result")).to_be_hidden()
+    page.reload()
+    expect(page.locator("#health")).to_have_attribute("data-state", "ready")
+    expect(page.locator("#file-result")).to_be_hidden()
+
+
+def test_progress_shows_until_the_end(page: Page, site: Any, core: Any, file: Path) -> None:
+    """How many rows of how many, on a bar; also where the page is loaded again meanwhile."""
+    core.held = held = asyncio.Event()
+    upload(page, file)
+    expect(page.get_by_text("Scoring: 0 of 301 rows")).to_be_visible()
+    expect(page.get_by_role("progressbar", name="Scoring")).to_have_attribute("value", "0")
+    expect(page.get_by_role("button", name="Score the file")).to_be_disabled()
+    page.reload()
+    expect(page.get_by_text("Scoring: 0 of 301 rows")).to_be_visible()
+    site.call(held.set)
+    expect(page.locator("#file-summary")).to_contain_text("300 rows")
+    expect(page.locator("#file-progress")).to_be_hidden()
+
+
+def test_a_file_is_cancelled(page: Page, site: Any, core: Any, file: Path) -> None:
+    """Scoring ends, and another file can be scored."""
+    core.held = held = asyncio.Event()
+    upload(page, file)
+    expect(page.get_by_text("Scoring: 0 of 301 rows")).to_be_visible()
+    with page.expect_response(lambda response: response.request.method == "DELETE") as deleting:
+        page.get_by_role("button", name="Cancel").click()
+    assert deleting.value.status == 204
+    assert core.cancelled
+    expect(page.locator("#file-progress")).to_be_hidden()
+    expect(page.get_by_role("alert")).to_have_count(0)
+    site.call(held.set)
+    upload(page, file)
+    expect(page.locator("#file-summary")).to_contain_text("300 rows")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [("a,b\n1,2\n", "no column named content"), (f"content\n{'y' * 250_000}\n", "larger than")],
+    ids=["no-column", "too-large"],
+)
+def test_a_file_that_can_t_be_scored_is_refused(
+    page: Page, tmp_path: Path, content: str, reason: str
+) -> None:
+    """With the reason, and another can be chosen."""
+    (tmp_path / "wrong.csv").write_text(content)
+    upload(page, tmp_path / "wrong.csv")
+    expect(page.get_by_role("alert")).to_contain_text(reason)
+    expect(page.get_by_role("button", name="Score the file")).to_be_enabled()
+
+
+def test_a_formula_stays_text(page: Page, tmp_path: Path) -> None:
+    """A cell that a spreadsheet would run is disarmed in the file, and markup is text on the page."""
+    (tmp_path / "c.csv").write_text("content\n=1+1\n<img src=x onerror=alert(1)>\n")
+    upload(page, tmp_path / "c.csv")
+    cells = page.locator("#file-result tbody td:nth-child(2)")
+    expect(cells).to_have_text(["'=1+1", "<img src=x onerror=alert(1)>"])
+    assert page.locator("#file-result img").count() == 0
