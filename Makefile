@@ -15,8 +15,8 @@ PYTHON ?= $(shell for candidate in python3.11 python3.12 python3.13 python3; do 
 VENV := .venv
 # Modules rather than scripts: a script names its interpreter in one line, which can't hold every path.
 RUN := $(VENV)/bin/python -m
-PACKAGES := $(wildcard libs/*/pyproject.toml services/*/pyproject.toml infra/local/pyproject.toml)
-SOURCES := libs services infra/local benchmarks $(wildcard tests)
+PACKAGES := $(wildcard libs/*/pyproject.toml services/*/pyproject.toml infra/*/pyproject.toml)
+SOURCES := libs services infra/grafana infra/local benchmarks $(wildcard tests)
 ARGS ?=
 VERSION ?=
 BUNDLE ?=
@@ -172,11 +172,16 @@ lock: $(VENV)/.installed-dev ## Resolve dependencies into constraints.txt; ARGS=
 	@$(RUN) uv pip compile --universal --python-version 3.11 --no-header --no-annotate --quiet $(ARGS) \
 		--no-emit-package toxic-core --no-emit-package toxic-training --no-emit-package toxic-registry \
 		--no-emit-package toxic-inference --no-emit-package toxic-local \
+		--no-emit-package toxic-dashboards \
 		requirements-dev.in -o constraints.txt
 
 .PHONY: metrics
 metrics: $(VENV)/.installed ## Write docs/metrics.md, the table of the inference service's metrics
 	@$(RUN) toxic_inference.metrics.catalogue > docs/metrics.md
+
+.PHONY: dashboards
+dashboards: $(VENV)/.installed-dev ## Write Grafana's dashboards again, from infra/grafana/src
+	@$(RUN) toxic_dashboards infra/grafana/dashboards
 
 .PHONY: rules
 rules: $(VENV)/.installed-dev ## Check and test the rules and configuration of Prometheus and Alertmanager

@@ -1,0 +1,1 @@
+"""Grafana's dashboards as code: *Service*, *Model* and *Training*."""
