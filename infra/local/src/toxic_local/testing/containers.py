@@ -44,7 +44,7 @@ class ContainerStack:
     @property
     def project(self) -> str:
         """What Compose calls it."""
-        return self.environment["COMPOSE_self.project_NAME"]
+        return self.environment["COMPOSE_PROJECT_NAME"]
 
     def make(self, *words: str, check: bool = True, stdin: str = "") -> str:
         """Run `make` and return what it printed."""
