@@ -6,7 +6,9 @@ Invariant: with metrics off, nothing is counted and nothing is read for it.
 import time
 from dataclasses import dataclass
 
+from toxic_inference.adapters.nvidia import NvidiaReader
 from toxic_inference.metrics import Metrics, SilentMetrics
+from toxic_inference.metrics.devices import GpuCollector
 from toxic_inference.monitoring.live import JudgedSource, LiveParts, LiveWatch
 from toxic_inference.monitoring.monitor import Monitor
 from toxic_inference.serving.clock import SystemClock
@@ -34,6 +36,7 @@ def start_watching(settings: Settings, corrections: JudgedSource) -> Watching:
         return Watching(SilentMetrics())
     clock = SystemClock()
     metrics = Metrics(Monitor(clock, min_texts=settings.monitor_min_texts))
+    metrics.registry.register(GpuCollector(NvidiaReader()))
     metrics.batch_budget(tokens=settings.batch_token_budget)
     parts = LiveParts(
         source=corrections,

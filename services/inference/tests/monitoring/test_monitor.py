@@ -129,7 +129,8 @@ def test_counts_are_by_language_and_decision(monitor: Monitor, report: Report) -
 def test_estimates_need_the_shares_of_the_reference(clock: ManualClock, report: Report) -> None:
     """A contract from before has neither drift nor estimates, and its traffic is counted all the same."""
     monitor = Monitor(clock, min_texts=1)
-    monitor.available(version="1", contract=make_contract())
+    before = make_contract().model_copy(update={"reference_scores": {}, "reference_traffic": None})
+    monitor.available(version="1", contract=before)
     monitor.scored(report([0.9] * 10))
     figures = monitor.figures("1", Window.HOUR)
     assert figures.texts == 10

@@ -29,6 +29,7 @@ from toxic_core.contract import (
 from toxic_core.evidence import write_evaluation
 from toxic_core.labels import LABELS
 from toxic_core.languages import ANY_LANGUAGE
+from toxic_core.reference import LENGTH_EDGES, Distribution, ReferenceTraffic
 from toxic_core.tokens import Tokeniser
 
 WORDS = ("you", "are", "a", "kind", "idiot", "have", "lovely", "day", "stupid", "fool")
@@ -49,13 +50,22 @@ def make_tokenizer() -> Tokenizer:
 
 
 def make_contract(*, max_tokens: int = MAX_TOKENS) -> Contract:
-    """Return a contract without calibration and with every threshold at one half."""
+    """Return a contract without calibration, with every threshold at one half, and with a small reference."""
+    scores = Distribution(edges=(0.0, 0.25, 0.5, 0.75, 1.0), counts=(600, 200, 100, 100))
+    lengths = Distribution(edges=LENGTH_EDGES, counts=(100, 600, 300, *[0] * (len(LENGTH_EDGES) - 4)))
     return Contract(
         max_tokens=max_tokens,
         pad_id=0,
         languages=("en",),
         calibration={label: {ANY_LANGUAGE: Calibration()} for label in LABELS},
         thresholds={label: {ANY_LANGUAGE: 0.5} for label in LABELS},
+        reference_scores={label: {ANY_LANGUAGE: scores} for label in LABELS},
+        reference_traffic=ReferenceTraffic(
+            languages={"en": 1_000},
+            lengths=lengths,
+            calibration_toxic_share=0.5,
+            deployment_toxic_share=0.1,
+        ),
         encoder="tiny",
         created_at=datetime(2026, 1, 1, tzinfo=UTC),
     )
