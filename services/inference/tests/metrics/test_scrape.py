@@ -14,7 +14,8 @@ from toxic_core.labels import LABELS
 from toxic_inference.app import create_app
 from toxic_inference.metrics.catalogue import STANDARD, Kind, Spec, specs
 from toxic_inference.metrics.catalogue.spec import LABEL_VALUES
-from toxic_inference.metrics.devices import GpuCollector, GpuReading
+from toxic_inference.metrics.devices import GpuCollector
+from toxic_inference.monitoring.devices import GpuReading
 from toxic_inference.settings import Settings
 
 pytestmark = pytest.mark.anyio

@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from toxic_inference.metrics.devices import GpuReading
+from toxic_inference.monitoring.devices import GpuReading
 
 try:
     import pynvml

@@ -1,42 +1,16 @@
-"""The machine's accelerators, where it has some.
+"""The machine's accelerators, where it has some, as series.
 
 Invariant: a scrape never fails because of a device; one that can't be read has no series.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterable, Iterator
 
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from toxic_inference.metrics.catalogue import service as catalogue
 from toxic_inference.metrics.catalogue.spec import gauge_family
-
-
-@dataclass(frozen=True, slots=True)
-class GpuReading:
-    """How one GPU does.
-
-    Attributes:
-        index: its number.
-        utilisation: share of the last moments in which it computed.
-        used_bytes: memory in use.
-        total_bytes: memory it has.
-    """
-
-    index: int
-    utilisation: float
-    used_bytes: int
-    total_bytes: int
-
-
-class GpuReader(Protocol):
-    """Reads the GPUs."""
-
-    def read(self) -> Sequence[GpuReading]:
-        """Return a reading of each; nothing where there are none. Takes about a millisecond, never raises."""
-        ...
+from toxic_inference.monitoring.devices import GpuReader
 
 
 class GpuCollector(Collector):
