@@ -3,6 +3,7 @@
 Invariant: whatever is started is ended with the stand.
 """
 
+import os
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -134,3 +135,11 @@ def memory_bytes(server: Server) -> int:
     status = Path(f"/proc/{server.process.pid}/status").read_text(encoding="ascii")
     facts: Mapping[str, str] = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
     return int(facts["VmRSS"].split()[0]) * 1024
+
+
+def cpu_seconds(server: Server) -> float:
+    """Return how much processor time a process has used, its own and the system's for it (Linux)."""
+    status = Path(f"/proc/{server.process.pid}/stat").read_text(encoding="ascii")
+    # After the command's name, which may hold spaces, the 12th and 13th fields (proc_pid_stat(5)).
+    user, system = status.rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
