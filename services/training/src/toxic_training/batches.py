@@ -10,13 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toxic_core.contract import ATTENTION_MASK, INPUT_IDS
-from toxic_core.tokens import EncodedBatch, Int32Array, pad
+from toxic_core.packing import pad_to_step
+from toxic_core.tokens import Int32Array
 
 MISSING_LABEL = -1.0
 """What stands for a missing label in a batch."""
-
-_LENGTH_STEP = 8
-"""Batches are padded to a multiple of this, to bound how many shapes are compiled."""
 
 BATCHES_A_GROUP = 50
 """Comments are sorted by length within groups of this many batches: sorting them all would make batches of
@@ -86,9 +84,3 @@ def model_inputs(rows: list[Int32Array], *, pad_id: int) -> Inputs:
     """Return `rows`, padded to a multiple of a fixed step, as the classifier takes them."""
     batch = pad_to_step(rows, pad_id=pad_id)
     return {INPUT_IDS: batch.input_ids, ATTENTION_MASK: batch.attention_mask}
-
-
-def pad_to_step(rows: list[Int32Array], *, pad_id: int) -> EncodedBatch:
-    """Pad `rows` to one length, a multiple of a fixed step."""
-    longest = max(len(row) for row in rows)
-    return pad(rows, pad_id=pad_id, length=math.ceil(longest / _LENGTH_STEP) * _LENGTH_STEP)

@@ -7,7 +7,7 @@ the texts.
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from toxic_core.contract import ATTENTION_MASK, INPUT_IDS, SCORES, SIGNATURE
 from toxic_core.labels import LABELS
+from toxic_core.packing import length_groups, pad_to_step
 from toxic_core.tokens import EncodedBatch, Int32Array
-from toxic_training.batches import pad_to_step
 from toxic_training.exported import ExportedModel
 
 logger = logging.getLogger(__name__)
@@ -126,26 +126,6 @@ class _Progress:
         logger.info(
             "scored %d of %d texts and windows, about %.0f s left", self._rows, len(self._tokens), left
         )
-
-
-def length_groups(lengths: Int32Array, *, batch_tokens: int) -> Iterator[NDArray[np.intp]]:
-    """Yield the places of texts to score together, the shortest first.
-
-    Args:
-        lengths: tokens of each text.
-        batch_tokens: the most tokens of a batch, each text counted as long as the batch's longest; a text
-            that is longer makes a batch of its own.
-    """
-    order = np.argsort(lengths, kind="stable")
-    ascending = lengths[order].astype(np.int64)
-    start = 0
-    while start < len(order):
-        # The longest run of texts whose number times the length of the last is within the budget.
-        counts = np.arange(1, len(order) - start + 1)
-        fitting = int(np.searchsorted(counts * ascending[start:], batch_tokens, side="right"))
-        end = start + max(1, fitting)
-        yield order[start:end]
-        start = end
 
 
 def median_comment(tokens: Int32Array) -> int:
