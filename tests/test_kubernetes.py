@@ -1,0 +1,167 @@
+"""The manifests: built by kustomize, valid by Kubernetes' own schemas, in keeping with the services."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from prometheus_client import CollectorRegistry
+
+from toxic_inference.metrics.scoring import ScoringMetrics
+from toxic_inference.settings import Settings as InferenceSettings
+from toxic_registry.settings import Settings as RegistrySettings
+
+ROOT = Path(__file__).parents[1]
+KUBERNETES = ROOT / "infra" / "kubernetes"
+OVERLAYS = ("kserve", "local", "production")
+CUSTOM = ("ServiceMonitor", "InferenceService")
+"""Kinds that operators bring; no package carries their schemas."""
+SERVICES = {"inference": InferenceSettings, "registry": RegistrySettings}
+FROM_ELSEWHERE = {"POSTGRES_PASSWORD", "TMPDIR", "PORT"}
+"""Environment variables that are no setting: for other variables, for Python, and KServe's."""
+
+Manifest = dict[str, Any]
+
+
+@cache
+def built(overlay: str) -> tuple[Manifest, ...]:
+    """Return what kustomize makes of an overlay."""
+    command = ["kubectl", "kustomize", str(KUBERNETES / "overlays" / overlay)]
+    made = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert not made.stderr
+    return tuple(yaml.safe_load_all(made.stdout))
+
+
+def containers(manifest: Manifest) -> Iterator[tuple[Manifest, Manifest]]:
+    """Yield every pod specification in a manifest with each of its containers."""
+    spec = manifest.get("spec", {})
+    spec = spec.get("jobTemplate", {}).get("spec", spec)
+    pod = spec.get("template", {}).get("spec") or spec.get("predictor")
+    for container in (pod or {}).get("containers", []):
+        yield pod, container
+
+
+def find(overlay: str, kind: str, name: str) -> Manifest:
+    """Return the one manifest of that kind and name."""
+    (found,) = [m for m in built(overlay) if m["kind"] == kind and m["metadata"]["name"] == name]
+    return found
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_manifest_is_valid(overlay: str) -> None:
+    """Against the schemas of the oldest and the newest release that are packed, unknown fields refused."""
+    for manifest in built(overlay):
+        if manifest["kind"] in CUSTOM:
+            continue
+        for version in ("1.30", "1.37"):
+            kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_a_field_that_doesnt_exist_is_found() -> None:
+    """The check above can fail."""
+    manifest = json.loads(json.dumps(find("production", "Deployment", "inference")))
+    manifest["spec"]["template"]["spec"]["containers"][0]["readinesProbe"] = {}
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(manifest, "1.37", strict=True)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_variable_is_a_setting(overlay: str) -> None:
+    """A misspelt environment variable would be ignored without a word."""
+    known = {
+        f"{name.upper()}_{field.upper()}"
+        for name, settings in SERVICES.items()
+        for field in settings.model_fields
+    }
+    for manifest in built(overlay):
+        for _, container in containers(manifest):
+            names = {variable["name"] for variable in container.get("env", [])}
+            if container["image"].startswith("postgres:"):
+                assert names == {"POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD", "PGDATA"}
+            elif "training" in container["name"]:
+                assert names == {"MLFLOW_TRACKING_URI"}
+            else:
+                assert names <= known | FROM_ELSEWHERE, names - known
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_ports_are_the_services_own(name: str) -> None:
+    """What a service listens on by default is what its container, its Service and its policy name."""
+    port = SERVICES[name].model_fields["port"].default
+    for overlay in ("local", "production"):
+        ((_, container),) = containers(find(overlay, "Deployment", name))
+        assert [opened["containerPort"] for opened in container["ports"]] == [port]
+        assert [opened["port"] for opened in find(overlay, "Service", name)["spec"]["ports"]] == [port]
+        (rule,) = find(overlay, "NetworkPolicy", name)["spec"]["ingress"]
+        assert rule["ports"] == [{"port": port}]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_no_container_has_more_rights_than_it_needs(overlay: str) -> None:
+    """No root, no privileges to gain, no token of the cluster, and a limit of memory."""
+    seen = 0
+    for manifest in built(overlay):
+        for pod, container in containers(manifest):
+            seen += 1
+            context = pod.get("securityContext", {}) | container["securityContext"]
+            assert context["runAsNonRoot"]
+            assert context["allowPrivilegeEscalation"] is False
+            assert context["capabilities"] == {"drop": ["ALL"]}
+            assert container["resources"]["limits"]["memory"]
+            if manifest["kind"] != "InferenceService":
+                assert pod["automountServiceAccountToken"] is False
+    assert seen
+
+
+def test_the_autoscaler_asks_for_a_figure_that_there_is() -> None:
+    """Its name is the adapter's, and the adapter's rule is made of metrics that the service has."""
+    (metric,) = find("production", "HorizontalPodAutoscaler", "inference")["spec"]["metrics"]
+    (rule,) = yaml.safe_load((KUBERNETES / "prometheus-adapter.yaml").read_text())["rules"]["custom"]
+    assert metric["pods"]["metric"]["name"] == rule["name"]["as"]
+    registry = CollectorRegistry()
+    ScoringMetrics(registry)
+    families = {family.name for family in registry.collect()}
+    assert "toxic_inference_queue_wait_seconds" in families
+    assert rule["metricsQuery"].count("toxic_inference_queue_wait_seconds_") == 2
+
+
+def test_the_operators_kinds_name_what_there_is() -> None:
+    """The monitor finds the Services' ports; KServe's predictor has the Deployment's image and port."""
+    monitor = find("production", "ServiceMonitor", "toxic-comments")["spec"]
+    (endpoint,) = monitor["endpoints"]
+    (selected,) = monitor["selector"]["matchExpressions"]
+    for name in selected["values"]:
+        service = find("production", "Service", name)
+        assert service["metadata"]["labels"][selected["key"]] == name
+        assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
+    ((_, predictor),) = containers(find("kserve", "InferenceService", "toxic-comments"))
+    ((_, deployed),) = containers(find("local", "Deployment", "inference"))
+    assert predictor["image"] == deployed["image"]
+    assert predictor["ports"][0]["containerPort"] == deployed["ports"][0]["containerPort"]
+
+
+@pytest.mark.parametrize("overlay", ["local", "production"])
+def test_selectors_find_their_pods(overlay: str) -> None:
+    """Every Service, budget and policy selects pods that some manifest makes."""
+    pods = []
+    for manifest in built(overlay):
+        spec = manifest.get("spec", {})
+        spec = spec.get("jobTemplate", {}).get("spec", spec)
+        if "template" in spec:
+            pods.append(spec["template"]["metadata"]["labels"])
+    for manifest in built(overlay):
+        spec = manifest.get("spec", {})
+        selectors = {
+            "Service": spec.get("selector"),
+            "PodDisruptionBudget": spec.get("selector", {}).get("matchLabels"),
+            "NetworkPolicy": spec.get("podSelector", {}).get("matchLabels"),
+        }
+        wanted = selectors.get(manifest["kind"])
+        assert wanted is None or any(wanted.items() <= labels.items() for labels in pods), manifest[
+            "metadata"
+        ]
