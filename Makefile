@@ -16,7 +16,7 @@ VENV := .venv
 # Modules rather than scripts: a script names its interpreter in one line, which can't hold every path.
 RUN := $(VENV)/bin/python -m
 PACKAGES := $(wildcard libs/*/pyproject.toml services/*/pyproject.toml infra/*/pyproject.toml)
-SOURCES := libs services infra/grafana infra/local benchmarks $(wildcard tests)
+SOURCES := libs services infra/grafana infra/local infra/ray benchmarks $(wildcard tests)
 ARGS ?=
 VERSION ?=
 BUNDLE ?=
@@ -172,7 +172,7 @@ lock: $(VENV)/.installed-dev ## Resolve dependencies into constraints.txt; ARGS=
 	@$(RUN) uv pip compile --universal --python-version 3.11 --no-header --no-annotate --quiet $(ARGS) \
 		--no-emit-package toxic-core --no-emit-package toxic-training --no-emit-package toxic-registry \
 		--no-emit-package toxic-inference --no-emit-package toxic-local \
-		--no-emit-package toxic-dashboards \
+		--no-emit-package toxic-dashboards --no-emit-package toxic-batch \
 		requirements-dev.in -o constraints.txt
 
 .PHONY: metrics

@@ -1,0 +1,1 @@
+"""Scores files of comments of any size on Ray Data: `toxic-batch`."""

@@ -1,0 +1,256 @@
+"""How input files are cut into blocks: CSV and NDJSON between records, Parquet inside its row groups.
+
+Invariant: the same files and the same size give the same blocks, every row is in exactly one, and a block can
+be read without the others.
+"""
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import pyarrow as pa
+from pyarrow import fs, parquet
+
+from toxic_batch.storage import Place
+from toxic_core.errors import ConfigurationError, InvalidDataError
+
+CSV = ".csv"
+PARQUET = ".parquet"
+NDJSON = (".ndjson", ".jsonl")
+KINDS = (CSV, PARQUET, *NDJSON)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A part of an input file.
+
+    Attributes:
+        number: its place among all blocks of the job.
+        path: of its file.
+        begin: its first byte, or in Parquet its first row.
+        end: one past its last.
+        header: bytes of a CSV file's header; 0 elsewhere.
+    """
+
+    number: int
+    path: str
+    begin: int
+    end: int
+    header: int = 0
+
+    def __str__(self) -> str:
+        """Say where it is, for people."""
+        unit = "rows" if kind_of(self.path) == PARQUET else "bytes"
+        return f"{self.path} {unit} {self.begin:,} to {self.end:,}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Where a file is cut.
+
+    Attributes:
+        ends: of each block; the first begins at `header`, or at 0.
+        header: see `Block`.
+    """
+
+    ends: tuple[int, ...]
+    header: int = 0
+
+
+def kind_of(path: str) -> str:
+    """Return a file's kind, its ending.
+
+    Raises:
+        ConfigurationError: it is none of those that can be read.
+    """
+    kind = PurePosixPath(path).suffix.lower()
+    if kind not in KINDS:
+        raise ConfigurationError(f"{path} ends in none of {', '.join(KINDS)}; convert it to one of these.")
+    return kind
+
+
+def plan(files: list[Place], *, block_bytes: int) -> list[Block]:
+    """Cut every file into blocks of about `block_bytes`, uncompressed.
+
+    A CSV or NDJSON file is read once for this, which takes seconds for what takes hours to score.
+
+    Raises:
+        InvalidDataError: a file can't be read, or none has rows.
+    """
+    blocks: list[Block] = []
+    for file in files:
+        cut = _cut(file, block_bytes=block_bytes)
+        begins = (cut.header, *cut.ends)
+        for begin, end in zip(begins, cut.ends, strict=False):
+            blocks.append(Block(len(blocks), file.path, begin=begin, end=end, header=cut.header))
+    if not blocks:
+        raise InvalidDataError(f"{', '.join(f.path for f in files)}: no rows, so there is nothing to score.")
+    return blocks
+
+
+def columns_of(file: Place) -> tuple[str, ...]:
+    """Return the names of a file's columns; in NDJSON the fields of its first line.
+
+    Raises:
+        InvalidDataError: they can't be read.
+    """
+    match kind_of(file.path):
+        case ".parquet":
+            with parquet_file(file) as opened:
+                return tuple(opened.schema_arrow.names)
+        case ".csv":
+            columns = next(csv.reader(_first_lines(file)), [])
+            if not columns or len(set(columns)) < len(columns):
+                raise InvalidDataError(f"{file.path} needs a header that names each column once.")
+            return tuple(columns)
+        case _:
+            return tuple(_first_object(file))
+
+
+def parquet_file(file: Place) -> parquet.ParquetFile:
+    """Open a Parquet file.
+
+    Raises:
+        InvalidDataError: it isn't one, or is damaged.
+    """
+    try:
+        return parquet.ParquetFile(file.path, filesystem=file.filesystem)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InvalidDataError(f"{file.path} isn't a Parquet file, or is damaged; write it again.") from error
+
+
+def _cut(file: Place, *, block_bytes: int) -> Cut:
+    match kind_of(file.path):
+        case ".parquet":
+            return _cut_parquet(file, block_bytes=block_bytes)
+        case ".csv":
+            offsets = _record_ends(file)
+            header = next(offsets, 0)
+            return Cut(_every(offsets, block_bytes, begin=header), header=header)
+        case _:
+            return Cut(_every(_line_ends(file), block_bytes, begin=0))
+
+
+def _cut_parquet(file: Place, *, block_bytes: int) -> Cut:
+    ends: list[int] = []
+    begin = 0
+    with parquet_file(file) as opened:
+        for index in range(opened.metadata.num_row_groups):
+            group = opened.metadata.row_group(index)
+            rows = max(1, group.num_rows * block_bytes // max(1, group.total_byte_size))
+            ends += [
+                min(end, begin + group.num_rows)
+                for end in range(begin + rows, begin + group.num_rows + rows, rows)
+            ]
+            begin += group.num_rows
+    return Cut(tuple(ends))
+
+
+def _every(offsets: Iterator[int], size: int, *, begin: int) -> tuple[int, ...]:
+    """Return the first offset at least `size` after `begin`, then after that one, and so on, and the last."""
+    ends: list[int] = []
+    last = begin
+    for last in offsets:
+        if last - begin >= size:
+            ends.append(last)
+            begin = last
+    return (*ends, last) if last > begin else tuple(ends)
+
+
+def _lines(file: Place) -> Iterator[bytes]:
+    # compression=None: a file whose name ends in .csv is taken as what it says.
+    with file.filesystem.open_input_stream(file.path, compression=None, buffer_size=1 << 20) as stream:
+        yield from _buffered(stream)
+
+
+def _buffered(stream: pa.NativeFile) -> Iterator[bytes]:
+    rest = b""
+    while chunk := stream.read(1 << 20):
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            yield line + b"\n"
+    if rest:
+        yield rest
+
+
+def _line_ends(file: Place) -> Iterator[int]:
+    offset = 0
+    for line in _lines(file):
+        offset += len(line)
+        yield offset
+
+
+def _record_ends(file: Place) -> Iterator[int]:
+    """Yield where each CSV record ends, in bytes; a quoted field may hold line ends."""
+    offset = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal offset
+        for line in _lines(file):
+            offset += len(line)
+            # A character a byte: what ends a field or a record is ASCII.
+            yield line.decode("latin-1")
+
+    try:
+        for _ in csv.reader(lines()):
+            yield offset
+    except csv.Error as error:
+        raise InvalidDataError(
+            f"{file.path} isn't a well-formed CSV near byte {offset:,}: {error}. "
+            "Is a quotation mark not closed?"
+        ) from error
+
+
+def _first_lines(file: Place) -> Iterator[str]:
+    for number, line in enumerate(_lines(file)):
+        try:
+            yield line.decode("utf-8-sig" if number == 0 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise InvalidDataError(not_utf8(file.path)) from error
+
+
+def not_utf8(path: str) -> str:
+    """Say that a file is in another encoding."""
+    return f"{path} isn't UTF-8; convert it, for instance with iconv -f WINDOWS-1252 -t UTF-8."
+
+
+def _first_object(file: Place) -> dict[str, object]:
+    first = next(_first_lines(file), "")
+    try:
+        found = json.loads(first)
+    except json.JSONDecodeError as error:
+        raise InvalidDataError(
+            f"The first line of {file.path} isn't JSON; each line is one object."
+        ) from error
+    if not isinstance(found, dict):
+        raise InvalidDataError(f"The first line of {file.path} isn't a JSON object.")
+    return found
+
+
+def infos(addresses: list[str]) -> list[tuple[Place, fs.FileInfo]]:
+    """Return the files that addresses name: files, or every file of a known kind below a folder.
+
+    Raises:
+        ConfigurationError: there is nothing at an address, or nothing that can be read.
+    """
+    found: list[tuple[Place, fs.FileInfo]] = []
+    for address in addresses:
+        place = Place.of(address)
+        info = place.info
+        if info.type is fs.FileType.NotFound:
+            raise ConfigurationError(f"{address} not found; name a file, or a folder of files.")
+        if info.type is fs.FileType.File:
+            kind_of(info.path)
+            found.append((place, info))
+            continue
+        below = [
+            (Place(place.filesystem, one.path), one)
+            for one in place.files(recursive=True)
+            if PurePosixPath(one.path).suffix.lower() in KINDS
+        ]
+        if not below:
+            raise ConfigurationError(f"{address} holds no file that ends in {', '.join(KINDS)}.")
+        found += below
+    return found

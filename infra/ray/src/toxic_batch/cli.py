@@ -1,0 +1,110 @@
+"""The command line of `toxic-batch`.
+
+Invariant: whatever a user can mend ends as one line on standard error and exit status 1.
+"""
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+
+from toxic_batch.job import Cluster, Job, Model, Summary
+from toxic_batch.job import run as run_job
+from toxic_batch.reading import FORMATS
+from toxic_batch.registered import Registry
+from toxic_batch.scoring import Reading
+from toxic_core.errors import ToxicError
+
+_MIB = 1024 * 1024
+
+
+def run() -> None:
+    """Score what the command line names."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("toxic_batch").setLevel(logging.INFO)
+    try:
+        summary = run_job(_job(_parser().parse_args()))
+    except (ToxicError, OSError, ConnectionError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("Stopped; the same command goes on where this one ended.")
+    sys.stdout.write(_line(summary) + "\n")
+
+
+def _line(summary: Summary) -> str:
+    speed = summary.rows / summary.seconds if summary.rows else 0.0
+    return (
+        f"{summary.rows:,} comments scored by version {summary.version} in {summary.seconds:.1f} s "
+        f"({speed:.0f} a second), {summary.rejected:,} without a text; "
+        f"{summary.blocks} parts, {summary.done_before} of them from before"
+    )
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def _job(arguments: argparse.Namespace) -> Job:
+    return Job(
+        inputs=arguments.inputs,
+        out=arguments.out,
+        model=Model(
+            bundle=arguments.bundle,
+            version=arguments.version,
+            registry=Registry(uri=arguments.registry, model_name=arguments.model_name),
+        ),
+        reading=Reading(
+            batch_tokens=arguments.batch_tokens,
+            windows=arguments.max_windows,
+            overlap=arguments.window_overlap,
+        ),
+        form=arguments.format,
+        block_bytes=arguments.block_bytes,
+        cluster=Cluster(
+            address=arguments.address,
+            workers=arguments.workers,
+            worker_cpus=arguments.worker_cpus,
+            worker_gpus=arguments.worker_gpus,
+        ),
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="toxic-batch",
+        description="Score CSV, NDJSON and Parquet files of comments on Ray Data. Killed, the same command "
+        "goes on where it was.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="a file or folder; s3:// and gs:// too")
+    parser.add_argument("--out", required=True, help="folder of the scored parts; s3:// and gs:// too")
+    parser.add_argument("--format", choices=FORMATS, default=FORMATS[0], help="of the parts")
+    parser.add_argument("--block-bytes", type=_positive, default=4 * _MIB, help="of input that make a part")
+    model = parser.add_argument_group("model")
+    chosen = model.add_mutually_exclusive_group()
+    chosen.add_argument("--version", default="champion", help="a registered version's number, or an alias")
+    chosen.add_argument("--bundle", type=Path, help="a bundle's folder, instead of the registry")
+    model.add_argument(
+        "--registry",
+        default=os.environ.get("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000"),
+        help="MLFLOW_TRACKING_URI where that is set",
+    )
+    model.add_argument("--model-name", default="toxic-comments", help="the registered model")
+    model.add_argument(
+        "--batch-tokens", type=_positive, default=8192, help="scored at once, padding included"
+    )
+    model.add_argument("--max-windows", type=_positive, default=32, help="that a long text is read in")
+    model.add_argument("--window-overlap", type=_positive, default=32, help="tokens that windows share")
+    cluster = parser.add_argument_group("cluster")
+    cluster.add_argument(
+        "--address", help="of a Ray cluster, such as auto or ray://head:10001; else this machine"
+    )
+    cluster.add_argument(
+        "--workers", type=_positive, help="copies of the model; as many as there is room for"
+    )
+    cluster.add_argument("--worker-cpus", type=_positive, default=1, help="of each")
+    cluster.add_argument("--worker-gpus", type=float, default=0.0, help="of each")
+    return parser

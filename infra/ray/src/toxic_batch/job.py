@@ -1,0 +1,278 @@
+"""A job: from addresses of files to a folder of scored parts, on Ray Data.
+
+Invariant: what is scored is never scored again, however often the job is killed and started; and whatever can
+be refused is refused before Ray starts.
+"""
+
+import logging
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import ray
+from ray.data import ActorPoolStrategy, DataContext
+
+from toxic_batch.blocks import Block, columns_of, infos, plan
+from toxic_batch.manifest import (
+    InputFile,
+    Manifest,
+    Work,
+    check_same,
+    pending,
+    read_manifest,
+    write_manifest,
+)
+from toxic_batch.registered import Chosen, Registry, open_folder
+from toxic_batch.scoring import Reading, check_columns
+from toxic_batch.servable import pack
+from toxic_batch.storage import Place
+from toxic_batch.worker import Outcome, Task, Worker
+from toxic_core.errors import ContractError, InvalidDataError
+
+logger = logging.getLogger(__name__)
+
+_LOG_EVERY_SECONDS = 15.0
+_SHOWN_FAULTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Which model scores.
+
+    Attributes:
+        bundle: a bundle's folder; where None, the registry is asked.
+        version: a registered version's number, or an alias.
+        registry: where versions are.
+    """
+
+    bundle: Path | None
+    version: str
+    registry: Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Where the job runs.
+
+    Attributes:
+        address: of a running Ray cluster; None for this machine alone.
+        workers: model copies at work; None for as many as there are CPUs for.
+        worker_cpus: of each.
+        worker_gpus: of each.
+    """
+
+    address: str | None
+    workers: int | None
+    worker_cpus: int
+    worker_gpus: float
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is asked for.
+
+    Attributes:
+        inputs: addresses of files and folders.
+        out: address of the folder of parts.
+        model: which model scores.
+        reading: how texts are read.
+        form: of the parts.
+        block_bytes: of input that make a part, uncompressed.
+        cluster: where it runs.
+    """
+
+    inputs: list[str]
+    out: str
+    model: Model
+    reading: Reading
+    form: str
+    block_bytes: int
+    cluster: Cluster
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a run did.
+
+    Attributes:
+        blocks: of the job.
+        done_before: of those, scored by an earlier run.
+        rows: scored by this run, with those rejected.
+        rejected: rows of those without a text.
+        version: the model's.
+        seconds: from Ray's start to the last part.
+    """
+
+    blocks: int
+    done_before: int
+    rows: int
+    rejected: int
+    version: str
+    seconds: float
+
+
+def run(job: Job) -> Summary:
+    """Score what isn't scored yet.
+
+    Raises:
+        ToxicError: the job can't begin, or blocks couldn't be scored; the others are, and stay.
+    """
+    out = Place.of(job.out)
+    found = infos(job.inputs)
+    files = {place.path: place for place, _ in found}
+    columns = _common_columns(list(files.values()))
+    work = Work(
+        files=tuple(InputFile.of(info) for _, info in found),
+        columns=columns,
+        form=job.form,
+        block_bytes=job.block_bytes,
+        windows=job.reading.windows,
+        overlap=job.reading.overlap,
+    )
+    before = read_manifest(out)
+    with tempfile.TemporaryDirectory(prefix="toxic-batch-") as folder:
+        chosen = _choose(job.model, before, folder=Path(folder))
+        manifest = _begin(out, before, asked=_asked(job.model, chosen), chosen=chosen, work=work)
+        blocks = plan(list(files.values()), block_bytes=job.block_bytes)
+        left = pending(blocks, out, form=job.form)
+        done = len(blocks) - len(left)
+        logger.info("%d of %d blocks are scored; version %s", done, len(blocks), manifest.version)
+        started = time.monotonic()
+        outcomes = (
+            list(_score(job, left, chosen=chosen, files=files, out=out, columns=columns)) if left else []
+        )
+    _check(outcomes)
+    return Summary(
+        blocks=len(blocks),
+        done_before=done,
+        rows=sum(outcome.rows for outcome in outcomes),
+        rejected=sum(outcome.rejected for outcome in outcomes),
+        version=manifest.version,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _common_columns(files: list[Place]) -> tuple[str, ...]:
+    columns = columns_of(files[0])
+    for file in files[1:]:
+        if set(columns_of(file)) != set(columns) or columns_of(file) != columns:
+            raise InvalidDataError(
+                f"{file.path} has other columns than {files[0].path}, or in another order; score them apart."
+            )
+    return columns
+
+
+def _asked(model: Model, chosen: Chosen) -> str:
+    return f"version {model.version}" if model.bundle is None else f"bundle {chosen.digest}"
+
+
+def _choose(model: Model, before: Manifest | None, *, folder: Path) -> Chosen:
+    """Return the model; where a job is taken up, the version it began with, wherever the alias is now."""
+    if model.bundle is not None:
+        return open_folder(model.bundle)
+    taken_up = before is not None and before.asked == f"version {model.version}"
+    return model.registry.fetch(before.version if before and taken_up else model.version, folder)
+
+
+def _begin(out: Place, before: Manifest | None, *, asked: str, chosen: Chosen, work: Work) -> Manifest:
+    check_columns(work.columns, chosen.bundle.contract)
+    if before is None:
+        manifest = Manifest(asked=asked, version=chosen.version, digest=chosen.digest, work=work)
+        write_manifest(out, manifest)
+        return manifest
+    check_same(before, asked=asked, work=work)
+    if before.digest != chosen.digest:
+        raise ContractError(
+            f"Version {before.version} holds another model than when this job began; name another folder."
+        )
+    return before
+
+
+def _score(
+    job: Job,
+    blocks: list[Block],
+    *,
+    chosen: Chosen,
+    files: dict[str, Place],
+    out: Place,
+    columns: tuple[str, ...],
+) -> Iterator[Outcome]:
+    cluster = job.cluster
+    _start_ray(cluster)
+    try:
+        task = Task(
+            model=ray.put(pack(chosen.bundle)),
+            version=chosen.version,
+            reading=job.reading,
+            columns=columns,
+            sources=files,
+            out=out,
+            form=job.form,
+            threads=cluster.worker_cpus,
+        )
+        workers = min(len(blocks), cluster.workers or _room(cluster))
+        dataset = ray.data.from_items([asdict(block) for block in blocks], override_num_blocks=len(blocks))
+        outcomes = dataset.map_batches(
+            Worker,
+            fn_constructor_args=(task,),
+            batch_size=1,
+            compute=ActorPoolStrategy(size=workers),
+            num_cpus=cluster.worker_cpus,
+            num_gpus=cluster.worker_gpus,
+        )
+        yield from _told((Outcome(**row) for row in outcomes.iter_rows()), total=len(blocks))
+    finally:
+        ray.shutdown()
+
+
+def _start_ray(cluster: Cluster) -> None:
+    """Join the cluster, or start a Ray of this machine's own, without its dashboard."""
+    if cluster.address is None:
+        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    else:
+        ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.enable_operator_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+
+
+def _room(cluster: Cluster) -> int:
+    """Return how many workers the cluster's CPUs and GPUs have room for."""
+    resources = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray left its types out here
+    room = int(resources.get("CPU", 1)) // cluster.worker_cpus
+    if cluster.worker_gpus:
+        room = min(room, int(resources.get("GPU", 0) / cluster.worker_gpus))
+    return max(1, room)
+
+
+def _told(outcomes: Iterator[Outcome], *, total: int) -> Iterator[Outcome]:
+    """Say in the log, at the first block and now and then, how far the job is."""
+    started = logged = time.monotonic()
+    rows = 0
+    for number, outcome in enumerate(outcomes, start=1):
+        rows += outcome.rows
+        yield outcome
+        now = time.monotonic()
+        if number == 1 or now - logged >= _LOG_EVERY_SECONDS:
+            logged = now
+            logger.info(
+                "%d of %d blocks, %s comments, %.0f a second",
+                number,
+                total,
+                f"{rows:,}",
+                rows / (now - started),
+            )
+
+
+def _check(outcomes: list[Outcome]) -> None:
+    faults = [outcome.error for outcome in outcomes if outcome.error]
+    if not faults:
+        return
+    more = len(faults) - _SHOWN_FAULTS
+    lines = [*faults[:_SHOWN_FAULTS], *([f"and {more} more."] if more > 0 else [])]
+    raise InvalidDataError(
+        f"{len(faults)} of {len(outcomes)} blocks couldn't be scored; the others are. " + " ".join(lines)
+    )

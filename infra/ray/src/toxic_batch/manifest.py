@@ -1,0 +1,127 @@
+"""What a job's output folder says of itself, so that a killed job is taken up and no two jobs mix.
+
+Invariant: a folder holds the parts of one job: one model version, one set of unchanged files, one way of
+cutting them. Part n is there exactly if block n is scored.
+"""
+
+from typing import Literal
+
+from pyarrow import fs
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from toxic_batch.blocks import Block
+from toxic_batch.storage import PARTIAL, Place
+from toxic_core.errors import ConfigurationError
+
+MANIFEST = "_manifest.json"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class InputFile(_Frozen):
+    """An input file as it was when the job began.
+
+    Attributes:
+        path: on its file system.
+        bytes: its size.
+        modified_ns: when it was last changed, nanoseconds since 1970.
+    """
+
+    path: str
+    bytes: int
+    modified_ns: int
+
+    @classmethod
+    def of(cls, info: fs.FileInfo) -> "InputFile":
+        """Return what a file system says of a file."""
+        return cls(path=info.path, bytes=info.size, modified_ns=info.mtime_ns or 0)
+
+
+class Work(_Frozen):
+    """What is to be done, whichever model does it.
+
+    Attributes:
+        files: in order.
+        columns: of every file.
+        form: of the parts.
+        block_bytes: by which the files are cut.
+        windows: most windows of a long text.
+        overlap: tokens that windows share.
+    """
+
+    files: tuple[InputFile, ...]
+    columns: tuple[str, ...]
+    form: str
+    block_bytes: int
+    windows: int
+    overlap: int
+
+
+class Manifest(_Frozen):
+    """The content of `_manifest.json`.
+
+    Attributes:
+        schema_version: of this schema.
+        asked: the model as it was asked for: an alias, a number, or a bundle's folder.
+        version: what that was when the job began; a resumed job keeps to it.
+        digest: SHA-256 of the model's contract.
+        work: what is to be done.
+    """
+
+    schema_version: Literal[1] = 1
+    asked: str
+    version: str
+    digest: str
+    work: Work
+
+
+def read_manifest(out: Place) -> Manifest | None:
+    """Return the manifest in an output folder, or None where there is none yet.
+
+    Raises:
+        ConfigurationError: it can't be read, or the folder holds something else.
+    """
+    place = out.child(MANIFEST)
+    if place.info.type is fs.FileType.NotFound:
+        if any(PARTIAL not in info.path for info in out.files(recursive=False)):
+            raise ConfigurationError(f"{out.path} holds other files; name a folder that is new or empty.")
+        return None
+    try:
+        return Manifest.model_validate_json(place.read())
+    except ValidationError as error:
+        raise ConfigurationError(
+            f"{place.path} isn't a manifest of this version; name another folder."
+        ) from error
+
+
+def check_same(found: Manifest, *, asked: str, work: Work) -> None:
+    """Refuse to mix two jobs in one folder.
+
+    Raises:
+        ConfigurationError: the folder's job is another; the message says in what.
+    """
+    wanted = {"model": asked, **{name: getattr(work, name) for name in Work.model_fields}}
+    before = {"model": found.asked, **{name: getattr(found.work, name) for name in Work.model_fields}}
+    if differing := [name for name in wanted if wanted[name] != before[name]]:
+        raise ConfigurationError(
+            f"The output folder holds another job's parts: {', '.join(differing)} differ"
+            f"{'s' if len(differing) == 1 else ''}. Name another folder, or remove this one."
+        )
+
+
+def write_manifest(out: Place, manifest: Manifest) -> None:
+    """Begin a job."""
+    out.child(MANIFEST).write(manifest.model_dump_json(indent=2).encode() + b"\n")
+
+
+def part_name(number: int, *, form: str) -> str:
+    """Return the name of a block's output."""
+    return f"part-{number:06d}.{form}"
+
+
+def pending(blocks: list[Block], out: Place, *, form: str) -> list[Block]:
+    """Return the blocks that have no part yet."""
+    there = {info.base_name for info in out.files(recursive=False)}
+    return [block for block in blocks if part_name(block.number, form=form) not in there]

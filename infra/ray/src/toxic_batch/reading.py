@@ -1,0 +1,128 @@
+"""One block of an input file as a table, and a scored table as a file's bytes.
+
+Invariant: what can't be read is an error that names the block, and never quotes what stands in it.
+"""
+
+import json
+
+import pyarrow as pa
+from pyarrow import csv as arrow_csv
+from pyarrow import parquet
+
+from toxic_batch.blocks import Block, kind_of, not_utf8, parquet_file
+from toxic_batch.storage import Place
+from toxic_core.errors import InvalidDataError
+
+FORMATS = ("parquet", "csv")
+
+
+def read_block(block: Block, file: Place, columns: tuple[str, ...]) -> pa.Table:
+    """Return a block's rows.
+
+    Args:
+        block: which part of the file.
+        file: where it lies.
+        columns: the job's; cells of CSV are strings, and fields of NDJSON strings or other values' JSON.
+
+    Raises:
+        InvalidDataError: the block can't be read.
+    """
+    match kind_of(block.path):
+        case ".parquet":
+            return _read_parquet(block, file)
+        case ".csv":
+            return _read_csv(block, file, columns)
+        case _:
+            return _read_ndjson(block, file, columns)
+
+
+def encode(table: pa.Table, *, form: str) -> pa.Buffer:
+    """Return `table` as the bytes of a file, one of `FORMATS`."""
+    sink = pa.BufferOutputStream()
+    if form == "csv":
+        arrow_csv.write_csv(table, sink)
+    else:
+        parquet.write_table(table, sink)
+    return sink.getvalue()
+
+
+def _read_parquet(block: Block, file: Place) -> pa.Table:
+    with parquet_file(file) as opened:
+        begin = 0
+        for index in range(opened.metadata.num_row_groups):
+            rows = opened.metadata.row_group(index).num_rows
+            if begin <= block.begin < begin + rows:
+                try:
+                    table = opened.read_row_group(index)
+                except (pa.ArrowInvalid, OSError) as error:
+                    raise InvalidDataError(f"{block} is damaged; write the file again.") from error
+                return table.slice(block.begin - begin, block.end - block.begin)
+            begin += rows
+    raise InvalidDataError(f"{block} is no longer there; the file was changed.")
+
+
+def _bytes(file: Place, begin: int, end: int) -> bytes:
+    with file.filesystem.open_input_file(file.path) as stream:
+        stream.seek(begin)
+        return bytes(stream.read(end - begin))
+
+
+def _read_csv(block: Block, file: Place, columns: tuple[str, ...]) -> pa.Table:
+    ragged: list[arrow_csv.InvalidRow] = []
+
+    def remember(row: arrow_csv.InvalidRow) -> str:
+        ragged.append(row)
+        return "skip"
+
+    try:
+        table = arrow_csv.read_csv(
+            pa.BufferReader(_bytes(file, block.begin, block.end)),
+            read_options=arrow_csv.ReadOptions(use_threads=False, column_names=list(columns)),
+            parse_options=arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=remember),
+            convert_options=arrow_csv.ConvertOptions(
+                column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        # Arrow's message would quote the row.
+        reason = not_utf8(str(block)) if "UTF8" in str(error) else f"{block} isn't a well-formed CSV."
+        raise InvalidDataError(reason) from None
+    if ragged:
+        raise InvalidDataError(
+            f"{block}: row {ragged[0].number} there has {ragged[0].actual_columns} fields, and the header "
+            f"{ragged[0].expected_columns} ({len(ragged)} such rows)."
+        )
+    return table
+
+
+def _read_ndjson(block: Block, file: Place, columns: tuple[str, ...]) -> pa.Table:
+    cells: dict[str, list[str | None]] = {name: [] for name in columns}
+    offset = block.begin
+    for line in _bytes(file, block.begin, block.end).split(b"\n"):
+        if line.strip():
+            row = _object(line, where=f"{block.path}, the line at byte {offset:,}")
+            if unknown := row.keys() - cells.keys():
+                raise InvalidDataError(
+                    f"{block.path}, the line at byte {offset:,} has the field {min(unknown)!r}, "
+                    "which the first line lacks; give every line the first one's fields."
+                )
+            for name, column in cells.items():
+                column.append(_cell(row.get(name)))
+        offset += len(line) + 1
+    return pa.table({name: pa.array(column, pa.string()) for name, column in cells.items()})
+
+
+def _object(line: bytes, *, where: str) -> dict[str, object]:
+    try:
+        found = json.loads(line.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise InvalidDataError(not_utf8(where)) from None
+    except json.JSONDecodeError as error:
+        raise InvalidDataError(f"{where} isn't JSON: {error.msg}.") from None
+    if not isinstance(found, dict):
+        raise InvalidDataError(f"{where} isn't a JSON object.")
+    return found
+
+
+def _cell(value: object) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,87 @@
+"""Where files lie: this machine, or an object store, by address.
+
+Invariant: a file that is written appears whole or not at all. On a disk it is written under a temporary name
+and renamed; an object store shows an object only once all of it is there.
+"""
+
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import pyarrow as pa
+from pyarrow import fs
+
+from toxic_core.errors import ConfigurationError
+
+PARTIAL = ".partial-"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A file or folder.
+
+    Attributes:
+        filesystem: pyarrow's; can be sent to another process.
+        path: as that file system names it.
+    """
+
+    filesystem: fs.FileSystem
+    path: str
+
+    @classmethod
+    def of(cls, address: str) -> Self:
+        """Return the place of a path, or of an `s3://`, `gs://` or `file://` address.
+
+        Object stores take their credentials from where their own tools do, such as `AWS_ACCESS_KEY_ID`.
+
+        Raises:
+            ConfigurationError: the address names no file system that is known.
+        """
+        if "://" not in address:
+            return cls(fs.LocalFileSystem(), str(Path(address).absolute()))
+        try:
+            return cls(*fs.FileSystem.from_uri(address))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise ConfigurationError(
+                f"{address} can't be reached: {error}. A path, s3://bucket/key and gs://bucket/key can."
+            ) from error
+
+    def child(self, name: str) -> "Place":
+        """Return the place of a file in this folder."""
+        return Place(self.filesystem, f"{self.path.rstrip('/')}/{name}")
+
+    @property
+    def info(self) -> fs.FileInfo:
+        """What is there now."""
+        return self.filesystem.get_file_info(self.path)
+
+    def files(self, *, recursive: bool) -> list[fs.FileInfo]:
+        """Return the files in this folder, by name; none where it isn't there."""
+        selector = fs.FileSelector(self.path, recursive=recursive, allow_not_found=True)
+        found = [info for info in self.filesystem.get_file_info(selector) if info.type is fs.FileType.File]
+        return sorted(found, key=lambda info: info.path)
+
+    def read(self) -> bytes:
+        """Return a file's content."""
+        with self.filesystem.open_input_file(self.path) as stream:
+            return bytes(stream.read())
+
+    def write(self, content: bytes | pa.Buffer) -> None:
+        """Write a file, making its folder."""
+        if not isinstance(self.filesystem, fs.LocalFileSystem):
+            _write(self.filesystem, self.path, content)
+            return
+        folder, _, name = self.path.rpartition("/")
+        self.filesystem.create_dir(folder, recursive=True)
+        partial = f"{folder}/{PARTIAL}{uuid.uuid4().hex}-{name}"
+        try:
+            _write(self.filesystem, partial, content)
+            self.filesystem.move(partial, self.path)
+        finally:
+            Path(partial).unlink(missing_ok=True)
+
+
+def _write(filesystem: fs.FileSystem, path: str, content: bytes | pa.Buffer) -> None:
+    with filesystem.open_output_stream(path) as stream:
+        stream.write(content)

@@ -1,0 +1,105 @@
+"""`toxic-batch` with a real Ray and a real, tiny SavedModel."""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from toxic_core.contract import open_bundle
+from toxic_inference.testing.bundles import BundleFactory
+from toxic_training.exported import ExportedModel
+from toxic_training.operating_point import OperatingPoint
+from toxic_training.scoring import Reading, SavedModelScorer
+from toxic_training.table_scoring import DECISION_COLUMNS, SCORE_COLUMNS, TableScorer
+
+TEXTS = ("you are kind", "you stupid\nidiot", "", "lovely day " * 30, "a fool")
+COMMAND = (sys.executable, "-m", "toxic_batch")
+
+
+def write_rows(path: Path, *, rows: int) -> Path:
+    """Write a table of short and long texts, some of them empty."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "comment_text", "lang"])
+        writer.writerows((number, TEXTS[number % len(TEXTS)], "en") for number in range(rows))
+    return path
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    command = [*COMMAND, *(str(argument) for argument in arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+
+
+def parts(out: Path) -> dict[str, tuple[int, int]]:
+    """Return what tells whether each part was written anew."""
+    found = {path.name: path.stat() for path in sorted(out.glob("part-*"))}
+    return {name: (stat.st_ino, stat.st_mtime_ns) for name, stat in found.items()}
+
+
+@pytest.mark.e2e
+def test_a_killed_job_goes_on_without_scoring_again(build_bundle: BundleFactory, tmp_path: Path) -> None:
+    """After SIGKILL the same command does only what is left, and the whole agrees with `make score`."""
+    bundle = build_bundle(tmp_path / "bundle")
+    source = write_rows(tmp_path / "comments.csv", rows=3_000)
+    out = tmp_path / "out"
+    arguments = (source, "--bundle", bundle, "--out", out, "--block-bytes", 1_000, "--workers", 1)
+    command = [*COMMAND, *(str(argument) for argument in arguments)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as killed:
+        assert killed.stderr is not None
+        said = next(line for line in killed.stderr if line.startswith("1 of "))
+        killed.kill()
+    blocks = int(said.split()[2])
+    before = parts(out)
+    assert 0 < len(before) < blocks
+
+    resumed = run(*arguments)
+    assert resumed.returncode == 0, resumed.stderr
+    after = parts(out)
+    assert len(after) == blocks
+    kept = {name for name, stat in before.items() if after[name] == stat}
+    assert kept == set(before)
+
+    scored = pd.concat([pd.read_parquet(out / name) for name in after], ignore_index=True)
+    table = pd.read_csv(source, dtype=str, keep_default_na=False)
+    assert scored["id"].tolist() == table["id"].tolist()
+    opened = open_bundle(bundle)
+    scorer = SavedModelScorer(ExportedModel.of(opened), Reading(batch_tokens=8192, windows=32, overlap=32))
+    expected = TableScorer(scorer, OperatingPoint.of(opened.contract), scored["model_version"][0]).score(
+        table
+    )
+    assert scored.columns.tolist() == expected.columns.tolist()
+    np.testing.assert_allclose(scored[SCORE_COLUMNS], expected[SCORE_COLUMNS], atol=1e-5)
+    for column in (*DECISION_COLUMNS, "error"):
+        assert scored[column].fillna(value=False).tolist() == expected[column].fillna(value=False).tolist()
+
+
+@pytest.mark.e2e
+def test_a_bad_block_stops_no_other(build_bundle: BundleFactory, tmp_path: Path) -> None:
+    """The rest is scored, and the command ends with status 1 and one line that says which block is bad."""
+    (tmp_path / "a.csv").write_text("text\nyou are kind\n", encoding="utf-8")
+    (tmp_path / "b.csv").write_text("text\nyou,are,stupid\n", encoding="utf-8")
+    bundle = build_bundle(tmp_path / "bundle")
+    ended = run(tmp_path / "a.csv", tmp_path / "b.csv", "--bundle", bundle, "--out", tmp_path / "out")
+    assert ended.returncode == 1
+    (line,) = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
+    assert "1 of 2 blocks" in line
+    assert "b.csv" in line
+    assert "stupid" not in ended.stderr
+    assert list(parts(tmp_path / "out")) == ["part-000000.parquet"]
+
+
+def test_bad_input_is_refused_before_ray_starts(build_bundle: BundleFactory, tmp_path: Path) -> None:
+    """A file without texts, or one that is scored already, ends with one line that says what to do."""
+    bundle = build_bundle(tmp_path / "bundle")
+    (tmp_path / "a.csv").write_text("name,score_toxic\nx,1\n", encoding="utf-8")
+    ended = run(tmp_path / "a.csv", "--bundle", bundle, "--out", tmp_path / "out")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(
+        "error: The files need a column comment_text, content, text; they have name"
+    )
+    assert not (tmp_path / "out").exists()
