@@ -11,6 +11,7 @@ import kubernetes_validate
 import pytest
 import yaml
 from prometheus_client import CollectorRegistry
+from pydantic_settings import BaseSettings
 
 from toxic_inference.metrics.scoring import ScoringMetrics
 from toxic_inference.settings import Settings as InferenceSettings
@@ -21,7 +22,7 @@ KUBERNETES = ROOT / "infra" / "kubernetes"
 OVERLAYS = ("kserve", "local", "production")
 CUSTOM = ("ServiceMonitor", "InferenceService")
 """Kinds that operators bring; no package carries their schemas."""
-SERVICES = {"inference": InferenceSettings, "registry": RegistrySettings}
+SERVICES: dict[str, type[BaseSettings]] = {"inference": InferenceSettings, "registry": RegistrySettings}
 FROM_ELSEWHERE = {"POSTGRES_PASSWORD", "TMPDIR", "PORT"}
 """Environment variables that are no setting: for other variables, for Python, and KServe's."""
 
@@ -165,3 +166,29 @@ def test_selectors_find_their_pods(overlay: str) -> None:
         assert wanted is None or any(wanted.items() <= labels.items() for labels in pods), manifest[
             "metadata"
         ]
+
+
+@pytest.mark.parametrize("name", ["inference", "postgres", "registry"])
+def test_manifests_and_compose_run_the_same(name: str) -> None:
+    """Image, port and the names of the variables that both set; what is Kubernetes' own is said here."""
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    kind = "StatefulSet" if name == "postgres" else "Deployment"
+    ((_, container),) = containers(find("local", kind, name))
+    assert container["image"] == compose[name]["image"]
+    published = [str(port).rpartition(":")[2] for port in compose[name].get("ports", ["5432"])]
+    assert published == [str(port["containerPort"]) for port in container["ports"]]
+    ours = {variable["name"] for variable in container["env"]}
+    theirs = set(compose[name]["environment"])
+    own = {
+        "inference": {"POSTGRES_PASSWORD", "INFERENCE_FEEDBACK_URL", "INFERENCE_COMPUTE_THREADS"},
+        "postgres": {"PGDATA"},
+        "registry": {"POSTGRES_PASSWORD"},
+    }
+    left_out = {
+        # Replicas poll; a signed message would reach one of them.
+        "inference": {"INFERENCE_EVENT_SECRET", "INFERENCE_SERVED_ALIASES", "INFERENCE_SHADOW_FRACTION"},
+        "postgres": {"LANG"},
+        "registry": {"REGISTRY_EVENT_URLS", "REGISTRY_GATE_FILE"},
+    }
+    assert ours - theirs <= own[name]
+    assert theirs - ours == left_out[name]
