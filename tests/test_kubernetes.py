@@ -1,6 +1,7 @@
 """The manifests: built by kustomize, valid by Kubernetes' own schemas, in keeping with the services."""
 
 import json
+import shutil
 import subprocess
 from collections.abc import Iterator
 from functools import cache
@@ -32,7 +33,9 @@ Manifest = dict[str, Any]
 @cache
 def built(overlay: str) -> tuple[Manifest, ...]:
     """Return what kustomize makes of an overlay."""
-    command = ["kubectl", "kustomize", str(KUBERNETES / "overlays" / overlay)]
+    kubectl = shutil.which("kubectl")
+    assert kubectl is not None, "kubectl 1.25 or later is needed: https://kubernetes.io/docs/tasks/tools/"
+    command = [kubectl, "kustomize", str(KUBERNETES / "overlays" / overlay)]
     made = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     assert not made.stderr
     return tuple(yaml.safe_load_all(made.stdout))
