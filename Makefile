@@ -49,6 +49,9 @@ ACTOR := $(if $(IN_CONTAINERS),--actor "$(shell id -un)")
 EVALUATED = $(if $(BUNDLE),--pipelines evaluate --params "bundle=$(abspath $(BUNDLE))",$(if \
 	$(VERSION),--pipelines evaluate --params "version=$(VERSION)",--pipelines evaluate_baseline))
 
+# Where `make bench` unpacks the shipped model.
+BENCHED := $(CURDIR)/var/benchmarks/data
+
 ##@ First
 
 .PHONY: help
@@ -158,6 +161,12 @@ types: $(VENV)/.installed-dev ## Check types
 .PHONY: imports
 imports: $(VENV)/.installed-dev ## Check that imports run one way
 	@$(VENV)/bin/lint-imports
+
+.PHONY: bench
+bench: $(VENV)/.installed-dev ## Measure serving against its peers, into docs/benchmarks.md; ARGS='--scale full' for all of it
+	@test -d $(BENCHED)/06_models/baseline/bundle || TOXIC_DATA_DIR=$(BENCHED) $(RUN) toxic_local \
+		with-registry -- $(RUN) toxic_training run --pipelines unpack_baseline
+	@$(RUN) benchmarks.peers --bundle $(BENCHED)/06_models/baseline/bundle $(ARGS)
 
 .PHONY: bench-serving
 bench-serving: $(VENV)/.installed-dev ## Measure the inference service under load and faults; ARGS='--scale full' for all of it

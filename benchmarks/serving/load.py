@@ -20,6 +20,7 @@ LOST = 0
 _LOOK_SECONDS = 0.01
 
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
+_CHUNKED = re.compile(rb"transfer-encoding: *chunked", re.IGNORECASE)
 _VERSION = re.compile(rb'"model_version":"([^"]*)"')
 
 
@@ -60,8 +61,7 @@ class Callers:
             reader, writer = await self._connection()
             writer.write(request)
             head = await reader.readuntil(b"\r\n\r\n")
-            length = _LENGTH.search(head)
-            body = await reader.readexactly(int(length[1]) if length else 0)
+            body = await _body(reader, head)
             status = int(head[9:12])
             named = _VERSION.search(body)
             version = named[1].decode() if named else ""
@@ -91,6 +91,19 @@ class Callers:
         """Close every connection."""
         for _, writer in self._idle:
             writer.close()
+
+
+async def _body(reader: asyncio.StreamReader, head: bytes) -> bytes:
+    """Read the rest of an answer: as long as its head says, or in chunks (RFC 9112, 7.1)."""
+    if length := _LENGTH.search(head):
+        return await reader.readexactly(int(length[1]))
+    parts = []
+    while _CHUNKED.search(head):
+        size = int((await reader.readuntil(b"\r\n")).split(b";")[0], 16)
+        parts.append((await reader.readexactly(size + len(b"\r\n")))[:size])
+        if not size:
+            break
+    return b"".join(parts)
 
 
 def predict_requests(texts: Sequence[str]) -> Iterator[bytes]:

@@ -1,0 +1,1 @@
+"""The inference service beside its peers: one model, one machine, one run."""

@@ -1,0 +1,120 @@
+"""The benchmark against peers: what it makes of figures, without starting anybody."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from benchmarks.peers.contenders import CONTENDERS, OURS
+from benchmarks.peers.report import FLOOR, Results, write_report
+from benchmarks.peers.rounds import scores_in
+from benchmarks.peers.traffic import comments
+from benchmarks.serving.load import HOST, Callers
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+
+from toxic_core.tokens import Tokeniser
+
+
+def figures(rate: float) -> Mapping[str, object]:
+    """Return a server's round at this rate, all else the same for everybody."""
+    closed = {
+        f"closed_{callers}_{what}": 1.0
+        for callers in (1, 8, 32, 128)
+        for what in ("p50", "p99", "failed", "rate")
+    }
+    rest = dict.fromkeys(("open_p50", "open_p99", "open_failed", "memory_bytes", "ready_seconds"), 1.0)
+    used = {"cpu_per_thousand": 10.0, "generator_per_thousand": 0.1}
+    return {**closed, **rest, **used, "closed_32_rate": rate}
+
+
+def report(tmp_path: Path, results: Results) -> str:
+    """Return the report of these results."""
+    path = tmp_path / "docs" / "benchmarks.md"
+    write_report(results, path, scale="quick", bundle="tiny")
+    return path.read_text(encoding="utf-8")
+
+
+def test_a_ratio_is_of_one_round_and_against_that_rounds_best_peer(tmp_path: Path) -> None:
+    """A slow moment of the machine, which slows a whole round, moves no ratio."""
+    rounds = {
+        OURS: [figures(30.0), figures(3.0)],
+        "litserve": [figures(10.0), figures(1.0)],
+        "ray": [figures(5.0), figures(0.5)],
+    }
+    written = report(tmp_path, Results(rounds=rounds, errors={}))
+    assert "| throughput, 32 callers, against the best peer | 3.00× (3.00 to 3.00) | ≥ 2× | yes |" in written
+
+
+def test_a_missed_figure_is_shown_as_missed(tmp_path: Path) -> None:
+    """A report that hides what doesn't hold would be worth nothing."""
+    floor = {"rate": 40.0, "cpu_per_thousand": 1.0, "matmul_per_second": 1e9, "operations_per_second": 5e8}
+    written = report(tmp_path, Results(rounds={OURS: [figures(30.0)], FLOOR: [floor]}, errors={}))
+    assert "service keeps | 0.75 (0.75 to 0.75) | ≥ 0.9 | **no** |" in written
+
+
+def test_a_peer_that_does_not_start_is_named_with_its_error(tmp_path: Path) -> None:
+    """Ratios against it are said to be missing, not left out."""
+    written = report(
+        tmp_path, Results(rounds={OURS: [figures(3.0)]}, errors={"mlflow": "can't be\ninstalled"})
+    )
+    assert "- mlflow: `can't be installed`" in written
+    assert "| the same against `mlflow models serve` | not measured | ≥ 5× | no |" in written
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [[[0.25, 0.5]], {"scores": [0.25, 0.5]}, {"outputs": [{"shape": [1, 2], "data": [0.25, 0.5]}]}],
+)
+def test_scores_are_found_however_a_peer_wraps_them(answer: object) -> None:
+    """Every peer's answer is held against the model's own scores."""
+    assert scores_in(answer) == [0.25, 0.5]
+
+
+def test_every_contender_states_the_length_of_what_it_sends() -> None:
+    """A request of any alphabet is whole HTTP."""
+    for contender in CONTENDERS.values():
+        head, _, body = contender.request("да").partition(b"\r\n\r\n")
+        assert f"content-length: {len(body)}".encode() in head
+
+
+def test_answers_in_chunks_are_read_whole() -> None:
+    """A peer that answers in chunks leaves nothing in the way of the next answer."""
+    head = b"HTTP/1.1 200 OK\r\n"
+    chunks = head + b"transfer-encoding: chunked\r\n\r\n4\r\n[0.5\r\n1\r\n]\r\n0\r\n\r\n"
+    answers = [chunks, head + b"content-length: 2\r\n\r\n[]"]
+
+    left = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for written in answers:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(written)
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        left.set()
+
+    async def ask_twice() -> list[int]:
+        async with await asyncio.start_server(answer, HOST, 0) as server:
+            callers = Callers(server.sockets[0].getsockname()[1])
+            for _ in answers:
+                await callers.ask(b"GET / HTTP/1.1\r\n\r\n", due=0.0)
+            callers.close()
+            await left.wait()
+        return [outcome.status for outcome in callers.outcomes]
+
+    assert asyncio.run(ask_twice()) == [200, 200]
+
+
+def test_comments_are_as_long_as_asked_and_the_same_each_time() -> None:
+    """Everybody gets the same texts, with the distribution's median."""
+    tokenizer = Tokenizer(WordLevel({"?": 0}, unk_token="?"))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokeniser = Tokeniser(tokenizer, max_tokens=4_096, pad_id=0)
+    texts = comments(400, tokeniser=tokeniser)
+    lengths = sorted(len(text.split()) for text in texts)
+    assert texts == comments(400, tokeniser=tokeniser)
+    assert 40 < lengths[200] < 65
+    assert lengths[-1] <= 865
