@@ -47,9 +47,13 @@ def test_the_lock_holds_a_fitting_version_of_every_dependency(package: Path) -> 
         )
 
 
-def test_the_lock_records_no_address() -> None:
+def test_locks_record_no_address() -> None:
     """Whoever installs uses their own index."""
-    assert "://" not in (ROOT / "constraints.txt").read_text()
+    listed = ["constraints.txt", "*package-lock.json", "*.lock", "*go.sum"]
+    command = ["git", "-C", str(ROOT), "ls-files", *listed]
+    locks = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    assert "constraints.txt" in locks
+    assert [lock for lock in locks if "://" in (ROOT / lock).read_text(encoding="utf-8")] == []
 
 
 def test_make_turns_every_telemetry_off() -> None:

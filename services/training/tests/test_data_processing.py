@@ -10,46 +10,24 @@ from pydantic import ValidationError
 from toxic_core.errors import ConfigurationError, InvalidDataError
 from toxic_core.text import normalise
 from toxic_training import schemas
-from toxic_training.comments import LABEL_COLUMNS
 from toxic_training.parameters import DataParameters, SourceParameters
 from toxic_training.pipelines.data_processing.nodes import (
     collect_digests,
-    collect_rejected,
     split_comments,
     tidy_additional,
-    tidy_test,
     tidy_train,
-    tidy_validation,
 )
 from toxic_training.tables import Counts, OptionalTables, RawTable, Tidied
+from toxic_training.testing.tables import ALL_OF_IT, raw_table, tidied_test, tidied_validation, with_table
 
 MakeTable = Callable[[list[str], list[str]], pd.DataFrame]
 Split = Callable[..., tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, float]]]
-
-ALL_OF_IT = DataParameters(train=SourceParameters(language="en"), validation=SourceParameters())
-
 
 HELD_OUT = [
     *("comment 4", "comment 5", "comment 9", "comment 21"),
     *("commento 2", "commento 3", "commento 5", "commento 8"),
 ]
 """Of 40 and 10 numbered comments, a tenth and a half, since the first release."""
-
-
-def _with(name: str, source: SourceParameters | None = None) -> DataParameters:
-    return ALL_OF_IT.model_copy(update={"additional": {name: source or SourceParameters()}})
-
-
-def _validation(texts: list[str], toxic: str = "0", parameters: DataParameters = ALL_OF_IT) -> Tidied:
-    ids = [str(i) for i in range(len(texts))]
-    table = pd.DataFrame({"id": ids, "comment_text": texts, "lang": "es", "toxic": toxic})
-    return tidy_validation(table, parameters)
-
-
-def _test(texts: list[str], parameters: DataParameters = ALL_OF_IT) -> Tidied:
-    ids = [str(i) for i in range(len(texts))]
-    table = pd.DataFrame({"id": ids, "content": texts, "lang": "tr"})
-    return tidy_test(table, pd.DataFrame({"id": ids, "toxic": "1"}), parameters)
 
 
 def _read(counts: Counts) -> float:
@@ -62,147 +40,6 @@ def _gone(counts: Counts) -> float:
 
 def _kept(counts: Counts) -> float:
     return counts["rows.training"] + counts["rows.validation"] + counts["rows.test"]
-
-
-def _table(**columns: object) -> RawTable:
-    return RawTable(pd.DataFrame(columns), digest="0" * 64)
-
-
-def test_tidy_train_normalises_text_and_keeps_every_label(
-    raw_train: MakeTable, data_parameters: DataParameters
-) -> None:
-    """Texts are cleaned as serving cleans them, and labels become numbers."""
-    tidied = tidy_train(raw_train(["  two\n\nlines ", "null"], ["0", "1"]), data_parameters).comments
-    assert tidied["text"].tolist() == ["two lines", "null"]
-    assert tidied["toxic"].tolist() == [0.0, 1.0]
-    assert tidied["language"].tolist() == ["en", "en"]
-
-
-def test_missing_labels_are_nan_not_zero() -> None:
-    """A file that carries only `toxic` says nothing about the other five labels."""
-    tidied = _validation(["hola"]).comments
-    assert tidied["toxic"].tolist() == [0.0]
-    assert tidied[LABEL_COLUMNS[1:]].isna().all(axis=None)
-
-
-def test_a_missing_column_is_named(raw_train: MakeTable, data_parameters: DataParameters) -> None:
-    """A table without a column is refused with the column's name and those there are."""
-    with pytest.raises(InvalidDataError, match="train has no column insult; it has id, comment_text"):
-        tidy_train(raw_train(["a"], ["0"]).drop(columns="insult"), data_parameters)
-
-
-def test_an_empty_file_is_refused(raw_train: MakeTable, data_parameters: DataParameters) -> None:
-    """A table with a header alone is refused."""
-    with pytest.raises(InvalidDataError, match="holds no rows"):
-        tidy_train(raw_train([], []), data_parameters)
-
-
-def test_rows_longer_than_the_header_are_refused(raw_train: MakeTable) -> None:
-    """Where pandas would shift every column by one, the error says what is wrong."""
-    shifted = raw_train(["a"], ["0"]).set_index("id")
-    with pytest.raises(InvalidDataError, match="train have more fields than its header"):
-        tidy_train(shifted, ALL_OF_IT)
-
-
-@pytest.mark.parametrize("label", ["2", "", "yes", "0.5", None])
-def test_a_row_with_a_label_other_than_0_and_1_is_set_aside(raw_train: MakeTable, label: str) -> None:
-    """It is listed with its line and reason and counted, and the others are used."""
-    texts = [f"comment {i}" for i in range(40)]
-    tidied = tidy_train(raw_train(texts, ["0"] * 20 + [label] + ["1"] * 19), ALL_OF_IT)
-    assert tidied.rejected.to_dict("records") == [
-        {"table": "train", "line": 22, "id": "t20", "column": "toxic", "reason": "label_not_0_or_1"}
-    ]
-    assert len(tidied.comments) == 39
-    assert tidied.counts["rejected.train.label_not_0_or_1"] == 1
-
-
-def test_a_table_with_many_wrong_rows_is_refused(raw_train: MakeTable) -> None:
-    """Then it isn't stray rows but the wrong file; the error says how many, why, and where to look."""
-    raw = raw_train(["a", "b", "", "c"], ["0", "2", "0", "2"])
-    with pytest.raises(InvalidDataError) as caught:
-        tidy_train(raw, ALL_OF_IT)
-    message = str(caught.value)
-    assert "3 of the 4 rows of the table train can't be used" in message
-    assert "2 times label_not_0_or_1 in toxic, first on line 3" in message
-    assert "1 times text_missing in comment_text, first on line 4" in message
-    assert "data.max_rejected_fraction" in message
-
-
-def test_a_row_with_several_faults_is_rejected_once(raw_train: MakeTable) -> None:
-    """Counts are of rows, not of cells."""
-    raw = raw_train([*(f"c{i}" for i in range(39)), ""], ["0"] * 39 + ["2"])
-    tidied = tidy_train(raw, ALL_OF_IT)
-    assert tidied.rejected["reason"].tolist() == ["text_missing"]
-
-
-def test_an_unknown_language_is_a_reason() -> None:
-    """A word that is no code of ISO 639-1 is rejected; region and case don't matter."""
-    texts = [f"olá {i}" for i in range(40)]
-    raw = pd.DataFrame(
-        {"id": texts, "comment_text": texts, "lang": ["pt-BR", " PT", *["pt"] * 37, "klingon"]}
-    )
-    tidied = tidy_validation(raw.assign(toxic="0"), ALL_OF_IT)
-    assert set(tidied.comments["language"]) == {"pt"}
-    rejected = tidied.rejected[["line", "column", "reason"]].to_numpy().tolist()
-    assert rejected == [[41, "lang", "language_unknown"]]
-
-
-def test_an_over_long_comment_is_kept(raw_train: MakeTable) -> None:
-    """A comment of a million characters breaks nothing; training cuts it to its tokens."""
-    tidied = tidy_train(raw_train(["word " * 200_000], ["1"]), ALL_OF_IT)
-    assert tidied.comments["text"].str.len().tolist() == [999_999]
-
-
-def test_a_language_is_identified_where_none_is_stated() -> None:
-    """Per row, and only there; a text that tells nothing stays undetermined."""
-    texts = [
-        "Grazie mille per la spiegazione, sei stato gentilissimo.",
-        "Thanks, that was kind.",
-        "12345 !!!",
-    ]
-    table = _table(text=texts, language=["", "fr", None], toxic=["0", "0", "0"])
-    tidied = tidy_additional({"forum": table}, _with("forum"))
-    assert tidied.comments["language"].tolist() == ["it", "fr", "und"]
-    assert tidied.counts["identified.forum"] == 1
-
-
-def test_a_configured_language_is_taken_for_every_row() -> None:
-    """A file whose language is known isn't read to guess it."""
-    table = _table(text=["Grazie mille per la spiegazione."], language=["it"], toxic=["0"])
-    tidied = tidy_additional({"forum": table}, _with("forum", SourceParameters(language="en")))
-    assert tidied.comments["language"].tolist() == ["en"]
-
-
-def test_test_comments_without_labels_are_refused() -> None:
-    """A test file and a labels file that don't fit are refused rather than joined in part."""
-    comments = pd.DataFrame({"id": ["0", "1"], "content": ["a", "b"], "lang": "it"})
-    with pytest.raises(InvalidDataError, match="every id of the one"):
-        tidy_test(comments, pd.DataFrame({"id": ["0"], "toxic": ["1"]}), ALL_OF_IT)
-
-
-def test_unscored_test_comments_are_left_out() -> None:
-    """Jigsaw marks test comments that nobody labelled with -1; they measure nothing, and are counted."""
-    comments = pd.DataFrame({"id": ["0", "1"], "content": ["a", "b"], "lang": "it"})
-    tidied = tidy_test(comments, pd.DataFrame({"id": ["0", "1"], "toxic": ["-1", "1"]}), ALL_OF_IT)
-    assert tidied.comments["id"].tolist() == ["1"]
-    assert tidied.counts["dropped.test.unscored"] == 1
-
-
-def test_a_feedback_file_without_corrections_is_no_error() -> None:
-    """An export with a header alone means that nobody has corrected anything yet."""
-    tidied = tidy_additional({"forum": _table(text=[], toxic=[])}, _with("forum"))
-    assert tidied.comments.empty
-    assert tidied.counts["read.forum"] == 0
-
-
-def test_rejected_rows_of_every_table_are_collected(raw_train: MakeTable) -> None:
-    """One table lists them all."""
-    good = [f"c{i}" for i in range(39)]
-    train = tidy_train(raw_train([*good, ""], ["0"] * 40), ALL_OF_IT)
-    forum = tidy_additional({"forum": _table(text=[*good, "x"], toxic=["1"] * 39 + ["7"])}, _with("forum"))
-    rejected = collect_rejected(train, _validation(["v"]), _test(["t"]), forum)
-    assert rejected["table"].tolist() == ["train", "forum"]
-    assert rejected["line"].tolist() == [41, 41]
 
 
 @pytest.fixture
@@ -219,8 +56,8 @@ def split(data_parameters: DataParameters) -> Split:
     ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, float]]:
         return split_comments(
             train=train,
-            validation=_validation(["in validation alone"]) if validation is None else validation,
-            test=_test(["in test alone"]) if test is None else test,
+            validation=tidied_validation(["in validation alone"]) if validation is None else validation,
+            test=tidied_test(["in test alone"]) if test is None else test,
             additional=tidy_additional(tables or {}, parameters),
             parameters=parameters,
         )
@@ -236,7 +73,7 @@ def test_nothing_is_measured_on_a_text_that_was_trained_on(
         raw_train(["in  test", "in validation", "own", "own"], ["0", "1", "1", "1"]), data_parameters
     )
     training, validation, test, counts = split(
-        train, validation=_validation(["in validation"]), test=_test(["in test"])
+        train, validation=tidied_validation(["in validation"]), test=tidied_test(["in test"])
     )
     assert test["text"].tolist() == ["in test"]
     texts = training["text"].tolist() + validation["text"].tolist()
@@ -249,9 +86,9 @@ def test_every_row_is_kept_or_counted_as_dropped(raw_train: MakeTable, split: Sp
     """Kept, rejected and dropped rows add up to the rows that were read."""
     texts = ["", "\u200b", "a", "a", *(f"comment {i}" for i in range(50))]
     train = tidy_train(raw_train(texts, ["0", "1"] * 27), ALL_OF_IT)
-    tables = {"forum": _table(text=["a", "b", None, "c"], toxic=["1", "0", "1", ""])}
-    validation = _validation(["v1", "v2", "a"])
-    *_, counts = split(train, validation=validation, tables=tables, parameters=_with("forum"))
+    tables = {"forum": raw_table(text=["a", "b", None, "c"], toxic=["1", "0", "1", ""])}
+    validation = tidied_validation(["v1", "v2", "a"])
+    *_, counts = split(train, validation=validation, tables=tables, parameters=with_table("forum"))
     assert _kept(counts) + _gone(counts) == _read(counts)
     assert counts["rejected.train.text_missing"] == 2
     assert counts["dropped.forum.withheld"] == 1
@@ -276,7 +113,7 @@ def test_the_sets_stay_what_they_were(raw_train: MakeTable, split: Split) -> Non
         validation=SourceParameters(train_fraction=0.5),
     )
     train = tidy_train(raw_train([f"comment {i}" for i in range(40)], ["0"] * 40), parameters)
-    validation = _validation([f"commento {i}" for i in range(10)])
+    validation = tidied_validation([f"commento {i}" for i in range(10)])
     _, measured, _, _ = split(train, validation=validation, parameters=parameters)
     assert measured["text"].tolist() == HELD_OUT
 
@@ -297,7 +134,7 @@ def test_repeated_rows_stand_at_the_end_of_the_training_comments(raw_train: Make
     """A source that a pass shows three times is there three times, and counted."""
     parameters = DataParameters(train=SourceParameters(language="en"), validation=SourceParameters(repeat=3))
     train = tidy_train(raw_train(["a", "b"], ["0", "1"]), parameters)
-    training, *_, counts = split(train, validation=_validation(["v", "w"]), parameters=parameters)
+    training, *_, counts = split(train, validation=tidied_validation(["v", "w"]), parameters=parameters)
     assert training["text"].tolist() == ["a", "b", "v", "w", "v", "w", "v", "w"]
     assert counts["repeated.validation"] == 4
     assert counts["rows.training"] == 8
@@ -305,8 +142,8 @@ def test_repeated_rows_stand_at_the_end_of_the_training_comments(raw_train: Make
 
 def test_an_additional_table_joins_by_configuration_alone(raw_train: MakeTable, split: Split) -> None:
     """Its texts are trained on with the labels and the language it states; the others are unknown."""
-    parameters = _with("forum")
-    table = _table(content=["ciao", "salve"], language=["it", "it"], toxic=["1", ""], insult=[None, "0"])
+    parameters = with_table("forum")
+    table = raw_table(content=["ciao", "salve"], language=["it", "it"], toxic=["1", ""], insult=[None, "0"])
     train = tidy_train(raw_train(["a"], ["0"]), parameters)
     training, *_ = split(train, tables={"forum": table}, parameters=parameters)
     forum = training[training["source"] == "forum"]
@@ -321,8 +158,8 @@ def test_an_additional_table_joins_by_configuration_alone(raw_train: MakeTable, 
 @pytest.mark.parametrize("label", ["1", 1, 1.0, True, np.int64(1), np.float32(1)])
 def test_labels_are_read_however_a_table_holds_them(label: object) -> None:
     """CSV gives words, a database or Parquet numbers or truth values."""
-    parameters = _with("forum")
-    table = _table(
+    parameters = with_table("forum")
+    table = raw_table(
         text=["a", "b"],
         toxic=pd.Series([label, None], dtype=object),
         insult=pd.Series([0, label], dtype=object),
@@ -337,11 +174,11 @@ def test_a_text_of_an_earlier_table_is_not_taken_again(raw_train: MakeTable, spl
         update={"additional": {"first": SourceParameters(), "second": SourceParameters()}}
     )
     tables = {
-        "first": _table(text=["tested", "trained", "new"], toxic=["1", "1", "1"]),
-        "second": _table(text=["new", "newer"], toxic=["0", "0"]),
+        "first": raw_table(text=["tested", "trained", "new"], toxic=["1", "1", "1"]),
+        "second": raw_table(text=["new", "newer"], toxic=["0", "0"]),
     }
     train = tidy_train(raw_train(["trained"], ["0"]), parameters)
-    training, *_, counts = split(train, test=_test(["tested"]), tables=tables, parameters=parameters)
+    training, *_, counts = split(train, test=tidied_test(["tested"]), tables=tables, parameters=parameters)
     assert training["text"].tolist() == ["trained", "in validation alone", "new", "newer"]
     assert training["toxic"].tolist() == [0.0, 0.0, 1.0, 0.0]
     assert (counts["dropped.first.leaked"], counts["dropped.second.leaked"]) == (2, 1)
@@ -351,7 +188,7 @@ def test_a_table_that_is_not_there_is_counted_and_said(
     raw_train: MakeTable, split: Split, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An optional table's absence is no error and no secret."""
-    parameters = _with("forum")
+    parameters = with_table("forum")
     train = tidy_train(raw_train(["a"], ["0"]), parameters)
     with caplog.at_level("INFO"):
         training, *_, counts = split(train, tables={"forum": None}, parameters=parameters)
@@ -363,7 +200,7 @@ def test_a_table_that_is_not_there_is_counted_and_said(
 @pytest.mark.parametrize("tables", [{}, {"forum": None, "chat": None}])
 def test_a_table_needs_an_entry_in_catalog_and_parameters(tables: OptionalTables) -> None:
     """A name in one of the two alone is an error that shows both."""
-    parameters = _with("forum")
+    parameters = with_table("forum")
     with pytest.raises(ConfigurationError, match=r"data.additional \(parameters.yml\), which has forum"):
         tidy_additional(tables, parameters)
 
@@ -385,11 +222,11 @@ def test_a_configured_language_is_a_code() -> None:
 
 def test_an_additional_table_needs_texts_and_labels() -> None:
     """What could be there, and what is, stands in the error."""
-    parameters = _with("forum")
+    parameters = with_table("forum")
     with pytest.raises(
         InvalidDataError, match=r"table forum needs a column of texts .*; it has text, label\."
     ):
-        tidy_additional({"forum": _table(text=["a"], label=["1"])}, parameters)
+        tidy_additional({"forum": raw_table(text=["a"], label=["1"])}, parameters)
 
 
 def test_the_digests_of_what_is_trained_on_are_kept() -> None:
@@ -409,9 +246,9 @@ def test_where_duplicates_disagree_the_majority_holds(raw_train: MakeTable, spli
 
 def test_a_later_source_is_counted_but_not_heard(raw_train: MakeTable, split: Split) -> None:
     """What another file says of a text that is there already changes no label."""
-    tables = {"forum": _table(text=["a", "a", "a"], toxic=["1", "1", "1"])}
+    tables = {"forum": raw_table(text=["a", "a", "a"], toxic=["1", "1", "1"])}
     train = tidy_train(raw_train(["a"], ["0"]), ALL_OF_IT)
-    training, *_, counts = split(train, tables=tables, parameters=_with("forum"))
+    training, *_, counts = split(train, tables=tables, parameters=with_table("forum"))
     assert training.loc[training["text"] == "a", "toxic"].tolist() == [0.0]
     assert counts["conflicting.forum"] == 1
 
@@ -437,11 +274,11 @@ def test_whatever_the_texts_no_set_shares_one_and_every_row_is_accounted_for(
         additional={"forum": SourceParameters(language="en", train_fraction=0.5)},
         max_rejected_fraction=1.0,
     )
-    table = _table(text=[text for text, _ in forum], toxic=[label for _, label in forum])
+    table = raw_table(text=[text for text, _ in forum], toxic=[label for _, label in forum])
     *sets, counts = split_comments(
         train=tidy_train(raw_train([text for text, _ in train], [label for _, label in train]), parameters),
-        validation=_validation(validation, parameters=parameters),
-        test=_test(test, parameters=parameters),
+        validation=tidied_validation(validation, parameters=parameters),
+        test=tidied_test(test, parameters=parameters),
         additional=tidy_additional({"forum": table}, parameters),
         parameters=parameters,
     )

@@ -1,1 +1,1 @@
-"""What tests of the training server share."""
+"""What tests of this package share."""

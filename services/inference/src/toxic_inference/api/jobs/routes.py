@@ -72,7 +72,26 @@ _UNKNOWN: dict[int | str, dict[str, object]] = {
 def jobs_router(desk: JobDesk) -> APIRouter:
     """Return the routes of jobs."""
     router = APIRouter(tags=["jobs"])
+    _add_submission(router, desk)
+    _add_result(router, desk)
 
+    @router.get("/jobs/{job_id}", summary="Progress", response_model=JobAnswer, responses=_UNKNOWN)
+    async def status(job_id: str) -> Response:
+        """How many rows are done, of how many; ask again as often as you like."""
+        return _answer(desk.get(job_id), HTTPStatus.OK)
+
+    @router.delete(
+        "/jobs/{job_id}", summary="Delete a job", status_code=HTTPStatus.NO_CONTENT, responses=_UNKNOWN
+    )
+    async def remove(job_id: str) -> Response:
+        """Ends it where it runs, and removes its file and its result."""
+        await desk.delete(job_id)
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+
+    return router
+
+
+def _add_submission(router: APIRouter, desk: JobDesk) -> None:
     @router.post(
         "/jobs",
         summary="Upload a CSV to score",
@@ -98,11 +117,8 @@ def jobs_router(desk: JobDesk) -> APIRouter:
             raise
         return _answer(job, HTTPStatus.ACCEPTED, headers={"location": f"/jobs/{job.id}"})
 
-    @router.get("/jobs/{job_id}", summary="Progress", response_model=JobAnswer, responses=_UNKNOWN)
-    async def status(job_id: str) -> Response:
-        """How many rows are done, of how many; ask again as often as you like."""
-        return _answer(desk.get(job_id), HTTPStatus.OK)
 
+def _add_result(router: APIRouter, desk: JobDesk) -> None:
     @router.get(
         "/jobs/{job_id}/result",
         summary="Download the scores",
@@ -124,16 +140,6 @@ def jobs_router(desk: JobDesk) -> APIRouter:
             filename="scores.csv",
             headers={MODEL_VERSION_HEADER: job.model_version or ""},
         )
-
-    @router.delete(
-        "/jobs/{job_id}", summary="Delete a job", status_code=HTTPStatus.NO_CONTENT, responses=_UNKNOWN
-    )
-    async def remove(job_id: str) -> Response:
-        """Ends it where it runs, and removes its file and its result."""
-        await desk.delete(job_id)
-        return Response(status_code=HTTPStatus.NO_CONTENT)
-
-    return router
 
 
 async def _receive_body(request: Request, upload: PartialUpload) -> None:

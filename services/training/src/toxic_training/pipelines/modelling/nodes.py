@@ -1,7 +1,7 @@
 """From comments to a trained classifier: plain functions."""
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import keras
@@ -97,41 +97,68 @@ def train_classifier(
         InvalidDataError: the comments are all toxic or all not.
     """
     _require_both_classes(training)
-    tokeniser = encoder.tokeniser(max_tokens=parameters.max_tokens)
-    token_ids, labels = tokeniser.token_ids(training[TEXT].tolist()), label_matrix(training)
-    targets = join_targets(labels, teacher_scores)
+    examples = _examples(encoder, training, teacher_scores, parameters)
     keras.utils.set_random_seed(parameters.seed)
     classifier = build_classifier(
         encoder.load_backbone(), dropout=parameters.dropout, train_embeddings=parameters.train_embeddings
     )
     trainer = Trainer(
         classifier,
-        LengthBatches(
-            token_ids,
-            targets,
-            batch_size=parameters.batch_size,
-            pad_id=encoder.pad_id,
-            seed=parameters.seed,
-        ),
+        examples.batches(parameters, pad_id=encoder.pad_id),
         selection_set(
             validation,
-            tokeniser,
+            encoder.tokeniser(max_tokens=parameters.max_tokens),
             comments=parameters.selection_comments,
             batch_size=parameters.batch_size,
             seed=parameters.seed,
         ),
         parameters=parameters,
-        checkpoint=CheckpointFile(
-            checkpoint, fingerprint=_fingerprint(encoder, token_ids, targets, parameters)
-        ),
+        checkpoint=CheckpointFile(checkpoint, fingerprint=_fingerprint(encoder, examples, parameters)),
         clock=clock,
     )
-    loss = training_loss(positive_weights(labels, parameters), teacher_share=parameters.teacher_share)
+    weights = positive_weights(examples.labels, parameters)
+    loss = training_loss(weights, teacher_share=parameters.teacher_share)
     result = fit(trainer, classifier, loss, parameters=parameters)
     if parameters.quantise:
         round_weights(classifier)
     # The same network without its optimiser, whose state is twice what was trained.
     return keras.Model(classifier.input, classifier.output, name=classifier.name), asdict(result)
+
+
+@dataclass(frozen=True, slots=True)
+class _Examples:
+    """Comments as the network sees them.
+
+    Attributes:
+        token_ids: int32 [tokens] for each comment.
+        labels: float32 [comments, labels], NaN where missing.
+        targets: from `join_targets`.
+    """
+
+    token_ids: list[Int32Array]
+    labels: NDArray[np.float32]
+    targets: NDArray[np.float32]
+
+    def batches(self, parameters: ModellingParameters, *, pad_id: int) -> LengthBatches:
+        """Return them in batches of like length."""
+        return LengthBatches(
+            self.token_ids,
+            self.targets,
+            batch_size=parameters.batch_size,
+            pad_id=pad_id,
+            seed=parameters.seed,
+        )
+
+
+def _examples(
+    encoder: Encoder, training: pd.DataFrame, teacher_scores: pd.DataFrame, parameters: ModellingParameters
+) -> _Examples:
+    labels = label_matrix(training)
+    return _Examples(
+        token_ids=encoder.tokeniser(max_tokens=parameters.max_tokens).token_ids(training[TEXT].tolist()),
+        labels=labels,
+        targets=join_targets(labels, teacher_scores),
+    )
 
 
 def positive_weights(labels: NDArray[np.float32], parameters: ModellingParameters) -> list[float]:
@@ -158,15 +185,10 @@ def join_targets(labels: NDArray[np.float32], teacher_scores: pd.DataFrame) -> N
     return np.concatenate([labels, teacher_scores.to_numpy(np.float32)], axis=1)
 
 
-def _fingerprint(
-    encoder: Encoder,
-    token_ids: list[Int32Array],
-    targets: NDArray[np.float32],
-    parameters: ModellingParameters,
-) -> str:
+def _fingerprint(encoder: Encoder, examples: _Examples, parameters: ModellingParameters) -> str:
     return fingerprint(
-        np.concatenate(token_ids).tobytes(),
-        targets.tobytes(),
+        np.concatenate(examples.token_ids).tobytes(),
+        examples.targets.tobytes(),
         file_digest(encoder.folder / WEIGHTS_FILE).encode(),
         parameters.model_dump_json(exclude={"checkpoint_minutes"}).encode(),
     )

@@ -1,0 +1,157 @@
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+
+from toxic_core.errors import InvalidDataError
+from toxic_training.comments import LABEL_COLUMNS
+from toxic_training.parameters import DataParameters, SourceParameters
+from toxic_training.pipelines.data_processing.nodes import (
+    collect_rejected,
+    tidy_additional,
+    tidy_test,
+    tidy_train,
+    tidy_validation,
+)
+from toxic_training.testing.tables import ALL_OF_IT, raw_table, tidied_test, tidied_validation, with_table
+
+MakeTable = Callable[[list[str], list[str]], pd.DataFrame]
+
+
+def test_tidy_train_normalises_text_and_keeps_every_label(
+    raw_train: MakeTable, data_parameters: DataParameters
+) -> None:
+    """Texts are cleaned as serving cleans them, and labels become numbers."""
+    tidied = tidy_train(raw_train(["  two\n\nlines ", "null"], ["0", "1"]), data_parameters).comments
+    assert tidied["text"].tolist() == ["two lines", "null"]
+    assert tidied["toxic"].tolist() == [0.0, 1.0]
+    assert tidied["language"].tolist() == ["en", "en"]
+
+
+def test_missing_labels_are_nan_not_zero() -> None:
+    """A file that carries only `toxic` says nothing about the other five labels."""
+    tidied = tidied_validation(["hola"]).comments
+    assert tidied["toxic"].tolist() == [0.0]
+    assert tidied[LABEL_COLUMNS[1:]].isna().all(axis=None)
+
+
+def test_a_missing_column_is_named(raw_train: MakeTable, data_parameters: DataParameters) -> None:
+    """A table without a column is refused with the column's name and those there are."""
+    with pytest.raises(InvalidDataError, match="train has no column insult; it has id, comment_text"):
+        tidy_train(raw_train(["a"], ["0"]).drop(columns="insult"), data_parameters)
+
+
+def test_an_empty_file_is_refused(raw_train: MakeTable, data_parameters: DataParameters) -> None:
+    """A table with a header alone is refused."""
+    with pytest.raises(InvalidDataError, match="holds no rows"):
+        tidy_train(raw_train([], []), data_parameters)
+
+
+def test_rows_longer_than_the_header_are_refused(raw_train: MakeTable) -> None:
+    """Where pandas would shift every column by one, the error says what is wrong."""
+    shifted = raw_train(["a"], ["0"]).set_index("id")
+    with pytest.raises(InvalidDataError, match="train have more fields than its header"):
+        tidy_train(shifted, ALL_OF_IT)
+
+
+@pytest.mark.parametrize("label", ["2", "", "yes", "0.5", None])
+def test_a_row_with_a_label_other_than_0_and_1_is_set_aside(raw_train: MakeTable, label: str) -> None:
+    """It is listed with its line and reason and counted, and the others are used."""
+    texts = [f"comment {i}" for i in range(40)]
+    tidied = tidy_train(raw_train(texts, ["0"] * 20 + [label] + ["1"] * 19), ALL_OF_IT)
+    assert tidied.rejected.to_dict("records") == [
+        {"table": "train", "line": 22, "id": "t20", "column": "toxic", "reason": "label_not_0_or_1"}
+    ]
+    assert len(tidied.comments) == 39
+    assert tidied.counts["rejected.train.label_not_0_or_1"] == 1
+
+
+def test_a_table_with_many_wrong_rows_is_refused(raw_train: MakeTable) -> None:
+    """Then it isn't stray rows but the wrong file; the error says how many, why, and where to look."""
+    raw = raw_train(["a", "b", "", "c"], ["0", "2", "0", "2"])
+    with pytest.raises(InvalidDataError) as caught:
+        tidy_train(raw, ALL_OF_IT)
+    message = str(caught.value)
+    assert "3 of the 4 rows of the table train can't be used" in message
+    assert "2 times label_not_0_or_1 in toxic, first on line 3" in message
+    assert "1 times text_missing in comment_text, first on line 4" in message
+    assert "data.max_rejected_fraction" in message
+
+
+def test_a_row_with_several_faults_is_rejected_once(raw_train: MakeTable) -> None:
+    """Counts are of rows, not of cells."""
+    raw = raw_train([*(f"c{i}" for i in range(39)), ""], ["0"] * 39 + ["2"])
+    tidied = tidy_train(raw, ALL_OF_IT)
+    assert tidied.rejected["reason"].tolist() == ["text_missing"]
+
+
+def test_an_unknown_language_is_a_reason() -> None:
+    """A word that is no code of ISO 639-1 is rejected; region and case don't matter."""
+    texts = [f"olá {i}" for i in range(40)]
+    raw = pd.DataFrame(
+        {"id": texts, "comment_text": texts, "lang": ["pt-BR", " PT", *["pt"] * 37, "klingon"]}
+    )
+    tidied = tidy_validation(raw.assign(toxic="0"), ALL_OF_IT)
+    assert set(tidied.comments["language"]) == {"pt"}
+    rejected = tidied.rejected[["line", "column", "reason"]].to_numpy().tolist()
+    assert rejected == [[41, "lang", "language_unknown"]]
+
+
+def test_an_over_long_comment_is_kept(raw_train: MakeTable) -> None:
+    """A comment of a million characters breaks nothing; training cuts it to its tokens."""
+    tidied = tidy_train(raw_train(["word " * 200_000], ["1"]), ALL_OF_IT)
+    assert tidied.comments["text"].str.len().tolist() == [999_999]
+
+
+def test_a_language_is_identified_where_none_is_stated() -> None:
+    """Per row, and only there; a text that tells nothing stays undetermined."""
+    texts = [
+        "Grazie mille per la spiegazione, sei stato gentilissimo.",
+        "Thanks, that was kind.",
+        "12345 !!!",
+    ]
+    table = raw_table(text=texts, language=["", "fr", None], toxic=["0", "0", "0"])
+    tidied = tidy_additional({"forum": table}, with_table("forum"))
+    assert tidied.comments["language"].tolist() == ["it", "fr", "und"]
+    assert tidied.counts["identified.forum"] == 1
+
+
+def test_a_configured_language_is_taken_for_every_row() -> None:
+    """A file whose language is known isn't read to guess it."""
+    table = raw_table(text=["Grazie mille per la spiegazione."], language=["it"], toxic=["0"])
+    tidied = tidy_additional({"forum": table}, with_table("forum", SourceParameters(language="en")))
+    assert tidied.comments["language"].tolist() == ["en"]
+
+
+def test_test_comments_without_labels_are_refused() -> None:
+    """A test file and a labels file that don't fit are refused rather than joined in part."""
+    comments = pd.DataFrame({"id": ["0", "1"], "content": ["a", "b"], "lang": "it"})
+    with pytest.raises(InvalidDataError, match="every id of the one"):
+        tidy_test(comments, pd.DataFrame({"id": ["0"], "toxic": ["1"]}), ALL_OF_IT)
+
+
+def test_unscored_test_comments_are_left_out() -> None:
+    """Jigsaw marks test comments that nobody labelled with -1; they measure nothing, and are counted."""
+    comments = pd.DataFrame({"id": ["0", "1"], "content": ["a", "b"], "lang": "it"})
+    tidied = tidy_test(comments, pd.DataFrame({"id": ["0", "1"], "toxic": ["-1", "1"]}), ALL_OF_IT)
+    assert tidied.comments["id"].tolist() == ["1"]
+    assert tidied.counts["dropped.test.unscored"] == 1
+
+
+def test_a_feedback_file_without_corrections_is_no_error() -> None:
+    """An export with a header alone means that nobody has corrected anything yet."""
+    tidied = tidy_additional({"forum": raw_table(text=[], toxic=[])}, with_table("forum"))
+    assert tidied.comments.empty
+    assert tidied.counts["read.forum"] == 0
+
+
+def test_rejected_rows_of_every_table_are_collected(raw_train: MakeTable) -> None:
+    """One table lists them all."""
+    good = [f"c{i}" for i in range(39)]
+    train = tidy_train(raw_train([*good, ""], ["0"] * 40), ALL_OF_IT)
+    forum = tidy_additional(
+        {"forum": raw_table(text=[*good, "x"], toxic=["1"] * 39 + ["7"])}, with_table("forum")
+    )
+    rejected = collect_rejected(train, tidied_validation(["v"]), tidied_test(["t"]), forum)
+    assert rejected["table"].tolist() == ["train", "forum"]
+    assert rejected["line"].tolist() == [41, 41]
