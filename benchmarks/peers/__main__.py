@@ -12,6 +12,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import TypedDict
 
@@ -26,6 +27,7 @@ from toxic_core.telemetry import disable_telemetry
 from toxic_core.tokens import Tokeniser
 
 _UNCUT_TOKENS = 4_096
+_DIGITS = 12
 _DETOXIFY_TEXTS = 64
 """Fewer than the others get: it does some a second."""
 
@@ -45,17 +47,25 @@ def main() -> None:
     chosen = _parser().parse_args()
     bundle = open_bundle(chosen.bundle.resolve())
     scale = SCALES[chosen.scale]
-    folder = chosen.work.resolve() / chosen.scale
+    tokeniser = Tokeniser.from_file(bundle.tokenizer, max_tokens=_UNCUT_TOKENS, pad_id=bundle.contract.pad_id)
+    texts = comments(scale.sample, tokeniser=tokeniser)
+    folder = _run_folder(
+        chosen.work.resolve(), scale=chosen.scale, inputs=(*texts, *bundle.contract.files.values())
+    )
     if chosen.again:
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
-    tokeniser = Tokeniser.from_file(bundle.tokenizer, max_tokens=_UNCUT_TOKENS, pad_id=bundle.contract.pad_id)
-    texts = comments(scale.sample, tokeniser=tokeniser)
     bench = Bench(bundle.path, chosen.cache.resolve(), folder, texts, scale)
     names = [FLOOR, OURS, *(name for name in chosen.only if name != OURS)]
     results = _measure(bench, names)
     write_report(results, chosen.out, scale=chosen.scale, bundle=bundle.contract.encoder)
     print(f"Written: {chosen.out}")
+
+
+def _run_folder(work: Path, *, scale: str, inputs: Sequence[str]) -> Path:
+    """Return the folder of runs on these inputs: figures of others are never gone on from."""
+    digest = sha256("\n".join(inputs).encode()).hexdigest()[:_DIGITS]
+    return work / f"{scale}-{digest}"
 
 
 def _parser() -> argparse.ArgumentParser:
