@@ -49,7 +49,7 @@ def test_the_lock_holds_a_fitting_version_of_every_dependency(package: Path) -> 
 
 def test_locks_record_no_address() -> None:
     """Whoever installs uses their own index."""
-    listed = ["constraints.txt", "*package-lock.json", "*.lock", "*go.sum"]
+    listed = ["constraints.txt", "*requirements.txt", "*package-lock.json", "*.lock", "*go.sum"]
     command = ["git", "-C", str(ROOT), "ls-files", *listed]
     locks = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     assert "constraints.txt" in locks
