@@ -15,7 +15,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from toxic_registry.client import RegistryClient
-from toxic_registry.testing import RegistryProcess, Versions, free_port
+from toxic_registry.testing import PostgresServer, RegistryProcess, Versions, free_port
 
 START_SECONDS = 60
 StartRegistry = Callable[[Mapping[str, str]], RegistryProcess]
@@ -143,6 +143,18 @@ def test_bad_database_address_is_one_clear_line(
     assert len(registry.lines) == 1
     assert told in registry.lines[0]
     assert "hunter2" not in registry.lines[0]
+
+
+def test_database_without_an_encoding_is_one_clear_line(
+    start_registry: StartRegistry, tmp_path: Path, postgres: PostgresServer
+) -> None:
+    """A PostgreSQL that was made under the C locale is refused, with how to make one that does."""
+    uri = postgres.new_database("ascii", encoding="SQL_ASCII")
+    registry = start_registry({"REGISTRY_STATE_DIR": str(tmp_path), "REGISTRY_BACKEND_STORE_URI": uri})
+    assert registry.join() == 1
+    assert len(registry.lines) == 1
+    assert "SQL_ASCII" in registry.lines[0]
+    assert "ENCODING 'UTF8'" in registry.lines[0]
 
 
 def test_bad_setting_is_one_clear_line(start_registry: StartRegistry) -> None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -34,6 +34,8 @@ def check_database(uri: str) -> None:
         raise ConfigurationError(f"MLflow keeps nothing in {shown}; use one of {', '.join(_DATABASES)}.")
     try:
         engine = create_engine(url)
+        if url.get_backend_name() == "postgresql":
+            _check_encoding(engine, shown)
         with engine.connect() as connection:
             # SQLite opens any file; only a query finds that it is no database.
             connection.execute(
@@ -44,6 +46,26 @@ def check_database(uri: str) -> None:
         raise ConfigurationError(
             f"The registry can't use the database {shown}: {first_line(error)}; {_ADVICE}"
         ) from error
+
+
+def _check_encoding(engine: Engine, shown: str) -> None:
+    # Without one the driver gives bytes, which SQLAlchemy ends on before its first query: asked beneath it.
+    arguments, options = engine.dialect.create_connect_args(engine.url)
+    dbapi = engine.dialect.loaded_dbapi
+    try:
+        connection = dbapi.connect(*arguments, **options)
+    except dbapi.Error as error:
+        raise ConfigurationError(
+            f"The registry can't use the database {shown}: {first_line(error)}; {_ADVICE}"
+        ) from error
+    with closing(connection), closing(connection.cursor()) as cursor:
+        cursor.execute("SHOW server_encoding")
+        (found,) = cursor.fetchone()
+    if found in {"SQL_ASCII", b"SQL_ASCII"}:
+        raise ConfigurationError(
+            f"The registry can't use the database {shown}: it has no text encoding (SQL_ASCII); make one by "
+            f"CREATE DATABASE … TEMPLATE template0 ENCODING 'UTF8', and {_ADVICE}"
+        )
 
 
 def upgrade_database(uri: str) -> None:

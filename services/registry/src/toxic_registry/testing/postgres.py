@@ -33,11 +33,11 @@ class PostgresServer:
         options = f"-p {self._port} -k {self._folder} -F -c listen_addresses=127.0.0.1 -c shared_buffers=16MB"
         self._run("pg_ctl", "start", "-w", "-l", str(self._folder / "log"), "-o", options)
 
-    def new_database(self, name: str) -> str:
+    def new_database(self, name: str, *, encoding: str = "UTF8") -> str:
         """Make an empty database and return its SQLAlchemy address."""
         engine = create_engine(f"{self._address}/postgres", isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
-            connection.execute(text(f'CREATE DATABASE "{name}"'))
+            connection.execute(text(f"CREATE DATABASE \"{name}\" TEMPLATE template0 ENCODING '{encoding}'"))
         engine.dispose()
         return f"{self._address}/{name}"
 
