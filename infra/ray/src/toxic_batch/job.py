@@ -12,9 +12,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import ray
-from ray.data import ActorPoolStrategy, DataContext
+from ray.data import ActorPoolStrategy
 
 from toxic_batch.blocks import Block, columns_of, infos, plan
+from toxic_batch.cluster import Cluster, room, start
 from toxic_batch.manifest import (
     InputFile,
     Manifest,
@@ -50,23 +51,6 @@ class Model:
     bundle: Path | None
     version: str
     registry: Registry
-
-
-@dataclass(frozen=True, slots=True)
-class Cluster:
-    """Where the job runs.
-
-    Attributes:
-        address: of a running Ray cluster; None for this machine alone.
-        workers: model copies at work; None for as many as there are CPUs for.
-        worker_cpus: of each.
-        worker_gpus: of each.
-    """
-
-    address: str | None
-    workers: int | None
-    worker_cpus: int
-    worker_gpus: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +184,7 @@ def _score(
     columns: tuple[str, ...],
 ) -> Iterator[Outcome]:
     cluster = job.cluster
-    _start_ray(cluster)
+    start(cluster)
     try:
         task = Task(
             model=ray.put(pack(chosen.bundle)),
@@ -212,7 +196,7 @@ def _score(
             form=job.form,
             threads=cluster.worker_cpus,
         )
-        workers = min(len(blocks), cluster.workers or _room(cluster))
+        workers = min(len(blocks), cluster.workers or room(cluster))
         dataset = ray.data.from_items([asdict(block) for block in blocks], override_num_blocks=len(blocks))
         outcomes = dataset.map_batches(
             Worker,
@@ -225,27 +209,6 @@ def _score(
         yield from _told((Outcome(**row) for row in outcomes.iter_rows()), total=len(blocks))
     finally:
         ray.shutdown()
-
-
-def _start_ray(cluster: Cluster) -> None:
-    """Join the cluster, or start a Ray of this machine's own, without its dashboard."""
-    if cluster.address is None:
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    else:
-        ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
-    context = DataContext.get_current()
-    context.enable_progress_bars = False
-    context.enable_operator_progress_bars = False
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-
-
-def _room(cluster: Cluster) -> int:
-    """Return how many workers the cluster's CPUs and GPUs have room for."""
-    resources = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray left its types out here
-    room = int(resources.get("CPU", 1)) // cluster.worker_cpus
-    if cluster.worker_gpus:
-        room = min(room, int(resources.get("GPU", 0) / cluster.worker_gpus))
-    return max(1, room)
 
 
 def _told(outcomes: Iterator[Outcome], *, total: int) -> Iterator[Outcome]:
