@@ -9,7 +9,8 @@ import os
 import sys
 from pathlib import Path
 
-from toxic_batch.job import Cluster, Job, Model, Summary
+from toxic_batch.cluster import Cluster
+from toxic_batch.job import Job, Model, Summary
 from toxic_batch.job import run as run_job
 from toxic_batch.reading import FORMATS
 from toxic_batch.registered import Registry

@@ -63,8 +63,8 @@ def _reason(cluster: Cluster, error: Exception) -> str:
     said = str(error).strip().partition("\n")[0] or type(error).__name__
     if cluster.address is None:
         return (
-            f"Ray doesn't start on this machine: {said} It needs about 1 GiB of free memory and room in shared "
-            "memory and the temporary folder; name a running cluster by --address otherwise."
+            f"Ray doesn't start on this machine: {said} It needs about 1 GiB of free memory and room in "
+            "shared memory and the temporary folder; name a running cluster by --address otherwise."
         )
     return (
         f"No Ray cluster can be joined at {cluster.address}: {said} Check --address and that the cluster "
