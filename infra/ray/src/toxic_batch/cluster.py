@@ -60,13 +60,13 @@ def room(cluster: Cluster) -> int:
 
 
 def _reason(cluster: Cluster, error: Exception) -> str:
-    said = str(error).strip().partition("\n")[0] or type(error).__name__
+    said = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
     if cluster.address is None:
         return (
-            f"Ray doesn't start on this machine: {said} It needs about 1 GiB of free memory and room in "
+            f"Ray doesn't start on this machine: {said}. It needs about 1 GiB of free memory and room in "
             "shared memory and the temporary folder; name a running cluster by --address otherwise."
         )
     return (
-        f"No Ray cluster can be joined at {cluster.address}: {said} Check --address and that the cluster "
+        f"No Ray cluster can be joined at {cluster.address}: {said}. Check --address and that the cluster "
         "runs (ray status), or leave --address out to run on this machine."
     )
