@@ -1,6 +1,5 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from concurrent.futures import Executor, Future
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +13,7 @@ from toxic_core.tokens import EncodedBatch
 from toxic_inference.serving.batching import BatchScheduler, SchedulerParts
 from toxic_inference.serving.errors import DeadlineExceededError, InferenceError, InvalidTensorError
 from toxic_inference.serving.interfaces import Lane, Row
+from toxic_inference.testing.fakes import HeldExecutor, ManualClock
 
 pytestmark = pytest.mark.anyio
 
@@ -21,36 +21,22 @@ Turn = Callable[[Callable[[], bool]], Awaitable[None]]
 Scores = NDArray[np.float32]
 
 
-class HeldExecutor(Executor):
-    """Runs nothing until the test releases it, one call at a time."""
-
-    def __init__(self) -> None:
-        self.held: list[tuple[Future[Any], Callable[[], object]]] = []
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Keep the call."""
-        future: Future[Any] = Future()
-        self.held.append((future, lambda: fn(*args, **kwargs)))
-        return future
-
-    def release(self) -> None:
-        """Run the oldest call."""
-        future, call = self.held.pop(0)
-        try:
-            future.set_result(call())
-        except Exception as error:  # noqa: BLE001  as an executor does
-            future.set_exception(error)
-
-
 class Model:
-    """Scores a row by the sum of its unmasked ids; refuses id 13; answers NaN for id 66."""
+    """Scores a row by the sum of its unmasked ids; refuses id 13; answers NaN for id 66.
 
-    def __init__(self) -> None:
+    Attributes:
+        seconds: that each batch takes, on the test's clock.
+    """
+
+    def __init__(self, clock: ManualClock) -> None:
         self.batches: list[EncodedBatch] = []
+        self.seconds = 0.0
+        self._clock = clock
 
     def __call__(self, batch: EncodedBatch) -> Scores:
         """Return float32 [batch, 6]."""
         self.batches.append(batch)
+        self._clock.advance(self.seconds)
         if (batch.input_ids == 13).any():
             raise InvalidTensorError("13 isn't in the vocabulary")
         if (batch.input_ids == 99).any():
@@ -74,9 +60,9 @@ def row(*ids: int, mask: Sequence[int] | None = None) -> Row:
 
 
 @pytest.fixture
-def model() -> Model:
+def model(clock: ManualClock) -> Model:
     """A model that keeps its batches."""
-    return Model()
+    return Model(clock)
 
 
 @pytest.fixture
@@ -184,21 +170,22 @@ async def run_batches(executor: HeldExecutor, turn: Turn, *, until: Callable[[],
 
 
 async def learn_pace(
-    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, clock: Any, *, seconds: float
+    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, model: Model, *, seconds: float
 ) -> None:
     """Run a batch of ten tokens that takes so long."""
     call = submit(scheduler, row(*range(20, 30)))
     await turn(lambda: len(executor.held) == 1)
-    clock.advance(seconds)
+    model.seconds = seconds
     executor.release()
+    model.seconds = 0.0
     await call
 
 
 async def test_a_full_queue_refuses_at_once(
-    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, observer: Any, clock: Any
+    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, observer: Any, model: Model
 ) -> None:
     """The sixteen rows that may wait are kept; the next is told how long these take, as measured."""
-    await learn_pace(scheduler, executor, turn, clock, seconds=1.0)
+    await learn_pace(scheduler, executor, turn, model, seconds=1.0)
     running = submit(scheduler, row(*range(20, 30)))
     await turn(lambda: len(executor.held) == 1)
     waiting = submit(scheduler, *(row(2) for _ in range(16)))
@@ -213,10 +200,10 @@ async def test_a_full_queue_refuses_at_once(
 
 
 async def test_a_wait_that_would_be_too_long_is_refused_at_once(
-    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, observer: Any, clock: Any
+    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, observer: Any, clock: Any, model: Model
 ) -> None:
     """Few rows of a slow model are as full a queue as many of a fast one; an empty queue refuses nothing."""
-    await learn_pace(scheduler, executor, turn, clock, seconds=4.0)
+    await learn_pace(scheduler, executor, turn, model, seconds=4.0)
     running = submit(scheduler, row(*range(20, 30)))
     await turn(lambda: len(executor.held) == 1)
     first = submit(scheduler, row(*range(20, 30)))
@@ -229,6 +216,24 @@ async def test_a_wait_that_would_be_too_long_is_refused_at_once(
     await turn(lambda: observer.queue_rows == 2)
     await run_batches(executor, turn, until=admitted.done)
     await asyncio.gather(running, first, admitted)
+
+
+async def test_a_busy_event_loop_is_no_slow_model(
+    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, observer: Any, clock: Any
+) -> None:
+    """A batch that was done long before the loop came to it took no longer for that."""
+    call = submit(scheduler, row(*range(20, 30)))
+    await turn(lambda: len(executor.held) == 1)
+    executor.release()
+    clock.advance(60.0)
+    await call
+    running = submit(scheduler, row(*range(20, 30)))
+    await turn(lambda: len(executor.held) == 1)
+    waiting = submit(scheduler, row(2), row(3))
+    await turn(lambda: observer.queue_rows == 2)
+    scheduler.check_room(1)
+    await run_batches(executor, turn, until=waiting.done)
+    await asyncio.gather(running, waiting)
 
 
 async def test_a_row_whose_deadline_passed_is_never_computed(
@@ -376,12 +381,12 @@ async def test_closing_answers_everyone(
 
 
 async def test_reports_say_what_a_batch_was(
-    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, observer: Any, clock: Any
+    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, observer: Any, model: Model
 ) -> None:
     """Tokens, padding, waiting and computing are measured on the injected clock."""
     call = submit(scheduler, row(1, 2, 3), row(4))
     await turn(lambda: len(executor.held) == 1)
-    clock.advance(0.5)
+    model.seconds = 0.5
     executor.release()
     await call
     (report,) = observer.batches

@@ -10,7 +10,7 @@ def pace_of(*batches: tuple[int, float]) -> Pace:
     pace = Pace(token_budget=1_000)
     for tokens, seconds in batches:
         pace.started(tokens=tokens, now=0.0)
-        pace.ended(now=seconds)
+        pace.ended(seconds=seconds)
     return pace
 
 

@@ -36,11 +36,11 @@ class Pace:
         self._running_tokens = tokens
         self._running_since = now
 
-    def ended(self, *, now: float) -> None:
-        """Note that it came back."""
+    def ended(self, *, seconds: float) -> None:
+        """Note how long it took."""
         weight = _SMOOTHING if self._batches else 1.0
         more_tokens = self._running_tokens - self._mean_tokens
-        more_seconds = now - self._running_since - self._mean_seconds
+        more_seconds = seconds - self._mean_seconds
         self._mean_tokens += weight * more_tokens
         self._mean_seconds += weight * more_seconds
         self._variance = (1 - weight) * (self._variance + weight * more_tokens**2)

@@ -6,6 +6,7 @@ Invariant: nothing here sleeps, starts a thread or needs TensorFlow.
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,27 @@ from toxic_core.tokens import EncodedBatch, Tokeniser
 from toxic_inference.serving.observers import BatchReport, ReadReport, ScoredTexts
 from toxic_inference.serving.states import State
 from toxic_inference.testing.bundles import MAX_TOKENS, make_contract, make_tokenizer
+
+
+class HeldExecutor(Executor):
+    """Runs nothing until the test releases it, one call at a time."""
+
+    def __init__(self) -> None:
+        self.held: list[tuple[Future[Any], Callable[[], object]]] = []
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Keep the call."""
+        future: Future[Any] = Future()
+        self.held.append((future, lambda: fn(*args, **kwargs)))
+        return future
+
+    def release(self) -> None:
+        """Run the oldest call."""
+        future, call = self.held.pop(0)
+        try:
+            future.set_result(call())
+        except Exception as error:  # noqa: BLE001  as an executor does
+            future.set_exception(error)
 
 
 class ManualClock:
