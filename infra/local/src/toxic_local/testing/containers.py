@@ -117,6 +117,14 @@ class ContainerStack:
         )
         return str(answer.raise_for_status().json()["model_version"]["version"])
 
+    def ask(self, expression: str) -> list[object]:
+        """Return what Prometheus answers to an expression: its series, or none."""
+        answer = httpx.get(
+            f"{self.prometheus}/api/v1/query", params={"query": expression}, timeout=30, trust_env=False
+        )
+        found: list[object] = answer.raise_for_status().json()["data"]["result"]
+        return found
+
     def wait_until(self, holds: Callable[[], bool], what: str, *, seconds: int = HEAL_SECONDS) -> float:
         """Wait until something holds, errors of the network counting as no; return how long it took."""
         began = time.monotonic()
