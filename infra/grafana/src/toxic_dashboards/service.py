@@ -175,11 +175,15 @@ _SATURATION = Row(
         ),
         Panel(
             title="Texts given up",
-            description="A second: refused for a full queue, past their deadline, or their caller left.",
+            description="A second: refused for a full queue, past their deadline, their caller left; and "
+            "requests refused unread, because the event loop was behind.",
             unit=Unit.PER_SECOND,
-            queries=tuple(
-                Query(f"sum(rate(toxic_inference_{what}_rows_total{_RATE}))", what)
-                for what in ("refused", "expired", "departed")
+            queries=(
+                *(
+                    Query(f"sum(rate(toxic_inference_{what}_rows_total{_RATE}))", what)
+                    for what in ("refused", "expired", "departed")
+                ),
+                Query(f"sum(rate(toxic_inference_refused_requests_total{_RATE}))", "refused unread"),
             ),
         ),
         Panel(

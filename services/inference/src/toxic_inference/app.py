@@ -22,6 +22,7 @@ from toxic_inference.adapters.key_file import KeyFile
 from toxic_inference.adapters.lingua_detector import LinguaDetector
 from toxic_inference.adapters.origin import Origin, open_origin
 from toxic_inference.adapters.tf_loader import TensorflowLoader
+from toxic_inference.api.admission import RequestLimit
 from toxic_inference.api.application import create_api
 from toxic_inference.api.doors import Doors, Limits
 from toxic_inference.api.events import EventReceiver
@@ -113,6 +114,7 @@ def create_app(settings: Settings) -> FastAPI:
         events=_events(settings, poke=poller.poke, metrics=metrics),
         rules=_rules(settings),
         cors_origins=settings.cors_origins,
+        limit=RequestLimit(settings.max_queue_seconds),
         lifespan=lifespan,
     )
 

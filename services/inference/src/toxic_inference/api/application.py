@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from toxic_inference import __version__
+from toxic_inference.api.admission import Admission, RequestLimit
 from toxic_inference.api.doors import MODEL_VERSION_HEADER, Doors
 from toxic_inference.api.error_shapes import install_error_handlers
 from toxic_inference.api.events import EventReceiver, events_router
@@ -45,6 +46,9 @@ _SECURITY_SCHEMES = {
 }
 NO_RULES = GuardRules()
 
+_RETRY_SECONDS = 1.0
+"""After which a request that was refused for the event loop's sake has a fair chance."""
+
 
 class _Application(FastAPI):
     """FastAPI, with every request model in its OpenAPI document."""
@@ -71,6 +75,7 @@ def create_api(
     events: EventReceiver | None = None,
     rules: GuardRules = NO_RULES,
     cors_origins: Sequence[str] = (),
+    limit: RequestLimit | None = None,
     lifespan: Lifespan | None = None,
 ) -> FastAPI:
     """Return the application.
@@ -81,6 +86,7 @@ def create_api(
         events: takes the registry's messages; None where no secret is shared with it.
         rules: who may pass.
         cors_origins: whose pages may ask from a browser; nobody else's may.
+        limit: of requests under way; None for any number.
         lifespan: runs the core while the application runs.
     """
     app = _Application(
@@ -116,4 +122,8 @@ def create_api(
         )
     app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestContext, observer=doors.observer)
+    if limit is not None:
+        app.add_middleware(
+            Admission, limit=limit, retry_after_seconds=_RETRY_SECONDS, observer=doors.observer
+        )
     return app

@@ -58,6 +58,10 @@ class DoorObserver(Protocol):
         """A request was answered."""
         ...
 
+    def request_refused(self) -> None:
+        """A request was refused because the event loop is behind."""
+        ...
+
     def row_rejected(self, *, reason: str) -> None:
         """A CSV row couldn't be scored."""
         ...

@@ -23,6 +23,7 @@ class DoorMetrics(MetricFamily):
         self._requests = self.counter(catalogue.REQUESTS)
         self._request_seconds = self.histogram(catalogue.REQUEST_SECONDS)
         self._in_progress = self.gauge(catalogue.REQUESTS_IN_PROGRESS)
+        self._refused_requests = self.counter(catalogue.REFUSED_REQUESTS)
         self._rejected_rows = self.counter(catalogue.REJECTED_ROWS)
         self._events = self.counter(catalogue.EVENTS)
 
@@ -64,6 +65,10 @@ class DoorMetrics(MetricFamily):
     def request_started(self) -> None:
         """Count a request in."""
         self._in_progress.inc()
+
+    def request_refused(self) -> None:
+        """Count a refusal."""
+        self._refused_requests.inc()
 
     def request_ended(self, *, route: str, method: str, status: int, seconds: float) -> None:
         """Count a request out."""

@@ -12,7 +12,7 @@ class SilentMetrics:
     def _nothing(self, *_: object, **__: object) -> None:
         """Let it pass."""
 
-    request_started = request_ended = row_rejected = event_received = _nothing
+    request_started = request_ended = request_refused = row_rejected = event_received = _nothing
     feedback_kept = job_ended = jobs_changed = quality_read = _nothing
     batch_budget = queue_changed = batch_ran = refused = departed = expired = _nothing
     read = looked_up = scored = shadow_compared = shadow_dropped = _nothing

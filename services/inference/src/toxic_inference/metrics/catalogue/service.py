@@ -38,6 +38,12 @@ REQUEST_SECONDS: Final = Spec.histogram(
 REQUESTS_IN_PROGRESS: Final = Spec.gauge(
     "requests", unit="in_progress", means="Requests being answered now.", todo="Beside the queue: who waits."
 )
+REFUSED_REQUESTS: Final = Spec.counter(
+    "refused_requests",
+    unit="requests",
+    means="Requests refused unread because more were under way than the event loop answers in time.",
+    todo="More than now and then: scale out, or raise INFERENCE_MAX_QUEUE_SECONDS.",
+)
 REJECTED_ROWS: Final = Spec.counter(
     "rejected_rows",
     unit="rows",
