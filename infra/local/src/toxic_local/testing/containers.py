@@ -65,8 +65,21 @@ class ContainerStack:
         return done.stdout
 
     def up(self) -> str:
-        """Start it, and return what was printed."""
-        return self.make("up", f"SERVICES={self.services}")
+        """Start it, and return what was printed.
+
+        Raises:
+            AssertionError: it didn't start; with what the containers said last.
+        """
+        try:
+            return self.make("up", f"SERVICES={self.services}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.last_words()}") from None
+
+    def last_words(self) -> str:
+        """Return the end of what each container printed: why one died or fell ill."""
+        label = f"label=com.docker.compose.project={self.project}"
+        names = docker("ps", "--all", "--filter", label, "--format", "{{.Names}}").split()
+        return "\n".join(f"--- {name}\n{_tail(name)}" for name in sorted(names))
 
     def remove(self) -> None:
         """Stop it and remove its data, as `make clean` does where it is told to."""
@@ -159,6 +172,17 @@ class ContainerStack:
         finally:
             over.set()
             sender.join()
+
+
+def _tail(container: str) -> str:
+    """Return a container's last lines, of both its streams in their order."""
+    return subprocess.run(  # noqa: S603 - a container of ours
+        ["docker", "logs", "--tail", "40", container],  # noqa: S607 - as a person would
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    ).stdout
 
 
 def docker(*words: str) -> str:
