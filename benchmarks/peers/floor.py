@@ -1,103 +1,135 @@
 """The floor: the bare model on the batches that the service would make, and the machine's matrix products.
 
 `python -m benchmarks.peers.floor BUNDLE` reads texts as JSON from standard input and prints figures as JSON.
+Every runtime that gives the bundle's recorded scores is measured; `rate` is that of the one that serves.
 """
 
 import json
+import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
-import tensorflow as tf
+import openvino as ov
+from numpy.typing import NDArray
+from openvino import opset13 as operation
 
+from toxic_core.contract import Bundle, Contract, open_bundle
 from toxic_core.tokens import EncodedBatch, Int32Array, Tokeniser, pad
+from toxic_inference.adapters.openvino_runtime import OpenVinoRuntime
+from toxic_inference.adapters.runtime import Model, Rehearsal, Runtime
+from toxic_inference.adapters.tf_runtime import TensorflowRuntime
 from toxic_inference.serving.packing import choose_batch
+from toxic_inference.settings import Settings
 
 _WAITING = 32
 """Rows that wait at any moment: as many as there are callers in the run that this is the floor of."""
 
-_TOKEN_BUDGET = 4_096
 _SIDE = 1_024
 _PRODUCTS = 40
 _REFERENCE = 5
 """Texts whose scores the peers' answers are held against."""
 
-
-class _Variable(Protocol):
-    """The part of a TensorFlow variable that is used here."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def shape(self) -> Iterable[int]: ...
+_THREADS = os.cpu_count() or 1
+_HINTS = {"openvino-bfloat16": "bf16", "openvino-float32": "f32", "tensorflow-float32": "f32"}
 
 
 def batches(rows: Sequence[Int32Array], *, pad_id: int) -> Iterator[EncodedBatch]:
     """Pack rows as the batch scheduler does with so many callers who ask again at once."""
+    budget = Settings().batch_token_budget
     left = list(rows)
     while left:
         window = left[:_WAITING]
-        chosen = set(choose_batch([len(row) for row in window], budget=_TOKEN_BUDGET))
+        chosen = set(choose_batch([len(row) for row in window], budget=budget))
         yield pad([window[index] for index in sorted(chosen)], pad_id=pad_id)
         left = [row for index, row in enumerate(left) if index not in chosen]
 
 
-def matmul_rate() -> float:
-    """Return float32 operations a second in large matrix products."""
-    left = tf.random.uniform((_SIDE, _SIDE))
-    multiply = tf.function(lambda first, second: tf.reduce_sum(first @ second))
-    multiply(left, left).numpy()
+def matmul_rate(hint: str) -> float:
+    """Return operations a second in large matrix products, in OpenVINO's precision `hint`."""
+    left = operation.parameter([_SIDE, _SIDE], np.float32)
+    weights = np.random.default_rng(1).random((_SIDE, _SIDE), np.float32)
+    product = operation.matmul(left, operation.constant(weights), transpose_a=False, transpose_b=False)
+    settings = {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": _THREADS}
+    request = ov.Core().compile_model(ov.Model([product], [left]), "CPU", settings).create_infer_request()
+    request.infer([weights])
     started = time.perf_counter()
     for _ in range(_PRODUCTS):
-        multiply(left, left).numpy()
+        request.infer([weights])
     return 2 * _SIDE**3 * _PRODUCTS / (time.perf_counter() - started)
 
 
-def operations(variables: Iterable["_Variable"], packed: Sequence[EncodedBatch]) -> float:
+def operations(saved_model: Path, packed: Sequence[EncodedBatch]) -> float:
     """Return the operations of the model's products with its weights on real tokens: 2 a weight and token.
 
     Embedding tables are looked up and not multiplied with; attention's own products and padding don't count.
     """
-    kernels = [tuple(variable.shape) for variable in variables if "kernel" in variable.name]
+    model = ov.Core().read_model(str(saved_model))
     tokens = sum(int(batch.attention_mask.sum()) for batch in packed)
-    return 2.0 * tokens * sum(int(np.prod(shape)) for shape in kernels)
+    return 2.0 * tokens * sum(_weights(node) for node in model.get_ops() if node.get_type_name() == "MatMul")
+
+
+def _weights(node: "ov.Node") -> int:
+    """Return the size of the constant that a product has on its right; 0 where it has none."""
+    shape = node.input_value(1).get_partial_shape()
+    return int(np.prod(shape.to_shape())) if shape.is_static else 0
+
+
+def runtimes() -> Iterable[Runtime]:
+    """Return every way of computing a model on this machine, the one that serves last."""
+    return (
+        TensorflowRuntime(),
+        OpenVinoRuntime(threads=_THREADS, lower_precision=False),
+        OpenVinoRuntime(threads=_THREADS, lower_precision=True),
+    )
 
 
 def main() -> None:
     """Measure and print."""
-    folder = Path(sys.argv[1])
-    contract = json.loads((folder / "contract.json").read_text(encoding="utf-8"))
-    tokeniser = Tokeniser.from_file(
-        folder / "tokenizer/tokenizer.json", max_tokens=contract["max_tokens"], pad_id=contract["pad_id"]
-    )
+    bundle = open_bundle(Path(sys.argv[1]))
+    contract = bundle.contract
+    tokeniser = Tokeniser.from_file(bundle.tokenizer, max_tokens=contract.max_tokens, pad_id=contract.pad_id)
     texts = json.load(sys.stdin)
     rows = tokeniser.token_ids(texts)
-    packed = list(batches(rows, pad_id=contract["pad_id"]))
-    model = tf.saved_model.load(str(folder / "saved_model"))
-    signature = model.signatures["serving_default"]
+    packed = list(batches(rows, pad_id=contract.pad_id))
+    figures: dict[str, object] = {}
+    for runtime in runtimes():
+        model = runtime.open(bundle, Rehearsal.of(bundle, tokeniser))
+        measured = _measure(model, packed, texts=len(texts))
+        figures |= measured | {f"rate.{model.runtime}": measured["rate"], "runtime": model.runtime}
+        if "reference" not in figures:
+            figures["reference"] = _reference(model.infer, rows[:_REFERENCE], contract)
+        model.close()
+    figures["matmul_per_second"] = matmul_rate(_HINTS[str(figures["runtime"])])
+    figures["operations_per_second"] = _operations_per_second(
+        bundle, packed, texts=len(texts), figures=figures
+    )
+    print(json.dumps(figures))
 
-    def infer(batch: EncodedBatch) -> list[list[float]]:
-        ids, mask = tf.constant(batch.input_ids), tf.constant(batch.attention_mask)
-        scores: list[list[float]] = signature(input_ids=ids, attention_mask=mask)["scores"].numpy().tolist()
-        return scores
 
-    for _ in range(2):  # the first traces and warms up
+def _measure(model: Model, packed: Sequence[EncodedBatch], *, texts: int) -> dict[str, float]:
+    for _ in range(2):  # the first warms up
         started, used = time.perf_counter(), time.process_time()
         for batch in packed:
-            infer(batch)
+            model.infer(batch)
     seconds = time.perf_counter() - started
-    figures = {
-        "rate": len(texts) / seconds,
-        "cpu_per_thousand": (time.process_time() - used) / len(texts) * 1_000,
-        "matmul_per_second": matmul_rate(),
-        "operations_per_second": operations(signature.variables, packed) / seconds,
-        "reference": [infer(pad([ids], pad_id=contract["pad_id"]))[0] for ids in rows[:_REFERENCE]],
-    }
-    print(json.dumps(figures))
+    return {"rate": texts / seconds, "cpu_per_thousand": (time.process_time() - used) / texts * 1_000}
+
+
+def _reference(
+    infer: Callable[[EncodedBatch], NDArray[np.float32]], rows: Sequence[Int32Array], contract: Contract
+) -> list[list[float]]:
+    return [infer(pad([ids], pad_id=contract.pad_id))[0].tolist() for ids in rows]
+
+
+def _operations_per_second(
+    bundle: Bundle, packed: Sequence[EncodedBatch], *, texts: int, figures: dict[str, object]
+) -> float:
+    rate = figures["rate"]
+    assert isinstance(rate, float)  # noqa: S101  as it was measured
+    return operations(bundle.saved_model, packed) / texts * rate
 
 
 if __name__ == "__main__":

@@ -219,7 +219,11 @@ def _floors(results: Results) -> list[str]:
     facts = {
         "bare model on the batches that the scheduler makes, comments/s": results.median(FLOOR, "rate"),
         "the same, CPU seconds a thousand comments": results.median(FLOOR, "cpu_per_thousand"),
-        "machine's float32 matrix products, GFLOP/s": limit / _GIGA,
+        **{
+            f"the same on {runtime}, comments/s": results.median(FLOOR, f"rate.{runtime}")
+            for runtime in ("tensorflow-float32", "openvino-float32", "openvino-bfloat16")
+        },
+        "machine's matrix products in the precision that serves, GFLOP/s": limit / _GIGA,
         "bare model's share of that": results.median(FLOOR, "operations_per_second") / limit,
         "Detoxify's architecture, one text a call, comments/s": results.median(DETOXIFY, "rate"),
         "the same, 32 texts a call in the order they come": results.median(DETOXIFY, "rate_of_32"),

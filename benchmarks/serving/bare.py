@@ -12,13 +12,15 @@ from pathlib import Path
 from benchmarks.serving.stand import texts
 from toxic_core.tokens import pad
 from toxic_inference.adapters.directory_source import DirectorySource
-from toxic_inference.adapters.tf_loader import TensorflowLoader
+from toxic_inference.adapters.loader import BundleLoader
+from toxic_inference.adapters.runtimes import choose_runtimes
+from toxic_inference.settings import Settings
 
 
 def main() -> None:
     """Answer until standard input ends."""
     source = DirectorySource(Path(sys.argv[1]), alias="champion")
-    servable = TensorflowLoader(source).load(source.aspired()[0].id)
+    servable = BundleLoader(source, choose_runtimes(Settings())).load(source.aspired()[0].id)
     for line in sys.stdin:
         encoded = servable.encoder.encode_windows(texts(int(line)), most=1)
         batches = [pad([text.windows[0]], pad_id=0) for text in encoded]

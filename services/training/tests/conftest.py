@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,13 +18,18 @@ from toxic_core.contract import REQUIRED_FILES, Calibration, Contract, WarmupExa
 from toxic_core.evidence import write_evaluation
 from toxic_core.labels import LABELS
 from toxic_core.languages import ANY_LANGUAGE
+from toxic_training.classifier import Encoder, build_classifier
 from toxic_training.comments import LABEL_COLUMNS
+from toxic_training.datasets import EncoderDataset, ExportedModelDataset
+from toxic_training.encoders.source import find_encoder
+from toxic_training.exported import ExportedModel
 from toxic_training.parameters import (
     DataParameters,
     EvaluationParameters,
     ModellingParameters,
     SourceParameters,
 )
+from toxic_training.pipelines.evaluation.nodes import prepare_export
 
 # A busy machine makes single examples slow, which says nothing about them.
 settings.register_profile("patient", deadline=None, max_examples=50)
@@ -31,6 +37,7 @@ settings.load_profile("patient")
 
 RawTable = Callable[..., pd.DataFrame]
 Scored = Callable[..., pd.DataFrame]
+Made = tuple[Encoder, keras.Model, ExportedModel]
 
 
 @pytest.fixture(scope="session")
@@ -79,6 +86,7 @@ def evaluation_parameters() -> EvaluationParameters:
     return EvaluationParameters(
         batch_tokens=256,
         max_windows=4,
+        precision_comments=50,
         window_overlap_tokens=4,
         bootstrap_samples=50,
         confidence=0.95,
@@ -167,3 +175,19 @@ def sealed(tmp_path: Path) -> Path:
         created_at=datetime(2026, 1, 1, tzinfo=UTC),
     )
     return seal(folder, contract).path
+
+
+@pytest.fixture(scope="session")
+def made(
+    tmp_path_factory: pytest.TempPathFactory, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
+) -> Made:
+    """Make an untrained classifier and export it."""
+    folder = tmp_path_factory.mktemp("made")
+    encoders = EncoderDataset(str(folder / "encoder"))
+    encoders.save(find_encoder("tiny", texts=corpus["text"].tolist(), vocabulary_size=300, seed=1))
+    encoder = encoders.load()
+    keras.utils.set_random_seed(1)
+    classifier = build_classifier(encoder.load_backbone(), dropout=0.1, train_embeddings=True)
+    exported = ExportedModelDataset(str(folder / "exported"))
+    exported.save(prepare_export(classifier, encoder, modelling_parameters))
+    return encoder, classifier, exported.load()

@@ -15,15 +15,13 @@ from toxic_core.evidence import read_evaluation
 from toxic_core.labels import LABELS, Label
 from toxic_core.reference import ReferenceTraffic
 from toxic_training.bundle import WARMUP_TEXTS, write_bundle
-from toxic_training.classifier import Encoder, build_classifier
+from toxic_training.classifier import Encoder
 from toxic_training.datasets import (
     BundleDataset,
     ChosenBundleDataset,
-    EncoderDataset,
     ExportedModelDataset,
     OperatingPointDataset,
 )
-from toxic_training.encoders.source import find_encoder
 from toxic_training.exported import ExportedModel, read_export
 from toxic_training.operating_point import OperatingPoint
 from toxic_training.parameters import EvaluationParameters, ModellingParameters
@@ -32,7 +30,6 @@ from toxic_training.pipelines.evaluation.nodes import (
     describe_reference,
     describe_traffic,
     fit_operating_point,
-    prepare_export,
     score_comments,
 )
 from toxic_training.pipelines.registration.nodes import assemble_bundle
@@ -41,22 +38,6 @@ from toxic_training.tables import OptionalTables, RawTable
 
 Made = tuple[Encoder, keras.Model, ExportedModel]
 Table = Callable[..., pd.DataFrame]
-
-
-@pytest.fixture(scope="module")
-def made(
-    tmp_path_factory: pytest.TempPathFactory, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
-) -> Made:
-    """Make an untrained classifier and export it."""
-    folder = tmp_path_factory.mktemp("made")
-    encoders = EncoderDataset(str(folder / "encoder"))
-    encoders.save(find_encoder("tiny", texts=corpus["text"].tolist(), vocabulary_size=300, seed=1))
-    encoder = encoders.load()
-    keras.utils.set_random_seed(1)
-    classifier = build_classifier(encoder.load_backbone(), dropout=0.1, train_embeddings=True)
-    exported = ExportedModelDataset(str(folder / "exported"))
-    exported.save(prepare_export(classifier, encoder, modelling_parameters))
-    return encoder, classifier, exported.load()
 
 
 @pytest.fixture

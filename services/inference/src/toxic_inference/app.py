@@ -20,8 +20,9 @@ from toxic_inference.adapters.feedback_store import DatabaseFeedbackStore
 from toxic_inference.adapters.folders import check_writable
 from toxic_inference.adapters.key_file import KeyFile
 from toxic_inference.adapters.lingua_detector import LinguaDetector
+from toxic_inference.adapters.loader import BundleLoader
 from toxic_inference.adapters.origin import Origin, open_origin
-from toxic_inference.adapters.tf_loader import TensorflowLoader
+from toxic_inference.adapters.runtimes import choose_runtimes
 from toxic_inference.api.admission import RequestLimit
 from toxic_inference.api.application import create_api
 from toxic_inference.api.doors import Doors, Limits
@@ -226,7 +227,9 @@ def _manager(settings: Settings, origin: Origin, metrics: ServiceMetrics, thread
 
     return Manager(
         ManagerParts(
-            loader=TensorflowLoader(origin.store, window_overlap=settings.window_overlap_tokens),
+            loader=BundleLoader(
+                origin.store, choose_runtimes(settings), window_overlap=settings.window_overlap_tokens
+            ),
             activate=activate,
             remember_routes=origin.remember,
             executor=threads.load,

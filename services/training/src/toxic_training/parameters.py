@@ -139,6 +139,9 @@ class EvaluationParameters(_Parameters):
         description="Ascending lengths in tokens that part short comments from long ones."
     )
     min_rows_a_language: int = Field(ge=1, description="A smaller group gets no figure of its own.")
+    precision_comments: int = Field(
+        ge=0, description="Validation comments that lower precision is measured on; 0 leaves it unmeasured."
+    )
     seed: int
 
 

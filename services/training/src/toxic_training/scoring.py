@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 _LOG_EVERY_SECONDS = 15.0
 
 Clock = Callable[[], float]
+Infer = Callable[[EncodedBatch], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +71,22 @@ class SavedModelScorer:
     Args:
         model: what is loaded.
         reading: how texts are read.
+        infer: gives a batch its scores in another way than TensorFlow.
         clock: seconds, never falling; for the progress that is logged.
     """
 
-    def __init__(self, model: ExportedModel, reading: Reading, *, clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self,
+        model: ExportedModel,
+        reading: Reading,
+        *,
+        infer: Infer | None = None,
+        clock: Clock = time.monotonic,
+    ) -> None:
         self._tokeniser = model.tokeniser(overlap=reading.overlap)
         self._reading = reading
         self._clock = clock
-        # The model is kept, for its signature holds its variables only weakly.
-        self._model = tf.saved_model.load(str(model.saved_model))
-        self._signature = self._model.signatures[SIGNATURE]
+        self._infer = infer or _Tensorflow(model)
 
     def score(self, texts: Sequence[str]) -> Scored:
         """Score `texts` in batches of like length, so that short ones don't pay for long ones."""
@@ -99,7 +106,16 @@ class SavedModelScorer:
             progress.advance(batch)
         return scores
 
-    def _infer(self, batch: EncodedBatch) -> NDArray[np.float32]:
+
+class _Tensorflow:
+    """Implements `Infer`."""
+
+    def __init__(self, model: ExportedModel) -> None:
+        # The model is kept, for its signature holds its variables only weakly.
+        self._model = tf.saved_model.load(str(model.saved_model))
+        self._signature = self._model.signatures[SIGNATURE]
+
+    def __call__(self, batch: EncodedBatch) -> NDArray[np.float32]:
         inputs = {INPUT_IDS: batch.input_ids, ATTENTION_MASK: batch.attention_mask}
         output = self._signature(**{name: tf.constant(value) for name, value in inputs.items()})
         return np.asarray(output[SCORES], dtype=np.float32)

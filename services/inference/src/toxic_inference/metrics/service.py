@@ -52,9 +52,9 @@ class Metrics(DoorMetrics, ScoringMetrics, ShadowMetrics, VersionMetrics, Correc
         """Let the monitor count."""
         self.monitor.scored(report)
 
-    def available(self, *, version: str, contract: Contract) -> None:
+    def available(self, *, version: str, contract: Contract, runtime: str) -> None:
         """Show and watch a version."""
-        super().available(version=version, contract=contract)
+        super().available(version=version, contract=contract, runtime=runtime)
         self.monitor.available(version=version, contract=contract)
 
     def state_changed(self, *, version: str, state: State | None) -> None:

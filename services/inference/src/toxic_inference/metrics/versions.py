@@ -55,11 +55,11 @@ class VersionMetrics(MetricFamily):
         for other in State:
             self._states.labels(version, other.value).set(other is state)
 
-    def available(self, *, version: str, contract: Contract) -> None:
-        """Show what a version's contract says of it."""
+    def available(self, *, version: str, contract: Contract, runtime: str) -> None:
+        """Show what a version's contract says of it, and what computes it."""
         self._models.remove_by_labels({"version": version})
         created = contract.created_at.date().isoformat()
-        self._models.labels(version, contract.encoder, contract.code_revision, created).set(1)
+        self._models.labels(version, contract.encoder, contract.code_revision, created, runtime).set(1)
 
     def load_succeeded(self, *, seconds: float) -> None:
         """Record a load."""

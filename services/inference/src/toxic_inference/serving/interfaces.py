@@ -82,6 +82,11 @@ class Servable(Protocol):
         """The version's own tokenizer."""
         ...
 
+    @property
+    def runtime(self) -> str:
+        """What computes it, and in what precision, such as `openvino-bfloat16`."""
+        ...
+
     def infer(self, batch: EncodedBatch) -> Float32Array:
         """Return raw scores, float32 [batch, labels]. Blocks; called by one worker thread at a time.
 

@@ -255,9 +255,11 @@ class Manager:
             self._load_failed(harness, error)
         else:
             version, seconds = harness.id.version, self._parts.clock.now() - started
-            self._parts.observer.available(version=version, contract=servable.contract)
+            self._parts.observer.available(
+                version=version, contract=servable.contract, runtime=servable.runtime
+            )
             harness.loaded(active)
-            _log.info("servable.loaded", version=version, seconds=round(seconds, 3))
+            _log.info("servable.loaded", version=version, runtime=servable.runtime, seconds=round(seconds, 3))
             self._parts.observer.load_succeeded(seconds=seconds)
         self._report(harness)
         self._changed.set()

@@ -108,8 +108,8 @@ class ManagerObserver(Protocol):
         """A version moved to `state`; None where it is forgotten."""
         ...
 
-    def available(self, *, version: str, contract: Contract) -> None:
-        """A version is about to become available; this is what it says of itself."""
+    def available(self, *, version: str, contract: Contract, runtime: str) -> None:
+        """A version is about to become available; this is what it says of itself, and what computes it."""
         ...
 
     def load_succeeded(self, *, seconds: float) -> None:

@@ -142,7 +142,7 @@ class BundleFactory:
         if wanted not in self._saved:
             path = self._folder / f"model-{len(self._saved)}"
             _save_model(path, wanted)
-            self._saved[wanted] = (path, _replay(path))
+            self._saved[wanted] = (path, replay(path))
         return self._saved[wanted]
 
 
@@ -185,7 +185,8 @@ def _save_model(path: Path, wanted: TinyModel) -> None:
     tf.saved_model.save(model, str(path), signatures={SIGNATURE: model.score})
 
 
-def _replay(path: Path) -> tuple[WarmupExample, ...]:
+def replay(path: Path) -> tuple[WarmupExample, ...]:
+    """Return the scores that a SavedModel gives to the warm-up texts."""
     import tensorflow as tf  # noqa: PLC0415  see above
 
     function = tf.saved_model.load(str(path)).signatures[SIGNATURE]

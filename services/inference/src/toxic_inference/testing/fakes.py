@@ -97,6 +97,7 @@ class FakeServable:
     def __init__(self) -> None:
         self.contract = make_contract()
         self.encoder = Tokeniser(make_tokenizer(), max_tokens=MAX_TOKENS, pad_id=0)
+        self.runtime = "fake"
         self.batches: list[EncodedBatch] = []
         self.closed = False
 
@@ -186,6 +187,6 @@ class Recorder:
         """Keep the report."""
         self.scored_texts.append(report)
 
-    def available(self, *, version: str, contract: Contract) -> None:
+    def available(self, *, version: str, contract: Contract, runtime: str) -> None:  # noqa: ARG002  the protocol's
         """Keep each version's contract."""
         self.contracts[version] = contract

@@ -227,7 +227,7 @@ ALIAS_INFO: Final = Spec.gauge(
 MODEL_INFO: Final = Spec.gauge(
     "model",
     unit="info",
-    labels=("version", "encoder", "code_revision", "created"),
+    labels=("version", "encoder", "code_revision", "created", "runtime"),
     means="1 for each model version that is loaded, with what its contract says of it.",
     todo="Joins a version's series to what was trained, by what, and when.",
 )

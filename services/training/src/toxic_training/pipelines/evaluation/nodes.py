@@ -9,6 +9,7 @@ import pandas as pd
 from toxic_core.contract import Bundle
 from toxic_core.languages import ANY_LANGUAGE
 from toxic_core.reference import LENGTH_EDGES, Distribution, ReferenceTraffic
+from toxic_training import precision
 from toxic_training.bias import measure_bias
 from toxic_training.calibrating import fit_operating_point
 from toxic_training.classifier import Encoder
@@ -145,6 +146,15 @@ def measure_cost(
     texts = test[TEXT].tolist()
     text = texts[median_comment(np.array([len(text) for text in texts], dtype=np.int32))]
     return measure_size(model) | measure_latency(scorer, text, clock=clock)
+
+
+def measure_precision(
+    model: ExportedModel, comments: pd.DataFrame, scored: pd.DataFrame, parameters: EvaluationParameters
+) -> dict[str, float]:
+    """Return what serving the exported model in bfloat16 costs; see `toxic_training.precision`."""
+    return precision.measure_precision(
+        model, comments, scored, reading=_reading(parameters), most=parameters.precision_comments
+    )
 
 
 def collect_figures(*parts: dict[str, float]) -> tuple[dict[str, float], dict[str, float]]:

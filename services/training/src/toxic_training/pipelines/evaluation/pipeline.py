@@ -90,8 +90,13 @@ def _measuring() -> list[Node]:
         ),
         Node(nodes.measure_cost, ["exported_model", "test_comments", _PARAMETERS], "cost_figures"),
         Node(
+            nodes.measure_precision,
+            ["exported_model", "validation_comments", "validation_scores", _PARAMETERS],
+            "precision_figures",
+        ),
+        Node(
             nodes.collect_figures,
-            ["comment_figures", "suite_figures", "champion_figures", "cost_figures"],
+            ["comment_figures", "suite_figures", "champion_figures", "cost_figures", "precision_figures"],
             ["evaluation_report", "evaluation_metrics"],
         ),
     ]

@@ -1,32 +1,26 @@
-"""TensorFlow SavedModels as servables.
+"""TensorFlow as a runtime, on CPUs and GPUs.
 
-Owns everything that knows TensorFlow, imported only when the first version is loaded.
+Owns everything that knows TensorFlow, imported only when the first version is loaded by it.
 
-Invariant: what `load` returns has the contract's signature and gave the scores its warm-up examples record,
-each alone and all in one batch, so its attention mask is known to work too.
+Invariant: what `open` returns has the contract's signature, to the last type and size.
 """
 
 import gc
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from typing import Protocol
-
-import numpy as np
 
 from toxic_core.contract import (
     ATTENTION_MASK,
     INPUT_IDS,
     SCORES,
     SIGNATURE,
-    WARMUP_TOLERANCE,
     Bundle,
-    Contract,
-    WarmupExample,
 )
-from toxic_core.tokens import EncodedBatch, Tokeniser, pad
-from toxic_inference.adapters.bundles import BundleStore
-from toxic_inference.serving.errors import InvalidTensorError, SignatureError, WarmupError
-from toxic_inference.serving.interfaces import Float32Array, Servable, ServableId
+from toxic_core.tokens import EncodedBatch
+from toxic_inference.adapters.runtime import Model, Rehearsal
+from toxic_inference.serving.errors import InvalidTensorError, SignatureError
+from toxic_inference.serving.interfaces import Float32Array
 
 _RANK = 2
 
@@ -41,54 +35,28 @@ class _SignatureFunction(Protocol):
     def __call__(self, **inputs: object) -> Mapping[str, _Tensor]: ...
 
 
-class TensorflowLoader:
-    """Implements `Loader`: verifies, loads, checks the signature, replays the warm-up.
+class TensorflowRuntime:
+    """Implements `Runtime`: the canonical one, which every bundle's SavedModel was exported for."""
 
-    Args:
-        store: hands out the verified bundles.
-        window_overlap: how many tokens the windows of a long text share.
-    """
-
-    def __init__(self, store: BundleStore, *, window_overlap: int = 0) -> None:
-        self._store = store
-        self._window_overlap = window_overlap
-
-    def load(self, servable_id: ServableId) -> Servable:
-        """Return the version, ready to serve.
+    def open(self, bundle: Bundle, rehearsal: Rehearsal) -> Model:
+        """Return the model.
 
         Raises:
-            ContractError: the bundle is damaged or isn't one.
             SignatureError: TensorFlow can't load the SavedModel, or its signature is another.
             WarmupError: its scores aren't the recorded ones.
-            RegistryUnavailableError: the bundle isn't here and can't be fetched now.
         """
         _prepare_process()
-        bundle = self._store.checkout(servable_id)
-        try:
-            encoder = Tokeniser.from_file(
-                bundle.tokenizer,
-                max_tokens=bundle.contract.max_tokens,
-                pad_id=bundle.contract.pad_id,
-                overlap=self._window_overlap,
-            )
-            servable = TensorflowServable(bundle, encoder, servable_id=servable_id, store=self._store)
-            replay_warmup(servable, bundle.warmup())
-        except BaseException:
-            self._store.release(servable_id)
-            raise
-        return servable
+        model = _TensorflowModel(bundle)
+        rehearsal.check(model.infer)
+        return model
 
 
-class TensorflowServable:
-    """Implements `Servable` on a loaded SavedModel."""
+class _TensorflowModel:
+    """Implements `Model` on a loaded SavedModel."""
 
-    def __init__(
-        self, bundle: Bundle, encoder: Tokeniser, *, servable_id: ServableId, store: BundleStore
-    ) -> None:
-        self.contract: Contract = bundle.contract
-        self.encoder = encoder
-        self._id = servable_id
-        self._store = store
+    runtime = "tensorflow-float32"
+
+    def __init__(self, bundle: Bundle) -> None:
         # The model is kept, for its signature holds its variables only weakly.
         self._model, self._signature = _load_saved_model(bundle)
 
@@ -112,10 +80,9 @@ class TensorflowServable:
         return outputs[SCORES].numpy()
 
     def close(self) -> None:
-        """Free the model and let its bundle go."""
+        """Free the model."""
         del self._model, self._signature
         gc.collect()  # a SavedModel's objects refer to one another; its weights are worth not waiting for
-        self._store.release(self._id)
 
 
 @cache
@@ -184,42 +151,3 @@ def _check_specs(
                 f"{SIGNATURE}'s {kind} {name!r} is {spec.dtype!r} {spec.shape}; "
                 f"the contract asks for {dtype!r} [batch, {width or 'length'}]."
             )
-
-
-def replay_warmup(servable: Servable, examples: Sequence[WarmupExample]) -> None:
-    """Score the examples and compare.
-
-    Raises:
-        WarmupError: a score is off by more than `WARMUP_TOLERANCE`, alone or in the batch, or the model and
-            its tokenizer don't fit.
-    """
-    labels = servable.contract.labels
-    recorded = [example.scores for example in examples]
-    if any(len(scores) != len(labels) for scores in recorded):
-        raise WarmupError(f"A warm-up example doesn't record {len(labels)} scores.")
-    expected = np.array(recorded, dtype=np.float32)
-    # The first window alone: what a text longer than the model reads was recorded with.
-    encoded = servable.encoder.encode_windows([example.text for example in examples], most=1)
-    pad_id = servable.contract.pad_id
-    rows = [text.windows[0] for text in encoded]
-    try:
-        together = servable.infer(pad(rows, pad_id=pad_id))
-        alone = np.concatenate([servable.infer(pad([row], pad_id=pad_id)) for row in rows])
-    except InvalidTensorError as error:
-        raise WarmupError(f"The model refuses its own warm-up examples: {error}") from error
-    _compare(together, expected, how="in one batch")
-    _compare(alone, expected, how="alone")
-
-
-def _compare(found: Float32Array, expected: Float32Array, *, how: str) -> None:
-    if found.shape != expected.shape:
-        raise WarmupError(f"The warm-up gave scores of shape {found.shape}, not {expected.shape}.")
-    difference = np.abs(found - expected)
-    # Not `difference > tolerance`: a NaN must not pass.
-    off = np.flatnonzero(~(difference <= WARMUP_TOLERANCE).all(axis=1))
-    if off.size:
-        worst = float(np.max(difference[off]))
-        raise WarmupError(
-            f"{off.size} of {len(found)} warm-up examples, scored {how}, are off by up to {worst:.4g}; "
-            f"{WARMUP_TOLERANCE:g} is allowed. The model isn't the one that was evaluated."
-        )

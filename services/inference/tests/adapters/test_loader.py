@@ -1,4 +1,7 @@
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -7,18 +10,37 @@ from typing import Any
 import numpy as np
 import pytest
 
-from toxic_core.contract import SIGNATURE, Bundle, open_bundle, read_contract, seal
+from toxic_core.contract import SIGNATURE, Bundle, open_bundle, read_contract, seal, write_warmup
 from toxic_core.errors import ContractError, DigestMismatchError, ToxicError
+from toxic_core.openvino_model import Precision
 from toxic_core.tokens import EncodedBatch
-from toxic_inference.adapters.tf_loader import TensorflowLoader
+from toxic_inference.adapters import openvino_runtime
+from toxic_inference.adapters.loader import BundleLoader
+from toxic_inference.adapters.openvino_runtime import OpenVinoRuntime
+from toxic_inference.adapters.runtime import Runtime
+from toxic_inference.adapters.tf_runtime import TensorflowRuntime
 from toxic_inference.serving.batching import BatchLimits, BatchScheduler, SchedulerParts
 from toxic_inference.serving.clock import SystemClock
 from toxic_inference.serving.errors import InvalidTensorError, SignatureError, WarmupError
 from toxic_inference.serving.interfaces import Lane, Row, ServableId
+from toxic_inference.testing.bundles import replay
 
 ID = ServableId("1", "f")
 
 BuildBundle = Callable[..., Path]
+Runtimes = Sequence[Runtime]
+
+
+def openvino(*, lower_precision: bool = True) -> OpenVinoRuntime:
+    """Return OpenVINO on one thread."""
+    return OpenVinoRuntime(threads=1, lower_precision=lower_precision)
+
+
+@pytest.fixture(params=["tensorflow", "openvino", "openvino, then tensorflow"])
+def runtimes(request: pytest.FixtureRequest) -> Runtimes:
+    """What may compute a model: each runtime alone, and both as the service has them on a CPU."""
+    made: dict[str, Runtime] = {"tensorflow": TensorflowRuntime(), "openvino": openvino()}
+    return [made[name] for name in str(request.param).split(", then ")]
 
 
 class Folder:
@@ -54,9 +76,9 @@ def batch(ids: Sequence[Sequence[int]], mask: Sequence[Sequence[int]] | None = N
     )
 
 
-def test_a_sound_bundle_scores(store: Folder) -> None:
+def test_a_sound_bundle_scores(store: Folder, runtimes: Runtimes) -> None:
     """What is loaded gives six scores a row, and lets its bundle go when it is closed."""
-    servable = TensorflowLoader(store).load(ID)
+    servable = BundleLoader(store, runtimes).load(ID)
     scores = servable.infer(batch([[2, 4, 3], [2, 8, 3]]))
     assert scores.shape == (2, 6)
     assert scores.dtype == np.float32
@@ -67,18 +89,18 @@ def test_a_sound_bundle_scores(store: Folder) -> None:
     assert store.held == 0
 
 
-def test_padding_changes_no_score(store: Folder) -> None:
+def test_padding_changes_no_score(store: Folder, runtimes: Runtimes) -> None:
     """A masked token is as if it weren't there."""
-    servable = TensorflowLoader(store).load(ID)
+    servable = BundleLoader(store, runtimes).load(ID)
     alone = servable.infer(batch([[2, 4, 3]]))
     padded = servable.infer(batch([[2, 4, 3, 0, 0], [2, 5, 6, 7, 3]], [[1, 1, 1, 0, 0], [1] * 5]))
     np.testing.assert_allclose(padded[0], alone[0], atol=1e-6)
 
 
 @pytest.mark.anyio
-async def test_batched_equals_single(store: Folder, observer: Any) -> None:
+async def test_batched_equals_single(store: Folder, runtimes: Runtimes, observer: Any) -> None:
     """Whatever shares a batch with a text, its scores stay within 1e-4 of those it gets alone."""
-    servable = TensorflowLoader(store).load(ID)
+    servable = BundleLoader(store, runtimes).load(ID)
     generator = np.random.default_rng(3)
     rows = [Row(generator.integers(4, 14, generator.integers(1, 17)).astype(np.int32)) for _ in range(100)]
     with ThreadPoolExecutor(1) as executor:
@@ -97,25 +119,31 @@ async def test_batched_equals_single(store: Folder, observer: Any) -> None:
         np.testing.assert_allclose(scores, servable.infer(batch([row.ids.tolist()])), atol=1e-4)
 
 
-def test_an_id_beyond_the_vocabulary_is_refused(store: Folder) -> None:
-    """TensorFlow's own complaint becomes an error of the caller's."""
-    servable = TensorflowLoader(store).load(ID)
+def test_an_id_beyond_the_vocabulary_is_refused(store: Folder, runtimes: Runtimes) -> None:
+    """Whoever sends ids of another vocabulary is told so, and isn't given scores of something else."""
+    servable = BundleLoader(store, runtimes).load(ID)
     with pytest.raises(InvalidTensorError, match="vocabulary"):
         servable.infer(batch([[2, 9_999, 3]]))
+    with pytest.raises(InvalidTensorError, match="vocabulary"):
+        servable.infer(batch([[2, -1, 3]]))
 
 
-def test_wrong_warm_up_scores_are_refused(build_bundle: BuildBundle, tmp_path: Path) -> None:
+def test_wrong_warm_up_scores_are_refused(
+    build_bundle: BuildBundle, runtimes: Runtimes, tmp_path: Path
+) -> None:
     """A model that doesn't give the recorded scores isn't the one that was evaluated."""
     store = Folder(build_bundle(tmp_path / "bundle", warmup_shift=0.002))
     with pytest.raises(WarmupError, match=r"3 of 3 warm-up examples.*off by up to 0\.002"):
-        TensorflowLoader(store).load(ID)
+        BundleLoader(store, runtimes).load(ID)
     assert store.held == 0
 
 
-def test_a_difference_within_the_tolerance_is_accepted(build_bundle: BuildBundle, tmp_path: Path) -> None:
+def test_a_difference_within_the_tolerance_is_accepted(
+    build_bundle: BuildBundle, runtimes: Runtimes, tmp_path: Path
+) -> None:
     """Half a thousandth is what another machine's arithmetic may make."""
     store = Folder(build_bundle(tmp_path / "bundle", warmup_shift=0.0005))
-    TensorflowLoader(store).load(ID).close()
+    BundleLoader(store, runtimes).load(ID).close()
 
 
 def save_signature(path: Path, kind: str) -> None:
@@ -135,7 +163,10 @@ def save_signature(path: Path, kind: str) -> None:
         mean = tf.reduce_sum(tf.cast(ids, tf.float32) * weights, axis=1) / tf.reduce_sum(weights, axis=1)
         rank = mean if kind == "one dimension" else tf.repeat(mean[:, tf.newaxis], width, axis=1)
         nothing = tf.constant(float("nan")) if kind == "no numbers" else 0.0
-        return {output: tf.sigmoid(rank / 10) + nothing}
+        scores = tf.sigmoid(rank / 10) + nothing
+        if kind == "an operation of TensorFlow's own":
+            scores = tf.math.bessel_i0e(scores * 0.0) * scores
+        return {output: scores}
 
     module = tf.Module()
     module.score = tf.function(
@@ -153,7 +184,7 @@ def save_signature(path: Path, kind: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "error", "says"),
     [
-        ("another signature", SignatureError, "signatures"),
+        ("another signature", SignatureError, "signature"),
         ("other input names", SignatureError, "inputs"),
         ("another output name", SignatureError, "outputs"),
         ("another type", SignatureError, "int64"),
@@ -165,39 +196,104 @@ def save_signature(path: Path, kind: str) -> None:
     ],
 )
 def test_another_signature_or_behaviour_is_refused(
-    store: Folder, kind: str, error: type[ToxicError], says: str
+    store: Folder, runtimes: Runtimes, kind: str, error: type[ToxicError], says: str
 ) -> None:
     """A SavedModel that a stock TensorFlow Serving would load, but that isn't the contract's."""
     save_signature(store.path, kind)
-    with pytest.raises(error, match=says):
-        TensorflowLoader(store).load(ID)
+    # OpenVINO alone says it in its own words; beside TensorFlow it leaves the verdict to that.
+    alone = len(runtimes) == 1 and isinstance(runtimes[0], OpenVinoRuntime) and error is SignatureError
+    with pytest.raises(ContractError if alone else error, match=says):
+        BundleLoader(store, runtimes).load(ID)
     assert store.held == 0
 
 
-def test_bytes_that_aren_t_a_savedmodel_are_refused(store: Folder) -> None:
+def test_bytes_that_aren_t_a_savedmodel_are_refused(store: Folder, runtimes: Runtimes) -> None:
     """Sealed in good faith, but nothing that TensorFlow can read."""
     (store.path / "saved_model" / "saved_model.pb").write_bytes(b"not a protocol buffer")
     seal(store.path, read_contract(store.path))
-    with pytest.raises(SignatureError, match="can't load"):
-        TensorflowLoader(store).load(ID)
+    with pytest.raises((SignatureError, ContractError), match=r"can't load|can't read|no signature"):
+        BundleLoader(store, runtimes).load(ID)
 
 
-def test_a_tokenizer_that_isn_t_one_is_refused(store: Folder) -> None:
+def test_a_tokenizer_that_isn_t_one_is_refused(store: Folder, runtimes: Runtimes) -> None:
     """Sealed in good faith, but nothing that tokenizers can read."""
     (store.path / "tokenizer" / "tokenizer.json").write_text("{}")
     seal(store.path, read_contract(store.path))
     with pytest.raises(ContractError, match="tokenizer"):
-        TensorflowLoader(store).load(ID)
+        BundleLoader(store, runtimes).load(ID)
 
 
 @pytest.mark.parametrize(
     "file",
     ["saved_model/variables/variables.data-00000-of-00001", "tokenizer/tokenizer.json", "warmup.jsonl"],
 )
-def test_a_damaged_file_is_refused(store: Folder, file: str) -> None:
+def test_a_damaged_file_is_refused(store: Folder, runtimes: Runtimes, file: str) -> None:
     """One flipped bit is enough."""
     content = bytearray((store.path / file).read_bytes())
     content[len(content) // 2] ^= 1
     (store.path / file).write_bytes(content)
     with pytest.raises(DigestMismatchError, match=file):
-        TensorflowLoader(store).load(ID)
+        BundleLoader(store, runtimes).load(ID)
+
+
+def test_a_lower_precision_is_served_where_the_evaluation_found_it_as_good(
+    build_bundle: BuildBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the figure, or with one that is too large, or where it isn't wanted, float32 computes."""
+    monkeypatch.setattr(openvino_runtime, "computes", lambda _: True)
+    figure = Precision.BFLOAT16.auc_change
+    cases: list[tuple[dict[str, float], bool, str]] = [
+        ({figure: 0.0003}, True, "openvino-bfloat16"),
+        ({figure: 0.0003}, False, "openvino-float32"),
+        ({figure: 0.0021}, True, "openvino-float32"),
+        ({"test.toxic.en.auc": 0.97}, True, "openvino-float32"),
+        ({}, True, "openvino-float32"),
+    ]
+    for index, (figures, wanted, runtime) in enumerate(cases):
+        store = Folder(build_bundle(tmp_path / f"bundle-{index}", figures=figures or None))
+        servable = BundleLoader(store, [openvino(lower_precision=wanted)]).load(ID)
+        assert servable.runtime == runtime
+        servable.close()
+
+
+def test_a_cpu_without_the_precision_computes_in_float32(
+    build_bundle: BuildBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rounding without the instructions for it would be slower, and worth nothing."""
+    monkeypatch.setattr(openvino_runtime, "computes", lambda _: False)
+    store = Folder(build_bundle(tmp_path / "bundle", figures={Precision.BFLOAT16.auc_change: 0.0}))
+    assert BundleLoader(store, [openvino()]).load(ID).runtime == "openvino-float32"
+
+
+def test_what_openvino_can_t_read_tensorflow_serves(build_bundle: BuildBundle, tmp_path: Path) -> None:
+    """An operation that only one of them knows isn't the version's fault."""
+    store = Folder(build_bundle(tmp_path / "bundle"))
+    save_signature(store.path, "an operation of TensorFlow's own")
+    write_warmup(store.path, replay(store.path / "saved_model"))
+    seal(store.path, read_contract(store.path))
+    servable = BundleLoader(store, [openvino(), TensorflowRuntime()]).load(ID)
+    assert servable.runtime == "tensorflow-float32"
+    with pytest.raises(ContractError, match="can't read"):
+        BundleLoader(store, [openvino()]).load(ID)
+
+
+def test_openvino_tells_nobody(build_bundle: BuildBundle, tmp_path: Path) -> None:
+    """Reading, compiling and computing open no connection, whatever its telemetry package would like."""
+    path = build_bundle(tmp_path / "bundle")
+    program = (
+        "import sys, numpy as np; from pathlib import Path\n"
+        "connected = []\n"
+        "note = lambda event, args: connected.append(args) if event == 'socket.connect' else None\n"
+        "sys.addaudithook(note)\n"
+        "from toxic_core.openvino_model import OpenVinoModel, Precision\n"
+        "from toxic_core.tokens import EncodedBatch\n"
+        f"read = OpenVinoModel.read(Path({str(path / 'saved_model')!r}), labels=6)\n"
+        "ids = np.ones((1, 4), np.int32)\n"
+        "print(read.compile(Precision.FLOAT32, threads=1).infer(EncodedBatch(ids, ids)).shape, connected)\n"
+    )
+    # As an ordinary user's process: on a CI machine the package keeps quiet of itself.
+    environment = {name: value for name, value in os.environ.items() if name != "CI"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split("\n")[-2] == "(1, 6) []"

@@ -1,0 +1,78 @@
+"""What serving in a lower precision costs: `serving.<precision>.auc_change`, `.score_change`, `.comments`.
+
+A server computes in that precision only where the first of them is small (`toxic_core.openvino_model`).
+
+Invariant: both precisions score the same comments, and the figure is the worst of all labels'.
+"""
+
+import logging
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from toxic_core.labels import LABELS
+from toxic_core.openvino_model import OpenVinoModel, Precision, UnreadableModelError, computes, installed
+from toxic_training.comments import LABEL_COLUMNS, TEXT
+from toxic_training.exported import ExportedModel
+from toxic_training.metrics import auc, has_both_classes
+from toxic_training.operating_point import SCORE_COLUMNS
+from toxic_training.scoring import Infer, Reading, SavedModelScorer
+
+logger = logging.getLogger(__name__)
+
+_THREADS = 0
+"""As many as the process may use."""
+
+
+def measure_precision(
+    model: ExportedModel,
+    comments: pd.DataFrame,
+    scored: pd.DataFrame,
+    *,
+    reading: Reading,
+    most: int,
+) -> dict[str, float]:
+    """Return how far bfloat16 moves each label's AUC and each score; nothing where this CPU hasn't got it.
+
+    Args:
+        model: the exported model.
+        comments: labelled, with their texts.
+        scored: the same comments with the model's scores in float32.
+        reading: how texts are read.
+        most: comments that are scored again, evenly spread over all.
+    """
+    precision = Precision.BFLOAT16
+    infer = _inference(model, precision)
+    if infer is None or not most or comments.empty:
+        return {}
+    rows = np.linspace(0, len(comments) - 1, min(most, len(comments))).round().astype(np.int64)
+    sample, exact = comments.iloc[rows], scored.iloc[rows]
+    scores = SavedModelScorer(model, reading, infer=infer).score(sample[TEXT].tolist()).scores
+    rounded = exact.assign(**dict(zip(SCORE_COLUMNS, scores.T, strict=True)))
+    return {
+        precision.auc_change: max(_auc_changes(exact, rounded), default=0.0),
+        f"serving.{precision}.score_change": float(np.abs(scores - exact[SCORE_COLUMNS].to_numpy()).max()),
+        f"serving.{precision}.comments": float(len(rows)),
+    }
+
+
+def _inference(model: ExportedModel, precision: Precision) -> Infer | None:
+    if not installed() or not computes(precision):
+        logger.info("This machine doesn't compute in %s, so its cost isn't measured.", precision)
+        return None
+    try:
+        read = OpenVinoModel.read(model.saved_model, labels=len(LABELS))
+    except UnreadableModelError as error:
+        logger.warning("%s is measured on OpenVINO, which this model isn't for: %s", precision, error)
+        return None
+    return read.compile(precision, threads=_THREADS).infer
+
+
+def _auc_changes(exact: pd.DataFrame, rounded: pd.DataFrame) -> Iterator[float]:
+    for label, column in zip(LABEL_COLUMNS, SCORE_COLUMNS, strict=True):
+        known = exact[label].notna().to_numpy()
+        truth = exact.loc[known, label].to_numpy(np.float64)
+        if has_both_classes(truth):
+            before, after = (table.loc[known, column].to_numpy(np.float64) for table in (exact, rounded))
+            yield abs(auc(truth, after) - auc(truth, before))

@@ -1,0 +1,43 @@
+import keras
+import pandas as pd
+import pytest
+
+from toxic_training import precision
+from toxic_training.classifier import Encoder
+from toxic_training.exported import ExportedModel
+from toxic_training.metrics import auc
+from toxic_training.pipelines.evaluation.nodes import score_comments
+from toxic_training.precision import measure_precision
+from toxic_training.scoring import Reading, SavedModelScorer
+
+Made = tuple[Encoder, keras.Model, ExportedModel]
+
+
+def test_what_a_lower_precision_costs(
+    made: Made, corpus: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The change of AUC is that between scores in float32 and the same comments' scores in the other."""
+    *_, exported = made
+    reading = Reading(batch_tokens=256)
+    exact = score_comments(SavedModelScorer(exported, reading), corpus)
+    monkeypatch.setattr(precision, "computes", lambda _: True)
+    figures = measure_precision(exported, corpus, exact, reading=reading, most=30)
+    assert figures.pop("serving.bfloat16.comments") == 30
+    assert 0.0 <= figures["serving.bfloat16.score_change"] < 0.02
+    assert 0.0 <= figures["serving.bfloat16.auc_change"] <= 1.0
+
+    ranked_apart = exact.assign(score_toxic=1.0 - corpus["toxic"])
+    turned = measure_precision(exported, corpus, ranked_apart, reading=reading, most=40)
+    rescored = SavedModelScorer(exported, reading).score(corpus["text"].tolist()).scores[:, 0]
+    assert turned["serving.bfloat16.auc_change"] == pytest.approx(
+        auc(corpus["toxic"].to_numpy(), rescored), abs=0.02
+    )
+
+
+def test_nothing_is_said_of_a_precision_that_this_cpu_hasn_t_got(
+    made: Made, corpus: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A figure from pretended arithmetic would let servers use the real one unmeasured."""
+    *_, exported = made
+    monkeypatch.setattr(precision, "computes", lambda _: False)
+    assert measure_precision(exported, corpus, corpus, reading=Reading(batch_tokens=256), most=30) == {}
