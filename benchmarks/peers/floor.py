@@ -32,13 +32,14 @@ _PRODUCTS = 40
 _REFERENCE = 5
 """Texts whose scores the peers' answers are held against."""
 
+_PRODUCT_TYPES = ("MatMul", "Einsum")
 _THREADS = os.cpu_count() or 1
 _HINTS = {"openvino-bfloat16": "bf16", "openvino-float32": "f32", "tensorflow-float32": "f32"}
 
 
 def batches(rows: Sequence[Int32Array], *, pad_id: int) -> Iterator[EncodedBatch]:
     """Pack rows as the batch scheduler does with so many callers who ask again at once."""
-    budget = Settings().batch_token_budget
+    budget: int = Settings.model_fields["batch_token_budget"].default
     left = list(rows)
     while left:
         window = left[:_WAITING]
@@ -68,7 +69,11 @@ def operations(saved_model: Path, packed: Sequence[EncodedBatch]) -> float:
     """
     model = ov.Core().read_model(str(saved_model))
     tokens = sum(int(batch.attention_mask.sum()) for batch in packed)
-    return 2.0 * tokens * sum(_weights(node) for node in model.get_ops() if node.get_type_name() == "MatMul")
+    return (
+        2.0
+        * tokens
+        * sum(_weights(node) for node in model.get_ops() if node.get_type_name() in _PRODUCT_TYPES)
+    )
 
 
 def _weights(node: "ov.Node") -> int:
