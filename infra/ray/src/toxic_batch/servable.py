@@ -1,12 +1,16 @@
 """A model version in a worker: from its files, as the driver sends them, to something that scores.
 
-Owns everything that knows TensorFlow, imported only when a model is loaded.
+Owns everything that knows TensorFlow, imported only where OpenVINO doesn't compute the model.
 
-Invariant: what `load` returns was verified against its contract and gave its warm-up's recorded scores.
+Invariant: what `load` returns was verified against its contract, gave its warm-up's recorded scores, and is
+computed in the precision that serving computes it in.
 """
 
+import logging
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +28,19 @@ from toxic_core.contract import (
 )
 from toxic_core.errors import ContractError
 from toxic_core.files import plain_files
+from toxic_core.openvino_model import (
+    ROUNDING_TOLERANCE,
+    OpenVinoModel,
+    Precision,
+    allowed_precision,
+    installed,
+)
 from toxic_core.tokens import EncodedBatch, Tokeniser, pad
+
+logger = logging.getLogger(__name__)
+
+Infer = Callable[[EncodedBatch], Float32Array]
+"""Gives a batch its raw scores, float32 [batch, labels]."""
 
 PackedBundle = Mapping[str, bytes]
 """A bundle's files, by their paths in it."""
@@ -35,66 +51,95 @@ def pack(bundle: Bundle) -> dict[str, bytes]:
     return {name: file.read_bytes() for name, file in plain_files(bundle.path).items()}
 
 
-def load(packed: PackedBundle, *, overlap: int, threads: int) -> "SavedModelServable":
+def load(packed: PackedBundle, *, overlap: int, threads: int) -> "BundleServable":
     """Return the version, ready to score.
 
     Args:
         packed: its bundle.
         overlap: tokens that the windows of a long text share.
-        threads: that TensorFlow may use.
+        threads: that may compute a batch.
 
     Raises:
         ContractError: the files aren't the ones that were sealed, or don't give the recorded scores.
     """
-    import tensorflow as tf  # noqa: PLC0415  see the module's docstring
-
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
     with tempfile.TemporaryDirectory(prefix="toxic-batch-") as name:
         folder = Path(name)
         for path, content in packed.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(content)
         bundle = open_bundle(folder)
-        servable = SavedModelServable(bundle, overlap=overlap)
-        _replay(servable, bundle)
-    return servable
-
-
-class SavedModelServable:
-    """Implements `Servable` on a SavedModel; its files may be removed once it is made."""
-
-    def __init__(self, bundle: Bundle, *, overlap: int) -> None:
-        import tensorflow as tf  # noqa: PLC0415  see the module's docstring
-
-        self.contract: Contract = bundle.contract
-        self.tokeniser = Tokeniser.from_file(
-            bundle.tokenizer,
-            max_tokens=bundle.contract.max_tokens,
-            pad_id=bundle.contract.pad_id,
-            overlap=overlap,
+        contract = bundle.contract
+        tokeniser = Tokeniser.from_file(
+            bundle.tokenizer, max_tokens=contract.max_tokens, pad_id=contract.pad_id, overlap=overlap
         )
-        self._tensor = tf.constant
-        # The model is kept, for its signature holds its variables only weakly.
-        self._model = tf.saved_model.load(str(bundle.saved_model))
-        self._signature = self._model.signatures[SIGNATURE]
+        return BundleServable(contract, tokeniser, _inference(bundle, tokeniser, threads=threads))
 
-    def infer(self, batch: EncodedBatch) -> Float32Array:
-        """Return raw scores, float32 [batch, labels]."""
+
+@dataclass(frozen=True, slots=True)
+class BundleServable:
+    """Implements `Servable` on a model in memory; its files may be removed once it is made."""
+
+    contract: Contract
+    tokeniser: Tokeniser
+    infer: Infer
+
+
+def _inference(bundle: Bundle, tokeniser: Tokeniser, *, threads: int) -> Infer:
+    """Return what computes a batch: OpenVINO where it gives the recorded scores, else TensorFlow."""
+    if installed() and not _has_gpu():
+        try:
+            return _openvino(bundle, tokeniser, threads=threads)
+        except ContractError as error:
+            logger.warning("TensorFlow computes this version, which OpenVINO can't: %s", error)
+    infer = _tensorflow(bundle, threads=threads)
+    _replay(infer, bundle, tokeniser)
+    return infer
+
+
+def _openvino(bundle: Bundle, tokeniser: Tokeniser, *, threads: int) -> Infer:
+    read = OpenVinoModel.read(bundle.saved_model, labels=len(bundle.contract.labels))
+    exact = read.compile(Precision.FLOAT32, threads=threads).infer
+    _replay(exact, bundle, tokeniser)
+    precision = allowed_precision(bundle)
+    if precision is Precision.FLOAT32:
+        return exact
+    rounded = read.compile(precision, threads=threads).infer
+    _replay(rounded, bundle, tokeniser, tolerance=ROUNDING_TOLERANCE)
+    return rounded
+
+
+def _has_gpu() -> bool:
+    # The extra `gpu` brings TensorFlow's own; without it a GPU would lie idle anyway.
+    return find_spec("nvidia") is not None and Path("/dev/nvidia0").exists()
+
+
+def _tensorflow(bundle: Bundle, *, threads: int) -> Infer:
+    import tensorflow as tf  # noqa: PLC0415  see the module's docstring
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    # The model is kept, for its signature holds its variables only weakly.
+    model = tf.saved_model.load(str(bundle.saved_model))
+
+    def infer(batch: EncodedBatch) -> Float32Array:
         inputs = {INPUT_IDS: batch.input_ids, ATTENTION_MASK: batch.attention_mask}
-        output = self._signature(**{name: self._tensor(value) for name, value in inputs.items()})
+        output = model.signatures[SIGNATURE](**{name: tf.constant(value) for name, value in inputs.items()})
         return np.asarray(output[SCORES], dtype=np.float32)
 
+    return infer
 
-def _replay(servable: SavedModelServable, bundle: Bundle) -> None:
+
+def _replay(
+    infer: Infer, bundle: Bundle, tokeniser: Tokeniser, *, tolerance: float = WARMUP_TOLERANCE
+) -> None:
     examples = bundle.warmup()
     # The first window alone: what a text longer than the model reads was recorded with.
-    read = servable.tokeniser.encode_windows([example.text for example in examples], most=1)
-    found = servable.infer(pad([text.windows[0] for text in read], pad_id=bundle.contract.pad_id))
+    read = tokeniser.encode_windows([example.text for example in examples], most=1)
+    found = infer(pad([text.windows[0] for text in read], pad_id=bundle.contract.pad_id))
     worst = float(np.abs(found - np.array([example.scores for example in examples], np.float32)).max())
     # Not `worst > tolerance`: a NaN must not pass.
-    if not worst <= WARMUP_TOLERANCE:
+    if not worst <= tolerance:
         raise ContractError(
-            f"The warm-up's scores are off by {worst:.4g}; {WARMUP_TOLERANCE:g} is allowed. The model isn't "
-            "the one that was evaluated, or this machine computes otherwise."
+            f"The warm-up's scores are off by {worst:.4g}; {tolerance:g} is allowed. The model isn't the one "
+            "that was evaluated, or this machine computes otherwise."
         )

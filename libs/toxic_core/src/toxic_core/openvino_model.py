@@ -16,12 +16,19 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from toxic_core.contract import ATTENTION_MASK, INPUT_IDS, SCORES, SIGNATURE
+from toxic_core.contract import ATTENTION_MASK, INPUT_IDS, SCORES, SIGNATURE, Bundle
 from toxic_core.errors import ContractError
+from toxic_core.evidence import read_evaluation
 from toxic_core.tokens import EncodedBatch
 
 if TYPE_CHECKING:
     import openvino as ov
+
+AUC_TOLERANCE = 0.002
+"""How far a label's AUC may move in a lower precision for it to be served."""
+
+ROUNDING_TOLERANCE = 0.05
+"""How far a warm-up score may be off in a lower precision, once float32 gave the recorded one."""
 
 _DEVICE = "CPU"
 _SIGNATURE_KEY = b"\x0a" + bytes([len(SIGNATURE)]) + SIGNATURE.encode()
@@ -60,6 +67,16 @@ class RefusedInputError(ValueError):
 def installed() -> bool:
     """Whether OpenVINO is there to be used."""
     return find_spec("openvino") is not None
+
+
+def allowed_precision(bundle: Bundle) -> Precision:
+    """Return the lowest precision that this CPU has and that the bundle's evaluation found as good."""
+    try:
+        change = read_evaluation(bundle.path).get(Precision.BFLOAT16.auc_change)
+    except ContractError:  # a version needs no evidence to be served, only to be promoted
+        change = None
+    good = change is not None and change <= AUC_TOLERANCE
+    return Precision.BFLOAT16 if good and computes(Precision.BFLOAT16) else Precision.FLOAT32
 
 
 def computes(precision: Precision) -> bool:

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from toxic_core import openvino_model
 from toxic_core.contract import SIGNATURE, Bundle, open_bundle, read_contract, seal, write_warmup
 from toxic_core.errors import ContractError, DigestMismatchError, ToxicError
 from toxic_core.openvino_model import Precision
 from toxic_core.tokens import EncodedBatch
-from toxic_inference.adapters import openvino_runtime
 from toxic_inference.adapters.loader import BundleLoader
 from toxic_inference.adapters.openvino_runtime import OpenVinoRuntime
 from toxic_inference.adapters.runtime import Runtime
@@ -240,7 +240,7 @@ def test_a_lower_precision_is_served_where_the_evaluation_found_it_as_good(
     build_bundle: BuildBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without the figure, or with one that is too large, or where it isn't wanted, float32 computes."""
-    monkeypatch.setattr(openvino_runtime, "computes", lambda _: True)
+    monkeypatch.setattr(openvino_model, "computes", lambda _: True)
     figure = Precision.BFLOAT16.auc_change
     cases: list[tuple[dict[str, float], bool, str]] = [
         ({figure: 0.0003}, True, "openvino-bfloat16"),
@@ -260,7 +260,7 @@ def test_a_cpu_without_the_precision_computes_in_float32(
     build_bundle: BuildBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rounding without the instructions for it would be slower, and worth nothing."""
-    monkeypatch.setattr(openvino_runtime, "computes", lambda _: False)
+    monkeypatch.setattr(openvino_model, "computes", lambda _: False)
     store = Folder(build_bundle(tmp_path / "bundle", figures={Precision.BFLOAT16.auc_change: 0.0}))
     assert BundleLoader(store, [openvino()]).load(ID).runtime == "openvino-float32"
 

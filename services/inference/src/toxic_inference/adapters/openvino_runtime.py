@@ -7,25 +7,18 @@ only where its evaluation shows what that costs, and the CPU really has it.
 import structlog
 
 from toxic_core.contract import Bundle
-from toxic_core.errors import ContractError
-from toxic_core.evidence import read_evaluation
 from toxic_core.openvino_model import (
+    ROUNDING_TOLERANCE,
     OpenVinoModel,
     OpenVinoSession,
     Precision,
     RefusedInputError,
-    computes,
+    allowed_precision,
 )
 from toxic_core.tokens import EncodedBatch
 from toxic_inference.adapters.runtime import Model, Rehearsal
 from toxic_inference.serving.errors import InvalidTensorError, WarmupError
 from toxic_inference.serving.interfaces import Float32Array
-
-AUC_TOLERANCE = 0.002
-"""How far a label's AUC may move in a lower precision for it to be served."""
-
-_ROUNDING_TOLERANCE = 0.05
-"""How far a warm-up score may be off in a lower precision, once float32 gave the recorded one."""
 
 _log = structlog.get_logger(__name__)
 
@@ -52,13 +45,14 @@ class OpenVinoRuntime:
         read = OpenVinoModel.read(bundle.saved_model, labels=len(bundle.contract.labels))
         exact = self._compile(read, Precision.FLOAT32)
         rehearsal.check(exact.infer)
-        if not (self._lower_precision and _as_good(bundle, Precision.BFLOAT16)):
+        precision = allowed_precision(bundle) if self._lower_precision else Precision.FLOAT32
+        if precision is Precision.FLOAT32:
             return exact
-        rounded = self._compile(read, Precision.BFLOAT16)
+        rounded = self._compile(read, precision)
         try:
-            rehearsal.check(rounded.infer, tolerance=_ROUNDING_TOLERANCE)
+            rehearsal.check(rounded.infer, tolerance=ROUNDING_TOLERANCE)
         except WarmupError as error:
-            _log.warning("precision.declined", precision=str(Precision.BFLOAT16), reason=str(error))
+            _log.warning("precision.declined", precision=str(precision), reason=str(error))
             return exact
         return rounded
 
@@ -87,14 +81,3 @@ class _OpenVinoServed:
     def close(self) -> None:
         """Free the model, whose memory goes with its last user."""
         del self._session
-
-
-def _as_good(bundle: Bundle, precision: Precision) -> bool:
-    """Whether this CPU has the precision, and the evaluation found AUC to stay within the tolerance."""
-    if not computes(precision):
-        return False
-    try:
-        change = read_evaluation(bundle.path).get(precision.auc_change)
-    except ContractError:  # a version needs no evidence to be served, only to be promoted
-        return False
-    return change is not None and change <= AUC_TOLERANCE
