@@ -9,9 +9,13 @@ from collections.abc import Sequence
 from toxic_core.tokens import EncodedBatch, pad
 from toxic_inference.serving.interfaces import Row
 
-_MAX_STRETCH = 2
+_MAX_STRETCH = 1.5
 _FREE_LENGTH_TOKENS = 16
-"""Rows join up to twice the shortest one's length; below 16 tokens padding costs less than a batch."""
+"""Rows join up to half as long again as the shortest; below 16 tokens padding costs less than a batch.
+
+Of 1, 1.1, 1.25, 1.5 and 2 the ones in the middle gave the shipped model the most, with 32 texts of Jigsaw's
+lengths waiting: 15% of what is computed is padding then, 26% at 2.
+"""
 
 
 def choose_batch(lengths: Sequence[int], *, budget: int) -> list[int]:
