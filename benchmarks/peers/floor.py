@@ -12,17 +12,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
-from openvino import opset13 as operation
 
 from toxic_core.contract import Bundle, Contract, open_bundle
+from toxic_core.telemetry import disable_telemetry
 from toxic_core.tokens import EncodedBatch, Int32Array, Tokeniser, pad
 from toxic_inference.adapters.openvino_runtime import OpenVinoRuntime
 from toxic_inference.adapters.runtime import Model, Rehearsal, Runtime
 from toxic_inference.adapters.tf_runtime import TensorflowRuntime
 from toxic_inference.serving.packing import choose_batch
 from toxic_inference.settings import Settings
+
+disable_telemetry()
+import openvino as ov  # noqa: E402 - so that it reports nothing
+from openvino import opset13 as operation  # noqa: E402
 
 _WAITING = 32
 """Rows that wait at any moment: as many as there are callers in the run that this is the floor of."""

@@ -58,6 +58,24 @@ def amtool() -> str:
 
 
 @pytest.fixture(scope="session")
+def programs(promtool: str) -> dict[str, str]:
+    """Return the paths of the programs that watch."""
+    return {
+        "prometheus": find_program("prometheus"),
+        "promtool": promtool,
+        "alertmanager": find_program("alertmanager", "prometheus-alertmanager"),
+    }
+
+
+@pytest.fixture(scope="session")
 def infra() -> Path:
     """Return the folder of the infrastructure."""
     return INFRA
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what wasn't run."""
+    terminalreporter.write_line(
+        "Not run here: Grafana itself. Its dashboards are checked as JSON, and each of their expressions "
+        "by a real Prometheus."
+    )

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from toxic_core.contract import ATTENTION_MASK, INPUT_IDS, SCORES, SIGNATURE, Bundle
 from toxic_core.errors import ContractError
 from toxic_core.evidence import read_evaluation
+from toxic_core.telemetry import leave_out_reporters
 from toxic_core.tokens import EncodedBatch
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def allowed_precision(bundle: Bundle) -> Precision:
 
 def computes(precision: Precision) -> bool:
     """Whether this machine's CPU computes in `precision`, instead of only pretending to."""
+    leave_out_reporters()
     import openvino as ov  # noqa: PLC0415  see the module's docstring
 
     capabilities = ov.Core().get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
@@ -106,6 +108,7 @@ class OpenVinoModel:
         Raises:
             UnreadableModelError: OpenVINO can't read it, or its inputs or outputs aren't the contract's.
         """
+        leave_out_reporters()
         import openvino as ov  # noqa: PLC0415  see the module's docstring
 
         core = ov.Core()
