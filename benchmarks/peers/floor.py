@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toxic_core.contract import Bundle, Contract, open_bundle
+from toxic_core.openvino_model import Precision, compile_model
 from toxic_core.telemetry import disable_telemetry
 from toxic_core.tokens import EncodedBatch, Int32Array, Tokeniser, pad
 from toxic_inference.adapters.openvino_runtime import OpenVinoRuntime
@@ -37,7 +38,6 @@ _REFERENCE = 5
 
 _PRODUCT_TYPES = ("MatMul", "Einsum")
 _THREADS = os.cpu_count() or 1
-_HINTS = {"openvino-bfloat16": "bf16", "openvino-float32": "f32", "tensorflow-float32": "f32"}
 
 
 def batches(rows: Sequence[Int32Array], *, pad_id: int) -> Iterator[EncodedBatch]:
@@ -51,13 +51,13 @@ def batches(rows: Sequence[Int32Array], *, pad_id: int) -> Iterator[EncodedBatch
         left = [row for index, row in enumerate(left) if index not in chosen]
 
 
-def matmul_rate(hint: str) -> float:
-    """Return operations a second in large matrix products, in OpenVINO's precision `hint`."""
+def matmul_rate(precision: Precision) -> float:
+    """Return operations a second in large matrix products."""
     left = operation.parameter([_SIDE, _SIDE], np.float32)
     weights = np.random.default_rng(1).random((_SIDE, _SIDE), np.float32)
     product = operation.matmul(left, operation.constant(weights), transpose_a=False, transpose_b=False)
-    settings = {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": _THREADS}
-    request = ov.Core().compile_model(ov.Model([product], [left]), "CPU", settings).create_infer_request()
+    model = ov.Model([product], [left])
+    request = compile_model(ov.Core(), model, precision, threads=_THREADS).create_infer_request()
     request.infer([weights])
     started = time.perf_counter()
     for _ in range(_PRODUCTS):
@@ -110,7 +110,7 @@ def main() -> None:
         if "reference" not in figures:
             figures["reference"] = _reference(model.infer, rows[:_REFERENCE], contract)
         model.close()
-    figures["matmul_per_second"] = matmul_rate(_HINTS[str(figures["runtime"])])
+    figures["matmul_per_second"] = matmul_rate(Precision(str(figures["runtime"]).partition("-")[2]))
     figures["operations_per_second"] = _operations_per_second(
         bundle, packed, texts=len(texts), figures=figures
     )

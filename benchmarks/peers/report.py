@@ -9,6 +9,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import isnan
 from pathlib import Path
 
 from benchmarks.peers.contenders import OURS
@@ -221,7 +222,7 @@ def _floors(results: Results) -> list[str]:
         "the same, CPU seconds a thousand comments": results.median(FLOOR, "cpu_per_thousand"),
         **{
             f"the same on {runtime}, comments/s": results.median(FLOOR, f"rate.{runtime}")
-            for runtime in ("tensorflow-float32", "openvino-float32", "openvino-bfloat16")
+            for runtime in ("tensorflow-float32", "openvino-float32", "openvino-bfloat16", "openvino-int8")
         },
         "machine's matrix products in the precision that serves, GFLOP/s": limit / _GIGA,
         "bare model's share of that": results.median(FLOOR, "operations_per_second") / limit,
@@ -232,7 +233,7 @@ def _floors(results: Results) -> list[str]:
     return [
         "| floor | |",
         "|---|---|",
-        *(f"| {name} | {value:.3g} |" for name, value in facts.items()),
+        *(f"| {name} | {value:.3g} |" for name, value in facts.items() if not isnan(value)),
         "",
         "The share counts the products of real tokens with weights. Padding, attention's own products,",
         "softmax, GELU and LayerNorm, and products smaller than the machine likes fill the gap. The load",

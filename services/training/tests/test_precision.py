@@ -2,7 +2,7 @@ import keras
 import pandas as pd
 import pytest
 
-from toxic_training import precision
+from toxic_training import precision as measuring
 from toxic_training.classifier import Encoder
 from toxic_training.exported import ExportedModel
 from toxic_training.metrics import auc
@@ -13,23 +13,24 @@ from toxic_training.scoring import Reading, SavedModelScorer
 Made = tuple[Encoder, keras.Model, ExportedModel]
 
 
+@pytest.mark.parametrize("precision", ["int8", "bfloat16"])
 def test_what_a_lower_precision_costs(
-    made: Made, corpus: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+    made: Made, corpus: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, precision: str
 ) -> None:
     """The change of AUC is that between scores in float32 and the same comments' scores in the other."""
     *_, exported = made
     reading = Reading(batch_tokens=256)
     exact = score_comments(SavedModelScorer(exported, reading), corpus)
-    monkeypatch.setattr(precision, "computes", lambda _: True)
+    monkeypatch.setattr(measuring, "computes", lambda _: True)
     figures = measure_precision(exported, corpus, exact, reading=reading, most=30)
-    assert figures.pop("serving.bfloat16.comments") == 30
-    assert 0.0 <= figures["serving.bfloat16.score_change"] < 0.02
-    assert 0.0 <= figures["serving.bfloat16.auc_change"] <= 1.0
+    assert figures[f"serving.{precision}.comments"] == 30
+    assert 0.0 < figures[f"serving.{precision}.score_change"] < 0.02
+    assert 0.0 <= figures[f"serving.{precision}.auc_change"] <= 1.0
 
     ranked_apart = exact.assign(score_toxic=1.0 - corpus["toxic"])
     turned = measure_precision(exported, corpus, ranked_apart, reading=reading, most=40)
     rescored = SavedModelScorer(exported, reading).score(corpus["text"].tolist()).scores[:, 0]
-    assert turned["serving.bfloat16.auc_change"] == pytest.approx(
+    assert turned[f"serving.{precision}.auc_change"] == pytest.approx(
         auc(corpus["toxic"].to_numpy(), rescored), abs=0.02
     )
 
@@ -39,5 +40,5 @@ def test_nothing_is_said_of_a_precision_that_this_cpu_hasn_t_got(
 ) -> None:
     """A figure from pretended arithmetic would let servers use the real one unmeasured."""
     *_, exported = made
-    monkeypatch.setattr(precision, "computes", lambda _: False)
+    monkeypatch.setattr(measuring, "computes", lambda _: False)
     assert measure_precision(exported, corpus, corpus, reading=Reading(batch_tokens=256), most=30) == {}

@@ -32,7 +32,7 @@ from toxic_core.openvino_model import (
     ROUNDING_TOLERANCE,
     OpenVinoModel,
     Precision,
-    allowed_precision,
+    allowed_precisions,
     installed,
 )
 from toxic_core.tokens import EncodedBatch, Tokeniser, pad
@@ -100,12 +100,11 @@ def _openvino(bundle: Bundle, tokeniser: Tokeniser, *, threads: int) -> Infer:
     read = OpenVinoModel.read(bundle.saved_model, labels=len(bundle.contract.labels))
     exact = read.compile(Precision.FLOAT32, threads=threads).infer
     _replay(exact, bundle, tokeniser)
-    precision = allowed_precision(bundle)
-    if precision is Precision.FLOAT32:
-        return exact
-    rounded = read.compile(precision, threads=threads).infer
-    _replay(rounded, bundle, tokeniser, tolerance=ROUNDING_TOLERANCE)
-    return rounded
+    for precision in allowed_precisions(bundle):
+        rounded = read.compile(precision, threads=threads).infer
+        _replay(rounded, bundle, tokeniser, tolerance=ROUNDING_TOLERANCE)
+        return rounded
+    return exact
 
 
 def _has_gpu() -> bool:

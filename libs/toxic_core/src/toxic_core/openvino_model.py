@@ -10,6 +10,7 @@ don't have are refused, for OpenVINO itself would read zeros for them.
 from collections.abc import Iterator
 from enum import StrEnum
 from importlib.util import find_spec
+from math import inf, prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 AUC_TOLERANCE = 0.002
 """How far a label's AUC may move in a lower precision for it to be served."""
 
-ROUNDING_TOLERANCE = 0.05
+ROUNDING_TOLERANCE = 0.1
 """How far a warm-up score may be off in a lower precision, once float32 gave the recorded one."""
 
 _DEVICE = "CPU"
@@ -47,6 +48,8 @@ class Precision(StrEnum):
 
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
+    INT8 = "int8"
+    """Products with weights in 8-bit integers, everything else in float32."""
 
     @property
     def auc_change(self) -> str:
@@ -54,7 +57,17 @@ class Precision(StrEnum):
         return f"serving.{self}.auc_change"
 
 
-_HINTS = {Precision.FLOAT32: "f32", Precision.BFLOAT16: "bf16"}
+_LOWER = (Precision.INT8, Precision.BFLOAT16)
+"""The precisions below float32, the fastest first."""
+_HINTS = {Precision.FLOAT32: "f32", Precision.BFLOAT16: "bf16", Precision.INT8: "f32"}
+_GROUP = 128
+"""Neighbouring numbers of a token that share a scale when they are rounded to 8 bits; measured best."""
+_LEAST_SIDE = 64
+"""Weights with a shorter side, such as the head's, stay: they cost little and decide much."""
+_INT8_MAX = 127
+_CPU_FLAGS = Path("/proc/cpuinfo")
+_INT8_FLAGS = frozenset({"avx512_vnni", "avx_vnni"})
+"""Instructions without which OpenVINO unpacks 8-bit weights and multiplies in float32, for nothing."""
 
 
 class UnreadableModelError(ContractError):
@@ -70,23 +83,37 @@ def installed() -> bool:
     return find_spec("openvino") is not None
 
 
-def allowed_precision(bundle: Bundle) -> Precision:
-    """Return the lowest precision that this CPU has and that the bundle's evaluation found as good."""
+def allowed_precisions(bundle: Bundle) -> tuple[Precision, ...]:
+    """Return the precisions that this CPU has and that the bundle's evaluation found as good as float32.
+
+    The fastest first; float32 itself isn't named.
+    """
     try:
-        change = read_evaluation(bundle.path).get(Precision.BFLOAT16.auc_change)
+        figures = read_evaluation(bundle.path)
     except ContractError:  # a version needs no evidence to be served, only to be promoted
-        change = None
-    good = change is not None and change <= AUC_TOLERANCE
-    return Precision.BFLOAT16 if good and computes(Precision.BFLOAT16) else Precision.FLOAT32
+        return ()
+    good = [each for each in _LOWER if figures.get(each.auc_change, inf) <= AUC_TOLERANCE]
+    return tuple(precision for precision in good if computes(precision))
 
 
 def computes(precision: Precision) -> bool:
     """Whether this machine's CPU computes in `precision`, instead of only pretending to."""
+    if precision is Precision.INT8:
+        return not _INT8_FLAGS.isdisjoint(_cpu_flags())
     leave_out_reporters()
     import openvino as ov  # noqa: PLC0415  see the module's docstring
 
     capabilities = ov.Core().get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
     return {Precision.FLOAT32: "FP32", Precision.BFLOAT16: "BF16"}[precision] in capabilities
+
+
+def _cpu_flags() -> set[str]:
+    """Return what the CPU can do, in Linux's words; nothing where there is no Linux."""
+    try:
+        lines = _CPU_FLAGS.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return set()
+    return set(next((line for line in lines if line.startswith("flags")), "").split())
 
 
 class OpenVinoModel:
@@ -120,22 +147,33 @@ class OpenVinoModel:
             raise UnreadableModelError(f"OpenVINO can't read {saved_model}: {error}") from error
         _check("input", model.inputs, {INPUT_IDS: ("i32", -1), ATTENTION_MASK: ("i32", -1)})
         _check("output", model.outputs, {SCORES: ("f32", labels)})
+        turn_einsums_into_products(model)
         return cls(core, model)
 
     def compile(self, precision: Precision, *, threads: int) -> "OpenVinoSession":
         """Prepare to compute in `precision`, with at most `threads` threads; 0 for as many as there are."""
-        compiled = self._core.compile_model(
-            self._model,
-            _DEVICE,
-            {
-                "INFERENCE_PRECISION_HINT": _HINTS[precision],
-                "INFERENCE_NUM_THREADS": threads,
-                "NUM_STREAMS": 1,
-                # A pinned thread waits for its own core even where another is idle, and machines are shared.
-                "ENABLE_CPU_PINNING": False,
-            },
-        )
+        compiled = compile_model(self._core, self._model, precision, threads=threads)
         return OpenVinoSession(compiled, known_ids=self._known_ids)
+
+
+def compile_model(
+    core: "ov.Core", model: "ov.Model", precision: Precision, *, threads: int
+) -> "ov.CompiledModel":
+    """Return `model`, which stays as it is, compiled for `precision`; see `OpenVinoModel.compile`."""
+    if precision is Precision.INT8:
+        model = model.clone()
+        round_weights(model)
+    settings = {
+        "INFERENCE_PRECISION_HINT": _HINTS[precision],
+        # Of a product's left side, where its weights are 8-bit: so many numbers of a token share a scale, in
+        # which no other text of the batch has a part.
+        "DYNAMIC_QUANTIZATION_GROUP_SIZE": _GROUP if precision is Precision.INT8 else 0,
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": 1,
+        # A pinned thread waits for its own core even where another is idle, and machines are shared.
+        "ENABLE_CPU_PINNING": False,
+    }
+    return core.compile_model(model, _DEVICE, settings)
 
 
 class OpenVinoSession:
@@ -162,6 +200,74 @@ class OpenVinoSession:
             raise RefusedInputError(f"The model can't read {ids.shape[1]} tokens.") from error
         # The request's own memory, which the next batch is written to.
         return np.array(results[SCORES], dtype=np.float32)
+
+
+def turn_einsums_into_products(model: "ov.Model") -> None:
+    """Replace, in place, each Einsum that is a product with weights by a MatMul, which OpenVINO does faster.
+
+    Keras writes the projections around attention as `abc,cde->abde` and `abcd,cde->abe`.
+    """
+    from openvino import opset13 as operation  # noqa: PLC0415  see the module's docstring
+
+    for node in model.get_ordered_ops():
+        weights = _weights(node) if node.get_type_name() == "Einsum" else None
+        axes = 0 if weights is None else _contracted_axes(node.get_attributes()["equation"])
+        if weights is None or not axes:
+            continue
+        source = node.input_value(0)
+        kept = source.get_partial_shape().rank.get_length() - axes
+        matrix = weights.reshape(prod(weights.shape[:axes]), -1)
+        if axes > 1:
+            source = operation.reshape(source, [0] * kept + [len(matrix)], special_zero=True).output(0)
+        product = operation.matmul(source, operation.constant(matrix), transpose_a=False, transpose_b=False)
+        if weights.ndim - axes > 1:
+            shape = [0] * kept + list(weights.shape[axes:])
+            product = operation.reshape(product, shape, special_zero=True)
+        node.output(0).replace(product.output(0))
+    model.validate_nodes_and_infer_types()
+
+
+def _contracted_axes(equation: str) -> int:
+    """Return over how many axes, the left's last and the right's first, an einsum is a matrix product.
+
+    0 where it is none.
+    """
+    sides, result = equation.split("->")
+    left, right = sides.split(",")
+    for axes in range(1, len(right)):
+        if left.endswith(right[:axes]) and result == left[:-axes] + right[axes:]:
+            return axes
+    return 0
+
+
+def round_weights(model: "ov.Model") -> None:
+    """Round, in place, the weights of products to 8 bits, each output's by a scale of its own."""
+    from openvino import opset13 as operation  # noqa: PLC0415  see the module's docstring
+
+    for node in model.get_ordered_ops():
+        weights = _weights(node) if node.get_type_name() == "MatMul" else None
+        if weights is None or weights.ndim != 2 or min(weights.shape) < _LEAST_SIDE:  # noqa: PLR2004  a matrix
+            continue
+        rows = weights if node.get_attributes()["transpose_b"] else weights.T
+        scales = np.maximum(np.abs(rows).max(axis=1, keepdims=True), np.finfo(np.float32).tiny) / _INT8_MAX
+        rounded = np.rint(rows / scales).astype(np.int8)
+        unpacked = operation.multiply(
+            operation.convert(operation.constant(np.ascontiguousarray(rounded)), np.float32),
+            operation.constant(scales.astype(np.float32)),
+        )
+        turned = node.get_attributes()["transpose_a"]
+        product = operation.matmul(node.input_value(0), unpacked, transpose_a=turned, transpose_b=True)
+        node.output(0).replace(product.output(0))
+    model.validate_nodes_and_infer_types()
+
+
+def _weights(product: "ov.Node") -> NDArray[np.float32] | None:
+    """Return the constant that a product has on its right, if it has one there."""
+    right = product.input_value(1).get_node()
+    if right.get_type_name() != "Constant":
+        return None
+    data: NDArray[np.float32] = right.data
+    return data
 
 
 def _check(kind: str, found: "list[ov.Output]", expected: dict[str, tuple[str, int]]) -> None:

@@ -17,7 +17,7 @@ from toxic_core.openvino_model import Precision
 from toxic_core.tokens import EncodedBatch
 from toxic_inference.adapters.loader import BundleLoader
 from toxic_inference.adapters.openvino_runtime import OpenVinoRuntime
-from toxic_inference.adapters.runtime import Runtime
+from toxic_inference.adapters.runtime import Rehearsal, Runtime
 from toxic_inference.adapters.tf_runtime import TensorflowRuntime
 from toxic_inference.serving.batching import BatchLimits, BatchScheduler, SchedulerParts
 from toxic_inference.serving.clock import SystemClock
@@ -236,24 +236,47 @@ def test_a_damaged_file_is_refused(store: Folder, runtimes: Runtimes, file: str)
         BundleLoader(store, runtimes).load(ID)
 
 
-def test_a_lower_precision_is_served_where_the_evaluation_found_it_as_good(
-    build_bundle: BuildBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without the figure, or with one that is too large, or where it isn't wanted, float32 computes."""
-    monkeypatch.setattr(openvino_model, "computes", lambda _: True)
-    figure = Precision.BFLOAT16.auc_change
-    cases: list[tuple[dict[str, float], bool, str]] = [
-        ({figure: 0.0003}, True, "openvino-bfloat16"),
-        ({figure: 0.0003}, False, "openvino-float32"),
-        ({figure: 0.0021}, True, "openvino-float32"),
+INT8, BFLOAT16 = Precision.INT8.auc_change, Precision.BFLOAT16.auc_change
+
+
+@pytest.mark.parametrize(
+    ("figures", "wanted", "runtime"),
+    [
+        ({INT8: 0.0003, BFLOAT16: 0.0001}, True, "openvino-int8"),
+        ({INT8: 0.0003, BFLOAT16: 0.0001}, False, "openvino-float32"),
+        ({INT8: 0.0021, BFLOAT16: 0.0001}, True, "openvino-bfloat16"),
+        ({INT8: 0.0021, BFLOAT16: 0.0021}, True, "openvino-float32"),
         ({"test.toxic.en.auc": 0.97}, True, "openvino-float32"),
         ({}, True, "openvino-float32"),
-    ]
-    for index, (figures, wanted, runtime) in enumerate(cases):
-        store = Folder(build_bundle(tmp_path / f"bundle-{index}", figures=figures or None))
-        servable = BundleLoader(store, [openvino(lower_precision=wanted)]).load(ID)
-        assert servable.runtime == runtime
-        servable.close()
+    ],
+)
+def test_a_lower_precision_is_served_where_the_evaluation_found_it_as_good(
+    build_bundle: BuildBundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    figures: dict[str, float],
+    runtime: str,
+    *,
+    wanted: bool,
+) -> None:
+    """Without a figure, or with one that is too large, or where it isn't wanted, float32 computes."""
+    monkeypatch.setattr(openvino_model, "computes", lambda _: True)
+    monkeypatch.setattr(Rehearsal, "seconds", lambda *_: 1.0)
+    store = Folder(build_bundle(tmp_path / "bundle", figures=figures or None))
+    servable = BundleLoader(store, [openvino(lower_precision=wanted)]).load(ID)
+    assert servable.runtime == runtime
+    servable.close()
+
+
+def test_a_lower_precision_that_is_slower_here_is_not_served(
+    build_bundle: BuildBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Instructions that a CPU has may still be slow; the next precision is tried."""
+    monkeypatch.setattr(openvino_model, "computes", lambda _: True)
+    took = iter([1.0, 1.2, 0.8])
+    monkeypatch.setattr(Rehearsal, "seconds", lambda *_: next(took))
+    store = Folder(build_bundle(tmp_path / "bundle", figures={INT8: 0.0, BFLOAT16: 0.0}))
+    assert BundleLoader(store, [openvino()]).load(ID).runtime == "openvino-bfloat16"
 
 
 def test_a_cpu_without_the_precision_computes_in_float32(
@@ -261,7 +284,7 @@ def test_a_cpu_without_the_precision_computes_in_float32(
 ) -> None:
     """Rounding without the instructions for it would be slower, and worth nothing."""
     monkeypatch.setattr(openvino_model, "computes", lambda _: False)
-    store = Folder(build_bundle(tmp_path / "bundle", figures={Precision.BFLOAT16.auc_change: 0.0}))
+    store = Folder(build_bundle(tmp_path / "bundle", figures={INT8: 0.0, BFLOAT16: 0.0}))
     assert BundleLoader(store, [openvino()]).load(ID).runtime == "openvino-float32"
 
 

@@ -6,8 +6,10 @@ Invariant: a rehearsed model gave its warm-up examples' scores, each alone and a
 attention mask is known to work too.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Protocol
 
 import numpy as np
@@ -17,13 +19,15 @@ from toxic_core.tokens import EncodedBatch, Int32Array, Tokeniser, pad
 from toxic_inference.serving.errors import InvalidTensorError, WarmupError
 from toxic_inference.serving.interfaces import Float32Array
 
+_TRIALS = 5
+
 
 class Model(Protocol):
     """A model in memory."""
 
     @property
     def runtime(self) -> str:
-        """What computes it, and in what precision, such as `openvino-bfloat16`."""
+        """What computes it, and in what precision, such as `openvino-int8`."""
         ...
 
     def infer(self, batch: EncodedBatch) -> Float32Array:
@@ -98,6 +102,17 @@ class Rehearsal:
             raise WarmupError(f"The model refuses its own warm-up examples: {error}") from error
         self._compare(together, how="in one batch", tolerance=tolerance)
         self._compare(alone, how="alone", tolerance=tolerance)
+
+    def seconds(self, infer: Callable[[EncodedBatch], Float32Array]) -> float:
+        """Return how long the shorter half of the examples takes in one batch, at best."""
+        shorter = sorted(self.rows, key=len)[: (len(self.rows) + 1) // 2]
+        batch = pad(shorter, pad_id=self.pad_id)
+        best = inf
+        for _ in range(_TRIALS):
+            started = time.perf_counter()
+            infer(batch)
+            best = min(best, time.perf_counter() - started)
+        return best
 
     def _compare(self, found: Float32Array, *, how: str, tolerance: float) -> None:
         if found.shape != self.recorded.shape:

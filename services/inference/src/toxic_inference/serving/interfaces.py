@@ -84,7 +84,7 @@ class Servable(Protocol):
 
     @property
     def runtime(self) -> str:
-        """What computes it, and in what precision, such as `openvino-bfloat16`."""
+        """What computes it, and in what precision, such as `openvino-int8`."""
         ...
 
     def infer(self, batch: EncodedBatch) -> Float32Array:

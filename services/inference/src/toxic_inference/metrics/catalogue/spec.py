@@ -25,7 +25,7 @@ LABEL_VALUES: Final = {
     "alias": "a served alias: `champion`, `challenger`, or one of `INFERENCE_SERVED_ALIASES`",
     "code_revision": "one a version: the commit that its training code was at",
     "created": "one a version: the day it was sealed",
-    "runtime": "one a version: openvino-bfloat16, openvino-float32 or tensorflow-float32",
+    "runtime": "one a version: openvino-int8, openvino-bfloat16, openvino-float32 or tensorflow-float32",
     "encoder": "one a version: the encoder that was fine-tuned",
     "gpu": "the device's number, from 0",
     "label": "the six labels: `toxic`, `severe_toxic`, `obscene`, `threat`, `insult`, `identity_hate`",

@@ -151,7 +151,7 @@ def measure_cost(
 def measure_precision(
     model: ExportedModel, comments: pd.DataFrame, scored: pd.DataFrame, parameters: EvaluationParameters
 ) -> dict[str, float]:
-    """Return what serving the exported model in bfloat16 costs; see `toxic_training.precision`."""
+    """Return what serving the exported model in less than float32 costs; see `toxic_training.precision`."""
     return precision.measure_precision(
         model, comments, scored, reading=_reading(parameters), most=parameters.precision_comments
     )

@@ -1,0 +1,122 @@
+"""How a model is rewritten before it is compiled."""
+
+from pathlib import Path
+
+import numpy as np
+import openvino as ov
+import pytest
+from numpy.typing import NDArray
+from openvino import opset13 as operation
+
+from toxic_core import openvino_model
+from toxic_core.openvino_model import (
+    Precision,
+    compile_model,
+    computes,
+    round_weights,
+    turn_einsums_into_products,
+)
+
+Float32Array = NDArray[np.float32]
+RNG = np.random.default_rng(5)
+
+
+def _compute(model: ov.Model, values: Float32Array, precision: Precision = Precision.FLOAT32) -> Float32Array:
+    compiled = compile_model(ov.Core(), model, precision, threads=1)
+    return np.array(compiled([values])[0])
+
+
+def _kinds(model: ov.Model) -> set[str]:
+    return {node.get_type_name() for node in model.get_ops()}
+
+
+@pytest.mark.parametrize(
+    ("equation", "left", "right"),
+    [
+        ("abc,cde->abde", (2, 5, 64), (64, 4, 16)),
+        ("abcd,cde->abe", (2, 5, 4, 16), (4, 16, 64)),
+        ("abc,cd->abd", (2, 5, 64), (64, 96)),
+    ],
+)
+def test_an_einsum_with_weights_becomes_the_product_that_it_is(
+    equation: str, left: tuple[int, ...], right: tuple[int, ...]
+) -> None:
+    """Of any number of texts and tokens."""
+    source = operation.parameter([-1, -1, *left[2:]], np.float32)
+    weights = RNG.normal(size=right).astype(np.float32)
+    model = ov.Model([operation.einsum([source, operation.constant(weights)], equation)], [source])
+    turn_einsums_into_products(model)
+    assert "Einsum" not in _kinds(model)
+    values = RNG.normal(size=left).astype(np.float32)
+    np.testing.assert_allclose(
+        _compute(model, values), np.einsum(equation, values, weights), rtol=1e-4, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("equation", ["abc,dce->abde", "abc,cde->adbe", "abc,acd->abd"])
+def test_other_einsums_stay(equation: str) -> None:
+    """What isn't one matrix product isn't made one."""
+    source = operation.parameter([2, 3, 4], np.float32)
+    shape = (2, 4, 4) if equation == "abc,acd->abd" else (4, 4, 4)
+    weights = operation.constant(RNG.normal(size=shape).astype(np.float32))
+    model = ov.Model([operation.einsum([source, weights], equation)], [source])
+    turn_einsums_into_products(model)
+    assert "Einsum" in _kinds(model)
+
+
+def _product(*, transpose: bool = False, outputs: int = 96) -> tuple[ov.Model, Float32Array]:
+    source = operation.parameter([-1, 128], np.float32)
+    weights = RNG.normal(size=(128, outputs)).astype(np.float32)
+    kept = operation.constant(np.ascontiguousarray(weights.T) if transpose else weights)
+    product = operation.matmul(source, kept, transpose_a=False, transpose_b=transpose)
+    return ov.Model([product], [source]), weights
+
+
+@pytest.mark.parametrize("transpose", [False, True])
+def test_weights_are_rounded_within_half_a_step_of_their_output_s_scale(*, transpose: bool) -> None:
+    """Whichever way round they are kept; the model that is rounded is a copy."""
+    model, weights = _product(transpose=transpose)
+    values = np.eye(128, dtype=np.float32)
+    rounded = model.clone()
+    round_weights(rounded)
+    steps = np.abs(weights).max(axis=0) / 127
+    assert (np.abs(_compute(rounded, values) - weights) <= steps / 2 * 1.01).all()
+    np.testing.assert_allclose(_compute(model, values), weights, rtol=1e-5)
+
+
+def test_a_small_product_stays_exact() -> None:
+    """The head decides much and costs little."""
+    model, _ = _product(outputs=6)
+    round_weights(model)
+    assert "Convert" not in _kinds(model)
+
+
+def test_a_row_s_result_doesn_t_depend_on_what_shares_its_batch() -> None:
+    """Even beside a row of other size, scales are a row's own."""
+    model, _ = _product()
+    values = RNG.normal(size=(7, 128)).astype(np.float32)
+    values[3] *= 1000
+    together = _compute(model, values, Precision.INT8)
+    alone = np.concatenate([_compute(model, row[np.newaxis], Precision.INT8) for row in values])
+    np.testing.assert_allclose(together, alone, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "expected"),
+    [
+        ("processor : 0\nflags\t\t: fpu avx2 avx512f avx512_vnni\n", True),
+        ("processor : 0\nflags\t\t: fpu avx2 avx_vnni\n", True),
+        ("processor : 0\nflags\t\t: fpu avx2 avx512f\n", False),
+        ("Features : neon\n", False),
+        (None, False),
+    ],
+)
+def test_int8_is_computed_where_the_cpu_has_instructions_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cpuinfo: str | None, *, expected: bool
+) -> None:
+    """Elsewhere, and where nobody can tell, it would be slower than float32."""
+    file = tmp_path / "cpuinfo"
+    if cpuinfo is not None:
+        file.write_text(cpuinfo, encoding="utf-8")
+    monkeypatch.setattr(openvino_model, "_CPU_FLAGS", file)
+    assert computes(Precision.INT8) is expected
