@@ -183,6 +183,8 @@ lock: $(VENV)/.installed-dev ## Resolve dependencies into constraints.txt; ARGS=
 		--no-emit-package toxic-inference --no-emit-package toxic-local \
 		--no-emit-package toxic-dashboards --no-emit-package toxic-batch \
 		requirements-dev.in -o constraints.txt
+	@$(RUN) uv pip compile --universal --python-version 3.11 --no-header --no-annotate --quiet $(ARGS) \
+		infra/airflow/requirements.in -o infra/airflow/requirements.txt
 
 .PHONY: metrics
 metrics: $(VENV)/.installed ## Write docs/metrics.md, the table of the inference service's metrics
@@ -195,6 +197,11 @@ dashboards: $(VENV)/.installed-dev ## Write Grafana's dashboards again, from inf
 .PHONY: rules
 rules: $(VENV)/.installed-dev ## Check and test the rules and configuration of Prometheus and Alertmanager
 	@$(RUN) pytest tests/watching/test_configuration.py $(ARGS)
+
+.PHONY: dag
+dag: $(VENV)/.installed-dev ## Write Airflow's DAG again, from the pipelines and infra/airflow/dag.py.j2
+	@MLFLOW_TRACKING_URI=sqlite:///:memory: $(RUN) toxic_training airflow create --group-by namespace --jinja-file $(CURDIR)/infra/airflow/dag.py.j2 \
+		--target-dir $(CURDIR)/infra/airflow/dags
 
 .PHONY: sample
 sample: $(VENV)/.installed ## Generate data/sample again

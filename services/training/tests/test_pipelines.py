@@ -60,6 +60,20 @@ def test_every_file_has_a_layer() -> None:
         assert in_memory or _layer(resolver, dataset), dataset
 
 
+def test_parts_of_the_pipeline_meet_on_disk_only() -> None:
+    """A scheduler may run each on another machine, or run one again."""
+    loader = OmegaConfigLoader(conf_source=str(PROJECT / "conf"), env="demo", **settings.CONFIG_LOADER_ARGS)
+    resolver = CatalogConfigResolver(loader["catalog"])
+    groups = pipelines["__default__"].group_nodes_by("namespace")
+    parts = {group.name: pipelines["__default__"].only_nodes(*group.nodes) for group in groups}
+    assert parts.keys() == {"data_processing", "modelling", "evaluation", "reporting", "registration"}
+    for reader, reading in parts.items():
+        for writer, writing in parts.items():
+            for dataset in reading.inputs() & writing.all_outputs():
+                kind = resolver.resolve_pattern(dataset)["type"]
+                assert kind != "kedro.io.MemoryDataset", f"{reader} reads {dataset} of {writer}"
+
+
 def _layer(resolver: CatalogConfigResolver, dataset: str) -> str:
     metadata = resolver.resolve_pattern(dataset).get("metadata") or {}
     return str(metadata.get("kedro-viz", {}).get("layer", ""))

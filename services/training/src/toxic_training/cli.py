@@ -1,4 +1,4 @@
-"""Commands of this project that replace Kedro's own: `kedro server start` starts our server.
+"""Commands of this project: `kedro server start` starts our server; `kedro open-run` is for schedulers.
 
 Invariant: an option that is given wins over the environment variable.
 """
@@ -40,3 +40,19 @@ def start(host: str | None, port: int | None, env: str | None) -> None:
     except SettingsError as error:
         sys.exit(f"error: settings can't be used: {error}; it takes JSON.")
     serve(settings)
+
+
+@cli.command()
+@click.argument("name")
+def open_run(name: str) -> None:
+    """Start a run in MLflow and print its id, for runs of Kedro that are to be one there.
+
+    Each of those is told by the environment variable MLFLOW_RUN_ID. NAME, the scheduler's own, becomes the
+    tag `scheduled_as`, since kedro-mlflow names runs after pipelines.
+    """
+    # Imported late: every command of Kedro imports this module.
+    from mlflow import MlflowClient  # noqa: PLC0415
+
+    from toxic_training.tracking import experiment_id  # noqa: PLC0415
+
+    click.echo(MlflowClient().create_run(experiment_id(), tags={"scheduled_as": name}).info.run_id)

@@ -1,4 +1,7 @@
-"""The pipelines that `kedro run --pipeline NAME` knows; the default one is the whole path."""
+"""The pipelines that `kedro run --pipeline NAME` knows; the default one is the whole path.
+
+Each of its five parts is a namespace too: a box in Kedro-Viz, and a task where a scheduler runs them apart.
+"""
 
 from kedro.pipeline import Pipeline
 

@@ -22,7 +22,9 @@ def create_pipeline() -> Pipeline:
             Node(nodes.describe_traffic, ["validation_scores", _PARAMETERS], "reference_traffic"),
             *_scoring(),
             *_measuring(),
-        ]
+        ],
+        namespace="evaluation",
+        prefix_datasets_with_namespace=False,
     )
 
 

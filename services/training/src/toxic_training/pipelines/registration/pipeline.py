@@ -22,5 +22,7 @@ def create_pipeline() -> Pipeline:
                 "bundle",
             ),
             Node(nodes.prepare_release, ["bundle", "params:registration"], "model_version"),
-        ]
+        ],
+        namespace="registration",
+        prefix_datasets_with_namespace=False,
     )

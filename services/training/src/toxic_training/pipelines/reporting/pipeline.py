@@ -10,7 +10,7 @@ _PLOTS = {name: f"{name}_plot" for name in nodes.PLOTS}
 
 def create_pipeline() -> Pipeline:
     """Return the pipeline `reporting`."""
-    return Pipeline(reporting_nodes())
+    return Pipeline(reporting_nodes(), namespace="reporting", prefix_datasets_with_namespace=False)
 
 
 def reporting_nodes() -> list[Node]:
