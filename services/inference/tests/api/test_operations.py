@@ -1,9 +1,10 @@
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
+from jsonschema_rs import validate
 
 from toxic_core.errors import ContractError, RegistryUnavailableError
 from toxic_inference.metrics import Metrics
@@ -146,3 +147,26 @@ async def test_every_route_is_described(client: httpx.AsyncClient) -> None:
             assert route.get("description"), (method, path)
     references = set(re.findall(r'"#/components/schemas/(\w+)"', (await client.get("/openapi.json")).text))
     assert references <= document["components"]["schemas"].keys()
+
+
+def _bodies(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, methods in document["paths"].items():
+        for method, route in methods.items():
+            said = [("request", route.get("requestBody", {})), *route["responses"].items()]
+            for of, body in said:
+                for media_type, content in body.get("content", {}).items():
+                    yield f"{method} {path}, {of}, {media_type}", content
+
+
+async def test_every_body_has_an_example_that_its_schema_accepts(client: httpx.AsyncClient) -> None:
+    """Requests and answers, errors included."""
+    document = (await client.get("/openapi.json")).json()
+    for where, content in _bodies(document):
+        schema = content.get("schema") or {}
+        if reference := schema.get("$ref"):
+            schema = document["components"]["schemas"][reference.rpartition("/")[2]]
+        examples = [content["example"]] if "example" in content else schema.get("examples", [])
+        assert examples, where
+        whole = {**schema, "components": document["components"]}
+        for example in examples:
+            validate(whole, example)

@@ -11,6 +11,7 @@ from toxic_inference.api.admission import Admission, RequestLimit
 from toxic_inference.api.doors import MODEL_VERSION_HEADER, Doors
 from toxic_inference.api.error_shapes import install_error_handlers
 from toxic_inference.api.events import EventReceiver, events_router
+from toxic_inference.api.examples import add_examples
 from toxic_inference.api.feedback import FeedbackRequest, feedback_router
 from toxic_inference.api.guard import Guard, GuardRules
 from toxic_inference.api.jobs.routes import jobs_router
@@ -51,7 +52,7 @@ _RETRY_SECONDS = 1.0
 
 
 class _Application(FastAPI):
-    """FastAPI, with every request model in its OpenAPI document."""
+    """FastAPI, with every request model, and an example of every body, in its OpenAPI document."""
 
     def openapi(self) -> dict[str, object]:
         """Return the OpenAPI document."""
@@ -62,6 +63,7 @@ class _Application(FastAPI):
                 schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
                 schemas.update(schema.pop("$defs", {}))
                 schemas[model.__name__] = schema
+            add_examples(document)
             document["components"]["securitySchemes"] = _SECURITY_SCHEMES
             # The empty one: keys are asked for only where the service has them.
             document["security"] = [{}, *({name: []} for name in _SECURITY_SCHEMES)]

@@ -37,7 +37,7 @@ _REQUEST_BODY: dict[str, object] = {
         "content": {
             JSON_TYPE: {"schema": {"$ref": "#/components/schemas/PredictRequest"}},
             **{form: {"schema": {"$ref": "#/components/schemas/PredictForm"}} for form in FORM_TYPES},
-            CSV_TYPE: {"schema": {"type": "string"}},
+            CSV_TYPE: {"schema": {"type": "string"}, "example": "content,lang\nHave a lovely day.,en\n"},
             NDJSON_TYPE: {"schema": {"$ref": "#/components/schemas/NdjsonLine"}},
         },
     }

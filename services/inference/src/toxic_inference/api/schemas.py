@@ -113,29 +113,6 @@ class RowError(BaseModel):
 class PredictAnswer(BaseModel):
     """The scores of all texts, in order, and which model version gave them."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "model_name": "toxic-comments",
-                    "model_version": "3",
-                    "results": [
-                        {
-                            "scores": dict.fromkeys(Label, 0.02),
-                            "decisions": dict.fromkeys(Label, False),
-                            "tokens": 7,
-                            "windows": 1,
-                            "truncated": False,
-                        }
-                    ],
-                    "errors": [],
-                    "scored": 1,
-                    "rejected": 0,
-                }
-            ]
-        }
-    )
-
     model_name: str
     model_version: str
     results: list[TextResult]

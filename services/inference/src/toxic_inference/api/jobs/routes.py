@@ -59,7 +59,8 @@ _BODY: dict[str, object] = {
                     "type": "object",
                     "properties": {"file": {"type": "string", "format": "binary"}},
                     "required": ["file"],
-                }
+                },
+                "example": {"file": "content,lang\nHave a lovely day.,en\n"},
             },
         },
     }
