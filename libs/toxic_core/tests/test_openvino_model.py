@@ -15,6 +15,7 @@ from toxic_core.openvino_model import (
     computes,
     round_weights,
     turn_einsums_into_products,
+    turn_transposed_products,
 )
 
 Float32Array = NDArray[np.float32]
@@ -62,6 +63,23 @@ def test_other_einsums_stay(equation: str) -> None:
     model = ov.Model([operation.einsum([source, weights], equation)], [source])
     turn_einsums_into_products(model)
     assert "Einsum" in _kinds(model)
+
+
+@pytest.mark.parametrize("turned", [(False, False), (True, False), (False, True), (True, True)])
+@pytest.mark.parametrize("order", [[0, 2, 1], [1, 0, 2]])
+def test_a_transposed_product_becomes_that_of_its_transposed_sides(
+    order: list[int], turned: tuple[bool, bool]
+) -> None:
+    """Only where its last two axes change places; whichever way round its sides were."""
+    source = operation.parameter([2, 4, 4], np.float32)
+    other = operation.constant(RNG.normal(size=(2, 4, 4)).astype(np.float32))
+    product = operation.matmul(source, other, transpose_a=turned[0], transpose_b=turned[1])
+    model = ov.Model([operation.transpose(product, order)], [source])
+    values = RNG.normal(size=(2, 4, 4)).astype(np.float32)
+    expected = _compute(model, values)
+    turn_transposed_products(model)
+    assert ("Transpose" in _kinds(model)) == (order == [1, 0, 2])
+    np.testing.assert_allclose(_compute(model, values), expected, rtol=1e-5, atol=1e-5)
 
 
 def _product(*, transpose: bool = False, outputs: int = 96) -> tuple[ov.Model, Float32Array]:
