@@ -51,6 +51,8 @@ EVALUATED = $(if $(BUNDLE),--pipelines evaluate --params "bundle=$(abspath $(BUN
 
 # Where `make bench` unpacks the shipped model.
 BENCHED := $(CURDIR)/var/benchmarks/data
+UNPACKED = test -d $(BENCHED)/06_models/baseline/bundle || TOXIC_DATA_DIR=$(BENCHED) $(RUN) toxic_local \
+	with-registry -- $(RUN) toxic_training run --pipelines unpack_baseline
 
 ##@ First
 
@@ -164,16 +166,20 @@ imports: $(VENV)/.installed-dev ## Check that imports run one way
 
 .PHONY: bench
 bench: $(VENV)/.installed-dev ## Measure serving against its peers, into docs/benchmarks.md; ARGS='--scale full' for all of it
-	@test -d $(BENCHED)/06_models/baseline/bundle || TOXIC_DATA_DIR=$(BENCHED) $(RUN) toxic_local \
-		with-registry -- $(RUN) toxic_training run --pipelines unpack_baseline
+	@$(UNPACKED)
 	@$(RUN) benchmarks.peers --bundle $(BENCHED)/06_models/baseline/bundle $(ARGS)
 
 .PHONY: bench-serving
 bench-serving: $(VENV)/.installed-dev ## Measure the inference service under load and faults; ARGS='--scale full' for all of it
 	@$(RUN) benchmarks.serving $(ARGS)
 
+.PHONY: bench-batch
+bench-batch: $(VENV)/.installed-dev ## Measure toxic-batch beside the bare model and over workers, into docs/benchmarks-batch.md
+	@$(UNPACKED)
+	@$(RUN) benchmarks.batch_scoring --bundle $(BENCHED)/06_models/baseline/bundle $(ARGS)
+
 .PHONY: bench-training
-bench-training: $(VENV)/.installed ## Measure training speed on TOXIC_DATA_DIR, by length bucketing and bfloat16
+bench-training: $(VENV)/.installed ## Measure training speed on TOXIC_DATA_DIR, into docs/benchmarks-training.md
 	@$(RUN) benchmarks.training_speed $(ARGS)
 
 .PHONY: lock

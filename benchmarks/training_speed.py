@@ -3,7 +3,7 @@
     TOXIC_DATA_DIR=/data/toxic python -m benchmarks.training_speed
 
 Every way trains the same comments from the same weights in a process of its own; the ways take turns, so that
-a machine that slows down slows all of them. Prints comments a second by way, and each way's ratio to the
+a machine that slows down slows all of them. Writes comments a second by way, and each way's ratio to the
 plain one (no bucketing, float32), as the median and the range over rounds.
 """
 
@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import keras
@@ -71,6 +72,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--encoder", default="builtin:e5-small")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("TOXIC_DATA_DIR", "data")))
+    parser.add_argument("--out", type=Path, default=Path("docs/benchmarks-training.md"))
     parser.add_argument("--way", type=json.loads, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.way:
@@ -88,16 +90,34 @@ def _compare(arguments: argparse.Namespace) -> None:
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
             speeds[name].append(float(done.stdout.splitlines()[-1]))
             print(f"round {number + 1}, {name}: {speeds[name][-1]:.1f} comments/s", file=sys.stderr)
-    print(f"{arguments.comments} comments, {arguments.encoder}, {os.cpu_count()} cores")
-    print(f"{'way':<20} {'comments/s':>10} {'range':>14} {'ratio':>6} {'range':>14}")
+    arguments.out.write_text(_report(speeds, arguments), encoding="utf-8")
+    print(f"Written: {arguments.out}")
+
+
+def _report(speeds: dict[str, list[float]], arguments: argparse.Namespace) -> str:
+    rows = []
     for name, values in speeds.items():
         ratios = [value / plain for value, plain in zip(values, speeds[PLAIN], strict=True)]
-        print(f"{name:<20} {_spread(values, digits=1, width=10)} {_spread(ratios, digits=2, width=6)}")
+        rows.append(f"| {name} | {_spread(values, digits=1)} | {_spread(ratios, digits=2)} |")
+    table = "\n".join(rows)
+    return f"""# Training speed
+
+Written by `make bench-training` on {datetime.now(UTC):%Y-%m-%dT%H:%M+00:00}: {os.cpu_count()} CPUs,
+encoder `{arguments.encoder}`, {arguments.comments} real comments, rounds in turns: {arguments.rounds}.
+Read the ratios, not the figures.
+
+| way | comments/s, median (range) | against {PLAIN} |
+|---|---|---|
+{table}
+
+*Bucketed*: batches of like length, sorted within groups of 50. *XLA* compiles each length anew, which a
+training of hours pays once for each and this one pays within its time.
+"""
 
 
-def _spread(values: list[float], *, digits: int, width: int) -> str:
+def _spread(values: list[float], *, digits: int) -> str:
     ends = f"{min(values):.{digits}f} to {max(values):.{digits}f}"
-    return f"{statistics.median(values):>{width}.{digits}f} {ends:>14}"
+    return f"{statistics.median(values):.{digits}f} ({ends})"
 
 
 def _measure(way: Way, arguments: argparse.Namespace) -> float:
