@@ -86,6 +86,12 @@ score: $(VENV)/.installed ## Score a table: IN=comments.csv OUT=scored.parquet, 
 	@$(RUN) toxic_local with-registry -- $(RUN) toxic_training run $(ARGS) --pipelines batch_scoring --params \
 		"in=$(abspath $(IN)),out=$(abspath $(OUT)),$(if $(BUNDLE),bundle=$(abspath $(BUNDLE)),version=$(or $(VERSION),champion))"
 
+.PHONY: batch
+batch: $(VENV)/.installed-dev ## Score files on Ray: IN=comments/ OUT=scored/, by the champion, VERSION=3 or BUNDLE=folder
+	@test -n "$(IN)" -a -n "$(OUT)" || { echo 'Which files? Say make batch IN=comments/ OUT=scored/.' >&2; exit 2; }
+	@$(RUN) toxic_local with-registry -- $(RUN) toxic_batch $(IN) --out "$(OUT)" $(ARGS) \
+		$(if $(BUNDLE),--bundle "$(BUNDLE)",--version "$(or $(VERSION),champion)")
+
 .PHONY: training-server
 training-server: $(VENV)/.installed ## Run pipelines on request over HTTP on 8002; ARGS="--env demo" for the sample
 	@$(RUN) toxic_local with-registry -- $(RUN) toxic_training server start $(ARGS)
