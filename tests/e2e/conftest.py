@@ -34,6 +34,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
         "REGISTRY_GATE_FILE": str(Path(__file__).parent / "gate.yml"),
         "TOXIC_DEMO_DIR": str(state / "data"),
         "INFERENCE_POLL_INTERVAL_SECONDS": "0.5",
+        # Scores are compared with those that training exported.
+        "INFERENCE_PRECISION": "float32",
     }
     with LocalStack(plan, environment=environment) as running:
         running.start_registry()
