@@ -65,6 +65,18 @@ def test_other_einsums_stay(equation: str) -> None:
     assert "Einsum" in _kinds(model)
 
 
+@pytest.mark.parametrize("equation", ["abc->cba", "...c,cd->...d"])
+def test_an_einsum_of_one_side_or_of_open_axes_stays(equation: str) -> None:
+    """Whatever a model holds, it is read."""
+    source = operation.parameter([2, 3, 4], np.float32)
+    weights = operation.constant(RNG.normal(size=(4, 5)).astype(np.float32))
+    sides = [source, weights] if "," in equation else [source]
+    model = ov.Model([operation.einsum(sides, equation)], [source])
+    turn_einsums_into_products(model)
+    round_weights(model)
+    assert "Einsum" in _kinds(model)
+
+
 @pytest.mark.parametrize("turned", [(False, False), (True, False), (False, True), (True, True)])
 @pytest.mark.parametrize("order", [[0, 2, 1], [1, 0, 2]])
 def test_a_transposed_product_becomes_that_of_its_transposed_sides(

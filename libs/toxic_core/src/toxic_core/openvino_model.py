@@ -212,11 +212,14 @@ def turn_einsums_into_products(model: "ov.Model") -> None:
 
     for node in model.get_ordered_ops():
         weights = _weights(node) if node.get_type_name() == "Einsum" else None
-        axes = 0 if weights is None else _contracted_axes(node.get_attributes()["equation"])
-        if weights is None or not axes:
+        if weights is None:
+            continue
+        equation = node.get_attributes()["equation"].replace(" ", "")
+        axes = _contracted_axes(equation)
+        if not axes:
             continue
         source = node.input_value(0)
-        kept = source.get_partial_shape().rank.get_length() - axes
+        kept = equation.index(",") - axes
         matrix = weights.reshape(prod(weights.shape[:axes]), -1)
         if axes > 1:
             source = operation.reshape(source, [0] * kept + [len(matrix)], special_zero=True).output(0)
@@ -257,11 +260,11 @@ def turn_transposed_products(model: "ov.Model") -> None:
 def _contracted_axes(equation: str) -> int:
     """Return over how many axes, the left's last and the right's first, an einsum is a matrix product.
 
-    0 where it is none.
+    0 where it is none, or leaves its axes open by an ellipsis.
     """
-    sides, result = equation.split("->")
-    left, right = sides.split(",")
-    for axes in range(1, len(right)):
+    sides, _, result = equation.partition("->")
+    left, _, right = sides.partition(",")
+    for axes in range(1, 0 if "." in equation else len(right)):
         if left.endswith(right[:axes]) and result == left[:-axes] + right[axes:]:
             return axes
     return 0
@@ -289,7 +292,9 @@ def round_weights(model: "ov.Model") -> None:
 
 
 def _weights(product: "ov.Node") -> NDArray[np.float32] | None:
-    """Return the constant that a product has on its right, if it has one there."""
+    """Return the constant that a product of two has on its right, if it has one there."""
+    if product.get_input_size() != 2:  # noqa: PLR2004  two
+        return None
     right = product.input_value(1).get_node()
     if right.get_type_name() != "Constant":
         return None
