@@ -22,13 +22,10 @@ def _free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     """Train version 1 on the sample, promote it, serve it."""
     state = tmp_path_factory.mktemp("stack")
     plan = StackPlan(state_dir=state, registry_port=_free_port(), inference_port=_free_port())
-    # MLflow keeps both addresses for the whole process, and tests before these have set others.
-    mlflow.set_tracking_uri(plan.registry_uri)
-    mlflow.set_registry_uri(plan.registry_uri)
     environment = {
         **os.environ,
         "REGISTRY_GATE_FILE": str(Path(__file__).parent / "gate.yml"),
@@ -45,7 +42,15 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
+def stack(running_stack: LocalStack) -> LocalStack:
+    """Give the stack, with its registry as the one that MLflow speaks to in these tests' own process."""
+    mlflow.set_tracking_uri(running_stack.plan.registry_uri)
+    mlflow.set_registry_uri(running_stack.plan.registry_uri)
+    return running_stack
+
+
+@pytest.fixture(scope="module")
 def bundle(stack: LocalStack) -> Path:
     """Return the bundle that training left on disk."""
     return stack.plan.state_dir / "data" / "06_models" / "bundle"

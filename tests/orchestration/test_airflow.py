@@ -100,6 +100,7 @@ def test_its_tasks_run_in_order_and_register_a_challenger(
         environment={
             **environment,
             "MLFLOW_TRACKING_URI": registry.uri,
+            "MLFLOW_REGISTRY_URI": registry.uri,
             "TOXIC_DEMO_DIR": str(tmp_path / "data"),
             "TOXIC_TRAINING": f"{sys.executable} -m toxic_training",
         },

@@ -252,6 +252,7 @@ class Loop:
         (self.folder / "demo").write_text("a file where the folder should be", encoding="utf-8")
         environment = {
             "MLFLOW_TRACKING_URI": self.registry.uri,
+            "MLFLOW_REGISTRY_URI": self.registry.uri,
             "TOXIC_DEMO_DIR": str(self.folder / "demo"),
             "TRAINING_PORT": str(self._ports["training"]),
             "TRAINING_STATE_DIR": str(self.folder / "training-state"),

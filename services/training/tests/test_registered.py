@@ -1,5 +1,5 @@
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
@@ -13,18 +13,15 @@ Register = Callable[[Path], str]
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[mlflow.MlflowClient]:
+def client(tmp_path_factory: pytest.TempPathFactory) -> mlflow.MlflowClient:
     """Give a registry in a database of its own."""
     folder = tmp_path_factory.mktemp("registry")
-    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
     uri = f"sqlite:///{folder / 'mlflow.db'}"
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     client = mlflow.MlflowClient()
     client.create_experiment("test", artifact_location=str(folder / "artifacts"))
-    yield client
-    mlflow.set_tracking_uri(before[0])
-    mlflow.set_registry_uri(before[1])
+    return client
 
 
 @pytest.fixture
