@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import Run
 
 pytestmark = pytest.mark.e2e
 
@@ -54,11 +55,23 @@ class Server:
         assert not runs or runs[0]["error"] is None
         return bool(runs) and runs[0]["status"] == "running" and runs[0]["node"] == "train classifier"
 
+    def runs(self) -> list[Run]:
+        """Return what MLflow knows of."""
+        experiment = self.mlflow.get_experiment_by_name("toxic-comments")
+        assert experiment is not None
+        return list(self.mlflow.search_runs([experiment.experiment_id]))
+
+
+def _run(*options: str, environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    command = (sys.executable, "-m", "toxic_training", "run", *options)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
 
 def _environment(folder: Path) -> dict[str, str]:
     return {
         **os.environ,
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
+        "MLFLOW_REGISTRY_URI": f"sqlite:///{folder / 'mlflow.db'}",
         "TOXIC_DEMO_DIR": str(folder / "data"),
         "TF_NUM_INTRAOP_THREADS": "1",
     }
@@ -139,12 +152,19 @@ def test_a_request_that_is_none_is_refused(server: Server) -> None:
     assert server.http.get("/runs/none").json()["error"]["code"] == "unknown_run"
 
 
-def test_a_started_run_is_watched_and_stopped(server: Server) -> None:
-    """It answers at once, tells its step, and ends KILLED when asked to."""
+def test_a_started_run_is_watched_keeps_others_off_its_files_and_is_stopped(
+    server: Server, folder: Path
+) -> None:
+    """It answers at once, tells its step, and ends KILLED when asked to; `kedro run` beside it is refused."""
     started = server.http.post("/runs", json=LONG_TRAINING)
     assert started.status_code == 202
     run = started.headers["location"]
     _eventually(server.is_training)
+    runs = len(server.runs())
+    second = _run("--pipelines", "modelling", "--env", "demo", environment=_environment(folder))
+    assert "Another run is writing" in second.stderr, second.stderr
+    assert second.returncode == 1
+    assert len(server.runs()) == runs, "a run that can't start isn't to show in MLflow"
     assert server.http.delete(run).status_code == 202
     _eventually(lambda: server.http.get(run).json()["status"] == "stopped")
     assert server.mlflow.get_run(server.http.get(run).json()["mlflow_run_id"]).info.status == "KILLED"

@@ -25,6 +25,10 @@ class InvalidDataError(ToxicError):
     """A data file that is there but can't be used."""
 
 
+class RunInProgressError(ToxicError):
+    """Another run writes the files that this one would."""
+
+
 class ContractError(ToxicError):
     """A model's files don't fulfil the artifact contract."""
 

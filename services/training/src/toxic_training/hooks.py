@@ -1,4 +1,4 @@
-"""What happens around every run: raw files checked first, parameters logged, progress told.
+"""What happens around every run: files locked, raw ones checked first, parameters logged, progress told.
 
 Invariant: hooks never change what a pipeline computes.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import AbstractDataset, CatalogProtocol
 from kedro.pipeline import Pipeline
@@ -18,6 +19,7 @@ from pydantic import BaseModel
 
 from toxic_core.errors import MissingDataError
 from toxic_training.failures import explain
+from toxic_training.locks import OutputLocks
 from toxic_training.server.report import CAUSE, RunReport, report_path, write_report
 
 Catalog = CatalogProtocol[AbstractDataset[object, object], AbstractDataset[object, object]]
@@ -49,6 +51,42 @@ class RawDataHook:
         if missing:
             names = ", ".join(sorted({path.name for path in missing}))
             raise MissingDataError(f"{names} not found in {missing[0].parent.resolve()}. {WHERE_TO_GET}")
+
+
+class LocksHook:
+    """Fails a run before its first node where another one is writing the same files."""
+
+    def __init__(self) -> None:
+        self._locks = OutputLocks()
+        self._data: Path | None = None
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Learn which folder the layers lie in."""
+        self._data = context.project_path / context.config_loader["globals"]["data"]
+
+    @hook_impl(tryfirst=True)  # a run that can't start isn't to show in MLflow
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: Catalog) -> None:
+        """Lock what the run writes.
+
+        Raises:
+            RunInProgressError: another run holds one of the locks.
+        """
+        if self._data is None:
+            return
+        datasets = (catalog.get(name) for name in pipeline.all_outputs())
+        paths = [_local_path(dataset) for dataset in datasets if dataset is not None]
+        self._locks.acquire(filter(None, paths), data=self._data)
+
+    @hook_impl
+    def after_pipeline_run(self) -> None:
+        """Release the locks."""
+        self._locks.release()
+
+    @hook_impl
+    def on_pipeline_error(self) -> None:
+        """Release the locks."""
+        self._locks.release()
 
 
 class ParametersHook:
@@ -135,6 +173,13 @@ class RunReportHook:
         self._report = report
         if self._path is not None:
             write_report(self._path, report)
+
+
+def _local_path(dataset: AbstractDataset[object, object]) -> Path | None:
+    """Return where a dataset lies on this machine; None for one that is elsewhere, or no file."""
+    described = dataset._describe()  # noqa: SLF001 - Kedro has no other
+    path = described.get("filepath")
+    return Path(str(path)) if path is not None and described.get("protocol", "file") == "file" else None
 
 
 def _flat(name: str, value: object) -> Iterator[tuple[str, object]]:

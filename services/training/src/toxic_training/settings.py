@@ -2,9 +2,16 @@
 
 from omegaconf.resolvers import oc
 
-from toxic_training.hooks import CauseHook, NarratorHook, ParametersHook, RawDataHook, RunReportHook
+from toxic_training.hooks import (
+    CauseHook,
+    LocksHook,
+    NarratorHook,
+    ParametersHook,
+    RawDataHook,
+    RunReportHook,
+)
 
-HOOKS = (RawDataHook(), CauseHook(), ParametersHook(), NarratorHook(), RunReportHook())
+HOOKS = (LocksHook(), RawDataHook(), CauseHook(), ParametersHook(), NarratorHook(), RunReportHook())
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
