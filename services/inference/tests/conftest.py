@@ -13,6 +13,7 @@ from toxic_inference.serving.batching import BatchLimits, BatchScheduler, Schedu
 from toxic_inference.serving.cache import ScoreCache
 from toxic_inference.serving.harness import ActiveServable
 from toxic_inference.serving.interfaces import ServableId
+from toxic_inference.serving.slots import Slots
 from toxic_inference.testing.bundles import BundleFactory, write_plain_bundle
 from toxic_inference.testing.fakes import FakeServable, InlineExecutor, ManualClock, Recorder, spin
 from toxic_inference.testing.mlflow_server import RegisteredModel, Registry, StartServer
@@ -83,6 +84,7 @@ def scheduling(inline: InlineExecutor, clock: ManualClock, observer: Recorder) -
     """What a scheduler needs, on a clock that stands still and without threads."""
     return SchedulerParts(
         limits=BatchLimits(token_budget=64, queue_rows=16, queue_seconds=5.0),
+        slots=Slots(1),
         executor=inline,
         clock=clock,
         observer=observer,
@@ -92,7 +94,7 @@ def scheduling(inline: InlineExecutor, clock: ManualClock, observer: Recorder) -
 @pytest.fixture
 def active_servable(servable: FakeServable, scheduling: SchedulerParts) -> ActiveServable:
     """A servable with a scheduler that hasn't started."""
-    scheduler = BatchScheduler(servable.infer, pad_id=0, parts=scheduling)
+    scheduler = BatchScheduler(servable, pad_id=0, parts=scheduling)
     return ActiveServable(ServableId("1", "f"), servable, scheduler, ScoreCache(100))
 
 

@@ -6,6 +6,7 @@ keys, and a comment's text is never one of them.
 
 import logging
 import sys
+from typing import TextIO
 
 import structlog
 
@@ -23,10 +24,12 @@ def configure_logging(*, level: str = "INFO") -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
+    number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[*shared, structlog.processors.JSONRenderer()],
+        # Straight to the stream: through the standard library a line costs twice as much, at every request.
+        logger_factory=lambda name=__name__: _LinesLogger(sys.stdout, name=name),
+        wrapper_class=structlog.make_filtering_bound_logger(number),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stdout)
@@ -39,4 +42,12 @@ def configure_logging(*, level: str = "INFO") -> None:
             ],
         )
     )
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.basicConfig(level=number, handlers=[handler], force=True)
+
+
+class _LinesLogger(structlog.WriteLogger):
+    """Writes lines; its name is for `add_logger_name`."""
+
+    def __init__(self, file: TextIO, *, name: str) -> None:
+        super().__init__(file)
+        self.name = name

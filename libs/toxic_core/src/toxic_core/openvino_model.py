@@ -12,6 +12,7 @@ from enum import StrEnum
 from importlib.util import find_spec
 from math import inf, prod
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -60,6 +61,8 @@ class Precision(StrEnum):
 _LOWER = (Precision.INT8, Precision.BFLOAT16)
 """The precisions below float32, the fastest first."""
 _HINTS = {Precision.FLOAT32: "f32", Precision.BFLOAT16: "bf16", Precision.INT8: "f32"}
+STREAMS = 2
+"""Among how many batches threads are divided: one is computed while another is answered."""
 _GROUP = 128
 """Neighbouring numbers of a token that share a scale when they are rounded to 8 bits; measured best."""
 _LEAST_SIDE = 64
@@ -153,24 +156,40 @@ class OpenVinoModel:
 
     def compile(self, precision: Precision, *, threads: int) -> "OpenVinoSession":
         """Prepare to compute in `precision`, with at most `threads` threads; 0 for as many as there are."""
-        compiled = compile_model(self._core, self._model, precision, threads=threads)
-        return OpenVinoSession(compiled, known_ids=self._known_ids)
+        model = _rounded(self._model) if precision is Precision.INT8 else self._model
+        together = _compile(self._core, model, precision, threads=threads, streams=1)
+        threads = together.get_property("INFERENCE_NUM_THREADS")
+        if threads < STREAMS:
+            return OpenVinoSession(together, known_ids=self._known_ids)
+        # The two share their weights: the second adds its batches to the memory, and a fraction of a second.
+        beside = _compile(self._core, model, precision, threads=threads, streams=STREAMS)
+        return OpenVinoSession(together, beside, known_ids=self._known_ids)
 
 
 def compile_model(
     core: "ov.Core", model: "ov.Model", precision: Precision, *, threads: int
 ) -> "ov.CompiledModel":
     """Return `model`, which stays as it is, compiled for `precision`; see `OpenVinoModel.compile`."""
-    if precision is Precision.INT8:
-        model = model.clone()
-        round_weights(model)
+    model = _rounded(model) if precision is Precision.INT8 else model
+    return _compile(core, model, precision, threads=threads, streams=1)
+
+
+def _rounded(model: "ov.Model") -> "ov.Model":
+    copy = model.clone()
+    round_weights(copy)
+    return copy
+
+
+def _compile(
+    core: "ov.Core", model: "ov.Model", precision: Precision, *, threads: int, streams: int
+) -> "ov.CompiledModel":
     settings = {
         "INFERENCE_PRECISION_HINT": _HINTS[precision],
         # Of a product's left side, where its weights are 8-bit: so many numbers of a token share a scale, in
         # which no other text of the batch has a part.
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": _GROUP if precision is Precision.INT8 else 0,
         "INFERENCE_NUM_THREADS": threads,
-        "NUM_STREAMS": 1,
+        "NUM_STREAMS": streams,
         # A pinned thread waits for its own core even where another is idle, and machines are shared.
         "ENABLE_CPU_PINNING": False,
     }
@@ -178,24 +197,52 @@ def compile_model(
 
 
 class OpenVinoSession:
-    """A compiled model; used by one thread at a time."""
+    """A compiled model; used by one thread at a time, or beside itself by as many as it has streams.
 
-    def __init__(self, compiled: "ov.CompiledModel", *, known_ids: int) -> None:
-        self._request = compiled.create_infer_request()
+    Args:
+        together: where all threads share every product.
+        beside: where they are divided among streams; None where there are too few.
+        known_ids: one past the largest token id that it has an embedding of.
+    """
+
+    def __init__(
+        self, together: "ov.CompiledModel", beside: "ov.CompiledModel | None" = None, *, known_ids: int
+    ) -> None:
+        self.streams = 1 if beside is None else STREAMS
+        self._together = together.create_infer_request()
+        self._beside: SimpleQueue[ov.InferRequest] = SimpleQueue()
+        if beside is not None:
+            for _ in range(STREAMS):
+                self._beside.put(beside.create_infer_request())
         self._known_ids = known_ids
 
     def infer(self, batch: EncodedBatch) -> NDArray[np.float32]:
-        """Return raw scores, float32 [batch, labels].
+        """Return raw scores, float32 [batch, labels], computed by all threads.
 
         Raises:
             RefusedInputError: the model doesn't know a token id, or reads no texts so long.
         """
+        return self._infer(self._together, batch)
+
+    def infer_beside(self, batch: EncodedBatch) -> NDArray[np.float32]:
+        """Return the same, computed by one stream; waits for one where all of them are at work.
+
+        Raises:
+            RefusedInputError: as `infer`.
+        """
+        request = self._beside.get()
+        try:
+            return self._infer(request, batch)
+        finally:
+            self._beside.put(request)
+
+    def _infer(self, request: "ov.InferRequest", batch: EncodedBatch) -> NDArray[np.float32]:
         ids = batch.input_ids
         if ids.size and not 0 <= ids.min() <= ids.max() < self._known_ids:
             raise RefusedInputError(f"The model's vocabulary has token ids from 0 to {self._known_ids - 1}.")
         inputs = {INPUT_IDS: ids, ATTENTION_MASK: batch.attention_mask}
         try:
-            results = self._request.infer(inputs, share_inputs=True)
+            results = request.infer(inputs, share_inputs=True)
         except RuntimeError as error:
             # Its ids are good, so what doesn't fit is its length: positions are added to embeddings.
             raise RefusedInputError(f"The model can't read {ids.shape[1]} tokens.") from error

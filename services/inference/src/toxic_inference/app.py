@@ -16,6 +16,7 @@ from typing import Protocol
 import structlog
 from fastapi import FastAPI
 
+from toxic_core.openvino_model import STREAMS
 from toxic_inference.adapters.feedback_store import DatabaseFeedbackStore
 from toxic_inference.adapters.folders import check_writable
 from toxic_inference.adapters.key_file import KeyFile
@@ -41,6 +42,7 @@ from toxic_inference.serving.policy import Backoff
 from toxic_inference.serving.poller import Poller, PollerParts
 from toxic_inference.serving.scoring import ScoringLimits, ScoringParts, ScoringService
 from toxic_inference.serving.shadow import ShadowingScorer, ShadowParts
+from toxic_inference.serving.slots import Slots
 from toxic_inference.serving.status import CoreStatus
 from toxic_inference.settings import Settings
 from toxic_inference.watching import ServiceMetrics, start_watching
@@ -209,6 +211,7 @@ async def _running(runners: Sequence[_Runner], *, manager: Manager, threads: _Th
 
 def _manager(settings: Settings, origin: Origin, metrics: ServiceMetrics, threads: _Threads) -> Manager:
     clock = SystemClock()
+    slots = Slots(STREAMS)
 
     def activate(servable_id: ServableId, servable: Servable) -> ActiveServable:
         parts = SchedulerParts(
@@ -217,11 +220,12 @@ def _manager(settings: Settings, origin: Origin, metrics: ServiceMetrics, thread
                 queue_rows=settings.queue_rows,
                 queue_seconds=settings.max_queue_seconds,
             ),
+            slots=slots,
             executor=threads.compute,
             clock=clock,
             observer=metrics.batches(servable_id.version),
         )
-        scheduler = BatchScheduler(servable.infer, pad_id=servable.contract.pad_id, parts=parts)
+        scheduler = BatchScheduler(servable, pad_id=servable.contract.pad_id, parts=parts)
         scheduler.start()
         return ActiveServable(servable_id, servable, scheduler, ScoreCache(settings.score_cache_entries))
 
@@ -263,7 +267,7 @@ def _poller(
 
 def _threads(settings: Settings) -> _Threads:
     return _Threads(
-        compute=ThreadPoolExecutor(1, thread_name_prefix="compute"),
+        compute=ThreadPoolExecutor(STREAMS, thread_name_prefix="compute"),
         tokenise=ThreadPoolExecutor(settings.tokenise_threads, thread_name_prefix="tokenise"),
         load=ThreadPoolExecutor(1, thread_name_prefix="load"),
         poll=ThreadPoolExecutor(1, thread_name_prefix="poll"),

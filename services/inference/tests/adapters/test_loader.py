@@ -13,7 +13,8 @@ import pytest
 from toxic_core import openvino_model
 from toxic_core.contract import SIGNATURE, Bundle, open_bundle, read_contract, seal, write_warmup
 from toxic_core.errors import ContractError, DigestMismatchError, ToxicError
-from toxic_core.openvino_model import Precision
+from toxic_core.labels import LABELS
+from toxic_core.openvino_model import OpenVinoModel, Precision, RefusedInputError
 from toxic_core.tokens import EncodedBatch
 from toxic_inference.adapters.loader import BundleLoader
 from toxic_inference.adapters.openvino_runtime import OpenVinoRuntime
@@ -23,6 +24,7 @@ from toxic_inference.serving.batching import BatchLimits, BatchScheduler, Schedu
 from toxic_inference.serving.clock import SystemClock
 from toxic_inference.serving.errors import InvalidTensorError, SignatureError, WarmupError
 from toxic_inference.serving.interfaces import Lane, Row, ServableId
+from toxic_inference.serving.slots import Slots
 from toxic_inference.testing.bundles import replay
 
 ID = ServableId("1", "f")
@@ -32,8 +34,8 @@ Runtimes = Sequence[Runtime]
 
 
 def openvino(*, lower_precision: bool = True) -> OpenVinoRuntime:
-    """Return OpenVINO on one thread."""
-    return OpenVinoRuntime(threads=1, lower_precision=lower_precision)
+    """Return OpenVINO on as few threads as can be shared among batches."""
+    return OpenVinoRuntime(threads=2, lower_precision=lower_precision)
 
 
 @pytest.fixture(params=["tensorflow", "openvino", "openvino, then tensorflow"])
@@ -103,14 +105,15 @@ async def test_batched_equals_single(store: Folder, runtimes: Runtimes, observer
     servable = BundleLoader(store, runtimes).load(ID)
     generator = np.random.default_rng(3)
     rows = [Row(generator.integers(4, 14, generator.integers(1, 17)).astype(np.int32)) for _ in range(100)]
-    with ThreadPoolExecutor(1) as executor:
+    with ThreadPoolExecutor(2) as executor:
         parts = SchedulerParts(
             limits=BatchLimits(token_budget=128, queue_rows=200, queue_seconds=60.0),
+            slots=Slots(2),
             executor=executor,
             clock=SystemClock(),
             observer=observer,
         )
-        scheduler = BatchScheduler(servable.infer, pad_id=0, parts=parts)
+        scheduler = BatchScheduler(servable, pad_id=0, parts=parts)
         scheduler.start()
         together = await asyncio.gather(*(scheduler.submit([row], lane=Lane.INTERACTIVE) for row in rows))
         await scheduler.close()
@@ -298,6 +301,24 @@ def test_what_openvino_can_t_read_tensorflow_serves(build_bundle: BuildBundle, t
     assert servable.runtime == "tensorflow-float32"
     with pytest.raises(ContractError, match="can't read"):
         BundleLoader(store, [openvino()]).load(ID)
+
+
+def test_batches_beside_others_have_the_scores_of_those_alone(
+    build_bundle: BuildBundle, tmp_path: Path
+) -> None:
+    """From as many threads at once as come; and one thread can't be shared."""
+    bundle = open_bundle(build_bundle(tmp_path / "bundle"))
+    read = OpenVinoModel.read(bundle.saved_model, labels=len(LABELS))
+    session = read.compile(Precision.FLOAT32, threads=2)
+    assert session.streams == 2
+    batches = [batch([[2, *range(4, last), 3]] * 3) for last in range(5, 15)]
+    with ThreadPoolExecutor(5) as callers:
+        found = list(callers.map(session.infer_beside, batches * 10))
+    for scores, each in zip(found, batches * 10, strict=True):
+        np.testing.assert_allclose(scores, session.infer(each), atol=1e-6)
+    with pytest.raises(RefusedInputError, match="vocabulary"):
+        session.infer_beside(batch([[2, 9_999, 3]]))
+    assert read.compile(Precision.FLOAT32, threads=1).streams == 1
 
 
 def test_openvino_tells_nobody(build_bundle: BuildBundle, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from toxic_core.tokens import EncodedBatch
 from toxic_inference.serving.batching import BatchScheduler, SchedulerParts
 from toxic_inference.serving.errors import DeadlineExceededError, InferenceError, InvalidTensorError
 from toxic_inference.serving.interfaces import Lane, Row
+from toxic_inference.serving.slots import Slots
 from toxic_inference.testing.fakes import HeldExecutor, ManualClock
 
 pytestmark = pytest.mark.anyio
@@ -26,16 +27,21 @@ class Model:
 
     Attributes:
         seconds: that each batch takes, on the test's clock.
+        side_by_side: whether it computes batches at the same time.
+        alone: of each batch, whether it had the machine for itself.
     """
 
     def __init__(self, clock: ManualClock) -> None:
         self.batches: list[EncodedBatch] = []
+        self.side_by_side = False
+        self.alone: list[bool] = []
         self.seconds = 0.0
         self._clock = clock
 
-    def __call__(self, batch: EncodedBatch) -> Scores:
+    def infer(self, batch: EncodedBatch, *, alone: bool) -> Scores:
         """Return float32 [batch, 6]."""
         self.batches.append(batch)
+        self.alone.append(alone)
         self._clock.advance(self.seconds)
         if (batch.input_ids == 13).any():
             raise InvalidTensorError("13 isn't in the vocabulary")
@@ -363,7 +369,7 @@ async def test_a_failing_model_gives_an_error_and_no_score(
 async def test_closing_answers_everyone(
     model: Model, executor: HeldExecutor, scheduling: SchedulerParts, turn: Turn
 ) -> None:
-    """Closing waits for the worker thread and leaves no caller hanging."""
+    """Closing waits for what is computed, which is answered, and leaves no caller hanging."""
     scheduler = BatchScheduler(model, pad_id=0, parts=replace(scheduling, executor=executor))
     scheduler.start()
     running = submit(scheduler, row(1))
@@ -375,9 +381,63 @@ async def test_closing_answers_everyone(
     assert not closing.done()
     executor.release()
     await closing
-    for call in (running, waiting):
-        with pytest.raises(InferenceError, match="unloaded"):
-            await call
+    assert (await running)[0, 0] == 1
+    with pytest.raises(InferenceError, match="unloaded"):
+        await waiting
+
+
+@pytest.fixture
+def two_slots(scheduling: SchedulerParts, executor: HeldExecutor) -> SchedulerParts:
+    """What a scheduler needs on a machine that computes two batches at once."""
+    return replace(scheduling, executor=executor, slots=Slots(2))
+
+
+async def test_a_lone_batch_has_the_whole_machine_and_a_crowd_shares_it(
+    model: Model, executor: HeldExecutor, two_slots: SchedulerParts, turn: Turn
+) -> None:
+    """While one is alone the others gather; then two run at once, and the next begins when either ends."""
+    model.side_by_side = True
+    scheduler = BatchScheduler(model, pad_id=0, parts=two_slots)
+    scheduler.start()
+    lone = submit(scheduler, row(1))
+    await turn(lambda: len(executor.held) == 1)
+    crowd = [submit(scheduler, row(*range(20, 20 + length))) for length in (4, 8, 16, 32)]
+    await asyncio.sleep(0)
+    assert len(executor.held) == 1
+    executor.release()
+    await turn(lambda: len(executor.held) == 2)
+    executor.release()
+    await turn(lambda: len(executor.held) == 2)
+    assert sum(call.done() for call in crowd) == 2, "the two shortest ran together"
+    await run_batches(executor, turn, until=lambda: all(call.done() for call in crowd))
+    assert (await lone)[0, 0] == 1
+    assert model.alone == [True, False, False, False]
+    assert all(rows * length <= 32 for rows, length in model.shapes), "half of the machine, half of a budget"
+    await scheduler.close()
+
+
+async def test_two_versions_never_have_more_than_the_machine(
+    model: Model, executor: HeldExecutor, two_slots: SchedulerParts, turn: Turn, clock: ManualClock
+) -> None:
+    """One whose runtime knows no sharing waits until the other's batches are done, and keeps others out."""
+    model.side_by_side = True
+    exclusive = Model(clock)
+    sharing, whole = (BatchScheduler(each, pad_id=0, parts=two_slots) for each in (model, exclusive))
+    for scheduler in (sharing, whole):
+        scheduler.start()
+    first = submit(sharing, row(1))
+    await turn(lambda: len(executor.held) == 1)
+    second = submit(whole, row(2))
+    third = submit(sharing, row(3))
+    for call, later in ((first, 2), (second, 1), (third, 0)):
+        await turn(lambda: len(executor.held) == 1)
+        executor.release()
+        await call
+        assert sum(not each.done() for each in (second, third)) == later
+    assert model.alone == [True, True]
+    assert exclusive.alone == [True]
+    for scheduler in (sharing, whole):
+        await scheduler.close()
 
 
 async def test_reports_say_what_a_batch_was(

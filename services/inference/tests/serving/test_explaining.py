@@ -26,10 +26,12 @@ IDIOT, FOOL = 4 + WORDS.index("idiot"), 4 + WORDS.index("fool")
 class Prejudice:
     """Gives `toxic` 0.9 where a text says idiot, and `insult` 0.8 where it says fool; else 0.1."""
 
+    side_by_side = False
+
     def __init__(self) -> None:
         self.rows = 0
 
-    def __call__(self, batch: EncodedBatch) -> NDArray[np.float32]:
+    def infer(self, batch: EncodedBatch, *, alone: bool) -> NDArray[np.float32]:  # noqa: ARG002  the protocol's
         """Return float32 [batch, 6]."""
         self.rows += len(batch.input_ids)
         scores = np.full((len(batch.input_ids), len(LABELS)), 0.1, np.float32)

@@ -86,7 +86,7 @@ async def manager(
     """A running manager over the fake loader."""
 
     def activate(servable_id: ServableId, servable: Servable) -> ActiveServable:
-        scheduler = BatchScheduler(servable.infer, pad_id=0, parts=scheduling)
+        scheduler = BatchScheduler(servable, pad_id=0, parts=scheduling)
         scheduler.start()
         return ActiveServable(servable_id, servable, scheduler, ScoreCache(0))
 
@@ -336,7 +336,7 @@ async def test_closing_abandons_a_load_and_frees_what_serves(
     executor = Stuck()
 
     def activate(servable_id: ServableId, servable: Servable) -> ActiveServable:
-        scheduler = BatchScheduler(servable.infer, pad_id=0, parts=scheduling)
+        scheduler = BatchScheduler(servable, pad_id=0, parts=scheduling)
         return ActiveServable(servable_id, servable, scheduler, ScoreCache(0))
 
     parts = ManagerParts(

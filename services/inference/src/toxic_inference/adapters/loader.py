@@ -81,13 +81,18 @@ class BundleServable:
         """What computes it."""
         return self._model.runtime
 
-    def infer(self, batch: EncodedBatch) -> Float32Array:
+    @property
+    def side_by_side(self) -> bool:
+        """Whether batches may be computed at the same time."""
+        return self._model.side_by_side
+
+    def infer(self, batch: EncodedBatch, *, alone: bool = True) -> Float32Array:
         """Return raw scores, float32 [batch, labels].
 
         Raises:
             InvalidTensorError: the model refuses these inputs.
         """
-        return self._model.infer(batch)
+        return self._model.infer(batch, alone=alone)
 
     def close(self) -> None:
         """Free the model and let its bundle go."""

@@ -44,12 +44,12 @@ class OpenVinoRuntime:
         """
         read = OpenVinoModel.read(bundle.saved_model, labels=len(bundle.contract.labels))
         exact = self._compile(read, Precision.FLOAT32)
-        rehearsal.check(exact.infer)
+        rehearsal.check(exact)
         exact_seconds = rehearsal.seconds(exact.infer)
         for precision in allowed_precisions(bundle) if self._lower_precision else ():
             rounded = self._compile(read, precision)
             try:
-                rehearsal.check(rounded.infer, tolerance=ROUNDING_TOLERANCE)
+                rehearsal.check(rounded, tolerance=ROUNDING_TOLERANCE)
             except WarmupError as error:
                 _log.warning("precision.declined", precision=str(precision), reason=str(error))
                 continue
@@ -71,14 +71,19 @@ class _OpenVinoServed:
         self.runtime = f"openvino-{precision}"
         self._session = session
 
-    def infer(self, batch: EncodedBatch) -> Float32Array:
+    @property
+    def side_by_side(self) -> bool:
+        """Whether there are threads to share."""
+        return self._session.streams > 1
+
+    def infer(self, batch: EncodedBatch, *, alone: bool = True) -> Float32Array:
         """Return raw scores, float32 [batch, labels].
 
         Raises:
             InvalidTensorError: the model doesn't know a token id, or reads no texts so long.
         """
         try:
-            return self._session.infer(batch)
+            return self._session.infer(batch) if alone else self._session.infer_beside(batch)
         except RefusedInputError as error:
             raise InvalidTensorError(str(error)) from error
 

@@ -30,8 +30,13 @@ class Model(Protocol):
         """What computes it, and in what precision, such as `openvino-int8`."""
         ...
 
-    def infer(self, batch: EncodedBatch) -> Float32Array:
-        """Return raw scores, float32 [batch, labels]; called by one thread at a time.
+    @property
+    def side_by_side(self) -> bool:
+        """Whether batches may be computed at the same time, each not `alone`."""
+        ...
+
+    def infer(self, batch: EncodedBatch, *, alone: bool = True) -> Float32Array:
+        """Return raw scores, float32 [batch, labels]; of calls at the same time none is `alone`.
 
         Raises:
             InvalidTensorError: the model refuses these inputs.
@@ -86,18 +91,21 @@ class Rehearsal:
             pad_id=bundle.contract.pad_id,
         )
 
-    def check(
-        self, infer: Callable[[EncodedBatch], Float32Array], *, tolerance: float = WARMUP_TOLERANCE
-    ) -> None:
-        """Score the examples and compare.
+    def check(self, model: Model, *, tolerance: float = WARMUP_TOLERANCE) -> None:
+        """Score the examples and compare: in one batch that has all processors, and one by one without.
 
         Raises:
             WarmupError: a score is off by more than `tolerance`, alone or in the batch, or the model and its
                 tokenizer don't fit.
         """
         try:
-            together = infer(pad(self.rows, pad_id=self.pad_id))
-            alone = np.concatenate([infer(pad([row], pad_id=self.pad_id)) for row in self.rows])
+            together = model.infer(pad(self.rows, pad_id=self.pad_id))
+            alone = np.concatenate(
+                [
+                    model.infer(pad([row], pad_id=self.pad_id), alone=not model.side_by_side)
+                    for row in self.rows
+                ]
+            )
         except InvalidTensorError as error:
             raise WarmupError(f"The model refuses its own warm-up examples: {error}") from error
         self._compare(together, how="in one batch", tolerance=tolerance)

@@ -47,7 +47,7 @@ class TensorflowRuntime:
         """
         _prepare_process()
         model = _TensorflowModel(bundle)
-        rehearsal.check(model.infer)
+        rehearsal.check(model)
         return model
 
 
@@ -55,12 +55,13 @@ class _TensorflowModel:
     """Implements `Model` on a loaded SavedModel."""
 
     runtime = "tensorflow-float32"
+    side_by_side = False
 
     def __init__(self, bundle: Bundle) -> None:
         # The model is kept, for its signature holds its variables only weakly.
         self._model, self._signature = _load_saved_model(bundle)
 
-    def infer(self, batch: EncodedBatch) -> Float32Array:
+    def infer(self, batch: EncodedBatch, *, alone: bool = True) -> Float32Array:  # noqa: ARG002  it always is
         """Return raw scores, float32 [batch, labels].
 
         Raises:

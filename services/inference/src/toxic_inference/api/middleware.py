@@ -28,14 +28,19 @@ _QUIET_ROUTES = frozenset({"/health/live", "/health/ready", "/metrics"})
 
 _UPLOADS = ("multipart/form-data", "text/csv", "application/x-ndjson")
 
-_SECURITY_HEADERS = {
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
-    "content-security-policy": "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
-    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
-    "cache-control": "no-store",
-}
+_SECURITY_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (
+        b"content-security-policy",
+        (
+            b"default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
+            b"frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+        ),
+    ),
+    (b"cache-control", b"no-store"),
+)
 
 
 class RequestObserver(Protocol):
@@ -131,9 +136,9 @@ class SecurityHeaders:
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _SECURITY_HEADERS.items():
-                    headers.setdefault(name, value)
+                headers = list(message.get("headers", ()))
+                present = {name.lower() for name, _ in headers}
+                message["headers"] = headers + [each for each in _SECURITY_HEADERS if each[0] not in present]
             await send(message)
 
         await self._app(scope, receive, sending)

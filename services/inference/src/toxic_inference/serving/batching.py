@@ -1,8 +1,9 @@
 """The batch scheduler: from callers' rows to batches that fill a token budget.
 
-Owns one servable's queue. Callers add rows and await a future; one task takes rows out, forms a batch and
-runs it on a worker thread. While a batch runs the next one gathers, so an idle servable never waits to fill
-a batch and a busy one fills it by itself.
+Owns one servable's queue. Callers add rows and await a future; one task takes rows out and forms batches,
+which run on worker threads. While they run the next one gathers, so an idle servable never waits to fill a
+batch and a busy one fills it by itself. A batch that nothing else waits beside has all processors; in a
+crowd batches run side by side, so that they don't stand still while one is answered and the next is formed.
 
 Invariant: a caller's fate touches nobody else's. One who departs, or whose deadline passes, is dropped where
 they stand; one whose rows the model refuses fails alone. Used from the event loop's thread only.
@@ -12,6 +13,7 @@ import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -23,8 +25,9 @@ from toxic_inference.serving.clock import Clock
 from toxic_inference.serving.errors import DeadlineExceededError, InferenceError
 from toxic_inference.serving.interfaces import Float32Array, Lane, Row
 from toxic_inference.serving.observers import BatchObserver, BatchReport
-from toxic_inference.serving.pace import Pace
+from toxic_inference.serving.pace import Pace, RunningBatch
 from toxic_inference.serving.packing import assemble
+from toxic_inference.serving.slots import Slots, Turn
 from toxic_inference.serving.waiting import RowQueue
 
 _UNLOADED = "The version was unloaded before it answered; ask again."
@@ -45,11 +48,16 @@ class BatchLimits:
     queue_seconds: float
 
 
-class Infer(Protocol):
-    """The model: blocks, raises `ToxicError` for inputs it refuses."""
+class Model(Protocol):
+    """What computes; `Servable` is one."""
 
-    def __call__(self, batch: EncodedBatch, /) -> Float32Array:
-        """Return raw scores, float32 [batch, labels]."""
+    @property
+    def side_by_side(self) -> bool:
+        """Whether it takes a batch in each slot."""
+        ...
+
+    def infer(self, batch: EncodedBatch, *, alone: bool) -> Float32Array:
+        """Return raw scores, float32 [batch, labels]; blocks, and raises `ToxicError` for what it refuses."""
         ...
 
 
@@ -59,12 +67,14 @@ class SchedulerParts:
 
     Attributes:
         limits: token budget and queue bounds.
-        executor: one worker thread for all, so that two versions don't fight for the cores.
+        slots: whose turn it is, so that two versions don't fight for the cores.
+        executor: a worker thread for each slot.
         clock: for waiting times and deadlines.
         observer: told of queues and batches.
     """
 
     limits: BatchLimits
+    slots: Slots
     executor: Executor
     clock: Clock
     observer: BatchObserver
@@ -74,21 +84,25 @@ class BatchScheduler:
     """Feeds one servable.
 
     Args:
-        infer: runs one batch; called on the worker thread.
+        model: runs the batches; called on worker threads.
         pad_id: token id that fills a batch.
         parts: what it shares with other versions' schedulers.
     """
 
-    def __init__(self, infer: Infer, *, pad_id: int, parts: SchedulerParts) -> None:
-        self._infer = infer
+    def __init__(self, model: Model, *, pad_id: int, parts: SchedulerParts) -> None:
+        self._model = model
         self._pad_id = pad_id
         self._limits = parts.limits
+        self._slots = parts.slots
+        self._slots_of_a_batch = 1 if model.side_by_side else parts.slots.number
+        # So that a batch beside others takes as long as one alone.
+        self._budget = parts.limits.token_budget * self._slots_of_a_batch // parts.slots.number
         self._executor = parts.executor
         self._clock = parts.clock
         self._observer = parts.observer
         self._queue = RowQueue()
-        self._pace = Pace(token_budget=self._limits.token_budget)
-        self._running = False
+        self._pace = Pace(token_budget=self._budget)
+        self._running: set[asyncio.Task[None]] = set()
         self._work = asyncio.Event()
         self._room = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
@@ -103,10 +117,10 @@ class BatchScheduler:
         self._task = asyncio.create_task(self._run(), name="batch-scheduler")
 
     async def close(self) -> None:
-        """Stop, after the batch that is running. Callers still waiting get an `InferenceError`."""
+        """Stop, after the batches that are running. Callers still waiting get an `InferenceError`."""
         if self._task is not None:
             self._task.cancel()
-            await asyncio.wait([self._task])
+            await asyncio.wait([self._task, *self._running])
         for call in self._queue.calls():
             self._fail(call, InferenceError(_UNLOADED))
 
@@ -186,72 +200,84 @@ class BatchScheduler:
     async def _run(self) -> None:
         while True:
             await self._work.wait()
+            turn = await self._slots.take(self._slots_of_a_batch)
             self._expire()
-            batch = self._queue.take(budget=self._limits.token_budget)
-            async with self._room:
-                self._room.notify_all()
+            batch = self._queue.take(budget=self._budget)
             if batch:
                 self._observer.queue_changed(rows=-len(batch))
-                self._running = True
-                await self._run_batch(batch)
-                self._running = False
-            elif not len(self._queue):
+                if not len(self._queue):
+                    turn.widen()
+                task = asyncio.create_task(self._run_batch(batch, turn), name="batch")
+                self._running.add(task)
+                task.add_done_callback(self._running.discard)
+            else:
+                turn.end()
+            if not len(self._queue):
                 self._work.clear()
+            async with self._room:
+                self._room.notify_all()
 
     def _expire(self) -> None:
         for call in self._queue.expired(self._clock.now()):
             self._observer.expired(rows=len(call.waiting))
             self._fail(call, DeadlineExceededError("The deadline passed before the text's turn came."))
 
-    async def _run_batch(self, entries: list[Entry]) -> None:
-        started = self._clock.now()
-        self._pace.started(tokens=sum(entry.tokens for entry in entries), now=started)
+    async def _run_batch(self, entries: list[Entry], turn: Turn) -> None:
         try:
-            scores, seconds = await self._infer_entries(entries)
-        except Exception as error:  # noqa: BLE001  the model's failure belongs to its callers, not to this task
-            self._pace.abandoned()
-            await self._run_apart(entries, error)
-            return
-        except asyncio.CancelledError:
-            for entry in entries:
-                self._fail(entry.call, InferenceError(_UNLOADED))
-            raise
-        self._pace.ended(seconds=seconds)
-        self._report(entries, started=started, seconds=seconds)
-        for entry, row in zip(entries, scores, strict=True):
-            self._answer(entry, row)
+            found = await self._score(entries, turn)
+        finally:
+            # Before anybody is answered: that takes the event loop a while, in which the next batch can run.
+            turn.end()
+        for entry, scores in found:
+            if isinstance(scores, Exception):
+                self._fail(entry.call, scores)
+            else:
+                self._answer(entry, scores)
 
-    async def _run_apart(self, entries: list[Entry], error: Exception) -> None:
+    async def _score(self, entries: list[Entry], turn: Turn) -> list[tuple[Entry, Float32Array | Exception]]:
+        """Return each row's scores; of a caller whose rows the model refuses, the error."""
+        started = self._clock.now()
+        running = RunningBatch(sum(entry.tokens for entry in entries), turn.share, since=started)
+        self._pace.started(running)
+        try:
+            scores, seconds = await self._infer_entries(entries, turn)
+        except Exception as error:  # noqa: BLE001  the model's failure belongs to its callers, not to this task
+            self._pace.abandoned(running)
+            return await self._score_apart(entries, turn, error)
+        self._pace.ended(running, seconds=seconds)
+        self._report(entries, started=started, seconds=seconds)
+        return list(zip(entries, scores, strict=True))
+
+    async def _score_apart(
+        self, entries: list[Entry], turn: Turn, error: Exception
+    ) -> list[tuple[Entry, Float32Array | Exception]]:
         """After a batch failed, find whose rows it was: run each caller's again alone."""
         calls = {id(entry.call): entry.call for entry in entries}
         if len(calls) == 1:
-            self._fail(entries[0].call, error)
-            return
+            return [(entries[0], error)]
+        found: list[tuple[Entry, Float32Array | Exception]] = []
         for call in calls.values():
             if not call.future.done():
-                await self._run_batch([entry for entry in entries if entry.call is call])
+                found += await self._score([entry for entry in entries if entry.call is call], turn)
+        return found
 
-    async def _infer_entries(self, entries: list[Entry]) -> tuple[Float32Array, float]:
+    async def _infer_entries(self, entries: list[Entry], turn: Turn) -> tuple[Float32Array, float]:
         batch = assemble([entry.row for entry in entries], pad_id=self._pad_id)
-        # Shielded, so that closing waits for the worker thread instead of freeing the model under it.
-        running = asyncio.get_running_loop().run_in_executor(self._executor, self._timed_infer, batch)
-        try:
-            scores, seconds = await asyncio.shield(running)
-        except asyncio.CancelledError:
-            await asyncio.wait([running])
-            raise
+        loop = asyncio.get_running_loop()
+        timed = partial(self._timed_infer, batch, alone=turn.whole)
+        scores, seconds = await loop.run_in_executor(self._executor, timed)
         if len(scores) != len(entries):
             raise InferenceError(f"The model answered {len(scores)} rows for {len(entries)}.")
         return scores, seconds
 
-    def _timed_infer(self, batch: EncodedBatch) -> tuple[Float32Array, float]:
-        """Run a batch, on the worker thread; return its scores, and the seconds that it took there.
+    def _timed_infer(self, batch: EncodedBatch, *, alone: bool) -> tuple[Float32Array, float]:
+        """Run a batch, on a worker thread; return its scores, and the seconds that it took there.
 
         Seen from the event loop it would last until the loop has time again, and a busy loop would pass for a
         slow model.
         """
         began = self._clock.now()
-        scores = self._infer(batch)
+        scores = self._model.infer(batch, alone=alone)
         return scores, self._clock.now() - began
 
     def _report(self, entries: list[Entry], *, started: float, seconds: float) -> None:

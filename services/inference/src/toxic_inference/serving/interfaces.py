@@ -87,8 +87,17 @@ class Servable(Protocol):
         """What computes it, and in what precision, such as `openvino-int8`."""
         ...
 
-    def infer(self, batch: EncodedBatch) -> Float32Array:
-        """Return raw scores, float32 [batch, labels]. Blocks; called by one worker thread at a time.
+    @property
+    def side_by_side(self) -> bool:
+        """Whether several worker threads may call `infer` at once, none of them with `alone`."""
+        ...
+
+    def infer(self, batch: EncodedBatch, *, alone: bool = True) -> Float32Array:
+        """Return raw scores, float32 [batch, labels]. Blocks.
+
+        Args:
+            batch: token ids and mask.
+            alone: whether no other batch runs at the same time, so that this one may have all processors.
 
         Raises:
             InvalidTensorError: the model refuses these inputs.

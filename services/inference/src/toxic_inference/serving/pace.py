@@ -1,17 +1,34 @@
 """How fast a queue drains, learnt from the batches that ran.
 
-A batch costs something by itself and something for each token, and the two are told apart by the batches'
-different sizes (least squares, older batches counting exponentially less). Seconds a token alone would take a
-hundred waiting texts for a hundred batches of one, and refuse them on a machine that does them in one.
+Seconds are of the whole machine: a batch that has half of it for two seconds costs one. A batch costs
+something by itself and something for each token, and the two are told apart by the batches' different sizes
+(least squares, older batches counting exponentially less). Seconds a token alone would take a hundred waiting
+texts for a hundred batches of one, and refuse them on a machine that does them in one.
 
 Invariant: an estimate follows from measured batches alone; before the first one everything is expected to
 take no time, so that nobody is refused on a guess.
 """
 
 import math
+from dataclasses import dataclass
 
 _SMOOTHING = 0.15
 """Weight of the newest batch: a change of load shows within about seven batches."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunningBatch:
+    """A batch that runs.
+
+    Attributes:
+        tokens: how many it has.
+        share: which part of the machine it has.
+        since: when it began, on the scheduler's clock.
+    """
+
+    tokens: int
+    share: float
+    since: float
 
 
 class Pace:
@@ -28,35 +45,35 @@ class Pace:
         self._mean_seconds = 0.0
         self._variance = 0.0
         self._covariance = 0.0
-        self._running_tokens = 0
-        self._running_since = 0.0
+        self._running: set[RunningBatch] = set()
 
-    def started(self, *, tokens: int, now: float) -> None:
-        """Note that a batch of so many tokens began."""
-        self._running_tokens = tokens
-        self._running_since = now
+    def started(self, batch: RunningBatch) -> None:
+        """Note that a batch began."""
+        self._running.add(batch)
 
-    def ended(self, *, seconds: float) -> None:
+    def ended(self, batch: RunningBatch, *, seconds: float) -> None:
         """Note how long it took."""
+        self._running.remove(batch)
+        seconds *= batch.share
         weight = _SMOOTHING if self._batches else 1.0
-        more_tokens = self._running_tokens - self._mean_tokens
+        more_tokens = batch.tokens - self._mean_tokens
         more_seconds = seconds - self._mean_seconds
         self._mean_tokens += weight * more_tokens
         self._mean_seconds += weight * more_seconds
         self._variance = (1 - weight) * (self._variance + weight * more_tokens**2)
         self._covariance = (1 - weight) * (self._covariance + weight * more_tokens * more_seconds)
         self._batches += 1
-        self._running_tokens = 0
 
-    def abandoned(self) -> None:
+    def abandoned(self, batch: RunningBatch) -> None:
         """Note that it failed: what a failure takes says nothing of the pace."""
-        self._running_tokens = 0
+        self._running.remove(batch)
 
     def seconds_until(self, *, waiting_tokens: int, now: float) -> float:
-        """Return how long it takes until so many waiting tokens, and the batch that runs, are done."""
-        running = 0.0
-        if self._running_tokens:
-            running = max(self._seconds(self._running_tokens) - (now - self._running_since), 0.0)
+        """Return how long it takes until so many waiting tokens, and the batches that run, are done."""
+        running = sum(
+            max(self._seconds(batch.tokens) - batch.share * (now - batch.since), 0.0)
+            for batch in self._running
+        )
         return running + self._seconds(waiting_tokens)
 
     def _seconds(self, tokens: int) -> float:

@@ -98,10 +98,11 @@ class FakeServable:
         self.contract = make_contract()
         self.encoder = Tokeniser(make_tokenizer(), max_tokens=MAX_TOKENS, pad_id=0)
         self.runtime = "fake"
+        self.side_by_side = False
         self.batches: list[EncodedBatch] = []
         self.closed = False
 
-    def infer(self, batch: EncodedBatch) -> NDArray[np.float32]:
+    def infer(self, batch: EncodedBatch, *, alone: bool = True) -> NDArray[np.float32]:  # noqa: ARG002  the protocol's
         """Return the same score for every label."""
         self.batches.append(batch)
         sums = (batch.input_ids * batch.attention_mask).sum(axis=1) / 1000

@@ -39,7 +39,7 @@ class Registry:
         """Wait until it answers, once it was launched."""
         assert self._server is not None  # noqa: S101  launched before, or the test is wrong
         if not self._answers:
-            # With one worker uvicorn says so once its socket listens; that the application started comes before.
+            # With one worker uvicorn says so once its socket listens, which is after the application's start.
             self._server.logs.wait_for("Uvicorn running on")
         self._answers = True
 
