@@ -1,7 +1,8 @@
 """The floor: the bare model on the batches that the service would make, and the machine's matrix products.
 
 `python -m benchmarks.peers.floor BUNDLE` reads texts as JSON from standard input and prints figures as JSON.
-Every runtime that gives the bundle's recorded scores is measured; `rate` is that of the one that serves.
+Every runtime that gives the bundle's recorded scores is measured, one batch after the other or side by side,
+whichever is faster; `rate` is that of the one that serves.
 """
 
 import json
@@ -9,13 +10,15 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from toxic_core.contract import Bundle, Contract, open_bundle
-from toxic_core.openvino_model import Precision, compile_model
+from toxic_core.openvino_model import STREAMS, Precision, compile_model
 from toxic_core.telemetry import disable_telemetry
 from toxic_core.tokens import EncodedBatch, Int32Array, Tokeniser, pad
 from toxic_inference.adapters.openvino_runtime import OpenVinoRuntime
@@ -118,10 +121,25 @@ def main() -> None:
 
 
 def _measure(model: Model, packed: Sequence[EncodedBatch], *, texts: int) -> dict[str, float]:
-    for _ in range(2):  # the first warms up
-        started, used = time.perf_counter(), time.process_time()
-        for batch in packed:
-            model.infer(batch)
+    """Measure one batch after the other, and side by side where the runtime takes that; keep the faster."""
+    found = [_loop(model.infer, packed, texts=texts, callers=1)]
+    if model.side_by_side:
+        found.append(_loop(partial(model.infer, alone=False), packed, texts=texts, callers=STREAMS))
+    return max(found, key=lambda figures: figures["rate"])
+
+
+def _loop(
+    infer: Callable[[EncodedBatch], NDArray[np.float32]],
+    packed: Sequence[EncodedBatch],
+    *,
+    texts: int,
+    callers: int,
+) -> dict[str, float]:
+    with ThreadPoolExecutor(callers) as executor:
+        for _ in range(2):  # the first warms up
+            started, used = time.perf_counter(), time.process_time()
+            for _ in executor.map(infer, packed):
+                pass
     seconds = time.perf_counter() - started
     return {"rate": texts / seconds, "cpu_per_thousand": (time.process_time() - used) / texts * 1_000}
 
