@@ -25,7 +25,7 @@ FIGURES = {"test.toxic.all.rows": 1000.0, "test.toxic.all.auc": 0.9}
 LIGHT = TinyModel(max_tokens=128)
 """Costs next to nothing, so that the machinery shows."""
 
-HEAVY = TinyModel(max_tokens=128, work=60)
+HEAVY = TinyModel(max_tokens=128, work=300)
 """Costs some milliseconds a text, so that the model is what there isn't enough of."""
 
 
