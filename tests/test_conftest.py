@@ -17,7 +17,6 @@ def test_it(tmp_path):
 """
 
 STARTS_A_SERVER = """
-import os
 import subprocess
 import sys
 

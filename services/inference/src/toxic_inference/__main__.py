@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from toxic_core.errors import ConfigurationError, ToxicError
 from toxic_core.logging import configure_logging
+from toxic_core.settings import name_faults
 from toxic_core.telemetry import disable_telemetry
 from toxic_inference.app import create_app
 from toxic_inference.key_commands import run_key_command
@@ -55,11 +56,8 @@ def _read_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        faults = [
-            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
-            for fault in error.errors(include_url=False, include_input=False)
-        ]
-        raise ConfigurationError(f"Settings can't be used: {'; '.join(faults)}.") from error
+        faults = name_faults(error, prefix="INFERENCE_")
+        raise ConfigurationError(f"Settings can't be used: {faults}.") from error
 
 
 def _prepare_libraries(settings: Settings) -> None:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from toxic_core.errors import ConfigurationError, ToxicError
 from toxic_core.logging import configure_logging
+from toxic_core.settings import name_faults
 from toxic_core.telemetry import disable_telemetry
 from toxic_registry import report
 from toxic_registry.aliases import MODEL_NAME, Alias, Request, roll_back
@@ -175,10 +176,4 @@ def _settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        wrong = "; ".join(_name(e["loc"]) + e["msg"] for e in error.errors())
-        raise ConfigurationError(wrong) from error
-
-
-def _name(location: tuple[int | str, ...]) -> str:
-    # A rule over several settings has no place of its own; its message names them.
-    return f"REGISTRY_{'_'.join(map(str, location)).upper()}: " if location else ""
+        raise ConfigurationError(name_faults(error, prefix="REGISTRY_")) from error

@@ -10,6 +10,8 @@ import click
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from toxic_core.settings import name_faults
+
 
 @click.group(name="toxic-training")
 def cli() -> None:
@@ -35,8 +37,7 @@ def start(host: str | None, port: int | None, env: str | None) -> None:
     try:
         settings = Settings(**{name: value for name, value in options.items() if value is not None})
     except ValidationError as error:
-        faults = [f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors(include_input=False)]
-        sys.exit(f"error: settings can't be used: {'; '.join(faults)}")
+        sys.exit(f"error: settings can't be used: {name_faults(error, prefix='TRAINING_')}")
     except SettingsError as error:
         sys.exit(f"error: settings can't be used: {error}; it takes JSON.")
     serve(settings)

@@ -56,9 +56,10 @@ class RawDataHook:
 class LocksHook:
     """Fails a run before its first node where another one is writing the same files."""
 
+    _data: Path  # known before any run: Kedro makes the context first
+
     def __init__(self) -> None:
         self._locks = OutputLocks()
-        self._data: Path | None = None
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -72,8 +73,6 @@ class LocksHook:
         Raises:
             RunInProgressError: another run holds one of the locks.
         """
-        if self._data is None:
-            return
         datasets = (catalog.get(name) for name in pipeline.all_outputs())
         paths = [_local_path(dataset) for dataset in datasets if dataset is not None]
         self._locks.acquire(filter(None, paths), data=self._data)

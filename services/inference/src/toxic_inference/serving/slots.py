@@ -31,20 +31,21 @@ class Slots:
                 await given
             except asyncio.CancelledError:
                 if given.done() and not given.cancelled():
-                    self._give_back(number)
+                    self.give_back(number)
                 raise
         else:
             self._free -= number
         return Turn(self, number)
 
-    def _take_rest(self, held: int) -> bool:
-        """Take all that are left, if nobody else has any or waits."""
+    def take_rest(self, held: int) -> bool:
+        """Take all that are left, if nobody else has any or waits; a turn does it."""
         if self._waiting or self._free + held < self.number:
             return False
         self._free = 0
         return True
 
-    def _give_back(self, number: int) -> None:
+    def give_back(self, number: int) -> None:
+        """Free so many and hand them to who waits; a turn does it."""
         self._free += number
         while self._waiting:
             wanted, given = self._waiting[0]
@@ -75,10 +76,10 @@ class Turn:
 
     def widen(self) -> None:
         """Take the other slots as well, if nobody has or wants them."""
-        if self._slots._take_rest(self._held):  # noqa: SLF001  the two are one
+        if self._slots.take_rest(self._held):
             self._held = self._slots.number
 
     def end(self) -> None:
         """Give the slots back."""
-        self._slots._give_back(self._held)  # noqa: SLF001  as above
+        self._slots.give_back(self._held)
         self._held = 0

@@ -1,0 +1,48 @@
+from typing import Self
+
+import pytest
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from toxic_core.settings import name_faults
+
+
+class Settings(BaseSettings):
+    """Settings of nothing."""
+
+    model_config = SettingsConfigDict(env_prefix="SHOP_")
+
+    rows: int = 1
+    port: int = Field(default=1, validation_alias="SHOP_PORT")
+    token: int = 1
+
+    @model_validator(mode="after")
+    def _fit(self) -> Self:
+        if self.rows > self.port:
+            raise ValueError("SHOP_ROWS is more than SHOP_PORT")
+        return self
+
+
+def test_a_setting_is_called_by_its_variable_and_its_value_isnt_repeated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With an alias or without, all of them in one line."""
+    for name in ("SHOP_ROWS", "SHOP_PORT", "SHOP_TOKEN"):
+        monkeypatch.setenv(name, "secret")
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+    told = name_faults(caught.value, prefix="SHOP_")
+    assert [fault.partition(": ")[0] for fault in told.split("; ")] == [
+        "SHOP_ROWS",
+        "SHOP_PORT",
+        "SHOP_TOKEN",
+    ]
+    assert "secret" not in told
+
+
+def test_a_rule_over_several_settings_names_them_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no place of its own."""
+    monkeypatch.setenv("SHOP_ROWS", "2")
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+    assert name_faults(caught.value, prefix="SHOP_") == "Value error, SHOP_ROWS is more than SHOP_PORT"
