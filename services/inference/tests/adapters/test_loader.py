@@ -342,3 +342,26 @@ def test_openvino_tells_nobody(build_bundle: BuildBundle, tmp_path: Path) -> Non
     )
     assert done.stdout.split("\n")[-2] == "(1, 6) False"
     assert not list(home.iterdir())
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "tensorflow"])
+def test_the_collector_overlooks_what_libraries_brought(
+    build_bundle: BuildBundle, tmp_path: Path, runtime: str
+) -> None:
+    """A full collection stops every caller for as long as there are objects to look through."""
+    build_bundle(tmp_path / "1")
+    program = (
+        "import gc\n"
+        "import mlflow.tracking\n"  # what a service that follows a registry has imported before its first model
+        "from pathlib import Path\n"
+        "from toxic_inference import app\n"
+        "from toxic_inference.settings import Settings\n"
+        f"source = app.open_origin(Settings(model_directory=Path({str(tmp_path)!r})))\n"
+        f"runtimes = app.choose_runtimes(Settings(runtime={runtime!r}))\n"
+        "(version,) = source.source.aspired()\n"
+        "servable = app.BundleLoader(source.store, runtimes).load(version.id)\n"
+        "print(len(gc.get_objects()), gc.get_freeze_count())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    seen, overlooked = map(int, done.stdout.split("\n")[-2].split())
+    assert seen < overlooked / 10

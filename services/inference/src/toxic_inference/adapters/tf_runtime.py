@@ -18,6 +18,7 @@ from toxic_core.contract import (
     Bundle,
 )
 from toxic_core.tokens import EncodedBatch
+from toxic_inference.adapters.collector import settle
 from toxic_inference.adapters.runtime import Model, Rehearsal
 from toxic_inference.serving.errors import InvalidTensorError, SignatureError
 from toxic_inference.serving.interfaces import Float32Array
@@ -88,15 +89,10 @@ class _TensorflowModel:
 
 @cache
 def _prepare_process() -> None:
-    """Import TensorFlow, and take all that is there by then out of the garbage collector's sight.
-
-    It never becomes garbage, and to look through it stops every thread: 365 ms at each version that is freed,
-    with callers waiting, against 1 ms for the version's own objects.
-    """
+    """Import TensorFlow, before the first model: what is settled is never freed."""
     import tensorflow as tf  # noqa: F401, PLC0415  see the module's docstring
 
-    gc.collect()
-    gc.freeze()
+    settle()
 
 
 def _load_saved_model(bundle: Bundle) -> tuple[object, _SignatureFunction]:
