@@ -23,8 +23,9 @@ from toxic_inference.adapters.key_file import KeyFile
 from toxic_inference.adapters.lingua_detector import LinguaDetector
 from toxic_inference.adapters.loader import BundleLoader
 from toxic_inference.adapters.origin import Origin, open_origin
+from toxic_inference.adapters.priority import give_way
 from toxic_inference.adapters.runtimes import choose_runtimes
-from toxic_inference.api.admission import RequestLimit
+from toxic_inference.api.admission import AdmissionRules, RequestLimit
 from toxic_inference.api.application import create_api
 from toxic_inference.api.doors import Doors, Limits
 from toxic_inference.api.events import EventReceiver
@@ -117,7 +118,7 @@ def create_app(settings: Settings) -> FastAPI:
         events=_events(settings, poke=poller.poke, metrics=metrics),
         rules=_rules(settings),
         cors_origins=settings.cors_origins,
-        limit=RequestLimit(settings.max_queue_seconds),
+        admission=AdmissionRules(RequestLimit(settings.max_queue_seconds), overload=manager.overload),
         lifespan=lifespan,
     )
 
@@ -267,8 +268,9 @@ def _poller(
 
 def _threads(settings: Settings) -> _Threads:
     return _Threads(
-        compute=ThreadPoolExecutor(STREAMS, thread_name_prefix="compute"),
+        compute=ThreadPoolExecutor(STREAMS, thread_name_prefix="compute", initializer=give_way),
         tokenise=ThreadPoolExecutor(settings.tokenise_threads, thread_name_prefix="tokenise"),
-        load=ThreadPoolExecutor(1, thread_name_prefix="load"),
+        # A runtime's own threads are started by a load, and inherit.
+        load=ThreadPoolExecutor(1, thread_name_prefix="load", initializer=give_way),
         poll=ThreadPoolExecutor(1, thread_name_prefix="poll"),
     )

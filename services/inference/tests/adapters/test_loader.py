@@ -352,7 +352,7 @@ def test_the_collector_overlooks_what_libraries_brought(
     build_bundle(tmp_path / "1")
     program = (
         "import gc\n"
-        "import mlflow.tracking\n"  # what a service that follows a registry has imported before its first model
+        "import mlflow.tracking\n"  # as a service that follows a registry has
         "from pathlib import Path\n"
         "from toxic_inference import app\n"
         "from toxic_inference.settings import Settings\n"

@@ -6,7 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from toxic_inference.api.admission import LEAST_REQUESTS, RequestLimit
+from toxic_core.errors import OverloadedError
+from toxic_inference.api.admission import LEAST_REQUESTS, AdmissionRules, RequestLimit
 from toxic_inference.api.application import create_api
 from toxic_inference.api.doors import Doors
 from toxic_inference.metrics import Metrics
@@ -115,13 +116,31 @@ def full(limit: RequestLimit, cpu: Meter, wall: Meter) -> RequestLimit:
     return limit
 
 
+class Queue:
+    """Has room until a test says otherwise."""
+
+    def __init__(self) -> None:
+        self.error: OverloadedError | None = None
+
+    def __call__(self) -> OverloadedError | None:
+        """Return why a text would be refused."""
+        return self.error
+
+
 @pytest.fixture
-def client(doors: Doors, metrics: Metrics) -> Callable[..., Any]:
+def queue() -> Queue:
+    """The default version's."""
+    return Queue()
+
+
+@pytest.fixture
+def client(doors: Doors, metrics: Metrics, queue: Queue) -> Callable[..., Any]:
     """Return a client of the application under a limit."""
 
     @asynccontextmanager
     async def make(limit: RequestLimit) -> AsyncIterator[httpx.AsyncClient]:
-        app = create_api(doors, render_metrics=metrics.render, limit=limit)
+        rules = AdmissionRules(limit, overload=queue)
+        app = create_api(doors, render_metrics=metrics.render, admission=rules)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as made:
             yield made
 
@@ -144,10 +163,39 @@ async def test_each_door_refuses_in_its_own_shape(
     assert "toxic_inference_refused_requests_total 1.0" in metrics.render().decode()
 
 
+@pytest.mark.parametrize("path", DOORS)
+async def test_what_the_queue_would_refuse_is_not_read(
+    path: str, limit: RequestLimit, queue: Queue, client: Callable[..., Any], core: Any, metrics: Metrics
+) -> None:
+    """The queue's own error, before the body is looked at."""
+    queue.error = OverloadedError("9 rows are waiting; ask again.", retry_after_seconds=6.4)
+    async with client(limit) as asking:
+        refused = await asking.post(path, content=b"no JSON")
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "7")
+        assert "9 rows are waiting" in refused.text
+        assert not core.lanes
+        queue.error = None
+        assert (await asking.post(path, json=DOORS[path])).status_code == 200
+    assert "toxic_inference_refused_requests_total 1.0" in metrics.render().decode()
+
+
+@pytest.mark.parametrize("named", ["versions/7", "labels/champion"])
+async def test_a_version_that_is_named_has_a_queue_of_its_own(
+    named: str, limit: RequestLimit, queue: Queue, client: Callable[..., Any]
+) -> None:
+    """What waits for the champion says nothing about another's."""
+    queue.error = OverloadedError("9 rows are waiting; ask again.", retry_after_seconds=6.4)
+    async with client(limit) as asking:
+        path = f"/v1/models/toxic-comments/{named}:predict"
+        answer = await asking.post(path, json=DOORS["/v1/models/toxic-comments:predict"])
+        assert answer.status_code == 200
+
+
 async def test_what_operators_and_files_need_is_never_refused(
-    full: RequestLimit, client: Callable[..., Any]
+    full: RequestLimit, queue: Queue, client: Callable[..., Any]
 ) -> None:
     """Health, metrics, pages, a file: they answer while scoring is refused."""
+    queue.error = OverloadedError("9 rows are waiting; ask again.", retry_after_seconds=6.4)
     async with client(full) as asking:
         for path in ALWAYS:
             assert (await asking.get(path)).status_code == 200, path

@@ -194,6 +194,23 @@ async def test_a_manager_is_idle_while_nothing_is_computed(manager: Manager, tur
     await turn(lambda: manager.idle)
 
 
+async def test_overload_is_that_of_the_default_version(
+    manager: Manager, turn: Turn, scheduling: SchedulerParts
+) -> None:
+    """Nothing is said without a champion, nor of another version's full queue."""
+    assert manager.overload() is None
+    manager.set_aspired((aspired("1"), aspired("2", "challenger")))
+    await manager.settled()
+    rows = [Row(np.array([1], np.int32))] * scheduling.limits.queue_rows
+    for alias, refuses in (("challenger", False), ("champion", True)):
+        with manager.lease(Target(alias=alias)) as active:
+            call = asyncio.ensure_future(active.scheduler.submit(rows, lane=Lane.INTERACTIVE))
+            await turn(lambda active=active: not active.scheduler.idle)  # type: ignore[misc]
+            assert (manager.overload() is not None) == refuses
+            await call
+    assert manager.overload() is None
+
+
 async def test_a_version_in_use_is_not_closed(manager: Manager, loader: FakeLoader, turn: Turn) -> None:
     """A request that began on the old version keeps it until it ends."""
     manager.set_aspired((aspired("1"),))

@@ -1,9 +1,9 @@
 """Whom the event loop has time for: the outermost layer.
 
-The model's queue refuses texts that would wait too long for the model. But a request costs the event loop as
-well: it is read, routed and checked there, and where requests come faster than that, they wait before they
-reach the queue, unseen and without end. So the requests under way are held to what the loop can
-work off in the time that a text may wait (Little, 1961: number = rate * time), by what one has cost lately.
+A request costs the event loop: it is read, routed and checked there. Where requests come faster than that,
+they wait before they reach the model's queue, unseen and without end. So the requests under way are held to
+what the loop can work off in the time that a text may wait (Little, 1961: number = rate * time), by what one
+has cost lately. And what the queue would refuse isn't read first: that takes the model's processors.
 
 Invariant: what is refused was neither read nor routed, and costs a small part of an answer; only scoring is
 refused, never health, metrics, pages or files.
@@ -12,6 +12,7 @@ refused, never health, metrics, pages or files.
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -38,11 +39,15 @@ _SCORING = ("/predict", "/v1alpha1/", "/v1/models/", "/v2/models/")
 _FILES = (b"text/csv", b"application/x-ndjson", b"multipart/form-data")
 
 
+Overload = Callable[[], OverloadedError | None]
+"""Says why the version that answers by default would refuse a text now; None where it wouldn't."""
+
+
 class AdmissionObserver(Protocol):
     """Told of refusals."""
 
     def request_refused(self) -> None:
-        """A request was refused because the event loop is behind."""
+        """A request was refused unread."""
         ...
 
 
@@ -96,20 +101,32 @@ class RequestLimit:
         self._cost = cost if not self._cost else (1 - _WEIGHT) * self._cost + _WEIGHT * cost
 
 
+@dataclass(frozen=True, slots=True)
+class AdmissionRules:
+    """Who is let in.
+
+    Attributes:
+        limit: of requests under way.
+        overload: whether the model's queue has room.
+    """
+
+    limit: RequestLimit
+    overload: Overload
+
+
 class Admission:
     """Refuses requests to score, in their door's shape, while there is no room for more."""
 
     def __init__(
-        self, app: ASGIApp, *, limit: RequestLimit, retry_after_seconds: float, observer: AdmissionObserver
+        self, app: ASGIApp, *, rules: AdmissionRules, retry_after_seconds: float, observer: AdmissionObserver
     ) -> None:
         self._app = app
-        self._limit = limit
+        self._limit = rules.limit
+        self._overload = rules.overload
         self._observer = observer
-        self._problem = problem_of(
-            OverloadedError(
-                "More requests are under way than can be answered in time; ask again later.",
-                retry_after_seconds=retry_after_seconds,
-            )
+        self._behind = OverloadedError(
+            "More requests are under way than can be answered in time; ask again later.",
+            retry_after_seconds=retry_after_seconds,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -117,14 +134,22 @@ class Admission:
         if not _is_scoring(scope):
             await self._app(scope, receive, send)
             return
-        if not self._limit.enter():
+        error = None if _names_version(scope["path"]) else self._overload()
+        if error is None and not self._limit.enter():
+            error = self._behind
+        if error is not None:
             self._observer.request_refused()
-            await render_problem(self._problem, path=scope["path"])(scope, receive, send)
+            await render_problem(problem_of(error), path=scope["path"])(scope, receive, send)
             return
         try:
             await self._app(scope, receive, send)
         finally:
             self._limit.leave()
+
+
+def _names_version(path: str) -> bool:
+    """Whether another version than the default may be meant, whose queue is another."""
+    return "/versions/" in path or "/labels/" in path
 
 
 def _is_scoring(scope: Scope) -> bool:

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from toxic_inference import __version__
-from toxic_inference.api.admission import Admission, RequestLimit
+from toxic_inference.api.admission import Admission, AdmissionRules
 from toxic_inference.api.doors import MODEL_VERSION_HEADER, Doors
 from toxic_inference.api.error_shapes import install_error_handlers
 from toxic_inference.api.events import EventReceiver, events_router
@@ -77,7 +77,7 @@ def create_api(
     events: EventReceiver | None = None,
     rules: GuardRules = NO_RULES,
     cors_origins: Sequence[str] = (),
-    limit: RequestLimit | None = None,
+    admission: AdmissionRules | None = None,
     lifespan: Lifespan | None = None,
 ) -> FastAPI:
     """Return the application.
@@ -88,7 +88,7 @@ def create_api(
         events: takes the registry's messages; None where no secret is shared with it.
         rules: who may pass.
         cors_origins: whose pages may ask from a browser; nobody else's may.
-        limit: of requests under way; None for any number.
+        admission: who is let in under load; None for everybody.
         lifespan: runs the core while the application runs.
     """
     app = _Application(
@@ -124,8 +124,8 @@ def create_api(
         )
     app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestContext, observer=doors.observer)
-    if limit is not None:
+    if admission is not None:
         app.add_middleware(
-            Admission, limit=limit, retry_after_seconds=_RETRY_SECONDS, observer=doors.observer
+            Admission, rules=admission, retry_after_seconds=_RETRY_SECONDS, observer=doors.observer
         )
     return app

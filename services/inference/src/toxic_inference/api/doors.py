@@ -59,7 +59,7 @@ class DoorObserver(Protocol):
         ...
 
     def request_refused(self) -> None:
-        """A request was refused because the event loop is behind."""
+        """A request was refused unread."""
         ...
 
     def row_rejected(self, *, reason: str) -> None:

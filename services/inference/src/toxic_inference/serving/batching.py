@@ -155,13 +155,18 @@ class BatchScheduler:
         Raises:
             OverloadedError: they do.
         """
+        if error := self.overload(rows):
+            self._observer.refused(rows=rows)
+            raise error
+
+    def overload(self, rows: int) -> OverloadedError | None:
+        """Return why so many interactive rows would be refused now; None where they wouldn't."""
         waiting = self._queue.tokens(Lane.INTERACTIVE)
         # What an idle queue takes at once is never refused, however slow the model.
         seconds = self._pace.seconds_until(waiting_tokens=waiting, now=self._clock.now()) if waiting else 0.0
         if self._has_room(rows, Lane.INTERACTIVE) and seconds <= self._limits.queue_seconds:
-            return
-        self._observer.refused(rows=rows)
-        raise OverloadedError(
+            return None
+        return OverloadedError(
             f"{self._queue.rows(Lane.INTERACTIVE):,} rows are waiting, which takes about {seconds:.1f} s; "
             "ask again after that.",
             retry_after_seconds=seconds,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from toxic_core.errors import NoVersionReadyError, UnknownModelError
+from toxic_core.errors import NoVersionReadyError, OverloadedError, UnknownModelError
 from toxic_inference.serving.clock import Clock
 from toxic_inference.serving.harness import ActiveServable, Harness
 from toxic_inference.serving.interfaces import AspiredVersion, Loader, Servable, ServableId, Target
@@ -136,6 +136,11 @@ class Manager:
         """Whether no text waits or is computed, for any version."""
         available = (h for h in self._harnesses.values() if h.state is State.AVAILABLE)
         return all(harness.active.scheduler.idle for harness in available)
+
+    def overload(self) -> OverloadedError | None:
+        """Return why the version that answers by default would refuse a text now; None where it wouldn't."""
+        routed = self._routes.get(self._default_alias)
+        return None if routed is None else self._harnesses[routed].active.scheduler.overload(1)
 
     def statuses(self) -> tuple[VersionStatus, ...]:
         """Return every known version, the most important first."""

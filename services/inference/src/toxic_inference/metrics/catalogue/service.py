@@ -41,7 +41,7 @@ REQUESTS_IN_PROGRESS: Final = Spec.gauge(
 REFUSED_REQUESTS: Final = Spec.counter(
     "refused_requests",
     unit="requests",
-    means="Requests refused unread because more were under way than the event loop answers in time.",
+    means="Requests refused unread: the queue was full, or more were under way than the event loop answers.",
     todo="More than now and then: scale out, or raise INFERENCE_MAX_QUEUE_SECONDS.",
 )
 REJECTED_ROWS: Final = Spec.counter(
@@ -80,7 +80,7 @@ QUEUE_ROWS: Final = Spec.gauge(
 REFUSED_ROWS: Final = Spec.counter(
     "refused_rows",
     unit="rows",
-    means="Texts refused because the queue was full.",
+    means="Texts refused because the queue had no room for so many at once, or had filled meanwhile.",
     todo="More than now and then: scale out, or raise INFERENCE_MAX_QUEUE_SECONDS.",
 )
 EXPIRED_ROWS: Final = Spec.counter(
