@@ -16,27 +16,34 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 
 from benchmarks.peers.traffic import comments
-from toxic_batch.servable import load, pack
 from toxic_core.contract import open_bundle
+from toxic_core.openvino_model import OpenVinoModel, Precision, allowed_precisions
 from toxic_core.packing import length_groups, pad_to_step
 from toxic_core.telemetry import disable_telemetry
-from toxic_core.tokens import Tokeniser
+from toxic_core.tokens import EncodedBatch, Tokeniser
 
 BATCH_TOKENS = 8192
 LEAST_SHARE = 0.9
 ROWS_ON_PAPER = 100_000_000
 WORKERS_ON_PAPER = (1, 2, 4, 16, 64)
-_BLOCK_BYTES = 128 * 1024
+_BLOCK_BYTES = 1024 * 1024
+"""A quarter of what a block is where nothing is said, so that a short job has several; packed 3% worse."""
 _LONGEST = 1_000
+_TRIED = 5
+"""One of so many of the bare model's batches is tried both ways first."""
+_WINDOWS, _OVERLAP = 32, 32
+"""What `toxic-batch` reads a long text in, where nothing else is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +86,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--bundle", type=Path, required=True)
-    parser.add_argument("--comments", type=int, default=6_000)
+    parser.add_argument("--comments", type=int, default=8_500)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("docs/benchmarks-batch.md"))
     parser.add_argument("--bare", action="store_true", help=argparse.SUPPRESS)
@@ -122,21 +129,41 @@ def _bare(arguments: Sequence[str]) -> Measured:
 
 
 def _bare_rate(folder: Path, texts: Sequence[str]) -> float:
-    """Return comments a second of the model alone: their tokens at hand, packed as a job packs them."""
-    servable = load(pack(open_bundle(folder)), overlap=32, threads=WAYS[BARE].cpus)
-    read = servable.tokeniser.encode_windows(texts, most=32)
-    read = servable.tokeniser.encode_windows(texts, most=32)
-    windows = [window for text in read for window in text.windows]
+    """Return comments a second of the model alone, one batch after the other or side by side: the faster way.
+
+    Their tokens are at hand, and packed as a job packs them, over all texts.
+    """
+    bundle = open_bundle(folder)
+    tokeniser = Tokeniser.from_file(
+        bundle.tokenizer,
+        max_tokens=bundle.contract.max_tokens,
+        pad_id=bundle.contract.pad_id,
+        overlap=_OVERLAP,
+    )
+    windows = [window for text in tokeniser.encode_windows(texts, most=_WINDOWS) for window in text.windows]
     lengths = np.array([len(window) for window in windows], dtype=np.int32)
     batches = [
-        pad_to_step([windows[index] for index in group], pad_id=servable.contract.pad_id)
+        pad_to_step([windows[index] for index in group], pad_id=bundle.contract.pad_id)
         for group in length_groups(lengths, batch_tokens=BATCH_TOKENS)
     ]
-    servable.infer(batches[0])
-    started = time.perf_counter()
-    for batch in batches:
-        servable.infer(batch)
-    return len(texts) / (time.perf_counter() - started)
+    read = OpenVinoModel.read(bundle.saved_model, labels=len(bundle.contract.labels))
+    precision = next(iter(allowed_precisions(bundle)), Precision.FLOAT32)
+    session = read.compile(precision, threads=WAYS[BARE].cpus)
+    ways = [partial(_seconds, session.infer, at_a_time=1)]
+    if session.streams > 1:
+        ways.append(partial(_seconds, session.infer_beside, at_a_time=session.streams))
+    faster = min(ways, key=lambda seconds: seconds(batches[::_TRIED]))
+    return len(texts) / faster(batches)
+
+
+def _seconds(
+    infer: Callable[[EncodedBatch], object], batches: Sequence[EncodedBatch], *, at_a_time: int
+) -> float:
+    with ThreadPoolExecutor(at_a_time) as threads:
+        list(threads.map(infer, batches[:at_a_time]))
+        started = time.perf_counter()
+        list(threads.map(infer, reversed(batches)))
+        return time.perf_counter() - started
 
 
 def _job(way: Way, bundle: Path, source: Path, out: Path) -> Measured:
@@ -158,11 +185,12 @@ def _job(way: Way, bundle: Path, source: Path, out: Path) -> Measured:
 
 def _report(found: dict[str, list[Measured]], *, rows: int) -> str:
     rates = {name: [measured.rate for measured in runs] for name, runs in found.items()}
-    ratio = [job / bare for job, bare in zip(rates[ONE_OF_TWO], rates[BARE], strict=True)]
+    together, apart = (
+        [job / bare for job, bare in zip(rates[way], rates[BARE], strict=True)] for way in (ONE_OF_TWO, TWO)
+    )
     scaling = [two / one for two, one in zip(rates[TWO], rates[ONE], strict=True)]
     start = statistics.median(measured.start_seconds for measured in found[ONE])
     one, efficiency = statistics.median(rates[ONE]), statistics.median(scaling) / 2
-    holds = "yes" if statistics.median(ratio) >= LEAST_SHARE else "**no**"
     ways = "\n".join(
         f"| {name} | {_spread(rates[name])} | {statistics.median(run.start_seconds for run in runs):.1f} |"
         for name, runs in found.items()
@@ -173,11 +201,12 @@ def _report(found: dict[str, list[Measured]], *, rows: int) -> str:
     return f"""# Scoring files
 
 Written by `make bench-batch` on {datetime.now(UTC):%Y-%m-%dT%H:%M+00:00}: {os.cpu_count()} CPUs,
-{rows:,} generated comments, rounds in turns: {len(ratio)}. Read the ratios, not the figures.
+{rows:,} generated comments, rounds in turns: {len(scaling)}. Read the ratios, not the figures.
 
 | figure | median (range over rounds) | should be | holds |
 |---|---|---|---|
-| `toxic-batch` on 2 cores against the bare model | {_spread(ratio)} | ≥ {LEAST_SHARE} | {holds} |
+| `toxic-batch`, 1 worker of 2 cores, against the bare model | {_spread(together)} | {_asked(together)} |
+| `toxic-batch`, 2 workers of 1 core, against the bare model | {_spread(apart)} | {_asked(apart)} |
 | 2 workers of a core against 1 | {_spread(scaling)} | | |
 
 | | comments/s | s before the first part |
@@ -198,6 +227,11 @@ its memory and its caches, is taken to be lost by any number.
 def _hours(workers: int, *, start: float, one: float, efficiency: float) -> float:
     rate = one if workers == 1 else workers * one * efficiency
     return (start + ROWS_ON_PAPER / rate) / 3600
+
+
+def _asked(shares: Sequence[float]) -> str:
+    holds = "yes" if statistics.median(shares) >= LEAST_SHARE else "**no**"
+    return f"≥ {LEAST_SHARE} | {holds}"
 
 
 def _spread(values: Sequence[float]) -> str:

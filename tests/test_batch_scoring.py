@@ -1,6 +1,7 @@
 """`toxic-batch` with a real Ray and a real, tiny SavedModel."""
 
 import csv
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -47,7 +48,10 @@ def test_a_killed_job_goes_on_without_scoring_again(build_bundle: BundleFactory,
     bundle = build_bundle(tmp_path / "bundle")
     source = write_rows(tmp_path / "comments.csv", rows=3_000)
     out = tmp_path / "out"
-    arguments = (source, "--bundle", bundle, "--out", out, "--block-bytes", 1_000, "--workers", 1)
+    # Two cores, where there are two: batches are then computed side by side.
+    cpus = min(2, os.cpu_count() or 1)
+    arguments = (source, "--bundle", bundle, "--out", out, "--block-bytes", 1_000)
+    arguments += ("--workers", 1, "--worker-cpus", cpus)
     command = [*COMMAND, *(str(argument) for argument in arguments)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as killed:
         assert killed.stderr is not None

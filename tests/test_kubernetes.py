@@ -23,6 +23,14 @@ KUBERNETES = ROOT / "infra" / "kubernetes"
 OVERLAYS = ("kserve", "local", "production")
 CUSTOM = ("ServiceMonitor", "InferenceService")
 """Kinds that operators bring; no package carries their schemas."""
+OF_A_COMPONENT = {
+    "minReplicas": int,
+    "maxReplicas": int,
+    "scaleMetric": str,
+    "scaleTarget": int,
+    "timeout": int,
+}
+"""What a KServe predictor has beside the pod's fields it consists of (v1beta1, ComponentExtensionSpec)."""
 SERVICES: dict[str, type[BaseSettings]] = {"inference": InferenceSettings, "registry": RegistrySettings}
 FROM_ELSEWHERE = {"POSTGRES_PASSWORD", "TMPDIR", "PORT"}
 """Environment variables that are no setting: for other variables, for Python, and KServe's."""
@@ -64,6 +72,21 @@ def test_every_manifest_is_valid(overlay: str) -> None:
             continue
         for version in ("1.30", "1.37"):
             kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_kserves_predictor_is_a_pod_and_how_it_scales() -> None:
+    """Every field is a pod's, by Kubernetes' schema, or one of the few that KServe adds."""
+    spec = find("kserve", "InferenceService", "toxic-comments")["spec"]
+    assert set(spec) == {"predictor"}
+    pod = {name: value for name, value in spec["predictor"].items() if name not in OF_A_COMPONENT}
+    added = {name: value for name, value in spec["predictor"].items() if name in OF_A_COMPONENT}
+    assert all(isinstance(value, OF_A_COMPONENT[name]) for name, value in added.items())
+    assert added["scaleMetric"] in {"cpu", "memory", "concurrency", "rps"}
+    manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "predictor"}, "spec": pod}
+    kubernetes_validate.validate(manifest, "1.37", strict=True)
+    pod["replicas"] = 1
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(manifest, "1.37", strict=True)
 
 
 def test_a_field_that_doesnt_exist_is_found() -> None:

@@ -5,6 +5,7 @@ any number of workers; rows keep their order.
 """
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -41,8 +42,13 @@ class Servable(Protocol):
         """The version's own path from texts to token ids."""
         ...
 
+    @property
+    def streams(self) -> int:
+        """How many batches it computes at a time."""
+        ...
+
     def infer(self, batch: EncodedBatch) -> Float32Array:
-        """Return raw scores, float32 [batch, labels]."""
+        """Return raw scores, float32 [batch, labels]; from as many threads as there are streams."""
         ...
 
 
@@ -131,9 +137,16 @@ class TableScorer:
         windows = [window for text in read for window in text.windows]
         scores = np.zeros((len(windows), len(self.servable.contract.labels)), dtype=np.float32)
         lengths = np.array([len(window) for window in windows], dtype=np.int32)
-        for group in length_groups(lengths, batch_tokens=self.reading.batch_tokens):
+
+        def fill(group: NDArray[np.intp]) -> None:
             batch = pad_to_step([windows[index] for index in group], pad_id=tokeniser.pad_id)
             scores[group] = self.servable.infer(batch)
+
+        # The longest texts, which are fewest to a batch, come first, so that the last batches end together.
+        groups = reversed(list(length_groups(lengths, batch_tokens=self.reading.batch_tokens)))
+        with ThreadPoolExecutor(self.servable.streams) as threads:
+            for _ in threads.map(fill, groups):
+                pass
         starts = np.cumsum([0, *(len(text.windows) for text in read)])[:-1]
         return np.maximum.reduceat(scores, starts) if read else scores
 

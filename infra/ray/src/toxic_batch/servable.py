@@ -31,6 +31,7 @@ from toxic_core.files import plain_files
 from toxic_core.openvino_model import (
     ROUNDING_TOLERANCE,
     OpenVinoModel,
+    OpenVinoSession,
     Precision,
     allowed_precisions,
     installed,
@@ -57,7 +58,7 @@ def load(packed: PackedBundle, *, overlap: int, threads: int) -> "BundleServable
     Args:
         packed: its bundle.
         overlap: tokens that the windows of a long text share.
-        threads: that may compute a batch.
+        threads: that may compute, together.
 
     Raises:
         ContractError: the files aren't the ones that were sealed, or don't give the recorded scores.
@@ -72,20 +73,32 @@ def load(packed: PackedBundle, *, overlap: int, threads: int) -> "BundleServable
         tokeniser = Tokeniser.from_file(
             bundle.tokenizer, max_tokens=contract.max_tokens, pad_id=contract.pad_id, overlap=overlap
         )
-        return BundleServable(contract, tokeniser, _inference(bundle, tokeniser, threads=threads))
+        infer, streams = _inference(bundle, tokeniser, threads=threads)
+        return BundleServable(contract, tokeniser, infer, streams)
 
 
 @dataclass(frozen=True, slots=True)
 class BundleServable:
-    """Implements `Servable` on a model in memory; its files may be removed once it is made."""
+    """Implements `Servable` on a model in memory; its files may be removed once it is made.
+
+    Attributes:
+        contract: what its bundle says of itself.
+        tokeniser: from texts to its token ids.
+        infer: gives raw scores; called from as many threads as there are streams.
+        streams: how many batches it computes at a time.
+    """
 
     contract: Contract
     tokeniser: Tokeniser
     infer: Infer
+    streams: int
 
 
-def _inference(bundle: Bundle, tokeniser: Tokeniser, *, threads: int) -> Infer:
-    """Return what computes a batch: OpenVINO where it gives the recorded scores, else TensorFlow."""
+def _inference(bundle: Bundle, tokeniser: Tokeniser, *, threads: int) -> tuple[Infer, int]:
+    """Return what computes batches, and how many at a time.
+
+    OpenVINO does where it gives the recorded scores, else TensorFlow.
+    """
     if installed() and not _has_gpu():
         try:
             return _openvino(bundle, tokeniser, threads=threads)
@@ -93,19 +106,24 @@ def _inference(bundle: Bundle, tokeniser: Tokeniser, *, threads: int) -> Infer:
             logger.warning("TensorFlow computes this version, which OpenVINO can't: %s", error)
     infer = _tensorflow(bundle, threads=threads)
     _replay(infer, bundle, tokeniser)
-    return infer
+    return infer, 1
 
 
-def _openvino(bundle: Bundle, tokeniser: Tokeniser, *, threads: int) -> Infer:
+def _openvino(bundle: Bundle, tokeniser: Tokeniser, *, threads: int) -> tuple[Infer, int]:
     read = OpenVinoModel.read(bundle.saved_model, labels=len(bundle.contract.labels))
-    exact = read.compile(Precision.FLOAT32, threads=threads).infer
-    _replay(exact, bundle, tokeniser)
+    exact = _divided(read.compile(Precision.FLOAT32, threads=threads))
+    _replay(exact[0], bundle, tokeniser)
     precision = next(iter(allowed_precisions(bundle)), None)
     if precision is None:
         return exact
-    rounded = read.compile(precision, threads=threads).infer
-    _replay(rounded, bundle, tokeniser, tolerance=ROUNDING_TOLERANCE)
+    rounded = _divided(read.compile(precision, threads=threads))
+    _replay(rounded[0], bundle, tokeniser, tolerance=ROUNDING_TOLERANCE)
     return rounded
+
+
+def _divided(session: OpenVinoSession) -> tuple[Infer, int]:
+    """Return what computes batches side by side: threads lose less to one another than in one product."""
+    return (session.infer, 1) if session.streams == 1 else (session.infer_beside, session.streams)
 
 
 def _has_gpu() -> bool:
