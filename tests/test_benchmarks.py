@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+from benchmarks.peers.__main__ import source_digests
 from benchmarks.peers.contenders import CONTENDERS, OURS
 from benchmarks.peers.report import FLOOR, Results, write_report
 from benchmarks.peers.rounds import scores_in
@@ -118,3 +120,16 @@ def test_comments_are_as_long_as_asked_and_the_same_each_time() -> None:
     assert texts == comments(400, tokeniser=tokeniser)
     assert 40 < lengths[200] < 65
     assert lengths[-1] <= 865
+
+
+def test_other_code_is_measured_anew(tmp_path: Path) -> None:
+    """A run that was killed doesn't go on with figures of the code before a change."""
+    package = ModuleType("package")
+    package.__path__ = [str(tmp_path)]
+    source = tmp_path / "inner" / "module.py"
+    source.parent.mkdir()
+    source.write_text("A = 1\n", encoding="utf-8")
+    before = list(source_digests(package))
+    assert before == list(source_digests(package))
+    source.write_text("A = 2\n", encoding="utf-8")
+    assert before != list(source_digests(package))

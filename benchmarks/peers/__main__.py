@@ -3,7 +3,7 @@
     python -m benchmarks.peers --bundle FOLDER --scale full
 
 Makes the peers' environments, measures everybody in turns, and writes docs/benchmarks.md. A run that was
-killed goes on where it stopped; `--again` begins anew. The machine should have nothing else to do.
+killed goes on where it stopped, unless model, texts or code have changed; `--again` begins anew. The machine should have nothing else to do.
 """
 
 import argparse
@@ -11,18 +11,21 @@ import json
 import shutil
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
+from types import ModuleType
 from typing import TypedDict
 
+import toxic_core
+import toxic_inference
 from benchmarks.peers.contenders import CONTENDERS, HERE, OURS, interpreter
 from benchmarks.peers.environments import InstallError, make_environment
 from benchmarks.peers.processes import StartError
 from benchmarks.peers.report import DETOXIFY, FLOOR, Results, write_report
 from benchmarks.peers.rounds import MAIN_CALLERS, OPEN_LOAD, SCALES, Bench, program_round, serve_round
 from benchmarks.peers.traffic import comments
-from toxic_core.contract import open_bundle
+from toxic_core.contract import file_digest, open_bundle
 from toxic_core.telemetry import disable_telemetry
 from toxic_core.tokens import Tokeniser
 
@@ -49,9 +52,8 @@ def main() -> None:
     scale = SCALES[chosen.scale]
     tokeniser = Tokeniser.from_file(bundle.tokenizer, max_tokens=_UNCUT_TOKENS, pad_id=bundle.contract.pad_id)
     texts = comments(scale.sample, tokeniser=tokeniser)
-    folder = _run_folder(
-        chosen.work.resolve(), scale=chosen.scale, inputs=(*texts, *bundle.contract.files.values())
-    )
+    inputs = (*texts, *bundle.contract.files.values(), *source_digests(toxic_core, toxic_inference))
+    folder = _run_folder(chosen.work.resolve(), scale=chosen.scale, inputs=inputs)
     if chosen.again:
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -60,6 +62,13 @@ def main() -> None:
     results = _measure(bench, names)
     write_report(results, chosen.out, scale=chosen.scale, bundle=bundle.contract.encoder)
     print(f"Written: {chosen.out}")
+
+
+def source_digests(*packages: ModuleType) -> Iterator[str]:
+    """Yield the digest of every source file of the packages: other code's figures aren't its own."""
+    for package in packages:
+        for root in package.__path__:
+            yield from (file_digest(file) for file in sorted(Path(root).rglob("*.py")))
 
 
 def _run_folder(work: Path, *, scale: str, inputs: Sequence[str]) -> Path:
