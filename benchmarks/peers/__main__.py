@@ -3,7 +3,8 @@
     python -m benchmarks.peers --bundle FOLDER --scale full
 
 Makes the peers' environments, measures everybody in turns, and writes docs/benchmarks.md. A run that was
-killed goes on where it stopped, unless model, texts or code have changed; `--again` begins anew. The machine should have nothing else to do.
+killed goes on where it stopped, unless model, texts or code have changed; `--again` begins anew. The
+machine should have nothing else to do.
 """
 
 import argparse
