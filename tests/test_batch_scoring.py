@@ -50,8 +50,8 @@ def test_a_killed_job_goes_on_without_scoring_again(build_bundle: BundleFactory,
     out = tmp_path / "out"
     # Two cores, where there are two: batches are then computed side by side.
     cpus = min(2, os.cpu_count() or 1)
-    arguments = (source, "--bundle", bundle, "--out", out, "--block-bytes", 1_000)
-    arguments += ("--workers", 1, "--worker-cpus", cpus)
+    where = (source, "--bundle", bundle, "--out", out)
+    arguments = (*where, "--block-bytes", 1_000, "--workers", 1, "--worker-cpus", cpus)
     command = [*COMMAND, *(str(argument) for argument in arguments)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as killed:
         assert killed.stderr is not None
