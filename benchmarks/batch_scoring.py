@@ -149,9 +149,10 @@ def _bare_rate(folder: Path, texts: Sequence[str]) -> float:
     read = OpenVinoModel.read(bundle.saved_model, labels=len(bundle.contract.labels))
     precision = next(iter(allowed_precisions(bundle)), Precision.FLOAT32)
     session = read.compile(precision, threads=WAYS[BARE].cpus)
-    ways = [partial(_seconds, session.infer, at_a_time=1)]
-    if session.streams > 1:
-        ways.append(partial(_seconds, session.infer_beside, at_a_time=session.streams))
+    ways = (
+        partial(_seconds, session.infer, at_a_time=1),
+        partial(_seconds, session.infer_beside, at_a_time=session.streams),
+    )
     faster = min(ways, key=lambda seconds: seconds(batches[::_TRIED]))
     return len(texts) / faster(batches)
 

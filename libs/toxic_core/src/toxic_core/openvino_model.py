@@ -211,7 +211,9 @@ class OpenVinoSession:
         self.streams = 1 if beside is None else STREAMS
         self._together = together.create_infer_request()
         self._beside: SimpleQueue[ov.InferRequest] = SimpleQueue()
-        if beside is not None:
+        if beside is None:
+            self._beside.put(self._together)
+        else:
             for _ in range(STREAMS):
                 self._beside.put(beside.create_infer_request())
         self._known_ids = known_ids

@@ -318,7 +318,9 @@ def test_batches_beside_others_have_the_scores_of_those_alone(
         np.testing.assert_allclose(scores, session.infer(each), atol=1e-6)
     with pytest.raises(RefusedInputError, match="vocabulary"):
         session.infer_beside(batch([[2, 9_999, 3]]))
-    assert read.compile(Precision.FLOAT32, threads=1).streams == 1
+    undivided = read.compile(Precision.FLOAT32, threads=1)
+    assert undivided.streams == 1
+    np.testing.assert_allclose(undivided.infer_beside(batches[0]), session.infer(batches[0]), atol=1e-6)
 
 
 def test_openvino_tells_nobody(build_bundle: BuildBundle, tmp_path: Path) -> None:
