@@ -7,8 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from mlflow.tracking import MlflowClient
-
 from benchmarks.serving.load import (
     LOST,
     Callers,
@@ -16,6 +14,7 @@ from benchmarks.serving.load import (
     closed_loop,
     open_loop,
     percentile,
+    post,
     predict_requests,
     until,
 )
@@ -26,6 +25,7 @@ from benchmarks.serving.stand import HEAVY, MODEL, SECRET, Stand, texts
 from toxic_inference.testing.process import free_port
 
 OK = 200
+_ALIAS_PATH = "/api/2.0/mlflow/registered-models/alias"
 _MS = 1000
 _SETTLED_SECONDS = 0.5
 """What counts as part of a switch after the new version's first answer: the old one is being freed."""
@@ -35,7 +35,7 @@ async def switches(stand: Stand, scale: Scale) -> list[Figure]:
     """Move the champion back and forth under a steady load."""
     registry_port, port = free_port(), free_port()
     registry = stand.registry(registry_port, inference_port=port)
-    client = await asyncio.to_thread(stand.two_versions, registry.uri)
+    await asyncio.to_thread(stand.two_versions, registry.uri)
     server = stand.inference(
         port, registry_uri=registry.uri, event_secret=SECRET, cache_dir=stand.folder / "cache"
     )
@@ -46,21 +46,31 @@ async def switches(stand: Stand, scale: Scale) -> list[Figure]:
     callers.outcomes.clear()
     windows: list[tuple[float, float]] = []
     pause = scale.requests / scale.rate / scale.switches
-    moving = asyncio.ensure_future(_move(client, callers, windows, times=scale.switches, pause=pause))
+    registry_callers = Callers(registry_port)
+    moving = asyncio.ensure_future(
+        _move(registry_callers, callers, windows, times=scale.switches, pause=pause)
+    )
     while not moving.done() or len(callers.outcomes) < scale.requests:
         await open_loop(lambda due: callers.ask(next(requests), due=due), rate=scale.rate, count=200)
     await moving
+    registry_callers.close()
     callers.close()
     return _switch_figures(callers.outcomes, windows)
 
 
 async def _move(
-    client: MlflowClient, callers: Callers, windows: list[tuple[float, float]], *, times: int, pause: float
+    registry: Callers, callers: Callers, windows: list[tuple[float, float]], *, times: int, pause: float
 ) -> None:
-    """Move the champion so often; note when each switch began and ended."""
+    """Move the champion so often; note when each switch began and ended.
+
+    By MLflow's REST API, not by its client: that would hold up the load generator, whose process this is.
+    """
     for version in itertools.islice(itertools.cycle("21"), times):
         started = time.monotonic()
-        await asyncio.to_thread(client.set_registered_model_alias, MODEL, "champion", version)
+        body = f'{{"name":"{MODEL}","alias":"champion","version":"{version}"}}'
+        moved = await registry.ask(post(_ALIAS_PATH, body.encode()), due=started)
+        if moved.status != OK:
+            raise RuntimeError(f"the registry answered {moved.status} instead of moving the champion")
 
         async def answers(version: str = version, started: float = started) -> bool:
             return any(o.version == version and o.due > started for o in callers.outcomes[-100:])

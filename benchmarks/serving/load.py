@@ -1,4 +1,4 @@
-"""A load generator: HTTP/1.1 over asyncio streams and nothing else, so that it takes little of the machine.
+"""A load generator: HTTP/1.1 on asyncio's transports, no more, so that it takes little of the machine.
 
 Invariant: an open loop's latencies count from when a request was due, not from when it could be sent, so that
 a service that stands still doesn't slow the clock down with it.
@@ -12,6 +12,9 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import cast
+
+import httptools
 
 HOST = "127.0.0.1"
 LOST = 0
@@ -19,8 +22,6 @@ LOST = 0
 
 _LOOK_SECONDS = 0.01
 
-_LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
-_CHUNKED = re.compile(rb"transfer-encoding: *chunked", re.IGNORECASE)
 _VERSION = re.compile(rb'"model_version":"([^"]*)"')
 
 
@@ -41,9 +42,51 @@ class Outcome:
     version: str
 
 
+class _Connection(asyncio.Protocol):
+    """One request at a time, and its answer whole."""
+
+    def __init__(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self._answer: asyncio.Future[tuple[int, bytes]] | None = None
+        self._body = b""
+        self.transport: asyncio.Transport | None = None
+
+    def ask(self, request: bytes) -> asyncio.Future[tuple[int, bytes]]:
+        """Send a request; the answer's status and body will come, or a `ConnectionError`."""
+        assert self.transport is not None  # noqa: S101  connected before anybody has it
+        self._answer = asyncio.get_running_loop().create_future()
+        self.transport.write(request)
+        return self._answer
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)  # TCP's; uvloop's own has another base class
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            assert self.transport is not None  # noqa: S101  something came
+            self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.transport = None
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(ConnectionResetError(str(exc)))
+
+    def on_message_begin(self) -> None:
+        self._body = b""
+
+    def on_body(self, body: bytes) -> None:
+        self._body += body
+
+    def on_message_complete(self) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result((self._parser.get_status_code(), self._body))
+
+
 @dataclass(slots=True)
 class Callers:
-    """Connections to the service's `/predict`, kept open and used again.
+    """Connections to a service, kept open and used again.
 
     Attributes:
         port: of the service, on the loopback address.
@@ -52,32 +95,30 @@ class Callers:
 
     port: int
     outcomes: list[Outcome] = field(default_factory=list)
-    _idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = field(default_factory=list)
+    _idle: list[_Connection] = field(default_factory=list)
 
     async def ask(self, request: bytes, *, due: float) -> Outcome:
         """Send one request and keep what became of it."""
         status, version = LOST, ""
-        with suppress(OSError, asyncio.IncompleteReadError):
-            reader, writer = await self._connection()
-            writer.write(request)
-            head = await reader.readuntil(b"\r\n\r\n")
-            body = await _body(reader, head)
-            status = int(head[9:12])
+        with suppress(OSError):
+            connection = await self._connection()
+            status, body = await connection.ask(request)
             named = _VERSION.search(body)
             version = named[1].decode() if named else ""
-            self._idle.append((reader, writer))
+            self._idle.append(connection)
         outcome = Outcome(due, time.monotonic() - due, status, version)
         self.outcomes.append(outcome)
         return outcome
 
-    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _connection(self) -> _Connection:
         """Return an idle connection that the service hasn't closed meanwhile, or a new one."""
         while self._idle:
-            reader, writer = self._idle.pop()
-            if not reader.at_eof():
-                return reader, writer
-            writer.close()
-        return await asyncio.open_connection(HOST, self.port)
+            connection = self._idle.pop()
+            if connection.transport is not None:
+                return connection
+        loop = asyncio.get_running_loop()
+        _, connection = await loop.create_connection(_Connection, HOST, self.port)
+        return connection
 
     async def hang_up(self, request: bytes, *, after_seconds: float) -> None:
         """Send one request and leave before the answer."""
@@ -89,28 +130,20 @@ class Callers:
 
     def close(self) -> None:
         """Close every connection."""
-        for _, writer in self._idle:
-            writer.close()
+        for connection in self._idle:
+            if connection.transport is not None:
+                connection.transport.close()
 
 
-async def _body(reader: asyncio.StreamReader, head: bytes) -> bytes:
-    """Read the rest of an answer: as long as its head says, or in chunks (RFC 9112, 7.1)."""
-    if length := _LENGTH.search(head):
-        return await reader.readexactly(int(length[1]))
-    parts = []
-    while _CHUNKED.search(head):
-        size = int((await reader.readuntil(b"\r\n")).split(b";")[0], 16)
-        parts.append((await reader.readexactly(size + len(b"\r\n")))[:size])
-        if not size:
-            break
-    return b"".join(parts)
+def post(path: str, body: bytes) -> bytes:
+    """Return a request with a JSON body."""
+    head = f"POST {path} HTTP/1.1\r\nhost: {HOST}\r\ncontent-type: application/json\r\n"
+    return head.encode() + f"content-length: {len(body)}\r\n\r\n".encode() + body
 
 
 def predict_requests(texts: Sequence[str]) -> Iterator[bytes]:
     """Return requests for these texts, one each, over and over."""
-    bodies = [f'{{"text":"{text}"}}'.encode() for text in texts]
-    head = f"POST /predict HTTP/1.1\r\nhost: {HOST}\r\ncontent-type: application/json\r\ncontent-length: "
-    return itertools.cycle([head.encode() + f"{len(body)}\r\n\r\n".encode() + body for body in bodies])
+    return itertools.cycle([post("/predict", f'{{"text":"{text}"}}'.encode()) for text in texts])
 
 
 async def closed_loop(callers: Callers, requests: Iterator[bytes], *, count: int, requesters: int) -> None:

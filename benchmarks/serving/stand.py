@@ -82,7 +82,7 @@ class Stand:
         process.wait_until_ready()
         return process
 
-    def two_versions(self, uri: str) -> MlflowClient:
+    def two_versions(self, uri: str) -> None:
         """Register two versions of the light model, and make the first champion."""
         client = MlflowClient(uri, uri)
         client.create_registered_model(MODEL)
@@ -93,7 +93,6 @@ class Stand:
             client.log_artifacts(run.info.run_id, str(bundle), "model/artifacts/bundle")
             client.create_model_version(MODEL, f"{run.info.artifact_uri}/model", run.info.run_id)
         client.set_registered_model_alias(MODEL, "champion", "1")
-        return client
 
     def end(self) -> None:
         """End every process."""

@@ -191,7 +191,12 @@ def _events(settings: Settings, *, poke: Callable[[], None], metrics: ServiceMet
     if not secret:
         return None
     return EventReceiver(
-        model_name=settings.model_name, secret=secret, poke=poke, now=time.time, observer=metrics
+        model_name=settings.model_name,
+        aliases=settings.aliases,
+        secret=secret,
+        poke=poke,
+        now=time.time,
+        observer=metrics,
     )
 
 

@@ -50,6 +50,7 @@ async def told(doors: Doors, metrics: Metrics, registry: Registry) -> AsyncItera
     """A client of a service that shares a secret with the registry."""
     receiver = EventReceiver(
         model_name="toxic-comments",
+        aliases=("champion", "challenger"),
         secret=SECRET,
         poke=registry.poke,
         now=lambda: registry.now,
@@ -128,12 +129,17 @@ async def test_an_unsigned_message_is_refused(told: httpx.AsyncClient, registry:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"data": {"name": "another", "alias": "champion"}}, {"entity": "model_version"}]
+    "changes",
+    [
+        {"data": {"name": "another", "alias": "champion"}},
+        {"data": {"name": "toxic-comments", "alias": "previous"}},
+        {"entity": "model_version"},
+    ],
 )
 async def test_other_news_is_acknowledged_and_left(
     told: httpx.AsyncClient, registry: Registry, changes: dict[str, object]
 ) -> None:
-    """MLflow's webhooks may tell of other models and other things."""
+    """MLflow's webhooks may tell of other models and things, and each promotion of an alias not served."""
     body = registry.message(**changes)
     assert (await told.post("/events", content=body, headers=registry.headers(body))).status_code == 204
     assert registry.pokes == 0

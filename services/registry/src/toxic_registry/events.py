@@ -37,6 +37,7 @@ class EventSender:
         self._urls = tuple(urls)
         self._secret = secret
         self._now = now
+        self._session = requests.Session()  # of the thread's below
         self._pending: queue.Queue[Entry] = queue.Queue(_PENDING)
         # One thread an address would keep a slow receiver from delaying the others; there is one, as a rule.
         threading.Thread(target=self._run, name="events", daemon=True).start()
@@ -75,7 +76,7 @@ class EventSender:
 
     def _post(self, url: str, body: bytes, delivery_id: str) -> requests.Response:
         headers = sign(body, secret=self._secret, delivery_id=delivery_id, timestamp=int(self._now()))
-        return requests.post(
+        return self._session.post(
             url,
             data=body,
             headers={"Content-Type": "application/json", **headers},

@@ -6,7 +6,7 @@ Invariant: a message is a hint and nothing more. A sound one makes the poller as
 served follows from the registry's answer alone, never from a message's content.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from enum import StrEnum
 from http import HTTPStatus
 
@@ -38,6 +38,7 @@ class EventOutcome(StrEnum):
 
 class _EventData(BaseModel):
     name: str = ""
+    alias: str = ""
 
 
 class _Event(BaseModel):
@@ -48,10 +49,11 @@ class _Event(BaseModel):
 
 
 class EventReceiver:
-    """Takes signed messages about one registered model. Used from the event loop's thread only.
+    """Takes signed messages about one registered model's aliases. Used from the event loop's thread only.
 
     Args:
         model_name: messages about other models are of no interest.
+        aliases: nor those about other aliases: a promotion moves one that is served, and `previous`.
         secret: shared with the registry.
         poke: called for each new message of interest.
         now: Unix time in seconds.
@@ -62,12 +64,14 @@ class EventReceiver:
         self,
         *,
         model_name: str,
+        aliases: Collection[str],
         secret: str,
         poke: Callable[[], None],
         now: Callable[[], float],
         observer: EventObserver,
     ) -> None:
         self._model_name = model_name
+        self._aliases = frozenset(aliases)
         self._secret = secret
         self._poke = poke
         self._now = now
@@ -102,7 +106,8 @@ class EventReceiver:
             raise InvalidRequestError(
                 "The message is signed, but isn't an event: it needs entity and data.name.", field="body"
             ) from error
-        return event.entity == _ALIAS_ENTITY and event.data.name == self._model_name
+        about_model = event.entity == _ALIAS_ENTITY and event.data.name == self._model_name
+        return about_model and event.data.alias in self._aliases
 
     def _is_known(self, delivery_id: str) -> bool:
         now = self._now()

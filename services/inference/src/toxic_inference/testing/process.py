@@ -1,61 +1,71 @@
 """Python programs as processes of their own, with their logs.
 
-Invariant: whoever starts one ends it (`terminate` or `kill`); its output is read all the time, so that it
-never blocks on a full pipe, and waiting means waiting for a line of that output.
+Invariant: whoever starts one ends it (`terminate` or `kill`); its output goes to a file, so that it never
+blocks on a full pipe and nobody is busy with it, and waiting means waiting for a line of that output.
 """
 
 import os
-import queue
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TextIO
+
+_LOOK_SECONDS = 0.01
 
 
 class Logs:
-    """The lines a process writes, as they come."""
+    """The lines a process writes, in the order it writes them."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], output: TextIO) -> None:
         self._process = process
-        self._queue: queue.Queue[str | None] = queue.Queue()
+        self._output = output
+        self._begun = ""
         self.lines: list[str] = []
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None  # noqa: S101  opened below
-        for line in self._process.stdout:
-            self._queue.put(line)
-        self._queue.put(None)
 
     def wait_for(self, text: str, *, seconds: float = 120.0) -> str:
         """Return the next line that holds `text`."""
         until = time.monotonic() + seconds
-        while (line := self._queue.get(timeout=max(until - time.monotonic(), 0.01))) is not None:
-            self.lines.append(line)
-            if text in line:
-                return line
-        raise AssertionError(f"the process ended without {text!r}:\n{''.join(self.lines)}")
+        while True:
+            ended = self._process.poll() is not None  # asked first: what it wrote before is read below
+            while line := self._next_line():
+                self.lines.append(line)
+                if text in line:
+                    return line
+            if ended or time.monotonic() > until:
+                what = "ended" if ended else f"went on for {seconds:.0f} s"
+                raise AssertionError(f"the process {what} without {text!r}:\n{''.join(self.lines)}")
+            time.sleep(_LOOK_SECONDS)
+
+    def _next_line(self) -> str:
+        """Return a whole line, or nothing yet."""
+        self._begun += self._output.readline()
+        if not self._begun.endswith("\n"):
+            return ""
+        line, self._begun = self._begun, ""
+        return line
 
 
 class Server:
     """A process of its own process group, with its logs."""
 
     def __init__(self, arguments: Sequence[str], *, environment: Mapping[str, str], folder: Path) -> None:
-        self.process = subprocess.Popen(  # noqa: S603  our own modules
-            [sys.executable, *arguments],
-            env={**os.environ, **environment},
-            cwd=folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        self.logs = Logs(self.process)
+        with NamedTemporaryFile() as written:
+            self._output = Path(written.name).open(encoding="utf-8")  # noqa: SIM115  as long as the process
+            self.process = subprocess.Popen(  # noqa: S603  our own modules
+                [sys.executable, *arguments],
+                env={**os.environ, **environment},
+                cwd=folder,
+                stdout=written,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.logs = Logs(self.process, self._output)
 
     def terminate(self) -> int:
         """Send SIGTERM and return the exit status."""
@@ -67,8 +77,7 @@ class Server:
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
-        if self.process.stdout is not None:
-            self.process.stdout.close()
+        self._output.close()
 
 
 def free_port() -> int:
