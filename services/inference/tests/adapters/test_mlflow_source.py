@@ -2,6 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 
 from toxic_core.contract import open_bundle
 from toxic_core.errors import ContractError, RegistryUnavailableError
@@ -47,6 +48,46 @@ def test_a_real_registry_s_aliases_are_followed(
     assert [set(a.aliases) for a in source.aspired()] == [{"champion", "challenger"}]
     model.delete_alias("champion")
     assert [set(a.aliases) for a in source.aspired()] == [{"challenger"}]
+
+
+def test_a_poll_without_a_new_version_is_one_request(
+    model: Any, source: MlflowRegistry, plain_bundle: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A version's facts don't change: they are asked for once, however often the aliases move."""
+    one, two = (model.register(plain_bundle(tmp_path / name, name.encode())) for name in ("one", "two"))
+    model.set_alias("champion", one)
+    model.set_alias("challenger", two)
+    asked: list[str] = []
+    ask = MlflowClient.get_model_version
+
+    def counting(client: MlflowClient, name: str, version: str) -> object:
+        asked.append(version)
+        return ask(client, name, version)
+
+    monkeypatch.setattr(MlflowClient, "get_model_version", counting)
+    ids = {aspired.id for aspired in source.aspired()}
+    model.set_alias("champion", two)
+    model.set_alias("challenger", one)
+    assert {aspired.id for aspired in source.aspired()} == ids
+    assert asked == [one, two]
+    three = model.register(plain_bundle(tmp_path / "three", b"three"))
+    model.set_alias("champion", three)
+    assert three in {aspired.id.version for aspired in source.aspired()}
+
+
+def test_a_model_made_anew_has_other_versions(
+    model: Any, source: MlflowRegistry, plain_bundle: Any, tmp_path: Path
+) -> None:
+    """The same name, alias and number, and yet not what was served."""
+    found = []
+    for content in (b"before", b"after"):
+        version = model.register(plain_bundle(tmp_path / content.decode(), content))
+        model.set_alias("champion", version)
+        found.append(source.aspired()[0].id)
+        MlflowClient(model.registry.uri, model.registry.uri).delete_registered_model(model.name)
+    before, after = found
+    assert before.version == after.version
+    assert before != after
 
 
 def test_pinned_versions_are_served_beside_the_aliases(model: Any, plain_bundle: Any, tmp_path: Path) -> None:

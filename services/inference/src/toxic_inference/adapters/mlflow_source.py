@@ -55,6 +55,8 @@ class MlflowRegistry:
         self._pinned = tuple(pinned)
         self._max_bytes = max_bytes
         self._client: MlflowClient | None = None
+        self._seen_as_of: tuple[int | None, int | None] = (None, None)
+        self._seen: dict[str, ServableId] = {}
 
     def aspired(self) -> tuple[AspiredVersion, ...]:
         """Return the versions that the aliases name now, then the pinned ones.
@@ -66,11 +68,10 @@ class MlflowRegistry:
             named = self._named_versions()
             pinned = self._pinned_versions()
         aliases: dict[ServableId, set[str]] = {}
-        for alias, version in named.items():
-            servable_id = ServableId(str(version.version), _fingerprint(version))
+        for alias, servable_id in named.items():
             aliases.setdefault(servable_id, set()).add(alias)
-        for version in pinned:
-            aliases.setdefault(ServableId(str(version.version), _fingerprint(version)), set())
+        for servable_id in pinned:
+            aliases.setdefault(servable_id, set())
         return tuple(AspiredVersion(s, frozenset(names)) for s, names in aliases.items())
 
     def download(self, servable_id: ServableId, folder: Path) -> Path:
@@ -86,7 +87,7 @@ class MlflowRegistry:
         uri = f"models:/{self._model_name}/{servable_id.version}/{BUNDLE_ARTIFACT_PATH}"
         with self._unavailable_unless_answered():
             version = client.get_model_version(self._model_name, servable_id.version)
-            if _fingerprint(version) != servable_id.fingerprint:
+            if _id_of(version) != servable_id:
                 raise ContractError(f"Version {servable_id.version} was replaced in the registry meanwhile.")
             self._check_size(uri, what=f"Version {servable_id.version}")
             bundle = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder)))
@@ -115,7 +116,7 @@ class MlflowRegistry:
                 f"{what} is larger than {self._max_bytes:,} bytes or {_MOST_FILES:,} files; it isn't fetched."
             )
 
-    def _named_versions(self) -> "dict[str, ModelVersion]":
+    def _named_versions(self) -> dict[str, ServableId]:
         from mlflow.exceptions import MlflowException  # noqa: PLC0415  see the module's docstring
 
         client = self._connect()
@@ -125,20 +126,30 @@ class MlflowRegistry:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 return {}
             raise
+        # The second moves with each version made or deleted, so no number can have changed hands since.
+        as_of = registered.creation_timestamp, registered.last_updated_timestamp
+        if as_of != self._seen_as_of:
+            self._seen_as_of, self._seen = as_of, {}
         return {
-            alias: client.get_model_version(self._model_name, str(registered.aliases[alias]))
+            alias: self._version(str(registered.aliases[alias]))
             for alias in self._aliases
             if alias in registered.aliases
         }
 
-    def _pinned_versions(self) -> "list[ModelVersion]":
+    def _version(self, number: str) -> ServableId:
+        """Return which version has this number, asking once as long as the model's versions are the same."""
+        if number not in self._seen:
+            self._seen[number] = _id_of(self._connect().get_model_version(self._model_name, number))
+        return self._seen[number]
+
+    def _pinned_versions(self) -> list[ServableId]:
         from mlflow.exceptions import MlflowException  # noqa: PLC0415  see the module's docstring
 
         client = self._connect()
         found = []
         for version in self._pinned:
             try:
-                found.append(client.get_model_version(self._model_name, version))
+                found.append(_id_of(client.get_model_version(self._model_name, version)))
             except MlflowException as error:
                 # Not a number, or no version: as with an alias, it may come to be.
                 if error.error_code not in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
@@ -181,7 +192,8 @@ def _root_cause(error: BaseException) -> BaseException:
     return cause
 
 
-def _fingerprint(version: "ModelVersion") -> str:
-    """Tell this version from one of the same number in a registry that was made anew."""
+def _id_of(version: "ModelVersion") -> ServableId:
+    """Tell a version from one of the same number in a registry that was made anew."""
     facts = f"{version.source}|{version.run_id}|{version.creation_timestamp}"
-    return hashlib.sha256(facts.encode()).hexdigest()[:_FINGERPRINT_LENGTH]
+    fingerprint = hashlib.sha256(facts.encode()).hexdigest()[:_FINGERPRINT_LENGTH]
+    return ServableId(str(version.version), fingerprint)
