@@ -173,7 +173,8 @@ async def open_loop(
     due = time.monotonic()
     for _ in range(count):
         due += rng.expovariate(rate)
-        await asyncio.sleep(max(due - time.monotonic(), 0))
+        if (ahead := due - time.monotonic()) > 0:
+            await asyncio.sleep(ahead)
         task = asyncio.ensure_future(send(due))
         sending.add(task)
         task.add_done_callback(sending.discard)
