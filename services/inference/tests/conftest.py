@@ -93,7 +93,7 @@ def scheduling(inline: InlineExecutor, clock: ManualClock, observer: Recorder) -
 
 @pytest.fixture
 def active_servable(servable: FakeServable, scheduling: SchedulerParts) -> ActiveServable:
-    """A servable with a scheduler that hasn't started."""
+    """A servable with its scheduler."""
     scheduler = BatchScheduler(servable, pad_id=0, parts=scheduling)
     return ActiveServable(ServableId("1", "f"), servable, scheduler, ScoreCache(100))
 

@@ -232,7 +232,6 @@ def _manager(settings: Settings, origin: Origin, metrics: ServiceMetrics, thread
             observer=metrics.batches(servable_id.version),
         )
         scheduler = BatchScheduler(servable, pad_id=servable.contract.pad_id, parts=parts)
-        scheduler.start()
         return ActiveServable(servable_id, servable, scheduler, ScoreCache(settings.score_cache_entries))
 
     return Manager(

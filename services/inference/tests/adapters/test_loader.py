@@ -114,7 +114,6 @@ async def test_batched_equals_single(store: Folder, runtimes: Runtimes, observer
             observer=observer,
         )
         scheduler = BatchScheduler(servable, pad_id=0, parts=parts)
-        scheduler.start()
         together = await asyncio.gather(*(scheduler.submit([row], lane=Lane.INTERACTIVE) for row in rows))
         await scheduler.close()
     assert max(report.rows for report in observer.batches) > 1

@@ -83,7 +83,6 @@ async def scheduler(
 ) -> AsyncIterator[BatchScheduler]:
     """A running scheduler whose batches run when the test says so."""
     scheduler = BatchScheduler(model, pad_id=0, parts=replace(scheduling, executor=executor))
-    scheduler.start()
     yield scheduler
     closing = asyncio.ensure_future(scheduler.close())
     while not closing.done():
@@ -141,6 +140,22 @@ async def test_rows_gather_while_a_batch_runs(
     assert (await second)[:, 0].tolist() == [2, 6]
     assert (await third)[:, 0].tolist() == [4]
     assert model.shapes == [(1, 1), (3, 2)]
+
+
+async def test_the_next_batch_is_handed_over_before_anybody_is_answered(
+    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn
+) -> None:
+    """In the callback that hears of the end: the worker doesn't wait for other work of the event loop."""
+    first = submit(scheduler, row(1))
+    await turn(lambda: len(executor.held) == 1)
+    second = submit(scheduler, row(2))
+    await asyncio.sleep(0)
+    executor.release()
+    await asyncio.sleep(0)
+    assert len(executor.held) == 1
+    assert not first.done()
+    executor.release()
+    assert [(await call)[0, 0] for call in (first, second)] == [1, 2]
 
 
 async def test_batches_keep_to_the_token_budget(
@@ -371,10 +386,10 @@ async def test_closing_answers_everyone(
 ) -> None:
     """Closing waits for what is computed, which is answered, and leaves no caller hanging."""
     scheduler = BatchScheduler(model, pad_id=0, parts=replace(scheduling, executor=executor))
-    scheduler.start()
     running = submit(scheduler, row(1))
     await turn(lambda: len(executor.held) == 1)
     waiting = submit(scheduler, row(2))
+    bulk, without_room = (submit(scheduler, *[row(3)] * 16, lane=Lane.BULK) for _ in range(2))
     await asyncio.sleep(0)
     closing = asyncio.ensure_future(scheduler.close())
     await asyncio.sleep(0)
@@ -382,8 +397,10 @@ async def test_closing_answers_everyone(
     executor.release()
     await closing
     assert (await running)[0, 0] == 1
-    with pytest.raises(InferenceError, match="unloaded"):
-        await waiting
+    for call in (waiting, bulk, without_room, submit(scheduler, row(4))):
+        with pytest.raises(InferenceError, match="unloaded"):
+            await call
+    assert not executor.held
 
 
 @pytest.fixture
@@ -398,7 +415,6 @@ async def test_a_lone_batch_has_the_whole_machine_and_a_crowd_shares_it(
     """While one is alone the others gather; then two run at once, and the next begins when either ends."""
     model.side_by_side = True
     scheduler = BatchScheduler(model, pad_id=0, parts=two_slots)
-    scheduler.start()
     lone = submit(scheduler, row(1))
     await turn(lambda: len(executor.held) == 1)
     crowd = [submit(scheduler, row(*range(20, 20 + length))) for length in (4, 8, 16, 32)]
@@ -408,7 +424,7 @@ async def test_a_lone_batch_has_the_whole_machine_and_a_crowd_shares_it(
     await turn(lambda: len(executor.held) == 2)
     executor.release()
     await turn(lambda: len(executor.held) == 2)
-    assert sum(call.done() for call in crowd) == 2, "the two shortest ran together"
+    await turn(lambda: sum(call.done() for call in crowd) == 2)  # the two shortest ran together
     await run_batches(executor, turn, until=lambda: all(call.done() for call in crowd))
     assert (await lone)[0, 0] == 1
     assert model.alone == [True, False, False, False]
@@ -423,8 +439,6 @@ async def test_two_versions_never_have_more_than_the_machine(
     model.side_by_side = True
     exclusive = Model(clock)
     sharing, whole = (BatchScheduler(each, pad_id=0, parts=two_slots) for each in (model, exclusive))
-    for scheduler in (sharing, whole):
-        scheduler.start()
     first = submit(sharing, row(1))
     await turn(lambda: len(executor.held) == 1)
     second = submit(whole, row(2))

@@ -65,7 +65,6 @@ async def service(
     """A service over the prejudiced model, that may try eighteen rows a text."""
     servable.encoder = Tokeniser(make_tokenizer(), max_tokens=MAX_TOKENS, pad_id=0, overlap=4)
     scheduler = BatchScheduler(model, pad_id=0, parts=scheduling)
-    scheduler.start()
     active = ActiveServable(ServableId("1", "f"), servable, scheduler, ScoreCache(0))
     yield ScoringService(
         ScoringParts(

@@ -87,7 +87,6 @@ async def manager(
 
     def activate(servable_id: ServableId, servable: Servable) -> ActiveServable:
         scheduler = BatchScheduler(servable, pad_id=0, parts=scheduling)
-        scheduler.start()
         return ActiveServable(servable_id, servable, scheduler, ScoreCache(0))
 
     manager = Manager(

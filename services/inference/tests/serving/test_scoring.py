@@ -37,7 +37,6 @@ async def service(
     active_servable: ActiveServable, inline: Any, clock: Any, observer: Any
 ) -> AsyncIterator[ScoringService]:
     """A service over one fake version."""
-    active_servable.scheduler.start()
     yield ScoringService(
         ScoringParts(
             manager=OneVersion(active_servable),

@@ -1,71 +1,65 @@
-import asyncio
-
 import pytest
 
-from toxic_inference.serving.slots import Slots
-
-pytestmark = pytest.mark.anyio
+from toxic_inference.serving.slots import Slots, Turn
 
 
-async def test_slots_are_given_in_the_order_of_asking() -> None:
+@pytest.fixture
+def slots() -> Slots:
+    """Two of them."""
+    return Slots(2)
+
+
+def ask(slots: Slots, number: int) -> list[Turn]:
+    """Ask for so many; the list holds the turn once it has come."""
+    turns: list[Turn] = []
+    slots.ask(number, turns.append)
+    return turns
+
+
+def test_slots_are_given_in_the_order_of_asking(slots: Slots) -> None:
     """Who wants all of them isn't overtaken for ever by those who want one."""
-    slots = Slots(2)
-    first, second = await slots.take(1), await slots.take(1)
-    all_of_them, one = (asyncio.ensure_future(slots.take(number)) for number in (2, 1))
-    await asyncio.sleep(0)
+    (first,), (second,) = ask(slots, 1), ask(slots, 1)
+    all_of_them, one = ask(slots, 2), ask(slots, 1)
     first.end()
-    await asyncio.sleep(0)
-    assert not all_of_them.done()
-    assert not one.done()
+    assert not all_of_them
+    assert not one
     second.end()
-    turn = await all_of_them
+    (turn,) = all_of_them
     assert turn.whole
-    assert not one.done()
+    assert not one
     turn.end()
-    assert (await one).share == 0.5
+    assert one[0].share == 0.5
 
 
-async def test_a_turn_widens_only_where_nobody_else_has_a_slot() -> None:
+def test_a_turn_widens_only_where_nobody_else_has_a_slot(slots: Slots) -> None:
     """Then it has the whole machine, and gives all of it back."""
-    slots = Slots(2)
-    first, second = await slots.take(1), await slots.take(1)
+    (first,), (second,) = ask(slots, 1), ask(slots, 1)
     second.widen()
     assert second.share == 0.5
     first.end()
     second.widen()
     assert second.share == 1
-    waiting = asyncio.ensure_future(slots.take(2))
-    await asyncio.sleep(0)
-    assert not waiting.done()
+    waiting = ask(slots, 2)
+    assert not waiting
     second.end()
-    assert (await waiting).whole
+    assert waiting[0].whole
 
 
-async def test_a_turn_never_widens_past_who_waits() -> None:
+def test_a_turn_never_widens_past_who_waits(slots: Slots) -> None:
     """Who wants the whole machine would wait for as long as others come."""
-    slots = Slots(2)
-    first, second = await slots.take(1), await slots.take(1)
-    waiting = asyncio.ensure_future(slots.take(2))
-    await asyncio.sleep(0)
+    (first,), (second,) = ask(slots, 1), ask(slots, 1)
+    waiting = ask(slots, 2)
     first.end()
     second.widen()
     assert second.share == 0.5
     second.end()
-    assert (await waiting).whole
+    assert waiting[0].whole
 
 
-async def test_who_gives_up_waiting_takes_nothing_along() -> None:
-    """Neither before its turn came, nor in the moment when it did."""
-    slots = Slots(2)
-    held = await slots.take(2)
-    before, then, patient = (asyncio.ensure_future(slots.take(number)) for number in (2, 2, 2))
-    await asyncio.sleep(0)
-    before.cancel()
+def test_who_has_no_use_for_a_turn_any_more_passes_it_on(slots: Slots) -> None:
+    """Whoever asked may have nothing left to compute when the turn comes."""
+    (held,) = ask(slots, 2)
+    slots.ask(2, Turn.end)
+    patient = ask(slots, 2)
     held.end()
-    then.cancel()
-    turn = await patient
-    assert turn.whole
-    assert before.cancelled()
-    assert then.cancelled()
-    turn.end()
-    assert (await slots.take(2)).whole
+    assert patient[0].whole

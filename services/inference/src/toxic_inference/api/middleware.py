@@ -119,7 +119,8 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 def _request_id(given: str | None) -> str:
     if given is not None and _REQUEST_ID_FORM.fullmatch(given):
         return given
-    return f"{random.getrandbits(128):032x}"  # noqa: S311  a name, not a secret; the system's costs 20 times as much
+    # A name and no secret: the system's randomness would cost twenty times as much.
+    return f"{random.getrandbits(128):032x}"
 
 
 class SecurityHeaders:

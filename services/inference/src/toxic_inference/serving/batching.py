@@ -1,9 +1,11 @@
 """The batch scheduler: from callers' rows to batches that fill a token budget.
 
-Owns one servable's queue. Callers add rows and await a future; one task takes rows out and forms batches,
-which run on worker threads. While they run the next one gathers, so an idle servable never waits to fill a
-batch and a busy one fills it by itself. A batch that nothing else waits beside has all processors; in a
-crowd batches run side by side, so that they don't stand still while one is answered and the next is formed.
+Owns one servable's queue. Callers add rows and await a future; rows are taken out in batches, which run on
+worker threads. While they run the next one gathers, so an idle servable never waits to fill a batch and a
+busy one fills it by itself. A batch that nothing else waits beside has all processors; in a crowd batches run
+side by side, so that they don't stand still while one is answered. The next is formed and handed to a worker
+in the very callback that hears of a batch's end, before anybody is answered: between two tasks of the event
+loop other requests would have their turns, and the processors nothing to do.
 
 Invariant: a caller's fate touches nobody else's. One who departs, or whose deadline passes, is dropped where
 they stand; one whose rows the model refuses fails alone. Used from the event loop's thread only.
@@ -11,9 +13,8 @@ they stand; one whose rows the model refuses fails alone. Used from the event lo
 
 import asyncio
 from collections.abc import Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -80,6 +81,23 @@ class SchedulerParts:
     observer: BatchObserver
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Batch:
+    """Rows that are computed together.
+
+    Attributes:
+        entries: the rows.
+        turn: in which they are computed.
+        pace: what the pace knows of it.
+        then: rows that are computed after it, in the same turn: each a batch of its own.
+    """
+
+    entries: list[Entry]
+    turn: Turn
+    pace: RunningBatch
+    then: list[list[Entry]]
+
+
 class BatchScheduler:
     """Feeds one servable.
 
@@ -102,27 +120,26 @@ class BatchScheduler:
         self._observer = parts.observer
         self._queue = RowQueue()
         self._pace = Pace(token_budget=self._budget)
-        self._running: set[asyncio.Task[None]] = set()
-        self._work = asyncio.Event()
-        self._room = asyncio.Condition()
-        self._task: asyncio.Task[None] | None = None
+        self._running: set[_Batch] = set()
+        self._asked = False
+        self._closed = False
+        self._room = asyncio.Event()
+        self._ended = asyncio.Event()
 
     @property
     def idle(self) -> bool:
         """Whether nothing waits and nothing runs."""
         return not self._running and not len(self._queue)
 
-    def start(self) -> None:
-        """Begin to run batches."""
-        self._task = asyncio.create_task(self._run(), name="batch-scheduler")
-
     async def close(self) -> None:
         """Stop, after the batches that are running. Callers still waiting get an `InferenceError`."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task, *self._running])
+        self._closed = True
+        self._room.set()
         for call in self._queue.calls():
             self._fail(call, InferenceError(_UNLOADED))
+        while self._running:
+            self._ended.clear()
+            await self._ended.wait()
 
     async def submit(self, rows: Sequence[Row], *, lane: Lane, deadline: float | None = None) -> Float32Array:
         """Return the raw scores of `rows`, in order, float32 [rows, labels].
@@ -141,8 +158,9 @@ class BatchScheduler:
         if lane is Lane.INTERACTIVE:
             self.check_room(len(rows))
         else:
-            async with self._room:
-                await self._room.wait_for(lambda: self._has_room(len(rows), lane))
+            await self._wait_for_room(len(rows), lane)
+        if self._closed:
+            raise InferenceError(_UNLOADED)
         call = self._enqueue(rows, lane=lane, deadline=deadline)
         try:
             return await call.future
@@ -172,6 +190,11 @@ class BatchScheduler:
             retry_after_seconds=seconds,
         )
 
+    async def _wait_for_room(self, rows: int, lane: Lane) -> None:
+        while not (self._closed or self._has_room(rows, lane)):
+            self._room.clear()
+            await self._room.wait()
+
     def _has_room(self, rows: int, lane: Lane) -> bool:
         waiting = self._queue.rows(lane)
         # One call larger than the queue is let in alone, or it would wait for ever.
@@ -189,7 +212,9 @@ class BatchScheduler:
         )
         self._queue.add(call)
         self._observer.queue_changed(rows=len(rows))
-        self._work.set()
+        if not self._asked:
+            # Soon, not now: what else comes in with it joins the same batch.
+            asyncio.get_running_loop().call_soon(self._ask)
         return call
 
     def _drop_waiting(self, call: Call) -> None:
@@ -200,99 +225,99 @@ class BatchScheduler:
         if call.future.cancelled():
             self._observer.departed(rows=dropped)
         self._observer.queue_changed(rows=-dropped)
-        self._work.set()  # wakes the task, which tells bulk callers that there is room
+        self._room.set()
 
-    async def _run(self) -> None:
-        while True:
-            await self._work.wait()
-            turn = await self._slots.take(self._slots_of_a_batch)
-            self._expire()
-            batch = self._queue.take(budget=self._budget)
-            if batch:
-                self._observer.queue_changed(rows=-len(batch))
-                if not len(self._queue):
-                    turn.widen()
-                task = asyncio.create_task(self._run_batch(batch, turn), name="batch")
-                self._running.add(task)
-                task.add_done_callback(self._running.discard)
-            else:
-                turn.end()
+    def _ask(self) -> None:
+        """Ask for the next batch's turn, if there are rows for one and nobody has asked."""
+        if len(self._queue) and not self._asked:
+            self._asked = True
+            self._slots.ask(self._slots_of_a_batch, self._begin)
+
+    def _begin(self, turn: Turn) -> None:
+        """Compute a batch of those who wait, as far as they still do."""
+        self._asked = False
+        self._expire()
+        entries = self._queue.take(budget=self._budget)
+        if entries:
+            self._observer.queue_changed(rows=-len(entries))
             if not len(self._queue):
-                self._work.clear()
-            async with self._room:
-                self._room.notify_all()
+                turn.widen()
+            self._compute(entries, turn)
+            self._room.set()
+        else:
+            turn.end()
+        self._ask()
 
     def _expire(self) -> None:
         for call in self._queue.expired(self._clock.now()):
             self._observer.expired(rows=len(call.waiting))
             self._fail(call, DeadlineExceededError("The deadline passed before the text's turn came."))
 
-    async def _run_batch(self, entries: list[Entry], turn: Turn) -> None:
-        try:
-            found = await self._score(entries, turn)
-        finally:
-            # Before anybody is answered: that takes the event loop a while, in which the next batch can run.
-            turn.end()
-        for entry, scores in found:
-            if isinstance(scores, Exception):
-                self._fail(entry.call, scores)
-            else:
-                self._answer(entry, scores)
-
-    async def _score(self, entries: list[Entry], turn: Turn) -> list[tuple[Entry, Float32Array | Exception]]:
-        """Return each row's scores; of a caller whose rows the model refuses, the error."""
-        started = self._clock.now()
-        running = RunningBatch(sum(entry.tokens for entry in entries), turn.share, since=started)
+    def _compute(self, entries: list[Entry], turn: Turn, *, then: Sequence[list[Entry]] = ()) -> None:
+        """Hand a batch to a worker thread; `_end` hears of it."""
+        tokens = sum(entry.tokens for entry in entries)
+        running = RunningBatch(tokens, turn.share, since=self._clock.now())
+        batch = _Batch(entries, turn, running, list(then))
+        self._running.add(batch)
         self._pace.started(running)
-        try:
-            scores, seconds = await self._infer_entries(entries, turn)
-        except Exception as error:  # noqa: BLE001  the model's failure belongs to its callers, not to this task
-            self._pace.abandoned(running)
-            return await self._score_apart(entries, turn, error)
-        self._pace.ended(running, seconds=seconds)
-        self._report(entries, started=started, seconds=seconds)
-        return list(zip(entries, scores, strict=True))
-
-    async def _score_apart(
-        self, entries: list[Entry], turn: Turn, error: Exception
-    ) -> list[tuple[Entry, Float32Array | Exception]]:
-        """After a batch failed, find whose rows it was: run each caller's again alone."""
-        calls = {id(entry.call): entry.call for entry in entries}
-        if len(calls) == 1:
-            return [(entries[0], error)]
-        found: list[tuple[Entry, Float32Array | Exception]] = []
-        for call in calls.values():
-            if not call.future.done():
-                found += await self._score([entry for entry in entries if entry.call is call], turn)
-        return found
-
-    async def _infer_entries(self, entries: list[Entry], turn: Turn) -> tuple[Float32Array, float]:
-        batch = assemble([entry.row for entry in entries], pad_id=self._pad_id)
         loop = asyncio.get_running_loop()
-        timed = partial(self._timed_infer, batch, alone=turn.whole)
-        scores, seconds = await loop.run_in_executor(self._executor, timed)
-        if len(scores) != len(entries):
-            raise InferenceError(f"The model answered {len(scores)} rows for {len(entries)}.")
-        return scores, seconds
+        computed = self._executor.submit(self._infer, [entry.row for entry in entries], alone=turn.whole)
+        computed.add_done_callback(lambda done: loop.call_soon_threadsafe(self._end, batch, done))
 
-    def _timed_infer(self, batch: EncodedBatch, *, alone: bool) -> tuple[Float32Array, float]:
-        """Run a batch, on a worker thread; return its scores, and the seconds that it took there.
+    def _infer(self, rows: Sequence[Row], *, alone: bool) -> tuple[Float32Array, float]:
+        """Compute rows, on a worker thread; return their scores, and the seconds that it took there.
 
         Seen from the event loop it would last until the loop has time again, and a busy loop would pass for a
         slow model.
         """
+        batch = assemble(rows, pad_id=self._pad_id)
         began = self._clock.now()
         scores = self._model.infer(batch, alone=alone)
-        return scores, self._clock.now() - began
+        seconds = self._clock.now() - began
+        if len(scores) != len(rows):
+            raise InferenceError(f"The model answered {len(scores)} rows for {len(rows)}.")
+        return scores, seconds
 
-    def _report(self, entries: list[Entry], *, started: float, seconds: float) -> None:
+    def _end(self, batch: _Batch, computed: Future[tuple[Float32Array, float]]) -> None:
+        """Go on with the next batch, then answer this one's callers.
+
+        Where it failed, whose rows it was is found by computing each caller's alone.
+        """
+        self._running.discard(batch)
+        if (error := computed.exception()) is None:
+            scores, seconds = computed.result()
+            self._pace.ended(batch.pace, seconds=seconds)
+            self._go_on(batch.turn, batch.then)
+            self._report(batch, seconds=seconds)
+            for entry, row_scores in zip(batch.entries, scores, strict=True):
+                self._answer(entry, row_scores)
+        else:
+            self._pace.abandoned(batch.pace)
+            callers = _by_caller(batch.entries)
+            if len(callers) == 1:
+                self._go_on(batch.turn, batch.then)
+                self._fail(batch.entries[0].call, error)
+            else:
+                self._go_on(batch.turn, [*callers, *batch.then])
+        self._ended.set()
+
+    def _go_on(self, turn: Turn, groups: Sequence[list[Entry]]) -> None:
+        """Compute the rows that are left for this turn, or end it."""
+        for number, entries in enumerate(groups, start=1):
+            if waited_for := [entry for entry in entries if not entry.call.future.done()]:
+                self._compute(waited_for, turn, then=groups[number:])
+                return
+        turn.end()
+
+    def _report(self, batch: _Batch, *, seconds: float) -> None:
+        entries = batch.entries
         self._observer.batch_ran(
             BatchReport(
                 rows=len(entries),
-                tokens=sum(entry.tokens for entry in entries),
+                tokens=batch.pace.tokens,
                 padded_tokens=len(entries) * max(entry.tokens for entry in entries),
                 compute_seconds=seconds,
-                longest_wait_seconds=started - min(entry.call.submitted for entry in entries),
+                longest_wait_seconds=batch.pace.since - min(entry.call.submitted for entry in entries),
             )
         )
 
@@ -308,7 +333,7 @@ class BatchScheduler:
         if call.unanswered == 0:
             call.future.set_result(np.stack([row for row in call.scores if row is not None]))
 
-    def _fail(self, call: Call, error: Exception) -> None:
+    def _fail(self, call: Call, error: BaseException) -> None:
         self._drop_waiting(call)
         if call.future.done():
             return
@@ -317,3 +342,11 @@ class BatchScheduler:
             wrapped.__cause__ = error
             error = wrapped
         call.future.set_exception(error)
+
+
+def _by_caller(entries: Sequence[Entry]) -> list[list[Entry]]:
+    """Return the rows of each caller together."""
+    callers: dict[int, list[Entry]] = {}
+    for entry in entries:
+        callers.setdefault(id(entry.call), []).append(entry)
+    return list(callers.values())

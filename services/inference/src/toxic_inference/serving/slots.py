@@ -6,8 +6,11 @@ Invariant: slots are given in the order in which they were asked for, so a batch
 no longer than those before it take. Used from the event loop's thread only.
 """
 
-import asyncio
 from collections import deque
+from collections.abc import Callable
+
+Begin = Callable[["Turn"], None]
+"""Makes use of a turn; called once, when it has come."""
 
 
 class Slots:
@@ -20,22 +23,12 @@ class Slots:
     def __init__(self, number: int) -> None:
         self.number = number
         self._free = number
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._waiting: deque[tuple[int, Begin]] = deque()
 
-    async def take(self, number: int) -> "Turn":
-        """Wait for so many slots, all at once."""
-        if self._waiting or self._free < number:
-            given = asyncio.get_running_loop().create_future()
-            self._waiting.append((number, given))
-            try:
-                await given
-            except asyncio.CancelledError:
-                if given.done() and not given.cancelled():
-                    self.give_back(number)
-                raise
-        else:
-            self._free -= number
-        return Turn(self, number)
+    def ask(self, number: int, begin: Begin) -> None:
+        """Call `begin` with so many slots, all at once: now, or in the moment when they are given back."""
+        self._waiting.append((number, begin))
+        self._hand_out()
 
     def take_rest(self, held: int) -> bool:
         """Take all that are left, if nobody else has any or waits; a turn does it."""
@@ -47,14 +40,13 @@ class Slots:
     def give_back(self, number: int) -> None:
         """Free so many and hand them to who waits; a turn does it."""
         self._free += number
-        while self._waiting:
-            wanted, given = self._waiting[0]
-            if not given.done() and wanted > self._free:
-                return
-            self._waiting.popleft()
-            if not given.done():  # who was cancelled wants nothing any more
-                self._free -= wanted
-                given.set_result(None)
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        while self._waiting and self._waiting[0][0] <= self._free:
+            number, begin = self._waiting.popleft()
+            self._free -= number
+            begin(Turn(self, number))
 
 
 class Turn:
@@ -81,5 +73,5 @@ class Turn:
 
     def end(self) -> None:
         """Give the slots back."""
-        self._slots.give_back(self._held)
-        self._held = 0
+        held, self._held = self._held, 0
+        self._slots.give_back(held)
