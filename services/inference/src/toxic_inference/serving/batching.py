@@ -5,7 +5,8 @@ worker threads. While they run the next one gathers, so an idle servable never w
 busy one fills it by itself. A batch that nothing else waits beside has all processors; in a crowd batches run
 side by side, so that they don't stand still while one is answered. The next is formed and handed to a worker
 in the very callback that hears of a batch's end, before anybody is answered: between two tasks of the event
-loop other requests would have their turns, and the processors nothing to do.
+loop other requests would have their turns, and the processors nothing to do. Where enough rows wait, it is
+handed over before that end.
 
 Invariant: a caller's fate touches nobody else's. One who departs, or whose deadline passes, is dropped where
 they stand; one whose rows the model refuses fails alone. Used from the event loop's thread only.
@@ -30,6 +31,9 @@ from toxic_inference.serving.pace import Pace, RunningBatch
 from toxic_inference.serving.packing import assemble
 from toxic_inference.serving.slots import Slots, Turn
 from toxic_inference.serving.waiting import RowQueue
+
+_AHEAD = 0.5
+"""Part of a batch's tokens that must wait for it to be handed over ahead; fewer rows had better gather."""
 
 _UNLOADED = "The version was unloaded before it answered; ask again."
 
@@ -81,21 +85,39 @@ class SchedulerParts:
     observer: BatchObserver
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Batch:
-    """Rows that are computed together.
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """Rows that a worker thread has, or will have next.
 
     Attributes:
         entries: the rows.
-        turn: in which they are computed.
+        computed: their scores, and the seconds that they took.
+    """
+
+    entries: list[Entry]
+    computed: "Future[tuple[Float32Array, float]]"
+
+    @property
+    def tokens(self) -> int:
+        """How many there are."""
+        return sum(entry.tokens for entry in self.entries)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Batch:
+    """Work whose turn it is.
+
+    Attributes:
+        work: what is computed.
+        turn: in which it is.
         pace: what the pace knows of it.
         then: rows that are computed after it, in the same turn: each a batch of its own.
     """
 
-    entries: list[Entry]
+    work: _Work
     turn: Turn
     pace: RunningBatch
-    then: list[list[Entry]]
+    then: Sequence[list[Entry]]
 
 
 class BatchScheduler:
@@ -121,6 +143,7 @@ class BatchScheduler:
         self._queue = RowQueue()
         self._pace = Pace(token_budget=self._budget)
         self._running: set[_Batch] = set()
+        self._next: _Work | None = None
         self._asked = False
         self._closed = False
         self._room = asyncio.Event()
@@ -179,7 +202,7 @@ class BatchScheduler:
 
     def overload(self, rows: int) -> OverloadedError | None:
         """Return why so many interactive rows would be refused now; None where they wouldn't."""
-        waiting = self._queue.tokens(Lane.INTERACTIVE)
+        waiting = self._queue.tokens(Lane.INTERACTIVE) + (self._next.tokens if self._next else 0)
         # What an idle queue takes at once is never refused, however slow the model.
         seconds = self._pace.seconds_until(waiting_tokens=waiting, now=self._clock.now()) if waiting else 0.0
         if self._has_room(rows, Lane.INTERACTIVE) and seconds <= self._limits.queue_seconds:
@@ -215,6 +238,7 @@ class BatchScheduler:
         if not self._asked:
             # Soon, not now: what else comes in with it joins the same batch.
             asyncio.get_running_loop().call_soon(self._ask)
+        self._look_ahead()
         return call
 
     def _drop_waiting(self, call: Call) -> None:
@@ -237,32 +261,57 @@ class BatchScheduler:
         """Compute a batch of those who wait, as far as they still do."""
         self._asked = False
         self._expire()
-        entries = self._queue.take(budget=self._budget)
-        if entries:
-            self._observer.queue_changed(rows=-len(entries))
+        if entries := self._take():
             if not len(self._queue):
                 turn.widen()
-            self._compute(entries, turn)
-            self._room.set()
+            self._compute(self._hand_over(entries, alone=turn.whole), turn)
         else:
             turn.end()
         self._ask()
+        self._look_ahead()
+
+    def _look_ahead(self) -> None:
+        """Hand over one batch more than can be computed now, if enough rows wait for it.
+
+        The worker that is free first begins it, without waiting for the event loop. Not while another version
+        or rows of a batch that failed want the turn; nor while a caller has a deadline, which is kept to the
+        last moment.
+        """
+        if (
+            self._next is None
+            and len(self._running) == self._slots.number > self._slots_of_a_batch
+            and self._slots.waiting == self._asked
+            and self._queue.tokens(Lane.INTERACTIVE) >= _AHEAD * self._budget
+            and not self._queue.timed
+            and not any(batch.then for batch in self._running)
+        ):
+            self._next = self._hand_over(self._take(), alone=False)
+
+    def _take(self) -> list[Entry]:
+        """Take the rows of a batch out of the queue."""
+        entries = self._queue.take(budget=self._budget)
+        if entries:
+            self._observer.queue_changed(rows=-len(entries))
+            self._room.set()
+        return entries
 
     def _expire(self) -> None:
         for call in self._queue.expired(self._clock.now()):
             self._observer.expired(rows=len(call.waiting))
             self._fail(call, DeadlineExceededError("The deadline passed before the text's turn came."))
 
-    def _compute(self, entries: list[Entry], turn: Turn, *, then: Sequence[list[Entry]] = ()) -> None:
-        """Hand a batch to a worker thread; `_end` hears of it."""
-        tokens = sum(entry.tokens for entry in entries)
-        running = RunningBatch(tokens, turn.share, since=self._clock.now())
-        batch = _Batch(entries, turn, running, list(then))
+    def _hand_over(self, entries: list[Entry], *, alone: bool) -> _Work:
+        """Give rows to the worker threads."""
+        rows = [entry.row for entry in entries]
+        return _Work(entries, self._executor.submit(self._infer, rows, alone=alone))
+
+    def _compute(self, work: _Work, turn: Turn, *, then: Sequence[list[Entry]] = ()) -> None:
+        """Let this work have the turn; `_end` hears of its end."""
+        batch = _Batch(work, turn, RunningBatch(work.tokens, turn.share, since=self._clock.now()), then)
         self._running.add(batch)
-        self._pace.started(running)
+        self._pace.started(batch.pace)
         loop = asyncio.get_running_loop()
-        computed = self._executor.submit(self._infer, [entry.row for entry in entries], alone=turn.whole)
-        computed.add_done_callback(lambda done: loop.call_soon_threadsafe(self._end, batch, done))
+        work.computed.add_done_callback(lambda _: loop.call_soon_threadsafe(self._end, batch))
 
     def _infer(self, rows: Sequence[Row], *, alone: bool) -> tuple[Float32Array, float]:
         """Compute rows, on a worker thread; return their scores, and the seconds that it took there.
@@ -278,39 +327,45 @@ class BatchScheduler:
             raise InferenceError(f"The model answered {len(scores)} rows for {len(rows)}.")
         return scores, seconds
 
-    def _end(self, batch: _Batch, computed: Future[tuple[Float32Array, float]]) -> None:
+    def _end(self, batch: _Batch) -> None:
         """Go on with the next batch, then answer this one's callers.
 
         Where it failed, whose rows it was is found by computing each caller's alone.
         """
         self._running.discard(batch)
+        entries, computed = batch.work.entries, batch.work.computed
         if (error := computed.exception()) is None:
             scores, seconds = computed.result()
             self._pace.ended(batch.pace, seconds=seconds)
             self._go_on(batch.turn, batch.then)
             self._report(batch, seconds=seconds)
-            for entry, row_scores in zip(batch.entries, scores, strict=True):
+            for entry, row_scores in zip(entries, scores, strict=True):
                 self._answer(entry, row_scores)
         else:
             self._pace.abandoned(batch.pace)
-            callers = _by_caller(batch.entries)
+            callers = _by_caller(entries)
             if len(callers) == 1:
                 self._go_on(batch.turn, batch.then)
-                self._fail(batch.entries[0].call, error)
+                self._fail(entries[0].call, error)
             else:
                 self._go_on(batch.turn, [*callers, *batch.then])
         self._ended.set()
 
-    def _go_on(self, turn: Turn, groups: Sequence[list[Entry]]) -> None:
-        """Compute the rows that are left for this turn, or end it."""
-        for number, entries in enumerate(groups, start=1):
+    def _go_on(self, turn: Turn, then: Sequence[list[Entry]]) -> None:
+        """Give the turn to the work that was handed over ahead, to the rows that are left for it, or back."""
+        if self._next is not None:
+            work, self._next = self._next, None
+            self._compute(work, turn, then=then)
+            self._look_ahead()
+            return
+        for number, entries in enumerate(then, start=1):
             if waited_for := [entry for entry in entries if not entry.call.future.done()]:
-                self._compute(waited_for, turn, then=groups[number:])
+                self._compute(self._hand_over(waited_for, alone=turn.whole), turn, then=then[number:])
                 return
         turn.end()
 
     def _report(self, batch: _Batch, *, seconds: float) -> None:
-        entries = batch.entries
+        entries = batch.work.entries
         self._observer.batch_ran(
             BatchReport(
                 rows=len(entries),

@@ -25,6 +25,11 @@ class Slots:
         self._free = number
         self._waiting: deque[tuple[int, Begin]] = deque()
 
+    @property
+    def waiting(self) -> int:
+        """How many have asked and wait."""
+        return len(self._waiting)
+
     def ask(self, number: int, begin: Begin) -> None:
         """Call `begin` with so many slots, all at once: now, or in the moment when they are given back."""
         self._waiting.append((number, begin))

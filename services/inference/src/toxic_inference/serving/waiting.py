@@ -40,6 +40,11 @@ class RowQueue:
         """Return how many tokens wait in a lane."""
         return self._tokens[lane]
 
+    @property
+    def timed(self) -> bool:
+        """Whether a call waits that has a deadline."""
+        return bool(self._timed)
+
     def add(self, call: Call) -> None:
         """Let every row of a call wait."""
         for position in range(len(call.rows)):
