@@ -22,7 +22,7 @@ import numpy as np
 
 from toxic_core.errors import OverloadedError, ToxicError
 from toxic_core.tokens import EncodedBatch
-from toxic_inference.serving.calls import Call, Entry
+from toxic_inference.serving.calls import Call, Entry, by_caller
 from toxic_inference.serving.clock import Clock
 from toxic_inference.serving.errors import DeadlineExceededError, InferenceError
 from toxic_inference.serving.interfaces import Float32Array, Lane, Row
@@ -343,7 +343,7 @@ class BatchScheduler:
                 self._answer(entry, row_scores)
         else:
             self._pace.abandoned(batch.pace)
-            callers = _by_caller(entries)
+            callers = by_caller(entries)
             if len(callers) == 1:
                 self._go_on(batch.turn, batch.then)
                 self._fail(entries[0].call, error)
@@ -397,11 +397,3 @@ class BatchScheduler:
             wrapped.__cause__ = error
             error = wrapped
         call.future.set_exception(error)
-
-
-def _by_caller(entries: Sequence[Entry]) -> list[list[Entry]]:
-    """Return the rows of each caller together."""
-    callers: dict[int, list[Entry]] = {}
-    for entry in entries:
-        callers.setdefault(id(entry.call), []).append(entry)
-    return list(callers.values())

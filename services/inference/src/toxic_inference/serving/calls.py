@@ -52,3 +52,11 @@ class Entry:
     def tokens(self) -> int:
         """How long it is."""
         return len(self.row.ids)
+
+
+def by_caller(entries: Sequence[Entry]) -> list[list[Entry]]:
+    """Return the rows of each caller together."""
+    callers: dict[int, list[Entry]] = {}
+    for entry in entries:
+        callers.setdefault(id(entry.call), []).append(entry)
+    return list(callers.values())
