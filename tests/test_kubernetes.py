@@ -22,7 +22,8 @@ ROOT = Path(__file__).parents[1]
 KUBERNETES = ROOT / "infra" / "kubernetes"
 OVERLAYS = ("kserve", "local", "production")
 CUSTOM = ("ServiceMonitor", "InferenceService")
-"""Kinds that operators bring; no package carries their schemas."""
+"""Kinds that operators bring, which Kubernetes' own schemas don't know; each has a test of its own."""
+OPERATORS = Path(__file__).parent / "operators"
 OF_A_COMPONENT = {
     "minReplicas": int,
     "maxReplicas": int,
@@ -87,6 +88,46 @@ def test_kserves_predictor_is_a_pod_and_how_it_scales() -> None:
     pod["replicas"] = 1
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(manifest, "1.37", strict=True)
+
+
+@pytest.fixture(scope="module")
+def operator_types(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the Prometheus operator's kinds as TypeScript knows them, and its compiler."""
+    folder = tmp_path_factory.mktemp("operators")
+    for source in ("package.json", "package-lock.json"):
+        shutil.copy(OPERATORS / source, folder)
+    npm = shutil.which("npm")
+    assert npm is not None, "This test needs npm (Debian: apt-get install nodejs npm)."
+    subprocess.run([npm, "ci", "--no-audit", "--no-fund"], cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+def complaints(monitor: Manifest, types: Path) -> str:
+    """Return what the compiler, which knows every field, and then the kind's schema say against a monitor."""
+    module = "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/ServiceMonitor"
+    text = json.dumps(monitor)
+    source = f"import {{IServiceMonitor}} from '{module}';\nexport const monitor: IServiceMonitor = {text};\n"
+    (types / "monitor.ts").write_text(source, encoding="utf-8")
+    script = f"import {{ServiceMonitor}} from '{module}'; new ServiceMonitor({text}).validate();"
+    compiler = ["node_modules/.bin/tsc", "--noEmit", "--strict", "--skipLibCheck", "--module", "nodenext"]
+    said = ""
+    for command in ([*compiler, "monitor.ts"], ["node", "--input-type=module", "--eval", script]):
+        done = subprocess.run(command, cwd=types, capture_output=True, text=True, check=False)
+        said += done.stdout + done.stderr
+    return said
+
+
+def test_the_service_monitor_is_the_operators(operator_types: Path) -> None:
+    """No field that the Prometheus operator doesn't know, none missing, and durations in its form."""
+    monitor = find("production", "ServiceMonitor", "toxic-comments")
+    assert complaints(monitor, operator_types) == ""
+    endpoint = monitor["spec"]["endpoints"][0]
+    for change, complaint in (
+        ({"intervall": "15s"}, "'\"intervall\"' does not exist"),
+        ({"interval": "15 seconds"}, "must match pattern"),
+    ):
+        spec = monitor["spec"] | {"endpoints": [endpoint | change]}
+        assert complaint in complaints(monitor | {"spec": spec}, operator_types)
 
 
 def test_a_field_that_doesnt_exist_is_found() -> None:

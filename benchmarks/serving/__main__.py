@@ -1,9 +1,9 @@
 """The service under load and faults, measured.
 
-    python -m benchmarks.serving --scale full --out docs/serving.json
+    python -m benchmarks.serving --scale full
 
-Starts everything it needs, prints each figure as it comes, and writes them as JSON and as Markdown beside it.
-The machine should have nothing else to do.
+Starts everything it needs, prints each figure as it comes, and writes them as Markdown. The machine should
+have nothing else to do.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def main() -> None:
             _show(name, figure)
         figures += found
         write_report(figures, chosen.out, scale=chosen.scale)
-    print(f"Written: {chosen.out} and {chosen.out.with_suffix('.md')}")
+    print(f"Written: {chosen.out}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--scale", choices=SCALES, default="quick", help="how much is done")
     parser.add_argument("--only", choices=SCENARIOS, nargs="+", default=list(SCENARIOS), help="which of them")
-    parser.add_argument("--out", type=Path, default=Path("var/benchmarks/serving.json"), help="the report")
+    parser.add_argument("--out", type=Path, default=Path("docs/benchmarks-serving.md"), help="the report")
     return parser
 
 

@@ -1,10 +1,9 @@
-"""What was measured, beside what it should be: as JSON for programs and Markdown for people."""
+"""What was measured, beside what it should be."""
 
-import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -47,25 +46,26 @@ class Figure:
 
 
 def write_report(figures: Sequence[Figure], path: Path, *, scale: str) -> None:
-    """Write `path` as JSON, and beside it the same as Markdown; each under a temporary name, then renamed."""
+    """Write `path` as Markdown, under a temporary name, then renamed."""
     facts = {
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "measured_at": datetime.now(UTC).isoformat(timespec="minutes"),
         "scale": scale,
         "machine": f"{os.cpu_count()} CPUs, {platform.machine()}, Python {platform.python_version()}",
         "load_average": round(os.getloadavg()[0], 2),
     }
-    content = {**facts, "figures": [asdict(figure) for figure in figures]}
     path.parent.mkdir(parents=True, exist_ok=True)
-    _replace(path, json.dumps(content, indent=2) + "\n")
-    _replace(path.with_suffix(".md"), _markdown(figures, facts))
+    temporary = path.with_name(f".{path.name}.partial")
+    temporary.write_text(_markdown(figures, facts), encoding="utf-8")
+    temporary.replace(path)
 
 
 def _markdown(figures: Sequence[Figure], facts: Mapping[str, object]) -> str:
     lines = [
         "# The inference service under load and faults",
         "",
-        f"Scale {facts['scale']}, {facts['measured_at']}, {facts['machine']}, load {facts['load_average']}.",
-        "A small stand-in model: what is measured is the machinery.",
+        f"Written by `make bench-serving` on {facts['measured_at']}: {facts['machine']}, load average",
+        f"{facts['load_average']} at the end; scale `{facts['scale']}`. A small stand-in model: what is",
+        "measured is the machinery.",
         "",
         "| figure | measured | floor | holds | how |",
         "|---|---|---|---|---|",
@@ -77,9 +77,3 @@ def _markdown(figures: Sequence[Figure], facts: Mapping[str, object]) -> str:
             f"| {figure.detail} |"
         )
     return "\n".join(lines) + "\n"
-
-
-def _replace(path: Path, content: str) -> None:
-    temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_text(content, encoding="utf-8")
-    temporary.replace(path)
