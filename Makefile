@@ -176,7 +176,7 @@ bench: $(VENV)/.installed-dev ## Measure serving against its peers, into docs/be
 	@$(RUN) benchmarks.peers --bundle $(BENCHED)/06_models/baseline/bundle $(ARGS)
 
 .PHONY: bench-serving
-bench-serving: $(VENV)/.installed-dev ## Measure the inference service under load and faults, into docs/benchmarks-serving.md
+bench-serving: $(VENV)/.installed-dev ## Measure the inference service under load and faults, into docs/benchmarks-serving.md; ARGS='--scale full' for all of it
 	@$(RUN) benchmarks.serving $(ARGS)
 
 .PHONY: bench-batch

@@ -98,7 +98,9 @@ def operator_types(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(OPERATORS / source, folder)
     npm = shutil.which("npm")
     assert npm is not None, "This test needs npm (Debian: apt-get install nodejs npm)."
-    subprocess.run([npm, "ci", "--no-audit", "--no-fund"], cwd=folder, check=True, capture_output=True)
+    command = [npm, "ci", "--no-audit", "--no-fund"]
+    installed = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert installed.returncode == 0, installed.stderr
     return folder
 
 

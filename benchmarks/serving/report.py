@@ -63,9 +63,9 @@ def _markdown(figures: Sequence[Figure], facts: Mapping[str, object]) -> str:
     lines = [
         "# The inference service under load and faults",
         "",
-        f"Written by `make bench-serving` on {facts['measured_at']}: {facts['machine']}, load average",
-        f"{facts['load_average']} at the end; scale `{facts['scale']}`. A small stand-in model: what is",
-        "measured is the machinery.",
+        f"Written by `make bench-serving` on {facts['measured_at']}, scale `{facts['scale']}`:",
+        f"{facts['machine']}, load average {facts['load_average']} at the end.",
+        "A small stand-in model: what is measured is the machinery.",
         "",
         "| figure | measured | floor | holds | how |",
         "|---|---|---|---|---|",

@@ -1,74 +1,25 @@
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from toxic_core.errors import OverloadedError
-from toxic_core.labels import LABELS
-from toxic_core.tokens import EncodedBatch
 from toxic_inference.serving.batching import BatchScheduler, SchedulerParts
 from toxic_inference.serving.errors import DeadlineExceededError, InferenceError, InvalidTensorError
-from toxic_inference.serving.interfaces import Lane, Row
-from toxic_inference.serving.slots import Slots
+from toxic_inference.serving.interfaces import Lane
+from toxic_inference.testing.batches import SummingModel, Turn, row, run_batches, submit
 from toxic_inference.testing.fakes import HeldExecutor, ManualClock
 
 pytestmark = pytest.mark.anyio
 
-Turn = Callable[[Callable[[], bool]], Awaitable[None]]
-Scores = NDArray[np.float32]
-
-
-class Model:
-    """Scores a row by the sum of its unmasked ids; refuses id 13; answers NaN for id 66.
-
-    Attributes:
-        seconds: that each batch takes, on the test's clock.
-        side_by_side: whether it computes batches at the same time.
-        alone: of each batch, whether it had the machine for itself.
-    """
-
-    def __init__(self, clock: ManualClock) -> None:
-        self.batches: list[EncodedBatch] = []
-        self.side_by_side = False
-        self.alone: list[bool] = []
-        self.seconds = 0.0
-        self._clock = clock
-
-    def infer(self, batch: EncodedBatch, *, alone: bool) -> Scores:
-        """Return float32 [batch, 6]."""
-        self.batches.append(batch)
-        self.alone.append(alone)
-        self._clock.advance(self.seconds)
-        if (batch.input_ids == 13).any():
-            raise InvalidTensorError("13 isn't in the vocabulary")
-        if (batch.input_ids == 99).any():
-            raise MemoryError
-        sums = (batch.input_ids * batch.attention_mask).sum(axis=1).astype(np.float32)
-        sums[(batch.input_ids == 66).any(axis=1)] = np.nan
-        return np.repeat(sums[:, np.newaxis], len(LABELS), axis=1)
-
-    @property
-    def shapes(self) -> list[tuple[int, ...]]:
-        """Every batch's shape."""
-        return [batch.input_ids.shape for batch in self.batches]
-
-
-def row(*ids: int, mask: Sequence[int] | None = None) -> Row:
-    """Return a row of these ids."""
-    return Row(
-        ids=np.array(ids, dtype=np.int32),
-        mask=None if mask is None else np.array(mask, dtype=np.int32),
-    )
-
 
 @pytest.fixture
-def model(clock: ManualClock) -> Model:
+def model(clock: ManualClock) -> SummingModel:
     """A model that keeps its batches."""
-    return Model(clock)
+    return SummingModel(clock)
 
 
 @pytest.fixture
@@ -79,7 +30,7 @@ def executor() -> HeldExecutor:
 
 @pytest.fixture
 async def scheduler(
-    model: Model, executor: HeldExecutor, scheduling: SchedulerParts
+    model: SummingModel, executor: HeldExecutor, scheduling: SchedulerParts
 ) -> AsyncIterator[BatchScheduler]:
     """A running scheduler whose batches run when the test says so."""
     scheduler = BatchScheduler(model, pad_id=0, parts=replace(scheduling, executor=executor))
@@ -89,11 +40,6 @@ async def scheduler(
         while executor.held:
             executor.release()
         await asyncio.sleep(0)
-
-
-def submit(scheduler: BatchScheduler, *rows: Row, lane: Lane = Lane.INTERACTIVE) -> "asyncio.Future[Scores]":
-    """Start a call."""
-    return asyncio.ensure_future(scheduler.submit(rows, lane=lane))
 
 
 async def test_a_departed_caller_never_delays_its_batch_mates(
@@ -127,7 +73,7 @@ async def test_an_idle_scheduler_runs_at_once(
 
 
 async def test_rows_gather_while_a_batch_runs(
-    scheduler: BatchScheduler, executor: HeldExecutor, model: Model, turn: Turn
+    scheduler: BatchScheduler, executor: HeldExecutor, model: SummingModel, turn: Turn
 ) -> None:
     """What arrives during a batch runs together in the next, and each caller gets its own rows in order."""
     first = submit(scheduler, row(1))
@@ -159,7 +105,7 @@ async def test_the_next_batch_is_handed_over_before_anybody_is_answered(
 
 
 async def test_batches_keep_to_the_token_budget(
-    scheduler: BatchScheduler, executor: HeldExecutor, model: Model, turn: Turn
+    scheduler: BatchScheduler, executor: HeldExecutor, model: SummingModel, turn: Turn
 ) -> None:
     """Rows times length, padding included, stays within the budget of 64."""
     call = submit(scheduler, *(row(*range(20, 40)) for _ in range(7)))
@@ -171,7 +117,7 @@ async def test_batches_keep_to_the_token_budget(
 
 
 async def test_masks_are_honoured(
-    scheduler: BatchScheduler, executor: HeldExecutor, model: Model, turn: Turn
+    scheduler: BatchScheduler, executor: HeldExecutor, model: SummingModel, turn: Turn
 ) -> None:
     """A caller's mask reaches the model, and padding is masked with zeros."""
     call = submit(scheduler, row(1, 2, 3, mask=[1, 0, 1]), row(5))
@@ -181,17 +127,8 @@ async def test_masks_are_honoured(
     np.testing.assert_array_equal(model.batches[0].attention_mask, [[1, 0, 0], [1, 0, 1]])
 
 
-async def run_batches(executor: HeldExecutor, turn: Turn, *, until: Callable[[], bool]) -> None:
-    """Let batches run until a condition holds."""
-    while not until():
-        await turn(lambda: bool(executor.held) or until())
-        if executor.held:
-            executor.release()
-        await asyncio.sleep(0)
-
-
 async def learn_pace(
-    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, model: Model, *, seconds: float
+    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, model: SummingModel, *, seconds: float
 ) -> None:
     """Run a batch of ten tokens that takes so long."""
     call = submit(scheduler, row(*range(20, 30)))
@@ -203,7 +140,7 @@ async def learn_pace(
 
 
 async def test_a_full_queue_refuses_at_once(
-    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, observer: Any, model: Model
+    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, observer: Any, model: SummingModel
 ) -> None:
     """The sixteen rows that may wait are kept; the next is told how long these take, as measured."""
     await learn_pace(scheduler, executor, turn, model, seconds=1.0)
@@ -221,7 +158,12 @@ async def test_a_full_queue_refuses_at_once(
 
 
 async def test_a_wait_that_would_be_too_long_is_refused_at_once(
-    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, observer: Any, clock: Any, model: Model
+    scheduler: BatchScheduler,
+    executor: HeldExecutor,
+    turn: Turn,
+    observer: Any,
+    clock: Any,
+    model: SummingModel,
 ) -> None:
     """Few rows of a slow model are as full a queue as many of a fast one; an empty queue refuses nothing."""
     await learn_pace(scheduler, executor, turn, model, seconds=4.0)
@@ -258,7 +200,12 @@ async def test_a_busy_event_loop_is_no_slow_model(
 
 
 async def test_a_row_whose_deadline_passed_is_never_computed(
-    scheduler: BatchScheduler, executor: HeldExecutor, model: Model, turn: Turn, clock: Any, observer: Any
+    scheduler: BatchScheduler,
+    executor: HeldExecutor,
+    model: SummingModel,
+    turn: Turn,
+    clock: Any,
+    observer: Any,
 ) -> None:
     """It fails with its own error and is counted; those it waited with are answered without it."""
     running = submit(scheduler, row(1))
@@ -297,7 +244,7 @@ async def test_a_batch_that_began_in_time_is_answered(
 
 @pytest.mark.parametrize("lane", list(Lane))
 async def test_neither_lane_starves(
-    scheduler: BatchScheduler, executor: HeldExecutor, model: Model, turn: Turn, lane: Lane
+    scheduler: BatchScheduler, executor: HeldExecutor, model: SummingModel, turn: Turn, lane: Lane
 ) -> None:
     """In a flood of the other lane, an interactive row waits for one batch, and a bulk row for nine."""
     (other,) = set(Lane) - {lane}
@@ -316,7 +263,7 @@ async def test_neither_lane_starves(
 
 
 async def test_interactive_goes_before_bulk(
-    scheduler: BatchScheduler, executor: HeldExecutor, model: Model, turn: Turn
+    scheduler: BatchScheduler, executor: HeldExecutor, model: SummingModel, turn: Turn
 ) -> None:
     """A row of a person waiting overtakes the rows of a file."""
     running = submit(scheduler, row(1))
@@ -382,7 +329,7 @@ async def test_a_failing_model_gives_an_error_and_no_score(
 
 
 async def test_closing_answers_everyone(
-    model: Model, executor: HeldExecutor, scheduling: SchedulerParts, turn: Turn
+    model: SummingModel, executor: HeldExecutor, scheduling: SchedulerParts, turn: Turn
 ) -> None:
     """Closing waits for what is computed, which is answered, and leaves no caller hanging."""
     scheduler = BatchScheduler(model, pad_id=0, parts=replace(scheduling, executor=executor))
@@ -403,150 +350,8 @@ async def test_closing_answers_everyone(
     assert not executor.held
 
 
-@pytest.fixture
-def two_slots(scheduling: SchedulerParts, executor: HeldExecutor) -> SchedulerParts:
-    """What a scheduler needs on a machine that computes two batches at once."""
-    return replace(scheduling, executor=executor, slots=Slots(2))
-
-
-async def test_a_lone_batch_has_the_whole_machine_and_a_crowd_shares_it(
-    model: Model, executor: HeldExecutor, two_slots: SchedulerParts, turn: Turn
-) -> None:
-    """While one is alone the others gather; then two run at once, and the next begins when either ends."""
-    model.side_by_side = True
-    scheduler = BatchScheduler(model, pad_id=0, parts=two_slots)
-    lone = submit(scheduler, row(1))
-    await turn(lambda: len(executor.held) == 1)
-    crowd = [submit(scheduler, row(*range(20, 20 + length))) for length in (4, 8, 16, 32)]
-    await asyncio.sleep(0)
-    assert len(executor.held) == 1
-    executor.release()
-    await turn(lambda: len(executor.held) == 3)  # two run, and the longest is next
-    executor.release()
-    await turn(lambda: sum(call.done() for call in crowd) == 2)  # the two shortest ran together
-    await run_batches(executor, turn, until=lambda: all(call.done() for call in crowd))
-    assert (await lone)[0, 0] == 1
-    assert model.alone == [True, False, False, False]
-    assert all(rows * length <= 32 for rows, length in model.shapes), "half of the machine, half of a budget"
-    await scheduler.close()
-
-
-@pytest.fixture
-async def crowded(
-    model: Model, executor: HeldExecutor, two_slots: SchedulerParts, turn: Turn
-) -> BatchScheduler:
-    """A scheduler with a batch in each of two slots, and nothing that waits."""
-    model.side_by_side = True
-    scheduler = BatchScheduler(model, pad_id=0, parts=two_slots)
-    submit(scheduler, row(*[1] * 32)), submit(scheduler, row(*[2] * 32))
-    await turn(lambda: len(executor.held) == 2)
-    return scheduler
-
-
-async def test_a_batch_is_handed_over_ahead_once_enough_wait_for_it(
-    crowded: BatchScheduler, executor: HeldExecutor, turn: Turn, observer: Any
-) -> None:
-    """A worker finds its next batch there, and the one after it is handed over in turn."""
-    waiting = [submit(crowded, row(*[length] * length)) for length in (15, 16, 17, 30)]
-    await turn(lambda: len(executor.held) == 3)
-    assert observer.queue_rows == 2, "the rows of one batch, two of four, are out of the queue"
-    executor.release()
-    await turn(lambda: len(executor.held) == 3)
-    assert observer.queue_rows == 1
-    await run_batches(executor, turn, until=lambda: all(call.done() for call in waiting))
-    assert [(await call)[0, 0] for call in waiting] == [length**2 for length in (15, 16, 17, 30)]
-    await crowded.close()
-    assert crowded.idle
-
-
-async def test_few_rows_gather_instead(
-    crowded: BatchScheduler, executor: HeldExecutor, observer: Any, turn: Turn
-) -> None:
-    """Less than half a batch waits for a slot, and for others to join it."""
-    few = [submit(crowded, row(*[3] * length)) for length in (7, 8)]
-    await turn(lambda: observer.queue_rows == 2)
-    assert len(executor.held) == 2
-    await run_batches(executor, turn, until=lambda: all(call.done() for call in few))
-    await crowded.close()
-
-
-async def test_nothing_is_handed_over_ahead_of_a_deadline_or_another_version(
-    crowded: BatchScheduler, executor: HeldExecutor, turn: Turn, two_slots: SchedulerParts, clock: ManualClock
-) -> None:
-    """What has a deadline isn't computed after it; and another version's turn comes as it asked."""
-    timed = asyncio.ensure_future(
-        crowded.submit([row(*[3] * 30)], lane=Lane.INTERACTIVE, deadline=clock.now() + 1)
-    )
-    other = BatchScheduler(Model(clock), pad_id=0, parts=two_slots)
-    theirs = submit(other, row(4))
-    await turn(lambda: not other.idle)
-    await asyncio.sleep(0)
-    assert len(executor.held) == 2
-    clock.advance(2)
-    executor.release()
-    with pytest.raises(DeadlineExceededError):
-        await timed
-    ours = submit(crowded, row(*[5] * 30))
-    await asyncio.sleep(0)
-    assert len(executor.held) == 1
-    await run_batches(executor, turn, until=lambda: ours.done() and theirs.done())
-    for scheduler in (crowded, other):
-        await scheduler.close()
-
-
-async def test_a_failing_batch_before_one_handed_over_ahead_costs_nobody_else(
-    crowded: BatchScheduler, executor: HeldExecutor, turn: Turn
-) -> None:
-    """Its callers are computed apart after the batch that a worker had already taken."""
-    first, refused, beside = (submit(crowded, row(*ids)) for ids in ([3] * 30, [13] * 8, [4] * 8))
-    await turn(lambda: len(executor.held) == 3)
-    behind = [submit(crowded, row(*[5] * 30)) for _ in range(8)]
-    await run_batches(executor, turn, until=lambda: refused.done() and beside.done())
-    assert not all(call.done() for call in behind), "nor are they passed by all who come later"
-    await run_batches(executor, turn, until=lambda: all(call.done() for call in behind))
-    assert [(await call)[0, 0] for call in (first, beside, *behind)] == [90, 32, *[150] * 8]
-    with pytest.raises(InvalidTensorError):
-        await refused
-    await crowded.close()
-
-
-async def test_closing_answers_what_was_handed_over_ahead(
-    crowded: BatchScheduler, executor: HeldExecutor, turn: Turn
-) -> None:
-    """A worker has it already."""
-    ahead, waiting = submit(crowded, row(*[3] * 30)), submit(crowded, row(*[4] * 30))
-    await turn(lambda: len(executor.held) == 3)
-    closing = asyncio.ensure_future(crowded.close())
-    await run_batches(executor, turn, until=closing.done)
-    assert (await ahead)[0, 0] == 90
-    with pytest.raises(InferenceError, match="unloaded"):
-        await waiting
-
-
-async def test_two_versions_never_have_more_than_the_machine(
-    model: Model, executor: HeldExecutor, two_slots: SchedulerParts, turn: Turn, clock: ManualClock
-) -> None:
-    """One whose runtime knows no sharing waits until the other's batches are done, and keeps others out."""
-    model.side_by_side = True
-    exclusive = Model(clock)
-    sharing, whole = (BatchScheduler(each, pad_id=0, parts=two_slots) for each in (model, exclusive))
-    first = submit(sharing, row(1))
-    await turn(lambda: len(executor.held) == 1)
-    second = submit(whole, row(2))
-    third = submit(sharing, row(3))
-    for call, later in ((first, 2), (second, 1), (third, 0)):
-        await turn(lambda: len(executor.held) == 1)
-        executor.release()
-        await call
-        assert sum(not each.done() for each in (second, third)) == later
-    assert model.alone == [True, True]
-    assert exclusive.alone == [True]
-    for scheduler in (sharing, whole):
-        await scheduler.close()
-
-
 async def test_reports_say_what_a_batch_was(
-    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, observer: Any, model: Model
+    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, observer: Any, model: SummingModel
 ) -> None:
     """Tokens, padding, waiting and computing are measured on the injected clock."""
     call = submit(scheduler, row(1, 2, 3), row(4))

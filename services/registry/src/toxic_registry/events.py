@@ -37,7 +37,7 @@ class EventSender:
         self._urls = tuple(urls)
         self._secret = secret
         self._now = now
-        self._session = requests.Session()  # of the thread's below
+        self._session = requests.Session()  # used by the thread below alone
         self._pending: queue.Queue[Entry] = queue.Queue(_PENDING)
         # One thread an address would keep a slow receiver from delaying the others; there is one, as a rule.
         threading.Thread(target=self._run, name="events", daemon=True).start()

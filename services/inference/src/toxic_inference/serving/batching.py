@@ -97,11 +97,6 @@ class _Work:
     entries: list[Entry]
     computed: "Future[tuple[Float32Array, float]]"
 
-    @property
-    def tokens(self) -> int:
-        """How many there are."""
-        return sum(entry.tokens for entry in self.entries)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Batch:
@@ -110,13 +105,13 @@ class _Batch:
     Attributes:
         work: what is computed.
         turn: in which it is.
-        pace: what the pace knows of it.
+        running: the same, as the pace knows it.
         then: rows that are computed after it, in the same turn: each a batch of its own.
     """
 
     work: _Work
     turn: Turn
-    pace: RunningBatch
+    running: RunningBatch
     then: Sequence[list[Entry]]
 
 
@@ -202,14 +197,15 @@ class BatchScheduler:
 
     def overload(self, rows: int) -> OverloadedError | None:
         """Return why so many interactive rows would be refused now; None where they wouldn't."""
-        waiting = self._queue.tokens(Lane.INTERACTIVE) + (self._next.tokens if self._next else 0)
+        ahead = self._next.entries if self._next else ()
+        waiting = self._queue.tokens(Lane.INTERACTIVE) + sum(entry.tokens for entry in ahead)
         # What an idle queue takes at once is never refused, however slow the model.
         seconds = self._pace.seconds_until(waiting_tokens=waiting, now=self._clock.now()) if waiting else 0.0
         if self._has_room(rows, Lane.INTERACTIVE) and seconds <= self._limits.queue_seconds:
             return None
         return OverloadedError(
-            f"{self._queue.rows(Lane.INTERACTIVE):,} rows are waiting, which takes about {seconds:.1f} s; "
-            "ask again after that.",
+            f"{self._queue.rows(Lane.INTERACTIVE) + len(ahead):,} rows are waiting, which takes about "
+            f"{seconds:.1f} s; ask again after that.",
             retry_after_seconds=seconds,
         )
 
@@ -307,9 +303,10 @@ class BatchScheduler:
 
     def _compute(self, work: _Work, turn: Turn, *, then: Sequence[list[Entry]] = ()) -> None:
         """Let this work have the turn; `_end` hears of its end."""
-        batch = _Batch(work, turn, RunningBatch(work.tokens, turn.share, since=self._clock.now()), then)
+        tokens = sum(entry.tokens for entry in work.entries)
+        batch = _Batch(work, turn, RunningBatch(tokens, turn.share, since=self._clock.now()), then)
         self._running.add(batch)
-        self._pace.started(batch.pace)
+        self._pace.started(batch.running)
         loop = asyncio.get_running_loop()
         work.computed.add_done_callback(lambda _: loop.call_soon_threadsafe(self._end, batch))
 
@@ -336,13 +333,13 @@ class BatchScheduler:
         entries, computed = batch.work.entries, batch.work.computed
         if (error := computed.exception()) is None:
             scores, seconds = computed.result()
-            self._pace.ended(batch.pace, seconds=seconds)
+            self._pace.ended(batch.running, seconds=seconds)
             self._go_on(batch.turn, batch.then)
             self._report(batch, seconds=seconds)
             for entry, row_scores in zip(entries, scores, strict=True):
                 self._answer(entry, row_scores)
         else:
-            self._pace.abandoned(batch.pace)
+            self._pace.abandoned(batch.running)
             callers = by_caller(entries)
             if len(callers) == 1:
                 self._go_on(batch.turn, batch.then)
@@ -369,10 +366,10 @@ class BatchScheduler:
         self._observer.batch_ran(
             BatchReport(
                 rows=len(entries),
-                tokens=batch.pace.tokens,
+                tokens=batch.running.tokens,
                 padded_tokens=len(entries) * max(entry.tokens for entry in entries),
                 compute_seconds=seconds,
-                longest_wait_seconds=batch.pace.since - min(entry.call.submitted for entry in entries),
+                longest_wait_seconds=batch.running.since - min(entry.call.submitted for entry in entries),
             )
         )
 
