@@ -9,9 +9,9 @@ import pytest
 from benchmarks.peers.__main__ import source_digests
 from benchmarks.peers.contenders import CONTENDERS, OURS
 from benchmarks.peers.report import FLOOR, Results, write_report
-from benchmarks.peers.rounds import scores_in
+from benchmarks.peers.rounds import scores_in, steady_rate
 from benchmarks.peers.traffic import comments
-from benchmarks.serving.load import HOST, Callers
+from benchmarks.serving.load import HOST, LOST, Callers, Outcome
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
@@ -72,6 +72,15 @@ def test_a_peer_that_does_not_start_is_named_with_its_error(tmp_path: Path) -> N
 def test_scores_are_found_however_a_peer_wraps_them(answer: object) -> None:
     """Every peer's answer is held against the model's own scores."""
     assert scores_in(answer) == [0.25, 0.5]
+
+
+def test_a_rate_is_of_the_time_in_which_every_caller_asks() -> None:
+    """Neither the first answers, which all begin at once, nor the last, which nobody asks beside, count."""
+    four = [10.0, 10.0, 10.5, 11.0, 11.5, 12.0, 12.5, 13.0, 20.0, 30.0]
+    answered = [Outcome(due=end - 1, seconds=1.0, status=200, version="1") for end in four]
+    lost = [Outcome(due=0.0, seconds=11.2, status=status, version="") for status in (LOST, 503)]
+    assert steady_rate([*answered, *lost], requesters=2) == 2.0
+    assert steady_rate(answered[:5], requesters=2) == 0.0, "too few answers for a rate"
 
 
 def test_every_contender_states_the_length_of_what_it_sends() -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypedDict
 
+import benchmarks
 import toxic_core
 import toxic_inference
 from benchmarks.peers.contenders import CONTENDERS, HERE, OURS, interpreter
@@ -53,7 +54,11 @@ def main() -> None:
     scale = SCALES[chosen.scale]
     tokeniser = Tokeniser.from_file(bundle.tokenizer, max_tokens=_UNCUT_TOKENS, pad_id=bundle.contract.pad_id)
     texts = comments(scale.sample, tokeniser=tokeniser)
-    inputs = (*texts, *bundle.contract.files.values(), *source_digests(toxic_core, toxic_inference))
+    inputs = (
+        *texts,
+        *bundle.contract.files.values(),
+        *source_digests(benchmarks, toxic_core, toxic_inference),
+    )
     folder = _run_folder(chosen.work.resolve(), scale=chosen.scale, inputs=inputs)
     if chosen.again:
         shutil.rmtree(folder, ignore_errors=True)

@@ -125,17 +125,26 @@ async def unless_departed(request: Request, work: Awaitable[Answer]) -> Answer:
     Raises:
         ClientDisconnect: the caller left.
     """
-    working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_departure(request))
-    try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-        raise ClientDisconnect
-    finally:
-        for task in (working, leaving):
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101  a request is always handled in one
+    cancelled_before, working = task.cancelling(), True
+
+    def left(leaving: asyncio.Future[None]) -> None:
+        if working and not leaving.cancelled():
             task.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)
+
+    leaving = asyncio.ensure_future(_departure(request))
+    leaving.add_done_callback(left)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        # As `asyncio.timeout` tells its own cancelling from others'.
+        if leaving.done() and task.uncancel() <= cancelled_before:
+            raise ClientDisconnect from None
+        raise
+    finally:
+        working = False
+        leaving.cancel()
 
 
 async def _departure(request: Request) -> None:

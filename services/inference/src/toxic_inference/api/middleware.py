@@ -138,7 +138,7 @@ class SecurityHeaders:
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = list(message.get("headers", ()))
-                present = {name.lower() for name, _ in headers}
+                present = {name for name, _ in headers}  # lower case, as ASGI has it
                 message["headers"] = headers + [each for each in _SECURITY_HEADERS if each[0] not in present]
             await send(message)
 

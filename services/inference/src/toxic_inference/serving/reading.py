@@ -6,8 +6,7 @@ makes no difference whether that is taken before or after.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
+from itertools import accumulate
 
 from toxic_core.tokens import WindowedText
 from toxic_inference.serving.cache import RawScore, ScoreCache
@@ -58,9 +57,11 @@ def complete(reading: Reading, scores: Float32Array) -> list[RawScore]:
         reading: what was read.
         scores: of its `rows`, float32 [rows, labels].
     """
-    ends = np.cumsum([len(text.windows) for text in reading.unknown])
-    by_text = np.split(scores, ends[:-1]) if len(ends) else []
-    answers = iter([summarise(text, rows) for text, rows in zip(reading.unknown, by_text, strict=True)])
+    ends = accumulate(len(text.windows) for text in reading.unknown)
+    answers = (
+        summarise(text, scores[end - len(text.windows) : end])
+        for text, end in zip(reading.unknown, ends, strict=True)
+    )
     return [next(answers) if score is None else score for score in reading.known]
 
 
