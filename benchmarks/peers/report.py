@@ -176,6 +176,7 @@ def _lines(results: Results, *, scale: str, bundle: str) -> list[str]:
 
 
 _READING = (
+    "Answers are counted while every caller asks, not while the first begin or the last are waited for.",
     "The open loop asks everybody at 70% of our own peak of the same round. A peer that can't keep up has a",
     "queue that grows as long as it is asked, and its p99 says so. Start to ready counts from the process's",
     "start to its first answer, with files in the machine's cache. Memory counts shared pages once.",
