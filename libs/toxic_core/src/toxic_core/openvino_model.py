@@ -1,6 +1,7 @@
 """A bundle's SavedModel on OpenVINO, which reads it as it is and computes it faster than TensorFlow on a CPU.
 
-Owns everything that knows OpenVINO; the package (the extra `openvino`) is imported when a model is read.
+Owns all that knows OpenVINO, with `toxic_core.openvino_rewriting`; the package (the extra `openvino`) is imported
+when a model is read.
 Training measures here what a lower precision costs and serving decides by that figure, so both come this way.
 
 Invariant: a model that was read takes and gives what the contract says, and token ids that its embeddings
@@ -10,7 +11,7 @@ don't have are refused, for OpenVINO itself would read zeros for them.
 from collections.abc import Iterator
 from enum import StrEnum
 from importlib.util import find_spec
-from math import inf, prod
+from math import inf
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Self
@@ -65,9 +66,6 @@ STREAMS = 2
 """Among how many batches threads are divided: one is computed while another is answered."""
 _GROUP = 128
 """Neighbouring numbers of a token that share a scale when they are rounded to 8 bits; measured best."""
-_LEAST_SIDE = 64
-"""Weights with a shorter side, such as the head's, stay: they cost little and decide much."""
-_INT8_MAX = 127
 _CPU_FLAGS = Path("/proc/cpuinfo")
 _INT8_FLAGS = frozenset({"avx512_vnni", "avx_vnni"})
 """Instructions without which OpenVINO unpacks 8-bit weights and multiplies in float32, for nothing."""
@@ -150,8 +148,9 @@ class OpenVinoModel:
             raise UnreadableModelError(f"OpenVINO can't read {saved_model}: {error}") from error
         _check("input", model.inputs, {INPUT_IDS: ("i32", -1), ATTENTION_MASK: ("i32", -1)})
         _check("output", model.outputs, {SCORES: ("f32", labels)})
-        turn_einsums_into_products(model)
-        turn_transposed_products(model)
+        from toxic_core.openvino_rewriting import rewrite  # noqa: PLC0415  it imports OpenVINO
+
+        rewrite(model)
         return cls(core, model)
 
     def compile(self, precision: Precision, *, threads: int) -> "OpenVinoSession":
@@ -175,6 +174,8 @@ def compile_model(
 
 
 def _rounded(model: "ov.Model") -> "ov.Model":
+    from toxic_core.openvino_rewriting import round_weights  # noqa: PLC0415  it imports OpenVINO
+
     copy = model.clone()
     round_weights(copy)
     return copy
@@ -250,105 +251,6 @@ class OpenVinoSession:
             raise RefusedInputError(f"The model can't read {ids.shape[1]} tokens.") from error
         # The request's own memory, which the next batch is written to.
         return np.array(results[SCORES], dtype=np.float32)
-
-
-def turn_einsums_into_products(model: "ov.Model") -> None:
-    """Replace, in place, each Einsum that is a product with weights by a MatMul, which OpenVINO does faster.
-
-    Keras writes the projections around attention as `abc,cde->abde` and `abcd,cde->abe`.
-    """
-    from openvino import opset13 as operation  # noqa: PLC0415  see the module's docstring
-
-    for node in model.get_ordered_ops():
-        weights = _weights(node) if node.get_type_name() == "Einsum" else None
-        if weights is None:
-            continue
-        equation = node.get_attributes()["equation"].replace(" ", "")
-        axes = _contracted_axes(equation)
-        if not axes:
-            continue
-        source = node.input_value(0)
-        kept = equation.index(",") - axes
-        matrix = weights.reshape(prod(weights.shape[:axes]), -1)
-        if axes > 1:
-            source = operation.reshape(source, [0] * kept + [len(matrix)], special_zero=True).output(0)
-        product = operation.matmul(source, operation.constant(matrix), transpose_a=False, transpose_b=False)
-        if weights.ndim - axes > 1:
-            shape = [0] * kept + list(weights.shape[axes:])
-            product = operation.reshape(product, shape, special_zero=True)
-        node.output(0).replace(product.output(0))
-    model.validate_nodes_and_infer_types()
-
-
-def turn_transposed_products(model: "ov.Model") -> None:
-    """Replace, in place, each product that is transposed afterwards by that of its transposed sides.
-
-    Keras makes attention's weights keys by queries and turns them: for long texts a tenth of all time.
-    """
-    from openvino import opset13 as operation  # noqa: PLC0415  see the module's docstring
-
-    for node in model.get_ordered_ops():
-        product = node.input_value(0).get_node() if node.get_type_name() == "Transpose" else None
-        if product is None or product.get_type_name() != "MatMul":
-            continue
-        order = node.input_value(1).get_node()
-        rank = product.output(0).get_partial_shape().rank
-        if order.get_type_name() != "Constant" or rank.is_dynamic:
-            continue
-        *kept, before_last, last = range(rank.get_length())
-        if order.data.tolist() == [*kept, last, before_last]:
-            turned = product.get_attributes()
-            left, right = (product.input_value(side) for side in (1, 0))
-            swapped = operation.matmul(
-                left, right, transpose_a=not turned["transpose_b"], transpose_b=not turned["transpose_a"]
-            )
-            node.output(0).replace(swapped.output(0))
-    model.validate_nodes_and_infer_types()
-
-
-def _contracted_axes(equation: str) -> int:
-    """Return over how many axes, the left's last and the right's first, an einsum is a matrix product.
-
-    0 where it is none, or leaves its axes open by an ellipsis.
-    """
-    sides, _, result = equation.partition("->")
-    left, _, right = sides.partition(",")
-    for axes in range(1, 0 if "." in equation else len(right)):
-        if left.endswith(right[:axes]) and result == left[:-axes] + right[axes:]:
-            return axes
-    return 0
-
-
-def round_weights(model: "ov.Model") -> None:
-    """Round, in place, the weights of products to 8 bits, each output's by a scale of its own."""
-    from openvino import opset13 as operation  # noqa: PLC0415  see the module's docstring
-
-    for node in model.get_ordered_ops():
-        weights = _weights(node) if node.get_type_name() == "MatMul" else None
-        if weights is None or weights.ndim != 2 or min(weights.shape) < _LEAST_SIDE:  # noqa: PLR2004  a matrix
-            continue
-        rows = weights if node.get_attributes()["transpose_b"] else weights.T
-        scales = np.maximum(np.abs(rows).max(axis=1, keepdims=True), np.finfo(np.float32).tiny) / _INT8_MAX
-        rounded = np.rint(rows / scales).astype(np.int8)
-        unpacked = operation.multiply(
-            operation.convert(operation.constant(np.ascontiguousarray(rounded)), np.float32),
-            operation.constant(scales.astype(np.float32)),
-        )
-        turned = node.get_attributes()["transpose_a"]
-        product = operation.matmul(node.input_value(0), unpacked, transpose_a=turned, transpose_b=True)
-        node.output(0).replace(product.output(0))
-    model.validate_nodes_and_infer_types()
-
-
-def _weights(product: "ov.Node") -> NDArray[np.float32] | None:
-    """Return the constant that a product of two has on its right, if it has one there."""
-    if product.get_input_size() != 2:  # noqa: PLR2004  two
-        return None
-    right = product.input_value(1).get_node()
-    if right.get_type_name() != "Constant":
-        return None
-    data: NDArray[np.float32] = right.data
-    return data
 
 
 def _check(kind: str, found: "list[ov.Output]", expected: dict[str, tuple[str, int]]) -> None:
