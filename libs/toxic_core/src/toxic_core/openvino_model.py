@@ -1,8 +1,8 @@
 """A bundle's SavedModel on OpenVINO, which reads it as it is and computes it faster than TensorFlow on a CPU.
 
-Owns all that knows OpenVINO, with `toxic_core.openvino_rewriting`; the package (the extra `openvino`) is imported
-when a model is read.
-Training measures here what a lower precision costs and serving decides by that figure, so both come this way.
+Owns, with `toxic_core.openvino_rewriting`, everything that knows OpenVINO; the package (the extra `openvino`)
+is imported when a model is read. Training measures here what a lower precision costs and serving decides by
+that figure, so both come this way.
 
 Invariant: a model that was read takes and gives what the contract says, and token ids that its embeddings
 don't have are refused, for OpenVINO itself would read zeros for them.
