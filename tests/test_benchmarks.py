@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 from benchmarks.peers.__main__ import source_digests
-from benchmarks.peers.contenders import CONTENDERS, OURS
+from benchmarks.peers.contenders import CONTENDERS, OURS, ROOT
 from benchmarks.peers.report import FLOOR, Results, write_report
 from benchmarks.peers.rounds import scores_in, steady_rate
 from benchmarks.peers.traffic import comments
@@ -59,9 +59,10 @@ def test_a_missed_figure_is_shown_as_missed(tmp_path: Path) -> None:
 def test_a_peer_that_does_not_start_is_named_with_its_error(tmp_path: Path) -> None:
     """Ratios against it are said to be missing, not left out."""
     written = report(
-        tmp_path, Results(rounds={OURS: [figures(3.0)]}, errors={"mlflow": "can't be\ninstalled"})
+        tmp_path,
+        Results(rounds={OURS: [figures(3.0)]}, errors={"mlflow": f"{ROOT}/a.py can't be\ninstalled"}),
     )
-    assert "- mlflow: `can't be installed`" in written
+    assert "- mlflow: `a.py can't be installed`" in written
     assert "| the same against `mlflow models serve` | not measured | ≥ 5× | no |" in written
 
 

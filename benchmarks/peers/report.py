@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from math import isnan
 from pathlib import Path
 
-from benchmarks.peers.contenders import OURS
+from benchmarks.peers.contenders import OURS, ROOT
 
 FLOOR = "bare model"
 """The bare model's name among the results."""
@@ -171,7 +171,7 @@ def _lines(results: Results, *, scale: str, bundle: str) -> list[str]:
         "",
         *_floors(results),
         *(["", "## Not measured", ""] if results.errors else []),
-        *(f"- {name}: `{' '.join(error.split())}`" for name, error in results.errors.items()),
+        *(f"- {name}: `{_shown(error)}`" for name, error in results.errors.items()),
     ]
 
 
@@ -181,6 +181,11 @@ _READING = (
     "queue that grows as long as it is asked, and its p99 says so. Start to ready counts from the process's",
     "start to its first answer, with files in the machine's cache. Memory counts shared pages once.",
 )
+
+
+def _shown(error: str) -> str:
+    """Return an error on one line, its files told from the repository's root: the report is for others."""
+    return " ".join(error.replace(f"{ROOT}/", "").split())
 
 
 def _facts(rounds: int, *, scale: str, bundle: str) -> list[str]:

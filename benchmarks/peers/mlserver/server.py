@@ -2,7 +2,9 @@
 
 import json
 import os
+import socket
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +33,8 @@ def main() -> None:
     """Write MLServer's settings and become the server."""
     port, folder = int(sys.argv[1]), Path(sys.argv[2]) / "mlserver"
     folder.mkdir(parents=True, exist_ok=True)
-    ports = {"http_port": port, "grpc_port": port + 1, "metrics_port": port + 2}
+    grpc_port, metrics_port = _free_ports(2)
+    ports = {"http_port": port, "grpc_port": grpc_port, "metrics_port": metrics_port}
     settings = {**ports, "host": "127.0.0.1", "parallel_workers": 0, "debug": False}
     model = {
         "name": "toxic",
@@ -43,6 +46,14 @@ def main() -> None:
     (folder / "model-settings.json").write_text(json.dumps(model), encoding="utf-8")
     arguments = ["-c", "from mlserver.cli import main; main()", "start", str(folder)]
     os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606  our own arguments
+
+
+def _free_ports(number: int) -> list[int]:
+    """Return so many ports that nothing listens on."""
+    with ExitStack() as held:
+        return [
+            held.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1] for _ in range(number)
+        ]
 
 
 if __name__ == "__main__":
