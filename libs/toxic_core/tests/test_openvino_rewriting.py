@@ -92,27 +92,39 @@ def test_a_transposed_product_becomes_that_of_its_transposed_sides(
     np.testing.assert_allclose(_compute(model, values), expected, rtol=1e-5, atol=1e-5)
 
 
-def _layer_norm(*, power: float) -> ov.Model:
-    """Return a layer normalisation as Keras writes it, but for its power."""
+def _layer_norm(*, power: float, axis: int, epsilon: list[float]) -> ov.Model:
+    """Return a layer normalisation as Keras writes it, but for what is asked for."""
     source = operation.parameter([-1, -1, 16], np.float32)
     axes = operation.constant(np.array([-1], np.int64))
     gamma, beta = (operation.constant(RNG.normal(size=(1, 1, 16)).astype(np.float32)) for _ in range(2))
     mean = operation.reduce_mean(source, axes, keep_dims=True)
-    variance = operation.reduce_mean(operation.squared_difference(source, mean), axes, keep_dims=True)
-    deviation = operation.power(operation.add(variance, np.float32(1e-3)), np.float32(power))
+    other = operation.constant(np.array([axis], np.int64))
+    variance = operation.reduce_mean(operation.squared_difference(source, mean), other, keep_dims=True)
+    added = operation.constant(np.array(epsilon, np.float32))
+    deviation = operation.power(operation.add(variance, added), np.float32(power))
     slope = operation.multiply(deviation, gamma)
     shift = operation.add(operation.multiply(operation.negative(mean), slope), beta)
     return ov.Model([operation.add(operation.multiply(source, slope), shift)], [source])
 
 
-@pytest.mark.parametrize("power", [-0.5, -1.0])
-def test_a_layer_normalisation_becomes_one_operation(power: float) -> None:
+@pytest.mark.parametrize(
+    ("power", "axis", "epsilon", "fused"),
+    [
+        (-0.5, -1, [1e-3], True),
+        (-1.0, -1, [1e-3], False),
+        (-0.5, 1, [1e-3], False),
+        (-0.5, -1, [1e-3] * 16, False),
+    ],
+)
+def test_a_layer_normalisation_becomes_one_operation(
+    *, power: float, axis: int, epsilon: list[float], fused: bool
+) -> None:
     """And what only looks like one stays."""
-    model = _layer_norm(power=power)
+    model = _layer_norm(power=power, axis=axis, epsilon=epsilon)
     values = RNG.normal(size=(2, 3, 16)).astype(np.float32)
     expected = _compute(model, values)
     fuse_layer_norms(model)
-    assert ("MVN" in _kinds(model)) == (power == -0.5)
+    assert ("MVN" in _kinds(model)) == fused
     np.testing.assert_allclose(_compute(model, values), expected, rtol=1e-4, atol=1e-5)
 
 
@@ -124,6 +136,8 @@ def test_a_layer_normalisation_becomes_one_operation(power: float) -> None:
         ((1, 1, 1, 16), [0, 2, 1, 3], False),
         ((1, 4, 5, 16), [0, 2, 1, 3], False),
         ((16,), [0, 2, 1, 3], False),
+        ((1, 1, 4, 16), [0, 1, 2, 3], True),
+        ((1, 1, 16, 4), [0, 1, 3, 2], True),
     ],
 )
 def test_what_is_added_to_turned_heads_is_added_to_the_product(

@@ -89,20 +89,21 @@ def fuse_layer_norms(model: ov.Model) -> None:
 
     Keras writes it as x * (gamma / deviation) + (beta - mean * gamma / deviation), in ten steps.
     """
-    data, axes, epsilon, gamma, beta = AnyInput(), _constant(), _constant(), _constant(), _constant()
+    data, axes, same_axes = AnyInput(), _constant(), _constant()
+    epsilon, power, gamma, beta = _constant(), _constant(), _constant(), _constant()
     mean = _node("ReduceMean", data, axes)
-    variance = _node("ReduceMean", _node("SquaredDifference", data, mean), _constant())
-    power = _constant()
+    variance = _node("ReduceMean", _node("SquaredDifference", data, mean), same_axes)
     slope = _node("Multiply", _node("Power", _node("Add", variance, epsilon), power), gamma)
     shift = _node("Add", _node("Multiply", _node("Negative", mean), slope), beta)
     whole = _node("Add", _node("Multiply", data, slope), shift)
 
     def fused(found: Found) -> ov.Node | None:
-        if _values(found(power)) != [-0.5]:
+        added = _values(found(epsilon))
+        fits = _values(found(power)) == [-0.5] and _values(found(axes)) == _values(found(same_axes))
+        if not fits or len(added) != 1:
             return None
-        (added,) = _values(found(epsilon))
         normal = operation.mvn(
-            found(data), found(axes), normalize_variance=True, eps=added, eps_mode="inside_sqrt"
+            found(data), found(axes), normalize_variance=True, eps=added[0], eps_mode="inside_sqrt"
         )
         return operation.add(operation.multiply(normal, found(gamma)), found(beta))
 
@@ -120,13 +121,14 @@ def add_biases_to_products(model: ov.Model) -> None:
     whole = _node("Add", _node("Transpose", parted, order), bias)
 
     def moved(found: Found) -> ov.Node | None:
-        turn, added = _data(found(order)), _data(found(bias))
-        kept = [size == 0 for size in _data(found(parting))].count(True)
-        if added.ndim != len(turn):
+        turn, added, parts = _data(found(order)), _data(found(bias)), _data(found(parting)).tolist()
+        outputs = found(product).get_partial_shape()[-1]
+        if added.ndim != len(turn) or outputs.is_dynamic:
             return None
         before = np.transpose(added, np.argsort(turn))
-        outputs = found(product).get_partial_shape()[-1]
-        if prod(before.shape[:kept]) != 1 or outputs.is_dynamic or before.size != outputs.get_length():
+        # Zeros keep axes of the product; what follows are its outputs, each with a number of its own.
+        kept = parts.count(0)
+        if list(before.shape) != [1] * kept + parts[kept:] or before.size != outputs.get_length():
             return None
         summed = operation.add(found(product), operation.constant(before.reshape(-1)))
         return operation.transpose(operation.reshape(summed, found(parting), special_zero=True), found(order))
