@@ -2,14 +2,14 @@
 
 `python -m benchmarks.peers.floor BUNDLE` reads texts as JSON from standard input and prints figures as JSON.
 Every runtime that gives the bundle's recorded scores is measured, one batch after the other or side by side,
-whichever is faster; `rate` is that of the one that serves, `rate_128` the same with more rows to choose from.
+whichever is faster; `rate` is that of the one that serves.
 """
 
 import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -31,8 +31,8 @@ disable_telemetry()
 import openvino as ov  # noqa: E402 - so that it reports nothing
 from openvino import opset13 as operation  # noqa: E402
 
-_WAITING = (32, 128)
-"""Rows that wait at any moment: as many as there are callers in the runs that this is the floor of."""
+_WAITING = 32
+"""Rows that wait at any moment: as many as there are callers in the run that this is the floor of."""
 
 _SIDE = 1_024
 _PRODUCTS = 40
@@ -43,12 +43,12 @@ _PRODUCT_TYPES = ("MatMul", "Einsum")
 _THREADS = os.cpu_count() or 1
 
 
-def batches(rows: Sequence[Int32Array], *, waiting: int, pad_id: int) -> Iterator[EncodedBatch]:
-    """Pack rows as the batch scheduler does while so many of them wait."""
+def batches(rows: Sequence[Int32Array], *, pad_id: int) -> Iterator[EncodedBatch]:
+    """Pack rows as the batch scheduler does with so many callers who ask again at once."""
     budget: int = Settings.model_fields["batch_token_budget"].default
     left = list(rows)
     while left:
-        window = left[:waiting]
+        window = left[:_WAITING]
         chosen = set(choose_batch([len(row) for row in window], budget=budget))
         yield pad([window[index] for index in sorted(chosen)], pad_id=pad_id)
         left = [row for index, row in enumerate(left) if index not in chosen]
@@ -88,7 +88,7 @@ def _weights(node: "ov.Node") -> int:
     return int(np.prod(shape.to_shape())) if shape.is_static else 0
 
 
-def runtimes() -> tuple[Runtime, ...]:
+def runtimes() -> Iterable[Runtime]:
     """Return every way of computing a model on this machine, the one that serves last."""
     return (
         TensorflowRuntime(),
@@ -104,20 +104,19 @@ def main() -> None:
     tokeniser = Tokeniser.from_file(bundle.tokenizer, max_tokens=contract.max_tokens, pad_id=contract.pad_id)
     texts = json.load(sys.stdin)
     rows = tokeniser.token_ids(texts)
-    few, many = (list(batches(rows, waiting=waiting, pad_id=contract.pad_id)) for waiting in _WAITING)
+    packed = list(batches(rows, pad_id=contract.pad_id))
     figures: dict[str, object] = {}
-    ways = runtimes()
-    for runtime in ways:
+    for runtime in runtimes():
         model = runtime.open(bundle, Rehearsal.of(bundle, tokeniser))
-        measured = _measure(model, few, texts=len(texts))
+        measured = _measure(model, packed, texts=len(texts))
         figures |= measured | {f"rate.{model.runtime}": measured["rate"], "runtime": model.runtime}
-        if runtime is ways[-1]:
-            figures[f"rate_{_WAITING[1]}"] = _measure(model, many, texts=len(texts))["rate"]
         if "reference" not in figures:
             figures["reference"] = _reference(model.infer, rows[:_REFERENCE], contract)
         model.close()
     figures["matmul_per_second"] = matmul_rate(Precision(str(figures["runtime"]).partition("-")[2]))
-    figures["operations_per_second"] = _operations_per_second(bundle, few, texts=len(texts), figures=figures)
+    figures["operations_per_second"] = _operations_per_second(
+        bundle, packed, texts=len(texts), figures=figures
+    )
     print(json.dumps(figures))
 
 
