@@ -32,7 +32,6 @@ class Scale:
         rounds: of every contender, in turns.
         sample: texts.
         requests: in a closed loop, for each number of callers; two more of each caller aren't counted.
-        callers: numbers of callers.
         open_requests: in the open loop.
         warm_up: requests before anything is measured.
     """

@@ -17,7 +17,6 @@ from toxic_inference.api.body import JSON_TYPE, check_media_type, read_json, unl
 from toxic_inference.api.doors import MODEL_VERSION_HEADER, Doors
 from toxic_inference.api.errors import InvalidRequestError, TooManyTextsError
 from toxic_inference.api.ndjson import NDJSON_TYPE, NdjsonLine, answer_ndjson
-from toxic_inference.api.routing import DirectRoute
 from toxic_inference.api.schemas import (
     ErrorAnswer,
     PredictAnswer,
@@ -59,7 +58,7 @@ _ERROR_ANSWERS: Mapping[int, str] = {
 
 def predict_router(doors: Doors) -> APIRouter:
     """Return the native scoring route."""
-    router = APIRouter(tags=["scoring"], route_class=DirectRoute)
+    router = APIRouter(tags=["scoring"])
 
     @router.post(
         "/predict",

@@ -46,7 +46,6 @@ from toxic_inference.api.perspective.requests import (
     suggestion_of,
 )
 from toxic_inference.api.perspective.sentences import Sentence, sentences_of, utf16_length
-from toxic_inference.api.routing import DirectRoute
 from toxic_inference.api.schemas import openapi_body
 from toxic_inference.api.terms import terms_of
 from toxic_inference.feedback import Feedback, FeedbackSource
@@ -71,7 +70,7 @@ _SUGGEST_EXAMPLE = {
 
 def perspective_router(doors: Doors) -> APIRouter:
     """Return the routes of the Perspective API."""
-    router = APIRouter(tags=["Perspective API"], route_class=DirectRoute)
+    router = APIRouter(tags=["Perspective API"])
 
     @router.post(
         "/v1alpha1/comments:analyze",
