@@ -15,7 +15,7 @@ PYTHON ?= $(shell for candidate in python3.11 python3.12 python3.13 python3; do 
 VENV := .venv
 # Modules rather than scripts: a script names its interpreter in one line, which can't hold every path.
 RUN := $(VENV)/bin/python -m
-PACKAGES := $(wildcard libs/*/pyproject.toml services/*/pyproject.toml infra/*/pyproject.toml)
+PACKAGES := $(wildcard libs/*/pyproject.toml services/*/pyproject.toml infra/*/pyproject.toml tests/support/pyproject.toml)
 SOURCES := libs services infra/grafana infra/local infra/ray benchmarks $(wildcard tests)
 ARGS ?=
 VERSION ?=
@@ -193,7 +193,7 @@ lock: $(VENV)/.installed-dev ## Resolve dependencies into constraints.txt; ARGS=
 	@$(RUN) uv pip compile --universal --python-version 3.11 --no-header --no-annotate --quiet $(ARGS) \
 		--no-emit-package toxic-core --no-emit-package toxic-training --no-emit-package toxic-registry \
 		--no-emit-package toxic-inference --no-emit-package toxic-local \
-		--no-emit-package toxic-dashboards --no-emit-package toxic-batch \
+		--no-emit-package toxic-dashboards --no-emit-package toxic-batch --no-emit-package toxic-testing \
 		requirements-dev.in -o constraints.txt
 	@$(RUN) uv pip compile --universal --python-version 3.11 --no-header --no-annotate --quiet $(ARGS) \
 		infra/airflow/requirements.in -o infra/airflow/requirements.txt
@@ -217,11 +217,11 @@ dag: $(VENV)/.installed-dev ## Write Airflow's DAG again, from the pipelines and
 
 .PHONY: sample
 sample: $(VENV)/.installed ## Generate data/sample again
-	@$(RUN) toxic_training.sample --out data/sample
+	@$(RUN) toxic_training.data.sample --out data/sample
 
 .PHONY: screenshots
 screenshots: $(VENV)/.installed-dev ## Take the pictures in docs/images of a running make demo or make serve
-	@$(RUN) toxic_inference.testing.screenshots --address "http://127.0.0.1:$${INFERENCE_PORT:-8001}" --out docs/images
+	@$(RUN) toxic_testing.inference.screenshots --address "http://127.0.0.1:$${INFERENCE_PORT:-8001}" --out docs/images
 
 .PHONY: install
 install: $(VENV)/.installed ## Install the packages into .venv

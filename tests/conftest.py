@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from toxic_inference.testing.bundles import BundleFactory
-from toxic_inference.testing.process import Server
+from toxic_testing.inference.bundles import BundleFactory
+from toxic_testing.inference.process import Server
 
 # Before TensorFlow is imported: these tests share the machine with the servers they start.
 os.environ.update({"TF_CPP_MIN_LOG_LEVEL": "3", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"})

@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 
 from toxic_core.contract import open_bundle
-from toxic_inference.testing.bundles import BundleFactory
-from toxic_training.exported import ExportedModel
-from toxic_training.operating_point import SCORE_COLUMNS, OperatingPoint
-from toxic_training.scoring import Reading, SavedModelScorer
-from toxic_training.table_scoring import DECISION_COLUMNS, TableScorer
+from toxic_testing.inference.bundles import BundleFactory
+from toxic_training.evaluation.operating_point import SCORE_COLUMNS, OperatingPoint
+from toxic_training.scoring.exported import ExportedModel
+from toxic_training.scoring.table_scoring import DECISION_COLUMNS, TableScorer
+from toxic_training.scoring.texts import Reading, SavedModelScorer
 
 TEXTS = ("you are kind", "you stupid\nidiot", "", "lovely day " * 30, "a fool")
 COMMAND = (sys.executable, "-m", "toxic_batch")

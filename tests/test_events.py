@@ -9,8 +9,8 @@ import httpx
 import pytest
 from mlflow.tracking import MlflowClient
 
-from toxic_inference.testing.bundles import BundleFactory
-from toxic_registry.testing import RegistryProcess, free_port
+from toxic_testing.inference.bundles import BundleFactory
+from toxic_testing.registry import RegistryProcess, free_port
 
 MODEL = "toxic-comments"
 SECRET = "of this test alone"

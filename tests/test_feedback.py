@@ -10,7 +10,7 @@ import pytest
 from toxic_core.labels import Label
 from toxic_inference.adapters.feedback_store import DatabaseFeedbackStore
 from toxic_inference.feedback import Feedback, FeedbackConflictError, FeedbackSource
-from toxic_registry.testing.postgres import PostgresServer
+from toxic_testing.registry.postgres import PostgresServer
 
 FEEDBACK = Feedback(
     id="1",

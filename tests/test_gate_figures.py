@@ -9,12 +9,12 @@ import pytest
 from toxic_core.contract import Calibration
 from toxic_core.labels import LABELS
 from toxic_core.languages import LANGUAGES
-from toxic_registry.policy import PACKAGED, read_policy
-from toxic_training.bias import measure_bias
-from toxic_training.hatecheck import measure_hatecheck
-from toxic_training.measuring import measure_sets, resampling_of
-from toxic_training.operating_point import OperatingPoint
-from toxic_training.parameters import EvaluationParameters
+from toxic_registry.gate.policy import PACKAGED, read_policy
+from toxic_training.evaluation.bias import measure_bias
+from toxic_training.evaluation.hatecheck import measure_hatecheck
+from toxic_training.evaluation.measuring import measure_sets, resampling_of
+from toxic_training.evaluation.operating_point import OperatingPoint
+from toxic_training.kedro_project.parameters import EvaluationParameters
 
 PARAMETERS = EvaluationParameters(
     batch_tokens=64, max_windows=1, window_overlap_tokens=0, bootstrap_samples=0, confidence=0.95,

@@ -24,7 +24,7 @@ from toxic_core.tokens import EncodedBatch, Int32Array, Tokeniser, pad
 from toxic_inference.adapters.openvino_runtime import OpenVinoRuntime
 from toxic_inference.adapters.runtime import Model, Rehearsal, Runtime
 from toxic_inference.adapters.tf_runtime import TensorflowRuntime
-from toxic_inference.serving.packing import choose_batch
+from toxic_inference.serving.batching.packing import choose_batch
 from toxic_inference.settings import Settings
 
 disable_telemetry()

@@ -22,7 +22,7 @@ from benchmarks.serving.pressure import peak_rate
 from benchmarks.serving.report import Figure
 from benchmarks.serving.scale import WARM_UP, Scale
 from benchmarks.serving.stand import HEAVY, MODEL, SECRET, Stand, texts
-from toxic_inference.testing.process import free_port
+from toxic_testing.inference.process import free_port
 
 OK = 200
 _ALIAS_PATH = "/api/2.0/mlflow/registered-models/alias"

@@ -14,9 +14,9 @@ from pathlib import Path
 from mlflow.tracking import MlflowClient
 
 from benchmarks.serving.load import HOST
-from toxic_inference.testing.bundles import WORDS, BundleFactory, TinyModel
-from toxic_inference.testing.process import Server, free_port
-from toxic_registry.testing import RegistryProcess
+from toxic_testing.inference.bundles import WORDS, BundleFactory, TinyModel
+from toxic_testing.inference.process import Server, free_port
+from toxic_testing.registry import RegistryProcess
 
 MODEL = "toxic-comments"
 SECRET = "of the test stand"  # noqa: S105  between two processes that live for a minute

@@ -11,8 +11,8 @@ from benchmarks.serving.load import HOST, Callers, closed_loop, predict_requests
 from benchmarks.serving.report import Figure
 from benchmarks.serving.scale import WARM_UP, Scale
 from benchmarks.serving.stand import HEAVY, LIGHT, Stand, cpu_seconds, texts
-from toxic_inference.testing.bundles import TinyModel
-from toxic_inference.testing.process import Server
+from toxic_testing.inference.bundles import TinyModel
+from toxic_testing.inference.process import Server
 
 _CALLERS = 8
 _PERCENT = 100

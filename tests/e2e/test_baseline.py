@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from toxic_inference.testing.process import Server, free_port
+from toxic_testing.inference.process import Server, free_port
 
 pytestmark = pytest.mark.e2e
 

@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from toxic_core.calibration import calibrate
 from toxic_core.contract import Bundle, open_bundle
+from toxic_core.contract.calibration import calibrate
 from toxic_core.labels import LABELS
 from toxic_local.stack import LocalStack
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from toxic_registry.testing import RegistryProcess
+from toxic_testing.registry import RegistryProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 AIRFLOW = ROOT / "infra" / "airflow"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from toxic_local.testing.containers import ContainerStack
+from toxic_testing.local.containers import ContainerStack
 
 ROOT = Path(__file__).resolve().parents[2]
 PORTS = {

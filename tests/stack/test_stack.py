@@ -10,7 +10,7 @@ import pytest
 from googleapiclient import discovery
 
 from toxic_dashboards.service import SERVICE
-from toxic_local.testing.containers import MODEL, ContainerStack, docker
+from toxic_testing.local.containers import MODEL, ContainerStack, docker
 
 pytestmark = pytest.mark.stack
 

@@ -17,9 +17,9 @@ import httpx
 import pytest
 from mlflow.tracking import MlflowClient
 
-from toxic_inference.testing.bundles import BundleFactory, TinyModel
-from toxic_inference.testing.process import Server
-from toxic_registry.testing import RegistryProcess, free_port
+from toxic_testing.inference.bundles import BundleFactory, TinyModel
+from toxic_testing.inference.process import Server
+from toxic_testing.registry import RegistryProcess, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 INFRA = ROOT / "infra"

@@ -10,7 +10,7 @@ import yaml
 
 from toxic_dashboards.boards import BOARDS
 from toxic_dashboards.panels import PROMOTIONS
-from toxic_inference.testing.bundles import WORDS, TinyModel
+from toxic_testing.inference.bundles import WORDS, TinyModel
 
 pytestmark = pytest.mark.e2e
 

@@ -16,9 +16,9 @@ from toxic_core.contract import (
     seal,
     write_warmup,
 )
+from toxic_core.contract.reference import Distribution
 from toxic_core.labels import LABELS, Label
 from toxic_core.languages import ANY_LANGUAGE
-from toxic_core.reference import Distribution
 
 # How long an example takes says more about the machine's other work than about the code.
 settings.register_profile("patient", deadline=None)

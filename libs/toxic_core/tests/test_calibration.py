@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from toxic_core.calibration import calibrate
 from toxic_core.contract import Calibration, Contract
+from toxic_core.contract.calibration import calibrate
 from toxic_core.labels import LABELS, Label
 from toxic_core.languages import ANY_LANGUAGE
 

@@ -28,10 +28,10 @@ from toxic_core.contract import (
     seal,
     write_warmup,
 )
+from toxic_core.contract.reference import Distribution
 from toxic_core.errors import ContractError, DigestMismatchError
 from toxic_core.labels import LABELS, Label
 from toxic_core.languages import ANY_LANGUAGE
-from toxic_core.reference import Distribution
 from toxic_core.text import NORMALISATION_VERSION
 
 Json = dict[str, object]

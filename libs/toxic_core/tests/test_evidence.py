@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from toxic_core.contract.evidence import EVALUATION_FILE, read_evaluation, write_evaluation
 from toxic_core.errors import ContractError
-from toxic_core.evidence import EVALUATION_FILE, read_evaluation, write_evaluation
 
 
 def test_figures_survive_the_file(tmp_path: Path) -> None:

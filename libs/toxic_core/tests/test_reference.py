@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from toxic_core.contract import CONTRACT_FILE, Bundle, Contract, open_bundle, seal
-from toxic_core.reference import LENGTH_EDGES, Distribution, ReferenceTraffic
+from toxic_core.contract.reference import LENGTH_EDGES, Distribution, ReferenceTraffic
 
 
 @pytest.fixture

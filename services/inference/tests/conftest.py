@@ -9,15 +9,15 @@ import structlog
 from hypothesis import settings
 
 from toxic_core.telemetry import disable_telemetry
-from toxic_inference.serving.batching import BatchLimits, BatchScheduler, SchedulerParts
-from toxic_inference.serving.cache import ScoreCache
-from toxic_inference.serving.harness import ActiveServable
+from toxic_inference.serving.batching.scheduler import BatchLimits, BatchScheduler, SchedulerParts
+from toxic_inference.serving.batching.slots import Slots
 from toxic_inference.serving.interfaces import ServableId
-from toxic_inference.serving.slots import Slots
-from toxic_inference.testing.bundles import BundleFactory, write_plain_bundle
-from toxic_inference.testing.fakes import FakeServable, InlineExecutor, ManualClock, Recorder, spin
-from toxic_inference.testing.mlflow_server import RegisteredModel, Registry, StartServer
-from toxic_inference.testing.process import Server
+from toxic_inference.serving.scoring.cache import ScoreCache
+from toxic_inference.serving.versions.harness import ActiveServable
+from toxic_testing.inference.bundles import BundleFactory, write_plain_bundle
+from toxic_testing.inference.fakes import FakeServable, InlineExecutor, ManualClock, Recorder, spin
+from toxic_testing.inference.mlflow_server import RegisteredModel, Registry, StartServer
+from toxic_testing.inference.process import Server
 
 disable_telemetry()
 # How long an example takes says more about the machine's other work than about the code.

@@ -25,7 +25,7 @@ from toxic_core.contract import (
 from toxic_core.labels import LABELS
 from toxic_inference.app import create_app
 from toxic_inference.settings import Settings
-from toxic_inference.testing.bundles import BundleFactory, make_tokenizer
+from toxic_testing.inference.bundles import BundleFactory, make_tokenizer
 
 pytestmark = pytest.mark.anyio
 

@@ -8,8 +8,8 @@ import pytest
 import requests
 from mlflow.tracking import MlflowClient
 
-from toxic_registry.cli import main
-from toxic_registry.testing import PostgresServer, Receiver, RegistryProcess, Versions
+from toxic_registry.client.cli import main
+from toxic_testing.registry import PostgresServer, Receiver, RegistryProcess, Versions
 
 StartRegistry = Callable[[Mapping[str, str]], RegistryProcess]
 EVENT_SECRET = "the test's own"

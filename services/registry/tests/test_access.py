@@ -7,9 +7,9 @@ import requests
 from mlflow.tracking import MlflowClient
 
 from toxic_core.errors import ConfigurationError
-from toxic_registry.auth import read_users, user_line
-from toxic_registry.client import RegistryClient
-from toxic_registry.testing import RegistryProcess, Versions
+from toxic_registry.client.store import RegistryClient
+from toxic_registry.server.auth import read_users, user_line
+from toxic_testing.registry import RegistryProcess, Versions
 
 StartRegistry = Callable[[Mapping[str, str]], RegistryProcess]
 TIMEOUT = 30

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import pytest
 
 from toxic_core.errors import UnknownModelError
-from toxic_registry.aliases import (
+from toxic_registry.gate.aliases import (
     Alias,
     ModelVersion,
     Promotion,

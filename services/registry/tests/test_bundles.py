@@ -4,8 +4,8 @@ import pytest
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
 from toxic_core.errors import ContractError
-from toxic_registry.bundles import ProxiedBundles
-from toxic_registry.testing import write_bundle
+from toxic_registry.gate.bundles import ProxiedBundles
+from toxic_testing.registry import write_bundle
 
 
 def bundles(folder: Path, max_bytes: int = 1_000_000) -> ProxiedBundles:

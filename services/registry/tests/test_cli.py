@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 import pytest
 from werkzeug.security import check_password_hash
 
-from toxic_registry.cli import main
-from toxic_registry.testing import Versions, free_port
+from toxic_registry.client.cli import main
+from toxic_testing.registry import Versions, free_port
 
 Run = Callable[..., tuple[int, str, str]]
 

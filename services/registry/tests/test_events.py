@@ -5,9 +5,9 @@ import pytest
 
 from toxic_core.errors import InvalidSignatureError
 from toxic_core.signing import verify
-from toxic_registry.events import EventSender, message
-from toxic_registry.ledger import Change, Entry, Outcome
-from toxic_registry.testing import Receiver, free_port
+from toxic_registry.ledger.rows import Change, Entry, Outcome
+from toxic_registry.server.events import EventSender, message
+from toxic_testing.registry import Receiver, free_port
 
 
 def row(after: int, outcome: Outcome = Outcome.ACCEPTED) -> Entry:

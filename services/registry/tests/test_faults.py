@@ -12,9 +12,9 @@ from mlflow.tracking import MlflowClient
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import DatabaseError
 
-from toxic_registry.client import Ledger, RegistryClient
-from toxic_registry.ledger import LedgerError, aliases_of, check_aliases, check_chain
-from toxic_registry.testing import RegistryProcess, Versions
+from toxic_registry.client.store import Ledger, RegistryClient
+from toxic_registry.ledger.rows import LedgerError, aliases_of, check_aliases, check_chain
+from toxic_testing.registry import RegistryProcess, Versions
 
 StartRegistry = Callable[[Mapping[str, str]], RegistryProcess]
 

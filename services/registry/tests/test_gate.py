@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from toxic_core.errors import ConfigurationError, ContractError
-from toxic_registry.gate import Gate, reasons_against
-from toxic_registry.policy import PACKAGED, GatePolicy, read_policy
-from toxic_registry.testing import GOOD_FIGURES, write_bundle
+from toxic_registry.gate.check import Gate, reasons_against
+from toxic_registry.gate.policy import PACKAGED, GatePolicy, read_policy
+from toxic_testing.registry import GOOD_FIGURES, write_bundle
 
 
 class FolderBundles:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from toxic_registry.ledger import (
+from toxic_registry.ledger.rows import (
     Change,
     Entry,
     LedgerError,

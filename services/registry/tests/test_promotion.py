@@ -8,9 +8,9 @@ from mlflow.exceptions import MlflowException, RestException
 from mlflow.tracking import MlflowClient
 
 from toxic_core.contract import CONTRACT_FILE, TOKENIZER_FILE, WARMUP_FILE, read_contract, seal
-from toxic_core.evidence import EVALUATION_FILE
+from toxic_core.contract.evidence import EVALUATION_FILE
 from toxic_core.signing import verify
-from toxic_registry.testing import Receiver, Versions
+from toxic_testing.registry import Receiver, Versions
 
 Rows = Callable[[], list[dict[str, object]]]
 Run = Callable[..., tuple[int, str, str]]

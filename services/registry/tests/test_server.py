@@ -14,8 +14,8 @@ from mlflow.tracking import MlflowClient
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from toxic_registry.client import RegistryClient
-from toxic_registry.testing import PostgresServer, RegistryProcess, Versions, free_port
+from toxic_registry.client.store import RegistryClient
+from toxic_testing.registry import PostgresServer, RegistryProcess, Versions, free_port
 
 START_SECONDS = 60
 StartRegistry = Callable[[Mapping[str, str]], RegistryProcess]

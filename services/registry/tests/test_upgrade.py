@@ -8,10 +8,10 @@ from mlflow.tracking import MlflowClient
 from sqlalchemy import create_engine
 
 from toxic_core.errors import ConfigurationError
-from toxic_registry.client import RegistryClient
-from toxic_registry.database import upgrade_database
-from toxic_registry.ledger import check_aliases, check_chain
-from toxic_registry.testing import RegistryProcess
+from toxic_registry.client.store import RegistryClient
+from toxic_registry.ledger.rows import check_aliases, check_chain
+from toxic_registry.server.database import upgrade_database
+from toxic_testing.registry import RegistryProcess
 
 StartRegistry = Callable[[Mapping[str, str]], RegistryProcess]
 

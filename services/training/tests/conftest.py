@@ -15,21 +15,21 @@ import pytest
 from hypothesis import settings
 
 from toxic_core.contract import REQUIRED_FILES, Calibration, Contract, WarmupExample, seal, write_warmup
-from toxic_core.evidence import write_evaluation
+from toxic_core.contract.evidence import write_evaluation
 from toxic_core.labels import LABELS
 from toxic_core.languages import ANY_LANGUAGE
-from toxic_training.classifier import Encoder, build_classifier
-from toxic_training.comments import LABEL_COLUMNS
-from toxic_training.datasets import EncoderDataset, ExportedModelDataset
-from toxic_training.encoders.source import find_encoder
-from toxic_training.exported import ExportedModel
-from toxic_training.parameters import (
+from toxic_training.data.comments import LABEL_COLUMNS
+from toxic_training.kedro_project.datasets import EncoderDataset, ExportedModelDataset
+from toxic_training.kedro_project.parameters import (
     DataParameters,
     EvaluationParameters,
     ModellingParameters,
     SourceParameters,
 )
-from toxic_training.pipelines.evaluation.nodes import prepare_export
+from toxic_training.kedro_project.pipelines.evaluation.nodes import prepare_export
+from toxic_training.modelling.classifier import Encoder, build_classifier
+from toxic_training.modelling.encoders.source import find_encoder
+from toxic_training.scoring.exported import ExportedModel
 
 # A busy machine makes single examples slow, which says nothing about them.
 settings.register_profile("patient", deadline=None, max_examples=50)

@@ -9,27 +9,36 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
 from toxic_core.contract import Bundle, open_bundle
+from toxic_core.contract.evidence import read_evaluation
 from toxic_core.errors import ContractError, DigestMismatchError
-from toxic_core.evidence import read_evaluation
-from toxic_training.baseline import read_baseline, round_weights, unpack
-from toxic_training.bundle import WARMUP_TEXTS, write_bundle
-from toxic_training.classifier import Encoder, build_classifier, encoder_of
-from toxic_training.datasets import BaselineDataset, BundleDataset, EncoderDataset, ExportedModelDataset
-from toxic_training.encoders.bert import bert_weights
-from toxic_training.encoders.source import find_encoder
-from toxic_training.exported import ExportedModel
-from toxic_training.operating_point import OperatingPoint
-from toxic_training.parameters import EvaluationParameters, ModellingParameters, RegistrationParameters
-from toxic_training.pipelines.baseline import (
+from toxic_training.evaluation.operating_point import OperatingPoint
+from toxic_training.kedro_project.datasets import (
+    BaselineDataset,
+    BundleDataset,
+    EncoderDataset,
+    ExportedModelDataset,
+)
+from toxic_training.kedro_project.parameters import (
+    EvaluationParameters,
+    ModellingParameters,
+    RegistrationParameters,
+)
+from toxic_training.kedro_project.pipelines.baseline import (
     create_encoder_pipeline,
     create_packing_pipeline,
     create_pipeline,
 )
-from toxic_training.pipelines.evaluation.nodes import fit_operating_point, prepare_export
-from toxic_training.pipelines.modelling.nodes import prepare_encoder
-from toxic_training.pipelines.registration.nodes import assemble_bundle
-from toxic_training.release import Release
-from toxic_training.scoring import Reading, SavedModelScorer
+from toxic_training.kedro_project.pipelines.evaluation.nodes import fit_operating_point, prepare_export
+from toxic_training.kedro_project.pipelines.modelling.nodes import prepare_encoder
+from toxic_training.kedro_project.pipelines.registration.nodes import assemble_bundle
+from toxic_training.modelling.classifier import Encoder, build_classifier, encoder_of
+from toxic_training.modelling.encoders.bert import bert_weights
+from toxic_training.modelling.encoders.source import find_encoder
+from toxic_training.release.baseline import read_baseline, round_weights, unpack
+from toxic_training.release.bundle import WARMUP_TEXTS, write_bundle
+from toxic_training.release.model_version import Release
+from toxic_training.scoring.exported import ExportedModel
+from toxic_training.scoring.texts import Reading, SavedModelScorer
 
 Made = tuple[keras.Model, Encoder, Bundle]
 

@@ -9,11 +9,11 @@ from kedro.io import DatasetError
 from toxic_core.contract import Calibration
 from toxic_core.errors import InvalidDataError
 from toxic_core.labels import LABELS
-from toxic_training.chunked_tables import ChunkedTableDataset, TableChunks
-from toxic_training.failures import explain
-from toxic_training.operating_point import OperatingPoint
-from toxic_training.scoring import Scored
-from toxic_training.table_scoring import NO_TEXT, ScoredChunks, TableScorer
+from toxic_training.data.chunked_tables import ChunkedTableDataset, TableChunks
+from toxic_training.evaluation.operating_point import OperatingPoint
+from toxic_training.kedro_project.failures import explain
+from toxic_training.scoring.table_scoring import NO_TEXT, ScoredChunks, TableScorer
+from toxic_training.scoring.texts import Scored
 
 
 class LengthScorer:

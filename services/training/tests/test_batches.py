@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toxic_core.contract import ATTENTION_MASK, INPUT_IDS
-from toxic_training.batches import LengthBatches
+from toxic_training.modelling.batches import LengthBatches
 
 
 def _batches(lengths: list[int], batch_size: int = 4) -> LengthBatches:

@@ -5,8 +5,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from toxic_training.bias import measure_bias
-from toxic_training.resampling import Resampling
+from toxic_training.evaluation.bias import measure_bias
+from toxic_training.evaluation.resampling import Resampling
 
 QUICK = Resampling(samples=20, confidence=0.95, seed=1)
 NONE = Resampling(samples=0, confidence=0.95, seed=1)

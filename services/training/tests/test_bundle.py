@@ -10,31 +10,31 @@ from kedro.runner import SequentialRunner
 from keras import ops
 
 from toxic_core.contract import ATTENTION_MASK, INPUT_IDS, open_bundle
+from toxic_core.contract.evidence import read_evaluation
+from toxic_core.contract.reference import ReferenceTraffic
 from toxic_core.errors import InvalidDataError
-from toxic_core.evidence import read_evaluation
 from toxic_core.labels import LABELS, Label
-from toxic_core.reference import ReferenceTraffic
-from toxic_training.bundle import WARMUP_TEXTS, write_bundle
-from toxic_training.classifier import Encoder
-from toxic_training.datasets import (
+from toxic_training.data.tables import OptionalTables, RawTable
+from toxic_training.evaluation.operating_point import OperatingPoint
+from toxic_training.kedro_project.datasets import (
     BundleDataset,
     ChosenBundleDataset,
     ExportedModelDataset,
     OperatingPointDataset,
 )
-from toxic_training.exported import ExportedModel, read_export
-from toxic_training.operating_point import OperatingPoint
-from toxic_training.parameters import EvaluationParameters, ModellingParameters
-from toxic_training.pipelines.evaluation import create_bundle_pipeline, create_pipeline
-from toxic_training.pipelines.evaluation.nodes import (
+from toxic_training.kedro_project.parameters import EvaluationParameters, ModellingParameters
+from toxic_training.kedro_project.pipelines.evaluation import create_bundle_pipeline, create_pipeline
+from toxic_training.kedro_project.pipelines.evaluation.nodes import (
     describe_reference,
     describe_traffic,
     fit_operating_point,
     score_comments,
 )
-from toxic_training.pipelines.registration.nodes import assemble_bundle
-from toxic_training.scoring import Reading, SavedModelScorer
-from toxic_training.tables import OptionalTables, RawTable
+from toxic_training.kedro_project.pipelines.registration.nodes import assemble_bundle
+from toxic_training.modelling.classifier import Encoder
+from toxic_training.release.bundle import WARMUP_TEXTS, write_bundle
+from toxic_training.scoring.exported import ExportedModel, read_export
+from toxic_training.scoring.texts import Reading, SavedModelScorer
 
 Made = tuple[Encoder, keras.Model, ExportedModel]
 Table = Callable[..., pd.DataFrame]
@@ -163,7 +163,7 @@ def test_a_killed_export_leaves_the_bundle_before(
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("toxic_training.bundle.seal", killed)
+    monkeypatch.setattr("toxic_training.release.bundle.seal", killed)
     parts = assemble_bundle(
         model=made[2], point=point, reference_scores={}, figures={"x": 0.9}, training_data={}
     )

@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 from toxic_core.contract import ATTENTION_MASK, INPUT_IDS
 from toxic_core.errors import InvalidDataError
 from toxic_core.tokens import pad
-from toxic_training.classifier import Encoder, masked_binary_crossentropy, training_loss
-from toxic_training.comments import label_matrix
-from toxic_training.datasets import EncoderDataset, KerasModelDataset
-from toxic_training.metrics import auc
-from toxic_training.parameters import ModellingParameters
-from toxic_training.pipelines.modelling.nodes import (
+from toxic_training.data.comments import label_matrix
+from toxic_training.evaluation.metrics import auc
+from toxic_training.kedro_project.datasets import EncoderDataset, KerasModelDataset
+from toxic_training.kedro_project.parameters import ModellingParameters
+from toxic_training.kedro_project.pipelines.modelling.nodes import (
     ask_teacher,
     join_targets,
     positive_weights,
     prepare_encoder,
     train_classifier,
 )
+from toxic_training.modelling.classifier import Encoder, masked_binary_crossentropy, training_loss
 
 Trained = tuple[Encoder, keras.Model, dict[str, float]]
 

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from toxic_core.errors import InvalidDataError
-from toxic_training.comparison import compare
-from toxic_training.parameters import EvaluationParameters
+from toxic_training.evaluation.comparison import compare
+from toxic_training.kedro_project.parameters import EvaluationParameters
 
 Scored = Callable[..., pd.DataFrame]
 

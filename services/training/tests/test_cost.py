@@ -3,8 +3,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from toxic_training.cost import measure_latency
-from toxic_training.scoring import Scored
+from toxic_training.evaluation.cost import measure_latency
+from toxic_training.scoring.texts import Scored
 
 
 class SlowToStart:

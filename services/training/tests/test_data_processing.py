@@ -9,16 +9,16 @@ from pydantic import ValidationError
 
 from toxic_core.errors import ConfigurationError, InvalidDataError
 from toxic_core.text import normalise
-from toxic_training import schemas
-from toxic_training.parameters import DataParameters, SourceParameters
-from toxic_training.pipelines.data_processing.nodes import (
+from toxic_testing.training.tables import ALL_OF_IT, raw_table, tidied_test, tidied_validation, with_table
+from toxic_training.data import schemas
+from toxic_training.data.tables import Counts, OptionalTables, RawTable, Tidied
+from toxic_training.kedro_project.parameters import DataParameters, SourceParameters
+from toxic_training.kedro_project.pipelines.data_processing.nodes import (
     collect_digests,
     split_comments,
     tidy_additional,
     tidy_train,
 )
-from toxic_training.tables import Counts, OptionalTables, RawTable, Tidied
-from toxic_training.testing.tables import ALL_OF_IT, raw_table, tidied_test, tidied_validation, with_table
 
 MakeTable = Callable[[list[str], list[str]], pd.DataFrame]
 Split = Callable[..., tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, float]]]

@@ -3,10 +3,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from toxic_testing.training.runs import FakeLauncher
 from toxic_training.server.answers import RunAnswer
 from toxic_training.server.desk import RunDesk, RunInProgressError, RunState, UnknownRunError
 from toxic_training.server.report import RunReport
-from toxic_training.testing.runs import FakeLauncher
 
 pytestmark = pytest.mark.anyio
 

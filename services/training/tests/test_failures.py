@@ -8,7 +8,7 @@ from kedro_datasets.json import JSONDataset
 from kedro_datasets.pandas import CSVDataset
 
 from toxic_core.errors import InvalidDataError
-from toxic_training.failures import explain
+from toxic_training.kedro_project.failures import explain
 
 
 def test_an_error_of_this_project_is_its_own_explanation() -> None:

@@ -5,9 +5,9 @@ import pytest
 
 from toxic_core.contract import Calibration
 from toxic_core.labels import LABELS
-from toxic_training.hatecheck import measure_hatecheck
-from toxic_training.operating_point import OperatingPoint
-from toxic_training.resampling import Resampling
+from toxic_training.evaluation.hatecheck import measure_hatecheck
+from toxic_training.evaluation.operating_point import OperatingPoint
+from toxic_training.evaluation.resampling import Resampling
 
 Scored = Callable[..., pd.DataFrame]
 

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 
 from toxic_core.errors import ConfigurationError
-from toxic_training.classifier import build_classifier, encoder_of
-from toxic_training.datasets import EncoderDataset
-from toxic_training.encoders.bert import bert_weights, set_bert_weights
-from toxic_training.encoders.files import EncoderFiles
-from toxic_training.encoders.layers import keep_layers
-from toxic_training.encoders.random_init import random_encoder
+from toxic_training.kedro_project.datasets import EncoderDataset
+from toxic_training.modelling.classifier import build_classifier, encoder_of
+from toxic_training.modelling.encoders.bert import bert_weights, set_bert_weights
+from toxic_training.modelling.encoders.files import EncoderFiles
+from toxic_training.modelling.encoders.layers import keep_layers
+from toxic_training.modelling.encoders.random_init import random_encoder
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from toxic_core.errors import RunInProgressError
-from toxic_training.locks import OutputLocks
+from toxic_training.kedro_project.locks import OutputLocks
 
 HOLDER = """
 import sys
 from pathlib import Path
-from toxic_training.locks import OutputLocks
+from toxic_training.kedro_project.locks import OutputLocks
 
 locks = OutputLocks()
 locks.acquire([Path(sys.argv[1])], data=Path(sys.argv[2]))

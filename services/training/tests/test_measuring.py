@@ -7,9 +7,9 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from toxic_core.contract import Calibration
 from toxic_core.labels import LABELS
-from toxic_training.measuring import measure_sets
-from toxic_training.operating_point import OperatingPoint
-from toxic_training.parameters import EvaluationParameters
+from toxic_training.evaluation.measuring import measure_sets
+from toxic_training.evaluation.operating_point import OperatingPoint
+from toxic_training.kedro_project.parameters import EvaluationParameters
 
 Scored = Callable[..., pd.DataFrame]
 

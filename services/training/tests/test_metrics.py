@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import average_precision_score, log_loss, precision_score, recall_score, roc_auc_score
 
-from toxic_training.metrics import (
+from toxic_training.evaluation.metrics import (
     Floats,
     Rows,
     auc,

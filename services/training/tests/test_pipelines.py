@@ -11,11 +11,11 @@ from kedro.io import CatalogConfigResolver, DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
 from toxic_core.errors import MissingDataError
-from toxic_training.datasets import FileDigestDataset
-from toxic_training.hooks import RawDataHook
-from toxic_training.parameters import DataParameters, SourceParameters
-from toxic_training.pipelines import data_processing
-from toxic_training.revision import UNKNOWN, code_revision
+from toxic_training.kedro_project.datasets import FileDigestDataset
+from toxic_training.kedro_project.hooks import RawDataHook
+from toxic_training.kedro_project.parameters import DataParameters, SourceParameters
+from toxic_training.kedro_project.pipelines import data_processing
+from toxic_training.release.revision import UNKNOWN, code_revision
 
 RawTable = Callable[[list[str], list[str]], pd.DataFrame]
 
@@ -90,7 +90,7 @@ def test_every_module_of_nodes_is_free_of_kedro() -> None:
         "baseline",
         "batch_scoring",
     ):
-        module = importlib.import_module(f"toxic_training.pipelines.{name}.nodes")
+        module = importlib.import_module(f"toxic_training.kedro_project.pipelines.{name}.nodes")
         source = Path(str(module.__file__)).read_text(encoding="utf-8")
         assert "kedro" not in source.lower()
 

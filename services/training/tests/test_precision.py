@@ -2,13 +2,13 @@ import keras
 import pandas as pd
 import pytest
 
-from toxic_training import precision as measuring
-from toxic_training.classifier import Encoder
-from toxic_training.exported import ExportedModel
-from toxic_training.metrics import auc
-from toxic_training.pipelines.evaluation.nodes import score_comments
-from toxic_training.precision import measure_precision
-from toxic_training.scoring import Reading, SavedModelScorer
+from toxic_training.evaluation import precision as measuring
+from toxic_training.evaluation.metrics import auc
+from toxic_training.evaluation.precision import measure_precision
+from toxic_training.kedro_project.pipelines.evaluation.nodes import score_comments
+from toxic_training.modelling.classifier import Encoder
+from toxic_training.scoring.exported import ExportedModel
+from toxic_training.scoring.texts import Reading, SavedModelScorer
 
 Made = tuple[Encoder, keras.Model, ExportedModel]
 

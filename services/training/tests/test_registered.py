@@ -7,7 +7,7 @@ import pytest
 
 from toxic_core.contract import CONTRACT_FILE
 from toxic_core.errors import ContractError, RegistryUnavailableError, UnknownModelError
-from toxic_training.registered import fetch_champion, fetch_version
+from toxic_training.scoring.registered import fetch_champion, fetch_version
 
 Register = Callable[[Path], str]
 

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from toxic_training.metrics import Floats, Rows, calibration_error_of, has_both_classes
-from toxic_training.resampling import Interval, Resampling, auc_interval, intervals
+from toxic_training.evaluation.metrics import Floats, Rows, calibration_error_of, has_both_classes
+from toxic_training.evaluation.resampling import Interval, Resampling, auc_interval, intervals
 
 TRUTH_AND_SCORES = st.lists(st.tuples(st.booleans(), st.floats(0, 1, width=32)), min_size=2, max_size=40).map(
     lambda rows: (np.array([float(t) for t, _ in rows]), np.array([s for _, s in rows]))

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from structlog.testing import capture_logs
 
 from toxic_core.errors import ConfigurationError
+from toxic_testing.training.runs import FakeLauncher
 from toxic_training.retraining.alerts import Notification
 from toxic_training.retraining.desk import Retraining, RetrainingDesk
 from toxic_training.retraining.history import KEEP_STARTS, History
@@ -20,7 +21,6 @@ from toxic_training.server.app import answer_errors
 from toxic_training.server.desk import RunDesk
 from toxic_training.server.metrics import Metrics
 from toxic_training.server.settings import Settings
-from toxic_training.testing.runs import FakeLauncher
 
 pytestmark = pytest.mark.anyio
 

@@ -16,9 +16,9 @@ from toxic_core.errors import InvalidDataError
 from toxic_core.labels import LABELS, Label
 from toxic_core.languages import LANGUAGES, Language
 from toxic_core.text import normalise
-from toxic_training.sample import FILES, Split, generate, write_sample
-from toxic_training.sample.generator import Comment
-from toxic_training.sample.phrasebook import Kind, check_phrasebook, load_phrasebook
+from toxic_training.data.sample import FILES, Split, generate, write_sample
+from toxic_training.data.sample.generator import Comment
+from toxic_training.data.sample.phrasebook import Kind, check_phrasebook, load_phrasebook
 
 SAMPLE = Path(__file__).parents[3] / "data" / "sample"
 TRAIN, VALIDATION, TEST, TEST_LABELS = FILES
@@ -49,7 +49,7 @@ def test_the_committed_file_is_what_the_generator_writes(name: str, tmp_path: Pa
     """Regenerating the sample gives the committed file byte for byte."""
     write_sample(tmp_path)
     assert (tmp_path / name).read_bytes() == (SAMPLE / name).read_bytes(), (
-        "data/sample is stale: run `python -m toxic_training.sample`"
+        "data/sample is stale: run `python -m toxic_training.data.sample`"
     )
 
 
@@ -171,7 +171,7 @@ def test_a_kind_without_phrases_is_refused() -> None:
 
 
 def test_the_command_writes_the_four_files(tmp_path: Path) -> None:
-    """`python -m toxic_training.sample --out` makes the folder and reports each file."""
+    """`python -m toxic_training.data.sample --out` makes the folder and reports each file."""
     out = tmp_path / "new" / "sample"
     done = _run("--out", str(out))
     assert done.returncode == 0
@@ -190,7 +190,7 @@ def test_the_command_says_in_one_line_where_it_cannot_write(tmp_path: Path) -> N
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "toxic_training.sample", *arguments],
+        [sys.executable, "-m", "toxic_training.data.sample", *arguments],
         capture_output=True,
         text=True,
         check=False,

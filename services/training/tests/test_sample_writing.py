@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from toxic_core.languages import Language
 from toxic_core.text import normalise
-from toxic_training.sample import disguise as d
-from toxic_training.sample.dice import Dice
+from toxic_training.data.sample import disguise as d
+from toxic_training.data.sample.dice import Dice
 
 # How long an example takes says more about the machine's other work than about the code.
 patient = settings(deadline=None)

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toxic_training.scoring import median_comment
+from toxic_training.scoring.texts import median_comment
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=30))

@@ -4,9 +4,9 @@ import pandas as pd
 import pytest
 
 from toxic_core.tokens import Tokeniser
-from toxic_training.comments import LABEL_COLUMNS
-from toxic_training.encoders.vocabulary import learn_tokenizer
-from toxic_training.selection import BestWeights, selection_set
+from toxic_training.data.comments import LABEL_COLUMNS
+from toxic_training.modelling.encoders.vocabulary import learn_tokenizer
+from toxic_training.modelling.selection import BestWeights, selection_set
 
 
 @pytest.fixture

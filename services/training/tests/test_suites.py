@@ -2,8 +2,8 @@ import pandas as pd
 import pytest
 
 from toxic_core.errors import InvalidDataError
-from toxic_training.comments import COLUMNS
-from toxic_training.suites import (
+from toxic_training.data.comments import COLUMNS
+from toxic_training.data.suites import (
     HATECHECK,
     TEMPLATES,
     identity_terms,
@@ -11,7 +11,7 @@ from toxic_training.suites import (
     tidy_hatecheck,
     tidy_templates,
 )
-from toxic_training.tables import RawTable
+from toxic_training.data.tables import RawTable
 
 
 def _templates(**columns: list[str]) -> dict[str, RawTable | None]:

@@ -4,16 +4,16 @@ import pandas as pd
 import pytest
 
 from toxic_core.errors import InvalidDataError
-from toxic_training.comments import LABEL_COLUMNS
-from toxic_training.parameters import DataParameters, SourceParameters
-from toxic_training.pipelines.data_processing.nodes import (
+from toxic_testing.training.tables import ALL_OF_IT, raw_table, tidied_test, tidied_validation, with_table
+from toxic_training.data.comments import LABEL_COLUMNS
+from toxic_training.kedro_project.parameters import DataParameters, SourceParameters
+from toxic_training.kedro_project.pipelines.data_processing.nodes import (
     collect_rejected,
     tidy_additional,
     tidy_test,
     tidy_train,
     tidy_validation,
 )
-from toxic_training.testing.tables import ALL_OF_IT, raw_table, tidied_test, tidied_validation, with_table
 
 MakeTable = Callable[[list[str], list[str]], pd.DataFrame]
 

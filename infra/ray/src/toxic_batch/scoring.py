@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from toxic_core.calibration import calibrate
 from toxic_core.contract import Contract
+from toxic_core.contract.calibration import calibrate
 from toxic_core.errors import InvalidDataError
 from toxic_core.packing import length_groups, pad_to_step
 from toxic_core.text import normalise

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toxic_core.contract import ATTENTION_MASK, INPUT_IDS, SCORES, SIGNATURE, Bundle
+from toxic_core.contract.evidence import read_evaluation
 from toxic_core.errors import ContractError
-from toxic_core.evidence import read_evaluation
 from toxic_core.telemetry import leave_out_reporters
 from toxic_core.tokens import EncodedBatch
 

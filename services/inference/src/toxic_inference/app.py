@@ -33,18 +33,18 @@ from toxic_inference.api.feedback_desk import FeedbackDesk
 from toxic_inference.api.guard import GuardRules
 from toxic_inference.api.jobs.desk import JobDesk, JobParts
 from toxic_inference.api.jobs.files import JobFiles
-from toxic_inference.serving.batching import BatchLimits, BatchScheduler, SchedulerParts
-from toxic_inference.serving.cache import ScoreCache
+from toxic_inference.serving.batching.scheduler import BatchLimits, BatchScheduler, SchedulerParts
+from toxic_inference.serving.batching.slots import Slots
 from toxic_inference.serving.clock import SystemClock
-from toxic_inference.serving.harness import ActiveServable
 from toxic_inference.serving.interfaces import Servable, ServableId
-from toxic_inference.serving.manager import Manager, ManagerParts
-from toxic_inference.serving.policy import Backoff
-from toxic_inference.serving.poller import Poller, PollerParts
-from toxic_inference.serving.scoring import ScoringLimits, ScoringParts, ScoringService
-from toxic_inference.serving.shadow import ShadowingScorer, ShadowParts
-from toxic_inference.serving.slots import Slots
-from toxic_inference.serving.status import CoreStatus
+from toxic_inference.serving.scoring.cache import ScoreCache
+from toxic_inference.serving.scoring.service import ScoringLimits, ScoringParts, ScoringService
+from toxic_inference.serving.scoring.shadow import ShadowingScorer, ShadowParts
+from toxic_inference.serving.versions.harness import ActiveServable
+from toxic_inference.serving.versions.manager import Manager, ManagerParts
+from toxic_inference.serving.versions.policy import Backoff
+from toxic_inference.serving.versions.poller import Poller, PollerParts
+from toxic_inference.serving.versions.status import CoreStatus
 from toxic_inference.settings import Settings
 from toxic_inference.watching import ServiceMetrics, start_watching
 

@@ -20,8 +20,8 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from toxic_inference.serving.explaining import LEAST_PASSES
-from toxic_inference.serving.policy import VersionPolicy
+from toxic_inference.serving.scoring.explaining import LEAST_PASSES
+from toxic_inference.serving.versions.policy import VersionPolicy
 
 _KIB = 1024
 _MIB = 1024 * _KIB

@@ -20,12 +20,12 @@ from toxic_inference.adapters.loader import BundleLoader
 from toxic_inference.adapters.openvino_runtime import OpenVinoRuntime
 from toxic_inference.adapters.runtime import Rehearsal, Runtime
 from toxic_inference.adapters.tf_runtime import TensorflowRuntime
-from toxic_inference.serving.batching import BatchLimits, BatchScheduler, SchedulerParts
+from toxic_inference.serving.batching.scheduler import BatchLimits, BatchScheduler, SchedulerParts
+from toxic_inference.serving.batching.slots import Slots
 from toxic_inference.serving.clock import SystemClock
 from toxic_inference.serving.errors import InvalidTensorError, SignatureError, WarmupError
 from toxic_inference.serving.interfaces import Lane, Row, ServableId
-from toxic_inference.serving.slots import Slots
-from toxic_inference.testing.bundles import replay
+from toxic_testing.inference.bundles import replay
 
 ID = ServableId("1", "f")
 

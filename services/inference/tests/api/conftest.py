@@ -33,9 +33,9 @@ from toxic_inference.serving.interfaces import (
     Text,
     TextScore,
 )
-from toxic_inference.serving.states import State, VersionStatus
-from toxic_inference.testing.bundles import make_contract
-from toxic_inference.testing.fakes import ManualClock
+from toxic_inference.serving.versions.states import State, VersionStatus
+from toxic_testing.inference.bundles import make_contract
+from toxic_testing.inference.fakes import ManualClock
 
 NO_TERMS = Terms()
 LIMITS = Limits(text_bytes=200, texts=5, body_bytes=4_000, upload_bytes=200_000)

@@ -10,7 +10,7 @@ from toxic_core.errors import ContractError, RegistryUnavailableError
 from toxic_inference.metrics import Metrics
 from toxic_inference.serving.errors import SignatureError, WarmupError
 from toxic_inference.serving.observers import BatchReport
-from toxic_inference.serving.states import State, VersionStatus
+from toxic_inference.serving.versions.states import State, VersionStatus
 
 pytestmark = pytest.mark.anyio
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from toxic_core.errors import ContractError, RegistryUnavailableError
-from toxic_inference.serving.states import State, VersionStatus
+from toxic_inference.serving.versions.states import State, VersionStatus
 
 pytestmark = pytest.mark.anyio
 

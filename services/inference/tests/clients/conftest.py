@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from toxic_inference.testing.process import Server, free_port
+from toxic_testing.inference.process import Server, free_port
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from toxic_core.contract import Contract
+from toxic_core.contract.reference import LENGTH_EDGES, Distribution, ReferenceTraffic
 from toxic_core.labels import LABELS
 from toxic_core.languages import ANY_LANGUAGE
-from toxic_core.reference import LENGTH_EDGES, Distribution, ReferenceTraffic
 from toxic_inference.serving.observers import ScoredTexts
-from toxic_inference.testing.bundles import make_contract
+from toxic_testing.inference.bundles import make_contract
 
 Report = Callable[..., ScoredTexts]
 EDGES = tuple(edge / 10 for edge in range(11))

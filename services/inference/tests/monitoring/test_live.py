@@ -8,7 +8,7 @@ from toxic_core.contract import Contract
 from toxic_core.labels import Label
 from toxic_inference.feedback import FeedbackUnavailableError
 from toxic_inference.monitoring.live import Judged, LiveParts, LiveQuality, LiveWatch, live_quality
-from toxic_inference.testing.fakes import ManualClock
+from toxic_testing.inference.fakes import ManualClock
 
 TOXIC = Label.TOXIC
 

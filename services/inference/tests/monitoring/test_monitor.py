@@ -7,8 +7,8 @@ from toxic_core.labels import LABELS, Label
 from toxic_inference.monitoring.history import BUCKET_SECONDS, History, Window
 from toxic_inference.monitoring.monitor import Monitor
 from toxic_inference.serving.observers import ScoredTexts
-from toxic_inference.testing.bundles import make_contract
-from toxic_inference.testing.fakes import ManualClock
+from toxic_testing.inference.bundles import make_contract
+from toxic_testing.inference.fakes import ManualClock
 
 Report = Callable[..., ScoredTexts]
 LIKE_THE_REFERENCE = [0.05] * 90 + [0.95] * 10

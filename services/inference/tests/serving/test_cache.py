@@ -4,7 +4,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from toxic_inference.serving.cache import ENTRY_BYTES, RawScore, ScoreCache
+from toxic_inference.serving.scoring.cache import ENTRY_BYTES, RawScore, ScoreCache
 
 
 def score(value: float) -> RawScore:

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from toxic_core.labels import LABELS
 from toxic_core.tokens import EncodedBatch, Tokeniser
-from toxic_inference.serving import explaining
-from toxic_inference.serving.batching import BatchScheduler, SchedulerParts
-from toxic_inference.serving.cache import ScoreCache
-from toxic_inference.serving.harness import ActiveServable
+from toxic_inference.serving.batching.scheduler import BatchScheduler, SchedulerParts
 from toxic_inference.serving.interfaces import Explanation, Lane, ServableId, Target, Text
-from toxic_inference.serving.scoring import ScoringLimits, ScoringParts, ScoringService
-from toxic_inference.testing.bundles import MAX_TOKENS, WORDS, make_tokenizer
+from toxic_inference.serving.scoring import explaining
+from toxic_inference.serving.scoring.cache import ScoreCache
+from toxic_inference.serving.scoring.service import ScoringLimits, ScoringParts, ScoringService
+from toxic_inference.serving.versions.harness import ActiveServable
+from toxic_testing.inference.bundles import MAX_TOKENS, WORDS, make_tokenizer
 
 pytestmark = pytest.mark.anyio
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 import pytest
 
 from toxic_inference.serving.errors import IllegalTransitionError
-from toxic_inference.serving.harness import ActiveServable, Harness
 from toxic_inference.serving.interfaces import ServableId
-from toxic_inference.serving.states import State
+from toxic_inference.serving.versions.harness import ActiveServable, Harness
+from toxic_inference.serving.versions.states import State
 
 pytestmark = pytest.mark.anyio
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from toxic_core.errors import ContractError, NoVersionReadyError, UnknownModelError
-from toxic_inference.serving.batching import BatchScheduler, SchedulerParts
-from toxic_inference.serving.cache import ScoreCache
-from toxic_inference.serving.harness import ActiveServable
+from toxic_inference.serving.batching.scheduler import BatchScheduler, SchedulerParts
 from toxic_inference.serving.interfaces import AspiredVersion, Lane, Row, Servable, ServableId, Target
-from toxic_inference.serving.manager import Manager, ManagerParts
-from toxic_inference.serving.policy import Backoff, VersionPolicy
-from toxic_inference.serving.states import State
+from toxic_inference.serving.scoring.cache import ScoreCache
+from toxic_inference.serving.versions.harness import ActiveServable
+from toxic_inference.serving.versions.manager import Manager, ManagerParts
+from toxic_inference.serving.versions.policy import Backoff, VersionPolicy
+from toxic_inference.serving.versions.states import State
 
 pytestmark = pytest.mark.anyio
 

@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from toxic_inference.serving.pace import Pace, RunningBatch
+from toxic_inference.serving.batching.pace import Pace, RunningBatch
 
 
 def pace_of(*batches: tuple[int, float]) -> Pace:

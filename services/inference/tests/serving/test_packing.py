@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toxic_inference.serving.packing import choose_batch
+from toxic_inference.serving.batching.packing import choose_batch
 
 
 @given(st.lists(st.integers(1, 512), min_size=1, max_size=80), st.integers(1, 2048))

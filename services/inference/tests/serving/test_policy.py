@@ -1,8 +1,16 @@
 import pytest
 
 from toxic_inference.serving.interfaces import ServableId
-from toxic_inference.serving.policy import Action, Forget, Load, Snapshot, Unload, VersionPolicy, next_action
-from toxic_inference.serving.states import State
+from toxic_inference.serving.versions.policy import (
+    Action,
+    Forget,
+    Load,
+    Snapshot,
+    Unload,
+    VersionPolicy,
+    next_action,
+)
+from toxic_inference.serving.versions.states import State
 
 ONE, TWO, THREE = (ServableId(version, "f") for version in "123")
 

@@ -6,7 +6,7 @@ import pytest
 
 from toxic_core.errors import RegistryUnavailableError
 from toxic_inference.serving.interfaces import AspiredVersion, ServableId
-from toxic_inference.serving.poller import Poller, PollerParts
+from toxic_inference.serving.versions.poller import Poller, PollerParts
 
 pytestmark = pytest.mark.anyio
 

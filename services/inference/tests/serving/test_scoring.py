@@ -12,10 +12,10 @@ from toxic_core.labels import LABELS
 from toxic_core.languages import ANY_LANGUAGE
 from toxic_core.tokens import Tokeniser
 from toxic_inference.serving.errors import DeadlineExceededError, InferenceError
-from toxic_inference.serving.harness import ActiveServable
 from toxic_inference.serving.interfaces import Lane, Row, Target, Terms, Text
-from toxic_inference.serving.scoring import ScoringLimits, ScoringParts, ScoringService
-from toxic_inference.testing.bundles import MAX_TOKENS, make_tokenizer
+from toxic_inference.serving.scoring.service import ScoringLimits, ScoringParts, ScoringService
+from toxic_inference.serving.versions.harness import ActiveServable
+from toxic_testing.inference.bundles import MAX_TOKENS, make_tokenizer
 
 pytestmark = pytest.mark.anyio
 

@@ -22,8 +22,8 @@ from toxic_inference.serving.interfaces import (
     TextScore,
 )
 from toxic_inference.serving.observers import ShadowDrop
-from toxic_inference.serving.shadow import ShadowingScorer, ShadowParts
-from toxic_inference.testing.bundles import make_contract
+from toxic_inference.serving.scoring.shadow import ShadowingScorer, ShadowParts
+from toxic_testing.inference.bundles import make_contract
 
 pytestmark = pytest.mark.anyio
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from toxic_inference.serving.batching import BatchScheduler, SchedulerParts
+from toxic_inference.serving.batching.scheduler import BatchScheduler, SchedulerParts
+from toxic_inference.serving.batching.slots import Slots
 from toxic_inference.serving.errors import DeadlineExceededError, InferenceError, InvalidTensorError
 from toxic_inference.serving.interfaces import Lane
-from toxic_inference.serving.slots import Slots
-from toxic_inference.testing.batches import SummingModel, Turn, row, run_batches, submit
-from toxic_inference.testing.fakes import HeldExecutor, ManualClock
+from toxic_testing.inference.batches import SummingModel, Turn, row, run_batches, submit
+from toxic_testing.inference.fakes import HeldExecutor, ManualClock
 
 pytestmark = pytest.mark.anyio
 

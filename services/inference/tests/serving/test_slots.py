@@ -1,6 +1,6 @@
 import pytest
 
-from toxic_inference.serving.slots import Slots, Turn
+from toxic_inference.serving.batching.slots import Slots, Turn
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from toxic_core.text import normalise
 from toxic_inference.serving.errors import RejectedTextError, TextTooLongError
-from toxic_inference.serving.texts import check_text
+from toxic_inference.serving.scoring.texts import check_text
 
 
 @pytest.mark.parametrize(

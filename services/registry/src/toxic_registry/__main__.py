@@ -2,7 +2,7 @@
 
 import sys
 
-from toxic_registry.cli import main
+from toxic_registry.client.cli import main
 
 if __name__ == "__main__":
     main(sys.argv[1:] or ["serve"])

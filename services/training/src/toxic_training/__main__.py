@@ -12,7 +12,7 @@ import warnings
 from pathlib import Path
 
 from toxic_core.telemetry import disable_telemetry
-from toxic_training.stopping import stopped_by_signals
+from toxic_training.kedro_project.stopping import stopped_by_signals
 
 PROJECT = Path(__file__).resolve().parents[2]
 """The Kedro project: the folder that holds `conf/` and `pyproject.toml`."""
@@ -24,7 +24,7 @@ def main() -> None:
     # Imported late: Kedro's plugins read the environment when they are imported.
     from kedro.framework.cli.cli import main as kedro  # noqa: PLC0415
 
-    from toxic_training.failures import explain  # noqa: PLC0415
+    from toxic_training.kedro_project.failures import explain  # noqa: PLC0415
 
     try:
         with stopped_by_signals():

@@ -5,7 +5,7 @@ Each of its five parts is a namespace too: a box in Kedro-Viz, and a task where 
 
 from kedro.pipeline import Pipeline
 
-from toxic_training.pipelines import (
+from toxic_training.kedro_project.pipelines import (
     baseline,
     batch_scoring,
     data_processing,

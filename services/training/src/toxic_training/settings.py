@@ -2,7 +2,7 @@
 
 from omegaconf.resolvers import oc
 
-from toxic_training.hooks import (
+from toxic_training.kedro_project.hooks import (
     CauseHook,
     LocksHook,
     NarratorHook,

@@ -15,7 +15,7 @@ from toxic_inference.api.errors import InvalidCsvError, RowProblem, problem_of
 from toxic_inference.api.schemas import LANGUAGE_PATTERN, primary_language
 from toxic_inference.serving.errors import RejectedTextError
 from toxic_inference.serving.interfaces import Text
-from toxic_inference.serving.texts import check_text
+from toxic_inference.serving.scoring.texts import check_text
 
 TEXT_COLUMNS = ("content", "comment_text")
 LANGUAGE_COLUMNS = ("lang", "language")

@@ -7,7 +7,7 @@ from typing import Protocol
 from toxic_inference.api.feedback_desk import FeedbackDesk
 from toxic_inference.api.jobs.desk import JobDesk
 from toxic_inference.serving.interfaces import Scorer
-from toxic_inference.serving.states import VersionStatus
+from toxic_inference.serving.versions.states import VersionStatus
 
 MODEL_VERSION_HEADER = "x-model-version"
 

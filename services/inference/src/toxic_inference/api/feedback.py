@@ -27,7 +27,7 @@ from toxic_inference.api.errors import InvalidRequestError
 from toxic_inference.api.feedback_desk import FeedbackDesk
 from toxic_inference.api.schemas import ErrorAnswer, Language, openapi_body, primary_language
 from toxic_inference.feedback import Feedback, FeedbackSource
-from toxic_inference.serving.texts import check_text
+from toxic_inference.serving.scoring.texts import check_text
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:/@-]+$", min_length=1, max_length=128)]
 LabelName = Annotated[Label, Field(strict=False)]

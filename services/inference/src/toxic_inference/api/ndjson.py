@@ -24,7 +24,7 @@ from toxic_inference.api.line_spool import LineSpool
 from toxic_inference.api.schemas import Language, primary_language
 from toxic_inference.serving.errors import RejectedTextError
 from toxic_inference.serving.interfaces import Lane, Session, Target, Text
-from toxic_inference.serving.texts import check_text
+from toxic_inference.serving.scoring.texts import check_text
 
 NDJSON_TYPE = "application/x-ndjson"
 

@@ -27,7 +27,7 @@ from toxic_inference.api.schemas import (
 from toxic_inference.api.terms import terms_of
 from toxic_inference.api.uploads import CSV_TYPE, FORM_TYPES, answer_csv, answer_form
 from toxic_inference.serving.interfaces import Lane, Session, Target, Text
-from toxic_inference.serving.texts import check_text
+from toxic_inference.serving.scoring.texts import check_text
 
 _ACCEPTED = (JSON_TYPE, *FORM_TYPES, CSV_TYPE, NDJSON_TYPE)
 

@@ -25,7 +25,7 @@ from toxic_inference.api.targets import ReadTarget, champion, label_in_path, ver
 from toxic_inference.api.terms import terms_of
 from toxic_inference.api.tfserving_request import PredictInputs, parse_predict
 from toxic_inference.serving.interfaces import Float32Array, Lane, Session, Target
-from toxic_inference.serving.states import State, VersionStatus
+from toxic_inference.serving.versions.states import State, VersionStatus
 
 _METHOD_NAME = "tensorflow/serving/predict"
 

@@ -16,7 +16,7 @@ from toxic_inference.api.errors import InvalidRequestError, MalformedRequestErro
 from toxic_inference.api.rows import row_of
 from toxic_inference.serving.errors import InvalidTensorError
 from toxic_inference.serving.interfaces import Row
-from toxic_inference.serving.texts import check_text
+from toxic_inference.serving.scoring.texts import check_text
 
 _TEXT = "text"
 _BASE64 = "b64"

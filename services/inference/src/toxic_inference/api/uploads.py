@@ -26,7 +26,7 @@ from toxic_inference.api.errors import InvalidRequestError, RowProblem
 from toxic_inference.api.schemas import LANGUAGE_PATTERN, primary_language
 from toxic_inference.api.table import first_scored, score_rows
 from toxic_inference.serving.interfaces import Session, Target, Text
-from toxic_inference.serving.texts import check_text
+from toxic_inference.serving.scoring.texts import check_text
 
 FORM_TYPES = ("multipart/form-data", "application/x-www-form-urlencoded")
 CSV_TYPE = "text/csv"

@@ -24,7 +24,7 @@ from toxic_inference.metrics.traffic import HealthCollector, TrafficCollector
 from toxic_inference.metrics.versions import VersionMetrics
 from toxic_inference.monitoring.monitor import Monitor
 from toxic_inference.serving.observers import ScoredTexts
-from toxic_inference.serving.states import State
+from toxic_inference.serving.versions.states import State
 
 
 class Metrics(DoorMetrics, ScoringMetrics, ShadowMetrics, VersionMetrics, CorrectionMetrics):

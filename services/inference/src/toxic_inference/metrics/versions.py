@@ -10,7 +10,7 @@ from toxic_core.errors import ContractError, DigestMismatchError, RegistryUnavai
 from toxic_inference.metrics.catalogue import service as catalogue
 from toxic_inference.metrics.family import MetricFamily
 from toxic_inference.serving.errors import SignatureError, WarmupError
-from toxic_inference.serving.states import State
+from toxic_inference.serving.versions.states import State
 
 # The most specific class first.
 _LOAD_FAILURE_REASONS: tuple[tuple[type[Exception], str], ...] = (

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toxic_core.contract import Contract
+from toxic_core.contract.reference import LENGTH_EDGES
 from toxic_core.labels import Label
 from toxic_core.languages import ANY_LANGUAGE
-from toxic_core.reference import LENGTH_EDGES
 from toxic_inference.monitoring.estimate import Floats, deployment_probabilities
 from toxic_inference.serving.observers import ScoredTexts
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from toxic_core.reference import ReferenceTraffic
+from toxic_core.contract.reference import ReferenceTraffic
 
 Floats = NDArray[np.float64]
 

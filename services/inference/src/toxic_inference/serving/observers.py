@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from toxic_core.contract import Contract
 from toxic_core.labels import Label
-from toxic_inference.serving.states import State
+from toxic_inference.serving.versions.states import State
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from toxic_inference.api.application import create_api
 from toxic_inference.api.doors import Doors
 from toxic_inference.api.guard import GuardRules
 from toxic_inference.metrics import Metrics
-from toxic_inference.testing.browser import open_chromium
+from toxic_testing.inference.browser import open_chromium
 
 # For a machine that does much else; nothing waits longer than it must.
 PATIENCE_MILLISECONDS = 20_000

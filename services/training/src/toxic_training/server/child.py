@@ -13,8 +13,8 @@ import threading
 from pathlib import Path
 
 from toxic_training.__main__ import PROJECT, prepare
+from toxic_training.kedro_project.stopping import stopped_by_signals
 from toxic_training.server.report import read_report, report_path, write_report
-from toxic_training.stopping import stopped_by_signals
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from toxic_inference.api.rows import row_of
 from toxic_inference.api.schemas import LANGUAGE_PATTERN, primary_language
 from toxic_inference.serving.errors import InvalidTensorError
 from toxic_inference.serving.interfaces import Lane, Row, Session, Text
-from toxic_inference.serving.texts import check_text
+from toxic_inference.serving.scoring.texts import check_text
 
 TEXT = "text"
 PROBABILITIES = "probabilities"

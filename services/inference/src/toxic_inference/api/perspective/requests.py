@@ -24,7 +24,7 @@ from toxic_inference.api.perspective.messages import (
 from toxic_inference.api.perspective.problems import ErrorType, refusal
 from toxic_inference.api.schemas import LANGUAGE_PATTERN, primary_language
 from toxic_inference.serving.errors import RejectedTextError, TextTooLongError
-from toxic_inference.serving.texts import check_text
+from toxic_inference.serving.scoring.texts import check_text
 
 _SUGGESTED_FROM = 0.5
 """A suggested score from which the comment is said to carry the label."""

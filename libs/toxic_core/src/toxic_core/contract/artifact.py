@@ -1,0 +1,277 @@
+"""The artifact contract: what a model version holds, so that training and serving can't drift apart.
+
+Owns the layout of a model bundle and the schema of its `contract.json`:
+
+    saved_model/               TensorFlow SavedModel, signature `serving_default`
+    tokenizer/tokenizer.json   the one tokenizer
+    contract.json              what this module describes, with a SHA-256 of every other file
+    warmup.jsonl               inputs with the scores they must give
+    evaluation.json            what the model is worth (`toxic_core.contract.evidence`)
+
+Invariant: a bundle is sealed last and once (`seal`). Whoever reads one (`open_bundle`) gets either a
+contract whose every file is present and unchanged, or a `ContractError` that names the file.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
+
+from toxic_core.contract.reference import Distribution, ReferenceTraffic
+from toxic_core.contract.schema import FrozenModel
+from toxic_core.errors import ContractError, DigestMismatchError
+from toxic_core.files import plain_files
+from toxic_core.labels import LABELS, Label
+from toxic_core.languages import ANY_LANGUAGE
+from toxic_core.text import NORMALISATION_VERSION
+
+SCHEMA_VERSION: Literal[1] = 1
+CONTRACT_FILE = "contract.json"
+SAVED_MODEL_DIR = "saved_model"
+TOKENIZER_FILE = "tokenizer/tokenizer.json"
+WARMUP_FILE = "warmup.jsonl"
+ONNX_FILE = "onnx/model.onnx"
+REQUIRED_FILES = (f"{SAVED_MODEL_DIR}/saved_model.pb", TOKENIZER_FILE, WARMUP_FILE)
+
+BUNDLE_ARTIFACT_PATH = "artifacts/bundle"
+"""Where a bundle lies inside an MLflow model version."""
+
+SIGNATURE = "serving_default"
+INPUT_IDS = "input_ids"
+ATTENTION_MASK = "attention_mask"
+SCORES = "scores"
+
+WARMUP_TOLERANCE = 1e-3
+"""The largest difference between a recorded and a replayed warm-up score."""
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+def _inside_bundle(name: str) -> str:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or not path.parts or str(path) != name:
+        raise ValueError(f"{name!r} is not the plain relative path of a file in the bundle")
+    return name
+
+
+BundlePath = Annotated[str, AfterValidator(_inside_bundle)]
+"""A file's path relative to the bundle, by `/`: whoever joins it to a folder stays in that folder."""
+
+
+class Calibration(FrozenModel):
+    """Platt scaling (Platt, 1999): calibrated = sigmoid(slope * logit(score) + intercept).
+
+    The slope is positive: any other would turn the model's ranking around or lose it.
+    """
+
+    slope: float = Field(default=1.0, gt=0.0)
+    intercept: float = 0.0
+
+
+class Contract(FrozenModel):
+    """The content of `contract.json`.
+
+    Attributes:
+        schema_version: of this schema.
+        labels: the model's output columns, in order.
+        max_tokens: longest input, special tokens included.
+        pad_id: token id that fills a batch.
+        normalisation_version: of `toxic_core.text.normalise` in training.
+        languages: ISO 639-1 codes the model was evaluated for.
+        calibration: by label, then by language or `*`.
+        thresholds: operating thresholds on calibrated scores, by label, then by language or `*`.
+        reference_scores: by label, then by language or `*`.
+        reference_traffic: the reference comments' languages and lengths; None of versions from before.
+        encoder: which encoder was fine-tuned.
+        training_data: SHA-256 of every raw table trained on, by name.
+        code_revision: of the training code; `unknown` outside a checkout.
+        created_at: when the bundle was sealed.
+        files: SHA-256 of every other file, by path relative to the bundle.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    labels: tuple[Label, ...] = LABELS
+    max_tokens: int = Field(ge=8)
+    pad_id: int = Field(ge=0)
+    normalisation_version: int = NORMALISATION_VERSION
+    languages: tuple[str, ...]
+    calibration: dict[Label, dict[str, Calibration]]
+    thresholds: dict[Label, dict[str, Probability]]
+    reference_scores: dict[Label, dict[str, Distribution]] = Field(default_factory=dict)
+    reference_traffic: ReferenceTraffic | None = None
+    encoder: str
+    training_data: dict[str, Sha256] = Field(default_factory=dict)
+    code_revision: str = "unknown"
+    created_at: AwareDatetime
+    files: dict[BundlePath, Sha256] = Field(default_factory=dict)
+
+    def threshold(self, label: Label, language: str | None) -> float:
+        """Return the operating threshold of `label` for `language`, or the one for any language."""
+        by_language = self.thresholds[label]
+        return by_language.get(language or ANY_LANGUAGE, by_language[ANY_LANGUAGE])
+
+    def calibration_of(self, label: Label, language: str | None) -> Calibration:
+        """Return the calibration of `label` for `language`, or the one for any language."""
+        by_language = self.calibration[label]
+        return by_language.get(language or ANY_LANGUAGE, by_language[ANY_LANGUAGE])
+
+
+class WarmupExample(FrozenModel):
+    """One line of `warmup.jsonl`: a text and the uncalibrated scores it must give, in label order."""
+
+    text: str
+    scores: tuple[Probability, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A verified model bundle on disk.
+
+    Attributes:
+        path: its folder.
+        contract: its parsed `contract.json`.
+    """
+
+    path: Path
+    contract: Contract
+
+    @property
+    def saved_model(self) -> Path:
+        """Folder of the TensorFlow SavedModel."""
+        return self.path / SAVED_MODEL_DIR
+
+    @property
+    def tokenizer(self) -> Path:
+        """Path of `tokenizer.json`."""
+        return self.path / TOKENIZER_FILE
+
+    def warmup(self) -> tuple[WarmupExample, ...]:
+        """Read the warm-up examples.
+
+        Raises:
+            ContractError: a line isn't an example with a score for each label, or there are none.
+        """
+        # Bytes, because str.splitlines also cuts at U+2028 and the like, which JSON leaves in a text.
+        lines = (self.path / WARMUP_FILE).read_bytes().splitlines()
+        try:
+            examples = tuple(WarmupExample.model_validate_json(line) for line in lines if line.strip())
+        except ValidationError as error:
+            raise ContractError(f"{self.path / WARMUP_FILE} has a bad line: {error}") from error
+        if not examples or {len(example.scores) for example in examples} != {len(self.contract.labels)}:
+            raise ContractError(f"{self.path / WARMUP_FILE} needs examples with one score for each label.")
+        return examples
+
+
+def write_warmup(path: Path, examples: Sequence[WarmupExample]) -> None:
+    """Write `warmup.jsonl` into the bundle folder `path`."""
+    lines = [json.dumps(example.model_dump(), ensure_ascii=False) + "\n" for example in examples]
+    (path / WARMUP_FILE).write_text("".join(lines), encoding="utf-8")
+
+
+def seal(path: Path, contract: Contract) -> Bundle:
+    """Record the digest of every file under `path` and write `contract.json`, completing the bundle.
+
+    The contract is written under a temporary name and renamed, so a killed run leaves no half contract.
+
+    Raises:
+        ContractError: a required file is missing, or something in the folder is no plain file.
+    """
+    sealed = contract.model_copy(update={"files": dict(_digests(path))})
+    _check_complete(path, sealed.files)
+    temporary = path / f".{CONTRACT_FILE}.partial"
+    temporary.write_text(sealed.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    temporary.replace(path / CONTRACT_FILE)
+    return Bundle(path=path, contract=sealed)
+
+
+def open_bundle(path: Path, *, max_bytes: int | None = None) -> Bundle:
+    """Read and verify the bundle in folder `path`; costs one read of every file.
+
+    Args:
+        path: its folder.
+        max_bytes: the largest bundle that is read at all; None for any.
+
+    Raises:
+        ContractError: the contract is missing, can't be read, or was made for other labels or another
+            normalisation; or a file is missing, unexpected or not a plain file; or it is too large.
+        DigestMismatchError: a file's content isn't the one that was sealed.
+    """
+    contract = read_contract(path)
+    _check_complete(path, contract.files)
+    found = dict(_digests(path, max_bytes=max_bytes))
+    for name, digest in contract.files.items():
+        if name not in found:
+            raise ContractError(f"{path / name} is missing; the contract lists it.")
+        if found[name] != digest:
+            raise DigestMismatchError(
+                f"{path / name} has SHA-256 {found[name]}, but the contract records {digest}. "
+                "The file was changed or damaged; fetch or train the version again."
+            )
+    if unexpected := sorted(found.keys() - contract.files.keys()):
+        raise ContractError(f"{path} holds files that its contract doesn't list: {', '.join(unexpected)}.")
+    return Bundle(path=path, contract=contract)
+
+
+def read_contract(path: Path) -> Contract:
+    """Read `contract.json` of the bundle folder `path`, without verifying the other files.
+
+    Raises:
+        ContractError: it is missing, can't be read, or doesn't fit this version of the code.
+    """
+    file = path / CONTRACT_FILE
+    try:
+        contract = Contract.model_validate_json(file.read_bytes())
+    except FileNotFoundError as error:
+        raise ContractError(f"{file} is missing; this is not a complete model bundle.") from error
+    except OSError as error:
+        raise ContractError(f"{file} can't be read: {error}") from error
+    except ValidationError as error:
+        raise ContractError(f"{file} can't be read as a contract: {error}") from error
+    _check_agreement(file, contract)
+    return contract
+
+
+def _check_agreement(file: Path, contract: Contract) -> None:
+    if contract.labels != LABELS:
+        raise ContractError(f"{file} has labels {list(contract.labels)}; this code reads {list(LABELS)}.")
+    if contract.normalisation_version != NORMALISATION_VERSION:
+        raise ContractError(
+            f"{file} was trained on text normalised by version {contract.normalisation_version}; "
+            f"this code normalises by version {NORMALISATION_VERSION}. Train the version again."
+        )
+    by_name: dict[str, Mapping[Label, Mapping[str, object]]] = {
+        "calibration": contract.calibration,
+        "thresholds": contract.thresholds,
+    }
+    for name, by_label in by_name.items():
+        if lacking := [label for label in LABELS if ANY_LANGUAGE not in by_label.get(label, {})]:
+            raise ContractError(f"{file} has no {name} for any language ({ANY_LANGUAGE!r}) of {lacking[0]}.")
+
+
+def _check_complete(path: Path, files: Mapping[str, str]) -> None:
+    if missing := [name for name in REQUIRED_FILES if name not in files]:
+        raise ContractError(f"{path} lacks {', '.join(missing)}; this is not a complete model bundle.")
+
+
+def _digests(path: Path, *, max_bytes: int | None = None) -> Iterator[tuple[str, str]]:
+    """Yield the relative POSIX path and SHA-256 of every file under `path` but the contract, sorted."""
+    for name, file in plain_files(path, max_bytes=max_bytes).items():
+        if name not in {CONTRACT_FILE, f".{CONTRACT_FILE}.partial"}:
+            yield name, file_digest(file)
+
+
+def file_digest(file: Path) -> str:
+    """Return the SHA-256 of `file`, in hexadecimal."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

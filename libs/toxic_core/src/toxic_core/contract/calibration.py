@@ -1,0 +1,54 @@
+"""From a model's raw scores to calibrated ones, as the contract says.
+
+Invariant: `calibrate` is monotone in the score, so it never changes a ranking within one label and language.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toxic_core.contract.artifact import Calibration
+from toxic_core.labels import Label
+
+_EPSILON = 1e-7
+
+
+class Calibrations(Protocol):
+    """The part of a contract that says how to calibrate."""
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The labels, in the order of a model's output columns."""
+        ...
+
+    def calibration_of(self, label: Label, language: str | None) -> Calibration:
+        """Return the calibration of `label` for `language`, or the one for any language."""
+        ...
+
+
+def calibrate(
+    scores: NDArray[np.float32], *, languages: Sequence[str | None], contract: Calibrations
+) -> NDArray[np.float32]:
+    """Apply each label's and language's Platt scaling (Platt, 1999).
+
+    Args:
+        scores: raw scores, float32 [batch, labels], in the contract's label order.
+        languages: each row's language, or None where it isn't known.
+        contract: whose calibration is applied; a `Contract`, or what will become part of one.
+
+    Returns:
+        Calibrated scores, float32 [batch, labels].
+    """
+    scaling = [
+        [contract.calibration_of(label, language) for label in contract.labels] for language in languages
+    ]
+    slopes = np.array([[c.slope for c in row] for row in scaling], dtype=np.float64).reshape(scores.shape)
+    intercepts = np.array([[c.intercept for c in row] for row in scaling], dtype=np.float64).reshape(
+        scores.shape
+    )
+    clipped = np.clip(scores.astype(np.float64), _EPSILON, 1 - _EPSILON)
+    logits = slopes * np.log(clipped / (1 - clipped)) + intercepts
+    # The sigmoid in a form that no logit overflows.
+    return np.exp(-np.logaddexp(0.0, -logits)).astype(np.float32)

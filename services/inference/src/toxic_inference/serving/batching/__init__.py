@@ -1,0 +1,1 @@
+"""From callers' rows to batches that fill a token budget."""

@@ -1,0 +1,100 @@
+"""The rows that wait for one servable, in two lanes.
+
+Invariant: within a lane the oldest row is in the next batch; interactive rows go before bulk ones, but a lane
+that has rows never waits for more than `_TURNS` batches of the other, so neither starves.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from itertools import islice
+
+from toxic_inference.serving.batching.calls import Call, Entry
+from toxic_inference.serving.batching.packing import choose_batch
+from toxic_inference.serving.interfaces import Lane
+
+_WINDOW_ROWS = 512
+"""How many waiting rows are looked at to form a batch: enough to find equal lengths, at a bounded cost."""
+
+_TURNS = 8
+"""Interactive batches in a row after which bulk rows have a turn: an eighth of a saturated machine."""
+
+
+class RowQueue:
+    """Where rows wait until a batch takes them, or their caller gives up."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[Lane, OrderedDict[int, Entry]] = {lane: OrderedDict() for lane in Lane}
+        self._tokens = dict.fromkeys(Lane, 0)
+        self._timed: dict[int, Call] = {}
+        self._next_key = 0
+        self._interactive_turns = 0
+
+    def __len__(self) -> int:
+        return sum(len(entries) for entries in self._lanes.values())
+
+    def rows(self, lane: Lane) -> int:
+        """Return how many rows wait in a lane."""
+        return len(self._lanes[lane])
+
+    def tokens(self, lane: Lane) -> int:
+        """Return how many tokens wait in a lane."""
+        return self._tokens[lane]
+
+    @property
+    def timed(self) -> bool:
+        """Whether a call waits that has a deadline."""
+        return bool(self._timed)
+
+    def add(self, call: Call) -> None:
+        """Let every row of a call wait."""
+        for position in range(len(call.rows)):
+            self._next_key += 1
+            entry = Entry(self._next_key, call, position)
+            self._lanes[call.lane][entry.key] = entry
+            self._tokens[call.lane] += entry.tokens
+            call.waiting.add(entry.key)
+        if call.deadline is not None:
+            self._timed[id(call)] = call
+
+    def drop(self, call: Call) -> int:
+        """Take out what is left of a call; return how many rows that was."""
+        dropped = len(call.waiting)
+        for key in tuple(call.waiting):
+            self._remove(self._lanes[call.lane][key])
+        return dropped
+
+    def expired(self, now: float) -> list[Call]:
+        """Return the waiting calls whose deadline has passed."""
+        return [call for call in self._timed.values() if call.deadline is not None and call.deadline <= now]
+
+    def take(self, *, budget: int) -> list[Entry]:
+        """Take out the rows of the next batch: the oldest of its lane and those nearest in length."""
+        lane = self._next_lane()
+        window = list(islice(self._lanes[lane].values(), _WINDOW_ROWS))
+        if not window:
+            return []
+        chosen = choose_batch([entry.tokens for entry in window], budget=budget)
+        entries = [window[index] for index in chosen]
+        for entry in entries:
+            self._remove(entry)
+        return entries
+
+    def calls(self) -> Iterator[Call]:
+        """Return every call that waits, once."""
+        entries = (entry for lane in self._lanes.values() for entry in lane.values())
+        return iter({id(entry.call): entry.call for entry in entries}.values())
+
+    def _next_lane(self) -> Lane:
+        interactive, bulk = (bool(self._lanes[lane]) for lane in (Lane.INTERACTIVE, Lane.BULK))
+        if interactive and not (bulk and self._interactive_turns >= _TURNS):
+            self._interactive_turns = self._interactive_turns + 1 if bulk else 0
+            return Lane.INTERACTIVE
+        self._interactive_turns = 0
+        return Lane.BULK
+
+    def _remove(self, entry: Entry) -> None:
+        del self._lanes[entry.call.lane][entry.key]
+        self._tokens[entry.call.lane] -= entry.tokens
+        entry.call.waiting.discard(entry.key)
+        if not entry.call.waiting:
+            self._timed.pop(id(entry.call), None)

@@ -1,0 +1,1 @@
+"""From texts to calibrated scores, decisions and explanations."""

@@ -1,0 +1,1 @@
+"""Which versions are served: sources are polled, versions loaded, routed and unloaded."""

@@ -1,0 +1,102 @@
+"""One version's life: where it stands, what it may do next, who still uses it.
+
+Invariant: a state changes only through a method here, and a move that `states.MOVES` doesn't have raises
+`IllegalTransitionError`. Used from the event loop's thread only.
+"""
+
+import asyncio
+from dataclasses import dataclass
+
+from toxic_inference.serving.batching.scheduler import BatchScheduler
+from toxic_inference.serving.errors import IllegalTransitionError
+from toxic_inference.serving.interfaces import Servable, ServableId
+from toxic_inference.serving.scoring.cache import ScoreCache
+from toxic_inference.serving.versions.states import MOVES, State
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveServable:
+    """A servable that answers, with the scheduler that feeds it and the scores that it gave before."""
+
+    id: ServableId
+    servable: Servable
+    scheduler: BatchScheduler
+    cache: ScoreCache
+
+
+class Harness:
+    """The state of one version. Made by the manager, which alone calls it."""
+
+    def __init__(self, servable_id: ServableId) -> None:
+        self.id = servable_id
+        self.state = State.NEW
+        self.error: Exception | None = None
+        self.failures = 0
+        self.retry_at: float | None = None
+        self._active: ActiveServable | None = None
+        self._leases = 0
+        self._unused = asyncio.Event()
+        self._unused.set()
+
+    def start_loading(self) -> None:
+        """Begin to load, or to load again after a failure."""
+        self._move(State.LOADING)
+        self.retry_at = None
+
+    def loaded(self, active: ActiveServable) -> None:
+        """Become available."""
+        self._move(State.AVAILABLE)
+        self._active = active
+        self.error = None
+        self.failures = 0
+
+    def failed(self, error: Exception, *, retry_at: float) -> None:
+        """Record a failed load and when to try again, on the manager's clock."""
+        self._move(State.FAILED)
+        self.error = error
+        self.failures += 1
+        self.retry_at = retry_at
+
+    def start_draining(self) -> None:
+        """Give out no more leases."""
+        self._move(State.DRAINING)
+
+    async def drained(self) -> ActiveServable:
+        """Wait until the last lease is back, then hand over what is to be closed."""
+        await self._unused.wait()
+        active = self.active
+        self._move(State.UNLOADING)
+        self._active = None
+        return active
+
+    def ended(self) -> None:
+        """Record that everything is freed."""
+        self._move(State.ENDED)
+
+    @property
+    def active(self) -> ActiveServable:
+        """What answers, while the version is available or drains."""
+        if self._active is None:
+            raise IllegalTransitionError(f"Version {self.id.version} is {self.state}; it holds no servable.")
+        return self._active
+
+    def take_lease(self) -> ActiveServable:
+        """Keep the version from being unloaded until `return_lease`."""
+        if self.state is not State.AVAILABLE:
+            raise IllegalTransitionError(f"Version {self.id.version} is {self.state}; it can't be leased.")
+        self._leases += 1
+        self._unused.clear()
+        return self.active
+
+    def return_lease(self) -> None:
+        """Give back one lease."""
+        if self._leases == 0:
+            raise IllegalTransitionError(f"Version {self.id.version} has no lease to return.")
+        self._leases -= 1
+        if self._leases == 0:
+            self._unused.set()
+
+    def _move(self, to: State) -> None:
+        if to not in MOVES[self.state]:
+            raise IllegalTransitionError(f"Version {self.id.version} can't go from {self.state} to {to}.")
+        self.state = to

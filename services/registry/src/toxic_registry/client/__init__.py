@@ -1,0 +1,1 @@
+"""The command line, and a running registry as it sees it."""

@@ -1,0 +1,1 @@
+"""MLflow's server with the gate, the ledger, access control and events."""

@@ -1,0 +1,1 @@
+"""Comments on their way from raw tables to training, validation and test rows."""

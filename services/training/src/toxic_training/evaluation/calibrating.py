@@ -1,0 +1,134 @@
+"""Fits calibration and operating thresholds on validation comments, which are never trained on.
+
+The comments are enriched in toxic ones, and differently in every language, so that neither a probability nor
+a precision read off them as they stand holds anywhere else. Both are fitted on rows weighted to a stated
+share of toxic comments (`toxic_training.data.shares`; parameters `calibration_toxic_share` and
+`deployment_toxic_share`).
+
+Invariant: a slope is positive, so calibration never turns a ranking around.
+"""
+
+import logging
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+
+from toxic_core.contract import Calibration
+from toxic_core.errors import InvalidDataError
+from toxic_core.labels import LABELS, Label
+from toxic_core.languages import ANY_LANGUAGE
+from toxic_training.data.comments import LANGUAGE
+from toxic_training.data.shares import share_weights
+from toxic_training.evaluation.metrics import Floats, has_both_classes, operating_threshold
+from toxic_training.evaluation.operating_point import OperatingPoint
+from toxic_training.kedro_project.parameters import EvaluationParameters
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_THRESHOLD = 0.5
+"""Operating threshold of a label for which none reaches the wanted precision."""
+
+_EPSILON = 1e-7
+_MAX_ITERATIONS = 1000
+
+
+def fit_operating_point(validation: pd.DataFrame, parameters: EvaluationParameters) -> OperatingPoint:
+    """Return calibration and thresholds, both fitted on raw scores of validation comments.
+
+    A language gets its own where it has `calibration_min_a_class` comments with and as many without the
+    label, and what is fitted can be used.
+
+    Raises:
+        InvalidDataError: there is no validation comment.
+    """
+    if validation.empty:
+        raise InvalidDataError(
+            "No comment is left to calibrate on; lower train_fraction of a source in the parameters."
+        )
+    calibration = {label: dict(_calibrations(validation, label, parameters)) for label in LABELS}
+    uncut = {label: {ANY_LANGUAGE: DEFAULT_THRESHOLD} for label in LABELS}
+    point = OperatingPoint(calibration=calibration, thresholds=uncut)
+    thresholds = {label: dict(_thresholds(validation, label, point, parameters)) for label in LABELS}
+    return point.model_copy(update={"thresholds": thresholds})
+
+
+def fit_platt(truth: Floats, scores: Floats, weights: Floats) -> Calibration | None:
+    """Fit Platt scaling (Platt, 1999) on the scores' logits; None where its slope isn't positive.
+
+    The targets are Platt's smoothed ones instead of 0 and 1, so that classes which scores separate wholly
+    still give a finite slope.
+
+    Args:
+        truth: 0 or 1, float [rows], both classes present.
+        scores: raw, float [rows].
+        weights: what each row counts, float [rows].
+    """
+    positives, negatives = (truth == 1).sum(), (truth == 0).sum()
+    target = np.where(truth == 1, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    clipped = np.clip(scores, _EPSILON, 1 - _EPSILON)
+    logits = np.log(clipped) - np.log1p(-clipped)
+    # A target between 0 and 1 is the same row twice, once with each outcome, in these proportions.
+    fitted = LogisticRegression(C=np.inf, max_iter=_MAX_ITERATIONS).fit(
+        np.concatenate([logits, logits])[:, np.newaxis],
+        np.repeat([1, 0], len(truth)),
+        sample_weight=np.concatenate([weights * target, weights * (1 - target)]),
+    )
+    slope, intercept = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+    return Calibration(slope=slope, intercept=intercept) if slope > 0 else None
+
+
+def _calibrations(
+    validation: pd.DataFrame, label: Label, parameters: EvaluationParameters
+) -> Iterator[tuple[str, Calibration]]:
+    yield ANY_LANGUAGE, Calibration()
+    for language, rows in _groups(validation, label, parameters):
+        truth, scores = _truth_and_scores(rows, label)
+        fitted = fit_platt(truth, scores, share_weights(rows, parameters.calibration_toxic_share))
+        if fitted is not None:
+            yield language, fitted
+        else:
+            logger.warning(
+                "Scores of %s fall where it is likelier (language %s), so they are left as they are",
+                label, language,
+            )  # fmt: skip
+
+
+def _thresholds(
+    validation: pd.DataFrame, label: Label, point: OperatingPoint, parameters: EvaluationParameters
+) -> Iterator[tuple[str, float]]:
+    yield ANY_LANGUAGE, DEFAULT_THRESHOLD
+    for language, rows in _groups(validation, label, parameters):
+        # Who names no language gets the calibration for any, and the threshold that goes with it.
+        calibrated = point.calibrated(rows.assign(**{LANGUAGE: language}))
+        truth, scores = _truth_and_scores(calibrated, label)
+        threshold = operating_threshold(
+            truth,
+            scores,
+            precision=parameters.threshold_precision,
+            weights=share_weights(rows, parameters.deployment_toxic_share),
+        )
+        if threshold is not None:
+            yield language, threshold
+        else:
+            logger.warning(
+                "No threshold of %s has a precision of %g (language %s)",
+                label, parameters.threshold_precision, language,
+            )  # fmt: skip
+
+
+def _groups(
+    validation: pd.DataFrame, label: Label, parameters: EvaluationParameters
+) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the labelled rows of all languages as `*`, then those of each that has enough."""
+    labelled = validation[validation[label].notna()]
+    if has_both_classes(labelled[label].to_numpy(np.float64)):
+        yield ANY_LANGUAGE, labelled
+    for language, rows in labelled.groupby(LANGUAGE):
+        if min((rows[label] == 1).sum(), (rows[label] == 0).sum()) >= parameters.calibration_min_a_class:
+            yield str(language), rows
+
+
+def _truth_and_scores(rows: pd.DataFrame, label: Label) -> tuple[Floats, Floats]:
+    return rows[label].to_numpy(np.float64), rows[f"score_{label}"].to_numpy(np.float64)

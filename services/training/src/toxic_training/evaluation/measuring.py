@@ -1,0 +1,195 @@
+"""What a model is worth on labelled comments, by set, label and language.
+
+Owns the names of these figures: `<set>.<label>.<language>.<figure>`, language `all` over all rows. Sets are
+`test`, `heldout` (rows of the train file that were never trained on) and the other sources of validation
+comments by their own names. The figures:
+
+    rows, positives         how many
+    auc, average_precision  on the rows as they stand
+    log_loss, ece           of calibrated scores, rows weighted to `calibration_toxic_share`
+    ece_unweighted          of calibrated scores, on the rows as they stand
+    ece_uncalibrated        of raw scores, rows weighted to `calibration_toxic_share`
+    recall, false_positive_rate, precision
+                            of decisions at the operating threshold; the last in a stream with
+                            `deployment_toxic_share`
+
+`auc`, `average_precision`, `log_loss` and `ece` come with the ends of their bootstrap intervals, `_low` and
+`_high`. The test set also has `length.<label>.<tokens>.<figure>`, by the number of tokens, and a set that
+carries all six labels has their mean AUC as `<set>.mean.<language>.auc`.
+
+Invariant: a figure that is undefined, or of a group too small to say something, is left out.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+
+from toxic_core.labels import LABELS, Label
+from toxic_training.data.comments import LABEL_COLUMNS, LANGUAGE, SOURCE
+from toxic_training.data.shares import share_weights
+from toxic_training.evaluation.metrics import (
+    Floats,
+    Rows,
+    auc_of,
+    average_precision_of,
+    calibration_error_of,
+    decision_rates,
+    has_both_classes,
+    log_loss_of,
+)
+from toxic_training.evaluation.operating_point import SCORE_COLUMNS, OperatingPoint
+from toxic_training.evaluation.resampling import Resampling, auc_interval, intervals
+from toxic_training.kedro_project.parameters import EvaluationParameters
+
+ALL = "all"
+MEAN = "mean"
+TEST = "test"
+TOKENS = "tokens"
+SET_OF_SOURCE = {"train": "heldout"}
+"""What validation rows of a source are called where it isn't the source's own name."""
+
+Figures = dict[str, float]
+
+
+def measure_sets(
+    validation: pd.DataFrame, test: pd.DataFrame, *, point: OperatingPoint, parameters: EvaluationParameters
+) -> Figures:
+    """Return every figure on validation and test comments, by name.
+
+    Args:
+        validation: raw scores, one row a comment.
+        test: likewise.
+        point: how they are read.
+        parameters: of the evaluation.
+    """
+    meter = _Meter(point, parameters)
+    figures: Figures = {}
+    for name, table in _sets(validation, test):
+        calibrated = point.calibrated(table)
+        for language, rows in by_language(calibrated, parameters).items():
+            for label in LABELS:
+                figures |= meter.measure(f"{name}.{label}.{language}", rows, label)
+            figures |= meter.mean_auc(f"{name}.{MEAN}.{language}", rows)
+    for name, rows in by_length(point.calibrated(test), parameters).items():
+        figures |= meter.measure_slice(f"length.{Label.TOXIC}.{name}", rows)
+    return figures
+
+
+def by_language(table: pd.DataFrame, parameters: EvaluationParameters) -> dict[str, pd.DataFrame]:
+    """Return the rows of all languages as `all`, then those of each language that has enough."""
+    groups = {
+        str(language): rows
+        for language, rows in table.groupby(LANGUAGE)
+        if len(rows) >= parameters.min_rows_a_language
+    }
+    return {ALL: table, **groups}
+
+
+def by_length(table: pd.DataFrame, parameters: EvaluationParameters) -> dict[str, pd.DataFrame]:
+    """Return the rows of each range of lengths in tokens that has enough."""
+    last = parameters.length_edges[-1]
+    groups = {
+        f"to_{high}": table[(table[TOKENS] > low) & (table[TOKENS] <= high)]
+        for low, high in pairwise([0, *parameters.length_edges])
+    } | {f"over_{last}": table[table[TOKENS] > last]}
+    return {name: rows for name, rows in groups.items() if len(rows) >= parameters.min_rows_a_language}
+
+
+def resampling_of(parameters: EvaluationParameters) -> Resampling:
+    """Return how the parameters want intervals made."""
+    return Resampling(
+        samples=parameters.bootstrap_samples, confidence=parameters.confidence, seed=parameters.seed
+    )
+
+
+def _sets(validation: pd.DataFrame, test: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    for source, rows in validation.groupby(SOURCE):
+        yield SET_OF_SOURCE.get(str(source), str(source)), rows
+    yield TEST, test
+
+
+@dataclass(frozen=True, slots=True)
+class _Meter:
+    """Measures rows of calibrated scores."""
+
+    point: OperatingPoint
+    parameters: EvaluationParameters
+
+    def measure(self, key: str, rows: pd.DataFrame, label: Label) -> Figures:
+        """Return all figures of a label; none where a class is missing."""
+        labelled = rows[rows[label].notna()]
+        truth = labelled[label].to_numpy(np.float64)
+        if not has_both_classes(truth):
+            return {}
+        scores, raw = (labelled[f"{kind}_{label}"].to_numpy(np.float64) for kind in ("score", "raw"))
+        weights = share_weights(labelled, self.parameters.calibration_toxic_share)
+        bins = self.parameters.calibration_bins
+        return {
+            f"{key}.rows": float(truth.size),
+            f"{key}.positives": float(truth.sum()),
+            **self._with_intervals(key, truth, scores, weights),
+            f"{key}.ece_unweighted": calibration_error_of(Rows.of(truth, scores), bins=bins),
+            f"{key}.ece_uncalibrated": calibration_error_of(Rows.of(truth, raw, weights), bins=bins),
+            **self._decisions(key, labelled, label),
+        }
+
+    def measure_slice(self, key: str, rows: pd.DataFrame) -> Figures:
+        """Return AUC and decisions of `toxic`; nothing where a class is missing."""
+        labelled = rows[rows[Label.TOXIC].notna()]
+        truth = labelled[Label.TOXIC].to_numpy(np.float64)
+        if not has_both_classes(truth):
+            return {}
+        scores = labelled[f"score_{Label.TOXIC}"].to_numpy(np.float64)
+        return {
+            f"{key}.rows": float(truth.size),
+            **auc_interval(truth, scores, resampling_of(self.parameters)).named(f"{key}.auc"),
+            **self._decisions(key, labelled, Label.TOXIC),
+        }
+
+    def mean_auc(self, key: str, rows: pd.DataFrame) -> Figures:
+        """Return the mean AUC over the labels, where each of them is known of every row and occurs."""
+        labels = rows[LABEL_COLUMNS].to_numpy(np.float64)
+        if np.isnan(labels).any() or not all(has_both_classes(column) for column in labels.T):
+            return {}
+        scores = rows[SCORE_COLUMNS].to_numpy(np.float64)
+        columns = [Rows.of(truth, score) for truth, score in zip(labels.T, scores.T, strict=True)]
+
+        def statistic(counts: Floats) -> Floats:
+            return np.array([np.mean([auc_of(column.resampled(counts)) for column in columns])])
+
+        strata = rows[Label.TOXIC].to_numpy(np.float64)
+        (interval,) = intervals(statistic, strata, resampling_of(self.parameters))
+        return interval.named(f"{key}.auc")
+
+    def _with_intervals(self, key: str, truth: Floats, scores: Floats, weights: Floats) -> Figures:
+        plain, weighted = Rows.of(truth, scores), Rows.of(truth, scores, weights)
+
+        def statistic(counts: Floats) -> Floats:
+            ranked, probable = plain.resampled(counts), weighted.resampled(counts)
+            return np.array(
+                [
+                    auc_of(ranked),
+                    average_precision_of(ranked),
+                    log_loss_of(probable),
+                    calibration_error_of(probable, bins=self.parameters.calibration_bins),
+                ]
+            )
+
+        auc, precision, loss, error = intervals(statistic, truth, resampling_of(self.parameters))
+        return {
+            **auc.named(f"{key}.auc"),
+            **precision.named(f"{key}.average_precision"),
+            **loss.named(f"{key}.log_loss"),
+            **error.without_bias().named(f"{key}.ece"),
+        }
+
+    def _decisions(self, key: str, labelled: pd.DataFrame, label: Label) -> Figures:
+        rates = decision_rates(
+            labelled[label].to_numpy(np.float64),
+            self.point.decisions(labelled, label),
+            share_weights(labelled, self.parameters.deployment_toxic_share),
+        )
+        return {f"{key}.{name}": value for name, value in asdict(rates).items() if np.isfinite(value)}

@@ -1,0 +1,205 @@
+"""What a set of scores is worth: figures of one label on one set of rows.
+
+Every figure counts rows by weight, so that a set with another share of toxic comments than the stream it
+stands for can be weighted to it (`toxic_training.data.shares`), and resampling is a matter of weights.
+
+
+Invariant: a figure that can't be computed (too few rows, one class only) is absent or NaN, never made up.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import precision_recall_curve, roc_auc_score
+
+Floats = NDArray[np.floating]
+Integers = NDArray[np.integer]
+
+_EPSILON = 1e-7
+"""Scores are kept this far from 0 and 1 where their logarithm is taken, as calibration does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of one label, sorted by score.
+
+    Attributes:
+        truth: 0 or 1, float [rows].
+        scores: ascending, float [rows].
+        weights: what each row counts, float [rows].
+        ties: number of each row's distinct score, counted from 0, int [rows].
+        order: each row's place before sorting, int [rows].
+    """
+
+    truth: Floats
+    scores: Floats
+    weights: Floats
+    ties: Integers
+    order: Integers
+
+    @classmethod
+    def of(cls, truth: Floats, scores: Floats, weights: Floats | None = None) -> Self:
+        """Sort rows; each counts 1 where no weights are given."""
+        order = np.argsort(scores, kind="stable")
+        _, ties = np.unique(scores[order], return_inverse=True)
+        counted = np.ones(len(scores)) if weights is None else weights.astype(np.float64)
+        return cls(
+            truth=truth[order].astype(np.float64),
+            scores=scores[order].astype(np.float64),
+            weights=counted[order],
+            ties=ties,
+            order=order,
+        )
+
+    def resampled(self, counts: Floats) -> Self:
+        """Return these rows, each counted `counts` times; `counts` is in the order before sorting."""
+        return replace(self, weights=self.weights * counts[self.order])
+
+    def by_class(self) -> tuple[Floats, Floats]:
+        """Return the weight of positives and of negatives at each distinct score, ascending."""
+        positive = _sums(self.ties, self.weights * self.truth)
+        return positive, _sums(self.ties, self.weights * (1 - self.truth))
+
+
+def has_both_classes(truth: Floats) -> bool:
+    """Whether ranking metrics are defined on `truth`."""
+    return bool(truth.size) and truth.min() != truth.max()
+
+
+def auc(truth: Floats, scores: Floats) -> float:
+    """Area under the ROC curve; `truth` and `scores` are float [rows], both classes present."""
+    return float(roc_auc_score(truth, scores))
+
+
+def auc_of(rows: Rows) -> float:
+    """Area under the ROC curve: the weighted share of pairs in the right order, ties as half.
+
+    The same as scikit-learn's at a fifth of the time, which a thousand resamples make worth it.
+    """
+    positive, negative = rows.by_class()
+    return pair_share(positive, negative)
+
+
+def pair_share(positive: Floats, negative: Floats) -> float:
+    """AUC from the weight of positives and negatives at each distinct score, ascending; NaN without both."""
+    pairs = positive.sum() * negative.sum()
+    if pairs <= 0:
+        return float("nan")
+    below = np.cumsum(negative) - negative
+    return float((positive * (below + negative / 2)).sum() / pairs)
+
+
+def average_precision_of(rows: Rows) -> float:
+    """Mean of the precision at each threshold, weighted by the recall it adds; NaN without positives."""
+    positive, negative = (weights[::-1] for weights in rows.by_class())
+    if positive.sum() <= 0:
+        return float("nan")
+    hits = np.cumsum(positive)
+    precision = hits / np.maximum(hits + np.cumsum(negative), np.finfo(np.float64).tiny)
+    return float((positive * precision).sum() / positive.sum())
+
+
+def log_loss_of(rows: Rows) -> float:
+    """Mean negative log-likelihood of the truth, in nats; NaN without rows."""
+    if rows.weights.sum() <= 0:
+        return float("nan")
+    scores = np.clip(rows.scores, _EPSILON, 1 - _EPSILON)
+    losses = -(rows.truth * np.log(scores) + (1 - rows.truth) * np.log1p(-scores))
+    return float(np.average(losses, weights=rows.weights))
+
+
+def calibration_error_of(rows: Rows, *, bins: int) -> float:
+    """Expected calibration error (Naeini et al., 2015) over bins of equal mass; NaN without rows.
+
+    Equal mass rather than equal width because most comments score near 0, and because it is the less biased
+    estimate (Roelofs et al., 2022). Rows with the same score are always in the same bin, so the order of
+    rows doesn't matter.
+    """
+    curve = reliability(rows, bins=bins)
+    if not curve.mass.size:
+        return float("nan")
+    return float(np.average(np.abs(curve.observed - curve.predicted), weights=curve.mass))
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """What scores say and what is so, by bins of equal mass.
+
+    Attributes:
+        predicted: mean score, float [bins that hold rows].
+        observed: share of positives, likewise.
+        mass: weight of the rows, likewise.
+    """
+
+    predicted: Floats
+    observed: Floats
+    mass: Floats
+
+
+def reliability(rows: Rows, *, bins: int) -> Reliability:
+    """Return the points of a reliability diagram."""
+    mass = _sums(rows.ties, rows.weights)
+    total = mass.sum()
+    if total <= 0:
+        return Reliability(predicted=np.zeros(0), observed=np.zeros(0), mass=np.zeros(0))
+    middle = (np.cumsum(mass) - mass / 2) / total
+    bin_of_row = np.minimum((middle * bins).astype(int), bins - 1)[rows.ties]
+    weight = _sums(bin_of_row, rows.weights)
+    filled = weight > 0
+    predicted = _sums(bin_of_row, rows.weights * rows.scores)[filled] / weight[filled]
+    observed = _sums(bin_of_row, rows.weights * rows.truth)[filled] / weight[filled]
+    return Reliability(predicted=predicted, observed=observed, mass=weight[filled])
+
+
+def _sums(groups: Integers, values: Floats) -> Floats:
+    """Return the sum of `values` in each group, by the group's number."""
+    return np.bincount(groups, values).astype(np.float64, copy=False)
+
+
+def operating_threshold(
+    truth: Floats, scores: Floats, *, precision: float, weights: Floats | None = None
+) -> float | None:
+    """Return the lowest threshold whose precision on these rows reaches `precision`, or None."""
+    if not has_both_classes(truth):
+        return None
+    precisions, _, thresholds = precision_recall_curve(truth, scores, sample_weight=weights)
+    reached = np.flatnonzero(precisions[: len(thresholds)] >= precision)
+    return float(thresholds[reached[0]]) if reached.size else None
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRates:
+    """What deciding at a threshold does; NaN where there is nothing to divide by.
+
+    Attributes:
+        precision: share of decided rows that are positive.
+        recall: share of positives that are decided.
+        false_positive_rate: share of negatives that are decided.
+    """
+
+    precision: float
+    recall: float
+    false_positive_rate: float
+
+
+def decision_rates(truth: Floats, decided: NDArray[np.bool_], weights: Floats) -> DecisionRates:
+    """Return the rates of decisions, float [rows] each, rows counted by weight."""
+    positive = truth == 1
+    return DecisionRates(
+        precision=_share(positive, within=decided, weights=weights),
+        recall=_share(decided, within=positive, weights=weights),
+        false_positive_rate=_share(decided, within=~positive, weights=weights),
+    )
+
+
+def _share(chosen: NDArray[np.bool_], *, within: NDArray[np.bool_], weights: Floats) -> float:
+    total = weights[within].sum()
+    return float(weights[within & chosen].sum() / total) if total > 0 else float("nan")
+
+
+def as_mlflow_metrics(figures: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    """Return `figures` in the form that MLflow's metrics are logged in."""
+    return {name: {"value": float(value), "step": 0} for name, value in figures.items()}

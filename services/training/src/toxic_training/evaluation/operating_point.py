@@ -1,0 +1,68 @@
+"""How a model's raw scores are read: calibration and operating thresholds, by label and language.
+
+Invariant: every label has both for any language (`*`); a language has its own only where there was enough
+data for it.
+"""
+
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from toxic_core.contract import Calibration, Contract, Probability
+from toxic_core.contract.calibration import calibrate
+from toxic_core.labels import LABELS, Label
+from toxic_core.languages import ANY_LANGUAGE
+from toxic_training.data.comments import LABEL_COLUMNS, LANGUAGE
+
+SCORE_COLUMNS = [f"score_{label}" for label in LABEL_COLUMNS]
+RAW_COLUMNS = [f"raw_{label}" for label in LABEL_COLUMNS]
+
+
+class OperatingPoint(BaseModel):
+    """What the artifact contract says about reading scores.
+
+    Attributes:
+        calibration: by label, then by language or `*`.
+        thresholds: operating thresholds on calibrated scores, by label, then by language or `*`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    calibration: dict[Label, dict[str, Calibration]]
+    thresholds: dict[Label, dict[str, Probability]]
+
+    @classmethod
+    def of(cls, contract: Contract) -> Self:
+        """Return a sealed bundle's own."""
+        return cls(calibration=contract.calibration, thresholds=contract.thresholds)
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The labels, in the order of a model's output columns."""
+        return LABELS
+
+    def calibration_of(self, label: Label, language: str | None) -> Calibration:
+        """Return the calibration of `label` for `language`, or the one for any language."""
+        by_language = self.calibration[label]
+        return by_language.get(language or ANY_LANGUAGE, by_language[ANY_LANGUAGE])
+
+    def threshold(self, label: Label, language: str | None) -> float:
+        """Return the operating threshold of `label` for `language`, or the one for any language."""
+        by_language = self.thresholds[label]
+        return by_language.get(language or ANY_LANGUAGE, by_language[ANY_LANGUAGE])
+
+    def calibrated(self, scored: pd.DataFrame) -> pd.DataFrame:
+        """Return a table of raw scores with calibrated ones in their place, the raw ones in `raw_<label>`."""
+        raw = scored[SCORE_COLUMNS].to_numpy(np.float32)
+        calibrated = scored.copy()
+        calibrated[RAW_COLUMNS] = raw
+        calibrated[SCORE_COLUMNS] = calibrate(raw, languages=scored[LANGUAGE].tolist(), contract=self)
+        return calibrated
+
+    def decisions(self, calibrated: pd.DataFrame, label: Label) -> NDArray[np.bool_]:
+        """Return whether each row's calibrated score of `label` reaches its language's threshold."""
+        thresholds = [self.threshold(label, language) for language in calibrated[LANGUAGE]]
+        return calibrated[f"score_{label}"].to_numpy(np.float64) >= np.array(thresholds, dtype=np.float64)

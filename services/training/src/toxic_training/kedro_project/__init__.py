@@ -1,0 +1,1 @@
+"""Everything that knows Kedro: pipelines, catalog datasets, hooks, commands."""

@@ -1,0 +1,42 @@
+"""Wires raw tables to clean, split comments."""
+
+from kedro.pipeline import Node, Pipeline
+
+from toxic_training.evaluation.metrics import as_mlflow_metrics
+from toxic_training.kedro_project.pipelines.data_processing import nodes
+
+
+def create_pipeline() -> Pipeline:
+    """Return the pipeline `data_processing`."""
+    return Pipeline(
+        [
+            Node(nodes.tidy_train, ["raw_train", "params:data"], "tidied_train"),
+            Node(nodes.tidy_validation, ["raw_validation", "params:data"], "tidied_validation"),
+            Node(nodes.tidy_test, ["raw_test", "raw_test_labels", "params:data"], "tidied_test"),
+            Node(nodes.tidy_additional, ["raw_additional", "params:data"], "tidied_additional"),
+            Node(
+                nodes.collect_rejected,
+                ["tidied_train", "tidied_validation", "tidied_test", "tidied_additional"],
+                "rejected_comments",
+            ),
+            Node(
+                nodes.collect_digests,
+                ["raw_train_digest", "raw_validation_digest", "raw_additional"],
+                "training_data_digests",
+            ),
+            Node(
+                nodes.split_comments,
+                {
+                    "train": "tidied_train",
+                    "validation": "tidied_validation",
+                    "test": "tidied_test",
+                    "additional": "tidied_additional",
+                    "parameters": "params:data",
+                },
+                ["training_comments", "validation_comments", "test_comments", "data_counts"],
+            ),
+            Node(as_mlflow_metrics, "data_counts", "data_metrics", name="log_data_counts"),
+        ],
+        namespace="data_processing",
+        prefix_datasets_with_namespace=False,
+    )

@@ -1,0 +1,33 @@
+"""Wires training comments to a trained classifier."""
+
+from kedro.pipeline import Node, Pipeline
+
+from toxic_training.evaluation.metrics import as_mlflow_metrics
+from toxic_training.kedro_project.pipelines.modelling import nodes
+
+
+def create_pipeline() -> Pipeline:
+    """Return the pipeline `modelling`."""
+    return Pipeline(
+        [
+            Node(
+                nodes.prepare_encoder, ["training_comments", "baseline_folder", "params:modelling"], "encoder"
+            ),
+            Node(nodes.ask_teacher, ["training_comments", "params:modelling"], "teacher_scores"),
+            Node(
+                nodes.train_classifier,
+                {
+                    "encoder": "encoder",
+                    "training": "training_comments",
+                    "teacher_scores": "teacher_scores",
+                    "validation": "validation_comments",
+                    "checkpoint": "training_checkpoint",
+                    "parameters": "params:modelling",
+                },
+                ["classifier", "fit_result"],
+            ),
+            Node(as_mlflow_metrics, "fit_result", "training_metrics", name="log_fit"),
+        ],
+        namespace="modelling",
+        prefix_datasets_with_namespace=False,
+    )

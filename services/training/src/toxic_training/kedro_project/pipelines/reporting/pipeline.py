@@ -1,0 +1,36 @@
+"""Wires figures and scores to what people read of them."""
+
+from kedro.pipeline import Node, Pipeline
+
+from toxic_training.kedro_project.pipelines.reporting import nodes
+
+_PARAMETERS = "params:evaluation"
+_PLOTS = {name: f"{name}_plot" for name in nodes.PLOTS}
+
+
+def create_pipeline() -> Pipeline:
+    """Return the pipeline `reporting`."""
+    return Pipeline(reporting_nodes(), namespace="reporting", prefix_datasets_with_namespace=False)
+
+
+def reporting_nodes() -> list[Node]:
+    """Return the nodes from `evaluation_report` to the report."""
+    return [
+        Node(
+            nodes.draw_plots,
+            ["evaluation_report", "test_scores", "operating_point", _PARAMETERS],
+            [*_PLOTS.values(), "plot_images"],
+        ),
+        Node(
+            nodes.write_report,
+            {
+                "figures": "evaluation_report",
+                "point": "operating_point",
+                "model": "exported_model",
+                "parameters": _PARAMETERS,
+                **_PLOTS,
+            },
+            "evaluation_html",
+        ),
+        Node(nodes.tell_headlines, "evaluation_report", "evaluation_table"),
+    ]

@@ -1,0 +1,1 @@
+"""The classifier and its training: encoders, batches, the loop, checkpoints."""

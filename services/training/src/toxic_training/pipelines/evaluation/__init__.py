@@ -1,5 +1,0 @@
-"""What the classifier is worth, on comments it has never seen."""
-
-from toxic_training.pipelines.evaluation.pipeline import create_bundle_pipeline, create_pipeline
-
-__all__ = ["create_bundle_pipeline", "create_pipeline"]

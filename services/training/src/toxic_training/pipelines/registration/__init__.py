@@ -1,5 +1,0 @@
-"""From a classifier to a model version in the registry."""
-
-from toxic_training.pipelines.registration.pipeline import create_pipeline
-
-__all__ = ["create_pipeline"]

@@ -1,5 +1,0 @@
-"""What people read of an evaluation."""
-
-from toxic_training.pipelines.reporting.pipeline import create_pipeline, reporting_nodes
-
-__all__ = ["create_pipeline", "reporting_nodes"]

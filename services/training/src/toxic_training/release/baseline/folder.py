@@ -1,0 +1,183 @@
+"""A classifier as a folder small enough for a repository, with all that its bundle says about it.
+
+Owns the folder's layout: `contract.json` with the digest of every file, `config.json` and
+`tokenizer/tokenizer.json` as Hugging Face has them, `weights.safetensors` as `quantisation` packs them,
+`warmup.jsonl` and `evaluation.json` as in a bundle; and without digests, what is there to be read by people.
+
+Invariant: a folder is written whole or not at all, and read only where every digest fits.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import keras
+import numpy as np
+from safetensors.numpy import load_file, save_file
+from tokenizers import Tokenizer
+
+from toxic_core.contract import (
+    CONTRACT_FILE,
+    TOKENIZER_FILE,
+    WARMUP_FILE,
+    Bundle,
+    Contract,
+    WarmupExample,
+    file_digest,
+    read_contract,
+)
+from toxic_core.contract.evidence import EVALUATION_FILE, read_evaluation
+from toxic_core.errors import ContractError, DigestMismatchError
+from toxic_training.modelling.classifier import LOGITS, Encoder, build_classifier, encoder_of, logits_of
+from toxic_training.modelling.encoders.bert import bert_weights, set_bert_weights
+from toxic_training.modelling.encoders.files import CONFIG_FILE, WORD_EMBEDDINGS, EncoderFiles
+from toxic_training.release.baseline.quantisation import Floats, pack_weights, unpack_weights
+
+WEIGHTS_FILE = "weights.safetensors"
+
+_HEAD_WEIGHT = "classifier.weight"
+_HEAD_BIAS = "classifier.bias"
+_TOLERANCE = 1e-3
+_COPIED = (TOKENIZER_FILE, WARMUP_FILE, EVALUATION_FILE)
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """A packed classifier, read.
+
+    Attributes:
+        encoder: its fine-tuned encoder, without the classification layer.
+        head: kernel [labels, width] and bias [labels] of the classification layer, float32.
+        contract: of the bundle that it was packed from; `files` are the folder's own.
+        figures: of that bundle's evaluation.
+        warmup: texts with the scores that it must give.
+    """
+
+    encoder: EncoderFiles
+    head: tuple[Floats, Floats]
+    contract: Contract
+    figures: dict[str, float]
+    warmup: tuple[WarmupExample, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineParts:
+    """What is packed.
+
+    Attributes:
+        classifier: its weights rounded by `round_weights`.
+        encoder: whose configuration and tokenizer go with it.
+        bundle: what is known about the classifier.
+        documents: by file name, what is there for people only: the model card, the report.
+    """
+
+    classifier: keras.Model
+    encoder: Encoder
+    bundle: Bundle
+    documents: Mapping[str, str] = field(default_factory=dict)
+
+
+def round_weights(classifier: keras.Model) -> None:
+    """Round the classifier's weights, in place, to those that packing keeps.
+
+    Raises:
+        ConfigurationError: its encoder isn't a BERT.
+    """
+    rounded = unpack_weights(pack_weights(_weights(classifier), table=WORD_EMBEDDINGS))
+    _set_head(classifier, rounded.pop(_HEAD_WEIGHT), rounded.pop(_HEAD_BIAS))
+    set_bert_weights(encoder_of(classifier), rounded)
+
+
+def pack(parts: BaselineParts, folder: Path) -> None:
+    """Write `parts` as `folder`, replacing what is there.
+
+    Raises:
+        ConfigurationError: the encoder isn't a BERT.
+    """
+    partial = folder.with_name(f".partial-{folder.name}")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    save_file(pack_weights(_weights(parts.classifier), table=WORD_EMBEDDINGS), partial / WEIGHTS_FILE)
+    shutil.copy(parts.encoder.folder / CONFIG_FILE, partial / CONFIG_FILE)
+    for name in _COPIED:
+        (partial / name).parent.mkdir(exist_ok=True)
+        shutil.copy(parts.bundle.path / name, partial / name)
+    files = {file.relative_to(partial).as_posix(): file_digest(file) for file in _files(partial)}
+    contract = parts.bundle.contract.model_copy(update={"files": files})
+    (partial / CONTRACT_FILE).write_text(contract.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    for name, text in parts.documents.items():
+        (partial / name).write_text(text, encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+
+
+def read_baseline(folder: Path) -> Baseline:
+    """Read and verify a packed classifier.
+
+    Raises:
+        ContractError: the folder isn't a packed classifier, or a file is missing.
+        DigestMismatchError: a file was changed or damaged.
+    """
+    if not folder.is_dir():
+        raise ContractError(f"{folder} is no folder; TOXIC_BASELINE_DIR names that of a packed model.")
+    contract = read_contract(folder)
+    for name, digest in contract.files.items():
+        if not (folder / name).is_file():
+            raise ContractError(f"{folder / name} is missing; fetch the baseline again.")
+        if file_digest(folder / name) != digest:
+            raise DigestMismatchError(
+                f"{folder / name} isn't the file that was packed; fetch the baseline again."
+            )
+    weights = unpack_weights(load_file(folder / WEIGHTS_FILE))
+    head = (weights.pop(_HEAD_WEIGHT), weights.pop(_HEAD_BIAS))
+    return Baseline(
+        encoder=EncoderFiles(
+            config=json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8")),
+            weights=weights,
+            tokenizer=Tokenizer.from_file(str(folder / TOKENIZER_FILE)),
+        ),
+        head=head,
+        contract=contract,
+        figures=read_evaluation(folder),
+        warmup=Bundle(path=folder, contract=contract).warmup(),
+    )
+
+
+def unpack(baseline: Baseline, encoder: Encoder) -> keras.Model:
+    """Return the classifier.
+
+    Args:
+        baseline: from `read_baseline`.
+        encoder: its encoder, written as a folder of its own.
+
+    Raises:
+        ContractError: it doesn't give the scores that it gave when it was packed.
+    """
+    classifier = build_classifier(encoder.load_backbone(), dropout=0.0, train_embeddings=False)
+    _set_head(classifier, *baseline.head)
+    tokeniser = encoder.tokeniser(max_tokens=baseline.contract.max_tokens)
+    token_ids = tokeniser.token_ids([example.text for example in baseline.warmup])
+    logits = logits_of(classifier, token_ids, pad_id=encoder.pad_id, batch_size=1)
+    recorded = np.array([example.scores for example in baseline.warmup])
+    furthest = float(np.abs(1.0 / (1.0 + np.exp(-logits.astype(np.float64))) - recorded).max())
+    if furthest > _TOLERANCE:
+        raise ContractError(
+            f"The unpacked baseline's scores are off by up to {furthest:.4f}; fetch the baseline again."
+        )
+    return classifier
+
+
+def _weights(classifier: keras.Model) -> dict[str, Floats]:
+    kernel, bias = classifier.get_layer(LOGITS).get_weights()
+    weights = bert_weights(encoder_of(classifier))
+    return {**weights, _HEAD_WEIGHT: np.ascontiguousarray(kernel.T), _HEAD_BIAS: bias}
+
+
+def _set_head(classifier: keras.Model, kernel: Floats, bias: Floats) -> None:
+    classifier.get_layer(LOGITS).set_weights([kernel.T, bias])
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.rglob("*") if file.is_file())

@@ -1,0 +1,75 @@
+"""Puts a bundle into the model registry as a new version.
+
+Invariant: a version that has its alias is complete: bundle, metrics, tags and description came first.
+"""
+
+import importlib.metadata
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+from mlflow.models import ModelSignature
+from mlflow.tracking import MlflowClient
+from mlflow.types.schema import ColSpec, Schema
+
+import toxic_core
+from toxic_core.contract import BUNDLE_ARTIFACT_PATH, Bundle
+from toxic_core.labels import LABELS
+from toxic_training.release import pyfunc_model
+
+logger = logging.getLogger(__name__)
+
+_ARTIFACT = Path(BUNDLE_ARTIFACT_PATH).name
+_REQUIREMENTS = ("numpy", "pandas", "pydantic", "structlog", "tensorflow", "tokenizers")
+
+_EXAMPLE = "Thank you for the explanation, that was very helpful."
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A version about to be registered.
+
+    Attributes:
+        bundle: the verified model bundle; its folder must be called `bundle`.
+        model_name: the registered model.
+        alias: what the new version is set as.
+        tags: the version's tags.
+        description: the version's description, in Markdown.
+    """
+
+    bundle: Bundle
+    model_name: str
+    alias: str
+    tags: dict[str, str]
+    description: str
+
+
+def register(release: Release) -> str:
+    """Log and register `release` in the active MLflow run; return the version's number."""
+    if release.bundle.path.name != _ARTIFACT:
+        raise ValueError(
+            f"The bundle's folder must be called {_ARTIFACT!r}, not {release.bundle.path.name!r}."
+        )
+    info = mlflow.pyfunc.log_model(
+        name="model",
+        python_model=pyfunc_model.__file__,
+        artifacts={_ARTIFACT: str(release.bundle.path)},
+        code_paths=[str(Path(toxic_core.__file__).parent)],
+        pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in _REQUIREMENTS],
+        signature=ModelSignature(
+            inputs=Schema([ColSpec("string", "text")]),
+            outputs=Schema([ColSpec("float", label.value) for label in LABELS]),
+        ),
+        input_example=pd.DataFrame({"text": [_EXAMPLE]}),
+        registered_model_name=release.model_name,
+    )
+    client = MlflowClient()
+    version = str(info.registered_model_version)
+    client.update_model_version(release.model_name, version, description=release.description)
+    for name, value in release.tags.items():
+        client.set_model_version_tag(release.model_name, version, name, value)
+    client.set_registered_model_alias(release.model_name, release.alias, version)
+    logger.info("Registered %s version %s as %s", release.model_name, version, release.alias)
+    return version

@@ -1,0 +1,56 @@
+"""The model as MLflow's `python_function` flavour, from code: no pickle.
+
+MLflow runs this file when it loads a version (`mlflow.pyfunc.load_model`, `mlflow models serve`,
+`spark_udf`), with `toxic_core` beside it, so it imports nothing else of this repository.
+"""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from toxic_core.contract import ATTENTION_MASK, INPUT_IDS, SCORES, SIGNATURE, open_bundle
+from toxic_core.contract.calibration import calibrate
+from toxic_core.tokens import Tokeniser
+
+_BATCH_SIZE = 32
+
+# MLflow infers a signature from type hints; this model comes with one of its own.
+warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method", category=UserWarning)
+
+
+class ToxicCommentsModel(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined]  # MLflow re-exports it at run time
+    """Scores texts with a model bundle."""
+
+    def load_context(self, context: mlflow.pyfunc.PythonModelContext) -> None:  # type: ignore[name-defined]
+        """Open and verify the bundle, load its tokenizer and SavedModel."""
+        bundle = open_bundle(Path(context.artifacts["bundle"]))
+        self._contract = bundle.contract
+        self._tokeniser = Tokeniser.from_file(
+            bundle.tokenizer, max_tokens=self._contract.max_tokens, pad_id=self._contract.pad_id
+        )
+        self._model = tf.saved_model.load(str(bundle.saved_model))
+
+    def predict(self, model_input: pd.DataFrame, params: dict[str, object] | None = None) -> pd.DataFrame:  # noqa: ARG002 - MLflow's name
+        """Return the six calibrated scores of each text in the column `text`."""
+        texts = model_input["text"].tolist()
+        batches = [
+            self._score(texts[start : start + _BATCH_SIZE]) for start in range(0, len(texts), _BATCH_SIZE)
+        ]
+        scores = np.concatenate(batches) if batches else np.zeros((0, len(self._contract.labels)), np.float32)
+        return pd.DataFrame(scores, columns=[label.value for label in self._contract.labels])
+
+    def _score(self, texts: Sequence[str]) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+        batch = self._tokeniser.encode(texts)
+        output = self._model.signatures[SIGNATURE](
+            **{INPUT_IDS: tf.constant(batch.input_ids), ATTENTION_MASK: tf.constant(batch.attention_mask)}
+        )
+        raw = np.asarray(output[SCORES], dtype=np.float32)
+        return calibrate(raw, languages=[None] * len(texts), contract=self._contract)
+
+
+mlflow.models.set_model(ToxicCommentsModel())

@@ -1,0 +1,1 @@
+"""Scores for texts and tables, by an exported model or a registered version."""

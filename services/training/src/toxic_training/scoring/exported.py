@@ -1,0 +1,146 @@
+"""The exported model: a SavedModel and its tokenizer, the very files that a bundle seals and inference loads.
+
+Everything that is measured is measured on it, so that figures are those of what is served.
+
+Invariant: an export appears whole or not at all; a killed run leaves the one before.
+"""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import keras
+import tensorflow as tf
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from toxic_core.contract import (
+    ATTENTION_MASK,
+    INPUT_IDS,
+    SAVED_MODEL_DIR,
+    SCORES,
+    SIGNATURE,
+    TOKENIZER_FILE,
+    Bundle,
+)
+from toxic_core.errors import InvalidDataError
+from toxic_core.tokens import Tokeniser
+from toxic_training.modelling.classifier import Encoder
+
+_FACTS_FILE = "exported.json"
+
+
+class ExportFacts(BaseModel):
+    """What the files themselves don't say.
+
+    Attributes:
+        max_tokens: longest input, special tokens included.
+        pad_id: token id that fills a batch.
+        encoder: which encoder was fine-tuned.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_tokens: int
+    pad_id: int
+    encoder: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExportParts:
+    """What is exported.
+
+    Attributes:
+        classifier: gives logits, from `build_classifier`.
+        encoder: whose tokenizer the classifier reads.
+        facts: what goes with them.
+    """
+
+    classifier: keras.Model
+    encoder: Encoder
+    facts: ExportFacts
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedModel:
+    """An exported model on disk.
+
+    Attributes:
+        folder: holds `saved_model/` and `tokenizer/`, as a bundle does.
+        facts: what goes with them.
+    """
+
+    folder: Path
+    facts: ExportFacts
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> Self:
+        """Return the model inside a bundle."""
+        contract = bundle.contract
+        facts = ExportFacts(max_tokens=contract.max_tokens, pad_id=contract.pad_id, encoder=contract.encoder)
+        return cls(folder=bundle.path, facts=facts)
+
+    @property
+    def saved_model(self) -> Path:
+        """Folder of the TensorFlow SavedModel."""
+        return self.folder / SAVED_MODEL_DIR
+
+    @property
+    def tokenizer(self) -> Path:
+        """Path of `tokenizer.json`."""
+        return self.folder / TOKENIZER_FILE
+
+    def tokeniser(self, *, overlap: int) -> Tokeniser:
+        """Return the path from texts to token ids, whose windows share `overlap` tokens."""
+        return Tokeniser.from_file(
+            self.tokenizer, max_tokens=self.facts.max_tokens, pad_id=self.facts.pad_id, overlap=overlap
+        )
+
+    def size_bytes(self) -> int:
+        """Return what the SavedModel and the tokenizer weigh on disk."""
+        files = [*self.saved_model.rglob("*"), self.tokenizer]
+        return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def write_export(parts: ExportParts, folder: Path) -> None:
+    """Export `parts` as `folder`, replacing the one that is there."""
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    (partial / TOKENIZER_FILE).parent.mkdir(parents=True)
+    parts.encoder.tokenizer.save(str(partial / TOKENIZER_FILE))
+    export_saved_model(parts.classifier, partial / SAVED_MODEL_DIR)
+    (partial / _FACTS_FILE).write_text(parts.facts.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+
+
+def read_export(folder: Path) -> ExportedModel:
+    """Open the export in `folder`.
+
+    Raises:
+        InvalidDataError: it is missing or incomplete.
+    """
+    try:
+        facts = ExportFacts.model_validate_json((folder / _FACTS_FILE).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise InvalidDataError(
+            f"{folder} holds no exported model; run the pipeline `evaluation` after `modelling`."
+        ) from error
+    return ExportedModel(folder=folder, facts=facts)
+
+
+def export_saved_model(classifier: keras.Model, folder: Path) -> None:
+    """Export `classifier` with sigmoids on its logits, under the contract's signature.
+
+    Not by Keras's own exporter, which writes every weight twice.
+    """
+    specification = [tf.TensorSpec([None, None], tf.int32, name=name) for name in (INPUT_IDS, ATTENTION_MASK)]
+
+    @tf.function(input_signature=specification)
+    def serve(input_ids: tf.Tensor, attention_mask: tf.Tensor) -> dict[str, tf.Tensor]:
+        inputs = {INPUT_IDS: input_ids, ATTENTION_MASK: attention_mask}
+        return {SCORES: keras.ops.sigmoid(classifier(inputs, training=False))}
+
+    module = tf.Module()
+    module.weights = [variable.value for variable in classifier.variables]
+    tf.saved_model.save(module, str(folder), signatures={SIGNATURE: serve})

@@ -1,0 +1,1 @@
+"""Fakes, small real models and servers as processes, for every package's tests; never part of a wheel."""

@@ -1,0 +1,87 @@
+"""Python programs as processes of their own, with their logs.
+
+Invariant: whoever starts one ends it (`terminate` or `kill`); its output goes to a file, so that it never
+blocks on a full pipe and nobody is busy with it, and waiting means waiting for a line of that output.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TextIO
+
+_LOOK_SECONDS = 0.01
+
+
+class Logs:
+    """The lines a process writes, in the order it writes them."""
+
+    def __init__(self, process: subprocess.Popen[bytes], output: TextIO) -> None:
+        self._process = process
+        self._output = output
+        self._begun = ""
+        self.lines: list[str] = []
+
+    def wait_for(self, text: str, *, seconds: float = 120.0) -> str:
+        """Return the next line that holds `text`."""
+        until = time.monotonic() + seconds
+        while True:
+            ended = self._process.poll() is not None  # asked first: what it wrote before is read below
+            while line := self._next_line():
+                self.lines.append(line)
+                if text in line:
+                    return line
+            if ended or time.monotonic() > until:
+                what = "ended" if ended else f"went on for {seconds:.0f} s"
+                raise AssertionError(f"the process {what} without {text!r}:\n{''.join(self.lines)}")
+            time.sleep(_LOOK_SECONDS)
+
+    def _next_line(self) -> str:
+        """Return a whole line, or nothing yet."""
+        self._begun += self._output.readline()
+        if not self._begun.endswith("\n"):
+            return ""
+        line, self._begun = self._begun, ""
+        return line
+
+
+class Server:
+    """A process of its own process group, with its logs."""
+
+    def __init__(self, arguments: Sequence[str], *, environment: Mapping[str, str], folder: Path) -> None:
+        with NamedTemporaryFile() as written:
+            self._output = Path(written.name).open(encoding="utf-8")  # noqa: SIM115  as long as the process
+            self.process = subprocess.Popen(
+                [sys.executable, *arguments],
+                env={**os.environ, **environment},
+                cwd=folder,
+                stdout=written,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.logs = Logs(self.process, self._output)
+
+    def terminate(self) -> int:
+        """Send SIGTERM and return the exit status."""
+        self.process.terminate()
+        return self.process.wait(timeout=60)
+
+    def kill(self) -> None:
+        """End the whole group at once."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self._output.close()
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+    return port

@@ -1,0 +1,71 @@
+"""A PostgreSQL server as a process of its own.
+
+Invariant: whoever makes one stops it; it listens on the loopback address alone.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from sqlalchemy import create_engine, text
+
+from toxic_testing.registry.process import START_SECONDS, free_port
+
+
+class PostgresServer:
+    """PostgreSQL in a new folder of its own, on the loopback address; Debian's `postgresql` brings it.
+
+    It doesn't run as root, so a test run that does lends it the user `postgres`.
+
+    Raises:
+        RuntimeError: there is no PostgreSQL on this machine, or it doesn't start; with its output.
+    """
+
+    def __init__(self) -> None:
+        self._user = "postgres" if os.geteuid() == 0 else None
+        self._folder = Path(tempfile.mkdtemp(prefix="toxic-postgres-"))
+        if self._user:
+            shutil.chown(self._folder, self._user, self._user)
+        self._port = free_port()
+        self._run("initdb", "-U", "registry", "-A", "trust", "-N", "-E", "UTF8")
+        options = f"-p {self._port} -k {self._folder} -F -c listen_addresses=127.0.0.1 -c shared_buffers=16MB"
+        self._run("pg_ctl", "start", "-w", "-l", str(self._folder / "log"), "-o", options)
+
+    def new_database(self, name: str, *, encoding: str = "UTF8") -> str:
+        """Make an empty database and return its SQLAlchemy address."""
+        engine = create_engine(f"{self._address}/postgres", isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE \"{name}\" TEMPLATE template0 ENCODING '{encoding}'"))
+        engine.dispose()
+        return f"{self._address}/{name}"
+
+    def stop(self) -> None:
+        """End it and remove its folder."""
+        self._run("pg_ctl", "stop", "-w", "-m", "fast")
+        shutil.rmtree(self._folder)
+
+    @property
+    def _address(self) -> str:
+        return f"postgresql://registry@127.0.0.1:{self._port}"
+
+    def _run(self, program: str, *arguments: str) -> None:
+        # The server that pg_ctl leaves behind holds its output open, so that it goes to a file, not a pipe.
+        output = self._folder / f"{program}.log"
+        with output.open("wb") as log:
+            ended = subprocess.run(
+                [_postgres(program), "-D", str(self._folder / "data"), *arguments],
+                user=self._user, group=self._user, cwd=self._folder, env={"LC_ALL": "C.UTF-8"},
+                stdout=log, stderr=subprocess.STDOUT, check=False, timeout=START_SECONDS,
+            )  # fmt: skip
+        if ended.returncode:
+            raise RuntimeError(output.read_text(encoding="utf-8"))
+
+
+def _postgres(program: str) -> str:
+    found = [str(path) for path in sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{program}"))]
+    program_path = shutil.which(program) or (found[-1] if found else None)
+    if program_path is None:
+        raise RuntimeError(f"There is no {program} here: install PostgreSQL (Debian's package `postgresql`).")
+    return program_path

@@ -1,0 +1,90 @@
+"""A registry as a process of its own.
+
+Invariant: whoever starts one ends it (`stop` or `kill`); its output is read all the time, so that it never
+blocks on a full pipe, and waiting means waiting for a line of that output.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+
+START_SECONDS = 120
+STOP_SECONDS = 30
+
+
+def free_port() -> int:
+    """Return a TCP port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class RegistryProcess:
+    """`python -m toxic_registry` with chosen environment variables, on a port of its own."""
+
+    def __init__(self, environment: Mapping[str, str], *, command: Sequence[str] = ()) -> None:
+        chosen = {"REGISTRY_PORT": str(free_port()), **environment}
+        self.uri = f"http://127.0.0.1:{chosen['REGISTRY_PORT']}"
+        self.process = subprocess.Popen(
+            command or [sys.executable, "-m", "toxic_registry"],
+            env={**os.environ, **chosen},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.lines: list[str] = []
+        self._ended = False
+        self._news = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def wait_until_ready(self) -> None:
+        """Return once it answers; see `wait_for`."""
+        self.wait_for("registry.ready")
+
+    def wait_for(self, event: str) -> None:
+        """Return once it has logged `event`.
+
+        Raises:
+            RuntimeError: it ended, or took too long; with its output.
+        """
+        with self._news:
+            self._news.wait_for(lambda: self._ended or event in self.events(), START_SECONDS)
+        if event not in self.events():
+            raise RuntimeError("".join(self.lines))
+
+    def stop(self, signum: int = signal.SIGTERM) -> int:
+        """Send a signal, wait for the end and return the exit status."""
+        self.process.send_signal(signum)
+        return self.join()
+
+    def join(self) -> int:
+        """Wait for the end and return the exit status."""
+        status = self.process.wait(STOP_SECONDS)
+        self._reader.join(STOP_SECONDS)
+        return status
+
+    def kill(self) -> None:
+        """End it now; nothing happens where it has ended."""
+        self.process.kill()
+        self.join()
+
+    def events(self) -> list[str]:
+        """Return the names of the events logged so far."""
+        return [json.loads(line)["event"] for line in self.lines if line.startswith("{")]
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as output:
+            for line in output:
+                with self._news:
+                    self.lines.append(line)
+                    self._news.notify_all()
+        with self._news:
+            self._ended = True
+            self._news.notify_all()
