@@ -191,7 +191,7 @@ bench-training: $(VENV)/.installed ## Measure training speed on TOXIC_DATA_DIR, 
 .PHONY: lock
 lock: $(VENV)/.installed-dev ## Resolve dependencies into constraints.txt; ARGS=--upgrade takes the newest
 	@$(RUN) uv pip compile --universal --python-version 3.11 --no-header --no-annotate --quiet $(ARGS) \
-		--no-emit-package toxic-core --no-emit-package toxic-training --no-emit-package toxic-registry \
+		--no-emit-package toxic-core --no-emit-package toxic-model --no-emit-package toxic-training --no-emit-package toxic-registry \
 		--no-emit-package toxic-inference --no-emit-package toxic-local \
 		--no-emit-package toxic-dashboards --no-emit-package toxic-batch --no-emit-package toxic-testing \
 		requirements-dev.in -o constraints.txt

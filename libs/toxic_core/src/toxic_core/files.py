@@ -1,10 +1,14 @@
-"""What lies in a folder that came from somewhere else.
+"""Safe reading of a foreign folder, and atomic replacement of files.
 
-Invariant: `plain_files` opens nothing, and returns only once all of it is known to be safe to read: files and
-folders alone, no pickle, and no more than the limit.
+Invariant: `plain_files` opens no file and returns only if the folder holds nothing but files and folders, no
+pickle, and no more bytes than the limit. A file written with `replacing` is there whole or not at all.
 """
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from uuid import uuid4
 
 from toxic_core.errors import ContractError
 
@@ -37,3 +41,31 @@ def plain_files(folder: Path, *, max_bytes: int | None = None) -> dict[str, Path
     if max_bytes is not None and size > max_bytes:
         raise ContractError(f"{folder} holds {size:,} bytes; no more than {max_bytes:,} are read.")
     return files
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Write a file atomically: yield a temporary path beside `path`, then sync it to disk and rename it.
+
+    The block creates the temporary file and closes it. If the block raises, the temporary file is removed and
+    `path` keeps its old content.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{uuid4().hex}.partial")
+    try:
+        yield partial
+        _sync(partial)
+        partial.replace(path)
+        _sync(path.parent)
+    finally:
+        with suppress(FileNotFoundError):
+            partial.unlink()
+
+
+def _sync(path: Path) -> None:
+    """Force a file's content, or a folder's entries, to disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

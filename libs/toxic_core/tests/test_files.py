@@ -1,0 +1,26 @@
+from pathlib import Path
+
+import pytest
+
+from toxic_core.files import replacing
+
+
+def test_a_replaced_file_has_the_new_content_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
+    """The temporary file is renamed."""
+    file = tmp_path / "folder" / "facts.json"
+    with replacing(file) as partial:
+        partial.write_text("new", encoding="utf-8")
+        assert not file.exists()
+    assert file.read_text(encoding="utf-8") == "new"
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_a_failed_replacement_keeps_the_old_content(tmp_path: Path) -> None:
+    """A writer that fails half-way changes nothing."""
+    file = tmp_path / "facts.json"
+    file.write_text("old", encoding="utf-8")
+    with pytest.raises(ValueError, match="half-way"), replacing(file) as partial:
+        partial.write_text("half", encoding="utf-8")
+        raise ValueError("half-way")
+    assert file.read_text(encoding="utf-8") == "old"
+    assert list(tmp_path.iterdir()) == [file]

@@ -1,0 +1,1 @@
+"""A model bundle that scores texts: opened, verified, computed by the best runtime of this machine."""
