@@ -9,7 +9,7 @@ import pytest
 
 from toxic_core.labels import Label
 from toxic_inference.adapters.feedback_store import DatabaseFeedbackStore
-from toxic_inference.feedback import Feedback, FeedbackConflictError, FeedbackSource
+from toxic_inference.corrections.record import Feedback, FeedbackConflictError, FeedbackSource
 from toxic_testing.registry.postgres import PostgresServer
 
 FEEDBACK = Feedback(

@@ -25,14 +25,14 @@ from toxic_inference.adapters.loader import BundleLoader
 from toxic_inference.adapters.origin import Origin, open_origin
 from toxic_inference.adapters.priority import give_way
 from toxic_inference.adapters.runtimes import choose_runtimes
-from toxic_inference.api.admission import AdmissionRules, RequestLimit
-from toxic_inference.api.application import create_api
-from toxic_inference.api.doors import Doors, Limits
-from toxic_inference.api.events import EventReceiver
-from toxic_inference.api.feedback_desk import FeedbackDesk
-from toxic_inference.api.guard import GuardRules
-from toxic_inference.api.jobs.desk import JobDesk, JobParts
-from toxic_inference.api.jobs.files import JobFiles
+from toxic_inference.corrections.service import FeedbackDesk
+from toxic_inference.doors.events.routes import EventReceiver
+from toxic_inference.http.admission import AdmissionRules, RequestLimit
+from toxic_inference.http.application import create_api
+from toxic_inference.http.backend import Doors, Limits
+from toxic_inference.http.guard import GuardRules
+from toxic_inference.jobs.files import JobFiles
+from toxic_inference.jobs.queue import JobDesk, JobParts
 from toxic_inference.serving.batching.scheduler import BatchLimits, BatchScheduler, SchedulerParts
 from toxic_inference.serving.batching.slots import Slots
 from toxic_inference.serving.clock import SystemClock

@@ -10,7 +10,7 @@ import pytest
 from toxic_core.errors import ConfigurationError
 from toxic_core.labels import Label
 from toxic_inference.adapters.feedback_store import DatabaseFeedbackStore
-from toxic_inference.feedback import (
+from toxic_inference.corrections.record import (
     Feedback,
     FeedbackConflictError,
     FeedbackSource,

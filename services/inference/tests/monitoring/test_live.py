@@ -6,7 +6,7 @@ from sklearn.metrics import roc_auc_score
 
 from toxic_core.contract import Contract
 from toxic_core.labels import Label
-from toxic_inference.feedback import FeedbackUnavailableError
+from toxic_inference.corrections.record import FeedbackUnavailableError
 from toxic_inference.monitoring.live import Judged, LiveParts, LiveQuality, LiveWatch, live_quality
 from toxic_testing.inference.fakes import ManualClock
 

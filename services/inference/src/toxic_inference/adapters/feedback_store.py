@@ -40,7 +40,7 @@ from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
 from toxic_core.errors import ConfigurationError
 from toxic_core.labels import LABELS, Label
-from toxic_inference.feedback import (
+from toxic_inference.corrections.record import (
     Feedback,
     FeedbackConflictError,
     FeedbackSource,

@@ -3,7 +3,7 @@
 from prometheus_client import CollectorRegistry
 
 from toxic_core.labels import LABELS
-from toxic_inference.feedback import Feedback, FeedbackSource
+from toxic_inference.corrections.record import Feedback, FeedbackSource
 from toxic_inference.metrics.catalogue import service as catalogue
 from toxic_inference.metrics.family import MetricFamily
 

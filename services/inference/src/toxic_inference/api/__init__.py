@@ -1,1 +1,0 @@
-"""The doors: HTTP over a `Scorer`. One module a surface."""

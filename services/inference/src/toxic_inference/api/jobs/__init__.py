@@ -1,1 +1,0 @@
-"""Files that are scored while nobody waits: where they lie, who scores them, the routes."""

@@ -1,0 +1,1 @@
+"""Moderators' corrections: the record, and the service that keeps them."""

@@ -1,0 +1,1 @@
+"""One package per door: its routes, messages and errors."""

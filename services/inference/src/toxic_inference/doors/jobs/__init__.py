@@ -1,0 +1,1 @@
+"""Scoring jobs over HTTP: upload, watch, download."""

@@ -1,0 +1,158 @@
+"""`POST /predict` as a stream: a line of JSON in, a line of JSON out, in order, as long as the caller likes.
+
+Invariant: memory is bounded whatever comes: lines that wait to be scored wait on disk, and no line is read
+for scoring before the answers of those before it have been taken. The caller is read all the while, so that
+one who sends everything before reading anything isn't locked up.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from toxic_inference.doors.native.line_spool import LineSpool
+from toxic_inference.http.backend import MODEL_VERSION_HEADER, Doors
+from toxic_inference.http.body import path_of
+from toxic_inference.http.errors import problem_of
+from toxic_inference.http.schemas import Language, primary_language
+from toxic_inference.serving.errors import RejectedTextError
+from toxic_inference.serving.interfaces import Lane, Session, Target, Text
+from toxic_inference.serving.scoring.texts import check_text
+from toxic_inference.tables.writer import score_json
+
+NDJSON_TYPE = "application/x-ndjson"
+
+_MOST_LINES_AT_ONCE = 256
+_ESCAPED_BYTES = 6
+"""What a byte of text may take as JSON: a control character is `\\u0000`."""
+_LINE_SLACK_BYTES = 1_024
+
+
+class NdjsonLine(BaseModel):
+    """A line of the stream; a text alone, as a JSON string, is a line too."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    text: str = Field(description="The text.")
+    id: str | int | None = Field(default=None, description="Comes back in the answer's line.")
+    lang: Language | None = Field(default=None, description="Language of the text.")
+    language: Language | None = Field(default=None, description="The same as `lang`.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line that was read: either a text, or the reason why it can't be scored."""
+
+    number: int
+    id: str | int | None
+    text: Text | None
+    problem: dict[str, object] | None
+
+
+async def answer_ndjson(request: Request, doors: Doors) -> Response:
+    """Score a stream of lines, all by one version."""
+    async with AsyncExitStack() as held:
+        session = held.enter_context(doors.scorer.session(Target()))
+        longest = doors.limits.text_bytes * _ESCAPED_BYTES + _LINE_SLACK_BYTES
+        spool = held.enter_context(LineSpool(max_line_bytes=longest))
+        answer = _DuplexResponse(request, spool, _answers(spool, session, doors), held=held.pop_all())
+        answer.headers[MODEL_VERSION_HEADER] = session.version
+        return answer
+
+
+async def _answers(spool: LineSpool, session: Session, doors: Doors) -> AsyncGenerator[bytes]:
+    number = 0
+    while raw := await spool.take(_MOST_LINES_AT_ONCE):
+        lines = [_read(line, number + index, doors) for index, line in enumerate(raw, start=1)]
+        number += len(raw)
+        if answer := await _score([line for line in lines if line is not None], session, doors):
+            yield answer
+
+
+def _read(raw: bytes | None, number: int, doors: Doors) -> _Line | None:
+    """Return a line; None where it is empty."""
+    if raw is None:
+        return _bad(number, "line_too_long", f"Line {number} is too long.")
+    if not raw.strip():
+        return None
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        return _bad(number, "malformed_request", f"Line {number} isn't JSON: {error}.")
+    try:
+        line = NdjsonLine.model_validate({"text": value} if isinstance(value, str) else value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = path_of(first["loc"]) if first["loc"] else "the line"
+        return _bad(number, "invalid_request", f"Line {number}, {where}: {first['msg']}.")
+    try:
+        check_text(line.text, field=f"Line {number}", max_bytes=doors.limits.text_bytes)
+    except RejectedTextError as error:
+        return _bad(number, problem_of(error).code, str(error), given_id=line.id)
+    return _Line(number, line.id, Text(line.text, primary_language(line.lang or line.language)), None)
+
+
+def _bad(number: int, code: str, message: str, *, given_id: str | int | None = None) -> _Line:
+    return _Line(number, given_id, None, {"code": code, "message": message})
+
+
+async def _score(lines: Sequence[_Line], session: Session, doors: Doors) -> bytes:
+    texts = [line.text for line in lines if line.text is not None]
+    scores = iter(await session.score(texts, lane=Lane.BULK) if texts else ())
+    answers: list[bytes] = []
+    for line in lines:
+        answer: dict[str, object] = {"line": line.number}
+        if line.id is not None:
+            answer["id"] = line.id
+        if line.problem is None:
+            answer |= score_json(next(scores))
+        else:
+            answer["error"] = line.problem
+            doors.observer.row_rejected(reason=str(line.problem["code"]))
+        answers.append(orjson.dumps(answer, option=orjson.OPT_APPEND_NEWLINE))
+    return b"".join(answers)
+
+
+class _DuplexResponse(Response):
+    """Answers while the request is still coming in. Starlette's own would take its messages away."""
+
+    def __init__(
+        self, request: Request, spool: LineSpool, lines: AsyncGenerator[bytes], *, held: AsyncExitStack
+    ) -> None:
+        super().__init__(media_type=NDJSON_TYPE)
+        del self.headers["content-length"]
+        self._request = request
+        self._spool = spool
+        self._lines = lines
+        self._held = held
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  ASGI
+        async with self._held, aclosing(self._lines) as lines:
+            reading = asyncio.create_task(self._read())
+            try:
+                await send(
+                    {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+                )
+                async for part in lines:
+                    await send({"type": "http.response.body", "body": part, "more_body": True})
+                await send({"type": "http.response.body", "body": b""})
+            finally:
+                reading.cancel()
+                await asyncio.gather(reading, return_exceptions=True)
+
+    async def _read(self) -> None:
+        try:
+            async for part in self._request.stream():
+                await self._spool.write(part)
+            self._spool.close()
+            while (await self._request.receive())["type"] != "http.disconnect":
+                pass
+            self._spool.fail(ClientDisconnect())
+        except Exception as error:  # noqa: BLE001  raised again where the lines are taken
+            self._spool.fail(error)

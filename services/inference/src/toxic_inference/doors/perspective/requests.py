@@ -1,0 +1,207 @@
+"""What a request of the Perspective API means here.
+
+Owns the mapping of attributes to labels and the checks that the published API makes, in its order.
+
+Invariant: what comes out can be scored or filed: its text passes `check_text`, its attributes are labels,
+and its languages are codes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from toxic_core.labels import PERSPECTIVE_LABELS, Label
+from toxic_inference.doors.perspective.messages import (
+    AnalyzeCommentRequest,
+    AttributeParameters,
+    AttributeScores,
+    Context,
+    Score,
+    ScoreType,
+    SuggestCommentScoreRequest,
+    TextEntry,
+    TextType,
+)
+from toxic_inference.doors.perspective.problems import ErrorType, refusal
+from toxic_inference.http.schemas import LANGUAGE_PATTERN, primary_language
+from toxic_inference.serving.errors import RejectedTextError, TextTooLongError
+from toxic_inference.serving.scoring.texts import check_text
+
+_SUGGESTED_FROM = 0.5
+"""A suggested score from which the comment is said to carry the label."""
+
+ATTRIBUTES: Mapping[str, Label] = PERSPECTIVE_LABELS | {
+    f"{name}_EXPERIMENTAL": label for name, label in PERSPECTIVE_LABELS.items()
+}
+"""Every attribute that is scored. Where a language had only the experimental one, clients ask for that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """A requested attribute.
+
+    Attributes:
+        name: as the caller wrote it.
+        label: which answers it.
+        threshold: scores below it are left out.
+    """
+
+    name: str
+    label: Label
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """A request for scores.
+
+    Attributes:
+        text: to score.
+        attributes: in the caller's order.
+        languages: primary codes, in the caller's order; empty where they are to be identified.
+        spans: whether each sentence is scored too.
+        store: whether anything of it may be kept.
+        client_token: to echo.
+    """
+
+    text: str
+    attributes: tuple[Attribute, ...]
+    languages: tuple[str, ...]
+    spans: bool
+    store: bool
+    client_token: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A correction.
+
+    Attributes:
+        text: which was scored.
+        labels: what the caller says of it.
+        languages: primary codes; empty where they are to be identified.
+        client_token: to echo.
+        community: which it was written in.
+        session: which it belongs to.
+    """
+
+    text: str
+    labels: Mapping[Label, bool]
+    languages: tuple[str, ...]
+    client_token: str | None
+    community: str | None
+    session: str | None
+
+
+def analysis_of(request: AnalyzeCommentRequest, *, max_bytes: int) -> Analysis:
+    """Return what is asked.
+
+    Raises:
+        MalformedRequestError: it can't be answered.
+    """
+    text = _text(request.comment, max_bytes=max_bytes)
+    _check_context(request.context)
+    if not request.requested_attributes:
+        raise refusal("Missing requested_attributes", ErrorType.NO_REQUESTED_ATTRIBUTES)
+    return Analysis(
+        text=text,
+        attributes=tuple(_attribute(*item) for item in request.requested_attributes.items()),
+        languages=_languages(request.languages),
+        spans=bool(request.span_annotations),
+        store=not request.do_not_store,
+        client_token=request.client_token,
+    )
+
+
+def suggestion_of(request: SuggestCommentScoreRequest, *, max_bytes: int) -> Suggestion:
+    """Return what is suggested.
+
+    Raises:
+        MalformedRequestError: it can't be filed.
+    """
+    text = _text(request.comment, max_bytes=max_bytes)
+    _check_context(request.context)
+    if not request.attribute_scores:
+        raise refusal("Missing attribute_scores")
+    suggested = {name: _suggested(name, scores) for name, scores in request.attribute_scores.items()}
+    return Suggestion(
+        text=text,
+        labels={_label(name): value >= _SUGGESTED_FROM for name, value in suggested.items()},
+        languages=_languages(request.languages),
+        client_token=request.client_token,
+        community=request.community_id,
+        session=request.session_id,
+    )
+
+
+def _text(comment: TextEntry | None, *, max_bytes: int) -> str:
+    text = comment.text if comment is not None else None
+    try:
+        check_text(text or "", field="comment.text", max_bytes=max_bytes)
+    except TextTooLongError as error:
+        raise refusal("Comment text too long.", ErrorType.COMMENT_TOO_LONG) from error
+    except RejectedTextError as error:
+        raise refusal("Comment must be non-empty.", ErrorType.COMMENT_EMPTY) from error
+    assert comment is not None  # noqa: S101  without a comment there is no text
+    _check_plain(comment)
+    return text or ""
+
+
+def _check_plain(entry: TextEntry) -> None:
+    if entry.type is TextType.HTML:
+        raise refusal("Currently, only 'PLAIN_TEXT' comments are supported")
+
+
+def _check_context(context: Context | None) -> None:
+    if context is None:
+        return
+    if context.entries and context.article_and_parent_comment is not None:
+        raise refusal(
+            "Context can have either entries or article_and_parent_comment, but both fields were populated."
+        )
+    for entry in context.entries or ():
+        _check_plain(entry)
+
+
+def _label(name: str) -> Label:
+    if name not in ATTRIBUTES:
+        raise refusal(f"Unknown requested attribute: {name}")
+    return ATTRIBUTES[name]
+
+
+def _attribute(name: str, parameters: AttributeParameters) -> Attribute:
+    label = _label(name)
+    _check_score_type(parameters.score_type, name)
+    return Attribute(name, label, threshold=parameters.score_threshold or 0.0)
+
+
+def _check_score_type(score_type: ScoreType | None, attribute: str) -> None:
+    if score_type not in {None, ScoreType.SCORE_TYPE_UNSPECIFIED, ScoreType.PROBABILITY}:
+        raise refusal(f"Requested score type {score_type} is not supported by attribute {attribute}")
+
+
+def _suggested(name: str, scores: AttributeScores) -> float:
+    given: list[Score | None] = [scores.summary_score] if scores.summary_score is not None else []
+    for span in scores.span_scores or ():
+        if span.begin is None or span.end is None:
+            raise refusal(f"All span scores of {name} must have begin and end")
+        given.append(span.score)
+    if not given:
+        raise refusal(f"Missing scores of attribute {name}")
+    # The whole comment's score decides; parts alone say that the comment carries what one of them does.
+    return max(_value(name, score) for score in (given[:1] if scores.summary_score else given))
+
+
+def _value(name: str, score: Score | None) -> float:
+    if score is None or score.value is None:
+        raise refusal(f"All scores of {name} must have a value")
+    _check_score_type(score.type, name)
+    if not 0.0 <= score.value <= 1.0:
+        raise refusal(f"Scores of {name} must be from 0 to 1")
+    return score.value
+
+
+def _languages(codes: list[str] | None) -> tuple[str, ...]:
+    for code in codes or ():
+        if not LANGUAGE_PATTERN.fullmatch(code):
+            raise refusal(f"Invalid language code: {code[:20]!r}")
+    return tuple(dict.fromkeys(primary_language(code) or code for code in codes or ()))

@@ -1,0 +1,1 @@
+"""What every door shares: reading requests, errors, admission control, keys, the application."""

@@ -1,0 +1,184 @@
+"""From errors to HTTP: one table that maps every `ToxicError` to a status and a code.
+
+Invariant: no other module names a status for an error; what its body looks like is `error_shapes`' business.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from toxic_core.errors import (
+    InvalidSignatureError,
+    InvalidTextError,
+    NoVersionReadyError,
+    OverloadedError,
+    ToxicError,
+    UnknownModelError,
+)
+from toxic_inference.corrections.record import (
+    FeedbackConflictError,
+    FeedbackUnavailableError,
+    UnknownFeedbackError,
+)
+from toxic_inference.jobs.record import JobNotDoneError, JobsFullError, UnknownJobError
+from toxic_inference.serving.errors import (
+    DeadlineExceededError,
+    InferenceError,
+    InvalidTensorError,
+    RejectedTextError,
+    TextTooLongError,
+)
+
+
+class RequestError(ToxicError):
+    """A request that can't be answered as it stands.
+
+    Attributes:
+        field: the part of the request that is at fault, where there is one.
+        details: what a surface's error shape has room for beyond a message.
+    """
+
+    def __init__(
+        self, message: str, *, field: str | None = None, details: Sequence[Mapping[str, object]] = ()
+    ) -> None:
+        super().__init__(message)
+        self.field = field
+        self.details = tuple(details)
+
+
+class MalformedRequestError(RequestError):
+    """A body that isn't what its content type says."""
+
+
+class InvalidRequestError(RequestError):
+    """A well-formed body with a field that is missing, unknown or of the wrong type."""
+
+
+class UnsupportedMediaTypeError(RequestError):
+    """A content type that the route doesn't read."""
+
+
+class BodyTooLargeError(RequestError):
+    """A body over the size limit."""
+
+
+class TooManyTextsError(RequestError):
+    """More texts than one request may hold."""
+
+
+class UnauthenticatedError(RequestError):
+    """A request without a key, or with one that isn't known."""
+
+
+class ForbiddenError(RequestError):
+    """A request that its caller may not make."""
+
+
+class EventsDisabledError(RequestError):
+    """A message from the registry where none is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowProblem:
+    """Why one row of a CSV wasn't scored.
+
+    Attributes:
+        line: the row's first line in the file, from 1.
+        code: for programs.
+        message: for people.
+    """
+
+    line: int
+    code: str
+    message: str
+
+
+class InvalidCsvError(RequestError):
+    """A file that isn't a CSV with a text column, or in which no row could be scored.
+
+    Attributes:
+        problems: why its rows weren't scored, where the file itself could be read.
+    """
+
+    def __init__(self, message: str, *, problems: tuple[RowProblem, ...] = ()) -> None:
+        super().__init__(message, field="file")
+        self.problems = problems
+
+
+ERROR_TABLE: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
+    MalformedRequestError: (HTTPStatus.BAD_REQUEST, "malformed_request"),
+    InvalidRequestError: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request"),
+    UnsupportedMediaTypeError: (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
+    BodyTooLargeError: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large"),
+    TooManyTextsError: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_many_texts"),
+    UnauthenticatedError: (HTTPStatus.UNAUTHORIZED, "unauthenticated"),
+    ForbiddenError: (HTTPStatus.FORBIDDEN, "forbidden"),
+    EventsDisabledError: (HTTPStatus.NOT_FOUND, "events_disabled"),
+    InvalidSignatureError: (HTTPStatus.FORBIDDEN, "invalid_signature"),
+    InvalidCsvError: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_csv"),
+    TextTooLongError: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "text_too_long"),
+    InvalidTextError: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_text"),
+    InvalidTensorError: (HTTPStatus.BAD_REQUEST, "invalid_tensor"),
+    UnknownModelError: (HTTPStatus.NOT_FOUND, "unknown_model"),
+    UnknownFeedbackError: (HTTPStatus.NOT_FOUND, "unknown_feedback"),
+    FeedbackConflictError: (HTTPStatus.CONFLICT, "feedback_conflict"),
+    FeedbackUnavailableError: (HTTPStatus.SERVICE_UNAVAILABLE, "feedback_unavailable"),
+    UnknownJobError: (HTTPStatus.NOT_FOUND, "unknown_job"),
+    JobNotDoneError: (HTTPStatus.CONFLICT, "job_not_done"),
+    JobsFullError: (HTTPStatus.TOO_MANY_REQUESTS, "jobs_full"),
+    OverloadedError: (HTTPStatus.TOO_MANY_REQUESTS, "overloaded"),
+    NoVersionReadyError: (HTTPStatus.SERVICE_UNAVAILABLE, "no_version_ready"),
+    DeadlineExceededError: (HTTPStatus.GATEWAY_TIMEOUT, "deadline_exceeded"),
+    InferenceError: (HTTPStatus.INTERNAL_SERVER_ERROR, "inference_failed"),
+    ToxicError: (HTTPStatus.INTERNAL_SERVER_ERROR, "internal"),
+}
+"""Every error's status and code; a class that isn't named has its nearest ancestor's."""
+
+_UNAVAILABLE_RETRY_SECONDS = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An error as an answer.
+
+    Attributes:
+        status: HTTP status.
+        code: for programs.
+        message: for people: what is wrong and what to do.
+        field: the part of the request at fault.
+        rows: rows of a CSV that weren't scored.
+        details: what the surface's shape has room for beyond a message.
+        headers: of the answer.
+    """
+
+    status: int
+    code: str
+    message: str
+    field: str | None = None
+    rows: tuple[RowProblem, ...] = ()
+    details: tuple[Mapping[str, object], ...] = ()
+    headers: Mapping[str, str] | None = None
+
+
+def problem_of(error: Exception) -> Problem:
+    """Look an error up in the table."""
+    status, code = next(
+        (ERROR_TABLE[cls] for cls in type(error).__mro__ if cls in ERROR_TABLE), ERROR_TABLE[ToxicError]
+    )
+    headers = {}
+    if isinstance(error, OverloadedError):
+        headers["Retry-After"] = str(max(math.ceil(error.retry_after_seconds), 1))
+    elif isinstance(error, UnauthenticatedError):
+        headers["WWW-Authenticate"] = "Bearer"
+    elif isinstance(error, NoVersionReadyError | FeedbackUnavailableError):
+        headers["Retry-After"] = str(_UNAVAILABLE_RETRY_SECONDS)
+    return Problem(
+        status=status,
+        code=code,
+        message=str(error) if isinstance(error, ToxicError) else "The service failed; its log says why.",
+        field=error.field if isinstance(error, RequestError | RejectedTextError) else None,
+        rows=error.problems if isinstance(error, InvalidCsvError) else (),
+        details=error.details if isinstance(error, RequestError) else (),
+        headers=headers,
+    )

@@ -1,0 +1,1 @@
+"""Scoring of uploaded files in the background: records, files, queue."""

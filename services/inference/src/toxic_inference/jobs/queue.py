@@ -1,0 +1,276 @@
+"""Who scores files: one after the other, in the bulk lane, so that people who wait go first.
+
+Invariant: a job's whole result is of one version; progress only grows; a job that was under way when the
+service stopped is begun again from its file, three times at most. The records are this module's alone, on the
+event loop; files are touched on threads.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+import structlog
+
+from toxic_core.errors import NoVersionReadyError, ToxicError
+from toxic_inference.http.errors import problem_of
+from toxic_inference.jobs.files import JobFiles, PartialUpload, count_rows
+from toxic_inference.jobs.record import Job, JobNotDoneError, JobsFullError, JobState, UnknownJobError
+from toxic_inference.serving.clock import Clock
+from toxic_inference.serving.interfaces import Scorer, Session, Target
+from toxic_inference.tables.reader import CsvTable
+from toxic_inference.tables.scoring import score_rows
+from toxic_inference.tables.writer import ScoredRow, csv_header, csv_rows
+
+_log = structlog.get_logger(__name__)
+
+_MAX_ATTEMPTS = 3
+_MAX_WAITING = 100
+_SWEEP_SECONDS = 60.0
+_NO_VERSION_SECONDS = 1.0
+_FULL_RETRY_SECONDS = 600.0
+
+
+class JobObserver(Protocol):
+    """Told of jobs."""
+
+    def job_ended(self, *, outcome: str) -> None:
+        """A job was done, failed or was deleted; `outcome` is a value of `JobState`, or `deleted`."""
+        ...
+
+    def jobs_changed(self, *, waiting: int) -> None:
+        """So many jobs wait or run."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class JobParts:
+    """What the desk works with.
+
+    Attributes:
+        files: where jobs lie.
+        scorer: scores.
+        text_bytes: longest text, in UTF-8 bytes.
+        now: the time, in UTC.
+        clock: for waits.
+        observer: told of every job.
+        keep: how long a job is kept.
+        size_bytes: how much all files together may take before another is refused.
+    """
+
+    files: JobFiles
+    scorer: Scorer
+    text_bytes: int
+    now: Callable[[], datetime]
+    clock: Clock
+    observer: JobObserver
+    keep: timedelta
+    size_bytes: int
+
+
+class JobDesk:
+    """Takes files in, scores them, hands results out.
+
+    Made before the first request comes, since it takes up what the last process left; that blocks.
+    """
+
+    def __init__(self, parts: JobParts) -> None:
+        self._parts = parts
+        left = parts.files.read_all(now=parts.now())
+        self._jobs = {job.id: job if job.ended else replace(job, state=JobState.QUEUED) for job in left}
+        self._changed = asyncio.Event()
+        self._running: tuple[str, asyncio.Task[None]] | None = None
+
+    async def run(self) -> None:
+        """Score files until cancelled."""
+        while True:
+            self._changed.clear()
+            self._report()
+            await self._sweep()
+            if (job := self._next()) is None:
+                await self._parts.clock.wait(self._changed, at_most_seconds=_SWEEP_SECONDS)
+            else:
+                await self._guarded(job)
+
+    async def open_upload(self) -> PartialUpload:
+        """Return an upload to write to.
+
+        Raises:
+            JobsFullError: too many files wait, or too much room is taken.
+        """
+        used = await asyncio.to_thread(self._parts.files.used_bytes)
+        if used >= self._parts.size_bytes or self._waiting() >= _MAX_WAITING:
+            raise JobsFullError(
+                "There is no room for another file now; delete jobs whose result you have, or wait.",
+                retry_after_seconds=_FULL_RETRY_SECONDS,
+            )
+        return await asyncio.to_thread(self._parts.files.open_upload)
+
+    async def submit(self, upload: PartialUpload) -> Job:
+        """Make a whole upload a job.
+
+        Raises:
+            InvalidCsvError: it isn't a CSV with a text column.
+        """
+        job = await asyncio.to_thread(self._check, upload)
+        await asyncio.to_thread(self._parts.files.keep, upload, job)
+        self._jobs[job.id] = job
+        self._changed.set()
+        return job
+
+    def get(self, job_id: str) -> Job:
+        """Return a job as it stands.
+
+        Raises:
+            UnknownJobError: there is none of that id, or no longer.
+        """
+        job = self._jobs.get(job_id)
+        if job is None:
+            raise UnknownJobError(f"There is no job {job_id!r}; results are kept for {self._parts.keep}.")
+        return job
+
+    def result(self, job_id: str) -> Path:
+        """Return where a job's result lies.
+
+        Raises:
+            UnknownJobError: there is no such job.
+            JobNotDoneError: it has no result.
+        """
+        job = self.get(job_id)
+        if job.state is not JobState.DONE:
+            why = f"failed: {job.error[1]}" if job.error else f"is {job.state}"
+            raise JobNotDoneError(f"The job {why}" if why.endswith(".") else f"The job {why}.")
+        return self._parts.files.result(job)
+
+    async def delete(self, job_id: str) -> None:
+        """End and remove a job with its files; raises as `get`."""
+        job = self.get(job_id)
+        del self._jobs[job_id]
+        if self._running is not None and self._running[0] == job_id:
+            self._running[1].cancel()
+            await asyncio.wait({self._running[1]})
+        await asyncio.to_thread(self._parts.files.remove, job)
+        self._parts.observer.job_ended(outcome="deleted")
+        self._report()
+
+    def _check(self, upload: PartialUpload) -> Job:
+        file = upload.close()
+        with file.open("rb") as stream:
+            CsvTable(stream, max_text_bytes=self._parts.text_bytes)
+        now = self._parts.now()
+        return Job(
+            id=upload.path.name[-32:],
+            state=JobState.QUEUED,
+            created_at=now,
+            expires_at=now + self._parts.keep,
+            rows_total=count_rows(file),
+        )
+
+    def _next(self) -> Job | None:
+        return next((job for job in self._jobs.values() if not job.ended), None)
+
+    def _waiting(self) -> int:
+        return sum(not job.ended for job in self._jobs.values())
+
+    def _report(self) -> None:
+        self._parts.observer.jobs_changed(waiting=self._waiting())
+
+    async def _sweep(self) -> None:
+        now = self._parts.now()
+        for job in [job for job in self._jobs.values() if job.ended and job.expires_at <= now]:
+            del self._jobs[job.id]
+            await asyncio.to_thread(self._parts.files.remove, job)
+
+    async def _guarded(self, job: Job) -> None:
+        """Score a job in a task of its own, which deleting the job cancels."""
+        task = asyncio.create_task(self._attempt(job))
+        self._running = job.id, task
+        try:
+            await asyncio.wait({task})
+            if not task.cancelled():
+                task.result()
+        finally:
+            self._running = None
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _attempt(self, job: Job) -> None:
+        if job.attempts >= _MAX_ATTEMPTS:
+            await self._end(job, error=("gave_up", "The service stopped each time it scored this file."))
+            return
+        try:
+            with self._parts.scorer.session(Target()) as session:
+                job = replace(
+                    job, state=JobState.RUNNING, attempts=job.attempts + 1, model_version=session.version
+                )
+                # On disk before anybody sees it, so that no attempt goes uncounted.
+                await asyncio.to_thread(self._parts.files.save, job)
+                self._update(job)
+                await self._score(job, session)
+        except NoVersionReadyError:
+            await self._parts.clock.wait(asyncio.Event(), at_most_seconds=_NO_VERSION_SECONDS)
+        except Exception as error:  # noqa: BLE001  a task's boundary: the next file has its turn all the same
+            if not isinstance(error, ToxicError | OSError):
+                _log.exception("job.broke", job=job.id)
+            await self._end(self._jobs.get(job.id, job), error=_reason(error))
+
+    async def _score(self, job: Job, session: Session) -> None:
+        files = self._parts.files
+        # Opened here: a thread that opens files for a task that is cancelled meanwhile leaves them open.
+        with files.open_job(job) as stream, files.open_result(job) as result:
+            table = await asyncio.to_thread(CsvTable, stream, max_text_bytes=self._parts.text_bytes)
+            await asyncio.to_thread(result.write, csv_header(table.header).encode())
+            async with aclosing(score_rows(table.rows(), session)) as chunks:
+                job = await self._write(job, chunks, result, width=len(table.header))
+        await self._end(job, error=None)
+
+    async def _write(
+        self, job: Job, chunks: AsyncIterator[list[ScoredRow]], result: BinaryIO, *, width: int
+    ) -> Job:
+        async for chunk in chunks:
+            lines = csv_rows(chunk, width=width, model_version=job.model_version or "")
+            await asyncio.to_thread(result.write, lines.encode())
+            scored = sum(row.score is not None for row in chunk)
+            done = job.rows_done + len(chunk)
+            job = replace(
+                job,
+                rows_done=done,
+                rows_total=max(job.rows_total, done),
+                scored=job.scored + scored,
+                rejected=job.rejected + len(chunk) - scored,
+            )
+            self._update(job)
+        return job
+
+    def _update(self, job: Job) -> None:
+        if job.id in self._jobs:  # else it was deleted
+            self._jobs[job.id] = job
+
+    async def _end(self, job: Job, *, error: tuple[str, str] | None) -> None:
+        state = JobState.FAILED if error else JobState.DONE
+        job = replace(job, state=state, error=error, rows_total=job.rows_total if error else job.rows_done)
+        try:
+            await asyncio.to_thread(self._parts.files.finish, job, complete=error is None)
+        except OSError as failure:
+            job = replace(job, state=JobState.FAILED, error=error or _reason(failure))
+        self._update(job)
+        self._parts.observer.job_ended(outcome=job.state.value)
+        log = _log.warning if job.error else _log.info
+        log(
+            "job.ended",
+            job=job.id,
+            state=job.state.value,
+            rows=job.rows_done,
+            error=job.error and job.error[0],
+        )
+
+
+def _reason(error: Exception) -> tuple[str, str]:
+    problem = problem_of(error)
+    if isinstance(error, OSError):
+        return problem.code, f"The service's disk failed: {error.strerror}."
+    return problem.code, problem.message

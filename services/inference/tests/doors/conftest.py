@@ -1,0 +1,231 @@
+"""The application over a fake core."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from toxic_core.errors import NoVersionReadyError, UnknownModelError
+from toxic_core.labels import LABELS
+from toxic_core.text import words
+from toxic_inference.adapters.feedback_store import DatabaseFeedbackStore
+from toxic_inference.corrections.service import FeedbackDesk
+from toxic_inference.http.application import create_api
+from toxic_inference.http.backend import Doors, Limits
+from toxic_inference.jobs.files import JobFiles
+from toxic_inference.jobs.queue import JobDesk, JobParts
+from toxic_inference.metrics import Metrics
+from toxic_inference.monitoring.monitor import Monitor
+from toxic_inference.serving.interfaces import (
+    Explanation,
+    Lane,
+    Row,
+    Session,
+    Span,
+    Target,
+    Terms,
+    Text,
+    TextScore,
+)
+from toxic_inference.serving.versions.states import State, VersionStatus
+from toxic_testing.inference.bundles import make_contract
+from toxic_testing.inference.fakes import ManualClock
+
+NO_TERMS = Terms()
+LIMITS = Limits(text_bytes=200, texts=5, body_bytes=4_000, upload_bytes=200_000)
+
+
+class FakeCore:
+    """Scores a text by its length over a hundred; implements `Scorer`, `Session` and `StatusView`."""
+
+    def __init__(self) -> None:
+        self.version = "7"
+        self.contract = make_contract()
+        self.ready = True
+        self.error: Exception | None = None
+        self.source_error: Exception | None = None
+        self.held: asyncio.Event | None = None
+        self.cancelled = False
+        self.leases = 0
+        self.texts: list[Text] = []
+        self.rows: list[Row] = []
+        self.lanes: list[Lane] = []
+        self.terms: list[Terms] = []
+        self.known = [VersionStatus("7", State.AVAILABLE, None, ("champion",))]
+
+    @contextmanager
+    def session(self, target: Target, terms: Terms = NO_TERMS) -> Iterator[Session]:
+        """Hold version 7."""
+        if not self.ready:
+            raise NoVersionReadyError("No version is available yet.")
+        if target.version not in {None, "7"} or target.alias not in {None, "champion"}:
+            raise UnknownModelError("There is no such version.")
+        self.terms.append(terms)
+        self.leases += 1
+        try:
+            yield self
+        finally:
+            self.leases -= 1
+
+    def statuses(self) -> Sequence[VersionStatus]:
+        """Return what is known."""
+        return self.known
+
+    async def score(self, texts: Sequence[Text], *, lane: Lane) -> Sequence[TextScore]:
+        """Score texts by their length."""
+        await self._work(lane)
+        self.texts += texts
+        return [self._score(text) for text in texts]
+
+    async def explain(self, text: Text, *, lane: Lane) -> Explanation:
+        """Score a text by its length, and say that each of its words had a tenth of it."""
+        await self._work(lane)
+        return Explanation(
+            score=self._score(text),
+            spans=tuple(Span(w.begin, w.end, (0.1,) * len(LABELS)) for w in words(text.content)),
+        )
+
+    async def infer(self, rows: Sequence[Row], *, lane: Lane) -> NDArray[np.float32]:
+        """Score rows by their number of tokens."""
+        await self._work(lane)
+        self.rows += rows
+        return np.array([[len(row.ids) / 100] * 6 for row in rows], dtype=np.float32)
+
+    async def infer_texts(self, texts: Sequence[str], *, lane: Lane) -> NDArray[np.float32]:
+        """Score texts by their length."""
+        await self._work(lane)
+        return np.array([[len(text) / 100] * 6 for text in texts], dtype=np.float32)
+
+    async def _work(self, lane: Lane) -> None:
+        self.lanes.append(lane)
+        if self.error is not None:
+            raise self.error
+        if self.held is not None:
+            try:
+                await self.held.wait()
+            except asyncio.CancelledError:
+                self.cancelled = True
+                raise
+
+    def _score(self, text: Text) -> TextScore:
+        score = min(len(text.content) / 100, 1.0)
+        return TextScore(
+            scores=(score,) * 6, decisions=(score >= 0.5,) * 6, tokens=3, truncated=len(text.content) > 90
+        )
+
+
+class FakeLanguages:
+    """Knows a language by one word; implements `LanguageIdentifier`."""
+
+    def identify(self, text: str) -> str | None:
+        """Return `es` for a text with hola, None for one without letters, else `en`."""
+        if "hola" in text:
+            return "es"
+        return "en" if any(character.isalpha() for character in text) else None
+
+
+@pytest.fixture
+def core() -> FakeCore:
+    """The fake core."""
+    return FakeCore()
+
+
+@pytest.fixture
+def metrics(clock: ManualClock) -> Metrics:
+    """The metrics that the application writes."""
+    return Metrics(Monitor(clock, min_texts=1))
+
+
+@pytest.fixture
+def feedback_store(tmp_path: Path) -> Iterator[DatabaseFeedbackStore]:
+    """Where corrections are kept."""
+    store = DatabaseFeedbackStore(f"sqlite:///{tmp_path}/feedback.db")
+    yield store
+    store.close()
+
+
+class Calendar:
+    """The time of day, which a test moves."""
+
+    def __init__(self) -> None:
+        self.moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        """Return it."""
+        return self.moment
+
+
+@pytest.fixture
+def calendar() -> Calendar:
+    """The doors' time of day."""
+    return Calendar()
+
+
+@pytest.fixture
+def new_desk(
+    core: FakeCore, metrics: Metrics, calendar: Calendar, clock: ManualClock, tmp_path: Path
+) -> Callable[[], JobDesk]:
+    """Return the function that makes a desk for jobs, as the start of a process does."""
+
+    def make() -> JobDesk:
+        return JobDesk(
+            JobParts(
+                files=JobFiles(tmp_path / "jobs"),
+                scorer=core,
+                text_bytes=LIMITS.text_bytes,
+                now=calendar.now,
+                clock=clock,
+                observer=metrics,
+                keep=timedelta(hours=1),
+                size_bytes=100_000,
+            )
+        )
+
+    return make
+
+
+@pytest.fixture
+def doors(
+    core: FakeCore,
+    metrics: Metrics,
+    feedback_store: DatabaseFeedbackStore,
+    calendar: Calendar,
+    new_desk: Callable[[], JobDesk],
+) -> Doors:
+    """What the routes work with."""
+    return Doors(
+        model_name="toxic-comments",
+        default_alias="champion",
+        scorer=core,
+        status=core,
+        languages=FakeLanguages(),
+        feedback=FeedbackDesk(store=feedback_store, now=calendar.now, observer=metrics),
+        jobs=new_desk(),
+        limits=LIMITS,
+        observer=metrics,
+    )
+
+
+@pytest.fixture
+async def client(doors: Doors, metrics: Metrics) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the application over the fake core."""
+    app = create_api(doors, render_metrics=metrics.render)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+        yield client
+
+
+@pytest.fixture
+def metric(metrics: Metrics) -> Callable[..., float]:
+    """Return the function that reads one sample; 0 where it was never written."""
+
+    def read(name: str, **labels: str) -> float:
+        return metrics.registry.get_sample_value(name, labels) or 0.0
+
+    return read

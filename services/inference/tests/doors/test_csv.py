@@ -1,0 +1,272 @@
+import csv
+import io
+from contextlib import suppress
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toxic_core.labels import LABELS
+from toxic_inference.http.errors import InvalidCsvError
+from toxic_inference.serving.interfaces import Lane, Text
+from toxic_inference.tables.reader import CsvTable
+
+pytestmark = pytest.mark.anyio
+
+
+async def upload(client: httpx.AsyncClient, content: bytes, **headers: str) -> httpx.Response:
+    """Send a file as the form does."""
+    return await client.post("/predict", files={"file": ("c.csv", content)}, headers=headers)
+
+
+def table(content: bytes) -> CsvTable:
+    """Return a table over these bytes."""
+    return CsvTable(io.BytesIO(content), max_text_bytes=200)
+
+
+def lines_and_codes(content: bytes) -> list[tuple[int | None, str]]:
+    """Return each row's line, and its text or its problem's code in brackets."""
+    return [
+        (row.line, row.text.content if row.text else f"[{row.problem.code if row.problem else '?'}]")
+        for row in table(content).rows()
+    ]
+
+
+@pytest.mark.parametrize("column", ["content", "comment_text", " Comment_Text "])
+async def test_a_file_s_rows_are_scored_by_line(client: httpx.AsyncClient, core: Any, column: str) -> None:
+    """Either column name works, and each result says which line it is of."""
+    answer = await upload(client, f"id,{column}\n1,{'a' * 10}\n2,{'b' * 20}\n".encode())
+    body = answer.json()
+    assert [(r["line"], r["scores"]["toxic"]) for r in body["results"]] == [(2, 0.1), (3, 0.2)]
+    assert (body["model_version"], body["scored"], body["rejected"]) == ("7", 2, 0)
+    assert core.lanes == [Lane.BULK]
+    assert core.leases == 0
+
+
+async def test_bad_rows_are_reported_and_the_rest_scored(client: httpx.AsyncClient, metric: Any) -> None:
+    """Every bad row is there with its line and reason; every good one with its score."""
+    content = (
+        b"id,content,lang\n"
+        b"1,fine,en\n"
+        b"2,,en\n"
+        b"3,bad \xff bytes,en\n"
+        b"4,too,many,cells\n"
+        b"5\n"
+        b"6," + b"x" * 201 + b",en\n"
+        b'7,"two\nlines",en\n'
+        b"8,fine,nonsense code\n"
+        b"9,\xe2\x80\x8b,en\n"
+        b"10,fine,\n"
+    )
+    body = (await upload(client, content)).json()
+    assert [r["line"] for r in body["results"]] == [2, 8, 12]
+    assert [(e["line"], e["code"]) for e in body["errors"]] == [
+        (3, "invalid_text"),
+        (4, "invalid_utf8"),
+        (5, "wrong_cell_count"),
+        (6, "wrong_cell_count"),
+        (7, "text_too_long"),
+        (10, "invalid_language"),
+        (11, "invalid_text"),
+    ]
+    assert all(f"Line {e['line']}" in e["message"] for e in body["errors"])
+    assert (body["scored"], body["rejected"]) == (3, 7)
+    assert metric("toxic_inference_rejected_rows_total", reason="wrong_cell_count") == 2
+
+
+async def test_languages_come_from_the_row_and_then_the_form(client: httpx.AsyncClient, core: Any) -> None:
+    """A row's own language goes before the request's."""
+    files = {"file": ("c.csv", b"content,lang\nhola,es\nciao,\n")}
+    await client.post("/predict", files=files, data={"lang": "it"})
+    assert core.texts == [Text("hola", "es"), Text("ciao", "it")]
+
+
+async def test_message_and_file_come_together(client: httpx.AsyncClient) -> None:
+    """The message's result is first and has no line."""
+    answer = await client.post(
+        "/predict", files={"file": ("c.csv", b"id,content\n1,bb\n")}, data={"message": "a"}
+    )
+    results = answer.json()["results"]
+    assert [(r.get("line"), r["scores"]["toxic"]) for r in results] == [(None, 0.01), (2, 0.02)]
+
+
+async def test_an_empty_file_field_is_no_file(client: httpx.AsyncClient) -> None:
+    """A browser sends one where none was chosen."""
+    answer = await client.post("/predict", files={"file": ("", b"")}, data={"message": "a"})
+    assert answer.json()["scored"] == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "empty"),
+        (b"\xef\xbb\xbf\n", "empty"),
+        (b"content\n", "no rows"),
+        (b"id,text\n1,a\n", "no column named content"),
+        (b"id;content\n1;a\n", "semicolons"),
+        (b"id\tcontent\n1\ta\n", "tabs"),
+        (b"PK\x03\x04 and so on", "Excel"),
+        (b"\xff\xfec\x00o\x00", "UTF-16"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00\x00", "binary"),
+        (b"\x00\x01\x02\x03", "binary"),
+        (b"c\xf6ntent\n1\n", "first line isn't UTF-8"),
+        (b"content\ra\rb\r", "carriage return"),
+        (b"content\n\xff\n\xfe\n", "None of the file's 2 rows"),
+        (b'"content\n1\n', "first line can't be read"),
+        (b"x" * 180_000, "first line can't be read .*limit"),
+        (b"\nid,content\n1,a\n", "first line is empty"),
+    ],
+)
+async def test_files_that_aren_t_a_csv_with_texts_are_refused(
+    client: httpx.AsyncClient, content: bytes, says: str
+) -> None:
+    """Each kind of wrong file is told what it is."""
+    answer = await upload(client, content)
+    assert answer.status_code == 422, answer.text
+    error = answer.json()["error"]
+    assert (error["code"], error["field"]) == ("invalid_csv", "file")
+    with pytest.raises(AssertionError, match=says):
+        raise AssertionError(error["message"])
+
+
+async def test_a_file_with_no_scored_row_lists_why(client: httpx.AsyncClient) -> None:
+    """The rows' own problems come with the refusal."""
+    answer = await upload(client, b"id,content\n1,\n2,\n")
+    assert [row["line"] for row in answer.json()["error"]["rows"]] == [2, 3]
+
+
+async def test_a_csv_body_works_without_a_form(client: httpx.AsyncClient) -> None:
+    """`Content-Type: text/csv` is the file itself."""
+    answer = await client.post(
+        "/predict", content=b"content\nabc\n", headers={"content-type": "text/csv; charset=utf-8"}
+    )
+    assert answer.json()["results"][0]["scores"]["toxic"] == 0.03
+
+
+async def test_a_csv_answer_keeps_every_row_in_order(client: httpx.AsyncClient) -> None:
+    """The caller's columns come back with ours beside them, bad rows with their reason."""
+    content = b'id,comment_text\n1,"a ""quoted"", text"\n2,\n3,ok,extra\n4,ok\n'
+    answer = await upload(client, content, accept="text/csv")
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    assert "scores.csv" in answer.headers["content-disposition"]
+    assert answer.headers["x-model-version"] == "7"
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [(row["id"], row["comment_text"], row["line"]) for row in rows] == [
+        ("1", 'a "quoted", text', "2"),
+        ("2", "", "3"),
+        ("3", "ok", "4"),
+        ("4", "ok", "5"),
+    ]
+    assert [bool(row["error"]) for row in rows] == [False, True, True, False]
+    assert [rows[0][f"score_{label}"] for label in LABELS] == ["0.160000"] * 6
+    assert rows[0]["decision_toxic"] == "false"
+    assert {row["model_version"] for row in rows} == {"7"}
+    assert rows[1]["score_toxic"] == ""
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+SUM(A1)", "-2+3", "@cmd", "\t=1", "＝1"])
+async def test_a_csv_answer_runs_no_formula(client: httpx.AsyncClient, cell: str) -> None:
+    """Cells that a spreadsheet would run are preceded by an apostrophe, in the header too."""
+    answer = await upload(client, f'{cell},content\n"{cell}","{cell} text"\n'.encode(), accept="text/csv")
+    header, row = list(csv.reader(io.StringIO(answer.text)))
+    assert header[0] == row[0] == f"'{cell}"
+    assert row[1] == f"'{cell} text"
+
+
+async def test_a_csv_answer_leaves_numbers_alone(client: httpx.AsyncClient) -> None:
+    """A negative number is no formula."""
+    answer = await upload(client, b"id,content\n-1.5,text\n", accept="text/csv")
+    assert list(csv.reader(io.StringIO(answer.text)))[1][0] == "-1.5"
+
+
+async def test_a_large_file_streams_in_chunks(client: httpx.AsyncClient, core: Any) -> None:
+    """Thousands of rows come back all, in order, scored a chunk at a time."""
+    content = "n,content\n" + "".join(f"{n},{'x' * (n % 50 + 1)}\n" for n in range(3_000))
+    answer = await upload(client, content.encode(), accept="text/csv")
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [row["n"] for row in rows] == [str(n) for n in range(3_000)]
+    assert [float(row["score_toxic"]) for row in rows] == [(n % 50 + 1) / 100 for n in range(3_000)]
+    assert len(core.lanes) == 6
+
+
+def test_a_byte_order_mark_isn_t_part_of_the_header() -> None:
+    """Excel writes one."""
+    assert lines_and_codes(b"\xef\xbb\xbfcontent\nfine\n") == [(2, "fine")]
+
+
+def test_lines_are_counted_through_quoted_breaks_and_empty_lines() -> None:
+    """A row's line is where it begins in the file."""
+    assert lines_and_codes(b'content\r\n"a\r\nb"\r\n\r\nc\r\n') == [(2, "a\r\nb"), (5, "c")]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        pytest.param(b'1,"never closed', id="a quote that opens and never closes"),
+        pytest.param(b'1,"closed"wrongly', id="text after a closing quote"),
+    ],
+)
+def test_a_broken_quote_takes_no_neighbour_with_it(broken: bytes) -> None:
+    """The rows after a broken quote are read, whether or not they have quotes themselves."""
+    content = b"id,content\n0,before\n" + broken + b'\n2,"quoted after"\n3,plain after\n'
+    assert lines_and_codes(content) == [
+        (2, "before"),
+        (3, "[invalid_quoting]"),
+        (4, "quoted after"),
+        (5, "plain after"),
+    ]
+
+
+def test_a_huge_field_is_one_bad_row() -> None:
+    """A field over csv's own limit, and a line over ours, are reported and passed."""
+    content = b"content\nfine\n" + b"x" * 200_000 + b"\nfine\n" + b"y" * 1_500_000 + b"\nfine\n"
+    assert lines_and_codes(content) == [
+        (2, "fine"),
+        (3, "[invalid_quoting]"),
+        (4, "fine"),
+        (5, "[line_too_long]"),
+        (6, "fine"),
+    ]
+
+
+def test_a_file_of_one_endless_line_is_refused() -> None:
+    """Two million bytes without a line break aren't a header."""
+    with pytest.raises(InvalidCsvError, match="first line is longer than 1,048,576 bytes"):
+        table(b"x" * 2_000_000)
+
+
+def test_nothing_but_broken_quotes_ends() -> None:
+    """A file made to send the reader back at every line is given up on, and says so."""
+    rows = lines_and_codes(b"content\n" + b'"a\n' * 3_000)
+    assert rows[-1][1] == "[gave_up]"
+    assert len(rows) < 1_100
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=30),
+            st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=30),
+        ),
+        max_size=20,
+    )
+)
+def test_every_row_of_a_valid_file_comes_out(rows: list[tuple[str, str]]) -> None:
+    """What Python's writer writes is read back, row by row, none lost."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(["id", "content"])
+    writer.writerows(rows)
+    found = list(table(buffer.getvalue().encode()).rows())
+    assert [row.cells for row in found] == rows
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_break_the_reader(content: bytes) -> None:
+    """Any bytes after a header are rows or problems; any bytes at all are a table or a refusal."""
+    for row in table(b"content\n" + content).rows():
+        assert (row.text is None) != (row.problem is None)
+    with suppress(InvalidCsvError):
+        list(table(content).rows())

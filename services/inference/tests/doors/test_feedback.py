@@ -1,0 +1,169 @@
+import csv
+import io
+import json
+import re
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from toxic_core.labels import LABELS
+from toxic_inference.adapters.feedback_store import DatabaseFeedbackStore
+from toxic_inference.corrections.record import Feedback, FeedbackUnavailableError
+from toxic_inference.http.application import create_api
+from toxic_inference.http.backend import Doors
+from toxic_inference.metrics import Metrics
+
+pytestmark = pytest.mark.anyio
+
+CORRECTION = {
+    "id": "queue-1",
+    "text": "=you are, kind",
+    "consent": True,
+    "labels": {"toxic": False, "insult": True},
+    "language": "EN-us",
+    "model_version": "7",
+    "scores": {"toxic": 0.75},
+    "actor": "moderator-7",
+}
+
+
+async def test_a_correction_is_kept_once(
+    client: httpx.AsyncClient, feedback_store: DatabaseFeedbackStore, metric: Callable[..., float]
+) -> None:
+    """201 the first time; sent again, 200 and nothing new."""
+    first, second = [await client.post("/feedback", json=CORRECTION) for _ in range(2)]
+    assert (first.status_code, first.json()) == (201, {"id": "queue-1", "created": True, "text_kept": True})
+    assert (second.status_code, second.json()["created"]) == (200, False)
+    ((_, kept),) = feedback_store.page(after=0, limit=9)
+    assert (kept.text, kept.language, kept.model_version) == ("=you are, kind", "en", "7")
+    assert (kept.labels, kept.scores) == ({"toxic": False, "insult": True}, {"toxic": 0.75})
+    assert metric("toxic_inference_feedback_total", source="native") == 1
+    assert metric("toxic_inference_feedback_labels_total", label="insult", said="yes") == 1
+
+
+async def test_an_id_means_one_correction(client: httpx.AsyncClient) -> None:
+    """Another correction under a taken id is refused, not merged."""
+    await client.post("/feedback", json=CORRECTION)
+    answer = await client.post("/feedback", json=CORRECTION | {"labels": {"toxic": True}})
+    assert answer.status_code == 409
+    assert answer.json()["error"]["code"] == "feedback_conflict"
+
+
+async def test_without_consent_the_text_isn_t_kept(
+    client: httpx.AsyncClient, feedback_store: DatabaseFeedbackStore
+) -> None:
+    """The rest is, under an id made here."""
+    answer = await client.post("/feedback", json={"text": "hello", "labels": {"toxic": True}})
+    assert answer.json()["text_kept"] is False
+    assert re.fullmatch(r"[0-9a-f]{32}", answer.json()["id"])
+    ((_, kept),) = feedback_store.page(after=0, limit=9)
+    assert kept.text is None
+
+
+async def test_the_export_is_a_table_for_training(client: httpx.AsyncClient) -> None:
+    """One row a correction, texts as they came, labels 0, 1 or empty."""
+    await client.post("/feedback", json=CORRECTION)
+    await client.post("/feedback", json={"id": "b", "labels": {"threat": True}})
+    answer = await client.get("/feedback")
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    rows = list(csv.DictReader(io.StringIO(answer.text, newline="")))
+    assert list(rows[0]) == [
+        "id", "text", "language", *LABELS, "created_at", "model_version", "source",
+    ]  # fmt: skip
+    assert [rows[0][label] for label in LABELS] == ["0", "", "", "", "1", ""]
+    assert (rows[0]["text"], rows[0]["created_at"]) == ("=you are, kind", "2026-01-02T03:04:05+00:00")
+    assert (rows[1]["id"], rows[1]["text"], rows[1]["threat"], rows[1]["toxic"]) == ("b", "", "1", "")
+    lines = (await client.get("/feedback", params={"format": "ndjson"})).text.splitlines()
+    assert [json.loads(line)["insult"] for line in lines] == [1, None]
+
+
+async def test_an_empty_export_is_a_header(client: httpx.AsyncClient) -> None:
+    """A table without rows is still a table."""
+    assert (await client.get("/feedback")).text.count("\n") == 1
+    assert (await client.get("/feedback", params={"format": "ndjson"})).text == ""
+    assert (await client.get("/feedback", params={"format": "xml"})).status_code == 422
+
+
+async def test_a_long_export_has_every_row(client: httpx.AsyncClient, tmp_path: Path) -> None:
+    """Over the edge of a page, each once and in order."""
+    rows = [(str(index),) for index in range(1_003)]
+    with closing(sqlite3.connect(tmp_path / "feedback.db")) as connection, connection:
+        connection.executemany(
+            "INSERT INTO feedback (id, created_at, source) VALUES (?, '2026-01-02 03:04:05', 'native')", rows
+        )
+    lines = (await client.get("/feedback", params={"format": "ndjson"})).text.splitlines()
+    assert [json.loads(line)["id"] for line in lines] == [str(index) for index in range(1_003)]
+
+
+async def test_a_correction_can_be_deleted(client: httpx.AsyncClient) -> None:
+    """By its id, once."""
+    await client.post("/feedback", json=CORRECTION)
+    assert (await client.delete("/feedback/queue-1")).status_code == 204
+    assert "kind" not in (await client.get("/feedback")).text
+    again = await client.delete("/feedback/queue-1")
+    assert (again.status_code, again.json()["error"]["code"]) == (404, "unknown_feedback")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "says"),
+    [
+        ({}, 422, "labels"),
+        ({"labels": {}}, 422, "labels"),
+        ({"labels": {"rude": True}}, 422, r"labels\.rude"),
+        ({"labels": {"toxic": 1}}, 422, r"labels\.toxic"),
+        ({"labels": {"toxic": True}, "consent": True}, 422, "no text"),
+        ({"labels": {"toxic": True}, "consent": "yes"}, 422, "consent"),
+        ({"labels": {"toxic": True}, "scores": {"toxic": 2}}, 422, "scores"),
+        ({"labels": {"toxic": True}, "id": "a b"}, 422, "id"),
+        ({"labels": {"toxic": True}, "id": "x" * 129}, 422, "id"),
+        ({"labels": {"toxic": True}, "language": "english please"}, 422, "language"),
+        ({"labels": {"toxic": True}, "source": "elsewhere"}, 422, "source"),
+        ({"labels": {"toxic": True}, "text": "x" * 201}, 413, "201 bytes"),
+        ({"labels": {"toxic": True}, "extra": 1}, 422, "extra"),
+    ],
+)
+async def test_bad_corrections_say_what_is_wrong(
+    client: httpx.AsyncClient, body: Any, status: int, says: str
+) -> None:
+    """Nothing of them is kept."""
+    answer = await client.post("/feedback", json=body)
+    assert answer.status_code == status, answer.text
+    assert re.search(says, answer.json()["error"]["message"])
+    assert (await client.get("/feedback")).text.count("\n") == 1
+
+
+class GoneStore:
+    """A database that doesn't answer; implements `FeedbackStore`."""
+
+    def add(self, feedback: Feedback) -> bool:
+        """Fail."""
+        raise FeedbackUnavailableError(f"{feedback.id} can't be kept now.")
+
+    def delete(self, feedback_id: str) -> None:
+        """Fail."""
+        raise FeedbackUnavailableError(f"{feedback_id} can't be deleted now.")
+
+    def page(self, *, after: int, limit: int) -> list[tuple[int, Feedback]]:
+        """Fail."""
+        raise FeedbackUnavailableError(f"{limit} after {after} can't be read now.")
+
+
+async def test_a_store_that_is_gone_is_a_503(doors: Doors, metrics: Metrics) -> None:
+    """Of every route, before an answer starts."""
+    desk = replace(doors.feedback, store=GoneStore())
+    app = create_api(replace(doors, feedback=desk), render_metrics=metrics.render)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
+        for answer in (
+            await client.post("/feedback", json=CORRECTION),
+            await client.get("/feedback"),
+            await client.delete("/feedback/x"),
+        ):
+            assert answer.status_code == 503
+            assert answer.json()["error"]["code"] == "feedback_unavailable"
+            assert answer.headers["retry-after"]

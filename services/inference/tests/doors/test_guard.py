@@ -1,0 +1,173 @@
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import structlog
+
+from toxic_inference.adapters.key_file import KeyFile, save_keys
+from toxic_inference.http.application import create_api
+from toxic_inference.http.backend import Doors
+from toxic_inference.http.guard import GuardRules
+from toxic_inference.keys import Role, new_key
+from toxic_inference.metrics import Metrics
+
+pytestmark = pytest.mark.anyio
+
+CLIENT, CLIENT_KEY = new_key("forum", Role.CLIENT)
+OPERATOR, OPERATOR_KEY = new_key("night-shift", Role.OPERATOR)
+TEXT = {"text": "hello"}
+OPEN = (
+    "/",
+    "/docs",
+    "/openapi.json",
+    "/assets/page.js",
+    "/metrics",
+    "/v2",
+    "/v2/health/live",
+    "/health/ready",
+)
+
+
+@pytest.fixture
+def serve(doors: Doors, metrics: Metrics) -> Callable[..., Any]:
+    """Return a client of the application under given rules."""
+
+    @asynccontextmanager
+    async def make(rules: GuardRules, **options: Any) -> AsyncIterator[httpx.AsyncClient]:
+        app = create_api(doors, render_metrics=metrics.render, rules=rules, **options)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
+            yield client
+
+    return make
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Path:
+    """A file of two keys."""
+    path = tmp_path / "keys.txt"
+    save_keys(path, (CLIENT_KEY, OPERATOR_KEY))
+    return path
+
+
+async def test_with_keys_every_door_asks_for_one(serve: Callable[..., Any], keys: Path) -> None:
+    """Pages and health don't; a path that isn't known does; each door in its own shape."""
+    async with serve(GuardRules(keys=KeyFile(keys))) as client:
+        for path in OPEN:
+            assert (await client.get(path)).status_code == 200, path
+        for path in ("/predict", "/jobs", "/feedback", "/v1/models/toxic-comments:predict", "/unknown"):
+            answer = await client.post(path, json=TEXT)
+            assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer"), path
+        google = (await client.post("/v1alpha1/comments:analyze", json={})).json()["error"]
+        assert (google["code"], google["status"]) == (401, "UNAUTHENTICATED")
+        wrong = await client.post("/predict", json=TEXT, headers={"x-api-key": f"{CLIENT}x"})
+        assert (wrong.status_code, wrong.json()["error"]["code"]) == (401, "unauthenticated")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"headers": {"authorization": f"Bearer {CLIENT}"}},
+        {"headers": {"authorization": f"bearer {CLIENT}"}},
+        {"headers": {"x-api-key": CLIENT}},
+        {"headers": {"x-goog-api-key": CLIENT}},
+        {"params": {"key": CLIENT}},
+    ],
+    ids=["bearer", "lower", "header", "google", "query"],
+)
+async def test_a_key_may_come_in_any_usual_place(
+    serve: Callable[..., Any], keys: Path, given: dict[str, Any]
+) -> None:
+    """As a header or, as the Perspective API's clients send it, in the address."""
+    async with serve(GuardRules(keys=KeyFile(keys))) as client:
+        assert (await client.post("/predict", json=TEXT, **given)).status_code == 200
+
+
+async def test_corrections_are_for_operators_to_read(serve: Callable[..., Any], keys: Path) -> None:
+    """Any key files them."""
+    async with serve(GuardRules(keys=KeyFile(keys))) as client:
+        as_client, as_operator = {"x-api-key": CLIENT}, {"x-api-key": OPERATOR}
+        correction = {"id": "1", "labels": {"toxic": True}}
+        assert (await client.post("/feedback", json=correction, headers=as_client)).status_code == 201
+        for headers, status in ((as_client, 403), (as_operator, 200)):
+            assert (await client.get("/feedback", headers=headers)).status_code == status
+        for headers, status in ((as_client, 403), (as_operator, 204)):
+            assert (await client.delete("/feedback/1", headers=headers)).status_code == status
+
+
+async def test_without_keys_only_this_machine_reads_corrections(serve: Callable[..., Any]) -> None:
+    """On an address that others reach, scoring is open and the texts of others are not."""
+    async with serve(GuardRules(trusted=False)) as client:
+        assert (await client.post("/predict", json=TEXT)).status_code == 200
+        for answer in (await client.get("/feedback"), await client.delete("/feedback/1")):
+            assert answer.status_code == 403
+            assert "toxic-inference keys add" in answer.json()["error"]["message"]
+
+
+async def test_a_key_asks_so_often_a_minute(serve: Callable[..., Any], keys: Path, clock: Any) -> None:
+    """Then it waits as long as it is told, and another key doesn't."""
+    rules = GuardRules(keys=KeyFile(keys), requests_per_minute=3, now=clock.now)
+    headers = {"x-api-key": CLIENT}
+    async with serve(rules) as client:
+        for _ in range(3):
+            assert (await client.post("/predict", json=TEXT, headers=headers)).status_code == 200
+        refused = await client.post("/predict", json=TEXT, headers=headers)
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "20")
+        assert (await client.post("/predict", json=TEXT, headers={"x-api-key": OPERATOR})).status_code == 200
+        assert (await client.get("/health/ready", headers=headers)).status_code == 200
+        clock.advance(20)
+        assert (await client.post("/predict", json=TEXT, headers=headers)).status_code == 200
+        assert (await client.post("/predict", json=TEXT, headers=headers)).status_code == 429
+
+
+def spoil(file: Path) -> None:
+    """Write something that isn't keys."""
+    file.write_text("nonsense")
+
+
+async def test_a_removed_key_is_refused_at_once(serve: Callable[..., Any], keys: Path) -> None:
+    """The file is looked at again; one that broke changes nothing."""
+    async with serve(GuardRules(keys=KeyFile(keys))) as client:
+        headers = {"x-api-key": CLIENT}
+        assert (await client.post("/predict", json=TEXT, headers=headers)).status_code == 200
+        spoil(keys)
+        assert (await client.post("/predict", json=TEXT, headers=headers)).status_code == 200
+        save_keys(keys, (OPERATOR_KEY,))
+        assert (await client.post("/predict", json=TEXT, headers=headers)).status_code == 401
+
+
+async def test_the_log_names_the_key_s_owner_and_never_the_key(serve: Callable[..., Any], keys: Path) -> None:
+    """Whoever reads the log knows who asked."""
+    async with serve(GuardRules(keys=KeyFile(keys))) as client:
+        with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as logs:
+            await client.post("/predict", json=TEXT, params={"key": CLIENT})
+    assert logs[-1]["client"] == "forum"
+    assert CLIENT not in str(logs)
+
+
+async def test_other_pages_may_ask_only_where_they_are_named(serve: Callable[..., Any], keys: Path) -> None:
+    """No origin by default; the named ones, exactly; and a preflight needs no key."""
+    ask = {"origin": "https://forum.example", "access-control-request-method": "POST"}
+    async with serve(GuardRules()) as client:
+        answer = await client.options("/predict", headers=ask)
+        assert "access-control-allow-origin" not in answer.headers
+    rules = GuardRules(keys=KeyFile(keys))
+    async with serve(rules, cors_origins=("https://forum.example",)) as client:
+        answer = await client.options("/predict", headers=ask)
+        assert answer.status_code == 200
+        assert answer.headers["access-control-allow-origin"] == "https://forum.example"
+        other = await client.options("/predict", headers=ask | {"origin": "https://forum.example.evil"})
+        assert "access-control-allow-origin" not in other.headers
+
+
+@pytest.mark.parametrize("path", ["/", "/predict", "/unknown", "/jobs/x", "/v1alpha1/nothing"])
+async def test_every_answer_has_the_security_headers(serve: Callable[..., Any], path: str) -> None:
+    """Whatever the answer is."""
+    async with serve(GuardRules()) as client:
+        headers = (await client.get(path)).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert "default-src 'self'" in headers["content-security-policy"]

@@ -1,0 +1,174 @@
+import asyncio
+import json
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+import httpx
+import pytest
+from starlette.requests import ClientDisconnect
+
+from toxic_inference.doors.native.line_spool import LineSpool
+from toxic_inference.http.application import create_api
+from toxic_inference.http.backend import Doors
+from toxic_inference.metrics import Metrics
+from toxic_inference.serving.interfaces import Lane, Text
+
+pytestmark = pytest.mark.anyio
+
+NDJSON = {"content-type": "application/x-ndjson"}
+
+
+def lines_of(answer: httpx.Response) -> list[dict[str, Any]]:
+    """Return the answer's lines."""
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    return [json.loads(line) for line in answer.text.splitlines()]
+
+
+async def test_each_line_is_answered_by_a_line(
+    client: httpx.AsyncClient, core: Any, metric: Callable[..., float]
+) -> None:
+    """In order, with the caller's ids; a bad line has its reason, an empty one nothing."""
+    body = b"""\
+"hello"
+{"text": "hola amigo", "id": "x-7", "lang": "es-MX"}
+
+{"text": "", "id": 3}
+{"txt": "a"}
+nonsense
+[]
+"last\\u2028line without end\""""
+    answer = await client.post("/predict", content=body, headers=NDJSON)
+    assert answer.headers["x-model-version"] == "7"
+    first, second, empty, unknown, malformed, array, last = lines_of(answer)
+    assert (first["line"], first["scores"]["toxic"]) == (1, 0.05)
+    assert (second["line"], second["id"], second["scores"]["toxic"]) == (2, "x-7", 0.1)
+    assert (empty["line"], empty["id"], empty["error"]["code"]) == (4, 3, "invalid_text")
+    assert (unknown["line"], unknown["error"]["code"]) == (5, "invalid_request")
+    assert (malformed["line"], malformed["error"]["code"]) == (6, "malformed_request")
+    assert (array["line"], array["error"]["code"]) == (7, "invalid_request")
+    assert (last["line"], last["scores"]["toxic"]) == (8, 0.21)
+    assert core.texts[:2] == [Text("hello", None), Text("hola amigo", "es")]
+    assert set(core.lanes) == {Lane.BULK}
+    assert core.leases == 0
+    assert metric("toxic_inference_rejected_rows_total", reason="invalid_text") == 1
+
+
+async def test_an_empty_stream_is_an_empty_answer(client: httpx.AsyncClient) -> None:
+    """No line, no answer, no error."""
+    assert lines_of(await client.post("/predict", content=b"", headers=NDJSON)) == []
+
+
+async def test_a_stream_without_a_version_is_a_503(client: httpx.AsyncClient, core: Any) -> None:
+    """Before the answer starts."""
+    core.ready = False
+    assert (await client.post("/predict", content=b'"a"', headers=NDJSON)).status_code == 503
+
+
+async def test_a_line_that_is_too_long_takes_none_with_it(client: httpx.AsyncClient) -> None:
+    """It is refused by its number, however long."""
+    body = b'"a"\n"' + b"x" * 50_000 + b'"\n"b"\n'
+    one, two, three = lines_of(await client.post("/predict", content=body, headers=NDJSON))
+    assert two["error"]["code"] == "line_too_long"
+    assert [one["line"], two["line"], three["line"]] == [1, 2, 3]
+    assert "scores" in three
+
+
+class Caller:
+    """A caller who speaks and listens at once: one request, message by message."""
+
+    def __init__(self, app: Any) -> None:
+        self._received: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._answers: asyncio.Queue[bytes] = asyncio.Queue()
+        self.listening = asyncio.Event()
+        self.listening.set()
+        self.heard: list[int] = []
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "method": "POST",
+            "path": "/predict",
+            "raw_path": b"/predict",
+            "query_string": b"",
+            "headers": [(b"content-type", b"application/x-ndjson")],
+        }
+        self.task = asyncio.create_task(app(scope, self._received.get, self._send))
+
+    async def _send(self, message: MutableMapping[str, Any]) -> None:
+        body = message.get("body", b"")
+        self.heard += [json.loads(line)["line"] for line in body.splitlines()]
+        if body:
+            self._answers.put_nowait(body)
+            await self.listening.wait()
+
+    async def next_answer(self) -> bytes:
+        """Return the next part of the answer."""
+        return await self._answers.get()
+
+    def say(self, body: bytes, *, more: bool = True) -> None:
+        """Send a part of the body."""
+        self._received.put_nowait({"type": "http.request", "body": body, "more_body": more})
+
+    def leave(self) -> None:
+        """Close the connection."""
+        self._received.put_nowait({"type": "http.disconnect"})
+
+
+@pytest.fixture
+def app(doors: Doors, metrics: Metrics) -> Any:
+    """The application."""
+    return create_api(doors, render_metrics=metrics.render)
+
+
+async def test_a_line_is_answered_while_the_next_is_still_to_come(app: Any) -> None:
+    """The caller may wait for each answer before saying more."""
+    caller = Caller(app)
+    for number in range(1, 4):
+        caller.say(b'"hello"\n')
+        await caller.next_answer()
+        assert caller.heard[-1] == number
+    caller.say(b"", more=False)
+    await caller.task
+    assert caller.heard == [1, 2, 3]
+
+
+@pytest.mark.parametrize("more", [True, False])
+async def test_who_leaves_is_not_scored_for(app: Any, core: Any, more: bool) -> None:  # noqa: FBT001  a case
+    """In the middle of the body as after it; and who doesn't listen is waited for."""
+    caller = Caller(app)
+    caller.listening.clear()
+    caller.say(b'"hello"\n' * 20_000, more=more)
+    await caller.next_answer()
+    caller.leave()
+    await asyncio.sleep(0)
+    assert len(caller.heard) <= 256
+    caller.listening.set()
+    await caller.task
+    assert len(caller.heard) < 20_000
+    assert core.leases == 0
+
+
+async def test_the_spool_keeps_order_and_starts_over() -> None:
+    """What is read as fast as it comes takes no room; what isn't waits."""
+    with LineSpool(max_line_bytes=10) as spool:
+        for number in range(1_000):
+            await spool.write(b"%d\n" % number)
+            assert await spool.take(5) == [b"%d" % number]
+        assert spool.size < 10
+        for number in range(50_000):
+            await spool.write(b"%d\n" % number)
+        spool.close()
+        taken: list[bytes | None] = []
+        while lines := await spool.take(256):
+            taken += lines
+        assert taken == [b"%d" % number for number in range(50_000)]
+
+
+async def test_a_spool_that_failed_says_so_at_once() -> None:
+    """Whatever still waits."""
+    with LineSpool(max_line_bytes=10) as spool:
+        await spool.write(b"a\nb\n")
+        spool.fail(ClientDisconnect())
+        with pytest.raises(ClientDisconnect):
+            await spool.take(1)
