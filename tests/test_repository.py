@@ -47,6 +47,32 @@ def test_the_lock_holds_a_fitting_version_of_every_dependency(package: Path) -> 
         )
 
 
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.parent.name)
+def test_a_package_states_its_version_once_and_has_complete_metadata(package: Path) -> None:
+    """Hatch reads the version from the package's `__version__`; licence, authors and readme are declared."""
+    declared = tomllib.loads(package.read_text())
+    project = declared["project"]
+    assert project["dynamic"] == ["version"]
+    assert "version" not in project
+    assert _version(package) == _version(PACKAGES[0]), "all packages are released together"
+    assert project["license"] == "Apache-2.0"
+    assert project["authors"]
+    assert (package.parent / project["readme"]).read_text().startswith(f"# {project['name']}")
+
+
+def _version(package: Path) -> str:
+    module = tomllib.loads(package.read_text())["tool"]["hatch"]["version"]["path"]
+    found = re.search(r'^__version__ = "(.+)"$', (package.parent / module).read_text(), re.MULTILINE)
+    assert found, f"{module} has no __version__"
+    return found[1]
+
+
+def test_the_production_overlay_names_images_of_this_version() -> None:
+    """The tags in the production overlay are the packages' version."""
+    overlay = (ROOT / "infra/kubernetes/overlays/production/kustomization.yaml").read_text()
+    assert set(re.findall(r'newTag: "(.+?)"', overlay)) == {_version(PACKAGES[0])}
+
+
 def test_locks_record_no_address() -> None:
     """Whoever installs uses their own index."""
     listed = ["constraints.txt", "*requirements.txt", "*package-lock.json", "*.lock", "*go.sum"]

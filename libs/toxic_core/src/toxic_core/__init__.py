@@ -3,4 +3,4 @@
 Imports no service, and none of kedro, mlflow, fastapi or tensorflow, so that every service can stand on it.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

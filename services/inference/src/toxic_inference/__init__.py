@@ -1,3 +1,3 @@
 """Serves the champion: HTTP doors over a core built like TensorFlow Serving's."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

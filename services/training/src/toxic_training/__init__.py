@@ -1,3 +1,3 @@
 """Kedro pipelines that train, evaluate and register a multilingual toxicity model."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

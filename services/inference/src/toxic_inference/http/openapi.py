@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from toxic_core.labels import LABELS, Label
+from toxic_inference import __version__
 from toxic_inference.http.body import JSON_TYPE
 
 Document = dict[str, Any]
@@ -61,7 +62,11 @@ OF_MODELS: Final[dict[str, object]] = {
         "languages": ["en"],
     },
     "SuggestCommentScoreResponse": {"requestedLanguages": ["en"], "clientToken": "comment-53922"},
-    "ServerMetadata": {"name": "toxic-inference", "version": "0.1.0", "extensions": ["binary_tensor_data"]},
+    "ServerMetadata": {
+        "name": "toxic-inference",
+        "version": __version__,
+        "extensions": ["binary_tensor_data"],
+    },
     "ModelMetadata": {
         "name": "toxic-comments",
         "versions": ["3"],
