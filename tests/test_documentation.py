@@ -1,46 +1,113 @@
-"""The documents say what is true of the code beside them."""
+"""Documents agree with the code beside them: commands, links, anchors, modules and records exist."""
 
 import re
+import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from toxic_registry.client.cli import commands as registry_commands
+
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = sorted(
-    path
-    for pattern in ("*.md", "docs/**/*.md", "data/README.md", "services/*/README.md", "libs/*/README.md")
-    for path in ROOT.glob(pattern)
-)
 TARGETS = set(re.findall(r"^([a-z][a-z0-9-]*):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+FOLDERS = ("libs", "services", "infra", "benchmarks", "models", "tests")
+PROJECTS = [tomllib.loads(path.read_text())["project"] for path in ROOT.glob("*/*/pyproject.toml")]
+PROGRAMS = {program for project in PROJECTS for program in project.get("scripts", {})}
+SOURCES = sorted(ROOT.glob("*/*/src"))
+
+
+def _tracked_documents() -> list[Path]:
+    command = ["git", "-C", str(ROOT), "ls-files", "*.md"]
+    listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    return [ROOT / name for name in listed if (ROOT / name).is_file()]
+
+
+DOCUMENTS = _tracked_documents()
 
 
 def _name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+def _links(document: Path) -> list[tuple[str, str]]:
+    """Return the path and the anchor of every relative link, code blocks aside."""
+    prose = re.sub(r"^ *```.*?^ *```", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
+    found = re.findall(r"\]\((?!https?://|mailto:)([^)#\s]*)(?:#([^)\s]+))?\)", prose)
+    found += [(source, "") for source in re.findall(r'(?:src|srcset|href)="(?!https?://)([^"#]+)"', prose)]
+    return found
+
+
+def _anchors(document: Path) -> set[str]:
+    """Return the anchors of a document's headings, as code hosts make them."""
+    prose = re.sub(r"^ *```.*?^ *```", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=_name)
 def test_every_make_target_that_a_document_names_exists(document: Path) -> None:
     """A command in a document is one that `make` knows."""
-    named = set(re.findall(r"`(?:\w+=\S+ )*make ([a-z][a-z0-9-]*)", document.read_text()))
-    named |= set(re.findall(r"^(?:\w+=\S+ )*make ([a-z][a-z0-9-]*)", document.read_text(), re.MULTILINE))
+    text = document.read_text()
+    named = set(re.findall(r"`(?:\w+=\S+ )*make ([a-z][a-z0-9-]*)", text))
+    named |= set(re.findall(r"^(?:\s*\$ )?(?:\w+=\S+ )*make ([a-z][a-z0-9-]*)", text, re.MULTILINE))
     assert named <= TARGETS, f"{_name(document)} names targets that don't exist"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=_name)
-def test_every_link_to_a_file_leads_somewhere(document: Path) -> None:
-    """A relative link points at a file that is there."""
-    for target in re.findall(r"\]\((?!https?://|#|mailto:)([^)#\s]+)", document.read_text()):
-        assert (document.parent / target).exists(), f"{_name(document)} links to {target}"
+def test_every_relative_link_leads_to_a_file_and_a_heading(document: Path) -> None:
+    """A relative link points to an existing file, and its anchor to a heading of that file."""
+    for target, anchor in _links(document):
+        path = document.parent / target if target else document
+        assert path.exists(), f"{_name(document)} links to {target}, which doesn't exist"
+        if anchor and path.suffix == ".md":
+            assert anchor in _anchors(path), (
+                f"{_name(document)} links to {target}#{anchor}, which has no heading"
+            )
 
 
-def test_every_target_is_in_the_readme() -> None:
-    """The README's table of commands is complete."""
-    readme = (ROOT / "README.md").read_text()
-    assert {target for target in TARGETS if f"make {target}" not in readme} == set()
+@pytest.mark.parametrize("document", DOCUMENTS, ids=_name)
+def test_every_module_that_a_document_names_exists(document: Path) -> None:
+    """A dotted name such as `toxic_core.contract` is a module, or a name within one."""
+    for name in set(re.findall(r"`(toxic_[a-z]+(?:\.\w+)+)", document.read_text())):
+        package, *parts = name.split(".")
+        module = next(folder / package for folder in SOURCES if (folder / package).is_dir())
+        while parts and (module / parts[0]).is_dir():
+            module /= parts.pop(0)
+        if parts and (module / f"{parts[0]}.py").is_file():
+            module /= f"{parts.pop(0)}.py"
+        source = module if module.is_file() else module / "__init__.py"
+        missing = [part for part in parts if not re.search(rf"\b{part}\b", source.read_text())]
+        assert not missing, f"{_name(document)} names {name}; {_name(source)} has no {missing}"
 
 
-def test_every_decision_is_listed_in_the_architecture() -> None:
-    """ARCHITECTURE.md links every decision record."""
-    architecture = (ROOT / "ARCHITECTURE.md").read_text()
-    records = {path.name for path in (ROOT / "docs" / "adr").glob("*.md")}
-    assert {record for record in records if record not in architecture} == set()
+@pytest.mark.parametrize("document", DOCUMENTS, ids=_name)
+def test_every_path_that_a_document_names_exists(document: Path) -> None:
+    """A path of this repository in code style exists."""
+    for path in set(re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w./-]+)`", document.read_text())):
+        assert (ROOT / path).exists(), f"{_name(document)} names {path}, which doesn't exist"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=_name)
+def test_every_program_that_a_document_runs_exists(document: Path) -> None:
+    """A program in an example is an entry point of a package, and its subcommand exists."""
+    for program, subcommand in re.findall(
+        r"^ *\$ (?:\w+=\S+ )*(?:\.venv/bin/)?(toxic-[a-z]+) ([a-z-]+)?", document.read_text(), re.MULTILINE
+    ):
+        assert program in PROGRAMS, f"{_name(document)} runs {program}"
+        if program == "toxic-registry":
+            assert subcommand in registry_commands.commands, f"{_name(document)}: {program} {subcommand}"
+
+
+def test_every_decision_is_listed_in_the_index() -> None:
+    """docs/adr/README.md links every decision record, with its title."""
+    index = (ROOT / "docs" / "adr" / "README.md").read_text()
+    for record in sorted((ROOT / "docs" / "adr").glob("[0-9]*.md")):
+        number, _, title = record.read_text().splitlines()[0].removeprefix("# ").partition(": ")
+        assert record.name.startswith(number)
+        assert f"| [{number}]({record.name}) | {title} |" in index, f"{record.name} is not in the index"
+
+
+def test_the_readme_stays_short() -> None:
+    """The README has at most 150 lines; details belong to the guides."""
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
