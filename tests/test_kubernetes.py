@@ -11,10 +11,9 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
-from prometheus_client import CollectorRegistry
 from pydantic_settings import BaseSettings
 
-from toxic_inference.metrics.scoring import ScoringMetrics
+from toxic_inference.metrics.catalogue import specs
 from toxic_inference.settings import Settings as InferenceSettings
 from toxic_registry.settings import Settings as RegistrySettings
 
@@ -193,10 +192,7 @@ def test_the_autoscaler_asks_for_a_figure_that_there_is() -> None:
     (metric,) = find("production", "HorizontalPodAutoscaler", "inference")["spec"]["metrics"]
     (rule,) = yaml.safe_load((KUBERNETES / "prometheus-adapter.yaml").read_text())["rules"]["custom"]
     assert metric["pods"]["metric"]["name"] == rule["name"]["as"]
-    registry = CollectorRegistry()
-    ScoringMetrics(registry)
-    families = {family.name for family in registry.collect()}
-    assert "toxic_inference_queue_wait_seconds" in families
+    assert "toxic_inference_queue_wait_seconds" in {spec.name for spec in specs()}
     assert rule["metricsQuery"].count("toxic_inference_queue_wait_seconds_") == 2
 
 

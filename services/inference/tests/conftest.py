@@ -15,7 +15,7 @@ from toxic_inference.serving.interfaces import ServableId
 from toxic_inference.serving.scoring.cache import ScoreCache
 from toxic_inference.serving.versions.harness import ActiveServable
 from toxic_testing.inference.bundles import BundleFactory, write_plain_bundle
-from toxic_testing.inference.fakes import FakeServable, InlineExecutor, ManualClock, Recorder, spin
+from toxic_testing.inference.fakes import EventLog, FakeServable, InlineExecutor, ManualClock, spin
 from toxic_testing.inference.mlflow_server import RegisteredModel, Registry, StartServer
 from toxic_testing.inference.process import Server
 
@@ -68,9 +68,9 @@ def turn() -> Callable[[Callable[[], bool]], Awaitable[None]]:
 
 
 @pytest.fixture
-def observer() -> Recorder:
-    """What the core reported."""
-    return Recorder()
+def log() -> EventLog:
+    """What was emitted."""
+    return EventLog()
 
 
 @pytest.fixture
@@ -80,21 +80,21 @@ def servable() -> FakeServable:
 
 
 @pytest.fixture
-def scheduling(inline: InlineExecutor, clock: ManualClock, observer: Recorder) -> SchedulerParts:
+def scheduling(inline: InlineExecutor, clock: ManualClock, log: EventLog) -> SchedulerParts:
     """What a scheduler needs, on a clock that stands still and without threads."""
     return SchedulerParts(
         limits=BatchLimits(token_budget=64, queue_rows=16, queue_seconds=5.0),
         slots=Slots(1),
         executor=inline,
         clock=clock,
-        observer=observer,
+        emit=log,
     )
 
 
 @pytest.fixture
 def active_servable(servable: FakeServable, scheduling: SchedulerParts) -> ActiveServable:
     """A servable with its scheduler."""
-    scheduler = BatchScheduler(servable, pad_id=0, parts=scheduling)
+    scheduler = BatchScheduler(servable, version="1", pad_id=0, parts=scheduling)
     return ActiveServable(ServableId("1", "f"), servable, scheduler, ScoreCache(100))
 
 

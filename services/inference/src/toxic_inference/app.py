@@ -27,6 +27,7 @@ from toxic_inference.adapters.priority import give_way
 from toxic_inference.adapters.runtimes import choose_runtimes
 from toxic_inference.corrections.service import FeedbackDesk
 from toxic_inference.doors.events.routes import EventReceiver
+from toxic_inference.events import Emit
 from toxic_inference.http.admission import AdmissionRules, RequestLimit
 from toxic_inference.http.application import create_api
 from toxic_inference.http.backend import Doors, Limits
@@ -46,7 +47,7 @@ from toxic_inference.serving.versions.policy import Backoff
 from toxic_inference.serving.versions.poller import Poller, PollerParts
 from toxic_inference.serving.versions.status import CoreStatus
 from toxic_inference.settings import Settings
-from toxic_inference.watching import ServiceMetrics, start_watching
+from toxic_inference.watching import start_watching
 
 _log = structlog.get_logger(__name__)
 
@@ -79,13 +80,13 @@ def create_app(settings: Settings) -> FastAPI:
     threads = _threads(settings)
     feedback = DatabaseFeedbackStore(settings.feedback_url or f"sqlite:///{settings.state_dir}/feedback.db")
     watching = start_watching(settings, feedback)
-    metrics = watching.metrics
-    manager = _manager(settings, origin, metrics, threads)
-    poller = _poller(settings, origin, manager=manager, metrics=metrics, threads=threads)
+    emit = watching.emit
+    manager = _manager(settings, origin, emit, threads)
+    poller = _poller(settings, origin, manager=manager, emit=emit, threads=threads)
 
-    scorer = _scorer(settings, manager=manager, metrics=metrics, threads=threads)
-    shadowing = _shadowing(settings, scorer, manager=manager, metrics=metrics)
-    jobs = _jobs(settings, scorer, metrics)
+    scorer = _scorer(settings, manager=manager, emit=emit, threads=threads)
+    shadowing = _shadowing(settings, scorer, manager=manager, emit=emit)
+    jobs = _jobs(settings, scorer, emit)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -102,7 +103,7 @@ def create_app(settings: Settings) -> FastAPI:
         scorer=shadowing or scorer,
         status=CoreStatus(manager, poller),
         languages=LinguaDetector(),
-        feedback=FeedbackDesk(store=feedback, now=_now, observer=metrics),
+        feedback=FeedbackDesk(store=feedback, now=_now, emit=emit),
         jobs=jobs,
         limits=Limits(
             text_bytes=settings.max_text_bytes,
@@ -110,12 +111,12 @@ def create_app(settings: Settings) -> FastAPI:
             body_bytes=settings.max_body_bytes,
             upload_bytes=settings.max_upload_bytes,
         ),
-        observer=metrics,
+        emit=emit,
     )
     return create_api(
         doors,
-        render_metrics=metrics.render,
-        events=_events(settings, poke=poller.poke, metrics=metrics),
+        render_metrics=watching.render,
+        events=_events(settings, poke=poller.poke, emit=emit),
         rules=_rules(settings),
         cors_origins=settings.cors_origins,
         admission=AdmissionRules(RequestLimit(settings.max_queue_seconds), overload=manager.overload),
@@ -123,15 +124,13 @@ def create_app(settings: Settings) -> FastAPI:
     )
 
 
-def _scorer(
-    settings: Settings, *, manager: Manager, metrics: ServiceMetrics, threads: _Threads
-) -> ScoringService:
+def _scorer(settings: Settings, *, manager: Manager, emit: Emit, threads: _Threads) -> ScoringService:
     return ScoringService(
         ScoringParts(
             manager=manager,
             executor=threads.tokenise,
             clock=SystemClock(),
-            observer=metrics,
+            emit=emit,
             limits=ScoringLimits(windows=settings.max_windows, span_passes=settings.max_span_passes),
         )
     )
@@ -152,7 +151,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _jobs(settings: Settings, scorer: ScoringService, metrics: ServiceMetrics) -> JobDesk:
+def _jobs(settings: Settings, scorer: ScoringService, emit: Emit) -> JobDesk:
     folder = settings.state_dir / "jobs"
     check_writable(folder, setting="INFERENCE_STATE_DIR")
     return JobDesk(
@@ -162,7 +161,7 @@ def _jobs(settings: Settings, scorer: ScoringService, metrics: ServiceMetrics) -
             text_bytes=settings.max_text_bytes,
             now=_now,
             clock=SystemClock(),
-            observer=metrics,
+            emit=emit,
             keep=timedelta(hours=settings.job_keep_hours),
             size_bytes=settings.jobs_size_bytes,
         )
@@ -170,7 +169,7 @@ def _jobs(settings: Settings, scorer: ScoringService, metrics: ServiceMetrics) -
 
 
 def _shadowing(
-    settings: Settings, scorer: ScoringService, *, manager: Manager, metrics: ServiceMetrics
+    settings: Settings, scorer: ScoringService, *, manager: Manager, emit: Emit
 ) -> ShadowingScorer | None:
     if not settings.shadow_fraction:
         return None
@@ -180,13 +179,13 @@ def _shadowing(
         shadow_alias=settings.shadow_alias,
         idle=lambda: manager.idle,
         clock=SystemClock(),
-        observer=metrics,
+        emit=emit,
         draw=random.random,
     )
     return ShadowingScorer(parts, fraction=settings.shadow_fraction)
 
 
-def _events(settings: Settings, *, poke: Callable[[], None], metrics: ServiceMetrics) -> EventReceiver | None:
+def _events(settings: Settings, *, poke: Callable[[], None], emit: Emit) -> EventReceiver | None:
     secret = settings.event_secret.get_secret_value()
     if not secret:
         return None
@@ -196,7 +195,7 @@ def _events(settings: Settings, *, poke: Callable[[], None], metrics: ServiceMet
         secret=secret,
         poke=poke,
         now=time.time,
-        observer=metrics,
+        emit=emit,
     )
 
 
@@ -215,7 +214,7 @@ async def _running(runners: Sequence[_Runner], *, manager: Manager, threads: _Th
         threads.shutdown()
 
 
-def _manager(settings: Settings, origin: Origin, metrics: ServiceMetrics, threads: _Threads) -> Manager:
+def _manager(settings: Settings, origin: Origin, emit: Emit, threads: _Threads) -> Manager:
     clock = SystemClock()
     slots = Slots(STREAMS)
 
@@ -229,9 +228,11 @@ def _manager(settings: Settings, origin: Origin, metrics: ServiceMetrics, thread
             slots=slots,
             executor=threads.compute,
             clock=clock,
-            observer=metrics.batches(servable_id.version),
+            emit=emit,
         )
-        scheduler = BatchScheduler(servable, pad_id=servable.contract.pad_id, parts=parts)
+        scheduler = BatchScheduler(
+            servable, version=servable_id.version, pad_id=servable.contract.pad_id, parts=parts
+        )
         return ActiveServable(servable_id, servable, scheduler, ScoreCache(settings.score_cache_entries))
 
     return Manager(
@@ -243,7 +244,7 @@ def _manager(settings: Settings, origin: Origin, metrics: ServiceMetrics, thread
             remember_routes=origin.remember,
             executor=threads.load,
             clock=clock,
-            observer=metrics,
+            emit=emit,
             policy=settings.version_policy,
         ),
         model_name=settings.model_name,
@@ -255,17 +256,15 @@ def _manager(settings: Settings, origin: Origin, metrics: ServiceMetrics, thread
     )
 
 
-def _poller(
-    settings: Settings, origin: Origin, *, manager: Manager, metrics: ServiceMetrics, threads: _Threads
-) -> Poller:
+def _poller(settings: Settings, origin: Origin, *, manager: Manager, emit: Emit, threads: _Threads) -> Poller:
     parts = PollerParts(
         source=origin.source,
         memory=origin.memory,
-        emit=manager.set_aspired,
+        aspire=manager.set_aspired,
         settled=manager.settled,
         executor=threads.poll,
         clock=SystemClock(),
-        observer=metrics,
+        emit=emit,
     )
     return Poller(parts, interval_seconds=settings.poll_interval_seconds)
 

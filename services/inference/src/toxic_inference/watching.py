@@ -1,20 +1,22 @@
-"""How the service watches itself: the part of the composition root that makes metrics, and what they need.
+"""How the service watches itself: composes metrics, the monitor and the reading of corrections.
 
 Invariant: with metrics off, nothing is counted and nothing is read for it.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from prometheus_client import REGISTRY, generate_latest
+
 from toxic_inference.adapters.nvidia import NvidiaReader
-from toxic_inference.metrics import Metrics, SilentMetrics
+from toxic_inference.events import Emit, ignore
+from toxic_inference.metrics import Metrics
 from toxic_inference.metrics.devices import GpuCollector
 from toxic_inference.monitoring.live import JudgedSource, LiveParts, LiveWatch
 from toxic_inference.monitoring.monitor import Monitor
 from toxic_inference.serving.clock import SystemClock
 from toxic_inference.settings import Settings
-
-ServiceMetrics = Metrics | SilentMetrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,28 +24,30 @@ class Watching:
     """What watches the service.
 
     Attributes:
-        metrics: told of everything.
-        tasks: to be run as long as the service does.
+        emit: receives every event.
+        render: returns every metric in Prometheus's text format.
+        tasks: run as long as the service does.
     """
 
-    metrics: ServiceMetrics
+    emit: Emit
+    render: Callable[[], bytes]
     tasks: tuple[LiveWatch, ...] = ()
 
 
 def start_watching(settings: Settings, corrections: JudgedSource) -> Watching:
     """Return what the settings ask for."""
     if settings.metrics == "off":
-        return Watching(SilentMetrics())
+        return Watching(ignore, lambda: generate_latest(REGISTRY))
     clock = SystemClock()
     metrics = Metrics(Monitor(clock, min_texts=settings.monitor_min_texts))
-    metrics.registry.register(GpuCollector(NvidiaReader()))
+    metrics.registry.register(GpuCollector(NvidiaReader().read))
     metrics.batch_budget(tokens=settings.batch_token_budget)
     parts = LiveParts(
         source=corrections,
         contracts=metrics.monitor.contracts,
         clock=clock,
         time=time.time,
-        observer=metrics,
+        emit=metrics.emit,
     )
     live = LiveWatch(
         parts,
@@ -51,4 +55,4 @@ def start_watching(settings: Settings, corrections: JudgedSource) -> Watching:
         limit=settings.monitor_feedback_rows,
         at_least=settings.monitor_min_feedback,
     )
-    return Watching(metrics, (live,))
+    return Watching(metrics.emit, metrics.render, (live,))

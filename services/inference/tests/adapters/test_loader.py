@@ -20,12 +20,14 @@ from toxic_inference.adapters.loader import BundleLoader
 from toxic_inference.adapters.openvino_runtime import OpenVinoRuntime
 from toxic_inference.adapters.runtime import Rehearsal, Runtime
 from toxic_inference.adapters.tf_runtime import TensorflowRuntime
+from toxic_inference.events import BatchRan
 from toxic_inference.serving.batching.scheduler import BatchLimits, BatchScheduler, SchedulerParts
 from toxic_inference.serving.batching.slots import Slots
 from toxic_inference.serving.clock import SystemClock
 from toxic_inference.serving.errors import InvalidTensorError, SignatureError, WarmupError
 from toxic_inference.serving.interfaces import Lane, Row, ServableId
 from toxic_testing.inference.bundles import replay
+from toxic_testing.inference.fakes import EventLog
 
 ID = ServableId("1", "f")
 
@@ -100,7 +102,7 @@ def test_padding_changes_no_score(store: Folder, runtimes: Runtimes) -> None:
 
 
 @pytest.mark.anyio
-async def test_batched_equals_single(store: Folder, runtimes: Runtimes, observer: Any) -> None:
+async def test_batched_equals_single(store: Folder, runtimes: Runtimes, log: EventLog) -> None:
     """Whatever shares a batch with a text, its scores stay within 1e-4 of those it gets alone."""
     servable = BundleLoader(store, runtimes).load(ID)
     generator = np.random.default_rng(3)
@@ -111,12 +113,12 @@ async def test_batched_equals_single(store: Folder, runtimes: Runtimes, observer
             slots=Slots(2),
             executor=executor,
             clock=SystemClock(),
-            observer=observer,
+            emit=log,
         )
-        scheduler = BatchScheduler(servable, pad_id=0, parts=parts)
+        scheduler = BatchScheduler(servable, version="1", pad_id=0, parts=parts)
         together = await asyncio.gather(*(scheduler.submit([row], lane=Lane.INTERACTIVE) for row in rows))
         await scheduler.close()
-    assert max(report.rows for report in observer.batches) > 1
+    assert max(report.rows for report in log.of(BatchRan)) > 1
     for row, scores in zip(rows, together, strict=True):
         np.testing.assert_allclose(scores, servable.infer(batch([row.ids.tolist()])), atol=1e-4)
 

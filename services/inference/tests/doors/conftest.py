@@ -181,7 +181,7 @@ def new_desk(
                 text_bytes=LIMITS.text_bytes,
                 now=calendar.now,
                 clock=clock,
-                observer=metrics,
+                emit=metrics.emit,
                 keep=timedelta(hours=1),
                 size_bytes=100_000,
             )
@@ -205,10 +205,10 @@ def doors(
         scorer=core,
         status=core,
         languages=FakeLanguages(),
-        feedback=FeedbackDesk(store=feedback_store, now=calendar.now, observer=metrics),
+        feedback=FeedbackDesk(store=feedback_store, now=calendar.now, emit=metrics.emit),
         jobs=new_desk(),
         limits=LIMITS,
-        observer=metrics,
+        emit=metrics.emit,
     )
 
 

@@ -54,7 +54,7 @@ async def told(doors: Doors, metrics: Metrics, registry: Registry) -> AsyncItera
         secret=SECRET,
         poke=registry.poke,
         now=lambda: registry.now,
-        observer=metrics,
+        emit=metrics.emit,
     )
     app = create_api(doors, render_metrics=metrics.render, events=receiver)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:

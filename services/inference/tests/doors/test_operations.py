@@ -7,9 +7,6 @@ import pytest
 from jsonschema_rs import validate
 
 from toxic_core.errors import ContractError, RegistryUnavailableError
-from toxic_inference.metrics import Metrics
-from toxic_inference.serving.errors import SignatureError, WarmupError
-from toxic_inference.serving.observers import BatchReport
 from toxic_inference.serving.versions.states import State, VersionStatus
 
 pytestmark = pytest.mark.anyio
@@ -70,48 +67,6 @@ async def test_requests_are_counted_by_template(
     assert metric(count, route="/predict", method="OTHER", status="405") == 1
     assert metric("toxic_inference_request_duration_seconds_count", route=template) == 1
     assert metric("toxic_inference_requests_in_progress") == 0
-
-
-@pytest.mark.parametrize(
-    ("error", "reason"),
-    [
-        (ContractError("x"), "contract"),
-        (SignatureError("x"), "signature"),
-        (WarmupError("x"), "warmup"),
-        (OSError("x"), "disk"),
-        (RuntimeError("x"), "other"),
-    ],
-)
-def test_load_failures_are_counted_by_reason(
-    metrics: Metrics, metric: Callable[..., float], error: Exception, reason: str
-) -> None:
-    """Reasons are an enumeration, all there from the start."""
-    metrics.load_failed(error)
-    assert metric("toxic_inference_load_failures_total", reason=reason) == 1
-
-
-def test_versions_and_aliases_leave_no_series_behind(metrics: Metrics, metric: Callable[..., float]) -> None:
-    """A state is one of them at a time; a forgotten version and a moved alias are gone."""
-    metrics.state_changed(version="1", state=State.LOADING)
-    metrics.state_changed(version="1", state=State.AVAILABLE)
-    states = "toxic_inference_model_version_state"
-    assert metric(states, version="1", state="available") == 1
-    assert metric(states, version="1", state="loading") == 0
-    metrics.routed(alias="champion", version="1")
-    metrics.routed(alias="champion", version="2")
-    metrics.state_changed(version="1", state=None)
-    assert b'version="1"' not in metrics.render()
-    assert metric("toxic_inference_alias_info", alias="champion", version="2") == 1
-
-
-def test_batches_are_measured(metrics: Metrics, metric: Callable[..., float]) -> None:
-    """Padding is what was computed beyond the texts' own tokens."""
-    metrics.batches("7").batch_ran(
-        BatchReport(rows=2, tokens=7, padded_tokens=10, compute_seconds=0.1, longest_wait_seconds=0.2)
-    )
-    assert metric("toxic_inference_tokens_total", version="7") == 7
-    assert metric("toxic_inference_padding_tokens_total", version="7") == 3
-    assert metric("toxic_inference_batch_rows_sum", version="7") == 2
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/assets/page.js", "/assets/page.css"])

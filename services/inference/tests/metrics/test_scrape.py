@@ -1,7 +1,7 @@
 """Everything that the service says of itself, really caused and scraped."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import httpx
@@ -134,22 +134,11 @@ async def test_what_a_caller_says_never_becomes_a_label(service: httpx.AsyncClie
     assert {sample.labels["language"] for sample in languages} == {"en", "other", "und"}
 
 
-class OneGpu:
-    """A machine with one GPU, or one that stopped answering; implements `GpuReader`."""
-
-    def __init__(self, readings: Sequence[GpuReading]) -> None:
-        self._readings = readings
-
-    def read(self) -> Sequence[GpuReading]:
-        """Return what it was made with."""
-        return self._readings
-
-
 @pytest.mark.parametrize("readings", [[GpuReading(0, 0.5, 10, 20)], []])
 def test_gpus_are_shown_where_there_are_some(readings: list[GpuReading]) -> None:
     """One series a device; a machine without one has the names and no series."""
     registry = CollectorRegistry()
-    registry.register(GpuCollector(OneGpu(readings)))
+    registry.register(GpuCollector(lambda: readings))
     found = by_name(generate_latest(registry).decode())
     assert found.keys() == GPU
     for spec in specs():

@@ -9,10 +9,10 @@ from toxic_core.contract import Contract
 from toxic_core.contract.reference import LENGTH_EDGES, Distribution, ReferenceTraffic
 from toxic_core.labels import LABELS
 from toxic_core.languages import ANY_LANGUAGE
-from toxic_inference.serving.observers import ScoredTexts
+from toxic_inference.events import TextsScored
 from toxic_testing.inference.bundles import make_contract
 
-Report = Callable[..., ScoredTexts]
+Report = Callable[..., TextsScored]
 EDGES = tuple(edge / 10 for edge in range(11))
 
 
@@ -47,10 +47,10 @@ def report() -> Report:
         tokens: int = 5,
         threshold: float = 0.5,
         version: str = "1",
-    ) -> ScoredTexts:
+    ) -> TextsScored:
         column = np.array(scores, dtype=np.float32)
         table = np.repeat(column[:, np.newaxis], len(LABELS), axis=1)
         texts = len(scores)
-        return ScoredTexts(version, [language] * texts, table, table >= threshold, [tokens] * texts)
+        return TextsScored(version, [language] * texts, table, table >= threshold, [tokens] * texts)
 
     return make

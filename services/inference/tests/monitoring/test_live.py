@@ -7,8 +7,15 @@ from sklearn.metrics import roc_auc_score
 from toxic_core.contract import Contract
 from toxic_core.labels import Label
 from toxic_inference.corrections.record import FeedbackUnavailableError
-from toxic_inference.monitoring.live import Judged, LiveParts, LiveQuality, LiveWatch, live_quality
-from toxic_testing.inference.fakes import ManualClock
+from toxic_inference.monitoring.live import (
+    Judged,
+    LiveParts,
+    LiveQuality,
+    LiveQualityRead,
+    LiveWatch,
+    live_quality,
+)
+from toxic_testing.inference.fakes import EventLog, ManualClock
 
 TOXIC = Label.TOXIC
 
@@ -55,11 +62,10 @@ def test_versions_that_aren_t_served_have_no_figures(contract: Contract) -> None
 
 
 class Desk:
-    """Keeps corrections, or doesn't answer; implements `JudgedSource` and `LiveObserver`."""
+    """Keeps corrections, or doesn't answer; implements `JudgedSource`."""
 
     def __init__(self) -> None:
         self.gone = False
-        self.readings: list[tuple[list[LiveQuality], float]] = []
 
     def judged(self, *, limit: int) -> Sequence[Judged]:
         """Return as many as are asked for."""
@@ -67,26 +73,23 @@ class Desk:
             raise FeedbackUnavailableError("The store is gone.")
         return [judged("yes", 0.9)] * limit
 
-    def quality_read(self, figures: Sequence[LiveQuality], *, at: float) -> None:
-        """Keep the reading."""
-        self.readings.append((list(figures), at))
-
 
 @pytest.mark.anyio
 async def test_a_store_that_is_gone_leaves_the_figures_as_they_were(
-    contract: Contract, clock: ManualClock
+    contract: Contract, clock: ManualClock, log: EventLog
 ) -> None:
     """And is asked again the next time."""
     desk = Desk()
     parts = LiveParts(
-        source=desk, contracts=lambda: {"1": contract}, clock=clock, time=lambda: 17.0, observer=desk
+        source=desk, contracts=lambda: {"1": contract}, clock=clock, time=lambda: 17.0, emit=log
     )
     watch = LiveWatch(parts, interval_seconds=60, limit=30, at_least=20)
     await watch.read()
     desk.gone = True
     await watch.read()
-    assert len(desk.readings) == 1
+    assert len(log.events) == 1
     desk.gone = False
     await watch.read()
-    ((figure,), at) = desk.readings[1]
-    assert (figure.yes, figure.precision, at) == (30, 1.0, 17.0)
+    reading = log.of(LiveQualityRead)[1]
+    (figure,) = reading.figures
+    assert (figure.yes, figure.precision, reading.at) == (30, 1.0, 17.0)

@@ -4,13 +4,13 @@ import pytest
 
 from toxic_core.contract import Contract
 from toxic_core.labels import LABELS, Label
+from toxic_inference.events import TextsScored
 from toxic_inference.monitoring.history import BUCKET_SECONDS, History, Window
 from toxic_inference.monitoring.monitor import Monitor
-from toxic_inference.serving.observers import ScoredTexts
 from toxic_testing.inference.bundles import make_contract
 from toxic_testing.inference.fakes import ManualClock
 
-Report = Callable[..., ScoredTexts]
+Report = Callable[..., TextsScored]
 LIKE_THE_REFERENCE = [0.05] * 90 + [0.95] * 10
 
 

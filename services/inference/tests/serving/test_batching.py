@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from toxic_core.errors import OverloadedError
+from toxic_inference.events import BatchRan, RowsDeparted, RowsExpired, RowsRefused
 from toxic_inference.serving.batching.scheduler import BatchScheduler, SchedulerParts
 from toxic_inference.serving.errors import DeadlineExceededError, InferenceError, InvalidTensorError
 from toxic_inference.serving.interfaces import Lane
 from toxic_testing.inference.batches import SummingModel, Turn, row, run_batches, submit
-from toxic_testing.inference.fakes import HeldExecutor, ManualClock
+from toxic_testing.inference.fakes import EventLog, HeldExecutor, ManualClock
 
 pytestmark = pytest.mark.anyio
 
@@ -33,7 +34,7 @@ async def scheduler(
     model: SummingModel, executor: HeldExecutor, scheduling: SchedulerParts
 ) -> AsyncIterator[BatchScheduler]:
     """A running scheduler whose batches run when the test says so."""
-    scheduler = BatchScheduler(model, pad_id=0, parts=replace(scheduling, executor=executor))
+    scheduler = BatchScheduler(model, version="1", pad_id=0, parts=replace(scheduling, executor=executor))
     yield scheduler
     closing = asyncio.ensure_future(scheduler.close())
     while not closing.done():
@@ -43,23 +44,23 @@ async def scheduler(
 
 
 async def test_a_departed_caller_never_delays_its_batch_mates(
-    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, observer: Any
+    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, log: EventLog
 ) -> None:
     """Callers who leave, waiting or in the running batch, take nothing from those who stay."""
     first = submit(scheduler, row(1))
     await turn(lambda: len(executor.held) == 1)
     leaving, staying = submit(scheduler, row(2)), submit(scheduler, row(3))
-    await turn(lambda: observer.queue_rows == 2)
+    await turn(lambda: log.queue_rows == 2)
     leaving.cancel()
     first.cancel()
-    await turn(lambda: observer.queue_rows == 1)
+    await turn(lambda: log.queue_rows == 1)
     executor.release()
     await turn(lambda: len(executor.held) == 1)
     executor.release()
     assert (await staying)[0, 0] == 3
     assert leaving.cancelled()
     assert first.cancelled()
-    assert observer.departed_rows == 1
+    assert log.total(RowsDeparted, "rows") == 1
 
 
 async def test_an_idle_scheduler_runs_at_once(
@@ -140,18 +141,18 @@ async def learn_pace(
 
 
 async def test_a_full_queue_refuses_at_once(
-    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, observer: Any, model: SummingModel
+    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, log: EventLog, model: SummingModel
 ) -> None:
     """The sixteen rows that may wait are kept; the next is told how long these take, as measured."""
     await learn_pace(scheduler, executor, turn, model, seconds=1.0)
     running = submit(scheduler, row(*range(20, 30)))
     await turn(lambda: len(executor.held) == 1)
     waiting = submit(scheduler, *(row(2) for _ in range(16)))
-    await turn(lambda: observer.queue_rows == 16)
+    await turn(lambda: log.queue_rows == 16)
     with pytest.raises(OverloadedError) as refusal:
         await scheduler.submit([row(3)], lane=Lane.INTERACTIVE)
     assert refusal.value.retry_after_seconds == pytest.approx(1.0 + 1.6)
-    assert observer.refused_rows == 1
+    assert log.total(RowsRefused, "rows") == 1
     await run_batches(executor, turn, until=waiting.done)
     assert len(await waiting) == 16
     await running
@@ -161,7 +162,7 @@ async def test_a_wait_that_would_be_too_long_is_refused_at_once(
     scheduler: BatchScheduler,
     executor: HeldExecutor,
     turn: Turn,
-    observer: Any,
+    log: EventLog,
     clock: Any,
     model: SummingModel,
 ) -> None:
@@ -170,19 +171,19 @@ async def test_a_wait_that_would_be_too_long_is_refused_at_once(
     running = submit(scheduler, row(*range(20, 30)))
     await turn(lambda: len(executor.held) == 1)
     first = submit(scheduler, row(*range(20, 30)))
-    await turn(lambda: observer.queue_rows == 1)
+    await turn(lambda: log.queue_rows == 1)
     with pytest.raises(OverloadedError) as refusal:
         await scheduler.submit([row(3)], lane=Lane.INTERACTIVE)
     assert refusal.value.retry_after_seconds == pytest.approx(8.0)
     clock.advance(3.5)
     admitted = submit(scheduler, row(3))
-    await turn(lambda: observer.queue_rows == 2)
+    await turn(lambda: log.queue_rows == 2)
     await run_batches(executor, turn, until=admitted.done)
     await asyncio.gather(running, first, admitted)
 
 
 async def test_a_busy_event_loop_is_no_slow_model(
-    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, observer: Any, clock: Any
+    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, log: EventLog, clock: Any
 ) -> None:
     """A batch that was done long before the loop came to it took no longer for that."""
     call = submit(scheduler, row(*range(20, 30)))
@@ -193,7 +194,7 @@ async def test_a_busy_event_loop_is_no_slow_model(
     running = submit(scheduler, row(*range(20, 30)))
     await turn(lambda: len(executor.held) == 1)
     waiting = submit(scheduler, row(2), row(3))
-    await turn(lambda: observer.queue_rows == 2)
+    await turn(lambda: log.queue_rows == 2)
     scheduler.check_room(1)
     await run_batches(executor, turn, until=waiting.done)
     await asyncio.gather(running, waiting)
@@ -205,7 +206,7 @@ async def test_a_row_whose_deadline_passed_is_never_computed(
     model: SummingModel,
     turn: Turn,
     clock: Any,
-    observer: Any,
+    log: EventLog,
 ) -> None:
     """It fails with its own error and is counted; those it waited with are answered without it."""
     running = submit(scheduler, row(1))
@@ -214,7 +215,7 @@ async def test_a_row_whose_deadline_passed_is_never_computed(
     late = asyncio.ensure_future(scheduler.submit([row(2), row(3)], lane=Lane.INTERACTIVE, deadline=soon))
     in_time = asyncio.ensure_future(scheduler.submit([row(4)], lane=Lane.INTERACTIVE, deadline=soon + 1.0))
     patient = submit(scheduler, row(5))
-    await turn(lambda: observer.queue_rows == 4)
+    await turn(lambda: log.queue_rows == 4)
     clock.advance(1.0)
     await run_batches(executor, turn, until=patient.done)
     with pytest.raises(DeadlineExceededError):
@@ -222,9 +223,9 @@ async def test_a_row_whose_deadline_passed_is_never_computed(
     assert (await in_time)[0, 0] == 4
     assert (await patient)[0, 0] == 5
     await running
-    assert observer.expired_rows == 2
-    assert observer.departed_rows == 0
-    assert observer.queue_rows == 0
+    assert log.total(RowsExpired, "rows") == 2
+    assert log.total(RowsDeparted, "rows") == 0
+    assert log.queue_rows == 0
     computed = np.concatenate([batch.input_ids.ravel() for batch in model.batches])
     assert not np.isin(computed, (2, 3)).any()
 
@@ -278,16 +279,16 @@ async def test_interactive_goes_before_bulk(
 
 
 async def test_bulk_waits_for_room_instead_of_being_refused(
-    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, observer: Any
+    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, log: EventLog
 ) -> None:
     """A full bulk lane slows its senders down; when those ahead leave, the next moves up."""
     running = submit(scheduler, row(1))
     await turn(lambda: len(executor.held) == 1)
     ahead = submit(scheduler, *(row(2) for _ in range(16)), lane=Lane.BULK)
-    await turn(lambda: observer.queue_rows == 16)
+    await turn(lambda: log.queue_rows == 16)
     behind = submit(scheduler, row(3), lane=Lane.BULK)
     await asyncio.sleep(0)
-    assert observer.queue_rows == 16
+    assert log.queue_rows == 16
     ahead.cancel()
     executor.release()
     await turn(lambda: len(executor.held) == 1)
@@ -332,7 +333,7 @@ async def test_closing_answers_everyone(
     model: SummingModel, executor: HeldExecutor, scheduling: SchedulerParts, turn: Turn
 ) -> None:
     """Closing waits for what is computed, which is answered, and leaves no caller hanging."""
-    scheduler = BatchScheduler(model, pad_id=0, parts=replace(scheduling, executor=executor))
+    scheduler = BatchScheduler(model, version="1", pad_id=0, parts=replace(scheduling, executor=executor))
     running = submit(scheduler, row(1))
     await turn(lambda: len(executor.held) == 1)
     waiting = submit(scheduler, row(2))
@@ -351,7 +352,7 @@ async def test_closing_answers_everyone(
 
 
 async def test_reports_say_what_a_batch_was(
-    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, observer: Any, model: SummingModel
+    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, log: EventLog, model: SummingModel
 ) -> None:
     """Tokens, padding, waiting and computing are measured on the injected clock."""
     call = submit(scheduler, row(1, 2, 3), row(4))
@@ -359,10 +360,10 @@ async def test_reports_say_what_a_batch_was(
     model.seconds = 0.5
     executor.release()
     await call
-    (report,) = observer.batches
+    (report,) = log.of(BatchRan)
     assert (report.rows, report.tokens, report.padded_tokens) == (2, 4, 6)
     assert report.compute_seconds == pytest.approx(0.5)
-    assert observer.queue_rows == 0
+    assert log.queue_rows == 0
 
 
 async def test_no_rows_is_an_error(scheduler: BatchScheduler) -> None:

@@ -17,6 +17,7 @@ from toxic_inference.serving.scoring.cache import ScoreCache
 from toxic_inference.serving.scoring.service import ScoringLimits, ScoringParts, ScoringService
 from toxic_inference.serving.versions.harness import ActiveServable
 from toxic_testing.inference.bundles import MAX_TOKENS, WORDS, make_tokenizer
+from toxic_testing.inference.fakes import EventLog
 
 pytestmark = pytest.mark.anyio
 
@@ -60,18 +61,18 @@ class OneVersion:
 
 @pytest.fixture
 async def service(
-    model: Prejudice, servable: Any, scheduling: SchedulerParts, inline: Any, clock: Any, observer: Any
+    model: Prejudice, servable: Any, scheduling: SchedulerParts, inline: Any, clock: Any, log: EventLog
 ) -> AsyncIterator[ScoringService]:
     """A service over the prejudiced model, that may try eighteen rows a text."""
     servable.encoder = Tokeniser(make_tokenizer(), max_tokens=MAX_TOKENS, pad_id=0, overlap=4)
-    scheduler = BatchScheduler(model, pad_id=0, parts=scheduling)
+    scheduler = BatchScheduler(model, version="1", pad_id=0, parts=scheduling)
     active = ActiveServable(ServableId("1", "f"), servable, scheduler, ScoreCache(0))
     yield ScoringService(
         ScoringParts(
             manager=OneVersion(active),
             executor=inline,
             clock=clock,
-            observer=observer,
+            emit=log,
             limits=ScoringLimits(windows=4, span_passes=18),
         )
     )

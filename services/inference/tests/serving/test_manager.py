@@ -6,14 +6,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from toxic_core.errors import ContractError, NoVersionReadyError, UnknownModelError
+from toxic_core.errors import (
+    ContractError,
+    DigestMismatchError,
+    NoVersionReadyError,
+    RegistryUnavailableError,
+    UnknownModelError,
+)
+from toxic_inference.events import LoadFailed, LoadFailure
 from toxic_inference.serving.batching.scheduler import BatchScheduler, SchedulerParts
+from toxic_inference.serving.errors import SignatureError, WarmupError
 from toxic_inference.serving.interfaces import AspiredVersion, Lane, Row, Servable, ServableId, Target
 from toxic_inference.serving.scoring.cache import ScoreCache
 from toxic_inference.serving.versions.harness import ActiveServable
 from toxic_inference.serving.versions.manager import Manager, ManagerParts
 from toxic_inference.serving.versions.policy import Backoff, VersionPolicy
 from toxic_inference.serving.versions.states import State
+from toxic_testing.inference.fakes import EventLog
 
 pytestmark = pytest.mark.anyio
 
@@ -26,6 +35,7 @@ class FakeLoader:
     def __init__(self, make: Callable[[], Servable]) -> None:
         self._make = make
         self.broken: set[str] = set()
+        self.error: Exception | None = None
         self.loads: list[str] = []
         self.made: dict[str, Any] = {}
 
@@ -33,7 +43,7 @@ class FakeLoader:
         """Make a servable."""
         self.loads.append(servable_id.version)
         if servable_id.version in self.broken:
-            raise ContractError(f"version {servable_id.version} is damaged")
+            raise self.error or ContractError(f"version {servable_id.version} is damaged")
         self.made[servable_id.version] = self._make()
         servable: Servable = self.made[servable_id.version]
         return servable
@@ -80,13 +90,13 @@ async def manager(
     scheduling: SchedulerParts,
     inline: Any,
     clock: Any,
-    observer: Any,
+    log: EventLog,
     policy: VersionPolicy,
 ) -> AsyncIterator[Manager]:
     """A running manager over the fake loader."""
 
     def activate(servable_id: ServableId, servable: Servable) -> ActiveServable:
-        scheduler = BatchScheduler(servable, pad_id=0, parts=scheduling)
+        scheduler = BatchScheduler(servable, version="1", pad_id=0, parts=scheduling)
         return ActiveServable(servable_id, servable, scheduler, ScoreCache(0))
 
     manager = Manager(
@@ -96,7 +106,7 @@ async def manager(
             remember_routes=remembered,
             executor=inline,
             clock=clock,
-            observer=observer,
+            emit=log,
             policy=policy,
         ),
         model_name="toxic-comments",
@@ -224,7 +234,7 @@ async def test_a_version_in_use_is_not_closed(manager: Manager, loader: FakeLoad
 
 
 async def test_a_broken_version_never_replaces_one_that_serves(
-    manager: Manager, loader: FakeLoader, observer: Any, remembered: Remembered
+    manager: Manager, loader: FakeLoader, log: EventLog, remembered: Remembered
 ) -> None:
     """The champion stays; the new version's error is on view and counted; what is remembered still works."""
     manager.set_aspired((aspired("1"),))
@@ -235,8 +245,31 @@ async def test_a_broken_version_never_replaces_one_that_serves(
     assert served(manager) == "1"
     failed = next(status for status in manager.statuses() if status.version == "2")
     assert (failed.state, str(failed.error)) == (State.FAILED, "version 2 is damaged")
-    assert [str(error) for error in observer.load_errors] == ["version 2 is damaged"]
+    assert log.of(LoadFailed) == [LoadFailed(LoadFailure.CONTRACT)]
     assert remembered.served == (aspired("1"),)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (DigestMismatchError("x"), LoadFailure.DIGEST),
+        (ContractError("x"), LoadFailure.CONTRACT),
+        (SignatureError("x"), LoadFailure.SIGNATURE),
+        (WarmupError("x"), LoadFailure.WARMUP),
+        (RegistryUnavailableError("x"), LoadFailure.REGISTRY),
+        (OSError("x"), LoadFailure.DISK),
+        (RuntimeError("x"), LoadFailure.OTHER),
+    ],
+)
+async def test_a_failed_load_is_reported_with_its_reason(
+    manager: Manager, loader: FakeLoader, log: EventLog, error: Exception, reason: LoadFailure
+) -> None:
+    """Reasons are an enumeration, by the error's most specific class."""
+    loader.broken.add("1")
+    loader.error = error
+    manager.set_aspired((aspired("1"),))
+    await manager.settled()
+    assert log.of(LoadFailed) == [LoadFailed(reason)]
 
 
 async def test_a_failed_load_is_tried_again_with_back_off(
@@ -261,7 +294,7 @@ async def test_a_failed_load_is_tried_again_with_back_off(
 
 
 async def test_a_broken_version_that_is_no_longer_wanted_is_forgotten(
-    manager: Manager, loader: FakeLoader, observer: Any, turn: Turn
+    manager: Manager, loader: FakeLoader, log: EventLog, turn: Turn
 ) -> None:
     """Rolling an alias back clears the failure and its metrics."""
     loader.broken.add("2")
@@ -269,7 +302,7 @@ async def test_a_broken_version_that_is_no_longer_wanted_is_forgotten(
     await manager.settled()
     manager.set_aspired((aspired("1"),))
     await turn(lambda: states(manager) == {"1": State.AVAILABLE})
-    assert observer.states["2"] is None
+    assert log.states["2"] is None
 
 
 async def test_an_empty_set_leaves_the_champion_serving(manager: Manager) -> None:
@@ -333,7 +366,7 @@ async def test_the_same_number_with_other_files_is_another_version(
 
 
 async def test_closing_abandons_a_load_and_frees_what_serves(
-    loader: FakeLoader, scheduling: SchedulerParts, inline: Any, clock: Any, observer: Any
+    loader: FakeLoader, scheduling: SchedulerParts, inline: Any, clock: Any, log: EventLog
 ) -> None:
     """A slow registry doesn't hold up a stop."""
 
@@ -352,7 +385,7 @@ async def test_closing_abandons_a_load_and_frees_what_serves(
     executor = Stuck()
 
     def activate(servable_id: ServableId, servable: Servable) -> ActiveServable:
-        scheduler = BatchScheduler(servable, pad_id=0, parts=scheduling)
+        scheduler = BatchScheduler(servable, version="1", pad_id=0, parts=scheduling)
         return ActiveServable(servable_id, servable, scheduler, ScoreCache(0))
 
     parts = ManagerParts(
@@ -361,7 +394,7 @@ async def test_closing_abandons_a_load_and_frees_what_serves(
         remember_routes=Remembered(),
         executor=executor,
         clock=clock,
-        observer=observer,
+        emit=log,
     )
     manager = Manager(parts, model_name="m", default_alias="champion", backoff=Backoff())
     running = asyncio.create_task(manager.run())

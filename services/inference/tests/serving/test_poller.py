@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 
 from toxic_core.errors import RegistryUnavailableError
+from toxic_inference.events import SourcePolled
 from toxic_inference.serving.interfaces import AspiredVersion, ServableId
 from toxic_inference.serving.versions.poller import Poller, PollerParts
+from toxic_testing.inference.fakes import EventLog
 
 pytestmark = pytest.mark.anyio
 
@@ -55,16 +57,16 @@ Launch = Callable[[], Poller]
 
 
 @pytest.fixture
-async def launch(outside: Outside, inline: Any, clock: Any, observer: Any) -> AsyncIterator[Launch]:
+async def launch(outside: Outside, inline: Any, clock: Any, log: EventLog) -> AsyncIterator[Launch]:
     """Return the function that starts a poller with an interval of two seconds."""
     parts = PollerParts(
         source=outside,
         memory=outside,
-        emit=outside.emitted.append,
+        aspire=outside.emitted.append,
         settled=outside.settled,
         executor=inline,
         clock=clock,
-        observer=observer,
+        emit=log,
     )
     tasks: list[asyncio.Task[None]] = []
 
@@ -98,18 +100,18 @@ async def test_the_whole_set_is_emitted_at_every_poll(
 
 @pytest.mark.parametrize("error", [RegistryUnavailableError("gone"), RuntimeError("a bug")])
 async def test_a_source_that_fails_changes_nothing(
-    outside: Outside, launch: Launch, clock: Any, turn: Turn, observer: Any, error: Exception
+    outside: Outside, launch: Launch, clock: Any, turn: Turn, log: EventLog, error: Exception
 ) -> None:
     """Polling goes on, and the wanted set stays what it was."""
     outside.answer = error
     poller = launch()
-    await turn(lambda: observer.polls == [False])
+    await turn(lambda: [event.answered for event in log.of(SourcePolled)] == [False])
     assert poller.error is error
     outside.answer = ONE
     for _ in range(20):
         await asyncio.sleep(0)
     clock.advance(2)
-    await turn(lambda: observer.polls == [False, True])
+    await turn(lambda: [event.answered for event in log.of(SourcePolled)] == [False, True])
     assert outside.emitted == [ONE]
     assert poller.error is None
 

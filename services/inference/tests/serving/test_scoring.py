@@ -11,11 +11,13 @@ from toxic_core.errors import OverloadedError
 from toxic_core.labels import LABELS
 from toxic_core.languages import ANY_LANGUAGE
 from toxic_core.tokens import Tokeniser
+from toxic_inference.events import CacheLookedUp, TextsTokenised
 from toxic_inference.serving.errors import DeadlineExceededError, InferenceError
 from toxic_inference.serving.interfaces import Lane, Row, Target, Terms, Text
 from toxic_inference.serving.scoring.service import ScoringLimits, ScoringParts, ScoringService
 from toxic_inference.serving.versions.harness import ActiveServable
 from toxic_testing.inference.bundles import MAX_TOKENS, make_tokenizer
+from toxic_testing.inference.fakes import EventLog
 
 pytestmark = pytest.mark.anyio
 
@@ -34,7 +36,7 @@ class OneVersion:
 
 @pytest.fixture
 async def service(
-    active_servable: ActiveServable, inline: Any, clock: Any, observer: Any
+    active_servable: ActiveServable, inline: Any, clock: Any, log: EventLog
 ) -> AsyncIterator[ScoringService]:
     """A service over one fake version."""
     yield ScoringService(
@@ -42,7 +44,7 @@ async def service(
             manager=OneVersion(active_servable),
             executor=inline,
             clock=clock,
-            observer=observer,
+            emit=log,
             limits=ScoringLimits(windows=3, span_passes=8),
         )
     )
@@ -93,18 +95,21 @@ async def test_a_long_text_is_read_in_windows_and_scored_by_the_highest(
     assert (start.tokens, start.truncated) == (30, False)
 
 
-async def test_only_what_no_window_holds_is_said_to_be_cut(service: ScoringService, observer: Any) -> None:
+async def test_only_what_no_window_holds_is_said_to_be_cut(service: ScoringService, log: EventLog) -> None:
     """Three windows of fourteen words without overlap: forty-two words are read, the next isn't."""
     with service.session(Target()) as session:
         fits, cut = await session.score([Text("you " * 42), Text("you " * 43)], lane=Lane.INTERACTIVE)
     assert (fits.truncated, cut.truncated) == (False, True)
     assert (fits.windows, cut.windows) == (3, 3)
     assert (fits.tokens, cut.tokens) == (44, 44)
-    assert (observer.truncated, observer.windows) == (1, 6)
+    assert (
+        log.total(TextsTokenised, "truncated"),
+        log.total(TextsTokenised, "windows"),
+    ) == (1, 6)
 
 
 async def test_a_text_that_came_before_isn_t_computed_again(
-    service: ScoringService, servable: Any, observer: Any
+    service: ScoringService, servable: Any, log: EventLog
 ) -> None:
     """The same text, or one that normalises to it, has the same answer, by its own language's calibration."""
     by_language = {ANY_LANGUAGE: Calibration(), "es": Calibration(slope=1.0, intercept=10.0)}
@@ -120,11 +125,14 @@ async def test_a_text_that_came_before_isn_t_computed_again(
     assert new != first
     assert spanish.scores[0] > 0.99
     assert [batch.input_ids.shape[0] for batch in servable.batches] == [2, 1]
-    assert (observer.hits, observer.misses) == (2, 3)
+    assert (
+        log.total(CacheLookedUp, "hits"),
+        log.total(CacheLookedUp, "misses"),
+    ) == (2, 3)
 
 
 async def test_a_caller_who_wants_nothing_stored_isn_t_answered_from_the_store_either(
-    service: ScoringService, servable: Any, observer: Any
+    service: ScoringService, servable: Any, log: EventLog
 ) -> None:
     """Neither what was kept is used nor what is computed kept."""
     with service.session(Target()) as keeping:
@@ -135,7 +143,10 @@ async def test_a_caller_who_wants_nothing_stored_isn_t_answered_from_the_store_e
     with service.session(Target()) as keeping:
         await keeping.score([Text("a fool")], lane=Lane.INTERACTIVE)
     assert len(servable.batches) == 4
-    assert (observer.hits, observer.misses) == (0, 2)
+    assert (
+        log.total(CacheLookedUp, "hits"),
+        log.total(CacheLookedUp, "misses"),
+    ) == (0, 2)
 
 
 async def test_a_session_s_time_counts_from_its_beginning(service: ScoringService, clock: Any) -> None:
@@ -148,7 +159,7 @@ async def test_a_session_s_time_counts_from_its_beginning(service: ScoringServic
 
 
 async def test_what_will_be_refused_isn_t_even_read(
-    service: ScoringService, active_servable: ActiveServable, observer: Any
+    service: ScoringService, active_servable: ActiveServable, log: EventLog
 ) -> None:
     """In overload the cheapest answer is given first; files wait instead."""
     rows = [Row(np.array([2, 4, 3], np.int32))]
@@ -157,7 +168,7 @@ async def test_what_will_be_refused_isn_t_even_read(
         await asyncio.sleep(0)
         with pytest.raises(OverloadedError):
             await session.score([Text("you")], lane=Lane.INTERACTIVE)
-        assert observer.windows == 0
+        assert log.total(TextsTokenised, "windows") == 0
         assert len(await session.score([Text("you")], lane=Lane.BULK)) == 1
     await waiting
 

@@ -1,7 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +8,8 @@ from numpy.typing import NDArray
 
 from toxic_core.contract import Contract
 from toxic_core.errors import UnknownModelError
-from toxic_core.labels import LABELS, Label
+from toxic_core.labels import LABELS
+from toxic_inference.events import ShadowCompared, ShadowDrop, ShadowDropped
 from toxic_inference.serving.errors import InferenceError
 from toxic_inference.serving.interfaces import (
     Explanation,
@@ -21,9 +21,9 @@ from toxic_inference.serving.interfaces import (
     Text,
     TextScore,
 )
-from toxic_inference.serving.observers import ShadowDrop
 from toxic_inference.serving.scoring.shadow import ShadowingScorer, ShadowParts
 from toxic_testing.inference.bundles import make_contract
+from toxic_testing.inference.fakes import EventLog, ManualClock
 
 pytestmark = pytest.mark.anyio
 
@@ -80,40 +80,35 @@ class TwoVersions:
         yield wanted
 
 
-class Comparisons:
-    """Keeps what was compared; implements `ShadowObserver`."""
-
-    def __init__(self) -> None:
-        self.compared: list[tuple[Label, float, bool]] = []
-        self.dropped: list[ShadowDrop] = []
-
-    def shadow_compared(self, label: Label, *, difference: float, disagrees: bool) -> None:
-        """Keep it."""
-        self.compared.append((label, round(difference, 6), disagrees))
-
-    def shadow_dropped(self, *, reason: ShadowDrop) -> None:
-        """Keep it."""
-        self.dropped.append(reason)
-
-
 class Bench:
     """A shadowing scorer on a clock that stands still."""
 
-    def __init__(self, clock: Any) -> None:
+    def __init__(self, clock: ManualClock) -> None:
         self.idle = True
         self.draws: Iterator[float] = iter(())
         self.versions = TwoVersions()
-        self.seen = Comparisons()
+        self.log = EventLog()
         parts = ShadowParts(
             scorer=self.versions,
             default_alias="champion",
             shadow_alias="challenger",
             idle=lambda: self.idle,
             clock=clock,
-            observer=self.seen,
+            emit=self.log,
             draw=lambda: next(self.draws, 0.0),
         )
         self.scorer = ShadowingScorer(parts, fraction=0.5)
+
+    @property
+    def compared(self) -> list[tuple[str, float, bool]]:
+        """Every comparison: label, difference, whether the decisions differ."""
+        events = self.log.of(ShadowCompared)
+        return [(event.label, round(event.difference, 6), event.disagrees) for event in events]
+
+    @property
+    def dropped(self) -> list[ShadowDrop]:
+        """Why samples were dropped."""
+        return [event.reason for event in self.log.of(ShadowDropped)]
 
     async def score(self, *texts: str, target: Target | None = None, terms: Terms | None = None) -> None:
         """Score texts as a caller does."""
@@ -122,7 +117,7 @@ class Bench:
 
 
 @pytest.fixture
-async def bench(clock: Any) -> AsyncIterator[Bench]:
+async def bench(clock: ManualClock) -> AsyncIterator[Bench]:
     """A running one."""
     bench = Bench(clock)
     running = asyncio.create_task(bench.scorer.run())
@@ -141,8 +136,8 @@ def challenger(bench: Bench) -> Version:
 async def test_disagreement_is_shown_label_by_label(bench: Bench, challenger: Version, turn: Turn) -> None:
     """0.4 and 0.7 are 0.3 apart, on either side of the threshold; the challenger works in the bulk lane."""
     await bench.score("a text")
-    await turn(lambda: bool(bench.seen.compared))
-    assert bench.seen.compared == [(label, 0.3, True) for label in LABELS]
+    await turn(lambda: bool(bench.compared))
+    assert bench.compared == [(label, 0.3, True) for label in LABELS]
     assert challenger.texts == ["a text"]
     assert challenger.lanes == [Lane.BULK]
 
@@ -151,12 +146,12 @@ async def test_a_share_is_sampled(bench: Bench, challenger: Version, turn: Turn)
     """Of four draws, those below the fraction of one half are scored again."""
     bench.draws = iter((0.7, 0.1, 0.5, 0.4))
     await bench.score("one", "two", "three", "four")
-    await turn(lambda: len(bench.seen.compared) == 2 * len(LABELS))
+    await turn(lambda: len(bench.compared) == 2 * len(LABELS))
     assert challenger.texts == ["two", "four"]
 
 
 async def test_a_busy_service_shadows_nothing(
-    bench: Bench, challenger: Version, turn: Turn, clock: Any
+    bench: Bench, challenger: Version, turn: Turn, clock: ManualClock
 ) -> None:
     """Samples wait for an idle moment, and beyond 256 the oldest are dropped and counted."""
     bench.idle = False
@@ -165,7 +160,7 @@ async def test_a_busy_service_shadows_nothing(
     for _ in range(20):
         await asyncio.sleep(0)
     assert challenger.texts == []
-    assert bench.seen.dropped == [ShadowDrop.LOAD] * 44
+    assert bench.dropped == [ShadowDrop.LOAD] * 44
     bench.idle = True
     clock.advance(1.0)
     await turn(lambda: len(challenger.texts) == 256)
@@ -188,18 +183,18 @@ async def test_what_isn_t_the_champion_s_traffic_isn_t_sampled(
     for _ in range(20):
         await asyncio.sleep(0)
     assert challenger.texts == []
-    assert bench.seen.dropped == []
+    assert bench.dropped == []
 
 
 async def test_without_another_version_nothing_is_compared(bench: Bench, turn: Turn) -> None:
     """No challenger, or one that is the champion by now, is counted as such."""
     bench.versions.challenger = None
     await bench.score("a text")
-    await turn(lambda: bench.seen.dropped == [ShadowDrop.NO_CHALLENGER])
+    await turn(lambda: bench.dropped == [ShadowDrop.NO_CHALLENGER])
     bench.versions.challenger = bench.versions.champion
     await bench.score("a text")
-    await turn(lambda: bench.seen.dropped == [ShadowDrop.NO_CHALLENGER, ShadowDrop.SAME_VERSION])
-    assert bench.seen.compared == []
+    await turn(lambda: bench.dropped == [ShadowDrop.NO_CHALLENGER, ShadowDrop.SAME_VERSION])
+    assert bench.compared == []
 
 
 @pytest.mark.parametrize("error", [InferenceError("broken"), RuntimeError("worse")])
@@ -209,7 +204,7 @@ async def test_a_challenger_that_fails_ends_nothing(
     """The champion's caller has had the answer, and the next sample is tried."""
     challenger.error = error
     await bench.score("a text")
-    await turn(lambda: bench.seen.dropped == [ShadowDrop.FAILED])
+    await turn(lambda: bench.dropped == [ShadowDrop.FAILED])
     challenger.error = None
     await bench.score("another")
-    await turn(lambda: bool(bench.seen.compared))
+    await turn(lambda: bool(bench.compared))

@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -11,7 +10,7 @@ from toxic_inference.serving.batching.slots import Slots
 from toxic_inference.serving.errors import DeadlineExceededError, InferenceError, InvalidTensorError
 from toxic_inference.serving.interfaces import Lane
 from toxic_testing.inference.batches import SummingModel, Turn, row, run_batches, submit
-from toxic_testing.inference.fakes import HeldExecutor, ManualClock
+from toxic_testing.inference.fakes import EventLog, HeldExecutor, ManualClock
 
 pytestmark = pytest.mark.anyio
 
@@ -40,7 +39,7 @@ async def test_a_lone_batch_has_the_whole_machine_and_a_crowd_shares_it(
     model: SummingModel, executor: HeldExecutor, two_slots: SchedulerParts, turn: Turn
 ) -> None:
     """While one is alone the others gather; then two run at once, and the next begins when either ends."""
-    scheduler = BatchScheduler(model, pad_id=0, parts=two_slots)
+    scheduler = BatchScheduler(model, version="1", pad_id=0, parts=two_slots)
     lone = submit(scheduler, row(1))
     await turn(lambda: len(executor.held) == 1)
     crowd = [submit(scheduler, row(*range(20, 20 + length))) for length in (4, 8, 16, 32)]
@@ -62,22 +61,22 @@ async def crowded(
     model: SummingModel, executor: HeldExecutor, two_slots: SchedulerParts, turn: Turn
 ) -> BatchScheduler:
     """A scheduler with a batch in each of two slots, and nothing that waits."""
-    scheduler = BatchScheduler(model, pad_id=0, parts=two_slots)
+    scheduler = BatchScheduler(model, version="1", pad_id=0, parts=two_slots)
     submit(scheduler, row(*[1] * 32)), submit(scheduler, row(*[2] * 32))
     await turn(lambda: len(executor.held) == 2)
     return scheduler
 
 
 async def test_a_batch_is_handed_over_ahead_once_enough_wait_for_it(
-    crowded: BatchScheduler, executor: HeldExecutor, turn: Turn, observer: Any
+    crowded: BatchScheduler, executor: HeldExecutor, turn: Turn, log: EventLog
 ) -> None:
     """A worker finds its next batch there, and the one after it is handed over in turn."""
     waiting = [submit(crowded, row(*[length] * length)) for length in (15, 16, 17, 30)]
     await turn(lambda: len(executor.held) == 3)
-    assert observer.queue_rows == 2, "the rows of one batch, two of four, are out of the queue"
+    assert log.queue_rows == 2, "the rows of one batch, two of four, are out of the queue"
     executor.release()
     await turn(lambda: len(executor.held) == 3)
-    assert observer.queue_rows == 1
+    assert log.queue_rows == 1
     await run_batches(executor, turn, until=lambda: all(call.done() for call in waiting))
     assert [(await call)[0, 0] for call in waiting] == [length**2 for length in (15, 16, 17, 30)]
     await crowded.close()
@@ -85,11 +84,11 @@ async def test_a_batch_is_handed_over_ahead_once_enough_wait_for_it(
 
 
 async def test_few_rows_gather_instead(
-    crowded: BatchScheduler, executor: HeldExecutor, observer: Any, turn: Turn
+    crowded: BatchScheduler, executor: HeldExecutor, log: EventLog, turn: Turn
 ) -> None:
     """Less than half a batch waits for a slot, and for others to join it."""
     few = [submit(crowded, row(*[3] * length)) for length in (7, 8)]
-    await turn(lambda: observer.queue_rows == 2)
+    await turn(lambda: log.queue_rows == 2)
     assert len(executor.held) == 2
     await run_batches(executor, turn, until=lambda: all(call.done() for call in few))
     await crowded.close()
@@ -102,7 +101,7 @@ async def test_nothing_is_handed_over_ahead_of_a_deadline_or_another_version(
     timed = asyncio.ensure_future(
         crowded.submit([row(*[3] * 30)], lane=Lane.INTERACTIVE, deadline=clock.now() + 1)
     )
-    other = BatchScheduler(SummingModel(clock), pad_id=0, parts=two_slots)
+    other = BatchScheduler(SummingModel(clock), version="1", pad_id=0, parts=two_slots)
     theirs = submit(other, row(4))
     await turn(lambda: not other.idle)
     await asyncio.sleep(0)
@@ -153,7 +152,9 @@ async def test_two_versions_never_have_more_than_the_machine(
 ) -> None:
     """One whose runtime knows no sharing waits until the other's batches are done, and keeps others out."""
     exclusive = SummingModel(clock)
-    sharing, whole = (BatchScheduler(each, pad_id=0, parts=two_slots) for each in (model, exclusive))
+    sharing, whole = (
+        BatchScheduler(each, version="1", pad_id=0, parts=two_slots) for each in (model, exclusive)
+    )
     first = submit(sharing, row(1))
     await turn(lambda: len(executor.held) == 1)
     second = submit(whole, row(2))

@@ -7,20 +7,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 
 from toxic_core.labels import Label
 from toxic_inference.corrections.record import Feedback, FeedbackSource, FeedbackStore
+from toxic_inference.events import CorrectionKept, Emit, LabelJudged
 
 _PAGE_ROWS = 500
-
-
-class FeedbackObserver(Protocol):
-    """Told of corrections."""
-
-    def feedback_kept(self, feedback: Feedback) -> None:
-        """A correction was kept for the first time."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +22,12 @@ class FeedbackDesk:
     Attributes:
         store: keeps corrections.
         now: the time, in UTC.
-        observer: told of each one kept.
+        emit: receives each one kept.
     """
 
     store: FeedbackStore
     now: Callable[[], datetime]
-    observer: FeedbackObserver
+    emit: Emit
 
     def make(
         self,
@@ -67,7 +59,9 @@ class FeedbackDesk:
         """Keep a correction; return False where it was kept before. Raises as `FeedbackStore.add`."""
         kept = await asyncio.to_thread(self.store.add, feedback)
         if kept:
-            self.observer.feedback_kept(feedback)
+            self.emit(CorrectionKept(feedback.source.value))
+            for label, carries in feedback.labels.items():
+                self.emit(LabelJudged(label, "yes" if carries else "no"))
         return kept
 
     async def delete(self, feedback_id: str) -> None:

@@ -13,11 +13,11 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from toxic_core.errors import OverloadedError
+from toxic_inference.events import Emit, RequestRefused
 from toxic_inference.http.error_shapes import render_problem
 from toxic_inference.http.errors import problem_of
 
@@ -41,14 +41,6 @@ _FILES = (b"text/csv", b"application/x-ndjson", b"multipart/form-data")
 
 Overload = Callable[[], OverloadedError | None]
 """Says why the version that answers by default would refuse a text now; None where it wouldn't."""
-
-
-class AdmissionObserver(Protocol):
-    """Told of refusals."""
-
-    def request_refused(self) -> None:
-        """A request was refused unread."""
-        ...
 
 
 class RequestLimit:
@@ -118,12 +110,12 @@ class Admission:
     """Refuses requests to score, in their door's shape, while there is no room for more."""
 
     def __init__(
-        self, app: ASGIApp, *, rules: AdmissionRules, retry_after_seconds: float, observer: AdmissionObserver
+        self, app: ASGIApp, *, rules: AdmissionRules, retry_after_seconds: float, emit: Emit
     ) -> None:
         self._app = app
         self._limit = rules.limit
         self._overload = rules.overload
-        self._observer = observer
+        self._emit = emit
         self._behind = OverloadedError(
             "More requests are under way than can be answered in time; ask again later.",
             retry_after_seconds=retry_after_seconds,
@@ -138,7 +130,7 @@ class Admission:
         if error is None and not self._limit.enter():
             error = self._behind
         if error is not None:
-            self._observer.request_refused()
+            self._emit(RequestRefused())
             await render_problem(problem_of(error), path=scope["path"])(scope, receive, send)
             return
         try:

@@ -123,9 +123,7 @@ def create_api(
             expose_headers=[MODEL_VERSION_HEADER, "x-request-id", "retry-after"],
         )
     app.add_middleware(SecurityHeaders)
-    app.add_middleware(RequestContext, observer=doors.observer)
+    app.add_middleware(RequestContext, emit=doors.emit)
     if admission is not None:
-        app.add_middleware(
-            Admission, rules=admission, retry_after_seconds=_RETRY_SECONDS, observer=doors.observer
-        )
+        app.add_middleware(Admission, rules=admission, retry_after_seconds=_RETRY_SECONDS, emit=doors.emit)
     return app

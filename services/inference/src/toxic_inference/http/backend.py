@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from toxic_inference.corrections.service import FeedbackDesk
+from toxic_inference.events import Emit
 from toxic_inference.jobs.queue import JobDesk
 from toxic_inference.serving.interfaces import Scorer
 from toxic_inference.serving.versions.states import VersionStatus
@@ -47,34 +48,6 @@ class StatusView(Protocol):
         ...
 
 
-class DoorObserver(Protocol):
-    """Told what the middleware and the doors see."""
-
-    def request_started(self) -> None:
-        """A request came in."""
-        ...
-
-    def request_ended(self, *, route: str, method: str, status: int, seconds: float) -> None:
-        """A request was answered."""
-        ...
-
-    def request_refused(self) -> None:
-        """A request was refused unread."""
-        ...
-
-    def row_rejected(self, *, reason: str) -> None:
-        """A CSV row couldn't be scored."""
-        ...
-
-
-class EventObserver(Protocol):
-    """Told of messages from the registry."""
-
-    def event_received(self, *, outcome: str) -> None:
-        """A message came; `outcome` is a value of `EventOutcome`."""
-        ...
-
-
 class LanguageIdentifier(Protocol):
     """Says which language a text is in."""
 
@@ -99,7 +72,7 @@ class Doors:
         feedback: takes corrections.
         jobs: scores uploaded files; its `run` is the application's to start.
         limits: what one request may ask for.
-        observer: told of requests and rows.
+        emit: receives the events of requests and rows.
     """
 
     model_name: str
@@ -110,4 +83,4 @@ class Doors:
     feedback: FeedbackDesk
     jobs: JobDesk
     limits: Limits
-    observer: DoorObserver
+    emit: Emit

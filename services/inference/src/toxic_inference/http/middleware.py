@@ -7,13 +7,13 @@ knew is answered in the surface's shape here, logged, and never reaches the serv
 import random
 import re
 import time
-from typing import Protocol
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from toxic_inference.events import Emit, RequestEnded, RequestStarted
 from toxic_inference.http.error_shapes import render_problem
 from toxic_inference.http.errors import BodyTooLargeError, problem_of
 
@@ -43,24 +43,12 @@ _SECURITY_HEADERS = (
 )
 
 
-class RequestObserver(Protocol):
-    """Told of every request."""
-
-    def request_started(self) -> None:
-        """A request came in."""
-        ...
-
-    def request_ended(self, *, route: str, method: str, status: int, seconds: float) -> None:
-        """A request was answered."""
-        ...
-
-
 class RequestContext:
     """Names, measures and logs requests, and answers those that fail unforeseen."""
 
-    def __init__(self, app: ASGIApp, *, observer: RequestObserver) -> None:
+    def __init__(self, app: ASGIApp, *, emit: Emit) -> None:
         self._app = app
-        self._observer = observer
+        self._emit = emit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -78,7 +66,7 @@ class RequestContext:
                 MutableHeaders(scope=message)[_REQUEST_ID] = request_id
             await send(message)
 
-        self._observer.request_started()
+        self._emit(RequestStarted())
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 await self._answer(scope, receive, sending)
@@ -108,7 +96,7 @@ class RequestContext:
         route = getattr(scope.get("route"), "path", "unmatched")
         # Methods outside the standard would be unbounded label values.
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
-        self._observer.request_ended(route=route, method=method, status=status, seconds=seconds)
+        self._emit(RequestEnded(route=route, method=method, status=status, seconds=seconds))
         log = _log.debug if route in _QUIET_ROUTES else _log.info
         log("request.ended", route=route, method=method, status=status, seconds=round(seconds, 4))
 

@@ -11,11 +11,12 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 import structlog
 
 from toxic_core.errors import NoVersionReadyError, ToxicError
+from toxic_inference.events import Emit, JobEnded, JobsChanged
 from toxic_inference.http.errors import problem_of
 from toxic_inference.jobs.files import JobFiles, PartialUpload, count_rows
 from toxic_inference.jobs.record import Job, JobNotDoneError, JobsFullError, JobState, UnknownJobError
@@ -34,18 +35,6 @@ _NO_VERSION_SECONDS = 1.0
 _FULL_RETRY_SECONDS = 600.0
 
 
-class JobObserver(Protocol):
-    """Told of jobs."""
-
-    def job_ended(self, *, outcome: str) -> None:
-        """A job was done, failed or was deleted; `outcome` is a value of `JobState`, or `deleted`."""
-        ...
-
-    def jobs_changed(self, *, waiting: int) -> None:
-        """So many jobs wait or run."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class JobParts:
     """What the desk works with.
@@ -56,7 +45,7 @@ class JobParts:
         text_bytes: longest text, in UTF-8 bytes.
         now: the time, in UTC.
         clock: for waits.
-        observer: told of every job.
+        emit: receives every job's events.
         keep: how long a job is kept.
         size_bytes: how much all files together may take before another is refused.
     """
@@ -66,7 +55,7 @@ class JobParts:
     text_bytes: int
     now: Callable[[], datetime]
     clock: Clock
-    observer: JobObserver
+    emit: Emit
     keep: timedelta
     size_bytes: int
 
@@ -153,7 +142,7 @@ class JobDesk:
             self._running[1].cancel()
             await asyncio.wait({self._running[1]})
         await asyncio.to_thread(self._parts.files.remove, job)
-        self._parts.observer.job_ended(outcome="deleted")
+        self._parts.emit(JobEnded("deleted"))
         self._report()
 
     def _check(self, upload: PartialUpload) -> Job:
@@ -176,7 +165,7 @@ class JobDesk:
         return sum(not job.ended for job in self._jobs.values())
 
     def _report(self) -> None:
-        self._parts.observer.jobs_changed(waiting=self._waiting())
+        self._parts.emit(JobsChanged(self._waiting()))
 
     async def _sweep(self) -> None:
         now = self._parts.now()
@@ -258,7 +247,7 @@ class JobDesk:
         except OSError as failure:
             job = replace(job, state=JobState.FAILED, error=error or _reason(failure))
         self._update(job)
-        self._parts.observer.job_ended(outcome=job.state.value)
+        self._parts.emit(JobEnded(job.state.value))
         log = _log.warning if job.error else _log.info
         log(
             "job.ended",

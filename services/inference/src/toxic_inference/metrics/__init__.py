@@ -1,6 +1,5 @@
-"""Every Prometheus metric of the service: names, units, label values, and the registry they live in."""
+"""Prometheus metrics: the catalogue that describes them, and what fills them from the service's events."""
 
 from toxic_inference.metrics.service import Metrics
-from toxic_inference.metrics.silent import SilentMetrics
 
-__all__ = ["Metrics", "SilentMetrics"]
+__all__ = ["Metrics"]

@@ -1,39 +1,35 @@
-"""How the versions do on what moderators corrected, as it was found the last time.
+"""Metrics of how the versions do on the comments that moderators corrected.
 
-Invariant: figures are replaced as a whole; a version that has none any more has no series any more.
+Invariant: each reading replaces all figures; a version without figures has no series.
 """
-
-from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry
 
 from toxic_inference.metrics.catalogue import model as catalogue
-from toxic_inference.metrics.family import MetricFamily
-from toxic_inference.monitoring.live import LiveQuality
+from toxic_inference.metrics.recording import make_gauge
+from toxic_inference.monitoring.live import LiveQualityRead
 
 
-class CorrectionMetrics(MetricFamily):
-    """Implements the observer of live quality."""
+class CorrectionMetrics:
+    """Shows the latest reading of live quality."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        super().__init__(registry)
-        self._judged = self.gauge(catalogue.FEEDBACK_JUDGED)
-        self._read_at = self.gauge(catalogue.FEEDBACK_READ)
+        self._judged = make_gauge(catalogue.FEEDBACK_JUDGED, registry)
+        self._read_at = make_gauge(catalogue.FEEDBACK_READ, registry)
         self._figures = {
-            "auc": self.gauge(catalogue.FEEDBACK_AUC),
-            "precision": self.gauge(catalogue.FEEDBACK_PRECISION),
-            "disagreement": self.gauge(catalogue.FEEDBACK_DISAGREEMENT),
+            "auc": make_gauge(catalogue.FEEDBACK_AUC, registry),
+            "precision": make_gauge(catalogue.FEEDBACK_PRECISION, registry),
+            "disagreement": make_gauge(catalogue.FEEDBACK_DISAGREEMENT, registry),
         }
 
-    def quality_read(self, figures: Sequence[LiveQuality], *, at: float) -> None:
-        """Show the figures of one reading, and nothing of the one before."""
-        self._judged.clear()
-        for gauge in self._figures.values():
+    def show(self, event: LiveQualityRead) -> None:
+        """Replace the figures of the reading before."""
+        for gauge in (self._judged, *self._figures.values()):
             gauge.clear()
-        for figure in figures:
-            self._judged.labels(figure.version, figure.label.value, "yes").set(figure.yes)
-            self._judged.labels(figure.version, figure.label.value, "no").set(figure.no)
+        for figure in event.figures:
+            self._judged.labels(figure.version, figure.label, "yes").set(figure.yes)
+            self._judged.labels(figure.version, figure.label, "no").set(figure.no)
             for name, gauge in self._figures.items():
                 if (value := getattr(figure, name)) is not None:
-                    gauge.labels(figure.version, figure.label.value).set(value)
-        self._read_at.set(at)
+                    gauge.labels(figure.version, figure.label).set(value)
+        self._read_at.set(event.at)

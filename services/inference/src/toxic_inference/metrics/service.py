@@ -1,9 +1,7 @@
-"""The service's metrics together.
-
-Implements the observer protocols of the core and of the doors, so that neither knows Prometheus.
+"""The service's metrics together: one registry, filled from events, rendered for Prometheus.
 
 Invariant: label values are bounded: routes are templates, states and reasons are enumerations, and a
-version's series are removed when the version is forgotten. Every metric is one of the catalogue's.
+version's series are removed when the version is forgotten. Every metric is in the catalogue.
 """
 
 from prometheus_client import (
@@ -15,51 +13,63 @@ from prometheus_client import (
     generate_latest,
 )
 
-from toxic_core.contract import Contract
+from toxic_inference.events import Event, StateChanged, TextsScored, VersionAvailable
+from toxic_inference.metrics.catalogue import service as catalogue
+from toxic_inference.metrics.catalogue import specs
 from toxic_inference.metrics.corrections import CorrectionMetrics
-from toxic_inference.metrics.doors import DoorMetrics
-from toxic_inference.metrics.scoring import ScoringMetrics
-from toxic_inference.metrics.shadow import ShadowMetrics
+from toxic_inference.metrics.recording import Recorder, make_gauge
 from toxic_inference.metrics.traffic import HealthCollector, TrafficCollector
 from toxic_inference.metrics.versions import VersionMetrics
+from toxic_inference.monitoring.live import LiveQualityRead
 from toxic_inference.monitoring.monitor import Monitor
-from toxic_inference.serving.observers import ScoredTexts
-from toxic_inference.serving.versions.states import State
 
 
-class Metrics(DoorMetrics, ScoringMetrics, ShadowMetrics, VersionMetrics, CorrectionMetrics):
-    """Every metric; one object a process.
+class Metrics:
+    """Every metric; one object per process.
 
     Args:
-        monitor: watches what the versions say of their traffic.
+        monitor: keeps the figures of each version's traffic.
     """
 
     def __init__(self, monitor: Monitor) -> None:
-        # When a series began is of use to nobody here, and doubles what is scraped.
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # the one function without types there
-        super().__init__(CollectorRegistry())
+        # Creation times would double what is scraped, and nothing here uses them.
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client's one untyped function
+        self.registry = CollectorRegistry()
         self.monitor = monitor
         for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
             self.registry.register(collector)
+        self._recorder = Recorder(specs(), self.registry)
+        self._budget = make_gauge(catalogue.BATCH_BUDGET_TOKENS, self.registry)
+        VersionMetrics(self._recorder, self.registry)
+        self._recorder.handle(LiveQualityRead, CorrectionMetrics(self.registry).show)
+        self._recorder.handle(TextsScored, monitor.scored)
+        self._recorder.handle(VersionAvailable, self._watch)
+        self._recorder.handle(StateChanged, self._forget)
         self.registry.register(TrafficCollector(monitor))
         self.registry.register(HealthCollector(monitor))
+
+    def emit(self, event: Event) -> None:
+        """Take an event in; implements `Emit`."""
+        self._recorder.emit(event)
+
+    def handles(self, event: type[Event]) -> bool:
+        """Return whether events of a class move anything."""
+        return self._recorder.handles(event)
+
+    def batch_budget(self, *, tokens: int) -> None:
+        """Show how many tokens a batch may have."""
+        self._budget.set(tokens)
 
     def render(self) -> bytes:
         """Return every metric in Prometheus's text format."""
         return generate_latest(self.registry)
 
-    def scored(self, report: ScoredTexts) -> None:
-        """Let the monitor count."""
-        self.monitor.scored(report)
+    def _watch(self, event: VersionAvailable) -> None:
+        self.monitor.available(version=event.version, contract=event.contract)
+        for label in event.contract.labels:
+            self._recorder.start(label=label)
 
-    def available(self, *, version: str, contract: Contract, runtime: str) -> None:
-        """Show and watch a version."""
-        super().available(version=version, contract=contract, runtime=runtime)
-        self.monitor.available(version=version, contract=contract)
-
-    def state_changed(self, *, version: str, state: State | None) -> None:
-        """Show a version's state, or remove everything that was said of it."""
-        super().state_changed(version=version, state=state)
-        if state is None:
-            self.forget_scoring(version)
-            self.monitor.forget(version)
+    def _forget(self, event: StateChanged) -> None:
+        if event.state is None:
+            self._recorder.forget(event.version)
+            self.monitor.forget(event.version)

@@ -1,22 +1,30 @@
-"""What the versions say of their traffic, made from the monitor's counts when someone scrapes.
+"""Metrics of each version's traffic, computed from the monitor's counts at every scrape.
 
-Invariant: the monitor counts, and this only shows; nothing here is on a request's way.
+Invariant: nothing here runs during a request.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 
-from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
 from toxic_inference.metrics.catalogue import Spec
 from toxic_inference.metrics.catalogue import model as catalogue
-from toxic_inference.metrics.catalogue.spec import counter_family, gauge_family, histogram_family
-from toxic_inference.monitoring.estimate import EstimatedQuality
 from toxic_inference.monitoring.history import Window
-from toxic_inference.monitoring.monitor import Drift, Monitor, VersionMonitor, WindowFigures
+from toxic_inference.monitoring.monitor import Monitor, WindowFigures
 
 _INFINITY = "+Inf"
+
+
+def gauge_family(spec: Spec) -> GaugeMetricFamily:
+    """Return a gauge without samples, for a collector to fill."""
+    return GaugeMetricFamily(spec.name, spec.means, labels=spec.labels)
 
 
 class TrafficCollector(Collector):
@@ -27,56 +35,80 @@ class TrafficCollector(Collector):
 
     def describe(self) -> Iterable[Metric]:
         """Return the metrics without samples."""
-        return (
-            counter_family(catalogue.SCORED_TEXTS),
-            counter_family(catalogue.FLAGGED_TEXTS),
-            histogram_family(catalogue.SCORES),
-            histogram_family(catalogue.TEXT_LENGTHS),
-        )
+        return self._families()
 
     def collect(self) -> Iterator[Metric]:
-        """Return what was counted up to now."""
-        scored, flagged = counter_family(catalogue.SCORED_TEXTS), counter_family(catalogue.FLAGGED_TEXTS)
-        scores, lengths = histogram_family(catalogue.SCORES), histogram_family(catalogue.TEXT_LENGTHS)
+        """Return the counts up to now."""
+        scored, flagged, scores, lengths = self._families()
         for version, monitor in self._monitor.versions().items():
-            _add_decisions(scored, flagged, version, monitor)
-            _add_distributions(scores, lengths, version, monitor)
+            scheme, counts = monitor.scheme, monitor.counts()
+            for language, texts in zip(scheme.languages, counts.languages.tolist(), strict=True):
+                scored.add_metric((version, language), texts)
+            rows = zip(
+                scheme.contract.labels,
+                counts.flagged.tolist(),
+                counts.scores.tolist(),
+                counts.score_sums.tolist(),
+                strict=True,
+            )
+            for label, flagged_texts, bins, total in rows:
+                for language, texts in zip(scheme.languages, flagged_texts, strict=True):
+                    flagged.add_metric((version, label, language), texts)
+                scores.add_metric((version, label), _buckets(scheme.score_edges, bins), total)
+            length_bins = _buckets(scheme.length_edges, counts.lengths.tolist())
+            lengths.add_metric((version,), length_bins, float(counts.length_sum[0]))
         yield from (scored, flagged, scores, lengths)
 
-
-def _add_decisions(
-    scored: CounterMetricFamily, flagged: CounterMetricFamily, version: str, monitor: VersionMonitor
-) -> None:
-    scheme, counts = monitor.scheme, monitor.counts()
-    for language, texts in zip(scheme.languages, counts.languages.tolist(), strict=True):
-        scored.add_metric((version, language), texts)
-    for label, by_language in zip(scheme.contract.labels, counts.flagged.tolist(), strict=True):
-        for language, texts in zip(scheme.languages, by_language, strict=True):
-            flagged.add_metric((version, label.value, language), texts)
-
-
-def _add_distributions(
-    scores: HistogramMetricFamily, lengths: HistogramMetricFamily, version: str, monitor: VersionMonitor
-) -> None:
-    scheme, counts = monitor.scheme, monitor.counts()
-    rows = zip(scheme.contract.labels, counts.scores.tolist(), counts.score_sums.tolist(), strict=True)
-    for label, bins, total in rows:
-        scores.add_metric((version, label.value), _buckets(scheme.score_edges, bins), total)
-    length_bins = _buckets(scheme.length_edges, counts.lengths.tolist())
-    lengths.add_metric((version,), length_bins, float(counts.length_sum[0]))
+    def _families(
+        self,
+    ) -> tuple[CounterMetricFamily, CounterMetricFamily, HistogramMetricFamily, HistogramMetricFamily]:
+        scored, flagged = (
+            CounterMetricFamily(spec.name, spec.means, labels=spec.labels)
+            for spec in (catalogue.SCORED_TEXTS, catalogue.FLAGGED_TEXTS)
+        )
+        scores, lengths = (
+            HistogramMetricFamily(spec.name, spec.means, labels=spec.labels)
+            for spec in (catalogue.SCORES, catalogue.TEXT_LENGTHS)
+        )
+        return scored, flagged, scores, lengths
 
 
 def _buckets(edges: Sequence[float], bins: Sequence[float]) -> list[tuple[str, float]]:
-    """Return cumulative buckets; the last bin holds what lies above its edge too, and so becomes +Inf."""
+    """Return cumulative buckets; the last bin includes values above its edge, so it becomes +Inf."""
     names = [*(str(edge) for edge in edges[1:-1]), _INFINITY]
     return list(zip(names, accumulate(bins), strict=True))
+
+
+_FIGURES: tuple[tuple[Spec, str, str], ...] = (
+    (catalogue.LANGUAGE_DRIFT_PSI, "languages", "psi"),
+    (catalogue.LANGUAGE_DRIFT_JS, "languages", "js_distance"),
+    (catalogue.LENGTH_DRIFT_PSI, "lengths", "psi"),
+    (catalogue.LENGTH_DRIFT_JS, "lengths", "js_distance"),
+    (catalogue.SCORE_DRIFT_PSI, "scores", "psi"),
+    (catalogue.SCORE_DRIFT_JS, "scores", "js_distance"),
+    (catalogue.ESTIMATED_PREVALENCE, "quality", "prevalence"),
+    (catalogue.ESTIMATED_PRECISION, "quality", "precision"),
+    (catalogue.ESTIMATED_RECALL, "quality", "recall"),
+    (catalogue.ESTIMATED_F1, "quality", "f1"),
+    (catalogue.ESTIMATED_ACCURACY, "quality", "accuracy"),
+)
+"""Which attribute of `WindowFigures` has a metric's figure, and under which name."""
+
+
+def _values(figures: WindowFigures, part: str, figure: str) -> dict[tuple[str, ...], float]:
+    """Return a figure by the labels that come before `window`."""
+    found = getattr(figures, part)
+    if not isinstance(found, Mapping):
+        found = {None: found}
+    values = {(label,) if label else (): getattr(each, figure, None) for label, each in found.items()}
+    return {labels: value for labels, value in values.items() if value is not None}
 
 
 class HealthCollector(Collector):
     """Drift and estimated quality of every version, over sliding windows.
 
-    Made at scrape and not by a task: it costs well below a millisecond a version, is never stale, and a
-    service that nobody watches spends nothing on it.
+    Computed at scrape rather than by a task: it costs well below a millisecond per version and is never
+    stale.
     """
 
     def __init__(self, monitor: Monitor) -> None:
@@ -84,11 +116,7 @@ class HealthCollector(Collector):
 
     def describe(self) -> Iterable[Metric]:
         """Return the metrics without samples."""
-        return (
-            gauge_family(catalogue.WINDOW_TEXTS),
-            *(gauge_family(spec) for spec, _ in (*_SCORE_DRIFT, *_QUALITY)),
-            *(gauge_family(spec) for spec, _, _ in _TRAFFIC_DRIFT),
-        )
+        return [gauge_family(spec) for spec in (catalogue.WINDOW_TEXTS, *(spec for spec, _, _ in _FIGURES))]
 
     def collect(self) -> Iterator[Metric]:
         """Return the figures of windows that end now."""
@@ -101,51 +129,9 @@ class HealthCollector(Collector):
         for version, window, figures in rows:
             texts.add_metric((version, window.value), figures.texts)
         yield texts
-        yield from _by_version(rows)
-        yield from _by_label(rows)
-
-
-_Row = tuple[str, Window, WindowFigures]
-
-_SCORE_DRIFT: tuple[tuple[Spec, Callable[[Drift], float]], ...] = (
-    (catalogue.SCORE_DRIFT_PSI, lambda drift: drift.psi),
-    (catalogue.SCORE_DRIFT_JS, lambda drift: drift.js_distance),
-)
-_QUALITY: tuple[tuple[Spec, Callable[[EstimatedQuality], float | None]], ...] = (
-    (catalogue.ESTIMATED_PREVALENCE, lambda quality: quality.prevalence),
-    (catalogue.ESTIMATED_PRECISION, lambda quality: quality.precision),
-    (catalogue.ESTIMATED_RECALL, lambda quality: quality.recall),
-    (catalogue.ESTIMATED_F1, lambda quality: quality.f1),
-    (catalogue.ESTIMATED_ACCURACY, lambda quality: quality.accuracy),
-)
-_TRAFFIC_DRIFT: tuple[tuple[Spec, Callable[[WindowFigures], Drift | None], Callable[[Drift], float]], ...] = (
-    (catalogue.LANGUAGE_DRIFT_PSI, lambda figures: figures.languages, lambda drift: drift.psi),
-    (catalogue.LANGUAGE_DRIFT_JS, lambda figures: figures.languages, lambda drift: drift.js_distance),
-    (catalogue.LENGTH_DRIFT_PSI, lambda figures: figures.lengths, lambda drift: drift.psi),
-    (catalogue.LENGTH_DRIFT_JS, lambda figures: figures.lengths, lambda drift: drift.js_distance),
-)
-
-
-def _by_version(rows: Sequence[_Row]) -> Iterator[Metric]:
-    for spec, drift_of, value_of in _TRAFFIC_DRIFT:
-        family = gauge_family(spec)
-        for version, window, figures in rows:
-            if (drift := drift_of(figures)) is not None:
-                family.add_metric((version, window.value), value_of(drift))
-        yield family
-
-
-def _by_label(rows: Sequence[_Row]) -> Iterator[Metric]:
-    for drift_spec, drift_of in _SCORE_DRIFT:
-        family = gauge_family(drift_spec)
-        for version, window, figures in rows:
-            for label, drift in figures.scores.items():
-                family.add_metric((version, label.value, window.value), drift_of(drift))
-        yield family
-    for spec, value_of in _QUALITY:
-        family = gauge_family(spec)
-        for version, window, figures in rows:
-            for label, quality in figures.quality.items():
-                if (value := value_of(quality)) is not None:
-                    family.add_metric((version, label.value, window.value), value)
-        yield family
+        for spec, part, figure in _FIGURES:
+            family = gauge_family(spec)
+            for version, window, figures in rows:
+                for labels, value in _values(figures, part, figure).items():
+                    family.add_metric((version, *labels, window.value), value)
+            yield family

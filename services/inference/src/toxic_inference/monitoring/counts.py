@@ -15,8 +15,8 @@ from toxic_core.contract import Contract
 from toxic_core.contract.reference import LENGTH_EDGES
 from toxic_core.labels import Label
 from toxic_core.languages import ANY_LANGUAGE
+from toxic_inference.events import TextsScored
 from toxic_inference.monitoring.estimate import Floats, deployment_probabilities
-from toxic_inference.serving.observers import ScoredTexts
 
 OTHER: Final = "other"
 UNDETERMINED: Final = "und"
@@ -99,7 +99,7 @@ class Scheme:
         languages, flagged, scores, score_sums, lengths, length_sum, hits, positives = arrays
         return Counts(flat, languages, flagged, scores, score_sums, lengths, length_sum, hits, positives)
 
-    def add(self, counts: Counts, reports: Sequence[ScoredTexts]) -> None:
+    def add(self, counts: Counts, reports: Sequence[TextsScored]) -> None:
         """Add texts, in place."""
         scores = np.concatenate([report.scores for report in reports]).astype(np.float64)
         decisions = np.concatenate([report.decisions for report in reports])

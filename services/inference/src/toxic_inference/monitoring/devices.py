@@ -1,33 +1,20 @@
-"""What is asked of the machine's accelerators.
+"""A reading of the machine's GPUs."""
 
-Invariant: a reading never fails because of a device; one that can't be read is left out.
-"""
-
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
 class GpuReading:
-    """How one GPU does.
+    """A reading of one GPU.
 
     Attributes:
-        index: its number.
+        index: the device's number.
         utilisation: share of the last moments in which it computed.
         used_bytes: memory in use.
-        total_bytes: memory it has.
+        total_bytes: memory of the device.
     """
 
     index: int
     utilisation: float
     used_bytes: int
     total_bytes: int
-
-
-class GpuReader(Protocol):
-    """Reads the GPUs."""
-
-    def read(self) -> Sequence[GpuReading]:
-        """Return a reading of each; nothing where there are none. Takes about a millisecond, never raises."""
-        ...

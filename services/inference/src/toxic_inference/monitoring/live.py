@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from toxic_core.contract import Contract
 from toxic_core.errors import ToxicError
 from toxic_core.labels import Label
+from toxic_inference.events import Emit, Event
 from toxic_inference.serving.clock import Clock
 
 _log = structlog.get_logger(__name__)
@@ -64,10 +65,10 @@ class LiveQuality:
 
 
 class JudgedSource(Protocol):
-    """Where corrections are kept."""
+    """The store of corrections."""
 
     def judged(self, *, limit: int) -> Sequence[Judged]:
-        """Return the latest corrections that tell a version and a score. Blocks.
+        """Return the latest corrections that have a version and a score. Blocks.
 
         Raises:
             FeedbackUnavailableError: the store can't be reached.
@@ -75,12 +76,17 @@ class JudgedSource(Protocol):
         ...
 
 
-class LiveObserver(Protocol):
-    """Told of every reading."""
+@dataclass(frozen=True, slots=True)
+class LiveQualityRead(Event):
+    """Corrections were read.
 
-    def quality_read(self, figures: Sequence[LiveQuality], *, at: float) -> None:
-        """Corrections were read, at that time in seconds since 1970."""
-        ...
+    Attributes:
+        figures: the quality of every version and label that was judged.
+        at: when, in seconds since 1970.
+    """
+
+    figures: Sequence[LiveQuality]
+    at: float
 
 
 def live_quality(
@@ -138,14 +144,14 @@ class LiveParts:
         contracts: of the versions that are served, asked anew each time.
         clock: for the wait between two readings.
         time: seconds since 1970.
-        observer: told of every reading.
+        emit: receives every reading.
     """
 
     source: JudgedSource
     contracts: Callable[[], Mapping[str, Contract]]
     clock: Clock
     time: Callable[[], float]
-    observer: LiveObserver
+    emit: Emit
 
 
 class LiveWatch:
@@ -178,7 +184,7 @@ class LiveWatch:
         except ToxicError as error:
             _log.warning("feedback.unreadable", error=str(error))
             return
-        self._parts.observer.quality_read(figures, at=self._parts.time())
+        self._parts.emit(LiveQualityRead(figures, at=self._parts.time()))
 
     def _measure(self, contracts: Mapping[str, Contract]) -> list[LiveQuality]:
         judged = self._parts.source.judged(limit=self._limit)

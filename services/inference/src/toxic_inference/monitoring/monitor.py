@@ -15,12 +15,12 @@ import numpy as np
 from toxic_core.contract import Contract
 from toxic_core.labels import Label
 from toxic_core.languages import ANY_LANGUAGE
+from toxic_inference.events import TextsScored
 from toxic_inference.monitoring.counts import OTHER, UNDETERMINED, Counts, Scheme
 from toxic_inference.monitoring.distance import Counts1D, js_distance, psi
 from toxic_inference.monitoring.estimate import EstimatedQuality, estimate
 from toxic_inference.monitoring.history import BUCKET_SECONDS, History, Window
 from toxic_inference.serving.clock import Clock
-from toxic_inference.serving.observers import ScoredTexts
 
 _WAITING: Final = 1024
 """Texts that wait to be counted: numpy takes about as long for a thousand as for one."""
@@ -66,11 +66,11 @@ class VersionMonitor:
         self._counts = self.scheme.empty()
         self._history = History()
         self._min_texts = min_texts
-        self._waiting: list[ScoredTexts] = []
+        self._waiting: list[TextsScored] = []
         self._waiting_texts = 0
         self._bucket_ends = 0.0
 
-    def add(self, report: ScoredTexts, *, now: float) -> None:
+    def add(self, report: TextsScored, *, now: float) -> None:
         """Take texts in."""
         if now >= self._bucket_ends:
             self._count()
@@ -171,7 +171,7 @@ class Monitor:
         """Drop what is known of a version."""
         self._versions.pop(version, None)
 
-    def scored(self, report: ScoredTexts) -> None:
+    def scored(self, report: TextsScored) -> None:
         """Take texts in; those of a version that isn't watched are dropped."""
         if (version := self._versions.get(report.version)) is not None:
             version.add(report, now=self._clock.now())

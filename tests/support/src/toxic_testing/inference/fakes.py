@@ -6,17 +6,18 @@ Invariant: nothing here sleeps, starts a thread or needs TensorFlow.
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toxic_core.contract import Contract
 from toxic_core.labels import LABELS
 from toxic_core.tokens import EncodedBatch, Tokeniser
-from toxic_inference.serving.observers import BatchReport, ReadReport, ScoredTexts
+from toxic_inference.events import AliasRouted, Event, QueueChanged, StateChanged
 from toxic_inference.serving.versions.states import State
 from toxic_testing.inference.bundles import MAX_TOKENS, make_contract, make_tokenizer
+
+AnyEvent = TypeVar("AnyEvent", bound=Event)
 
 
 class HeldExecutor(Executor):
@@ -113,81 +114,35 @@ class FakeServable:
         self.closed = True
 
 
-class Recorder:
-    """Counts what the core reports; implements every observer protocol of the core."""
+class EventLog:
+    """Keeps what was emitted; implements `Emit`."""
 
     def __init__(self) -> None:
-        self.queue_rows = 0
-        self.batches: list[BatchReport] = []
-        self.refused_rows = 0
-        self.departed_rows = 0
-        self.states: dict[str, State | None] = {}
-        self.loads = 0
-        self.load_errors: list[Exception] = []
-        self.routes: dict[str, str | None] = {}
-        self.polls: list[bool] = []
-        self.expired_rows = 0
-        self.truncated = 0
-        self.windows = 0
-        self.hits = 0
-        self.misses = 0
-        self.scored_texts: list[ScoredTexts] = []
-        self.contracts: dict[str, Contract] = {}
+        self.events: list[Event] = []
 
-    def queue_changed(self, *, rows: int) -> None:
-        """Follow the queue's depth."""
-        self.queue_rows += rows
+    def __call__(self, event: Event) -> None:
+        """Keep an event."""
+        self.events.append(event)
 
-    def batch_ran(self, report: BatchReport) -> None:
-        """Keep the report."""
-        self.batches.append(report)
+    def of(self, kind: type[AnyEvent]) -> list[AnyEvent]:
+        """Return the events of a class, in order."""
+        return [event for event in self.events if isinstance(event, kind)]
 
-    def refused(self, *, rows: int) -> None:
-        """Count refused rows."""
-        self.refused_rows += rows
+    def total(self, kind: type[Event], attribute: str) -> int:
+        """Return the sum of an attribute over the events of a class."""
+        return sum(getattr(event, attribute) for event in self.of(kind))
 
-    def departed(self, *, rows: int) -> None:
-        """Count departed rows."""
-        self.departed_rows += rows
+    @property
+    def queue_rows(self) -> int:
+        """How many rows wait now."""
+        return sum(event.rows for event in self.of(QueueChanged))
 
-    def expired(self, *, rows: int) -> None:
-        """Count expired rows."""
-        self.expired_rows += rows
+    @property
+    def states(self) -> dict[str, State | None]:
+        """Each version's last state."""
+        return {event.version: event.state for event in self.of(StateChanged)}
 
-    def state_changed(self, *, version: str, state: State | None) -> None:
-        """Keep each version's last state."""
-        self.states[version] = state
-
-    def load_succeeded(self, *, seconds: float) -> None:  # noqa: ARG002  the protocol's
-        """Count loads."""
-        self.loads += 1
-
-    def load_failed(self, error: Exception) -> None:
-        """Keep the errors."""
-        self.load_errors.append(error)
-
-    def routed(self, *, alias: str, version: str | None) -> None:
-        """Keep each alias's route."""
-        self.routes[alias] = version
-
-    def polled(self, *, answered: bool) -> None:
-        """Keep the polls' outcomes."""
-        self.polls.append(answered)
-
-    def read(self, report: ReadReport) -> None:
-        """Count windows, and texts that were cut."""
-        self.windows += report.windows
-        self.truncated += report.truncated
-
-    def looked_up(self, *, version: str, hits: int, misses: int) -> None:  # noqa: ARG002  the protocol's
-        """Count what the cache knew."""
-        self.hits += hits
-        self.misses += misses
-
-    def scored(self, report: ScoredTexts) -> None:
-        """Keep the report."""
-        self.scored_texts.append(report)
-
-    def available(self, *, version: str, contract: Contract, runtime: str) -> None:  # noqa: ARG002  the protocol's
-        """Keep each version's contract."""
-        self.contracts[version] = contract
+    @property
+    def routes(self) -> dict[str, str | None]:
+        """Each alias's last route."""
+        return {event.alias: event.version for event in self.of(AliasRouted)}

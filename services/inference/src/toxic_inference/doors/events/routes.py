@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from toxic_core.errors import InvalidSignatureError
 from toxic_core.signing import TOLERANCE_SECONDS, verify
-from toxic_inference.http.backend import EventObserver
+from toxic_inference.events import Emit, RegistryMessageReceived
 from toxic_inference.http.errors import EventsDisabledError, InvalidRequestError
 
 EVENTS_PATH = "/events"
@@ -57,7 +57,7 @@ class EventReceiver:
         secret: shared with the registry.
         poke: called for each new message of interest.
         now: Unix time in seconds.
-        observer: told of every message.
+        emit: receives every message's outcome.
     """
 
     def __init__(
@@ -68,14 +68,14 @@ class EventReceiver:
         secret: str,
         poke: Callable[[], None],
         now: Callable[[], float],
-        observer: EventObserver,
+        emit: Emit,
     ) -> None:
         self._model_name = model_name
         self._aliases = frozenset(aliases)
         self._secret = secret
         self._poke = poke
         self._now = now
-        self._observer = observer
+        self._emit = emit
         self._seen: dict[str, float] = {}
 
     def receive(self, headers: Mapping[str, str], body: bytes) -> None:
@@ -88,7 +88,7 @@ class EventReceiver:
         try:
             delivery_id = verify(headers, body, secret=self._secret, now=self._now())
         except InvalidSignatureError:
-            self._observer.event_received(outcome=EventOutcome.REFUSED)
+            self._emit(RegistryMessageReceived(EventOutcome.REFUSED))
             raise
         if not self._is_of_interest(body):
             outcome = EventOutcome.IRRELEVANT
@@ -97,7 +97,7 @@ class EventReceiver:
         else:
             outcome = EventOutcome.ACCEPTED
             self._poke()
-        self._observer.event_received(outcome=outcome)
+        self._emit(RegistryMessageReceived(outcome))
 
     def _is_of_interest(self, body: bytes) -> bool:
         try:

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from toxic_inference.doors.native.line_spool import LineSpool
+from toxic_inference.events import RowRejected
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Doors
 from toxic_inference.http.body import path_of
 from toxic_inference.http.errors import problem_of
@@ -114,7 +115,7 @@ async def _score(lines: Sequence[_Line], session: Session, doors: Doors) -> byte
             answer |= score_json(next(scores))
         else:
             answer["error"] = line.problem
-            doors.observer.row_rejected(reason=str(line.problem["code"]))
+            doors.emit(RowRejected(str(line.problem["code"])))
         answers.append(orjson.dumps(answer, option=orjson.OPT_APPEND_NEWLINE))
     return b"".join(answers)
 

@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from toxic_inference.events import RowRejected
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Doors
 from toxic_inference.http.body import JSON_TYPE, unless_departed
 from toxic_inference.http.errors import InvalidRequestError, RowProblem
@@ -164,7 +165,7 @@ async def _counted(chunks: AsyncIterator[list[ScoredRow]], doors: Doors) -> Asyn
     async for chunk in chunks:
         for scored in chunk:
             if scored.row.problem is not None:
-                doors.observer.row_rejected(reason=scored.row.problem.code)
+                doors.emit(RowRejected(scored.row.problem.code))
         yield chunk
 
 

@@ -1,4 +1,4 @@
-"""Every metric of the service, described before it is made: the one place where a name is written."""
+"""Every metric of the service, described before it is made: the one place that writes a metric's name."""
 
 from toxic_inference.metrics.catalogue import model, service
 from toxic_inference.metrics.catalogue.document import STANDARD, describe, specs

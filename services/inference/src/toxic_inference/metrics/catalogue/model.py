@@ -1,202 +1,193 @@
-"""The metrics of the model: what it says of the traffic, and whether it is still right.
+"""The metrics of the model: its scores of the traffic, and whether they are still right.
 
-Invariant: as `spec` has it. What needs more texts or corrections than have come is absent, never 0: a series
-that is there can be believed.
+Invariant: a figure that needs more texts or corrections than there are is absent, never 0.
 """
 
 from typing import Final
 
-from toxic_inference.metrics.catalogue.spec import Spec
+from toxic_inference import events
+from toxic_inference.metrics.catalogue.spec import Spec, counter, counts, gauge, histogram, observes
 
 SCORE_BINS: Final = tuple(round(0.05 * bin_, 2) for bin_ in range(1, 21))
 TEXT_TOKENS: Final = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024, 2048)
 _DIFFERENCES = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
-_RETRAIN = "Above 0.2 for hours: the traffic isn't what was trained for; look at it, then retrain."
+_RETRAIN = "Above 0.2 for hours: the traffic differs from the training data; look at it, then retrain."
+_BOUNDED = "Like the index, but bounded: use it to compare labels."
 
 # What is scored
 
-SCORED_TEXTS: Final = Spec.counter(
+SCORED_TEXTS: Final = counter(
     "scored_texts",
-    unit="texts",
+    "texts",
     labels=("version", "language"),
-    means="Texts that were given calibrated scores, cached ones included, by version and language.",
-    todo="The traffic; a language that grows and isn't the model's shows as `other`.",
+    means="Texts that got calibrated scores, cached ones included, by version and language.",
+    todo="The traffic; a growing language that the model lacks shows as `other`.",
 )
-FLAGGED_TEXTS: Final = Spec.counter(
+FLAGGED_TEXTS: Final = counter(
     "flagged_texts",
-    unit="texts",
+    "texts",
     labels=("version", "label", "language"),
     means="Texts that reached a label's operating threshold, by version, label and language.",
-    todo="Over scored texts it is the toxicity rate; a jump at a promotion is the model's.",
+    todo="Divided by scored texts it is the toxicity rate; a jump at a promotion comes from the model.",
 )
-SCORES: Final = Spec.histogram(
+SCORES: Final = histogram(
     "score",
-    unit="ratio",
+    "ratio",
     labels=("version", "label"),
     buckets=SCORE_BINS,
     means="Calibrated scores, by version and label.",
-    todo="The heat map; compare champion and challenger.",
+    todo="Compare champion and challenger in the heat map.",
 )
-TEXT_LENGTHS: Final = Spec.histogram(
+TEXT_LENGTHS: Final = histogram(
     "text",
-    unit="tokens",
+    "tokens",
     labels=("version",),
     buckets=TEXT_TOKENS,
-    means="Tokens of a text that was scored, special ones included, by version.",
-    todo="Longer texts cost more, and a shift of lengths shows in drift.",
+    means="Tokens per scored text, special tokens included, by version.",
+    todo="Longer texts cost more; a shift of lengths shows in drift.",
 )
 
 # The challenger
 
-SHADOW_DIFFERENCES: Final = Spec.histogram(
+SHADOW_DIFFERENCES: Final = histogram(
     "shadow_score_difference",
-    unit="ratio",
+    "ratio",
     labels=("label",),
     buckets=_DIFFERENCES,
-    means="How far the challenger's calibrated score is from the champion's, by label.",
+    means="Difference between the challenger's and the champion's calibrated score, by label.",
     todo="Its count is how many texts were compared; read it before promoting.",
+    on=(observes(events.ShadowCompared, lambda event: event.difference),),
 )
-SHADOW_DISAGREEMENTS: Final = Spec.counter(
+SHADOW_DISAGREEMENTS: Final = counter(
     "shadow_disagreements",
-    unit="texts",
+    "texts",
     labels=("label",),
-    means="Texts that the challenger would have decided otherwise than the champion, by label.",
+    means="Texts that the challenger decides differently from the champion, by label.",
     todo="Many: look at what moved before promoting.",
+    on=(counts(events.ShadowCompared, lambda event: event.disagrees),),
 )
-SHADOW_DROPPED: Final = Spec.counter(
+SHADOW_DROPPED: Final = counter(
     "shadow_dropped_texts",
-    unit="texts",
+    "texts",
     labels=("reason",),
     means="Sampled texts that weren't compared, by reason.",
     todo="`load`: lower INFERENCE_SHADOW_FRACTION. `failed`: the challenger fails; see the log.",
+    on=(counts(events.ShadowDropped),),
+    starts=tuple(events.ShadowDrop),
 )
 
-# Health without labels
+# Health without corrections
 
-WINDOW_TEXTS: Final = Spec.gauge(
+WINDOW_TEXTS: Final = gauge(
     "window",
-    unit="texts",
+    "texts",
     labels=("version", "window"),
-    means="Texts that the window's figures are made from.",
+    means="Texts in the window from which figures are computed.",
     todo="Below INFERENCE_MONITOR_MIN_TEXTS there are no figures.",
 )
-SCORE_DRIFT_PSI: Final = Spec.gauge(
-    "score_drift",
-    unit="psi",
+
+
+def _drift(what: str, *, against: str, labels: tuple[str, ...]) -> tuple[Spec, Spec]:
+    """Describe both measures of one drift: the stability index and the Jensen-Shannon distance."""
+    return (
+        gauge(
+            f"{what}_drift",
+            "psi",
+            labels=labels,
+            means=f"Population stability index of {against}.",
+            todo=_RETRAIN,
+        ),
+        gauge(
+            f"{what}_drift",
+            "js_distance",
+            labels=labels,
+            means=f"Jensen-Shannon distance (base 2, 0 to 1) of {against}.",
+            todo=_BOUNDED,
+        ),
+    )
+
+
+SCORE_DRIFT_PSI, SCORE_DRIFT_JS = _drift(
+    "score",
+    against="a label's scores against the contract's reference",
     labels=("version", "label", "window"),
-    means="Population stability index of a label's scores against the contract's reference.",
-    todo=_RETRAIN,
 )
-SCORE_DRIFT_JS: Final = Spec.gauge(
-    "score_drift",
-    unit="js_distance",
-    labels=("version", "label", "window"),
-    means="Jensen-Shannon distance (base 2, 0 to 1) of a label's scores from the contract's reference.",
-    todo="As its index, but bounded: for comparing labels.",
-)
-LANGUAGE_DRIFT_PSI: Final = Spec.gauge(
-    "language_drift",
-    unit="psi",
+LANGUAGE_DRIFT_PSI, LANGUAGE_DRIFT_JS = _drift(
+    "language",
+    against="the languages against the contract's; texts without a language are left out",
     labels=("version", "window"),
-    means="Population stability index of the languages against the contract's; texts without one left out.",
-    todo=_RETRAIN,
 )
-LANGUAGE_DRIFT_JS: Final = Spec.gauge(
-    "language_drift",
-    unit="js_distance",
-    labels=("version", "window"),
-    means="Jensen-Shannon distance of the languages from the contract's; texts without one left out.",
-    todo="As its index, but bounded.",
-)
-LENGTH_DRIFT_PSI: Final = Spec.gauge(
-    "length_drift",
-    unit="psi",
-    labels=("version", "window"),
-    means="Population stability index of the texts' lengths in tokens against the contract's.",
-    todo=_RETRAIN,
-)
-LENGTH_DRIFT_JS: Final = Spec.gauge(
-    "length_drift",
-    unit="js_distance",
-    labels=("version", "window"),
-    means="Jensen-Shannon distance of the texts' lengths in tokens from the contract's.",
-    todo="As its index, but bounded.",
+LENGTH_DRIFT_PSI, LENGTH_DRIFT_JS = _drift(
+    "length", against="the texts' lengths in tokens against the contract's", labels=("version", "window")
 )
 
-_ESTIMATED = "as the calibrated scores have it, in a stream with the contract's share of toxic comments"
 _FALLING = "Falls well below its level at promotion: have a sample judged, then retrain."
 
-ESTIMATED_PREVALENCE: Final = Spec.gauge(
-    "estimated_prevalence",
-    unit="ratio",
-    labels=("version", "label", "window"),
-    means=f"Expected share of texts that carry the label, {_ESTIMATED}.",
+
+def _estimated(what: str, *, means: str, todo: str = _FALLING) -> Spec:
+    return gauge(
+        f"estimated_{what}",
+        "ratio",
+        labels=("version", "label", "window"),
+        means=f"Expected {means}, from calibrated scores, at the contract's share of toxic comments.",
+        todo=todo,
+    )
+
+
+ESTIMATED_PREVALENCE: Final = _estimated(
+    "prevalence",
+    means="share of texts that carry the label",
     todo="Far above the share of flagged texts: the threshold misses many.",
 )
-ESTIMATED_PRECISION: Final = Spec.gauge(
-    "estimated_precision",
-    unit="ratio",
-    labels=("version", "label", "window"),
-    means=f"Expected precision of the decisions, {_ESTIMATED}; absent where nothing is flagged.",
-    todo=_FALLING,
+ESTIMATED_PRECISION: Final = _estimated(
+    "precision", means="precision of the decisions (absent if no text is flagged)"
 )
-ESTIMATED_RECALL: Final = Spec.gauge(
-    "estimated_recall",
-    unit="ratio",
-    labels=("version", "label", "window"),
-    means=f"Expected recall of the decisions, {_ESTIMATED}.",
-    todo=_FALLING,
-)
-ESTIMATED_F1: Final = Spec.gauge(
-    "estimated_f1",
-    unit="ratio",
-    labels=("version", "label", "window"),
-    means=f"Expected F1 of the decisions, {_ESTIMATED}.",
-    todo=_FALLING,
-)
-ESTIMATED_ACCURACY: Final = Spec.gauge(
-    "estimated_accuracy",
-    unit="ratio",
-    labels=("version", "label", "window"),
-    means=f"Expected accuracy of the decisions, {_ESTIMATED}.",
-    todo="High for any rare label; read precision and recall beside it.",
+ESTIMATED_RECALL: Final = _estimated("recall", means="recall of the decisions")
+ESTIMATED_F1: Final = _estimated("f1", means="F1 of the decisions")
+ESTIMATED_ACCURACY: Final = _estimated(
+    "accuracy",
+    means="accuracy of the decisions",
+    todo="High for any rare label; compare precision and recall.",
 )
 
 # Health by corrections
 
-_JUDGED = "among the latest corrections that tell the score seen"
 
-FEEDBACK_JUDGED: Final = Spec.gauge(
-    "feedback_judged",
-    unit="texts",
+def _judged(
+    what: str, unit: str, *, means: str, todo: str, labels: tuple[str, ...] = ("version", "label")
+) -> Spec:
+    means = f"{means}, among the latest corrections that report the score seen."
+    return gauge(f"feedback_{what}", unit, labels=labels, means=means, todo=todo)
+
+
+FEEDBACK_JUDGED: Final = _judged(
+    "judged",
+    "texts",
     labels=("version", "label", "said"),
-    means=f"Texts judged for the label, {_JUDGED}, by what moderators say: yes or no.",
+    means="Texts judged for the label, by judgement (yes or no)",
     todo="Few of either: no live figures. The same in every replica: take the maximum, never the sum.",
 )
-FEEDBACK_AUC: Final = Spec.gauge(
-    "feedback_auc",
-    unit="ratio",
-    labels=("version", "label"),
-    means=f"How often a text judged yes scored above one judged no (ROC AUC), {_JUDGED}.",
+FEEDBACK_AUC: Final = _judged(
+    "auc",
+    "ratio",
+    means="How often a text judged yes scored above one judged no (ROC AUC)",
     todo="Near 0.5: on what moderators correct, the model is no better than chance. Retrain with feedback.",
 )
-FEEDBACK_PRECISION: Final = Spec.gauge(
-    "feedback_precision",
-    unit="ratio",
-    labels=("version", "label"),
-    means=f"Share of flagged texts that moderators agree on, {_JUDGED}.",
+FEEDBACK_PRECISION: Final = _judged(
+    "precision",
+    "ratio",
+    means="Share of flagged texts that moderators agree on",
     todo="Below the precision that thresholds promise: retrain with feedback, or raise the threshold.",
 )
-FEEDBACK_DISAGREEMENT: Final = Spec.gauge(
-    "feedback_disagreement",
-    unit="ratio",
-    labels=("version", "label"),
-    means=f"Share of texts that moderators decide otherwise than the version did, {_JUDGED}.",
-    todo="Above one half where both right and wrong decisions are judged: roll back.",
+FEEDBACK_DISAGREEMENT: Final = _judged(
+    "disagreement",
+    "ratio",
+    means="Share of texts that moderators decide differently from the version",
+    todo="Above one half although right and wrong decisions are judged: roll back.",
 )
-FEEDBACK_READ: Final = Spec.gauge(
+FEEDBACK_READ: Final = gauge(
     "feedback_read_timestamp",
-    unit="seconds",
+    "seconds",
     means="When corrections were last read for the figures above, in seconds since 1970.",
-    todo="Stands still: the store can't be reached; see the log.",
+    todo="Doesn't advance: the store can't be reached; see the log.",
 )

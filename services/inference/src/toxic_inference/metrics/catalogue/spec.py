@@ -1,14 +1,15 @@
-"""What is said of a metric before it exists: its name, kind, unit, labels, meaning, and what to do.
+"""The description of a metric: name, kind, unit, labels, meaning, what to do, and the events that move it.
 
-Invariant: a label's values are bounded, and how is said in `LABEL_VALUES`; a name ends in its unit, by
-Prometheus's conventions (https://prometheus.io/docs/practices/naming/), and a counter's in `_total`.
+Invariant: a label's values are bounded, as `LABEL_VALUES` describes. By Prometheus's conventions
+(https://prometheus.io/docs/practices/naming/) a name ends in its unit, and a counter's in `_total`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Self
+from typing import Final, Literal, TypeVar, cast
 
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from toxic_inference.events import Event
 
 PREFIX: Final = "toxic_inference_"
 
@@ -23,24 +24,24 @@ class Kind(StrEnum):
 
 LABEL_VALUES: Final = {
     "alias": "a served alias: `champion`, `challenger`, or one of `INFERENCE_SERVED_ALIASES`",
-    "code_revision": "one a version: the commit that its training code was at",
-    "created": "one a version: the day it was sealed",
-    "runtime": "one a version: openvino-int8, openvino-bfloat16, openvino-float32 or tensorflow-float32",
-    "encoder": "one a version: the encoder that was fine-tuned",
+    "code_revision": "one per version: the commit of its training code",
+    "created": "one per version: the day on which its bundle was sealed",
+    "runtime": "one per version: openvino-int8, openvino-bfloat16, openvino-float32 or tensorflow-float32",
+    "encoder": "one per version: the encoder that was fine-tuned",
     "gpu": "the device's number, from 0",
-    "label": "the six labels: `toxic`, `severe_toxic`, `obscene`, `threat`, `insult`, `identity_hate`",
-    "language": "the languages of the version's contract, `other` for any other, `und` where none was given",
+    "label": "the labels of the served versions' contracts, such as `toxic`",
+    "language": "the languages of the version's contract, `other` for any other, `und` if none was given",
     "method": "an HTTP method, or `OTHER`",
-    "outcome": "what became of it; an enumeration",
-    "python": "one a process: Python's version",
-    "reason": "why; an enumeration",
-    "release": "one a process: the service's own version",
+    "outcome": "the result; an enumeration",
+    "python": "one per process: Python's version",
+    "reason": "the cause; an enumeration",
+    "release": "one per process: the service's own version",
     "route": "a route's template, or `unmatched`",
     "said": "`yes` or `no`",
-    "source": "the door it came through: `native`, `page`, `perspective`",
+    "source": "the door that a correction came through: `native`, `page`, `perspective`",
     "state": "of a version: `new`, `loading`, `available`, `failed`, `draining`, `unloading`, `ended`",
-    "status": "an HTTP status; 499 where the caller left before the answer",
-    "version": "a model version that is loaded here; its series go when it is forgotten",
+    "status": "an HTTP status; 499 if the caller left before the answer",
+    "version": "a model version that is loaded here; its series are removed when it is forgotten",
     "window": "`1h` or `24h`, sliding",
 }
 """Every label and what bounds its values."""
@@ -59,7 +60,45 @@ UNITS: Final = {
     "tokens": "tokens",
     "up": "1 or 0",
 }
-"""How the name of a gauge or histogram ends, and what its value is then."""
+"""The last part of a gauge's or histogram's name, and the unit that it stands for."""
+
+AnyEvent = TypeVar("AnyEvent", bound=Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """An event that moves a metric.
+
+    The metric's labels are attributes of the event with the same names.
+
+    Attributes:
+        event: its class.
+        amount: by how much (counters, gauges with `inc`), or the value (histograms, gauges with `set`).
+        move: the method of prometheus_client that takes the amount.
+    """
+
+    event: type[Event]
+    amount: Callable[[Event], float]
+    move: Literal["inc", "observe", "set"]
+
+
+def _one(_event: Event) -> float:
+    return 1
+
+
+def counts(event: type[AnyEvent], amount: Callable[[AnyEvent], float] = _one) -> Trigger:
+    """Return a trigger that adds `amount` (1 by default)."""
+    return Trigger(event, cast("Callable[[Event], float]", amount), "inc")
+
+
+def observes(event: type[AnyEvent], value: Callable[[AnyEvent], float]) -> Trigger:
+    """Return a trigger that observes `value` in a histogram."""
+    return Trigger(event, cast("Callable[[Event], float]", value), "observe")
+
+
+def sets(event: type[AnyEvent], value: Callable[[AnyEvent], float]) -> Trigger:
+    """Return a trigger that sets a gauge to `value`."""
+    return Trigger(event, cast("Callable[[Event], float]", value), "set")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,13 +106,15 @@ class Spec:
     """One metric.
 
     Attributes:
-        name: as it is scraped, but for a histogram's endings.
+        name: as it is scraped, without a histogram's endings.
         kind: counter, gauge or histogram.
-        unit: of its value, and, but for counters, the end of its name.
-        means: what it says, in one sentence.
+        unit: of its value, and, except for counters, the end of its name.
+        means: what it measures, in one sentence.
         todo: what an operator does about it.
         labels: names of its labels, each in `LABEL_VALUES`.
         buckets: upper bounds of a histogram's buckets.
+        on: the events that move it; empty if code in `metrics` fills it.
+        starts: label values whose series exist from the start, so that a rate includes their first event.
     """
 
     name: str
@@ -83,46 +124,53 @@ class Spec:
     todo: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
-
-    @classmethod
-    def counter(cls, name: str, *, unit: str, means: str, todo: str, labels: tuple[str, ...] = ()) -> Self:
-        """Describe a counter; `name` goes without prefix and `_total`."""
-        full = f"{PREFIX}{name}_total"
-        return cls(name=full, kind=Kind.COUNTER, unit=unit, means=means, todo=todo, labels=labels)
-
-    @classmethod
-    def gauge(cls, name: str, *, unit: str, means: str, todo: str, labels: tuple[str, ...] = ()) -> Self:
-        """Describe a gauge; `name` goes without prefix and unit, `unit` as it ends the name."""
-        full = f"{PREFIX}{name}_{unit}"
-        return cls(name=full, kind=Kind.GAUGE, unit=unit, means=means, todo=todo, labels=labels)
-
-    @classmethod
-    def histogram(
-        cls,
-        name: str,
-        *,
-        unit: str,
-        means: str,
-        todo: str,
-        buckets: tuple[float, ...],
-        labels: tuple[str, ...] = (),
-    ) -> Self:
-        """Describe a histogram; `name` goes without prefix and unit, `unit` as it ends the name."""
-        full = f"{PREFIX}{name}_{unit}"
-        kind = Kind.HISTOGRAM
-        return cls(name=full, kind=kind, unit=unit, means=means, todo=todo, labels=labels, buckets=buckets)
+    on: tuple[Trigger, ...] = ()
+    starts: tuple[str, ...] = ()
 
 
-def counter_family(spec: Spec) -> CounterMetricFamily:
-    """Return what a collector fills with a counter's samples."""
-    return CounterMetricFamily(spec.name, spec.means, labels=spec.labels)
+def counter(
+    name: str,
+    unit: str,
+    *,
+    means: str,
+    todo: str,
+    labels: tuple[str, ...] = (),
+    on: tuple[Trigger, ...] = (),
+    starts: tuple[str, ...] = (),
+) -> Spec:
+    """Describe a counter; `name` is without prefix and `_total`."""
+    full = f"{PREFIX}{name}_total"
+    kind = Kind.COUNTER
+    return Spec(name=full, kind=kind, unit=unit, means=means, todo=todo, labels=labels, on=on, starts=starts)
 
 
-def gauge_family(spec: Spec) -> GaugeMetricFamily:
-    """Return what a collector fills with a gauge's samples."""
-    return GaugeMetricFamily(spec.name, spec.means, labels=spec.labels)
+def gauge(
+    name: str,
+    unit: str,
+    *,
+    means: str,
+    todo: str,
+    labels: tuple[str, ...] = (),
+    on: tuple[Trigger, ...] = (),
+) -> Spec:
+    """Describe a gauge; `name` is without prefix and unit."""
+    full = f"{PREFIX}{name}_{unit}"
+    return Spec(name=full, kind=Kind.GAUGE, unit=unit, means=means, todo=todo, labels=labels, on=on)
 
 
-def histogram_family(spec: Spec) -> HistogramMetricFamily:
-    """Return what a collector fills with a histogram's samples."""
-    return HistogramMetricFamily(spec.name, spec.means, labels=spec.labels)
+def histogram(
+    name: str,
+    unit: str,
+    *,
+    means: str,
+    todo: str,
+    buckets: tuple[float, ...],
+    labels: tuple[str, ...] = (),
+    on: tuple[Trigger, ...] = (),
+) -> Spec:
+    """Describe a histogram; `name` is without prefix and unit."""
+    full = f"{PREFIX}{name}_{unit}"
+    kind = Kind.HISTOGRAM
+    return Spec(
+        name=full, kind=kind, unit=unit, means=means, todo=todo, labels=labels, buckets=buckets, on=on
+    )

@@ -22,6 +22,7 @@ import numpy as np
 
 from toxic_core.errors import OverloadedError, ToxicError
 from toxic_core.tokens import EncodedBatch
+from toxic_inference.events import BatchRan, Emit, QueueChanged, RowsDeparted, RowsExpired, RowsRefused
 from toxic_inference.serving.batching.calls import Call, Entry, by_caller
 from toxic_inference.serving.batching.pace import Pace, RunningBatch
 from toxic_inference.serving.batching.packing import assemble
@@ -30,7 +31,6 @@ from toxic_inference.serving.batching.slots import Slots, Turn
 from toxic_inference.serving.clock import Clock
 from toxic_inference.serving.errors import DeadlineExceededError, InferenceError
 from toxic_inference.serving.interfaces import Float32Array, Lane, Row
-from toxic_inference.serving.observers import BatchObserver, BatchReport
 
 _AHEAD = 0.5
 """Part of a batch's tokens that must wait for it to be handed over ahead; fewer rows had better gather."""
@@ -75,14 +75,14 @@ class SchedulerParts:
         slots: whose turn it is, so that two versions don't fight for the cores.
         executor: a worker thread for each slot.
         clock: for waiting times and deadlines.
-        observer: told of queues and batches.
+        emit: receives the events of queues and batches.
     """
 
     limits: BatchLimits
     slots: Slots
     executor: Executor
     clock: Clock
-    observer: BatchObserver
+    emit: Emit
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +120,12 @@ class BatchScheduler:
 
     Args:
         model: runs the batches; called on worker threads.
+        version: whose model it is, for events.
         pad_id: token id that fills a batch.
         parts: what it shares with other versions' schedulers.
     """
 
-    def __init__(self, model: Model, *, pad_id: int, parts: SchedulerParts) -> None:
+    def __init__(self, model: Model, *, version: str, pad_id: int, parts: SchedulerParts) -> None:
         self._model = model
         self._pad_id = pad_id
         self._limits = parts.limits
@@ -134,7 +135,8 @@ class BatchScheduler:
         self._budget = parts.limits.token_budget * self._slots_of_a_batch // parts.slots.number
         self._executor = parts.executor
         self._clock = parts.clock
-        self._observer = parts.observer
+        self._version = version
+        self._emit = parts.emit
         self._queue = RowQueue()
         self._pace = Pace(token_budget=self._budget)
         self._running: set[_Batch] = set()
@@ -192,7 +194,7 @@ class BatchScheduler:
             OverloadedError: they do.
         """
         if error := self.overload(rows):
-            self._observer.refused(rows=rows)
+            self._emit(RowsRefused(rows))
             raise error
 
     def overload(self, rows: int) -> OverloadedError | None:
@@ -230,7 +232,7 @@ class BatchScheduler:
             unanswered=len(rows),
         )
         self._queue.add(call)
-        self._observer.queue_changed(rows=len(rows))
+        self._emit(QueueChanged(len(rows)))
         if not self._asked:
             # Soon, not now: what else comes in with it joins the same batch.
             asyncio.get_running_loop().call_soon(self._ask)
@@ -243,8 +245,8 @@ class BatchScheduler:
         if not dropped:
             return
         if call.future.cancelled():
-            self._observer.departed(rows=dropped)
-        self._observer.queue_changed(rows=-dropped)
+            self._emit(RowsDeparted(dropped))
+        self._emit(QueueChanged(-dropped))
         self._room.set()
 
     def _ask(self) -> None:
@@ -287,13 +289,13 @@ class BatchScheduler:
         """Take the rows of a batch out of the queue."""
         entries = self._queue.take(budget=self._budget)
         if entries:
-            self._observer.queue_changed(rows=-len(entries))
+            self._emit(QueueChanged(-len(entries)))
             self._room.set()
         return entries
 
     def _expire(self) -> None:
         for call in self._queue.expired(self._clock.now()):
-            self._observer.expired(rows=len(call.waiting))
+            self._emit(RowsExpired(len(call.waiting)))
             self._fail(call, DeadlineExceededError("The deadline passed before the text's turn came."))
 
     def _hand_over(self, entries: list[Entry], *, alone: bool) -> _Work:
@@ -363,8 +365,9 @@ class BatchScheduler:
 
     def _report(self, batch: _Batch, *, seconds: float) -> None:
         entries = batch.work.entries
-        self._observer.batch_ran(
-            BatchReport(
+        self._emit(
+            BatchRan(
+                version=self._version,
                 rows=len(entries),
                 tokens=batch.running.tokens,
                 padded_tokens=len(entries) * max(entry.tokens for entry in entries),

@@ -16,6 +16,7 @@ import numpy as np
 from toxic_core.contract import Contract
 from toxic_core.contract.calibration import calibrate
 from toxic_core.text import words
+from toxic_inference.events import CacheLookedUp, Emit, TextsScored, TextsTokenised
 from toxic_inference.serving.clock import Clock
 from toxic_inference.serving.errors import InferenceError
 from toxic_inference.serving.interfaces import (
@@ -29,7 +30,6 @@ from toxic_inference.serving.interfaces import (
     Text,
     TextScore,
 )
-from toxic_inference.serving.observers import ReadReport, ScoredTexts, ScoringObserver
 from toxic_inference.serving.scoring import explaining
 from toxic_inference.serving.scoring.cache import RawScore
 from toxic_inference.serving.scoring.reading import Reading, complete, read, summarise
@@ -69,14 +69,14 @@ class ScoringParts:
         manager: leases the versions.
         executor: threads for tokenising, which takes longer than the event loop should stand still.
         clock: for timings and deadlines.
-        observer: told of every call.
+        emit: receives the events of every call.
         limits: how much one text may cost.
     """
 
     manager: Leases
     executor: Executor
     clock: Clock
-    observer: ScoringObserver
+    emit: Emit
     limits: ScoringLimits
 
 
@@ -157,8 +157,8 @@ class _LeasedSession:
         encoder, cache, windows = self._active.servable.encoder, self._cache, self._parts.limits.windows
         reading = await self._off_loop(lambda: read(texts, encoder=encoder, windows=windows, cache=cache))
         unknown = reading.unknown
-        self._parts.observer.read(
-            ReadReport(
+        self._parts.emit(
+            TextsTokenised(
                 version=self.version,
                 texts=len(unknown),
                 windows=sum(len(text.windows) for text in unknown),
@@ -170,7 +170,7 @@ class _LeasedSession:
         )
         if cache is not None:
             hits = len(texts) - len(unknown)
-            self._parts.observer.looked_up(version=self.version, hits=hits, misses=len(unknown))
+            self._parts.emit(CacheLookedUp(self.version, hits, len(unknown)))
         return reading
 
     async def _off_loop(self, work: Callable[[], Result]) -> Result:
@@ -183,7 +183,7 @@ class _LeasedSession:
         calibrated = self._calibrate(np.stack([score.scores for score in found]), languages)
         decided = calibrated >= _thresholds(self.contract, languages)
         tokens = [raw.tokens for raw in found]
-        self._parts.observer.scored(ScoredTexts(self.version, languages, calibrated, decided, tokens))
+        self._parts.emit(TextsScored(self.version, languages, calibrated, decided, tokens))
         return [
             TextScore(
                 scores=tuple(scores),

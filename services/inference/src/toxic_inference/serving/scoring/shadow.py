@@ -18,6 +18,7 @@ import structlog
 from toxic_core.contract import Contract
 from toxic_core.errors import NoVersionReadyError, UnknownModelError
 from toxic_core.labels import Label
+from toxic_inference.events import Emit, ShadowCompared, ShadowDrop, ShadowDropped
 from toxic_inference.serving.clock import Clock
 from toxic_inference.serving.interfaces import (
     Explanation,
@@ -31,7 +32,6 @@ from toxic_inference.serving.interfaces import (
     Text,
     TextScore,
 )
-from toxic_inference.serving.observers import ShadowDrop, ShadowObserver
 from toxic_inference.serving.scoring.service import DEFAULT_TERMS
 
 _log = structlog.get_logger(__name__)
@@ -60,7 +60,7 @@ class ShadowParts:
         shadow_alias: who scores the samples.
         idle: whether no caller's text waits or is computed.
         clock: for looking again.
-        observer: told of every sample.
+        emit: receives the events of every sample.
         draw: a random number from 0 to 1, to sample by.
     """
 
@@ -69,7 +69,7 @@ class ShadowParts:
     shadow_alias: str
     idle: Callable[[], bool]
     clock: Clock
-    observer: ShadowObserver
+    emit: Emit
     draw: Callable[[], float]
 
 
@@ -111,7 +111,7 @@ class ShadowingScorer:
                 continue
             if len(self._samples) >= _WAITING:
                 self._samples.popleft()
-                self._parts.observer.shadow_dropped(reason=ShadowDrop.LOAD)
+                self._parts.emit(ShadowDropped(ShadowDrop.LOAD))
             self._samples.append(_Sample(text, version, score))
             self._work.set()
 
@@ -119,23 +119,21 @@ class ShadowingScorer:
         try:
             with self._parts.scorer.session(Target(alias=self._parts.shadow_alias)) as session:
                 if session.version == sample.version:
-                    self._parts.observer.shadow_dropped(reason=ShadowDrop.SAME_VERSION)
+                    self._parts.emit(ShadowDropped(ShadowDrop.SAME_VERSION))
                     return
                 (shadow,) = await session.score([sample.text], lane=Lane.BULK)
                 self._report(sample.score, shadow, session.contract.labels)
         except (UnknownModelError, NoVersionReadyError):
-            self._parts.observer.shadow_dropped(reason=ShadowDrop.NO_CHALLENGER)
+            self._parts.emit(ShadowDropped(ShadowDrop.NO_CHALLENGER))
         except Exception as error:  # noqa: BLE001  a task's boundary: shadowing goes on whatever a challenger does
             _log.warning("shadow.failed", error_type=type(error).__name__)
-            self._parts.observer.shadow_dropped(reason=ShadowDrop.FAILED)
+            self._parts.emit(ShadowDropped(ShadowDrop.FAILED))
 
     def _report(self, served: TextScore, shadow: TextScore, labels: Sequence[Label]) -> None:
         for index, label in enumerate(labels):
-            self._parts.observer.shadow_compared(
-                label,
-                difference=abs(served.scores[index] - shadow.scores[index]),
-                disagrees=served.decisions[index] is not shadow.decisions[index],
-            )
+            difference = abs(served.scores[index] - shadow.scores[index])
+            disagrees = served.decisions[index] is not shadow.decisions[index]
+            self._parts.emit(ShadowCompared(label, difference, disagrees))
 
 
 class _SampledSession:

@@ -15,10 +15,26 @@ from dataclasses import dataclass
 
 import structlog
 
-from toxic_core.errors import NoVersionReadyError, OverloadedError, UnknownModelError
+from toxic_core.errors import (
+    ContractError,
+    DigestMismatchError,
+    NoVersionReadyError,
+    OverloadedError,
+    RegistryUnavailableError,
+    UnknownModelError,
+)
+from toxic_inference.events import (
+    AliasRouted,
+    Emit,
+    LoadFailed,
+    LoadFailure,
+    LoadSucceeded,
+    StateChanged,
+    VersionAvailable,
+)
 from toxic_inference.serving.clock import Clock
+from toxic_inference.serving.errors import SignatureError, WarmupError
 from toxic_inference.serving.interfaces import AspiredVersion, Loader, Servable, ServableId, Target
-from toxic_inference.serving.observers import ManagerObserver
 from toxic_inference.serving.versions.harness import ActiveServable, Harness
 from toxic_inference.serving.versions.policy import (
     Action,
@@ -35,6 +51,16 @@ from toxic_inference.serving.versions.states import State, VersionStatus
 
 _log = structlog.get_logger(__name__)
 
+_LOAD_FAILURES: tuple[tuple[type[Exception], LoadFailure], ...] = (
+    (DigestMismatchError, LoadFailure.DIGEST),
+    (ContractError, LoadFailure.CONTRACT),
+    (SignatureError, LoadFailure.SIGNATURE),
+    (WarmupError, LoadFailure.WARMUP),
+    (RegistryUnavailableError, LoadFailure.REGISTRY),
+    (OSError, LoadFailure.DISK),
+)
+"""The most specific class first."""
+
 
 @dataclass(frozen=True, slots=True)
 class ManagerParts:
@@ -46,7 +72,7 @@ class ManagerParts:
         remember_routes: told what is served whenever a route moves.
         executor: one thread for loading and freeing.
         clock: for back-off.
-        observer: told of every change.
+        emit: receives the events of every change.
         policy: what goes first where there isn't room for two versions.
     """
 
@@ -55,7 +81,7 @@ class ManagerParts:
     remember_routes: Callable[[tuple[AspiredVersion, ...]], None]
     executor: Executor
     clock: Clock
-    observer: ManagerObserver
+    emit: Emit
     policy: VersionPolicy = VersionPolicy.AVAILABILITY_PRESERVING
 
 
@@ -209,7 +235,7 @@ class Manager:
             servable_id = self._routes.get(alias)
             version = servable_id.version if servable_id else None
             _log.info("route.moved", alias=alias, version=version)
-            self._parts.observer.routed(alias=alias, version=version)
+            self._parts.emit(AliasRouted(alias, version))
         served = self._routes.served()
         if moved and served:
             self._parts.remember_routes(served)
@@ -240,7 +266,7 @@ class Manager:
             case Forget():
                 del self._harnesses[action.id]
                 if not any(h.id.version == action.id.version for h in self._harnesses.values()):
-                    self._parts.observer.state_changed(version=action.id.version, state=None)
+                    self._parts.emit(StateChanged(action.id.version, None))
             case Load():
                 harness.start_loading()
                 self._report(harness)
@@ -260,19 +286,18 @@ class Manager:
             self._load_failed(harness, error)
         else:
             version, seconds = harness.id.version, self._parts.clock.now() - started
-            self._parts.observer.available(
-                version=version, contract=servable.contract, runtime=servable.runtime
-            )
+            self._parts.emit(VersionAvailable(version, servable.contract, servable.runtime))
             harness.loaded(active)
             _log.info("servable.loaded", version=version, runtime=servable.runtime, seconds=round(seconds, 3))
-            self._parts.observer.load_succeeded(seconds=seconds)
+            self._parts.emit(LoadSucceeded(seconds))
         self._report(harness)
         self._changed.set()
 
     def _load_failed(self, harness: Harness, error: Exception) -> None:
         delay = self._backoff.delay(harness.failures + 1)
         harness.failed(error, retry_at=self._parts.clock.now() + delay)
-        self._parts.observer.load_failed(error)
+        reason = next((reason for cls, reason in _LOAD_FAILURES if isinstance(error, cls)), LoadFailure.OTHER)
+        self._parts.emit(LoadFailed(reason))
         _log.error(
             "servable.load_failed",
             version=harness.id.version,
@@ -297,7 +322,7 @@ class Manager:
         self._changed.set()
 
     def _report(self, harness: Harness) -> None:
-        self._parts.observer.state_changed(version=harness.id.version, state=harness.state)
+        self._parts.emit(StateChanged(harness.id.version, harness.state))
 
 
 def _spawn(coroutine: Coroutine[None, None, None], tasks: set[asyncio.Task[None]]) -> None:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import structlog
 
+from toxic_inference.events import Emit, SourcePolled
 from toxic_inference.serving.clock import Clock
 from toxic_inference.serving.interfaces import AspiredVersion, RouteMemory, Source
-from toxic_inference.serving.observers import PollObserver
 
 _log = structlog.get_logger(__name__)
 
@@ -25,20 +25,20 @@ class PollerParts:
     Attributes:
         source: asked on `executor`.
         memory: what was served before; None where the source is local and always there.
-        emit: takes the whole wanted set.
+        aspire: takes the whole wanted set.
         settled: waits until what was emitted has loaded or failed.
         executor: one thread for the source's blocking calls.
         clock: for the interval.
-        observer: told of every poll.
+        emit: receives the outcome of every poll.
     """
 
     source: Source
     memory: RouteMemory | None
-    emit: Callable[[tuple[AspiredVersion, ...]], None]
+    aspire: Callable[[tuple[AspiredVersion, ...]], None]
     settled: Callable[[], Awaitable[None]]
     executor: Executor
     clock: Clock
-    observer: PollObserver
+    emit: Emit
 
 
 class Poller:
@@ -71,7 +71,7 @@ class Poller:
         served = await loop.run_in_executor(self._parts.executor, self._parts.memory.recall)
         if served:
             _log.info("poller.recalled", versions=[aspired.id.version for aspired in served])
-            self._parts.emit(served)
+            self._parts.aspire(served)
             # Else a newer, broken champion could replace the wish for the old one before it is loaded.
             await self._parts.settled()
 
@@ -83,11 +83,11 @@ class Poller:
             self._note(answered=False, error=error)
             return
         self._note(answered=True, error=None)
-        self._parts.emit(aspired)
+        self._parts.aspire(aspired)
 
     def _note(self, *, answered: bool, error: Exception | None) -> None:
         self.error = error
-        self._parts.observer.polled(answered=answered)
+        self._parts.emit(SourcePolled(answered))
         if answered is self._answering:
             return  # logged when it changes: an outage of a day isn't 43,200 lines
         self._answering = answered

@@ -1,0 +1,309 @@
+"""What the service reports about itself: one frozen dataclass per event, one `emit` for all.
+
+Invariant: whoever emits does so after the fact, on the event loop's thread. `emit` returns at once and never
+raises. No event contains a text.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toxic_core.contract import Contract
+from toxic_inference.serving.versions.states import State
+
+
+class Event:
+    """Something that happened. Subclasses are frozen and slotted."""
+
+    __slots__ = ()
+
+
+Emit = Callable[[Event], None]
+"""Receives every event."""
+
+
+def ignore(event: Event) -> None:
+    """Do nothing with an event; what `emit` is when metrics are off."""
+
+
+# HTTP
+
+
+@dataclass(frozen=True, slots=True)
+class RequestStarted(Event):
+    """A request arrived."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestEnded(Event):
+    """A request was answered, or its client left.
+
+    Attributes:
+        route: the route's template, or `unmatched`.
+        method: the HTTP method, or `OTHER`.
+        status: the HTTP status; 499 if the client left first.
+        seconds: from the request's arrival to the end of its answer.
+    """
+
+    route: str
+    method: str
+    status: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRefused(Event):
+    """Admission control refused a request before reading it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowRejected(Event):
+    """A row of a CSV or NDJSON file can't be scored; `reason` is the problem's code."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryMessageReceived(Event):
+    """The registry sent a message; `outcome` is a value of `EventOutcome`."""
+
+    outcome: str
+
+
+# Corrections and jobs
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionKept(Event):
+    """A correction was stored for the first time; `source` is the door that it came through."""
+
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class LabelJudged(Event):
+    """A stored correction judges one label; `said` is `yes` or `no`."""
+
+    label: str
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnded(Event):
+    """A job is over; `outcome` is `done`, `failed` or `deleted`."""
+
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobsChanged(Event):
+    """So many jobs now wait or run."""
+
+    waiting: int
+
+
+# Batching
+
+
+@dataclass(frozen=True, slots=True)
+class QueueChanged(Event):
+    """So many rows more (or, if negative, fewer) are waiting."""
+
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchRan(Event):
+    """The model computed a batch.
+
+    Attributes:
+        version: the model version.
+        rows: callers' rows in the batch.
+        tokens: tokens without padding.
+        padded_tokens: rows times the batch's length.
+        compute_seconds: time in the model.
+        longest_wait_seconds: of the batch's oldest row, from submission to the start.
+    """
+
+    version: str
+    rows: int
+    tokens: int
+    padded_tokens: int
+    compute_seconds: float
+    longest_wait_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RowsRefused(Event):
+    """So many rows were refused because the queue is full."""
+
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class RowsDeparted(Event):
+    """So many waiting rows were dropped because their caller left."""
+
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class RowsExpired(Event):
+    """So many waiting rows were dropped because their deadline passed."""
+
+    rows: int
+
+
+# Scoring
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextsTokenised(Event):
+    """A request's texts became tokens.
+
+    Attributes:
+        version: the version whose tokenizer was used.
+        texts: how many were tokenised; cached ones aren't.
+        windows: how many windows they have.
+        tokens: of all windows.
+        unknown: how many of these tokens aren't in the vocabulary.
+        truncated: texts longer than the most windows.
+        seconds: time to look texts up in the cache and to tokenise the others.
+    """
+
+    version: str
+    texts: int
+    windows: int
+    tokens: int
+    unknown: int
+    truncated: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class CacheLookedUp(Event):
+    """The score cache had so many of a request's texts (`hits`), and lacked the others."""
+
+    version: str
+    hits: int
+    misses: int
+
+
+@dataclass(frozen=True, slots=True)
+class TextsScored(Event):
+    """Texts got calibrated scores.
+
+    Attributes:
+        version: the version that scored them.
+        languages: of each text, as its caller declared it; None if unknown.
+        scores: calibrated, float32 [texts, labels].
+        decisions: whether each score reaches its threshold, bool [texts, labels].
+        tokens: of each text.
+    """
+
+    version: str
+    languages: Sequence[str | None]
+    scores: NDArray[np.float32]
+    decisions: NDArray[np.bool_]
+    tokens: Sequence[int]
+
+
+class ShadowDrop(StrEnum):
+    """Why a sampled text wasn't compared."""
+
+    LOAD = "load"
+    NO_CHALLENGER = "no_challenger"
+    SAME_VERSION = "same_version"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowCompared(Event):
+    """Champion and challenger scored one label of one text.
+
+    Attributes:
+        label: the label.
+        difference: between the two calibrated scores, from 0 to 1.
+        disagrees: whether their decisions differ.
+    """
+
+    label: str
+    difference: float
+    disagrees: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowDropped(Event):
+    """A sampled text wasn't compared."""
+
+    reason: ShadowDrop
+
+
+# Versions
+
+
+class LoadFailure(StrEnum):
+    """Why a version couldn't be loaded."""
+
+    DIGEST = "digest"
+    CONTRACT = "contract"
+    SIGNATURE = "signature"
+    WARMUP = "warmup"
+    REGISTRY = "registry"
+    DISK = "disk"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class StateChanged(Event):
+    """A version moved to `state`; None if it was forgotten."""
+
+    version: str
+    state: State | None
+
+
+@dataclass(frozen=True, slots=True)
+class VersionAvailable(Event):
+    """A version is about to become available.
+
+    Attributes:
+        version: its name.
+        contract: its bundle's contract.
+        runtime: what computes it and in which precision, such as `openvino-int8`.
+    """
+
+    version: str
+    contract: Contract
+    runtime: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoadSucceeded(Event):
+    """A version became available after so many seconds of loading."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFailed(Event):
+    """A version couldn't be loaded."""
+
+    reason: LoadFailure
+
+
+@dataclass(frozen=True, slots=True)
+class AliasRouted(Event):
+    """An alias now routes to `version`, or nowhere."""
+
+    alias: str
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePolled(Event):
+    """A poll of the source ended; `answered` is False if the source failed."""
+
+    answered: bool
