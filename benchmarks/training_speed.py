@@ -26,11 +26,11 @@ import yaml
 from toxic_core.telemetry import disable_telemetry
 from toxic_training.data.comments import LABEL_COLUMNS, label_matrix
 from toxic_training.kedro_project.datasets import EncoderDataset
-from toxic_training.kedro_project.parameters import ModellingParameters
 from toxic_training.modelling.batches import LengthBatches
 from toxic_training.modelling.classifier import Encoder, build_classifier, training_loss
 from toxic_training.modelling.encoders.source import find_encoder
 from toxic_training.modelling.fitting import cpu_bfloat16, optimiser
+from toxic_training.modelling.parameters import ModellingParameters
 
 PARAMETERS = Path(__file__).parents[1] / "services" / "training" / "conf" / "base" / "parameters.yml"
 TRAIN_FILE = Path("01_raw") / "jigsaw-toxic-comment-train.csv"

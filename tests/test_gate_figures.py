@@ -14,7 +14,7 @@ from toxic_training.evaluation.bias import measure_bias
 from toxic_training.evaluation.hatecheck import measure_hatecheck
 from toxic_training.evaluation.measuring import measure_sets, resampling_of
 from toxic_training.evaluation.operating_point import OperatingPoint
-from toxic_training.kedro_project.parameters import EvaluationParameters
+from toxic_training.evaluation.parameters import EvaluationParameters
 
 PARAMETERS = EvaluationParameters(
     batch_tokens=64, max_windows=1, window_overlap_tokens=0, bootstrap_samples=0, confidence=0.95,

@@ -19,16 +19,13 @@ from toxic_core.contract.evidence import write_evaluation
 from toxic_core.labels import LABELS
 from toxic_core.languages import ANY_LANGUAGE
 from toxic_training.data.comments import LABEL_COLUMNS
+from toxic_training.data.parameters import DataParameters, SourceParameters
+from toxic_training.evaluation.parameters import EvaluationParameters
 from toxic_training.kedro_project.datasets import EncoderDataset, ExportedModelDataset
-from toxic_training.kedro_project.parameters import (
-    DataParameters,
-    EvaluationParameters,
-    ModellingParameters,
-    SourceParameters,
-)
 from toxic_training.kedro_project.pipelines.evaluation.nodes import prepare_export
 from toxic_training.modelling.classifier import Encoder, build_classifier
 from toxic_training.modelling.encoders.source import find_encoder
+from toxic_training.modelling.parameters import ModellingParameters
 from toxic_training.scoring.exported import ExportedModel
 
 # A busy machine makes single examples slow, which says nothing about them.

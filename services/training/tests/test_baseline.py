@@ -12,16 +12,12 @@ from toxic_core.contract import Bundle, open_bundle
 from toxic_core.contract.evidence import read_evaluation
 from toxic_core.errors import ContractError, DigestMismatchError
 from toxic_training.evaluation.operating_point import OperatingPoint
+from toxic_training.evaluation.parameters import EvaluationParameters
 from toxic_training.kedro_project.datasets import (
     BaselineDataset,
     BundleDataset,
     EncoderDataset,
     ExportedModelDataset,
-)
-from toxic_training.kedro_project.parameters import (
-    EvaluationParameters,
-    ModellingParameters,
-    RegistrationParameters,
 )
 from toxic_training.kedro_project.pipelines.baseline import (
     create_encoder_pipeline,
@@ -34,9 +30,10 @@ from toxic_training.kedro_project.pipelines.registration.nodes import assemble_b
 from toxic_training.modelling.classifier import Encoder, build_classifier, encoder_of
 from toxic_training.modelling.encoders.bert import bert_weights
 from toxic_training.modelling.encoders.source import find_encoder
+from toxic_training.modelling.parameters import ModellingParameters
 from toxic_training.release.baseline import read_baseline, round_weights, unpack
 from toxic_training.release.bundle import WARMUP_TEXTS, write_bundle
-from toxic_training.release.model_version import Release
+from toxic_training.release.model_version import RegistrationParameters, Release
 from toxic_training.scoring.exported import ExportedModel
 from toxic_training.scoring.texts import Reading, SavedModelScorer
 

@@ -16,13 +16,13 @@ from toxic_core.errors import InvalidDataError
 from toxic_core.labels import LABELS, Label
 from toxic_training.data.tables import OptionalTables, RawTable
 from toxic_training.evaluation.operating_point import OperatingPoint
+from toxic_training.evaluation.parameters import EvaluationParameters
 from toxic_training.kedro_project.datasets import (
     BundleDataset,
     ChosenBundleDataset,
     ExportedModelDataset,
     OperatingPointDataset,
 )
-from toxic_training.kedro_project.parameters import EvaluationParameters, ModellingParameters
 from toxic_training.kedro_project.pipelines.evaluation import create_bundle_pipeline, create_pipeline
 from toxic_training.kedro_project.pipelines.evaluation.nodes import (
     describe_reference,
@@ -32,6 +32,7 @@ from toxic_training.kedro_project.pipelines.evaluation.nodes import (
 )
 from toxic_training.kedro_project.pipelines.registration.nodes import assemble_bundle
 from toxic_training.modelling.classifier import Encoder
+from toxic_training.modelling.parameters import ModellingParameters
 from toxic_training.release.bundle import WARMUP_TEXTS, write_bundle
 from toxic_training.scoring.exported import ExportedModel, read_export
 from toxic_training.scoring.texts import Reading, SavedModelScorer

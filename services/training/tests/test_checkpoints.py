@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from toxic_training.kedro_project.parameters import ModellingParameters
 from toxic_training.modelling.checkpoints import Arrays, CheckpointFile, TrainingState, fingerprint
+from toxic_training.modelling.parameters import ModellingParameters
 
 _STATE = TrainingState(steps=3, seconds=1.5, loss=0.25, scores=(0.5, 0.75), misses=1)
 
@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from toxic_training.kedro_project.datasets import EncoderDataset
-from toxic_training.kedro_project.parameters import ModellingParameters
+from toxic_training.modelling.parameters import ModellingParameters
 from toxic_training.kedro_project.pipelines.modelling.nodes import prepare_encoder, train_classifier
 
 folder, last_reading = Path(sys.argv[1]), int(sys.argv[2])

@@ -13,7 +13,6 @@ from toxic_core.tokens import pad
 from toxic_training.data.comments import label_matrix
 from toxic_training.evaluation.metrics import auc
 from toxic_training.kedro_project.datasets import EncoderDataset, KerasModelDataset
-from toxic_training.kedro_project.parameters import ModellingParameters
 from toxic_training.kedro_project.pipelines.modelling.nodes import (
     ask_teacher,
     join_targets,
@@ -22,6 +21,7 @@ from toxic_training.kedro_project.pipelines.modelling.nodes import (
     train_classifier,
 )
 from toxic_training.modelling.classifier import Encoder, masked_binary_crossentropy, training_loss
+from toxic_training.modelling.parameters import ModellingParameters
 
 Trained = tuple[Encoder, keras.Model, dict[str, float]]
 

@@ -6,7 +6,7 @@ import pytest
 
 from toxic_core.errors import InvalidDataError
 from toxic_training.evaluation.comparison import compare
-from toxic_training.kedro_project.parameters import EvaluationParameters
+from toxic_training.evaluation.parameters import EvaluationParameters
 
 Scored = Callable[..., pd.DataFrame]
 

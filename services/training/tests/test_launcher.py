@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from toxic_training.kedro_project.run_report import RunReport, write_report
 from toxic_training.server.launcher import ChildRun
-from toxic_training.server.report import RunReport, write_report
 
 pytestmark = pytest.mark.anyio
 
@@ -24,10 +24,10 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-async def test_a_run_that_hears_no_signal_is_killed_and_so_marked(
+async def test_a_run_that_ignores_the_signal_is_killed_and_marked_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After the grace it is gone, MLflow knows, and its folder is removed."""
+    """After the grace period the process is killed, MLflow's run is KILLED, and the folder is removed."""
     address = f"sqlite:///{tmp_path / 'mlflow.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     client = MlflowClient(address)

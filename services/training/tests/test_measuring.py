@@ -9,7 +9,7 @@ from toxic_core.contract import Calibration
 from toxic_core.labels import LABELS
 from toxic_training.evaluation.measuring import measure_sets
 from toxic_training.evaluation.operating_point import OperatingPoint
-from toxic_training.kedro_project.parameters import EvaluationParameters
+from toxic_training.evaluation.parameters import EvaluationParameters
 
 Scored = Callable[..., pd.DataFrame]
 

@@ -11,9 +11,9 @@ from kedro.io import CatalogConfigResolver, DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
 from toxic_core.errors import MissingDataError
+from toxic_training.data.parameters import DataParameters, SourceParameters
 from toxic_training.kedro_project.datasets import FileDigestDataset
 from toxic_training.kedro_project.hooks import RawDataHook
-from toxic_training.kedro_project.parameters import DataParameters, SourceParameters
 from toxic_training.kedro_project.pipelines import data_processing
 from toxic_training.release.revision import UNKNOWN, code_revision
 

@@ -12,10 +12,10 @@ from toxic_core.contract import Calibration, Contract
 from toxic_core.labels import LABELS
 from toxic_training.evaluation.measuring import measure_sets
 from toxic_training.evaluation.operating_point import OperatingPoint
+from toxic_training.evaluation.parameters import EvaluationParameters
 from toxic_training.evaluation.reporting.card import MOST_CHARACTERS, model_card
 from toxic_training.evaluation.reporting.figures import Figure, find, headline_table, headlines
 from toxic_training.evaluation.reporting.report import bias_table, length_table
-from toxic_training.kedro_project.parameters import EvaluationParameters
 from toxic_training.kedro_project.pipelines.reporting.nodes import (
     PLOTS,
     draw_plots,

@@ -1,36 +1,36 @@
 import asyncio
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from kedro.server.models import RunRequest
+from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from toxic_core.errors import ConfigurationError
 from toxic_testing.training.runs import FakeLauncher
 from toxic_training.retraining.alerts import Notification
-from toxic_training.retraining.desk import Retraining, RetrainingDesk
 from toxic_training.retraining.history import KEEP_STARTS, History
 from toxic_training.retraining.policy import Outcome, Refusal, Start
-from toxic_training.server.alerts import watching_routes
-from toxic_training.server.app import answer_errors
-from toxic_training.server.desk import RunDesk
-from toxic_training.server.metrics import Metrics
+from toxic_training.retraining.trigger import Retraining
+from toxic_training.server.app import add_routes
+from toxic_training.server.composition import compose
 from toxic_training.server.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 TOKEN = "of these tests alone"
-Body = dict[str, Any]
+Body = dict[str, object]
 
 
 def _notification(*fingerprints: str, status: str = "firing", action: str = "retrain") -> Body:
-    """Return what Alertmanager sends of a group of alerts."""
+    """Return Alertmanager's notification of a group of alerts."""
     return {
         "version": "4",
         "groupKey": '{}:{alertname="ScoreDrift"}',
@@ -57,31 +57,28 @@ def _notification(*fingerprints: str, status: str = "firing", action: str = "ret
 
 
 class Server:
-    """Everything behind the two routes but Kedro, on a folder that outlives it."""
+    """The server's objects and routes without Kedro, on a folder that outlives them."""
 
-    def __init__(self, folder: Path, **settings: Any) -> None:
+    def __init__(
+        self, folder: Path, *, alert_token: str = TOKEN, retrain_request: RunRequest | None = None
+    ) -> None:
         self.now = NOW
         self.launcher = FakeLauncher()
-        self.runs = RunDesk(self.launcher, keep_runs=5, now=lambda: self.now)
-        self.metrics = Metrics()
-        self.runs.observe(self.metrics)
-        self.settings = Settings(state_dir=folder, **{"alert_token": TOKEN, **settings})
-        self.history = History(folder / "retrainings.json")
-        self.desk = RetrainingDesk(
-            self.runs,
-            history=self.history,
-            limits=self.settings.limits,
-            request=self.settings.retrain_request,
-            observer=self.metrics,
-            now=lambda: self.now,
+        settings = Settings(
+            state_dir=folder,
+            keep_runs=5,
+            alert_token=SecretStr(alert_token),
+            retrain_request=retrain_request or RunRequest(),
+            mlflow_page="http://mlflow.example",
         )
+        parts = compose(settings, self.launcher.launch, now=lambda: self.now)
+        self.runs, self.retraining = parts.runs, parts.retraining
         self.app = FastAPI()
-        self.app.include_router(watching_routes(self.settings, desk=self.desk, metrics=self.metrics))
-        answer_errors(self.app, mlflow_page="http://mlflow.example")
+        add_routes(self.app, settings, parts)
 
     async def take(self, *fingerprints: str) -> Retraining:
-        """Hand the desk one firing notification."""
-        return await self.desk.take(Notification.model_validate(_notification(*fingerprints)).read())
+        """Pass one firing notification to the trigger."""
+        return await self.retraining.take(Notification.model_validate(_notification(*fingerprints)).read())
 
     async def post(self, body: object, *, token: str = TOKEN) -> httpx.Response:
         """Send a notification as Alertmanager does."""
@@ -111,15 +108,25 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+class StartServer(Protocol):
+    """Starts servers, one after another, on the same folder."""
+
+    def __call__(self, *, alert_token: str = TOKEN, retrain_request: RunRequest | None = None) -> Server:
+        """Start one."""
+        ...
+
+
 @pytest.fixture
-def start(tmp_path: Path) -> Callable[..., Server]:
-    """Start servers, one after another, over the same folder."""
-    return lambda **settings: Server(tmp_path / "state", **settings)
+def start(tmp_path: Path) -> StartServer:
+    """Start servers, one after another, on the same folder."""
+    return partial(Server, tmp_path / "state")
 
 
-async def test_an_alert_starts_the_run_that_the_settings_name(start: Callable[..., Server]) -> None:
-    """The request is the configured one, completed by why it was started."""
-    server = start(retrain_request={"pipeline_names": ["modelling"], "params": {"modelling": {"epochs": 1}}})
+async def test_an_alert_starts_the_configured_run(start: StartServer) -> None:
+    """The request is the configured one plus the cause."""
+    server = start(
+        retrain_request=RunRequest(pipeline_names=["modelling"], params={"modelling": {"epochs": 1}})
+    )
     answer = (await server.post(_notification("a1"))).raise_for_status().json()
     assert answer["started"] is True
     assert answer["run"]["trigger"] == "alert"
@@ -137,8 +144,8 @@ async def test_an_alert_starts_the_run_that_the_settings_name(start: Callable[..
 
 
 @pytest.mark.parametrize("token", ["", "another", TOKEN.upper()])
-async def test_without_the_token_nothing_starts(start: Callable[..., Server], token: str) -> None:
-    """The refusal says which setting has to be the same."""
+async def test_without_the_token_nothing_starts(start: StartServer, token: str) -> None:
+    """The refusal names the setting that must be the same."""
     server = start()
     answer = await server.post(_notification("a1"), token=token)
     assert answer.status_code == 401
@@ -146,8 +153,8 @@ async def test_without_the_token_nothing_starts(start: Callable[..., Server], to
     assert not server.launcher.started
 
 
-async def test_without_a_token_in_the_settings_the_route_is_off(start: Callable[..., Server]) -> None:
-    """Not even an empty token opens it."""
+async def test_without_a_configured_token_the_route_is_disabled(start: StartServer) -> None:
+    """An empty token doesn't enable it either."""
     server = start(alert_token="")
     answer = await server.post(_notification("a1"), token="")
     assert answer.status_code == 404
@@ -158,17 +165,15 @@ async def test_without_a_token_in_the_settings_the_route_is_off(start: Callable[
     "broken",
     [{}, {"version": "3", "alerts": []}, _notification("not hexadecimal"), {"version": "4", "alerts": [{}]}],
 )
-async def test_a_body_that_isn_t_alertmanager_s_is_refused(
-    start: Callable[..., Server], broken: Body
-) -> None:
-    """It is checked before anything is decided."""
+async def test_a_body_that_is_not_alertmanagers_is_refused(start: StartServer, broken: Body) -> None:
+    """The body is validated before any decision."""
     server = start()
     assert (await server.post(broken)).status_code == 422
     assert not server.launcher.started
 
 
-async def test_a_refusal_is_an_answer_and_is_counted_and_logged(start: Callable[..., Server]) -> None:
-    """Alertmanager needn't send it again; an operator finds the reason in the log and the metrics."""
+async def test_a_refusal_is_an_answer_and_is_counted_and_logged(start: StartServer) -> None:
+    """Alertmanager doesn't resend it; log and metrics contain the reason."""
     server = start()
     with capture_logs() as logs:
         answer = await server.post(_notification("a1", status="resolved"))
@@ -179,8 +184,8 @@ async def test_a_refusal_is_an_answer_and_is_counted_and_logged(start: Callable[
     assert 'toxic_training_retraining_refused_total{reason="resolved"} 1.0' in await server.scrape()
 
 
-async def test_of_notifications_at_once_one_starts_a_run(start: Callable[..., Server]) -> None:
-    """Two groups may fire in the same second."""
+async def test_of_notifications_at_once_one_starts_a_run(start: StartServer) -> None:
+    """Concurrent notifications are decided one after another."""
     server = start()
     taken = await asyncio.gather(*(server.take(fingerprint) for fingerprint in ("a1", "b2", "c3")))
     assert [retraining.decision.refusal for retraining in taken] == [None, *[Refusal.COOL_DOWN] * 2]
@@ -188,18 +193,18 @@ async def test_of_notifications_at_once_one_starts_a_run(start: Callable[..., Se
     await server.runs.close()
 
 
-async def test_a_run_under_way_refuses_and_costs_no_cool_down(start: Callable[..., Server]) -> None:
-    """Someone trains by hand; when that has ended, the alert's next notification gets its run."""
+async def test_a_run_under_way_refuses_and_costs_no_cool_down(start: StartServer) -> None:
+    """During a manual training the alert is refused; its next notification afterwards starts a run."""
     server = start()
     await server.runs.start("{}", pipelines=("modelling",))
     assert (await server.take("a1")).decision.refusal is Refusal.RUN_IN_PROGRESS
     await server.end_run()
-    assert (await server.take("a1")).run is not None
+    assert (await server.take("a1")).run_id is not None
     await server.runs.close()
 
 
-async def test_a_restart_forgets_no_limit(start: Callable[..., Server]) -> None:
-    """Cool-down, daily cap and what was served are on disk."""
+async def test_limits_survive_a_restart(start: StartServer) -> None:
+    """Cool-down, daily cap and handled episodes are on disk."""
     before = start()
     await before.take("a1")
     await before.end_run()
@@ -207,7 +212,7 @@ async def test_a_restart_forgets_no_limit(start: Callable[..., Server]) -> None:
     assert (await after.take("a1")).decision.refusal is Refusal.DUPLICATE
     assert (await after.take("b2")).decision.refusal is Refusal.COOL_DOWN
     after.now += timedelta(hours=7)
-    assert (await after.take("b2")).run is not None
+    assert (await after.take("b2")).run_id is not None
     await after.end_run()
     again = start()
     again.now = NOW + timedelta(hours=14)
@@ -215,25 +220,21 @@ async def test_a_restart_forgets_no_limit(start: Callable[..., Server]) -> None:
 
 
 @pytest.mark.parametrize("ends", ["failed", "killed with the server"])
-async def test_an_alert_whose_run_came_to_nothing_gets_another(
-    start: Callable[..., Server], ends: str
-) -> None:
-    """After the cool-down, whether the run failed or the server went away beneath it."""
+async def test_an_alert_gets_another_run_if_its_run_failed(start: StartServer, ends: str) -> None:
+    """After the cool-down, whether the run failed or the server was killed."""
     before = start()
     await before.take("a1")
     if ends == "failed":
         await before.end_run(1)
     after = start()
     after.now += timedelta(hours=7)
-    assert (await after.take("a1")).run is not None
+    assert (await after.take("a1")).run_id is not None
     await after.runs.close()
     await before.runs.close()
 
 
-async def test_a_start_that_cannot_be_remembered_is_none(
-    start: Callable[..., Server], tmp_path: Path
-) -> None:
-    """On a full or unwritable disk no run begins that a restart would begin again."""
+async def test_no_run_starts_if_the_history_cannot_be_written(start: StartServer, tmp_path: Path) -> None:
+    """On a full or unwritable disk no run begins, because a restart would repeat it."""
     server = start()
     (tmp_path / "state").write_text("a file where the folder should be", encoding="utf-8")
     with pytest.raises(OSError, match="state"):
@@ -241,19 +242,19 @@ async def test_a_start_that_cannot_be_remembered_is_none(
     assert not server.launcher.started
 
 
-async def test_a_run_that_cannot_be_started_costs_no_cool_down(start: Callable[..., Server]) -> None:
-    """Alertmanager sends again, and then it may start."""
+async def test_a_run_that_cannot_be_started_costs_no_cool_down(start: StartServer) -> None:
+    """The next notification may start a run at once."""
     server = start()
     server.launcher.fails = True
     with pytest.raises(OSError, match="no more processes"):
         await server.take("a1")
     server.launcher.fails = False
-    assert (await server.take("a1")).run is not None
+    assert (await server.take("a1")).run_id is not None
     await server.runs.close()
 
 
-async def test_metrics_follow_the_runs(start: Callable[..., Server]) -> None:
-    """Started, ended, how long, and when one last succeeded, apart by what started them."""
+async def test_metrics_follow_the_runs(start: StartServer) -> None:
+    """Metrics count starts, ends, durations and the last success, by trigger."""
     server = start()
     await server.take("a1")
     assert "toxic_training_runs_in_progress 1.0" in await server.scrape()
@@ -270,17 +271,17 @@ async def test_metrics_follow_the_runs(start: Callable[..., Server]) -> None:
     assert float(text.split(sample)[1].split("\n")[0]) == float(when)
 
 
-def test_a_damaged_history_is_no_empty_one(tmp_path: Path) -> None:
-    """It is named, with what to do, since without it the limits would be forgotten."""
+def test_a_damaged_history_is_an_error(tmp_path: Path) -> None:
+    """The error names the file and the remedy, because without the history the limits are lost."""
     (tmp_path / "retrainings.json").write_text('[{"run_id": "1"', encoding="utf-8")
     with pytest.raises(ConfigurationError, match=r"retrainings\.json can't be read"):
         History(tmp_path / "retrainings.json")
 
 
 def test_history_stays_small(tmp_path: Path) -> None:
-    """Only so many starts are kept, the newest."""
+    """Only the newest starts are kept."""
     history = History(tmp_path / "retrainings.json")
     for number in range(KEEP_STARTS + 5):
         history.add(Start(f"{number}", NOW, (), Outcome.SUCCEEDED))
     assert History(tmp_path / "retrainings.json").starts()[0].run_id == "5"
-    assert not list(tmp_path.glob(".partial*"))
+    assert not list(tmp_path.glob("*.partial"))

@@ -4,19 +4,24 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from toxic_training.retraining.alerts import Alert
-from toxic_training.retraining.policy import Decision, Limits, Outcome, Refusal, Start, decide, episode_of
+from toxic_training.retraining.policy import Decision, Episode, Limits, Outcome, Refusal, Start, decide
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 LIMITS = Limits(cool_down=6 * HOUR, daily_runs=2, dry_run=False)
 DRIFT = Alert(
-    name="ScoreDrift", fingerprint="a1", since=NOW - HOUR, is_firing=True, asks=True, summary="Scores moved."
+    name="ScoreDrift",
+    fingerprint="a1",
+    since=NOW - HOUR,
+    is_firing=True,
+    requests_retraining=True,
+    summary="Scores moved.",
 )
 QUALITY = replace(DRIFT, name="EstimatedQualityFalling", fingerprint="b2")
 
 
 def _start(hours_ago: float, *alerts: Alert, outcome: Outcome = Outcome.SUCCEEDED) -> Start:
-    return Start(f"run-{hours_ago}", NOW - hours_ago * HOUR, tuple(episode_of(a) for a in alerts), outcome)
+    return Start(f"run-{hours_ago}", NOW - hours_ago * HOUR, tuple(Episode.of(a) for a in alerts), outcome)
 
 
 def _decide(*alerts: Alert, starts: tuple[Start, ...] = (), limits: Limits = LIMITS) -> Decision:
@@ -24,8 +29,8 @@ def _decide(*alerts: Alert, starts: tuple[Start, ...] = (), limits: Limits = LIM
 
 
 def test_a_first_alert_gets_a_run() -> None:
-    """One run serves every alert of the notification that asks for one."""
-    decision = _decide(DRIFT, QUALITY, replace(DRIFT, asks=False, fingerprint="c3"))
+    """One run handles every alert of the notification that asks for one."""
+    decision = _decide(DRIFT, QUALITY, replace(DRIFT, requests_retraining=False, fingerprint="c3"))
     assert decision.refusal is None
     assert decision.alerts == (DRIFT, QUALITY)
 
@@ -33,11 +38,16 @@ def test_a_first_alert_gets_a_run() -> None:
 @pytest.mark.parametrize(
     ("alert", "starts", "refusal"),
     [
-        pytest.param(replace(DRIFT, asks=False), (), Refusal.NOT_ASKED, id="a rule that doesn't ask"),
-        pytest.param(replace(DRIFT, is_firing=False), (), Refusal.RESOLVED, id="it fires no more"),
-        pytest.param(DRIFT, (_start(20, DRIFT),), Refusal.DUPLICATE, id="served long ago, firing since"),
         pytest.param(
-            DRIFT, (_start(20, DRIFT, outcome=Outcome.UNDER_WAY),), Refusal.DUPLICATE, id="being served"
+            replace(DRIFT, requests_retraining=False), (), Refusal.NOT_ASKED, id="a rule that doesn't ask"
+        ),
+        pytest.param(replace(DRIFT, is_firing=False), (), Refusal.RESOLVED, id="resolved"),
+        pytest.param(DRIFT, (_start(20, DRIFT),), Refusal.DUPLICATE, id="handled long ago, firing since"),
+        pytest.param(
+            DRIFT,
+            (_start(20, DRIFT, outcome=Outcome.UNDER_WAY),),
+            Refusal.DUPLICATE,
+            id="its run is under way",
         ),
         pytest.param(DRIFT, (_start(5.9, QUALITY),), Refusal.COOL_DOWN, id="another alert's run"),
         pytest.param(
@@ -50,29 +60,29 @@ def test_a_first_alert_gets_a_run() -> None:
     ],
 )
 def test_each_limit_has_its_reason(alert: Alert, starts: tuple[Start, ...], refusal: Refusal | None) -> None:
-    """What an alert gets depends on itself and on what was started before."""
+    """The decision depends on the alert and on earlier starts."""
     assert _decide(alert, starts=starts).refusal is refusal
 
 
-def test_a_served_alert_doesn_t_hide_a_fresh_one() -> None:
-    """A group is notified of together: the run is for the one that has had none."""
+def test_a_handled_alert_does_not_hide_a_fresh_one() -> None:
+    """Of a group in one notification, the run is for the alert that had none."""
     decision = _decide(DRIFT, QUALITY, starts=(_start(7, DRIFT),))
     assert decision.refusal is None
     assert decision.alerts == (QUALITY,)
 
 
 def test_a_dry_run_keeps_to_the_limits() -> None:
-    """What it says would start is what would start."""
+    """The limits apply before the dry run."""
     dry = replace(LIMITS, dry_run=True)
     assert _decide(DRIFT, limits=dry).refusal is Refusal.DRY_RUN
     assert _decide(DRIFT, limits=dry, starts=(_start(1),)).refusal is Refusal.COOL_DOWN
 
 
 def test_a_cap_of_none_starts_none() -> None:
-    """Zero a day is a way to switch it off."""
+    """Zero runs per day disable retraining."""
     assert _decide(DRIFT, limits=replace(LIMITS, daily_runs=0)).refusal is Refusal.DAILY_CAP
 
 
-def test_a_refusal_says_when_to_expect_a_run() -> None:
-    """The cool-down's end is a time that a person can read."""
+def test_a_refusal_names_the_end_of_the_cool_down() -> None:
+    """It is a readable time."""
     assert "until 2026-11-23 17:00:00 UTC" in _decide(DRIFT, starts=(_start(1),)).message

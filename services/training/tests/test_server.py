@@ -1,4 +1,4 @@
-"""Real processes: a signal to a run, and the server over HTTP."""
+"""Real processes: signals to a run, and the server over HTTP."""
 
 import os
 import signal
@@ -30,7 +30,7 @@ def _eventually(is_so: Callable[[], bool]) -> None:
         if is_so():
             return
         threading.Event().wait(0.1)
-    pytest.fail(f"not so within {PATIENCE_SECONDS} s")
+    pytest.fail(f"condition not met within {PATIENCE_SECONDS} s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Server:
     mlflow: MlflowClient
 
     def is_up(self) -> bool:
-        """Whether it answers."""
+        """Return whether it answers."""
         assert self.process.poll() is None
         try:
             return self.http.get("/health").is_success
@@ -50,13 +50,13 @@ class Server:
             return False
 
     def is_training(self) -> bool:
-        """Whether the newest run has come to train."""
+        """Return whether the newest run has reached the training."""
         runs = self.http.get("/runs").json()
         assert not runs or runs[0]["error"] is None
         return bool(runs) and runs[0]["status"] == "running" and runs[0]["node"] == "train classifier"
 
     def runs(self) -> list[Run]:
-        """Return what MLflow knows of."""
+        """Return MLflow's runs."""
         experiment = self.mlflow.get_experiment_by_name("toxic-comments")
         assert experiment is not None
         return list(self.mlflow.search_runs([experiment.experiment_id]))
@@ -85,7 +85,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def mlflow(folder: Path) -> MlflowClient:
-    """Return a client of that database, made before two processes want to make it."""
+    """Return a client of that database, created before two processes try to create it."""
     client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
     client.search_experiments()
     return client
@@ -122,8 +122,8 @@ def server(folder: Path, mlflow: MlflowClient) -> Iterator[Server]:
             process.wait(30)
 
 
-def test_a_run_answers_with_its_address_in_mlflow_and_keeps_others_out(server: Server) -> None:
-    """Blocking, as Kedro's own; who comes meanwhile is told what runs; afterwards the runs are listed."""
+def test_a_run_answers_with_its_address_in_mlflow_and_refuses_others(server: Server) -> None:
+    """`POST /run` blocks; another request meanwhile gets 409 with the run; afterwards the run is listed."""
     with ThreadPoolExecutor(1) as client:
         blocking = client.submit(server.http.post, "/run", json={"pipeline_names": ["data_processing"]})
         _eventually(lambda: bool(server.http.get("/runs").json()))
@@ -139,23 +139,21 @@ def test_a_run_answers_with_its_address_in_mlflow_and_keeps_others_out(server: S
     assert [run["run_id"] for run in server.http.get("/runs").json()] == [answer["run_id"]]
 
 
-def test_a_pipeline_that_there_is_not_is_named(server: Server) -> None:
-    """The run fails before its first node, and says what it may have been meant to be."""
+def test_an_unknown_pipeline_is_an_error(server: Server) -> None:
+    """The run fails before its first node, and the message suggests a name."""
     answer = server.http.post("/run", json={"pipeline_names": ["modeling"]}).json()
     assert answer["status"] == "failure"
     assert "modelling" in answer["error"]["message"]
 
 
-def test_a_request_that_is_none_is_refused(server: Server) -> None:
-    """Kedro's own checks stand: a misspelt field is no silent default."""
+def test_an_invalid_request_is_refused(server: Server) -> None:
+    """Kedro's validation applies: a misspelt field is an error, not a default."""
     assert server.http.post("/run", json={"pipelines": ["modelling"]}).status_code == 422
     assert server.http.get("/runs/none").json()["error"]["code"] == "unknown_run"
 
 
-def test_a_started_run_is_watched_keeps_others_off_its_files_and_is_stopped(
-    server: Server, folder: Path
-) -> None:
-    """It answers at once, tells its step, and ends KILLED when asked to; `kedro run` beside it is refused."""
+def test_a_started_run_locks_its_files_and_can_be_stopped(server: Server, folder: Path) -> None:
+    """`POST /runs` answers at once; a stopped run is KILLED; `kedro run` on the same files is refused."""
     started = server.http.post("/runs", json=LONG_TRAINING)
     assert started.status_code == 202
     run = started.headers["location"]
@@ -164,14 +162,14 @@ def test_a_started_run_is_watched_keeps_others_off_its_files_and_is_stopped(
     second = _run("--pipelines", "modelling", "--env", "demo", environment=_environment(folder))
     assert "Another run is writing" in second.stderr, second.stderr
     assert second.returncode == 1
-    assert len(server.runs()) == runs, "a run that can't start isn't to show in MLflow"
+    assert len(server.runs()) == runs, "a run that can't start must not appear in MLflow"
     assert server.http.delete(run).status_code == 202
     _eventually(lambda: server.http.get(run).json()["status"] == "stopped")
     assert server.mlflow.get_run(server.http.get(run).json()["mlflow_run_id"]).info.status == "KILLED"
 
 
-def test_the_servers_end_is_the_runs_end(server: Server) -> None:
-    """SIGTERM: the client who waits is answered, MLflow knows, and the server exits."""
+def test_the_server_ends_its_run(server: Server) -> None:
+    """On SIGTERM a waiting client gets its answer, MLflow's run is KILLED, and the server exits."""
     with ThreadPoolExecutor(1) as client:
         blocking = client.submit(server.http.post, "/run", json=LONG_TRAINING)
         _eventually(server.is_training)
@@ -184,7 +182,7 @@ def test_the_servers_end_is_the_runs_end(server: Server) -> None:
 
 @pytest.mark.usefixtures("server")
 def test_a_signal_to_a_run_ends_it_in_mlflow(folder: Path, mlflow: MlflowClient) -> None:
-    """`kedro run`, told to stop while it trains, is KILLED in MLflow, and says so."""
+    """SIGTERM to `kedro run` during training marks the run KILLED in MLflow and prints that."""
     options = ["--pipelines", "modelling", "--env", "demo", "--params", "modelling.epochs=1000"]
     with subprocess.Popen(
         [sys.executable, "-m", "toxic_training", "run", *options],

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from kedro.io import DataCatalog, DatasetError
 
-from toxic_training.data.table_datasets import OptionalTablesDataset, TableDataset
 from toxic_training.kedro_project.failures import explain
+from toxic_training.kedro_project.table_datasets import OptionalTablesDataset, TableDataset
 
 CSV: dict[str, object] = {"type": "pandas.CSVDataset", "load_args": {"dtype": str, "keep_default_na": False}}
 
@@ -63,7 +63,7 @@ def test_a_damaged_parquet_file_is_explained(tmp_path: Path) -> None:
     """A file that isn't what its name says is named."""
     file = tmp_path / "forum.parquet"
     file.write_bytes(b"text,toxic\n")
-    explanation = _explained(file, {"type": "toxic_training.data.table_datasets.TableDataset"})
+    explanation = _explained(file, {"type": "toxic_training.kedro_project.table_datasets.TableDataset"})
     assert str(file) in explanation
     assert "isn't a Parquet file" in explanation
 
@@ -71,7 +71,7 @@ def test_a_damaged_parquet_file_is_explained(tmp_path: Path) -> None:
 def test_a_table_that_breaks_its_promise_is_explained(tmp_path: Path) -> None:
     """What Kedro's validator refuses is said by table and column."""
     entry = {
-        "type": "toxic_training.data.table_datasets.TableDataset",
+        "type": "toxic_training.kedro_project.table_datasets.TableDataset",
         "filepath": str(tmp_path / "comments.parquet"),
         "validator": "toxic_training.data.schemas.COMMENTS",
     }

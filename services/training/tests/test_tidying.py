@@ -6,7 +6,7 @@ import pytest
 from toxic_core.errors import InvalidDataError
 from toxic_testing.training.tables import ALL_OF_IT, raw_table, tidied_test, tidied_validation, with_table
 from toxic_training.data.comments import LABEL_COLUMNS
-from toxic_training.kedro_project.parameters import DataParameters, SourceParameters
+from toxic_training.data.parameters import DataParameters, SourceParameters
 from toxic_training.kedro_project.pipelines.data_processing.nodes import (
     collect_rejected,
     tidy_additional,

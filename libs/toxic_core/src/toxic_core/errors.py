@@ -26,7 +26,15 @@ class InvalidDataError(ToxicError):
 
 
 class RunInProgressError(ToxicError):
-    """Another run writes the files that this one would."""
+    """Another run has the slot, or writes the same files.
+
+    Attributes:
+        run_id: the training server's id of the other run, if it is known.
+    """
+
+    def __init__(self, message: str, *, run_id: str | None = None) -> None:
+        super().__init__(message)
+        self.run_id = run_id
 
 
 class ContractError(ToxicError):

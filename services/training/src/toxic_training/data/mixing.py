@@ -12,8 +12,8 @@ import hashlib
 import pandas as pd
 
 from toxic_training.data.comments import LABEL_COLUMNS, SOURCE, TEXT
+from toxic_training.data.parameters import SourceParameters
 from toxic_training.data.tables import Counts
-from toxic_training.kedro_project.parameters import SourceParameters
 
 _MAJORITY = 0.5
 

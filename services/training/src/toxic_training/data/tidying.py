@@ -14,9 +14,9 @@ from pandera.pandas import DataFrameSchema
 from toxic_core.text import normalise
 from toxic_training.data.comments import COLUMNS, ID, LABEL_COLUMNS, LANGUAGE, SOURCE, TEXT, UNDETERMINED
 from toxic_training.data.languages import identify_languages, language_code
+from toxic_training.data.parameters import DataParameters, SourceParameters
 from toxic_training.data.schemas import find_language, find_text, no_rejected_rows, sort_rows
 from toxic_training.data.tables import Counts, Tidied
-from toxic_training.kedro_project.parameters import DataParameters, SourceParameters
 
 _LABEL_WORDS = {"0.0": "0", "1.0": "1", "false": "0", "true": "1", "nan": "", "none": "", "<na>": ""}
 """What CSV, Parquet and databases make of 0, 1 and nothing."""

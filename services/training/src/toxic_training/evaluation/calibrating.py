@@ -2,7 +2,7 @@
 
 The comments are enriched in toxic ones, and differently in every language, so that neither a probability nor
 a precision read off them as they stand holds anywhere else. Both are fitted on rows weighted to a stated
-share of toxic comments (`toxic_training.data.shares`; parameters `calibration_toxic_share` and
+share of toxic comments (`toxic_training.evaluation.shares`; parameters `calibration_toxic_share` and
 `deployment_toxic_share`).
 
 Invariant: a slope is positive, so calibration never turns a ranking around.
@@ -20,10 +20,10 @@ from toxic_core.errors import InvalidDataError
 from toxic_core.labels import LABELS, Label
 from toxic_core.languages import ANY_LANGUAGE
 from toxic_training.data.comments import LANGUAGE
-from toxic_training.data.shares import share_weights
 from toxic_training.evaluation.metrics import Floats, has_both_classes, operating_threshold
 from toxic_training.evaluation.operating_point import OperatingPoint
-from toxic_training.kedro_project.parameters import EvaluationParameters
+from toxic_training.evaluation.parameters import EvaluationParameters
+from toxic_training.evaluation.shares import share_weights
 
 logger = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from toxic_core.labels import LABELS, Label
 from toxic_training.data.comments import ID
 from toxic_training.evaluation.measuring import by_language, resampling_of
 from toxic_training.evaluation.metrics import Floats, Rows, auc_of, has_both_classes
+from toxic_training.evaluation.parameters import EvaluationParameters
 from toxic_training.evaluation.resampling import Interval, intervals
-from toxic_training.kedro_project.parameters import EvaluationParameters
 
 
 def compare(own: pd.DataFrame, champion: pd.DataFrame, parameters: EvaluationParameters) -> dict[str, float]:

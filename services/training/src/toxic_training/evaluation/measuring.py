@@ -29,7 +29,6 @@ import pandas as pd
 
 from toxic_core.labels import LABELS, Label
 from toxic_training.data.comments import LABEL_COLUMNS, LANGUAGE, SOURCE
-from toxic_training.data.shares import share_weights
 from toxic_training.evaluation.metrics import (
     Floats,
     Rows,
@@ -41,8 +40,9 @@ from toxic_training.evaluation.metrics import (
     log_loss_of,
 )
 from toxic_training.evaluation.operating_point import SCORE_COLUMNS, OperatingPoint
+from toxic_training.evaluation.parameters import EvaluationParameters
 from toxic_training.evaluation.resampling import Resampling, auc_interval, intervals
-from toxic_training.kedro_project.parameters import EvaluationParameters
+from toxic_training.evaluation.shares import share_weights
 
 ALL = "all"
 MEAN = "mean"

@@ -1,7 +1,7 @@
 """What a set of scores is worth: figures of one label on one set of rows.
 
 Every figure counts rows by weight, so that a set with another share of toxic comments than the stream it
-stands for can be weighted to it (`toxic_training.data.shares`), and resampling is a matter of weights.
+stands for can be weighted to it (`toxic_training.evaluation.shares`), and resampling is a matter of weights.
 
 
 Invariant: a figure that can't be computed (too few rows, one class only) is absent or NaN, never made up.

@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from toxic_core.errors import MissingDataError
 from toxic_training.kedro_project.failures import explain
 from toxic_training.kedro_project.locks import OutputLocks
-from toxic_training.server.report import CAUSE, RunReport, report_path, write_report
+from toxic_training.kedro_project.run_report import CAUSE, RunReport, report_path, write_report
 
 Catalog = CatalogProtocol[AbstractDataset[object, object], AbstractDataset[object, object]]
 

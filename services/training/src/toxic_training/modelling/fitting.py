@@ -15,10 +15,10 @@ from pathlib import Path
 
 import keras
 
-from toxic_training.kedro_project.parameters import ModellingParameters
 from toxic_training.modelling.batches import LengthBatches
 from toxic_training.modelling.checkpoints import CheckpointFile, TrainingState, restore, variables_of
 from toxic_training.modelling.classifier import Loss, compiles_whole_steps
+from toxic_training.modelling.parameters import ModellingParameters
 from toxic_training.modelling.schedule import Clock, Progress, learning_rate_at
 from toxic_training.modelling.selection import BestWeights, SelectionSet
 

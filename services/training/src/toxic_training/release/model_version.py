@@ -13,10 +13,12 @@ import pandas as pd
 from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types.schema import ColSpec, Schema
+from pydantic import Field
 
 import toxic_core
 from toxic_core.contract import BUNDLE_ARTIFACT_PATH, Bundle
 from toxic_core.labels import LABELS
+from toxic_training.data.parameters import Parameters
 from toxic_training.release import pyfunc_model
 
 logger = logging.getLogger(__name__)
@@ -25,6 +27,13 @@ _ARTIFACT = Path(BUNDLE_ARTIFACT_PATH).name
 _REQUIREMENTS = ("numpy", "pandas", "pydantic", "structlog", "tensorflow", "tokenizers")
 
 _EXAMPLE = "Thank you for the explanation, that was very helpful."
+
+
+class RegistrationParameters(Parameters):
+    """The parameters of the registration."""
+
+    model_name: str
+    alias: str = Field(description="The alias of a new version.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""From an alert to a retraining run: what asks for one, when it gets one, and what is remembered of it."""
+"""Starts retraining runs for alerts: decides, limits, and remembers what was started."""

@@ -1,7 +1,6 @@
-"""What Alertmanager's webhook says (https://prometheus.io/docs/alerting/latest/configuration/#webhook_config).
+"""Parses Alertmanager's webhook (https://prometheus.io/docs/alerting/latest/configuration/#webhook_config).
 
-Invariant: beyond this module an alert is an `Alert`, whose every text is bounded; whoever wrote the rule
-decides by the label `action` whether it may start a training.
+Invariant: every text of an `Alert` is bounded. An alert requests a training only through its label `action`.
 """
 
 from dataclasses import dataclass
@@ -12,22 +11,22 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 ACTION_LABEL = "action"
 RETRAIN = "retrain"
-"""The label, and its value, by which an alert asks for a retraining."""
+"""The label, and its value, by which an alert requests a retraining."""
 
-_MOST_CHARACTERS = 200
-_MOST_ALERTS = 1000
+_MAX_CHARACTERS = 200
+_MAX_ALERTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An alert that a notification speaks of.
+    """One alert of a notification.
 
     Attributes:
-        name: of its rule.
+        name: its rule's name.
         fingerprint: Alertmanager's hash of its labels.
-        since: when it began to fire; with the fingerprint, what tells one episode of it from another.
-        is_firing: whether it still does.
-        asks: whether its rule wants a retraining.
+        since: when it began to fire; together with the fingerprint it identifies one episode.
+        is_firing: False if it is resolved.
+        requests_retraining: whether its rule asks for a retraining.
         summary: its annotation, for people.
     """
 
@@ -35,7 +34,7 @@ class Alert:
     fingerprint: str
     since: datetime
     is_firing: bool
-    asks: bool
+    requests_retraining: bool
     summary: str
 
 
@@ -48,21 +47,21 @@ class _Alert(BaseModel):
 
 
 class Notification(BaseModel):
-    """The body of Alertmanager's webhook, version 4, as far as it is of use here."""
+    """The body of Alertmanager's webhook, version 4, without the fields that this service ignores."""
 
     version: Literal["4"]
-    alerts: list[_Alert] = Field(max_length=_MOST_ALERTS)
+    alerts: list[_Alert] = Field(max_length=_MAX_ALERTS)
 
     def read(self) -> tuple[Alert, ...]:
-        """Return the alerts, in the order given."""
+        """Return the alerts in the order given."""
         return tuple(
             Alert(
-                name=alert.labels.get("alertname", "unnamed")[:_MOST_CHARACTERS],
+                name=alert.labels.get("alertname", "unnamed")[:_MAX_CHARACTERS],
                 fingerprint=alert.fingerprint,
                 since=alert.starts_at,
                 is_firing=alert.status == "firing",
-                asks=alert.labels.get(ACTION_LABEL) == RETRAIN,
-                summary=alert.annotations.get("summary", "")[:_MOST_CHARACTERS],
+                requests_retraining=alert.labels.get(ACTION_LABEL) == RETRAIN,
+                summary=alert.annotations.get("summary", "")[:_MAX_CHARACTERS],
             )
             for alert in self.alerts
         )

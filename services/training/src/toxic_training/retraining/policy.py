@@ -1,7 +1,7 @@
-"""Whether alerts get a retraining: a pure function of the alerts, what happened before, and the limits.
+"""Decides whether alerts start a retraining: a pure function of alerts, earlier starts and limits.
 
-Invariant: at most one start within a cool-down, at most so many within any 24 hours, and none for an episode
-of an alert that a run has served already.
+Invariant: at most one start per cool-down, at most `daily_runs` starts per 24 hours, and no second start for
+an episode of an alert that a run already handles.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ DAY = timedelta(hours=24)
 
 
 class Outcome(StrEnum):
-    """What became of a retraining run."""
+    """The outcome of a retraining run."""
 
     UNDER_WAY = "under_way"
     SUCCEEDED = "succeeded"
@@ -23,7 +23,7 @@ class Outcome(StrEnum):
 
 
 class Refusal(StrEnum):
-    """Why alerts get no retraining."""
+    """Why alerts start no retraining."""
 
     NOT_ASKED = "not_asked"
     RESOLVED = "resolved"
@@ -36,15 +36,15 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """One time that an alert fired.
-
-    Attributes:
-        fingerprint: the alert's.
-        since: when it began to.
-    """
+    """One period during which an alert fires: its fingerprint and when it began."""
 
     fingerprint: str
     since: datetime
+
+    @classmethod
+    def of(cls, alert: Alert) -> "Episode":
+        """Return the episode of an alert."""
+        return cls(alert.fingerprint, alert.since)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,8 @@ class Start:
     Attributes:
         run_id: the server's id of the run.
         at: when it was started.
-        episodes: the alerts that it was to serve.
-        outcome: what became of it.
+        episodes: the alerts that it handles.
+        outcome: how it ended.
     """
 
     run_id: str
@@ -70,8 +70,8 @@ class Limits:
 
     Attributes:
         cool_down: shortest time from one start to the next.
-        daily_runs: most starts within any 24 hours.
-        dry_run: whether what would start is only logged.
+        daily_runs: maximum number of starts per 24 hours.
+        dry_run: whether a start is only logged.
     """
 
     cool_down: timedelta
@@ -81,11 +81,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is to be done.
+    """The decision about one notification.
 
     Attributes:
-        refusal: why nothing is; None to start a run.
-        alerts: those that the decision is about.
+        refusal: why no run starts; None if one does.
+        alerts: the alerts that the decision is about.
         message: the reason, for people.
     """
 
@@ -95,55 +95,42 @@ class Decision:
 
 
 def decide(alerts: Sequence[Alert], *, starts: Sequence[Start], limits: Limits, now: datetime) -> Decision:
-    """Decide about the alerts of one notification, which get one run together or none.
+    """Decide about one notification. All its alerts share one run, or get none.
 
-    A run that failed or was stopped served nobody: its alerts may have another after the cool-down.
+    After a run that failed or was stopped, its alerts may start another one once the cool-down is over.
 
     Args:
-        alerts: what the notification holds.
-        starts: what was started before, the newest last.
+        alerts: the notification's alerts.
+        starts: earlier starts, the newest last.
         limits: what an operator allows.
         now: the time.
     """
-    asking = tuple(alert for alert in alerts if alert.asks)
-    firing = tuple(alert for alert in asking if alert.is_firing)
-    if not firing:
-        return _without_request(alerts, asking)
+    asking = tuple(alert for alert in alerts if alert.requests_retraining)
+    if not asking:
+        return Decision(Refusal.NOT_ASKED, tuple(alerts), "No alert has the label action: retrain.")
+    if not (firing := tuple(alert for alert in asking if alert.is_firing)):
+        return Decision(Refusal.RESOLVED, asking, "The alert is resolved.")
     served = {e for start in starts if start.outcome is not Outcome.NOT_SUCCEEDED for e in start.episodes}
-    fresh = tuple(alert for alert in firing if episode_of(alert) not in served)
+    fresh = tuple(alert for alert in firing if Episode.of(alert) not in served)
     if not fresh:
         return Decision(
-            Refusal.DUPLICATE, firing, "A run was started for it already, since it began to fire."
+            Refusal.DUPLICATE, firing, "A run was already started for this alert since it began to fire."
         )
-    if refused := _over_limit(fresh, starts=starts, limits=limits, now=now):
-        return refused
-    if limits.dry_run:
-        return Decision(Refusal.DRY_RUN, fresh, "A run would start, but for TRAINING_RETRAIN_DRY_RUN.")
-    return Decision(None, fresh, "A run starts.")
+    return _within_limits(fresh, starts=starts, limits=limits, now=now)
 
 
-def episode_of(alert: Alert) -> Episode:
-    """Return which episode of its rule an alert is."""
-    return Episode(alert.fingerprint, alert.since)
-
-
-def _without_request(alerts: Sequence[Alert], asking: tuple[Alert, ...]) -> Decision:
-    if asking:
-        return Decision(Refusal.RESOLVED, asking, "It fires no more.")
-    return Decision(Refusal.NOT_ASKED, tuple(alerts), "No alert carries the label action: retrain.")
-
-
-def _over_limit(
+def _within_limits(
     fresh: tuple[Alert, ...], *, starts: Sequence[Start], limits: Limits, now: datetime
-) -> Decision | None:
-    lately = [start for start in starts if now - start.at < DAY]
+) -> Decision:
     if starts and (until := starts[-1].at + limits.cool_down) > now:
         return Decision(Refusal.COOL_DOWN, fresh, f"The cool-down lasts until {until:%Y-%m-%d %H:%M:%S} UTC.")
-    if len(lately) >= limits.daily_runs:
-        return Decision(
-            Refusal.DAILY_CAP,
-            fresh,
-            f"{len(lately)} runs were started within 24 hours; TRAINING_RETRAIN_DAILY_RUNS allows "
-            f"{limits.daily_runs}.",
+    recent = [start for start in starts if now - start.at < DAY]
+    if len(recent) >= limits.daily_runs:
+        message = (
+            f"{len(recent)} runs were started within 24 hours; TRAINING_RETRAIN_DAILY_RUNS allows "
+            f"{limits.daily_runs}."
         )
-    return None
+        return Decision(Refusal.DAILY_CAP, fresh, message)
+    if limits.dry_run:
+        return Decision(Refusal.DRY_RUN, fresh, "A run would start without TRAINING_RETRAIN_DRY_RUN.")
+    return Decision(None, fresh, "A run starts.")

@@ -1,1 +1,1 @@
-"""Kedro's HTTP server with one run at a time, each in a process of its own."""
+"""Kedro's HTTP server with one run at a time, each in a child process."""

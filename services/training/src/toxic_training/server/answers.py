@@ -1,4 +1,4 @@
-"""What the server answers about runs, as JSON.
+"""The JSON answers about runs.
 
 Invariant: the answer to `POST /run` has every field of Kedro's own answer, under the same names.
 """
@@ -7,9 +7,8 @@ from typing import Self
 
 from pydantic import AwareDatetime, BaseModel, Field
 
-from toxic_training.retraining.desk import Retraining
 from toxic_training.retraining.policy import Refusal
-from toxic_training.server.desk import RunRecord, RunState, Trigger
+from toxic_training.server.runs import RunRecord, RunState, Trigger
 
 
 class Failure(BaseModel):
@@ -20,7 +19,7 @@ class Failure(BaseModel):
 
 
 class RunAnswer(BaseModel):
-    """A run as it stands."""
+    """The current state of a run."""
 
     run_id: str = Field(description="The run's id at this server.")
     status: RunState
@@ -28,16 +27,16 @@ class RunAnswer(BaseModel):
     trigger: Trigger = Field(description="What started it: a request, or an alert.")
     started_at: AwareDatetime
     duration_ms: float | None = Field(description="How long it took; null while it runs.")
-    step: int = Field(description="How many nodes have begun.")
-    steps: int = Field(description="How many nodes there are; 0 before the first.")
+    step: int = Field(description="Number of nodes that have begun.")
+    steps: int = Field(description="Number of nodes; 0 before the first.")
     node: str | None = Field(description="The node that runs, or ran last.")
     mlflow_run_id: str | None = Field(description="The run's id in MLflow, once it has one.")
-    mlflow_run_url: str | None = Field(description="Where to look at it in MLflow.")
+    mlflow_run_url: str | None = Field(description="The run's page in MLflow.")
     error: Failure | None = None
 
     @classmethod
     def of(cls, run: RunRecord, *, mlflow_page: str) -> Self:
-        """Return the answer for `run`; `mlflow_page` is the address by which people reach MLflow."""
+        """Return the answer for `run`; `mlflow_page` is MLflow's address for people."""
         report = run.report
         duration = (run.ended_at - run.started_at).total_seconds() * 1000 if run.ended_at else None
         page = f"{mlflow_page.rstrip('/')}/#/experiments/{report.experiment_id}/runs/{report.mlflow_run_id}"
@@ -57,6 +56,15 @@ class RunAnswer(BaseModel):
         )
 
 
+class AlertAnswer(BaseModel):
+    """The result of a notification. Alertmanager reads only the HTTP status."""
+
+    started: bool = Field(description="Whether a run was started.")
+    refusal: Refusal | None = Field(description="Why no run was started; null if one was.")
+    message: str = Field(description="The reason, for people.")
+    run: RunAnswer | None = None
+
+
 class Problem(BaseModel):
     """A refusal, for programs and for people."""
 
@@ -64,28 +72,8 @@ class Problem(BaseModel):
     message: str
 
 
-class AlertAnswer(BaseModel):
-    """What a notification led to."""
-
-    started: bool = Field(description="Whether a run was started.")
-    refusal: Refusal | None = Field(description="Why not; null where one was.")
-    message: str = Field(description="The reason, for people.")
-    run: RunAnswer | None = None
-
-    @classmethod
-    def of(cls, retraining: Retraining, *, mlflow_page: str) -> Self:
-        """Return the answer to Alertmanager, which reads its status alone; the rest is for people."""
-        run = retraining.run
-        return cls(
-            started=run is not None,
-            refusal=retraining.decision.refusal,
-            message=retraining.decision.message,
-            run=None if run is None else RunAnswer.of(run, mlflow_page=mlflow_page),
-        )
-
-
 class ProblemAnswer(BaseModel):
-    """A refusal, with the run it is about."""
+    """A refusal, with the run that caused it."""
 
     error: Problem
     run: RunAnswer | None = None

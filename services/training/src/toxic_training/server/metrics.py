@@ -1,7 +1,7 @@
-"""What Prometheus can ask the training server.
+"""The training server's Prometheus metrics.
 
-Invariant: label values are enumerations, and every series but the time of the last success is there from the
-start, so that a rate is 0 and not missing before the first run.
+Invariant: label values are enumerations, and every series except the last success exists from the start, so
+that a rate is 0 before the first run instead of missing.
 """
 
 from typing import Final
@@ -18,38 +18,32 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from toxic_training.retraining.policy import Refusal
-from toxic_training.server.desk import RunRecord, RunState, Trigger
+from toxic_training.retraining.trigger import RetrainingRefused
+from toxic_training.server.runs import RunEvent, RunRecord, RunStarted, RunState, Trigger
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
-_MINUTE: Final = 60.0
 _RUN_SECONDS: Final = tuple(
-    _MINUTE * minutes for minutes in (0.5, 1, 2, 5, 10, 20, 30, 45, 60, 90, 120, 240, 480)
+    60.0 * minutes for minutes in (0.5, 1, 2, 5, 10, 20, 30, 45, 60, 90, 120, 240, 480)
 )
 
 
 class Metrics:
-    """One server's metrics: a `RunObserver` and a `RetrainingObserver`."""
+    """One server's metrics, updated by events."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
-        PlatformCollector(registry=self.registry)
-        self._declare_runs()
+        self._registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
         self._refused = Counter(
             "toxic_training_retraining_refused",
             "Notifications by Alertmanager that started no run, by reason.",
             ("reason",),
-            registry=self.registry,
+            registry=registry,
         )
-        for reason in Refusal:
-            self._refused.labels(reason.value)
-
-    def _declare_runs(self) -> None:
-        registry = self.registry
         self._started = Counter(
             "toxic_training_runs_started",
-            "Runs taken, by what started them.",
+            "Runs accepted, by what started them.",
             ("trigger",),
             registry=registry,
         )
@@ -71,13 +65,12 @@ class Metrics:
         )
         self._last_success = Gauge(
             "toxic_training_last_success_timestamp_seconds",
-            "When a run last ended well, by what started it; absent before the first of this process.",
+            "When a run last succeeded, by what started it; absent before the first of this process.",
             ("trigger",),
             registry=registry,
         )
-        self._declare_values()
-
-    def _declare_values(self) -> None:
+        for reason in Refusal:
+            self._refused.labels(reason.value)
         outcomes = [state.value for state in RunState if state is not RunState.RUNNING]
         for trigger in Trigger:
             self._started.labels(trigger.value)
@@ -86,13 +79,21 @@ class Metrics:
         for outcome in outcomes:
             self._seconds.labels(outcome)
 
-    def run_started(self, run: RunRecord) -> None:
-        """Count a run in."""
-        self._started.labels(run.trigger.value).inc()
-        self._in_progress.inc()
+    def record(self, event: RunEvent | RetrainingRefused) -> None:
+        """Count an event."""
+        if isinstance(event, RetrainingRefused):
+            self._refused.labels(event.reason.value).inc()
+        elif isinstance(event, RunStarted):
+            self._started.labels(event.run.trigger.value).inc()
+            self._in_progress.inc()
+        else:
+            self._count_end(event.run)
 
-    def run_ended(self, run: RunRecord) -> None:
-        """Count a run out."""
+    def render(self) -> bytes:
+        """Return every metric in Prometheus's text format."""
+        return generate_latest(self._registry)
+
+    def _count_end(self, run: RunRecord) -> None:
         trigger, outcome = run.trigger.value, run.state.value
         self._in_progress.dec()
         self._ended.labels(trigger, outcome).inc()
@@ -101,11 +102,3 @@ class Metrics:
         self._seconds.labels(outcome).observe((run.ended_at - run.started_at).total_seconds())
         if run.state is RunState.SUCCEEDED:
             self._last_success.labels(trigger).set(run.ended_at.timestamp())
-
-    def retraining_refused(self, *, reason: Refusal) -> None:
-        """Count a notification that started nothing."""
-        self._refused.labels(reason.value).inc()
-
-    def render(self) -> bytes:
-        """Return every metric in Prometheus's text form."""
-        return generate_latest(self.registry)

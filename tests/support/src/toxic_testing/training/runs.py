@@ -1,33 +1,33 @@
-"""Runs without processes: fakes of the run desk's protocols.
+"""Runs without processes, for tests of the run manager.
 
-Invariant: nothing here sleeps or starts a process; a run ends when the test says so.
+Invariant: no fake sleeps or starts a process; a run ends when the test ends it.
 """
 
 import asyncio
 
-from toxic_training.server.report import RunReport
+from toxic_training.kedro_project.run_report import RunReport
 
 
 class FakeRun:
-    """A run that ends when the test says so."""
+    """A run that ends when the test ends it."""
 
     def __init__(self) -> None:
-        self.said = RunReport(
+        self.latest = RunReport(
             experiment_id="1", mlflow_run_id="abc", step=2, steps=5, node="train classifier"
         )
         self.is_stopped = False
         self._status: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     def report(self) -> RunReport:
-        """Return what the test has it say."""
-        return self.said
+        """Return the report that the test set."""
+        return self.latest
 
     async def wait(self) -> int:
         """Wait for `end`."""
         return await self._status
 
     def stop(self) -> None:
-        """End as a process does on SIGTERM."""
+        """End with the exit status of SIGTERM."""
         self.is_stopped = True
         self.end(143)
 
@@ -38,15 +38,15 @@ class FakeRun:
 
 
 class FakeLauncher:
-    """Keeps what was started."""
+    """Starts fake runs and keeps them."""
 
     def __init__(self) -> None:
         self.requests: list[str] = []
         self.started: list[FakeRun] = []
         self.fails = False
 
-    async def launch(self, request: str, *, run_id: str) -> FakeRun:  # noqa: ARG002 - the protocol's
-        """Start a fake run, not quite at once."""
+    async def launch(self, request: str, run_id: str) -> FakeRun:  # noqa: ARG002 - the caller's signature
+        """Start a fake run after one turn of the event loop."""
         await asyncio.sleep(0)
         if self.fails:
             raise OSError("no more processes")

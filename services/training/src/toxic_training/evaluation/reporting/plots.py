@@ -12,12 +12,12 @@ import pandas as pd
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from toxic_core.labels import Label
-from toxic_training.data.shares import share_weights
 from toxic_training.evaluation.measuring import ALL, by_language
 from toxic_training.evaluation.metrics import Floats, Rows, has_both_classes, reliability
+from toxic_training.evaluation.parameters import EvaluationParameters
 from toxic_training.evaluation.reporting.figures import Figures, find, groups, languages
 from toxic_training.evaluation.reporting.published import MULTILINGUAL_AUC
-from toxic_training.kedro_project.parameters import EvaluationParameters
+from toxic_training.evaluation.shares import share_weights
 
 _MOST_POINTS = 150
 _SCORE = f"score_{Label.TOXIC}"

@@ -15,9 +15,9 @@ from toxic_core.labels import LABELS, Label
 from toxic_core.languages import ANY_LANGUAGE
 from toxic_training.evaluation.bias import SUBMETRICS
 from toxic_training.evaluation.operating_point import OperatingPoint
+from toxic_training.evaluation.parameters import EvaluationParameters
 from toxic_training.evaluation.reporting import published
 from toxic_training.evaluation.reporting.figures import Figure, Figures, find, groups, headlines, languages
-from toxic_training.kedro_project.parameters import EvaluationParameters
 from toxic_training.scoring.exported import ExportFacts
 
 _TEMPLATE = "report.html.j2"

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from toxic_training.evaluation.operating_point import OperatingPoint
-from toxic_training.kedro_project.parameters import EvaluationParameters
+from toxic_training.evaluation.parameters import EvaluationParameters
 from toxic_training.release.bundle import VersionedBundle
 from toxic_training.scoring.exported import ExportedModel
 from toxic_training.scoring.table_scoring import ScoredChunks, TableScorer

@@ -9,9 +9,9 @@ from toxic_core.errors import ConfigurationError, InvalidDataError
 from toxic_training.data import schemas
 from toxic_training.data.comments import LABEL_COLUMNS, SOURCE, label_counts
 from toxic_training.data.mixing import TEST, TRAIN, VALIDATION, divide, keep_first_of_each_text
+from toxic_training.data.parameters import DataParameters, SourceParameters
 from toxic_training.data.tables import Counts, OptionalTables, Tidied
 from toxic_training.data.tidying import join, label_words, tidy
-from toxic_training.kedro_project.parameters import DataParameters, SourceParameters
 
 logger = logging.getLogger(__name__)
 

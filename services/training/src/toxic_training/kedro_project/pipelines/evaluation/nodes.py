@@ -10,7 +10,6 @@ from toxic_core.contract import Bundle
 from toxic_core.contract.reference import LENGTH_EDGES, Distribution, ReferenceTraffic
 from toxic_core.languages import ANY_LANGUAGE
 from toxic_training.data.comments import LABEL_COLUMNS, LANGUAGE, TEXT
-from toxic_training.data.shares import share_weights
 from toxic_training.data.suites import tidy_hatecheck, tidy_templates
 from toxic_training.evaluation import precision
 from toxic_training.evaluation.bias import measure_bias
@@ -21,8 +20,10 @@ from toxic_training.evaluation.hatecheck import measure_hatecheck
 from toxic_training.evaluation.measuring import ALL, TOKENS, by_language, measure_sets, resampling_of
 from toxic_training.evaluation.metrics import Floats
 from toxic_training.evaluation.operating_point import SCORE_COLUMNS, OperatingPoint
-from toxic_training.kedro_project.parameters import EvaluationParameters, ModellingParameters
+from toxic_training.evaluation.parameters import EvaluationParameters
+from toxic_training.evaluation.shares import share_weights
 from toxic_training.modelling.classifier import Encoder
+from toxic_training.modelling.parameters import ModellingParameters
 from toxic_training.scoring.exported import ExportedModel, ExportFacts, ExportParts
 from toxic_training.scoring.texts import Reading, SavedModelScorer, Scorer, median_comment
 

@@ -13,7 +13,6 @@ from toxic_core.contract import file_digest, open_bundle
 from toxic_core.errors import InvalidDataError
 from toxic_core.tokens import Int32Array
 from toxic_training.data.comments import LABEL_COLUMNS, TEXT, label_matrix
-from toxic_training.kedro_project.parameters import ModellingParameters
 from toxic_training.modelling.batches import LengthBatches
 from toxic_training.modelling.checkpoints import CheckpointFile, fingerprint
 from toxic_training.modelling.classifier import Encoder, build_classifier, training_loss
@@ -21,6 +20,7 @@ from toxic_training.modelling.encoders.files import WEIGHTS_FILE, EncoderFiles
 from toxic_training.modelling.encoders.layers import keep_layers
 from toxic_training.modelling.encoders.source import find_encoder
 from toxic_training.modelling.fitting import Trainer, fit
+from toxic_training.modelling.parameters import ModellingParameters
 from toxic_training.modelling.schedule import Clock
 from toxic_training.modelling.selection import selection_set
 from toxic_training.release.baseline import read_baseline, round_weights

@@ -11,9 +11,8 @@ from toxic_core.languages import LANGUAGES
 from toxic_training.evaluation.operating_point import OperatingPoint
 from toxic_training.evaluation.reporting.card import model_card
 from toxic_training.evaluation.reporting.figures import headlines
-from toxic_training.kedro_project.parameters import RegistrationParameters
 from toxic_training.release.bundle import BundleParts
-from toxic_training.release.model_version import Release
+from toxic_training.release.model_version import RegistrationParameters, Release
 from toxic_training.release.revision import code_revision
 from toxic_training.scoring.exported import ExportedModel
 

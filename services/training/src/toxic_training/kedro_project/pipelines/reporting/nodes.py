@@ -7,12 +7,12 @@ import plotly.graph_objects as go
 from matplotlib.figure import Figure as Image
 
 from toxic_training.evaluation.operating_point import OperatingPoint
+from toxic_training.evaluation.parameters import EvaluationParameters
 from toxic_training.evaluation.reporting import plots
 from toxic_training.evaluation.reporting.drawing import image, plotly_figure
 from toxic_training.evaluation.reporting.figures import headline_table
 from toxic_training.evaluation.reporting.plots import Plot
 from toxic_training.evaluation.reporting.report import render_report
-from toxic_training.kedro_project.parameters import EvaluationParameters
 from toxic_training.scoring.exported import ExportedModel
 
 logger = logging.getLogger(__name__)

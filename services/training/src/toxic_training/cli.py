@@ -1,0 +1,66 @@
+"""The project's own Kedro commands: `server start`, and `open-run` for schedulers.
+
+Kedro finds this module by its name, `<package>.cli`, and imports it for every command.
+"""
+
+import sys
+from typing import Any
+
+import click
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+
+from toxic_core.settings import name_faults
+
+
+@click.group(name="toxic-training")
+def cli() -> None:
+    """Commands of this project."""
+
+
+@cli.group()
+def server() -> None:
+    """Run pipelines on request over HTTP."""
+
+
+@server.command()
+@click.option("--host", "-H", help="Address to listen on (TRAINING_HOST; 127.0.0.1).")
+@click.option("--port", "-p", type=int, help="Port to listen on (TRAINING_PORT; 8002).")
+@click.option("--env", "-e", help="Kedro's configuration environment of every run (TRAINING_ENV).")
+def start(**options: Any) -> None:
+    """Start Kedro's HTTP server. It runs one pipeline at a time, each in a child process."""
+    # Imported late: every command of Kedro imports this module.
+    from toxic_training.server.serve import serve  # noqa: PLC0415
+    from toxic_training.server.settings import Settings  # noqa: PLC0415
+
+    try:
+        settings = Settings(**{name: value for name, value in options.items() if value is not None})
+    except ValidationError as error:
+        sys.exit(f"error: invalid settings: {name_faults(error, prefix='TRAINING_')}")
+    except SettingsError as error:
+        sys.exit(f"error: invalid settings: {error}; the variable takes JSON.")
+    serve(settings)
+
+
+@cli.command()
+@click.argument("name")
+def open_run(name: str) -> None:
+    """Start a run in MLflow and print its id, for Kedro runs that share one MLflow run.
+
+    Pass the id to each Kedro run as MLFLOW_RUN_ID. NAME, the scheduler's own name for the run, becomes the
+    tag `scheduled_as`, because kedro-mlflow names runs after pipelines.
+    """
+    # Imported late: every command of Kedro imports this module.
+    from kedro.framework.session import KedroSession  # noqa: PLC0415
+    from kedro.framework.startup import bootstrap_project  # noqa: PLC0415
+    from mlflow import MlflowClient  # noqa: PLC0415
+
+    from toxic_training.kedro_project.process import PROJECT  # noqa: PLC0415
+
+    bootstrap_project(PROJECT)
+    with KedroSession.create(project_path=PROJECT) as session:
+        # Loading kedro-mlflow's configuration also sets MLflow's address.
+        mlflow_config = session.load_context().mlflow  # type: ignore[attr-defined]  # kedro-mlflow sets it
+        experiment = mlflow_config.tracking.experiment._experiment  # noqa: SLF001 - has no public name
+    run = MlflowClient().create_run(experiment.experiment_id, tags={"scheduled_as": name})
+    click.echo(run.info.run_id)

@@ -1,0 +1,66 @@
+"""The types of parameters, and those of the data stage. Kedro validates them before the first node runs."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from toxic_training.data.languages import KNOWN_LANGUAGES
+
+_FILES = frozenset({"train", "validation", "test", "test_labels"})
+
+
+def _known_language(code: str) -> str:
+    if code not in KNOWN_LANGUAGES:
+        raise ValueError(f"{code!r} is neither an ISO 639-1 code, such as en, nor und")
+    return code
+
+
+def _unreserved_name(name: str) -> str:
+    if name in _FILES:
+        raise ValueError(f"{name!r} is the name of one of Jigsaw's files; choose another name for the table")
+    return name
+
+
+LanguageCode = Annotated[str, AfterValidator(_known_language)]
+TableName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$"), AfterValidator(_unreserved_name)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Share = Annotated[float, Field(gt=0.0, lt=1.0)]
+
+
+class Parameters(BaseModel):
+    """Base of one stage's parameters, `conf/*/parameters*.yml`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SourceParameters(Parameters):
+    """How one raw table joins the training comments."""
+
+    language: LanguageCode | None = Field(
+        default=None,
+        description="Language of every row; null takes each row's own, and identifies it if a row has none.",
+    )
+    train_fraction: Fraction = Field(
+        default=1.0, description="Share used for training, chosen by text; the rest is for validation."
+    )
+    non_toxic_per_toxic: float | None = Field(
+        default=None, gt=0, description="Non-toxic training rows per toxic one; null keeps all."
+    )
+    repeat: int = Field(default=1, ge=1, description="Times that each row occurs per epoch.")
+
+
+class DataParameters(Parameters):
+    """How raw tables become training, validation and test comments."""
+
+    train: SourceParameters = Field(description="Jigsaw's train file.")
+    validation: SourceParameters = Field(description="Jigsaw's validation file.")
+    max_rejected_fraction: Fraction = Field(
+        default=0.05, description="A table with a larger share of invalid rows is refused."
+    )
+    min_language_confidence: Fraction = Field(
+        default=0.5, description="Minimum confidence of an identified language; below it a comment is `und`."
+    )
+    additional: dict[TableName, SourceParameters] = Field(
+        default_factory=dict,
+        description="The catalog's tables in `raw_additional`, by name; a text in two stays in the first.",
+    )

@@ -1,0 +1,41 @@
+"""The parameters of the evaluation stage."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from toxic_training.data.parameters import Fraction, Parameters, Share
+
+
+class EvaluationParameters(Parameters):
+    """How the exported model is measured, and how its scores are calibrated."""
+
+    batch_tokens: int = Field(ge=1, description="Tokens per batch, padding included.")
+    max_windows: int = Field(
+        ge=1, description="Maximum number of windows of a long comment; as INFERENCE_MAX_WINDOWS."
+    )
+    window_overlap_tokens: int = Field(
+        ge=0, description="Tokens that neighbouring windows share; as INFERENCE_WINDOW_OVERLAP_TOKENS."
+    )
+    bootstrap_samples: int = Field(ge=0, description="Bootstrap samples per confidence interval.")
+    confidence: Fraction = Field(description="Coverage of the intervals.")
+    calibration_toxic_share: Share = Field(
+        description="Share of toxic comments in the stream for which scores are calibrated."
+    )
+    calibration_min_a_class: int = Field(
+        ge=1, description="A language with fewer comments with or without a label shares all languages' fit."
+    )
+    calibration_bins: int = Field(ge=2, description="Bins of equal mass of the calibration error.")
+    deployment_toxic_share: Share = Field(
+        description="Share of toxic comments in the stream for which thresholds are chosen."
+    )
+    threshold_precision: Fraction = Field(description="Precision for which an operating threshold is chosen.")
+    reference_bins: int = Field(ge=2, description="Bins of the reference score distributions.")
+    length_edges: Annotated[tuple[int, ...], Field(min_length=1)] = Field(
+        description="Ascending lengths in tokens that separate short comments from long ones."
+    )
+    min_rows_a_language: int = Field(ge=1, description="Minimum rows of a group that is measured by itself.")
+    precision_comments: int = Field(
+        ge=0, description="Validation comments on which lower precision is measured; 0 to skip it."
+    )
+    seed: int

@@ -1,0 +1,56 @@
+"""Prepares a process for Kedro: telemetry off, absolute paths, a quiet TensorFlow.
+
+This module imports neither Kedro nor its plugins, which read the environment when they are imported.
+"""
+
+import importlib
+import os
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+from toxic_core.telemetry import disable_telemetry
+
+PROJECT = Path(__file__).resolve().parents[3]
+"""The Kedro project: the folder with `conf/` and `pyproject.toml`."""
+
+
+def prepare() -> None:
+    """Set the environment, silence known warnings and enter the project's folder."""
+    disable_telemetry()
+    # kedro and kedro-mlflow call a function that omegaconf has renamed.
+    warnings.filterwarnings("ignore", message="register_new_resolver", category=UserWarning)
+    # kedro-mlflow's own model class raises this as soon as it is imported.
+    warnings.filterwarnings(
+        "ignore", message=".*Add type hints to the `predict` method", category=UserWarning
+    )
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("KEDRO_LOGGING_CONFIG", str(PROJECT / "conf" / "logging.yml"))
+    for folder in ("TOXIC_DATA_DIR", "TRAINING_STATE_DIR"):
+        if chosen := os.environ.get(folder):
+            os.environ[folder] = str(Path(chosen).expanduser().resolve())
+    if sys.argv[1:2] != ["server"]:  # the server starts runs in child processes and needs no TensorFlow
+        _import_tensorflow_quietly()
+    os.chdir(PROJECT)
+
+
+def _import_tensorflow_quietly() -> None:
+    """Import TensorFlow and hold back stderr unless the import fails.
+
+    No setting silences what TensorFlow's C++ code prints before its logging is set up.
+    """
+    stderr = os.dup(sys.stderr.fileno())
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), sys.stderr.fileno())
+        try:
+            importlib.import_module("tensorflow")
+        except ImportError:
+            held.seek(0)
+            os.write(stderr, held.read())
+            raise
+        finally:
+            os.dup2(stderr, sys.stderr.fileno())
+            os.close(stderr)

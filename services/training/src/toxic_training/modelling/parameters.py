@@ -1,0 +1,53 @@
+"""The parameters of the modelling stage."""
+
+from pydantic import Field
+
+from toxic_training.data.parameters import Fraction, Parameters
+
+
+class ModellingParameters(Parameters):
+    """Which encoder is fine-tuned, and how."""
+
+    encoder: str = Field(
+        description="`baseline` (the shipped model's), `tiny`, `builtin:e5-small`, `hf://owner/name`, or a "
+        "folder in Hugging Face's layout."
+    )
+    vocabulary_size: int = Field(
+        ge=300, description="Pieces learnt (`tiny`), or kept of a pretrained vocabulary by frequency rank."
+    )
+    max_tokens: int = Field(
+        ge=8, le=512, description="Maximum input length in tokens; longer comments are cut."
+    )
+    batch_size: int = Field(ge=1, description="Comments per step.")
+    epochs: int = Field(ge=1)
+    peak_learning_rate: float = Field(gt=0)
+    warmup_fraction: Fraction = Field(description="Share of all steps before the peak learning rate.")
+    weight_decay: float = Field(ge=0)
+    dropout: Fraction = Field(description="Dropout before the classification layer.")
+    train_embeddings: bool = Field(description="Whether the token embeddings are trained too.")
+    cpu_bfloat16: bool = Field(description="Train in bfloat16 if the CPU supports it.")
+    max_train_minutes: float = Field(gt=0, description="Time limit; training ends cleanly when it is over.")
+    checkpoint_minutes: float = Field(ge=0, description="Time between checkpoints.")
+    selections: int = Field(
+        ge=1, description="Number of times that weights are evaluated on validation comments."
+    )
+    selection_comments: int = Field(ge=1, description="Validation comments per evaluation of weights.")
+    selection_margin: float = Field(
+        ge=0, description="Later weights are kept unless earlier ones' mean AUC is higher by more than this."
+    )
+    patience: int = Field(ge=1, description="Worse evaluations in a row that end training.")
+    class_weight_power: Fraction = Field(
+        description="A label's positives weigh (negatives / positives) to this power; 0 for equal weights."
+    )
+    class_weight_limit: float = Field(ge=1, description="Maximum weight of a positive.")
+    layers: int | None = Field(
+        ge=1, description="Number of the encoder's layers to keep, evenly spread; null for all."
+    )
+    teacher: str | None = Field(
+        description="Folder of a bundle whose scores are learnt too (distillation); null for none."
+    )
+    teacher_share: Fraction = Field(description="Weight of the teacher's scores against the labels.")
+    quantise: bool = Field(
+        description="Round the trained weights to the precision that a packed baseline stores."
+    )
+    seed: int

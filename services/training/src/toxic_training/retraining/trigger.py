@@ -1,0 +1,125 @@
+"""Takes Alertmanager's notifications: decides, remembers, and starts a run.
+
+Belongs to one event loop. Invariant: notifications are decided one after another, so that two at once never
+start two runs.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import structlog
+
+from toxic_core.errors import RunInProgressError
+from toxic_training.retraining.alerts import Alert
+from toxic_training.retraining.history import History
+from toxic_training.retraining.policy import Decision, Episode, Limits, Outcome, Refusal, Start, decide
+
+_log = structlog.get_logger(__name__)
+
+Cause = Mapping[str, str]
+"""Why a run was started: facts by name, which become tags of its MLflow run."""
+
+StartRun = Callable[[str, Cause], Awaitable[object]]
+"""Starts a run of this id for this cause; raises RunInProgressError if another run is under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetrainingRefused:
+    """A notification started no run."""
+
+    reason: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Retraining:
+    """The result of one notification.
+
+    Attributes:
+        decision: the decision and its reason.
+        run_id: the run that was started, or None.
+    """
+
+    decision: Decision
+    run_id: str | None
+
+
+class RetrainingTrigger:
+    """Starts retraining runs for alerts, within the limits.
+
+    Args:
+        start_run: starts a run.
+        history: earlier starts.
+        limits: what an operator allows.
+        emit: receives every refusal.
+        now: the clock.
+    """
+
+    def __init__(
+        self,
+        start_run: StartRun,
+        *,
+        history: History,
+        limits: Limits,
+        emit: Callable[[RetrainingRefused], None],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._start_run = start_run
+        self._history = history
+        self._limits = limits
+        self._emit = emit
+        self._now = now
+        self._lock = asyncio.Lock()
+
+    async def take(self, alerts: Sequence[Alert]) -> Retraining:
+        """Decide about one notification's alerts, and start a run if the decision allows it.
+
+        Raises:
+            OSError: the start can't be written to the history, or the run can't be started. No run is left.
+        """
+        async with self._lock:
+            decision = decide(alerts, starts=self._history.starts(), limits=self._limits, now=self._now())
+            run_id = None
+            if decision.refusal is None:
+                try:
+                    run_id = await self._start(decision.alerts)
+                except RunInProgressError as error:
+                    decision = replace(decision, refusal=Refusal.RUN_IN_PROGRESS, message=str(error))
+        facts = {
+            "alerts": [alert.name for alert in decision.alerts],
+            "fingerprints": [alert.fingerprint for alert in decision.alerts],
+        }
+        if decision.refusal is None:
+            _log.info("retraining.started", run_id=run_id, **facts)
+        else:
+            _log.info("retraining.refused", reason=decision.refusal.value, why=decision.message, **facts)
+            self._emit(RetrainingRefused(decision.refusal))
+        return Retraining(decision, run_id)
+
+    def run_ended(self, run_id: str, *, succeeded: bool) -> None:
+        """Record the end of a run, which may have been started by somebody else."""
+        try:
+            self._history.ended(run_id, outcome=Outcome.SUCCEEDED if succeeded else Outcome.NOT_SUCCEEDED)
+        except OSError as error:
+            _log.exception("retraining.not_remembered", run_id=run_id, error_type=type(error).__name__)
+
+    async def _start(self, alerts: Sequence[Alert]) -> str:
+        run_id = uuid.uuid4().hex
+        episodes = tuple(Episode.of(alert) for alert in alerts)
+        # Before the run: a start that isn't on disk would be repeated after a restart.
+        self._history.add(Start(run_id, self._now(), episodes, Outcome.UNDER_WAY))
+        cause = {
+            "trigger": "alert",
+            "alerts": ", ".join(sorted({alert.name for alert in alerts})),
+            "fingerprints": ", ".join(alert.fingerprint for alert in alerts),
+            "since": min(alert.since for alert in alerts).isoformat(),
+            "summary": " ".join(alert.summary for alert in alerts),
+        }
+        try:
+            await self._start_run(run_id, cause)
+        except BaseException:
+            self._history.forget(run_id)
+            raise
+        return run_id

@@ -1,0 +1,246 @@
+"""The run manager: one run at a time, further requests are refused.
+
+Belongs to one event loop. Invariant: at most one run is under way, and every run that was accepted ends as
+succeeded, failed or stopped, even if its client disconnects.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Protocol
+
+import structlog
+
+from toxic_core.errors import RunInProgressError, ToxicError
+from toxic_training.kedro_project.run_report import RunReport
+
+_log = structlog.get_logger(__name__)
+
+
+class RunState(StrEnum):
+    """A run's state; the values of Kedro's server, and two more."""
+
+    RUNNING = "running"
+    SUCCEEDED = "success"
+    FAILED = "failure"
+    STOPPED = "stopped"
+
+
+class Trigger(StrEnum):
+    """What started a run."""
+
+    REQUEST = "request"
+    ALERT = "alert"
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """What is known about a run.
+
+    Attributes:
+        run_id: the server's id, not MLflow's.
+        pipelines: the names that were requested.
+        trigger: what started it.
+        state: its state.
+        started_at: when it was accepted.
+        ended_at: when it ended; None if it is under way.
+        report: the run's own latest report.
+    """
+
+    run_id: str
+    pipelines: tuple[str, ...]
+    trigger: Trigger
+    state: RunState
+    started_at: datetime
+    ended_at: datetime | None
+    report: RunReport
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A run was accepted; its process isn't started yet."""
+
+    run: RunRecord
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """A run ended."""
+
+    run: RunRecord
+
+
+RunEvent = RunStarted | RunEnded
+
+
+class UnknownRunError(ToxicError):
+    """No run has this id, or it is forgotten."""
+
+
+class RunProcess(Protocol):
+    """A run under way."""
+
+    def report(self) -> RunReport:
+        """Return the run's latest report."""
+        ...
+
+    async def wait(self) -> int:
+        """Wait for the end; return the exit status, negative or above 128 for a signal."""
+        ...
+
+    def stop(self) -> None:
+        """Ask the run to end, and make sure that it does."""
+        ...
+
+
+Launch = Callable[[str, str], Awaitable[RunProcess]]
+"""Starts a run from a request (Kedro's `RunRequest` as JSON) and the run's id."""
+
+
+class RunManager:
+    """Starts, watches and remembers runs.
+
+    Args:
+        launch: starts a run's process.
+        keep_runs: number of runs to remember.
+        emit: receives every event, on the event loop.
+        now: the clock.
+    """
+
+    def __init__(
+        self,
+        launch: Launch,
+        *,
+        keep_runs: int,
+        emit: Callable[[RunEvent], None],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._launch = launch
+        self._keep_runs = keep_runs
+        self._emit = emit
+        self._now = now
+        self._runs: dict[str, RunRecord] = {}
+        self._current: str | None = None
+        self._process: RunProcess | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._is_stopping = False
+
+    async def start(
+        self,
+        request: str,
+        *,
+        pipelines: tuple[str, ...],
+        trigger: Trigger = Trigger.REQUEST,
+        run_id: str | None = None,
+    ) -> RunRecord:
+        """Start a run and return at once.
+
+        Args:
+            request: Kedro's `RunRequest` as JSON.
+            pipelines: the names in it.
+            trigger: what starts the run.
+            run_id: a unique id, if the caller needs to know it in advance.
+
+        Raises:
+            RunInProgressError: another run is under way.
+        """
+        if self._current is not None:
+            other = self._runs[self._current]
+            raise RunInProgressError(
+                f"Run {other.run_id} of {', '.join(other.pipelines)} is under way since "
+                f"{other.started_at:%Y-%m-%d %H:%M:%S} UTC. One run at a time: see /runs/{other.run_id}, and "
+                "try again when it has ended.",
+                run_id=other.run_id,
+            )
+        record = RunRecord(
+            run_id=run_id or uuid.uuid4().hex,
+            pipelines=pipelines,
+            trigger=trigger,
+            state=RunState.RUNNING,
+            started_at=self._now(),
+            ended_at=None,
+            report=RunReport(),
+        )
+        # The slot is taken before the first await.
+        self._current, self._is_stopping = record.run_id, False
+        self._runs[record.run_id] = record
+        for forgotten in list(self._runs)[: -self._keep_runs]:
+            del self._runs[forgotten]
+        self._emit(RunStarted(record))
+        try:
+            self._process = await self._launch(request, record.run_id)
+        except BaseException:
+            self._end(RunState.FAILED, record.report)
+            raise
+        _log.info("run.started", run_id=record.run_id, pipelines=pipelines, trigger=trigger.value)
+        if self._is_stopping:  # requested while the process was being started
+            self._process.stop()
+        self._watch = asyncio.create_task(self._until_end(self._process))
+        return self.get(record.run_id)
+
+    async def wait(self, run_id: str) -> RunRecord:
+        """Wait until a run has ended. Cancelling this doesn't stop the run."""
+        if run_id == self._current and self._watch is not None:
+            await asyncio.shield(self._watch)
+        return self.get(run_id)
+
+    def get(self, run_id: str) -> RunRecord:
+        """Return the current state of a run.
+
+        Raises:
+            UnknownRunError: no remembered run has this id.
+        """
+        if run_id not in self._runs:
+            raise UnknownRunError(f"There is no run {run_id}; GET /runs lists the runs that are remembered.")
+        record = self._runs[run_id]
+        if run_id == self._current and self._process is not None:
+            return replace(record, report=self._process.report())
+        return record
+
+    def all(self) -> list[RunRecord]:
+        """Return the remembered runs, the newest first."""
+        return [self.get(run_id) for run_id in reversed(self._runs)]
+
+    def stop(self, run_id: str) -> RunRecord:
+        """Ask a run to end. A run that has ended doesn't change."""
+        record = self.get(run_id)
+        if run_id == self._current:
+            self.stop_current()
+        return record
+
+    def stop_current(self) -> None:
+        """Ask the run under way, if any, to end. May be called from a signal handler."""
+        self._is_stopping = True
+        if self._process is not None:
+            self._process.stop()
+
+    async def close(self) -> None:
+        """Stop the run under way and wait for its end."""
+        self.stop_current()
+        if self._watch is not None:
+            await self._watch
+
+    async def _until_end(self, process: RunProcess) -> None:
+        status = await process.wait()
+        report = process.report()
+        if status == 0:
+            self._end(RunState.SUCCEEDED, report)
+        elif self._is_stopping:
+            self._end(RunState.STOPPED, report)
+        elif report.error is not None:
+            self._end(RunState.FAILED, report)
+        else:
+            error = f"The run's process ended with exit status {status}; see its output in the server's log."
+            unexplained = report.model_copy(update={"error_type": "ProcessEnded", "error": error})
+            self._end(RunState.FAILED, unexplained)
+
+    def _end(self, state: RunState, report: RunReport) -> None:
+        run_id = str(self._current)
+        ended = replace(self._runs[run_id], state=state, ended_at=self._now(), report=report)
+        self._runs[run_id] = ended
+        self._current = self._process = self._watch = None
+        _log.info("run.ended", run_id=run_id, state=state.value, error_type=report.error_type)
+        self._emit(RunEnded(ended))
