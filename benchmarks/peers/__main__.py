@@ -66,7 +66,7 @@ def main() -> None:
     bench = Bench(bundle.path, chosen.cache.resolve(), folder, texts, scale)
     names = [FLOOR, OURS, *(name for name in chosen.only if name != OURS)]
     results = _measure(bench, names)
-    write_report(results, chosen.out, scale=chosen.scale, bundle=bundle.contract.encoder)
+    write_report(results, chosen.out, scale=chosen.scale, bundle=bundle.contract.base_model)
     print(f"Written: {chosen.out}")
 
 

@@ -73,7 +73,7 @@ def test_the_champion_answers_with_six_scores_and_its_version(stack: LocalStack)
     """A comment gets six scores between 0 and 1, by label, from the promoted version."""
     answer = _predict(stack, texts=[TEXT]).raise_for_status().json()
     scores = answer["results"][0]["scores"]
-    assert list(scores) == [label.value for label in LABELS]
+    assert list(scores) == list(LABELS)
     assert all(0 <= score <= 1 for score in scores.values())
     assert answer["model_version"] == "1"
 
@@ -103,7 +103,7 @@ def test_a_registered_version_loads_as_a_pyfunc(bundle: Path) -> None:
     model = mlflow.pyfunc.load_model(f"models:/{MODEL}/1")
     sealed = open_bundle(bundle)
     scores = model.predict(pd.DataFrame({"text": [example.text for example in sealed.warmup()]}))
-    assert list(scores.columns) == [label.value for label in LABELS]
+    assert list(scores.columns) == list(LABELS)
     np.testing.assert_allclose(scores.to_numpy(), _calibrated_warmup(sealed), atol=1e-4)
 
 

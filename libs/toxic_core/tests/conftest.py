@@ -33,13 +33,14 @@ def contract() -> Contract:
     thresholds = {label: {ANY_LANGUAGE: 0.5} for label in LABELS}
     thresholds[Label.TOXIC]["es"] = 0.7
     return Contract(
+        labels=LABELS,
         max_tokens=128,
         pad_id=1,
         languages=("en", "es"),
         calibration=calibration,
         thresholds=thresholds,
         reference_scores={Label.TOXIC: {ANY_LANGUAGE: Distribution(edges=(0.0, 0.5, 1.0), counts=(3, 1))}},
-        encoder="tiny",
+        base_model="tiny",
         training_data={"train": "0" * 64},
         created_at=datetime(2026, 11, 23, tzinfo=UTC),
     )

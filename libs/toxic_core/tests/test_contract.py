@@ -30,7 +30,7 @@ from toxic_core.contract import (
 )
 from toxic_core.contract.reference import Distribution
 from toxic_core.errors import ContractError, DigestMismatchError
-from toxic_core.labels import LABELS, Label
+from toxic_core.labels import LABELS, Label, LabelName
 from toxic_core.languages import ANY_LANGUAGE
 from toxic_core.text import NORMALISATION_VERSION
 
@@ -168,9 +168,10 @@ def test_an_existing_file_outside_is_not_read(bundle: Bundle, tmp_path: Path) ->
     [
         ({"schema_version": 2}, "schema_version"),
         ({"schema_version": "1.0"}, "schema_version"),
-        ({"labels": [*LABELS[1:], LABELS[0]]}, "has labels"),
-        ({"labels": list(LABELS[:5])}, "has labels"),
-        ({"labels": ["spam"]}, "labels"),
+        ({"labels": []}, "labels"),
+        ({"labels": [*LABELS, LABELS[0]]}, "distinct"),
+        ({"labels": ["Spam!"]}, "labels"),
+        ({"labels": [*LABELS, "sexual_explicit"]}, "no calibration .* of sexual_explicit"),
         ({"normalisation_version": NORMALISATION_VERSION + 1}, "normalised by version"),
         ({"thresholds": {}}, "no thresholds"),
         ({"calibration": {}}, "no calibration"),
@@ -193,7 +194,7 @@ def test_a_contract_that_this_code_cannot_honour_is_refused(
 
 @pytest.mark.parametrize("table", ["thresholds", "calibration"])
 @pytest.mark.parametrize("label", LABELS)
-def test_a_label_without_a_general_value_is_refused(table: str, label: Label, bundle: Bundle) -> None:
+def test_a_label_without_a_general_value_is_refused(table: str, label: LabelName, bundle: Bundle) -> None:
     """Every label needs a threshold and a calibration for any language."""
     content = json.loads((bundle.path / CONTRACT_FILE).read_text())
     content[table][label] = {"es": content[table][label][ANY_LANGUAGE]}
@@ -202,7 +203,33 @@ def test_a_label_without_a_general_value_is_refused(table: str, label: Label, bu
         open_bundle(bundle.path)
 
 
-@pytest.mark.parametrize("field", ["max_tokens", "pad_id", "thresholds", "calibration", "created_at"])
+@pytest.mark.parametrize(
+    "labels", [LABELS[:1], LABELS[::-1], (*LABELS, "sexual_explicit"), ("spam", "off_topic")]
+)
+def test_any_ordered_labels_are_accepted(labels: tuple[str, ...], unsealed: Path, contract: Contract) -> None:
+    """Fewer labels, another order and names that this code doesn't know open as they were sealed."""
+    own = {
+        "labels": labels,
+        "calibration": {label: {ANY_LANGUAGE: Calibration()} for label in labels},
+        "thresholds": {label: {ANY_LANGUAGE: 0.25} for label in labels},
+    }
+    write_warmup(unsealed, [WarmupExample(text="hello", scores=(0.5,) * len(labels))])
+    opened = open_bundle(seal(unsealed, contract.model_copy(update=own)).path)
+    assert opened.contract.labels == labels
+    assert [opened.contract.threshold(label, "es") for label in labels] == [0.25] * len(labels)
+    assert len(opened.warmup()[0].scores) == len(labels)
+
+
+def test_the_base_model_is_stored_under_its_first_name(bundle: Bundle) -> None:
+    """`contract.json` calls the base model `encoder`, as older code does; both names are read."""
+    assert json.loads((bundle.path / CONTRACT_FILE).read_text())["encoder"] == "tiny"
+    rewrite(bundle, {"base_model": "small"}, without="encoder")
+    assert read_contract(bundle.path).base_model == "small"
+
+
+@pytest.mark.parametrize(
+    "field", ["labels", "max_tokens", "pad_id", "thresholds", "calibration", "created_at"]
+)
 def test_a_contract_without_a_field_is_refused(field: str, bundle: Bundle) -> None:
     """A field without a default is named."""
     rewrite(bundle, {}, without=field)
@@ -278,7 +305,7 @@ def test_a_seal_that_dies_leaves_no_half_contract(
         timeout=60,
     )
     assert died.returncode == status, died.stderr
-    assert (unsealed / f".{CONTRACT_FILE}.partial").exists()
+    assert list(unsealed.glob(f".{CONTRACT_FILE}.*.partial"))
     with pytest.raises(ContractError, match="not a complete model bundle"):
         open_bundle(unsealed)
     assert open_bundle(seal(unsealed, contract).path).contract.files.keys() >= set(REQUIRED_FILES)

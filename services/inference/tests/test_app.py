@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from toxic_core.labels import LABELS
+from toxic_core.labels import LABELS, perspective_attribute
 from toxic_inference.app import create_app
 from toxic_inference.settings import Settings
 
@@ -71,7 +71,7 @@ async def test_the_doors_agree(client: httpx.AsyncClient, build_bundle: BuildBun
             "/v1alpha1/comments:analyze",
             json={
                 "comment": {"text": text},
-                "requestedAttributes": {label.perspective_name: {} for label in LABELS},
+                "requestedAttributes": {perspective_attribute(label): {} for label in LABELS},
                 "languages": ["en"],
             },
         )

@@ -162,12 +162,13 @@ def sealed(tmp_path: Path) -> Path:
     write_warmup(folder, [WarmupExample(text="hello", scores=(0.1,) * len(LABELS))])
     write_evaluation(folder, {"test.toxic.all.auc": 0.9})
     contract = Contract(
+        labels=LABELS,
         max_tokens=64,
         pad_id=0,
         languages=("en",),
         calibration={label: {ANY_LANGUAGE: Calibration(slope=0.8)} for label in LABELS},
         thresholds={label: {ANY_LANGUAGE: 0.7} for label in LABELS},
-        encoder="none",
+        base_model="none",
         training_data={"train": "0" * 64},
         created_at=datetime(2026, 1, 1, tzinfo=UTC),
     )

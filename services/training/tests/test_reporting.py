@@ -161,12 +161,13 @@ def test_lengths_are_in_order(figures: dict[str, float]) -> None:
 
 def _contract(languages: tuple[str, ...]) -> Contract:
     return Contract(
+        labels=LABELS,
         max_tokens=64,
         pad_id=0,
         languages=languages,
         calibration=POINT.calibration,
         thresholds={label: dict.fromkeys(("*", *languages), 0.123456) for label in LABELS},
-        encoder="tiny",
+        base_model="tiny",
         training_data={"train": "a" * 64},
         created_at=datetime(2026, 1, 1, tzinfo=UTC),
     )

@@ -1,14 +1,25 @@
-"""The six labels: their order, and their names at the Perspective API.
+"""Labels: what can be wrong with a comment.
 
-Invariant: the order never changes. It is the order of a model's output columns, and `contract.json`
-repeats it so that a model trained with another order is refused rather than misread.
+A served model's labels are those of its contract, in the order of its output columns; serving and the
+registry accept any valid names there. This module lists the labels that are known beforehand, with their
+facts, and `LABELS`, the labels that training uses.
+
+To train on another label, add it to `KNOWN_LABELS` if it is missing, append its name to `LABELS`, give the
+training data a column of that name, and bound its figures in the registry's gate.
 """
 
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated, Final
+
+from pydantic import StringConstraints
+
+LabelName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
+"""A label's name, which is also the name of its column in tables."""
 
 
 class Label(StrEnum):
-    """One label of the Jigsaw toxic comment data, by its column name there."""
+    """Names of the labels of the Jigsaw toxic comment data, as its columns are called."""
 
     TOXIC = "toxic"
     SEVERE_TOXIC = "severe_toxic"
@@ -17,21 +28,48 @@ class Label(StrEnum):
     INSULT = "insult"
     IDENTITY_HATE = "identity_hate"
 
-    @property
-    def perspective_name(self) -> str:
-        """The attribute of the Perspective API that this label answers."""
-        return _PERSPECTIVE_NAMES[self]
+
+@dataclass(frozen=True, slots=True)
+class KnownLabel:
+    """The facts of a label.
+
+    Attributes:
+        name: its name.
+        description: what a comment with this label is or contains.
+        perspective: the attribute of the Perspective API that this label answers.
+    """
+
+    name: LabelName
+    description: str
+    perspective: str
 
 
-LABELS: tuple[Label, ...] = tuple(Label)
+KNOWN_LABELS: Final = (
+    KnownLabel("toxic", "rude, disrespectful or likely to make people leave a discussion", "TOXICITY"),
+    KnownLabel("severe_toxic", "very hateful, aggressive or disrespectful", "SEVERE_TOXICITY"),
+    KnownLabel("obscene", "swear words, curse words or other obscene language", "PROFANITY"),
+    KnownLabel("threat", "an intention to inflict pain, injury or violence", "THREAT"),
+    KnownLabel("insult", "an insulting or inflammatory comment about a person or a group", "INSULT"),
+    KnownLabel("identity_hate", "hate of people because of their identity", "IDENTITY_ATTACK"),
+    KnownLabel("sexual_explicit", "references to sexual acts or body parts", "SEXUALLY_EXPLICIT"),
+)
 
-_PERSPECTIVE_NAMES = {
-    Label.TOXIC: "TOXICITY",
-    Label.SEVERE_TOXIC: "SEVERE_TOXICITY",
-    Label.OBSCENE: "PROFANITY",
-    Label.THREAT: "THREAT",
-    Label.INSULT: "INSULT",
-    Label.IDENTITY_HATE: "IDENTITY_ATTACK",
-}
+LABELS: Final[tuple[LabelName, ...]] = (
+    "toxic",
+    "severe_toxic",
+    "obscene",
+    "threat",
+    "insult",
+    "identity_hate",
+)
+"""The labels that training uses, in the order of a model's output columns; the first is the main one."""
 
-PERSPECTIVE_LABELS: dict[str, Label] = {name: label for label, name in _PERSPECTIVE_NAMES.items()}
+_PERSPECTIVE = {label.name: label.perspective for label in KNOWN_LABELS}
+
+
+def perspective_attribute(label: LabelName) -> str:
+    """Return the Perspective API's attribute for `label`: its name in upper case if none is known."""
+    return _PERSPECTIVE.get(label, label.upper())
+
+
+PERSPECTIVE_LABELS: dict[str, LabelName] = {perspective_attribute(label): label for label in LABELS}

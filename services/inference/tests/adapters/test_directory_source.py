@@ -60,7 +60,7 @@ def test_a_version_that_is_completed_is_another_servable(
     (tmp_path / "1" / "contract.json").write_bytes(contract)
     (whole,) = source.aspired()
     assert whole.id != half.id
-    assert source.checkout(whole.id).contract.encoder == "tiny"
+    assert source.checkout(whole.id).contract.base_model == "tiny"
 
 
 def test_a_replaced_version_isn_t_served_under_the_old_one_s_name(

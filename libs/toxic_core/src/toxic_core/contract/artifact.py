@@ -16,12 +16,15 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
+    AliasChoices,
     AwareDatetime,
+    ConfigDict,
     Field,
     StringConstraints,
     ValidationError,
@@ -30,8 +33,8 @@ from pydantic import (
 from toxic_core.contract.reference import Distribution, ReferenceTraffic
 from toxic_core.contract.schema import FrozenModel
 from toxic_core.errors import ContractError, DigestMismatchError
-from toxic_core.files import plain_files
-from toxic_core.labels import LABELS, Label
+from toxic_core.files import plain_files, replacing
+from toxic_core.labels import LabelName
 from toxic_core.languages import ANY_LANGUAGE
 from toxic_core.text import NORMALISATION_VERSION
 
@@ -69,6 +72,12 @@ BundlePath = Annotated[str, AfterValidator(_inside_bundle)]
 """A file's path relative to the bundle, by `/`: whoever joins it to a folder stays in that folder."""
 
 
+def _distinct(labels: tuple[LabelName, ...]) -> tuple[LabelName, ...]:
+    if len(set(labels)) < len(labels):
+        raise ValueError(f"labels {list(labels)} aren't distinct")
+    return labels
+
+
 class Calibration(FrozenModel):
     """Platt scaling (Platt, 1999): calibrated = sigmoid(slope * logit(score) + intercept).
 
@@ -93,35 +102,39 @@ class Contract(FrozenModel):
         thresholds: operating thresholds on calibrated scores, by label, then by language or `*`.
         reference_scores: by label, then by language or `*`.
         reference_traffic: the reference comments' languages and lengths; None of versions from before.
-        encoder: which encoder was fine-tuned.
+        base_model: the transformer that was fine-tuned; `encoder` in the file.
         training_data: SHA-256 of every raw table trained on, by name.
         code_revision: of the training code; `unknown` outside a checkout.
         created_at: when the bundle was sealed.
         files: SHA-256 of every other file, by path relative to the bundle.
     """
 
+    model_config = ConfigDict(serialize_by_alias=True)
+
     schema_version: Literal[1] = SCHEMA_VERSION
-    labels: tuple[Label, ...] = LABELS
+    labels: Annotated[tuple[LabelName, ...], Field(min_length=1), AfterValidator(_distinct)]
     max_tokens: int = Field(ge=8)
     pad_id: int = Field(ge=0)
     normalisation_version: int = NORMALISATION_VERSION
     languages: tuple[str, ...]
-    calibration: dict[Label, dict[str, Calibration]]
-    thresholds: dict[Label, dict[str, Probability]]
-    reference_scores: dict[Label, dict[str, Distribution]] = Field(default_factory=dict)
+    calibration: dict[LabelName, dict[str, Calibration]]
+    thresholds: dict[LabelName, dict[str, Probability]]
+    reference_scores: dict[LabelName, dict[str, Distribution]] = Field(default_factory=dict)
     reference_traffic: ReferenceTraffic | None = None
-    encoder: str
+    base_model: str = Field(
+        validation_alias=AliasChoices("base_model", "encoder"), serialization_alias="encoder"
+    )
     training_data: dict[str, Sha256] = Field(default_factory=dict)
     code_revision: str = "unknown"
     created_at: AwareDatetime
     files: dict[BundlePath, Sha256] = Field(default_factory=dict)
 
-    def threshold(self, label: Label, language: str | None) -> float:
+    def threshold(self, label: LabelName, language: str | None) -> float:
         """Return the operating threshold of `label` for `language`, or the one for any language."""
         by_language = self.thresholds[label]
         return by_language.get(language or ANY_LANGUAGE, by_language[ANY_LANGUAGE])
 
-    def calibration_of(self, label: Label, language: str | None) -> Calibration:
+    def calibration_of(self, label: LabelName, language: str | None) -> Calibration:
         """Return the calibration of `label` for `language`, or the one for any language."""
         by_language = self.calibration[label]
         return by_language.get(language or ANY_LANGUAGE, by_language[ANY_LANGUAGE])
@@ -189,9 +202,8 @@ def seal(path: Path, contract: Contract) -> Bundle:
     """
     sealed = contract.model_copy(update={"files": dict(_digests(path))})
     _check_complete(path, sealed.files)
-    temporary = path / f".{CONTRACT_FILE}.partial"
-    temporary.write_text(sealed.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    temporary.replace(path / CONTRACT_FILE)
+    with replacing(path / CONTRACT_FILE) as partial:
+        partial.write_text(sealed.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return Bundle(path=path, contract=sealed)
 
 
@@ -243,19 +255,17 @@ def read_contract(path: Path) -> Contract:
 
 
 def _check_agreement(file: Path, contract: Contract) -> None:
-    if contract.labels != LABELS:
-        raise ContractError(f"{file} has labels {list(contract.labels)}; this code reads {list(LABELS)}.")
     if contract.normalisation_version != NORMALISATION_VERSION:
         raise ContractError(
             f"{file} was trained on text normalised by version {contract.normalisation_version}; "
             f"this code normalises by version {NORMALISATION_VERSION}. Train the version again."
         )
-    by_name: dict[str, Mapping[Label, Mapping[str, object]]] = {
+    by_name: dict[str, Mapping[LabelName, Mapping[str, object]]] = {
         "calibration": contract.calibration,
         "thresholds": contract.thresholds,
     }
     for name, by_label in by_name.items():
-        if lacking := [label for label in LABELS if ANY_LANGUAGE not in by_label.get(label, {})]:
+        if lacking := [label for label in contract.labels if ANY_LANGUAGE not in by_label.get(label, {})]:
             raise ContractError(f"{file} has no {name} for any language ({ANY_LANGUAGE!r}) of {lacking[0]}.")
 
 
@@ -267,7 +277,8 @@ def _check_complete(path: Path, files: Mapping[str, str]) -> None:
 def _digests(path: Path, *, max_bytes: int | None = None) -> Iterator[tuple[str, str]]:
     """Yield the relative POSIX path and SHA-256 of every file under `path` but the contract, sorted."""
     for name, file in plain_files(path, max_bytes=max_bytes).items():
-        if name not in {CONTRACT_FILE, f".{CONTRACT_FILE}.partial"}:
+        # A killed `seal` leaves its temporary file behind.
+        if name != CONTRACT_FILE and not fnmatchcase(name, f".{CONTRACT_FILE}.*partial"):
             yield name, file_digest(file)
 
 

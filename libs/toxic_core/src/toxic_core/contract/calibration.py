@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toxic_core.contract.artifact import Calibration
-from toxic_core.labels import Label
+from toxic_core.labels import LabelName
 
 _EPSILON = 1e-7
 
@@ -19,11 +19,11 @@ class Calibrations(Protocol):
     """The part of a contract that says how to calibrate."""
 
     @property
-    def labels(self) -> tuple[Label, ...]:
+    def labels(self) -> tuple[LabelName, ...]:
         """The labels, in the order of a model's output columns."""
         ...
 
-    def calibration_of(self, label: Label, language: str | None) -> Calibration:
+    def calibration_of(self, label: LabelName, language: str | None) -> Calibration:
         """Return the calibration of `label` for `language`, or the one for any language."""
         ...
 

@@ -39,7 +39,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
 from toxic_core.errors import ConfigurationError
-from toxic_core.labels import LABELS, Label
+from toxic_core.labels import LABELS, LabelName
 from toxic_inference.corrections.record import (
     Feedback,
     FeedbackConflictError,
@@ -238,7 +238,7 @@ def _feedback(row: RowMapping) -> Feedback:
     )
 
 
-def _named(row: RowMapping, kind: str) -> Mapping[Label, Any]:
+def _named(row: RowMapping, kind: str) -> Mapping[LabelName, Any]:
     return {label: row[f"{kind}_{label}"] for label in LABELS if row[f"{kind}_{label}"] is not None}
 
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from toxic_core.errors import ToxicError
-from toxic_core.labels import Label
+from toxic_core.labels import LabelName
 
 
 class FeedbackSource(StrEnum):
@@ -41,8 +41,8 @@ class Feedback:
     id: str
     text: str | None
     language: str | None
-    labels: Mapping[Label, bool]
-    scores: Mapping[Label, float]
+    labels: Mapping[LabelName, bool]
+    scores: Mapping[LabelName, float]
     created_at: datetime
     model_version: str | None
     source: FeedbackSource

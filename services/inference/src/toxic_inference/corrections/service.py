@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from toxic_core.labels import Label
+from toxic_core.labels import LabelName
 from toxic_inference.corrections.record import Feedback, FeedbackSource, FeedbackStore
 from toxic_inference.events import CorrectionKept, Emit, LabelJudged
 
@@ -35,9 +35,9 @@ class FeedbackDesk:
         *,
         text: str | None,
         language: str | None,
-        labels: Mapping[Label, bool],
+        labels: Mapping[LabelName, bool],
         source: FeedbackSource,
-        scores: Mapping[Label, float] | None = None,
+        scores: Mapping[LabelName, float] | None = None,
         model_version: str | None = None,
         actor: str | None = None,
     ) -> Feedback:

@@ -13,7 +13,7 @@ from toxic_inference.http.body import JSON_TYPE
 
 Document = dict[str, Any]
 
-_SCORES: Final = {
+_SCORES: Final[dict[str, float]] = {
     Label.TOXIC: 0.798,
     Label.SEVERE_TOXIC: 0.007,
     Label.OBSCENE: 0.01,

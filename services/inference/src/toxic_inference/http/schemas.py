@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from toxic_core.labels import Label
+from toxic_core.labels import LabelName
 from toxic_inference.http.terms import MAX_TIMEOUT_SECONDS
 
 LANGUAGE_PATTERN = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{1,8}){0,3}")
@@ -84,14 +84,14 @@ class SpanResult(BaseModel):
 
     begin: int = Field(description="Its first character, counted in Unicode code points.")
     end: int = Field(description="One past its last character.")
-    influence: dict[Label, float] = Field(description="By how much each score falls without it.")
+    influence: dict[LabelName, float] = Field(description="By how much each score falls without it.")
 
 
 class TextResult(BaseModel):
     """One text's scores."""
 
-    scores: dict[Label, float] = Field(description="Calibrated score by label, from 0 to 1.")
-    decisions: dict[Label, bool] = Field(description="Whether the score reaches the operating threshold.")
+    scores: dict[LabelName, float] = Field(description="Calibrated score by label, from 0 to 1.")
+    decisions: dict[LabelName, bool] = Field(description="Whether the score reaches the operating threshold.")
     tokens: int = Field(description="Tokens read, special tokens included.")
     windows: int = Field(
         description="Overlapping windows that a long text was read in; each score is the highest over them."

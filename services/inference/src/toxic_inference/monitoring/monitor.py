@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from toxic_core.contract import Contract
-from toxic_core.labels import Label
+from toxic_core.labels import LabelName
 from toxic_core.languages import ANY_LANGUAGE
 from toxic_inference.events import TextsScored
 from toxic_inference.monitoring.counts import OTHER, UNDETERMINED, Counts, Scheme
@@ -47,10 +47,10 @@ class WindowFigures:
     """
 
     texts: float
-    scores: Mapping[Label, Drift]
+    scores: Mapping[LabelName, Drift]
     languages: Drift | None
     lengths: Drift | None
-    quality: Mapping[Label, EstimatedQuality]
+    quality: Mapping[LabelName, EstimatedQuality]
 
 
 class VersionMonitor:
@@ -104,7 +104,7 @@ class VersionMonitor:
             self._waiting = []
             self._waiting_texts = 0
 
-    def _score_drift(self, found: Counts) -> Iterator[tuple[Label, Drift]]:
+    def _score_drift(self, found: Counts) -> Iterator[tuple[LabelName, Drift]]:
         contract = self.scheme.contract
         for label, counts in zip(contract.labels, found.scores, strict=True):
             reference = contract.reference_scores.get(label, {}).get(ANY_LANGUAGE)
@@ -128,7 +128,7 @@ class VersionMonitor:
             None if traffic is None else _drift(found.lengths, np.array(traffic.lengths.counts, np.float64))
         )
 
-    def _quality(self, found: Counts) -> Iterator[tuple[Label, EstimatedQuality]]:
+    def _quality(self, found: Counts) -> Iterator[tuple[LabelName, EstimatedQuality]]:
         flagged = found.flagged.sum(axis=1)
         for index, label in enumerate(self.scheme.contract.labels):
             if found.positives[index] > 0:

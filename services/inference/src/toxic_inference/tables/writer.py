@@ -31,11 +31,9 @@ def score_json(score: TextScore, *, line: int | None = None) -> dict[str, object
     """Return one text's scores as the native routes show them."""
     answer: dict[str, object] = {} if line is None else {"line": line}
     answer["scores"] = {
-        label.value: round(value, _SCORE_DIGITS) for label, value in zip(LABELS, score.scores, strict=True)
+        label: round(value, _SCORE_DIGITS) for label, value in zip(LABELS, score.scores, strict=True)
     }
-    answer["decisions"] = {
-        label.value: decision for label, decision in zip(LABELS, score.decisions, strict=True)
-    }
+    answer["decisions"] = dict(zip(LABELS, score.decisions, strict=True))
     answer["tokens"] = score.tokens
     answer["windows"] = score.windows
     answer["truncated"] = score.truncated
@@ -49,7 +47,7 @@ def spans_json(spans: Sequence[Span]) -> list[dict[str, object]]:
             "begin": span.begin,
             "end": span.end,
             "influence": {
-                label.value: round(value, _SCORE_DIGITS)
+                label: round(value, _SCORE_DIGITS)
                 for label, value in zip(LABELS, span.influence, strict=True)
             },
         }

@@ -14,7 +14,7 @@ ID = "id"
 TEXT = "text"
 LANGUAGE = "language"
 SOURCE = "source"
-LABEL_COLUMNS = [label.value for label in LABELS]
+LABEL_COLUMNS = list(LABELS)
 COLUMNS = [ID, TEXT, LANGUAGE, SOURCE, *LABEL_COLUMNS]
 
 UNDETERMINED = "und"

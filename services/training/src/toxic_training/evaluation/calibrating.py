@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 
 from toxic_core.contract import Calibration
 from toxic_core.errors import InvalidDataError
-from toxic_core.labels import LABELS, Label
+from toxic_core.labels import LABELS, LabelName
 from toxic_core.languages import ANY_LANGUAGE
 from toxic_training.data.comments import LANGUAGE
 from toxic_training.evaluation.metrics import Floats, has_both_classes, operating_threshold
@@ -80,7 +80,7 @@ def fit_platt(truth: Floats, scores: Floats, weights: Floats) -> Calibration | N
 
 
 def _calibrations(
-    validation: pd.DataFrame, label: Label, parameters: EvaluationParameters
+    validation: pd.DataFrame, label: LabelName, parameters: EvaluationParameters
 ) -> Iterator[tuple[str, Calibration]]:
     yield ANY_LANGUAGE, Calibration()
     for language, rows in _groups(validation, label, parameters):
@@ -96,7 +96,7 @@ def _calibrations(
 
 
 def _thresholds(
-    validation: pd.DataFrame, label: Label, point: OperatingPoint, parameters: EvaluationParameters
+    validation: pd.DataFrame, label: LabelName, point: OperatingPoint, parameters: EvaluationParameters
 ) -> Iterator[tuple[str, float]]:
     yield ANY_LANGUAGE, DEFAULT_THRESHOLD
     for language, rows in _groups(validation, label, parameters):
@@ -119,7 +119,7 @@ def _thresholds(
 
 
 def _groups(
-    validation: pd.DataFrame, label: Label, parameters: EvaluationParameters
+    validation: pd.DataFrame, label: LabelName, parameters: EvaluationParameters
 ) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield the labelled rows of all languages as `*`, then those of each that has enough."""
     labelled = validation[validation[label].notna()]
@@ -130,5 +130,5 @@ def _groups(
             yield str(language), rows
 
 
-def _truth_and_scores(rows: pd.DataFrame, label: Label) -> tuple[Floats, Floats]:
+def _truth_and_scores(rows: pd.DataFrame, label: LabelName) -> tuple[Floats, Floats]:
     return rows[label].to_numpy(np.float64), rows[f"score_{label}"].to_numpy(np.float64)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from toxic_core.errors import InvalidDataError
-from toxic_core.labels import LABELS, Label
+from toxic_core.labels import LABELS, LabelName
 from toxic_training.data.comments import ID
 from toxic_training.evaluation.measuring import by_language, resampling_of
 from toxic_training.evaluation.metrics import Floats, Rows, auc_of, has_both_classes
@@ -46,7 +46,7 @@ def compare(own: pd.DataFrame, champion: pd.DataFrame, parameters: EvaluationPar
 
 
 def _difference(
-    own: pd.DataFrame, champion: pd.DataFrame, label: Label, parameters: EvaluationParameters
+    own: pd.DataFrame, champion: pd.DataFrame, label: LabelName, parameters: EvaluationParameters
 ) -> dict[str, Interval]:
     known = own[label].notna().to_numpy()
     truth = own[label].to_numpy(np.float64)[known]

@@ -27,7 +27,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from toxic_core.labels import LABELS, Label
+from toxic_core.labels import LABELS, Label, LabelName
 from toxic_training.data.comments import LABEL_COLUMNS, LANGUAGE, SOURCE
 from toxic_training.evaluation.metrics import (
     Floats,
@@ -118,7 +118,7 @@ class _Meter:
     point: OperatingPoint
     parameters: EvaluationParameters
 
-    def measure(self, key: str, rows: pd.DataFrame, label: Label) -> Figures:
+    def measure(self, key: str, rows: pd.DataFrame, label: LabelName) -> Figures:
         """Return all figures of a label; none where a class is missing."""
         labelled = rows[rows[label].notna()]
         truth = labelled[label].to_numpy(np.float64)
@@ -186,7 +186,7 @@ class _Meter:
             **error.without_bias().named(f"{key}.ece"),
         }
 
-    def _decisions(self, key: str, labelled: pd.DataFrame, label: Label) -> Figures:
+    def _decisions(self, key: str, labelled: pd.DataFrame, label: LabelName) -> Figures:
         rates = decision_rates(
             labelled[label].to_numpy(np.float64),
             self.point.decisions(labelled, label),

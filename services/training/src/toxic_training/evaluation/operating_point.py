@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from toxic_core.contract import Calibration, Contract, Probability
 from toxic_core.contract.calibration import calibrate
-from toxic_core.labels import LABELS, Label
+from toxic_core.labels import LABELS, LabelName
 from toxic_core.languages import ANY_LANGUAGE
 from toxic_training.data.comments import LABEL_COLUMNS, LANGUAGE
 
@@ -31,8 +31,8 @@ class OperatingPoint(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    calibration: dict[Label, dict[str, Calibration]]
-    thresholds: dict[Label, dict[str, Probability]]
+    calibration: dict[LabelName, dict[str, Calibration]]
+    thresholds: dict[LabelName, dict[str, Probability]]
 
     @classmethod
     def of(cls, contract: Contract) -> Self:
@@ -40,16 +40,16 @@ class OperatingPoint(BaseModel):
         return cls(calibration=contract.calibration, thresholds=contract.thresholds)
 
     @property
-    def labels(self) -> tuple[Label, ...]:
+    def labels(self) -> tuple[LabelName, ...]:
         """The labels, in the order of a model's output columns."""
         return LABELS
 
-    def calibration_of(self, label: Label, language: str | None) -> Calibration:
+    def calibration_of(self, label: LabelName, language: str | None) -> Calibration:
         """Return the calibration of `label` for `language`, or the one for any language."""
         by_language = self.calibration[label]
         return by_language.get(language or ANY_LANGUAGE, by_language[ANY_LANGUAGE])
 
-    def threshold(self, label: Label, language: str | None) -> float:
+    def threshold(self, label: LabelName, language: str | None) -> float:
         """Return the operating threshold of `label` for `language`, or the one for any language."""
         by_language = self.thresholds[label]
         return by_language.get(language or ANY_LANGUAGE, by_language[ANY_LANGUAGE])
@@ -62,7 +62,7 @@ class OperatingPoint(BaseModel):
         calibrated[SCORE_COLUMNS] = calibrate(raw, languages=scored[LANGUAGE].tolist(), contract=self)
         return calibrated
 
-    def decisions(self, calibrated: pd.DataFrame, label: Label) -> NDArray[np.bool_]:
+    def decisions(self, calibrated: pd.DataFrame, label: LabelName) -> NDArray[np.bool_]:
         """Return whether each row's calibrated score of `label` reaches its language's threshold."""
         thresholds = [self.threshold(label, language) for language in calibrated[LANGUAGE]]
         return calibrated[f"score_{label}"].to_numpy(np.float64) >= np.array(thresholds, dtype=np.float64)

@@ -69,7 +69,7 @@ def register(release: Release) -> str:
         pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in _REQUIREMENTS],
         signature=ModelSignature(
             inputs=Schema([ColSpec("string", "text")]),
-            outputs=Schema([ColSpec("float", label.value) for label in LABELS]),
+            outputs=Schema([ColSpec("float", label) for label in LABELS]),
         ),
         input_example=pd.DataFrame({"text": [_EXAMPLE]}),
         registered_model_name=release.model_name,

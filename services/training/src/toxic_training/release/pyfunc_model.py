@@ -42,7 +42,7 @@ class ToxicCommentsModel(mlflow.pyfunc.PythonModel):  # type: ignore[name-define
             self._score(texts[start : start + _BATCH_SIZE]) for start in range(0, len(texts), _BATCH_SIZE)
         ]
         scores = np.concatenate(batches) if batches else np.zeros((0, len(self._contract.labels)), np.float32)
-        return pd.DataFrame(scores, columns=[label.value for label in self._contract.labels])
+        return pd.DataFrame(scores, columns=list(self._contract.labels))
 
     def _score(self, texts: Sequence[str]) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
         batch = self._tokeniser.encode(texts)

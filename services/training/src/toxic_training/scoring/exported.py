@@ -77,7 +77,9 @@ class ExportedModel:
     def of(cls, bundle: Bundle) -> Self:
         """Return the model inside a bundle."""
         contract = bundle.contract
-        facts = ExportFacts(max_tokens=contract.max_tokens, pad_id=contract.pad_id, encoder=contract.encoder)
+        facts = ExportFacts(
+            max_tokens=contract.max_tokens, pad_id=contract.pad_id, encoder=contract.base_model
+        )
         return cls(folder=bundle.path, facts=facts)
 
     @property

@@ -54,6 +54,7 @@ def make_contract(*, max_tokens: int = MAX_TOKENS) -> Contract:
     scores = Distribution(edges=(0.0, 0.25, 0.5, 0.75, 1.0), counts=(600, 200, 100, 100))
     lengths = Distribution(edges=LENGTH_EDGES, counts=(100, 600, 300, *[0] * (len(LENGTH_EDGES) - 4)))
     return Contract(
+        labels=LABELS,
         max_tokens=max_tokens,
         pad_id=0,
         languages=("en",),
@@ -66,7 +67,7 @@ def make_contract(*, max_tokens: int = MAX_TOKENS) -> Contract:
             calibration_toxic_share=0.5,
             deployment_toxic_share=0.1,
         ),
-        encoder="tiny",
+        base_model="tiny",
         created_at=datetime(2026, 1, 1, tzinfo=UTC),
     )
 

@@ -46,12 +46,13 @@ def write_bundle(folder: Path, figures: Mapping[str, float] = GOOD_FIGURES) -> P
     write_warmup(folder, [WarmupExample(text="hello", scores=(0.1,) * len(LABELS))])
     write_evaluation(folder, figures)
     contract = Contract(
+        labels=LABELS,
         max_tokens=64,
         pad_id=0,
         languages=("en",),
         calibration={label: {ANY_LANGUAGE: Calibration()} for label in LABELS},
         thresholds={label: {ANY_LANGUAGE: 0.5} for label in LABELS},
-        encoder="none",
+        base_model="none",
         created_at=datetime(2026, 1, 1, tzinfo=UTC),
     )
     return seal(folder, contract).path

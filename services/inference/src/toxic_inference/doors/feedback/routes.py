@@ -30,7 +30,7 @@ from toxic_inference.http.schemas import ErrorAnswer, Language, openapi_body, pr
 from toxic_inference.serving.scoring.texts import check_text
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:/@-]+$", min_length=1, max_length=128)]
-LabelName = Annotated[Label, Field(strict=False)]
+KnownLabelName = Annotated[Label, Field(strict=False)]
 Probability = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 
 EXPORT_COLUMNS = ("id", "text", "language", *LABELS, "created_at", "model_version", "source")
@@ -41,7 +41,7 @@ class FeedbackRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    labels: dict[LabelName, bool] = Field(
+    labels: dict[KnownLabelName, bool] = Field(
         min_length=1, description="By label; labels left out weren't judged."
     )
     text: str | None = Field(default=None, description="The comment. Kept only with `consent`.")
@@ -53,7 +53,7 @@ class FeedbackRequest(BaseModel):
     )
     language: Language | None = Field(default=None, description="Language of the comment.")
     model_version: Name | None = Field(default=None, description="The version that scored it.")
-    scores: dict[LabelName, Probability] = Field(
+    scores: dict[KnownLabelName, Probability] = Field(
         default_factory=dict, description="The scores that the moderator saw, by label."
     )
     source: FeedbackSource = Field(
@@ -159,8 +159,8 @@ def _feedback(body: FeedbackRequest, doors: Doors) -> Feedback:
         body.id or uuid.uuid4().hex,
         text=body.text if body.consent else None,
         language=primary_language(body.language),
-        labels=body.labels,
-        scores=body.scores,
+        labels={str(label): value for label, value in body.labels.items()},
+        scores={str(label): value for label, value in body.scores.items()},
         model_version=body.model_version,
         source=body.source,
         actor=body.actor,
@@ -197,7 +197,7 @@ def _row(feedback: Feedback) -> dict[str, str | int | None]:
         "id": feedback.id,
         "text": feedback.text,
         "language": feedback.language,
-        **{label.value: None if said is None else int(said) for label, said in labels.items()},
+        **{label: None if said is None else int(said) for label, said in labels.items()},
         "created_at": feedback.created_at.isoformat(),
         "model_version": feedback.model_version,
         "source": feedback.source.value,

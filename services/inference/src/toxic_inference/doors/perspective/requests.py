@@ -9,7 +9,7 @@ and its languages are codes.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from toxic_core.labels import PERSPECTIVE_LABELS, Label
+from toxic_core.labels import PERSPECTIVE_LABELS, LabelName
 from toxic_inference.doors.perspective.messages import (
     AnalyzeCommentRequest,
     AttributeParameters,
@@ -29,7 +29,7 @@ from toxic_inference.serving.scoring.texts import check_text
 _SUGGESTED_FROM = 0.5
 """A suggested score from which the comment is said to carry the label."""
 
-ATTRIBUTES: Mapping[str, Label] = PERSPECTIVE_LABELS | {
+ATTRIBUTES: Mapping[str, LabelName] = PERSPECTIVE_LABELS | {
     f"{name}_EXPERIMENTAL": label for name, label in PERSPECTIVE_LABELS.items()
 }
 """Every attribute that is scored. Where a language had only the experimental one, clients ask for that."""
@@ -46,7 +46,7 @@ class Attribute:
     """
 
     name: str
-    label: Label
+    label: LabelName
     threshold: float
 
 
@@ -85,7 +85,7 @@ class Suggestion:
     """
 
     text: str
-    labels: Mapping[Label, bool]
+    labels: Mapping[LabelName, bool]
     languages: tuple[str, ...]
     client_token: str | None
     community: str | None
@@ -162,7 +162,7 @@ def _check_context(context: Context | None) -> None:
         _check_plain(entry)
 
 
-def _label(name: str) -> Label:
+def _label(name: str) -> LabelName:
     if name not in ATTRIBUTES:
         raise refusal(f"Unknown requested attribute: {name}")
     return ATTRIBUTES[name]

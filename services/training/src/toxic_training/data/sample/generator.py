@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from toxic_core.labels import Label
+from toxic_core.labels import Label, LabelName
 from toxic_core.languages import LANGUAGES, Language
 from toxic_core.text import normalise
 from toxic_training.data.sample.dice import Dice
@@ -30,7 +30,7 @@ _DISGUISED_SLOTS = frozenset({"insult", "insult_np", "insult_plural", "rude"})
 _DISGUISED_SHARE = 0.12
 _LONG_SHARE = 0.04
 
-_LABELS: dict[Kind, frozenset[Label]] = {
+_LABELS: dict[Kind, frozenset[LabelName]] = {
     Kind.HOSTILE: frozenset({Label.TOXIC}),
     Kind.VEILED: frozenset({Label.TOXIC}),
     Kind.INSULT: frozenset({Label.TOXIC, Label.INSULT}),
@@ -94,7 +94,7 @@ class Comment:
 
     text: str
     language: Language
-    labels: frozenset[Label]
+    labels: frozenset[LabelName]
 
 
 def generate(*, seed: int = DEFAULT_SEED) -> dict[Split, tuple[Comment, ...]]:
@@ -151,7 +151,7 @@ class _Writer:
 
     def comment(self, kinds: Sequence[Kind]) -> Comment:
         """Write a comment with a sentence of each kind."""
-        labels = frozenset[Label]().union(*(_LABELS.get(kind, frozenset()) for kind in kinds))
+        labels = frozenset[LabelName]().union(*(_LABELS.get(kind, frozenset()) for kind in kinds))
         text = self._dressed(self._layout(kinds), is_toxic=bool(labels))
         return Comment(text=text, language=self._book.language, labels=labels)
 

@@ -42,7 +42,7 @@ def _model(contract: Contract) -> Iterator[str]:
     yield "# Toxic comments"
     yield ""
     yield (
-        f"Encoder `{contract.encoder}`, six independent labels, windows of {contract.max_tokens} tokens. "
+        f"Encoder `{contract.base_model}`, six independent labels, windows of {contract.max_tokens} tokens. "
         f"Languages: {', '.join(contract.languages)}. Code `{contract.code_revision}`."
     )
     yield ""

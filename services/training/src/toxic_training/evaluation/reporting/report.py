@@ -111,7 +111,7 @@ def label_table(figures: Figures) -> Table:
     names = ("auc", "average_precision", "ece", "precision", "recall")
     rows: list[list[Cell]] = [
         [
-            label.value,
+            label,
             *_counts(figures, f"heldout.{label}.all"),
             *(find(figures, f"heldout.{label}.all.{name}") for name in names),
         ]
@@ -125,11 +125,11 @@ def label_table(figures: Figures) -> Table:
 
 
 def threshold_table(point: OperatingPoint) -> Table:
-    """Return the operating thresholds, a row a label."""
+    """Return the operating thresholds, one row per label."""
     columns = sorted({language for by in point.thresholds.values() for language in by} - {ANY_LANGUAGE})
-    rows = [
-        [label.value, *(Figure(point.threshold(label, code)) for code in [None, *columns])]
-        for label in LABELS
+    codes = [None, *columns]
+    rows: list[list[str | Figure]] = [
+        [label, *(Figure(point.threshold(label, code)) for code in codes)] for label in LABELS
     ]
     return Table(["label", "any language", *columns], rows)
 

@@ -50,7 +50,7 @@ def prepare_export(baseline: Baseline, encoder: Encoder) -> ExportParts:
         ContractError: it doesn't give the scores that it gave when it was packed.
     """
     contract = baseline.contract
-    facts = ExportFacts(max_tokens=contract.max_tokens, pad_id=contract.pad_id, encoder=contract.encoder)
+    facts = ExportFacts(max_tokens=contract.max_tokens, pad_id=contract.pad_id, encoder=contract.base_model)
     return ExportParts(classifier=unpack(baseline, encoder), encoder=encoder, facts=facts)
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from toxic_core.contract import Bundle, Contract
 from toxic_core.contract.evidence import read_evaluation
 from toxic_core.contract.reference import Distribution, ReferenceTraffic
-from toxic_core.labels import Label
 from toxic_core.languages import LANGUAGES
 from toxic_training.evaluation.operating_point import OperatingPoint
 from toxic_training.evaluation.reporting.card import model_card
@@ -28,17 +27,18 @@ def assemble_bundle(
 ) -> BundleParts:
     """Return everything the artifact contract asks for, but the files' digests."""
     contract = Contract(
+        labels=point.labels,
         max_tokens=model.facts.max_tokens,
         pad_id=model.facts.pad_id,
         languages=tuple(language.value for language in LANGUAGES),
         calibration=point.calibration,
         thresholds=point.thresholds,
         reference_scores={
-            Label(label): {name: Distribution.model_validate(scores) for name, scores in languages.items()}
+            label: {name: Distribution.model_validate(scores) for name, scores in languages.items()}
             for label, languages in reference_scores.items()
         },
         reference_traffic=reference_traffic and ReferenceTraffic.model_validate(reference_traffic),
-        encoder=model.facts.encoder,
+        base_model=model.facts.encoder,
         training_data=training_data,
         code_revision=code_revision(Path(__file__).parent),
         created_at=datetime.now(UTC),
@@ -51,7 +51,7 @@ def prepare_release(bundle: Bundle, parameters: RegistrationParameters) -> Relea
     contract = bundle.contract
     figures = read_evaluation(bundle.path)
     lineage = {
-        "encoder": contract.encoder,
+        "encoder": contract.base_model,
         "code_revision": contract.code_revision,
         **{f"data.{name}.sha256": digest for name, digest in contract.training_data.items()},
     }
