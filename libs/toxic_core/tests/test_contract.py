@@ -305,7 +305,7 @@ def test_a_seal_that_dies_leaves_no_half_contract(
         timeout=60,
     )
     assert died.returncode == status, died.stderr
-    assert list(unsealed.glob(f".{CONTRACT_FILE}.*.partial"))
+    assert len(list(unsealed.glob(f".{CONTRACT_FILE}.*.partial"))) == (status == -signal.SIGKILL)
     with pytest.raises(ContractError, match="not a complete model bundle"):
         open_bundle(unsealed)
     assert open_bundle(seal(unsealed, contract).path).contract.files.keys() >= set(REQUIRED_FILES)
