@@ -41,7 +41,7 @@ class VersionMetrics:
     def _available(self, event: VersionAvailable) -> None:
         self._models.remove_by_labels({"version": event.version})
         contract, created = event.contract, event.contract.created_at.date().isoformat()
-        facts = event.version, contract.encoder, contract.code_revision, created, event.runtime
+        facts = event.version, contract.base_model, contract.code_revision, created, event.runtime
         self._models.labels(*facts).set(1)
 
     def _routed(self, event: AliasRouted) -> None:

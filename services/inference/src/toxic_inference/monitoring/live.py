@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from toxic_core.contract import Contract
 from toxic_core.errors import ToxicError
-from toxic_core.labels import Label
+from toxic_core.labels import LabelName
 from toxic_inference.events import Emit, Event
 from toxic_inference.serving.clock import Clock
 
@@ -37,8 +37,8 @@ class Judged:
 
     version: str
     language: str | None
-    labels: Mapping[Label, bool]
-    scores: Mapping[Label, float]
+    labels: Mapping[LabelName, bool]
+    scores: Mapping[LabelName, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class LiveQuality:
     """
 
     version: str
-    label: Label
+    label: LabelName
     yes: int
     no: int
     auc: float | None
@@ -108,7 +108,7 @@ def live_quality(
 
 
 def _measure(
-    version: str, label: Label, rows: Sequence[Judged], *, contract: Contract, at_least: int
+    version: str, label: LabelName, rows: Sequence[Judged], *, contract: Contract, at_least: int
 ) -> LiveQuality:
     truth = np.array([row.labels[label] for row in rows])
     scores = np.array([row.scores[label] for row in rows])

@@ -17,7 +17,7 @@ import structlog
 
 from toxic_core.contract import Contract
 from toxic_core.errors import NoVersionReadyError, UnknownModelError
-from toxic_core.labels import Label
+from toxic_core.labels import LabelName
 from toxic_inference.events import Emit, ShadowCompared, ShadowDrop, ShadowDropped
 from toxic_inference.serving.clock import Clock
 from toxic_inference.serving.interfaces import (
@@ -129,7 +129,7 @@ class ShadowingScorer:
             _log.warning("shadow.failed", error_type=type(error).__name__)
             self._parts.emit(ShadowDropped(ShadowDrop.FAILED))
 
-    def _report(self, served: TextScore, shadow: TextScore, labels: Sequence[Label]) -> None:
+    def _report(self, served: TextScore, shadow: TextScore, labels: Sequence[LabelName]) -> None:
         for index, label in enumerate(labels):
             difference = abs(served.scores[index] - shadow.scores[index])
             disagrees = served.decisions[index] is not shadow.decisions[index]
