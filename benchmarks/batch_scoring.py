@@ -202,22 +202,22 @@ def _report(found: dict[str, list[Measured]], *, rows: int) -> str:
     return f"""# Scoring files
 
 Written by `make bench-batch` on {datetime.now(UTC):%Y-%m-%dT%H:%M+00:00}: {os.cpu_count()} CPUs,
-{rows:,} generated comments, rounds in turns: {len(scaling)}. Read the ratios, not the figures.
+{rows:,} generated comments, rounds in alternation: {len(scaling)}. Compare ratios, not absolute figures.
 
-| figure | median (range over rounds) | should be | holds |
+| figure | median (range over rounds) | target | holds |
 |---|---|---|---|
 | `toxic-batch`, 1 worker of 2 cores, against the bare model | {_spread(together)} | {_asked(together)} |
 | `toxic-batch`, 2 workers of 1 core, against the bare model | {_spread(apart)} | {_asked(apart)} |
-| 2 workers of a core against 1 | {_spread(scaling)} | | |
+| 2 workers of 1 core, against 1 such worker | {_spread(scaling)} | | |
 
 | | comments/s | s before the first part |
 |---|---|---|
 {ways}
 
-On paper, from these: {ROWS_ON_PAPER / 1e6:.0f} million comments take n workers of a core
+Extrapolated from these: {ROWS_ON_PAPER / 1e6:.0f} million comments take n workers of 1 core
 {start:.0f} s + rows / (n × {one:.0f} × {efficiency:.2f}). Workers share the driver, which hands each
 a block's address and gets a line back, and the folder. What two of them on one machine lose to each other,
-its memory and its caches, is taken to be lost by any number.
+its memory and its caches, is assumed for any number of workers.
 
 | workers | hours |
 |---|---|

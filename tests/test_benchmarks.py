@@ -63,7 +63,7 @@ def test_a_peer_that_does_not_start_is_named_with_its_error(tmp_path: Path) -> N
         Results(rounds={OURS: [figures(3.0)]}, errors={"mlflow": f"{ROOT}/a.py can't be\ninstalled"}),
     )
     assert "- mlflow: `a.py can't be installed`" in written
-    assert "| the same against `mlflow models serve` | not measured | ≥ 5× | no |" in written
+    assert "| throughput, 32 callers, against `mlflow models serve` | not measured | ≥ 5× | no |" in written
 
 
 @pytest.mark.parametrize(

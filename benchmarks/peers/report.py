@@ -119,7 +119,7 @@ def _ready(figures: Mapping[str, Figures]) -> float | None:
 
 _CLAIMS = (
     _Claim("throughput, 32 callers, against the best peer", _against_best(_PEAK, max), 2.0),
-    _Claim("the same against `mlflow models serve`", _against("mlflow", _PEAK), 5.0),
+    _Claim("throughput, 32 callers, against `mlflow models serve`", _against("mlflow", _PEAK), 5.0),
     _Claim(
         "p99 at 70% of our peak rate, against the best peer's",
         _against_best("open_p99", min),
@@ -127,9 +127,9 @@ _CLAIMS = (
         at_least=False,
     ),
     _Claim("share of the bare model's throughput that the service keeps", _kept, 0.9, unit=""),
-    _Claim("comments a second against Detoxify's architecture called its way", _over_detoxify, 8.0),
+    _Claim("comments per second, against Detoxify's architecture as Detoxify calls it", _over_detoxify, 8.0),
     _Claim(
-        "CPU seconds a thousand comments, against the best peer's",
+        "CPU seconds per 1,000 comments, against the best peer's",
         _against_best("cpu_per_thousand", min),
         0.6,
         at_least=False,
@@ -157,7 +157,7 @@ def _lines(results: Results, *, scale: str, bundle: str) -> list[str]:
         "",
         *_facts(number, scale=scale, bundle=bundle),
         "",
-        "| figure | median (range over rounds) | should be | holds |",
+        "| figure | median (range over rounds) | target | holds |",
         "|---|---|---|---|",
         *(claim.row(by_round) for claim in _CLAIMS),
         "",
@@ -176,10 +176,10 @@ def _lines(results: Results, *, scale: str, bundle: str) -> list[str]:
 
 
 _READING = (
-    "Answers are counted while every caller asks, not while the first begin or the last are waited for.",
-    "The open loop asks everybody at 70% of our own peak of the same round. A peer that can't keep up has a",
-    "queue that grows as long as it is asked, and its p99 says so. Start to ready counts from the process's",
-    "start to its first answer, with files in the machine's cache. Memory counts shared pages once.",
+    "Responses are counted while every caller is active, not during ramp-up or while the last ones finish.",
+    "In the open loop, every server gets 70% of our own peak of the same round. If a peer can't keep up, its",
+    "queue grows for the whole measurement, and its p99 with it. Start to ready is the time from a process's",
+    "start to its first response, with files in the page cache. Memory counts shared pages once.",
 )
 
 
@@ -193,8 +193,8 @@ def _facts(rounds: int, *, scale: str, bundle: str) -> list[str]:
     machine = f"{os.cpu_count()} CPUs, {platform.machine()}, load average {os.getloadavg()[0]:.1f} at the end"
     return [
         f"Written by `make bench` on {moment}: {machine};",
-        f"scale `{scale}`, rounds in turns: {rounds}. One model ({bundle}), one machine, one run: read the",
-        "ratios, not the figures.",
+        f"scale `{scale}`, rounds in alternation: {rounds}. One model ({bundle}), one machine, one run:",
+        "compare ratios, not absolute figures.",
     ]
 
 
@@ -224,17 +224,19 @@ def _server(results: Results, name: str) -> str:
 def _floors(results: Results) -> list[str]:
     limit = results.median(FLOOR, "matmul_per_second")
     facts = {
-        "bare model on the batches that the scheduler makes, comments/s": results.median(FLOOR, "rate"),
-        "the same, CPU seconds a thousand comments": results.median(FLOOR, "cpu_per_thousand"),
+        "bare model on the scheduler's batches, comments/s": results.median(FLOOR, "rate"),
+        "bare model, CPU seconds per 1,000 comments": results.median(FLOOR, "cpu_per_thousand"),
         **{
-            f"the same on {runtime}, comments/s": results.median(FLOOR, f"rate.{runtime}")
+            f"bare model on {runtime}, comments/s": results.median(FLOOR, f"rate.{runtime}")
             for runtime in ("tensorflow-float32", "openvino-float32", "openvino-bfloat16", "openvino-int8")
         },
-        "machine's matrix products in the precision that serves, GFLOP/s": limit / _GIGA,
-        "bare model's share of that": results.median(FLOOR, "operations_per_second") / limit,
-        "Detoxify's architecture, one text a call, comments/s": results.median(DETOXIFY, "rate"),
-        "the same, 32 texts a call in the order they come": results.median(DETOXIFY, "rate_of_32"),
-        "load generator, CPU seconds a thousand": results.median(OURS, "generator_per_thousand"),
+        "matrix products of this machine in the serving precision, GFLOP/s": limit / _GIGA,
+        "bare model's share of these": results.median(FLOOR, "operations_per_second") / limit,
+        "Detoxify's architecture, one text per call, comments/s": results.median(DETOXIFY, "rate"),
+        "Detoxify's architecture, 32 texts per call in order, comments/s": results.median(
+            DETOXIFY, "rate_of_32"
+        ),
+        "load generator, CPU seconds per 1,000 requests": results.median(OURS, "generator_per_thousand"),
     }
     return [
         "| floor | |",
@@ -242,6 +244,6 @@ def _floors(results: Results) -> list[str]:
         *(f"| {name} | {value:.3g} |" for name, value in facts.items() if not isnan(value)),
         "",
         "The share counts the products of real tokens with weights. Padding, attention's own products,",
-        "softmax, GELU and LayerNorm, and products smaller than the machine likes fill the gap. The load",
-        "generator runs on the same processors as what it asks.",
+        "softmax, GELU and LayerNorm, and products too small for full speed account for the rest. The load",
+        "generator runs on the same processors as the servers.",
     ]

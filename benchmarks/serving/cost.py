@@ -42,10 +42,10 @@ async def csv_file(stand: Stand, scale: Scale) -> list[Figure]:
     seconds = time.monotonic() - started
     grown = (most - before) / _MB
     size = path.stat().st_size / _MB
-    how = f"{scale.rows:,} rows, {size:.0f} MB, {scale.rows / seconds:,.0f} rows a second"
+    how = f"{scale.rows:,} rows, {size:.0f} MB, {scale.rows / seconds:,.0f} rows per second"
     return [
         Figure.none("rows of a CSV lost, reordered or not scored", scale.rows - rows + wrong, how),
-        Figure.at_most("memory grown by while it is scored", grown, 100, unit="MB", detail=how),
+        Figure.at_most("memory growth while a CSV is scored", grown, 100, unit="MB", detail=how),
     ]
 
 
@@ -89,7 +89,7 @@ async def overhead(stand: Stand, scale: Scale) -> list[Figure]:
             http - model,
             3,
             unit="ms",
-            detail=f"{http:.2f} ms against {model:.2f} ms of the bare model, {scale.rounds} rounds in turns",
+            detail=f"{http:.2f} ms against {model:.2f} ms of the bare model, {scale.rounds} rounds",
         )
     ]
 

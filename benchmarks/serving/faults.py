@@ -121,9 +121,9 @@ async def sigterm(stand: Stand, scale: Scale) -> list[Figure]:
     accepted = [o for o in callers.outcomes if o.due < stopped]
     lost = sum(o.status == LOST for o in accepted)
     in_flight = sum(o.due + o.seconds > stopped for o in accepted)
-    how = f"{in_flight} under way of {len(accepted)} sent before"
+    how = f"{in_flight} in progress of {len(accepted)} sent before"
     return [
-        Figure.none("requests lost that were sent before SIGTERM", lost, how),
+        Figure.none("requests sent before SIGTERM and lost", lost, how),
         Figure.none("exit status after SIGTERM", status, how),
     ]
 

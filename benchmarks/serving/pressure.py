@@ -66,11 +66,11 @@ def _overload_figures(
     other = len(outcomes) - len(accepted) - len(refused)
     slowest, refusals = percentile(accepted, 0.99), percentile(refused, 0.99) * _MS
     how = (
-        f"{len(outcomes) / took:.0f} a second offered, peak {peak:.0f}; {len(accepted):,} answered, "
-        f"{len(refused):,} refused, {other:,} otherwise"
+        f"{len(outcomes) / took:.0f} per second offered, peak {peak:.0f}; {len(accepted):,} answered, "
+        f"{len(refused):,} refused, {other:,} other"
     )
     return [
-        Figure.none("overload: answered otherwise than by scores or 429", other, how),
+        Figure.none("overload: responses other than scores or 429", other, how),
         Figure.at_most(
             "overload: accepted p99 against unloaded",
             slowest / unloaded,
@@ -80,7 +80,7 @@ def _overload_figures(
         ),
         Figure.at_most("overload: p99 of refusals", refusals, 50, unit="ms", detail="429 with Retry-After"),
         Figure.at_least("overload: goodput of peak", len(accepted) / took / peak, 0.85, unit="", detail=how),
-        Figure.at_most("overload: memory grown by", grown, 50, unit="MB", detail="resident, before to after"),
+        Figure.at_most("overload: memory growth", grown, 50, unit="MB", detail="resident, before to after"),
     ]
 
 
@@ -102,12 +102,12 @@ async def hang_ups(stand: Stand, scale: Scale) -> list[Figure]:
     departed = await asyncio.to_thread(metric, port, "toxic_inference_departed_rows_total")
     return [
         Figure.none(
-            "failed beside callers who hang up",
+            "failed requests beside callers who hang up",
             failures.total(),
-            f"{rate:.0f} a second; by status {dict(failures)}",
+            f"{rate:.0f} per second; by status {dict(failures)}",
         ),
         Figure.at_most(
-            "p50 beside 10% who hang up against without",
+            "p50 with 10% of callers hanging up, against none",
             beside / plain,
             1.2,
             unit="×",

@@ -65,7 +65,7 @@ def _markdown(figures: Sequence[Figure], facts: Mapping[str, object]) -> str:
         "",
         f"Written by `make bench-serving` on {facts['measured_at']}, scale `{facts['scale']}`:",
         f"{facts['machine']}, load average {facts['load_average']} at the end.",
-        "A small stand-in model: what is measured is the machinery.",
+        "The model is a small stand-in: the figures measure the machinery around it.",
         "",
         "| figure | measured | floor | holds | how |",
         "|---|---|---|---|---|",

@@ -37,7 +37,7 @@ async def watching(stand: Stand, scale: Scale) -> list[Figure]:
     heavy, light = await _pairs(stand, scale, HEAVY), await _pairs(stand, scale, LIGHT)
     lost = [1 - off.seconds / on.seconds for off, on in heavy]
     more = [(on.cpu_seconds - off.cpu_seconds) / scale.sample * _MICROSECONDS for off, on in light]
-    how = f"{scale.sample} requests of {_CALLERS} callers a turn, scraped once, {len(heavy)} pairs"
+    how = f"{scale.sample} requests of {_CALLERS} callers per turn, scraped once, {len(heavy)} pairs"
     return [
         Figure.at_most(
             "throughput lost to metrics",
