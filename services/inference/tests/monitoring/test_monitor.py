@@ -156,7 +156,7 @@ def test_a_forgotten_version_is_gone(monitor: Monitor, report: Report, contract:
     monitor.scored(report([0.9]))
     monitor.available(version="1", contract=contract)
     assert monitor.versions()["1"].counts().texts == 1
-    monitor.available(version="1", contract=contract.model_copy(update={"encoder": "another"}))
+    monitor.available(version="1", contract=contract.model_copy(update={"base_model": "another"}))
     assert monitor.versions()["1"].counts().texts == 0
     monitor.forget("1")
     monitor.scored(report([0.9]))
