@@ -1,21 +1,14 @@
-"""A model in memory, ready to score.
+"""A model in memory, ready to score; `toxic_model.opening` makes it from a bundle."""
 
-Owns the one type that runtimes return and that serving, batch scoring and evaluation use.
-"""
-
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from toxic_core.contract import Contract
-from toxic_core.tokens import EncodedBatch, Tokeniser
+from toxic_core.tokens import Tokeniser
+from toxic_model.runtime import Float32Array, Infer
+from toxic_model.scoring import Progress, Scores, ScoringOptions, read_scores, score_raw
 
-Float32Array = NDArray[np.float32]
-
-Infer = Callable[[EncodedBatch], Float32Array]
-"""Computes one batch: raw scores, float32 [batch, labels]. Blocks; raises `InvalidTensorError`."""
+__all__ = ["Float32Array", "Infer", "LoadedModel"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +31,31 @@ class LoadedModel:
     whole: Infer
     streams: tuple[Infer, ...]
     close: Callable[[], None]
+
+    def score(
+        self,
+        texts: Sequence[str],
+        languages: Sequence[str | None] | None = None,
+        *,
+        options: ScoringOptions,
+        progress: Progress | None = None,
+    ) -> Scores:
+        """Score texts as serving does. Blocks; no other batch may run at the same time.
+
+        Args:
+            texts: in any order and number.
+            languages: ISO 639-1 code per text, for its own calibration and thresholds; None or empty if it
+                isn't known.
+            options: how texts are read; the windows' overlap was set when the model was opened.
+            progress: called after each batch.
+        """
+        raw = score_raw(
+            texts,
+            tokenizer=self.tokenizer,
+            # Two batches side by side lose less to waiting than the threads of one product.
+            executables=self.streams or (self.whole,),
+            labels=len(self.contract.labels),
+            options=options,
+            progress=progress,
+        )
+        return read_scores(raw, languages or [None] * len(texts), self.contract)

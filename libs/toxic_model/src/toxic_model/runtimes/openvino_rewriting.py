@@ -1,7 +1,7 @@
 """How a model is rewritten for OpenVINO: to the same function, in a form that it computes faster.
 
 Owns the patterns that Keras writes and OpenVINO doesn't see through by itself. Importing it imports OpenVINO,
-so `toxic_core.openvino_model` does that when a model is read.
+so `openvino` does that when it reads a model.
 
 Invariant: a rewritten model gives the same scores but for rounding; what fits no pattern stays as it is.
 """

@@ -1,0 +1,135 @@
+"""From a verified bundle to a model in memory: which runtime and which precision compute it.
+
+Invariant: an opened model gave the scores that its warm-up examples record, computed in float32, whatever
+precision it is then computed in.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import structlog
+
+from toxic_core.contract import Bundle
+from toxic_core.errors import ConfigurationError, ToxicError
+from toxic_core.tokens import Tokeniser
+from toxic_model.errors import WarmupError
+from toxic_model.gpus import gpu_present
+from toxic_model.loaded import LoadedModel
+from toxic_model.precision import ROUNDING_TOLERANCE, Precision, evaluated_precisions
+from toxic_model.runtime import Executable, Runtime
+from toxic_model.runtimes import RUNTIMES
+from toxic_model.warmup import WarmUp
+
+AUTO: Literal["auto"] = "auto"
+
+_log = structlog.get_logger(__name__)
+
+
+def open_model(
+    bundle: Bundle,
+    *,
+    threads: int,
+    overlap: int = 0,
+    runtime: str = AUTO,
+    precision: Literal["auto", "float32"] = AUTO,
+    imported: Callable[[Runtime], None] = lambda _: None,
+) -> LoadedModel:
+    """Open a bundle's model and replay its warm-up. Blocks for seconds.
+
+    Args:
+        bundle: verified by `toxic_core.contract.open_bundle`; its files may be removed afterwards.
+        threads: the most threads that compute a batch; 0 for as many as the process may use.
+        overlap: tokens that neighbouring windows of a long text share.
+        runtime: a runtime's name, or `auto` for the fastest one that gives the recorded scores.
+        precision: `auto` allows a precision below float32 if this machine has instructions for it, the
+            bundle's evaluation found it as good, and it is not slower.
+        imported: called with each runtime after its library was imported and before it reads the model.
+
+    Raises:
+        ConfigurationError: the runtime is unknown or isn't installed.
+        ContractError: the tokenizer or the warm-up examples can't be read.
+        SignatureError: the SavedModel can't be read, or its signature isn't the contract's.
+        WarmupError: the model doesn't give the recorded scores.
+    """
+    contract = bundle.contract
+    tokenizer = Tokeniser.from_file(
+        bundle.tokenizer, max_tokens=contract.max_tokens, pad_id=contract.pad_id, overlap=overlap
+    )
+    warm_up = WarmUp.of(bundle, tokenizer)
+    *preferred, last = choose_runtimes(runtime)
+
+    def compiled(chosen: Runtime) -> Executable:
+        chosen.prepare()
+        imported(chosen)
+        return _compile(bundle, chosen, warm_up, threads=threads, lower=precision == AUTO)
+
+    executable = None
+    for candidate in preferred:
+        try:
+            executable = compiled(candidate)
+            break
+        except ToxicError as error:
+            _log.warning("runtime.declined", runtime=candidate.name, reason=str(error))
+    executable = executable or compiled(last)
+    return LoadedModel(
+        contract=contract,
+        tokenizer=tokenizer,
+        runtime=executable.name,
+        whole=executable.whole,
+        streams=executable.streams,
+        close=executable.close,
+    )
+
+
+def choose_runtimes(name: str = AUTO) -> tuple[Runtime, ...]:
+    """Return the runtimes to try for a model, fastest first: at least one.
+
+    Args:
+        name: a runtime's name; or `auto` for every installed one, and on a machine with a GPU only for those
+            that use it.
+
+    Raises:
+        ConfigurationError: the runtime is unknown or isn't installed, or none is.
+    """
+    if name != AUTO:
+        for runtime in RUNTIMES:
+            if runtime.name == name and runtime.installed():
+                return (runtime,)
+            if runtime.name == name:
+                raise ConfigurationError(
+                    f"The runtime {name} isn't installed. Install it (pip install {runtime.package}), or let "
+                    f"the machine decide: {AUTO}."
+                )
+        known = ", ".join([AUTO, *(runtime.name for runtime in RUNTIMES)])
+        raise ConfigurationError(f"There is no runtime {name}; choose one of {known}.")
+    installed = tuple(runtime for runtime in RUNTIMES if runtime.installed())
+    if gpu_present():
+        installed = tuple(runtime for runtime in installed if runtime.uses_gpus) or installed
+    if not installed:
+        packages = " or ".join(runtime.package for runtime in RUNTIMES)
+        raise ConfigurationError(f"No runtime is installed that computes models: install {packages}.")
+    return installed
+
+
+def _compile(bundle: Bundle, runtime: Runtime, warm_up: WarmUp, *, threads: int, lower: bool) -> Executable:
+    """Return the model in the fastest precision that was evaluated to be as good as float32."""
+    compile_for = runtime.read(bundle.saved_model, len(bundle.contract.labels))
+    exact = compile_for(Precision.FLOAT32, threads)
+    warm_up.check(exact)
+    allowed = evaluated_precisions(bundle) if lower else frozenset()
+    exact_seconds = warm_up.seconds(exact.whole) if allowed else 0.0
+    for precision in runtime.lower_precisions() if allowed else ():
+        if precision not in allowed:
+            continue
+        rounded = compile_for(precision, threads)
+        try:
+            warm_up.check(rounded, tolerance=ROUNDING_TOLERANCE)
+        except WarmupError as error:
+            _log.warning("precision.declined", precision=str(precision), reason=str(error))
+            continue
+        seconds = warm_up.seconds(rounded.whole)
+        if seconds <= exact_seconds:
+            return rounded
+        reason = f"it took {seconds / exact_seconds:.2f} times as long as float32"
+        _log.info("precision.declined", precision=str(precision), reason=reason)
+    return exact

@@ -1,0 +1,68 @@
+"""The seam between a SavedModel and the library that computes it.
+
+A runtime is one module in `toxic_model.runtimes` that defines one `Runtime`, and one entry in `RUNTIMES`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toxic_core.tokens import EncodedBatch
+from toxic_model.precision import Precision
+
+Float32Array = NDArray[np.float32]
+
+Infer = Callable[[EncodedBatch], Float32Array]
+"""Computes one batch: raw scores, float32 [batch, labels]. Blocks; raises `InvalidTensorError`."""
+
+STREAMS = 2
+"""How many batches a model computes at the same time: one is computed while another is answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Executable:
+    """A model, compiled for one precision and a number of threads.
+
+    Attributes:
+        name: the runtime and the precision, such as `openvino-int8`.
+        whole: computes a batch with all threads; no other batch may run at the same time.
+        streams: `STREAMS` executables that may run at the same time, one batch each, with an equal share of
+            the threads; empty if the model computes one batch at a time.
+        close: frees the model; called once, after the last batch.
+    """
+
+    name: str
+    whole: Infer
+    streams: tuple[Infer, ...]
+    close: Callable[[], None]
+
+
+Compile = Callable[[Precision, int], Executable]
+"""Compiles a model for a precision and at most so many threads; 0 for as many as the process may use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """A library that computes SavedModels.
+
+    Attributes:
+        name: what settings call it.
+        package: the Python package to install, for messages.
+        uses_gpus: whether it computes on this machine's GPUs.
+        installed: returns whether the library can be imported, without importing it.
+        prepare: imports the library, once per process.
+        lower_precisions: returns the precisions below float32 that this machine has instructions for, fastest
+            first.
+        read: reads a SavedModel's folder that gives so many scores per text. Raises `SignatureError`.
+    """
+
+    name: str
+    package: str
+    uses_gpus: bool
+    installed: Callable[[], bool]
+    prepare: Callable[[], None]
+    lower_precisions: Callable[[], tuple[Precision, ...]]
+    read: Callable[[Path, int], Compile]
