@@ -16,11 +16,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,10 +27,12 @@ import pyarrow.parquet as pq
 
 from benchmarks.peers.traffic import comments
 from toxic_core.contract import open_bundle
-from toxic_core.openvino_model import OpenVinoModel, Precision, allowed_precisions
-from toxic_core.packing import length_groups, pad_to_step
 from toxic_core.telemetry import disable_telemetry
 from toxic_core.tokens import EncodedBatch, Tokeniser
+from toxic_model.loaded import Infer
+from toxic_model.opening import open_model
+from toxic_model.packing import length_groups, pad_to_step
+from toxic_model.runtime import any_of
 
 BATCH_TOKENS = 8192
 LEAST_SHARE = 0.9
@@ -133,35 +134,23 @@ def _bare_rate(folder: Path, texts: Sequence[str]) -> float:
 
     Their tokens are at hand, and packed as a job packs them, over all texts.
     """
-    bundle = open_bundle(folder)
-    tokeniser = Tokeniser.from_file(
-        bundle.tokenizer,
-        max_tokens=bundle.contract.max_tokens,
-        pad_id=bundle.contract.pad_id,
-        overlap=_OVERLAP,
-    )
-    windows = [window for text in tokeniser.encode_windows(texts, most=_WINDOWS) for window in text.windows]
+    model = open_model(open_bundle(folder), threads=WAYS[BARE].cpus, overlap=_OVERLAP)
+    read = model.tokenizer.encode_windows(texts, most=_WINDOWS)
+    windows = [window for text in read for window in text.windows]
     lengths = np.array([len(window) for window in windows], dtype=np.int32)
     batches = [
-        pad_to_step([windows[index] for index in group], pad_id=bundle.contract.pad_id)
+        pad_to_step([windows[index] for index in group], pad_id=model.contract.pad_id)
         for group in length_groups(lengths, batch_tokens=BATCH_TOKENS)
     ]
-    read = OpenVinoModel.read(bundle.saved_model, labels=len(bundle.contract.labels))
-    precision = next(iter(allowed_precisions(bundle)), Precision.FLOAT32)
-    session = read.compile(precision, threads=WAYS[BARE].cpus)
-    ways = (
-        partial(_seconds, session.infer, at_a_time=1),
-        partial(_seconds, session.infer_beside, at_a_time=session.streams),
-    )
-    faster = min(ways, key=lambda seconds: seconds(batches[::_TRIED]))
-    return len(texts) / faster(batches)
+    ways = [(model.whole,), model.streams or (model.whole,)]
+    faster = min(ways, key=lambda executables: _seconds(executables, batches[::_TRIED]))
+    return len(texts) / _seconds(faster, batches)
 
 
-def _seconds(
-    infer: Callable[[EncodedBatch], object], batches: Sequence[EncodedBatch], *, at_a_time: int
-) -> float:
-    with ThreadPoolExecutor(at_a_time) as threads:
-        list(threads.map(infer, batches[:at_a_time]))
+def _seconds(executables: Sequence[Infer], batches: Sequence[EncodedBatch]) -> float:
+    infer = any_of(executables)
+    with ThreadPoolExecutor(len(executables)) as threads:
+        list(threads.map(infer, batches[: len(executables)]))
         started = time.perf_counter()
         list(threads.map(infer, reversed(batches)))
         return time.perf_counter() - started

@@ -104,6 +104,6 @@ def test_bad_input_is_refused_before_ray_starts(build_bundle: BundleFactory, tmp
     ended = run(tmp_path / "a.csv", "--bundle", bundle, "--out", tmp_path / "out")
     assert ended.returncode == 1
     assert ended.stderr.startswith(
-        "error: The files need a column comment_text, content, text; they have name"
+        "error: The table has no column of texts (comment_text, content, text, comment, message, body). "
     )
     assert not (tmp_path / "out").exists()

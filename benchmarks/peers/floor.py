@@ -9,23 +9,22 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from toxic_core.contract import Bundle, Contract, open_bundle
-from toxic_core.openvino_model import STREAMS, Precision, compile_model
 from toxic_core.telemetry import disable_telemetry
 from toxic_core.tokens import EncodedBatch, Int32Array, Tokeniser, pad
-from toxic_inference.adapters.openvino_runtime import OpenVinoRuntime
-from toxic_inference.adapters.runtime import Model, Rehearsal, Runtime
-from toxic_inference.adapters.tf_runtime import TensorflowRuntime
 from toxic_inference.serving.batching.packing import choose_batch
 from toxic_inference.settings import Settings
+from toxic_model.loaded import Infer, LoadedModel
+from toxic_model.opening import open_model
+from toxic_model.precision import Precision
+from toxic_model.runtime import any_of
+from toxic_model.runtimes.openvino import compile_model
 
 disable_telemetry()
 import openvino as ov  # noqa: E402 - so that it reports nothing
@@ -88,13 +87,11 @@ def _weights(node: "ov.Node") -> int:
     return int(np.prod(shape.to_shape())) if shape.is_static else 0
 
 
-def runtimes() -> Iterable[Runtime]:
-    """Return every way of computing a model on this machine, the one that serves last."""
-    return (
-        TensorflowRuntime(),
-        OpenVinoRuntime(threads=_THREADS, lower_precision=False),
-        OpenVinoRuntime(threads=_THREADS, lower_precision=True),
-    )
+def models(bundle: Bundle) -> Iterator[LoadedModel]:
+    """Yield the bundle's model in every way that this machine computes it, the one that serves last."""
+    yield open_model(bundle, threads=_THREADS, runtime="tensorflow")
+    yield open_model(bundle, threads=_THREADS, runtime="openvino", precision="float32")
+    yield open_model(bundle, threads=_THREADS, runtime="openvino")
 
 
 def main() -> None:
@@ -106,12 +103,11 @@ def main() -> None:
     rows = tokeniser.token_ids(texts)
     packed = list(batches(rows, pad_id=contract.pad_id))
     figures: dict[str, object] = {}
-    for runtime in runtimes():
-        model = runtime.open(bundle, Rehearsal.of(bundle, tokeniser))
+    for model in models(bundle):
         measured = _measure(model, packed, texts=len(texts))
         figures |= measured | {f"rate.{model.runtime}": measured["rate"], "runtime": model.runtime}
         if "reference" not in figures:
-            figures["reference"] = _reference(model.infer, rows[:_REFERENCE], contract)
+            figures["reference"] = _reference(model.whole, rows[:_REFERENCE], contract)
         model.close()
     figures["matmul_per_second"] = matmul_rate(Precision(str(figures["runtime"]).partition("-")[2]))
     figures["operations_per_second"] = _operations_per_second(
@@ -120,22 +116,17 @@ def main() -> None:
     print(json.dumps(figures))
 
 
-def _measure(model: Model, packed: Sequence[EncodedBatch], *, texts: int) -> dict[str, float]:
-    """Measure one batch after the other, and side by side where the runtime takes that; keep the faster."""
-    found = [_loop(model.infer, packed, texts=texts, callers=1)]
-    if model.side_by_side:
-        found.append(_loop(partial(model.infer, alone=False), packed, texts=texts, callers=STREAMS))
+def _measure(model: LoadedModel, packed: Sequence[EncodedBatch], *, texts: int) -> dict[str, float]:
+    """Measure one batch after the other, and on all streams at once if there are any; keep the faster."""
+    found = [_loop([model.whole], packed, texts=texts)]
+    if model.streams:
+        found.append(_loop(model.streams, packed, texts=texts))
     return max(found, key=lambda figures: figures["rate"])
 
 
-def _loop(
-    infer: Callable[[EncodedBatch], NDArray[np.float32]],
-    packed: Sequence[EncodedBatch],
-    *,
-    texts: int,
-    callers: int,
-) -> dict[str, float]:
-    with ThreadPoolExecutor(callers) as executor:
+def _loop(executables: Sequence[Infer], packed: Sequence[EncodedBatch], *, texts: int) -> dict[str, float]:
+    infer = any_of(executables)
+    with ThreadPoolExecutor(len(executables)) as executor:
         for _ in range(2):  # the first warms up
             started, used = time.perf_counter(), time.process_time()
             for _ in executor.map(infer, packed):
@@ -144,9 +135,7 @@ def _loop(
     return {"rate": texts / seconds, "cpu_per_thousand": (time.process_time() - used) / texts * 1_000}
 
 
-def _reference(
-    infer: Callable[[EncodedBatch], NDArray[np.float32]], rows: Sequence[Int32Array], contract: Contract
-) -> list[list[float]]:
+def _reference(infer: Infer, rows: Sequence[Int32Array], contract: Contract) -> list[list[float]]:
     return [infer(pad([ids], pad_id=contract.pad_id))[0].tolist() for ids in rows]
 
 

@@ -10,24 +10,22 @@ import time
 from pathlib import Path
 
 from benchmarks.serving.stand import texts
+from toxic_core.contract import open_bundle
 from toxic_core.tokens import pad
-from toxic_inference.adapters.directory_source import DirectorySource
-from toxic_inference.adapters.loader import BundleLoader
-from toxic_inference.adapters.runtimes import choose_runtimes
 from toxic_inference.settings import Settings
+from toxic_model.opening import open_model
 
 
 def main() -> None:
     """Answer until standard input ends."""
-    source = DirectorySource(Path(sys.argv[1]), alias="champion")
-    servable = BundleLoader(source, choose_runtimes(Settings())).load(source.aspired()[0].id)
+    model = open_model(open_bundle(Path(sys.argv[1]) / "1"), threads=Settings().compute_threads)
     for line in sys.stdin:
-        encoded = servable.encoder.encode_windows(texts(int(line)), most=1)
+        encoded = model.tokenizer.encode_windows(texts(int(line)), most=1)
         batches = [pad([text.windows[0]], pad_id=0) for text in encoded]
         seconds = []
         for batch in batches:
             started = time.perf_counter()
-            servable.infer(batch)
+            model.whole(batch)
             seconds.append(time.perf_counter() - started)
         print(statistics.median(seconds), flush=True)
 

@@ -6,8 +6,9 @@ import pytest
 from numpy.typing import NDArray
 from openvino import opset13 as operation
 
-from toxic_core.openvino_model import Precision, compile_model
-from toxic_core.openvino_rewriting import (
+from toxic_model.precision import Precision
+from toxic_model.runtimes.openvino import compile_model
+from toxic_model.runtimes.openvino_rewriting import (
     add_biases_to_products,
     drop_masks_after_softmax,
     fuse_layer_norms,

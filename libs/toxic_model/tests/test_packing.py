@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toxic_core.packing import length_groups, pad_to_step
+from toxic_model.packing import length_groups, pad_to_step
 
 
 @given(st.lists(st.integers(1, 50), max_size=80), st.integers(1, 200))

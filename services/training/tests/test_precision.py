@@ -1,7 +1,11 @@
+from dataclasses import replace
+
 import keras
 import pandas as pd
 import pytest
 
+from toxic_model.precision import Precision
+from toxic_model.runtimes import OPENVINO, TENSORFLOW
 from toxic_training.evaluation import precision as measuring
 from toxic_training.evaluation.metrics import auc
 from toxic_training.evaluation.precision import measure_precision
@@ -21,7 +25,8 @@ def test_what_a_lower_precision_costs(
     *_, exported = made
     reading = Reading(batch_tokens=256)
     exact = score_comments(SavedModelScorer(exported, reading), corpus)
-    monkeypatch.setattr(measuring, "computes", lambda _: True)
+    capable = replace(OPENVINO, lower_precisions=lambda: tuple(Precision))
+    monkeypatch.setattr(measuring, "RUNTIMES", (capable,))
     figures = measure_precision(exported, corpus, exact, reading=reading, most=30)
     assert figures[f"serving.{precision}.comments"] == 30
     assert 0.0 < figures[f"serving.{precision}.score_change"] < 0.02
@@ -40,5 +45,5 @@ def test_nothing_is_said_of_a_precision_that_this_cpu_hasn_t_got(
 ) -> None:
     """A figure from pretended arithmetic would let servers use the real one unmeasured."""
     *_, exported = made
-    monkeypatch.setattr(measuring, "computes", lambda _: False)
+    monkeypatch.setattr(measuring, "RUNTIMES", (TENSORFLOW,))
     assert measure_precision(exported, corpus, corpus, reading=Reading(batch_tokens=256), most=30) == {}

@@ -13,9 +13,12 @@ from toxic_batch.cluster import Cluster
 from toxic_batch.job import Job, Model, Summary
 from toxic_batch.job import run as run_job
 from toxic_batch.reading import FORMATS
-from toxic_batch.registered import Registry
-from toxic_batch.scoring import Reading
+from toxic_batch.worker import TEXT_COLUMN_OPTION
 from toxic_core.errors import ToxicError
+from toxic_core.registered import CHAMPION, MODEL_NAME
+from toxic_model.registered import Registry
+from toxic_model.scoring import ScoringOptions
+from toxic_model.tables import TEXT_COLUMNS
 
 _MIB = 1024 * 1024
 
@@ -57,11 +60,12 @@ def _job(arguments: argparse.Namespace) -> Job:
             version=arguments.version,
             registry=Registry(uri=arguments.registry, model_name=arguments.model_name),
         ),
-        reading=Reading(
+        options=ScoringOptions(
             batch_tokens=arguments.batch_tokens,
-            windows=arguments.max_windows,
+            max_windows=arguments.max_windows,
             overlap=arguments.window_overlap,
         ),
+        text_column=arguments.text_column,
         form=arguments.format,
         block_bytes=arguments.block_bytes,
         cluster=Cluster(
@@ -82,18 +86,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help="a file or folder; s3:// and gs:// too")
     parser.add_argument("--out", required=True, help="folder of the scored parts; s3:// and gs:// too")
+    parser.add_argument(
+        TEXT_COLUMN_OPTION, metavar="NAME", help="of the texts; otherwise one of " + ", ".join(TEXT_COLUMNS)
+    )
     parser.add_argument("--format", choices=FORMATS, default=FORMATS[0], help="of the parts")
     parser.add_argument("--block-bytes", type=_positive, default=4 * _MIB, help="of input that make a part")
     model = parser.add_argument_group("model")
     chosen = model.add_mutually_exclusive_group()
-    chosen.add_argument("--version", default="champion", help="a registered version's number, or an alias")
+    chosen.add_argument("--version", default=CHAMPION, help="a registered version's number, or an alias")
     chosen.add_argument("--bundle", type=Path, help="a bundle's folder, instead of the registry")
     model.add_argument(
         "--registry",
         default=os.environ.get("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000"),
         help="MLFLOW_TRACKING_URI where that is set",
     )
-    model.add_argument("--model-name", default="toxic-comments", help="the registered model")
+    model.add_argument("--model-name", default=MODEL_NAME, help="the registered model")
     model.add_argument(
         "--batch-tokens", type=_positive, default=8192, help="scored at once, padding included"
     )

@@ -25,12 +25,13 @@ from toxic_batch.manifest import (
     read_manifest,
     write_manifest,
 )
-from toxic_batch.registered import Chosen, Registry, open_folder
-from toxic_batch.scoring import Reading, check_columns
-from toxic_batch.servable import pack
 from toxic_batch.storage import Place
-from toxic_batch.worker import Outcome, Task, Worker
+from toxic_batch.worker import TEXT_COLUMN_OPTION, Outcome, Task, Worker, pack
 from toxic_core.errors import ContractError, InvalidDataError
+from toxic_model.registered import Registry, VersionedBundle, open_folder
+from toxic_model.scoring import ScoringOptions
+from toxic_model.table_scoring import check_free
+from toxic_model.tables import text_column
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +62,8 @@ class Job:
         inputs: addresses of files and folders.
         out: address of the folder of parts.
         model: which model scores.
-        reading: how texts are read.
+        options: how texts are read.
+        text_column: the name of the text column; None to find it.
         form: of the parts.
         block_bytes: of input that make a part, uncompressed.
         cluster: where it runs.
@@ -70,7 +72,8 @@ class Job:
     inputs: list[str]
     out: str
     model: Model
-    reading: Reading
+    options: ScoringOptions
+    text_column: str | None
     form: str
     block_bytes: int
     cluster: Cluster
@@ -112,8 +115,9 @@ def run(job: Job) -> Summary:
         columns=columns,
         form=job.form,
         block_bytes=job.block_bytes,
-        windows=job.reading.windows,
-        overlap=job.reading.overlap,
+        windows=job.options.max_windows,
+        overlap=job.options.overlap,
+        text_column=job.text_column,
     )
     before = read_manifest(out)
     with tempfile.TemporaryDirectory(prefix="toxic-batch-") as folder:
@@ -148,20 +152,23 @@ def _common_columns(files: list[Place]) -> tuple[str, ...]:
     return columns
 
 
-def _asked(model: Model, chosen: Chosen) -> str:
+def _asked(model: Model, chosen: VersionedBundle) -> str:
     return f"version {model.version}" if model.bundle is None else f"bundle {chosen.digest}"
 
 
-def _choose(model: Model, before: Manifest | None, *, folder: Path) -> Chosen:
+def _choose(model: Model, before: Manifest | None, *, folder: Path) -> VersionedBundle:
     """Return the model; where a job is taken up, the version it began with, wherever the alias is now."""
     if model.bundle is not None:
         return open_folder(model.bundle)
     taken_up = before is not None and before.asked == f"version {model.version}"
-    return model.registry.fetch(before.version if before and taken_up else model.version, folder)
+    return model.registry.fetch(before.version if before and taken_up else model.version, folder / "bundle")
 
 
-def _begin(out: Place, before: Manifest | None, *, asked: str, chosen: Chosen, work: Work) -> Manifest:
-    check_columns(work.columns, chosen.bundle.contract)
+def _begin(
+    out: Place, before: Manifest | None, *, asked: str, chosen: VersionedBundle, work: Work
+) -> Manifest:
+    text_column(work.columns, chosen=work.text_column, option=TEXT_COLUMN_OPTION)
+    check_free(work.columns, chosen.bundle.contract)
     if before is None:
         manifest = Manifest(asked=asked, version=chosen.version, digest=chosen.digest, work=work)
         write_manifest(out, manifest)
@@ -178,7 +185,7 @@ def _score(
     job: Job,
     blocks: list[Block],
     *,
-    chosen: Chosen,
+    chosen: VersionedBundle,
     files: dict[str, Place],
     out: Place,
     columns: tuple[str, ...],
@@ -189,7 +196,8 @@ def _score(
         task = Task(
             model=ray.put(pack(chosen.bundle)),
             version=chosen.version,
-            reading=job.reading,
+            options=job.options,
+            text_column=job.text_column,
             columns=columns,
             sources=files,
             out=out,

@@ -49,6 +49,7 @@ class Work(_Frozen):
         block_bytes: by which the files are cut.
         windows: most windows of a long text.
         overlap: tokens that windows share.
+        text_column: the name of the text column; None to find it.
     """
 
     files: tuple[InputFile, ...]
@@ -57,6 +58,7 @@ class Work(_Frozen):
     block_bytes: int
     windows: int
     overlap: int
+    text_column: str | None = None
 
 
 class Manifest(_Frozen):

@@ -1,10 +1,13 @@
 """What runs in a Ray actor: one model version, and block after block from input to part.
 
-Invariant: a block's part is written whole, under the name that its number gives, so doing a block twice does
-no harm.
+Invariant: a block's part is written whole, under a name that the block's number gives, so scoring a block
+twice does no harm.
 """
 
+import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,13 +17,21 @@ from numpy.typing import NDArray
 from toxic_batch.blocks import Block
 from toxic_batch.manifest import part_name
 from toxic_batch.reading import encode, read_block
-from toxic_batch.scoring import Reading, TableScorer
-from toxic_batch.servable import PackedBundle, load
 from toxic_batch.storage import Place
+from toxic_core.contract import Bundle, open_bundle
 from toxic_core.errors import ToxicError
+from toxic_core.files import plain_files
 from toxic_core.telemetry import disable_telemetry
+from toxic_model.opening import open_model
+from toxic_model.scoring import ScoringOptions
+from toxic_model.table_scoring import ERROR, TableScorer
 
 Columns = dict[str, NDArray[np.generic]]
+
+PackedBundle = Mapping[str, bytes]
+"""A bundle's files, by their paths in it."""
+
+TEXT_COLUMN_OPTION = "--text-column"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +41,8 @@ class Outcome:
     Attributes:
         number: the block's.
         rows: in its part.
-        rejected: rows of those that have an error instead of scores.
-        error: why there is no part; empty where there is one.
+        rejected: rows with an error instead of scores.
+        error: why there is no part; empty if there is one.
     """
 
     number: int
@@ -42,12 +53,13 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What every worker of a job is told.
+    """What all workers of a job have in common.
 
     Attributes:
-        model: where Ray holds the bundle's files.
-        version: what the model is called in the output.
-        reading: how texts are read.
+        model: the bundle's files, in Ray's object store.
+        version: the model's name in the output.
+        options: how texts are read.
+        text_column: the name of the text column; None to find it.
         columns: of the input.
         sources: the file system of each input file, by path.
         out: the folder of the parts.
@@ -57,7 +69,8 @@ class Task:
 
     model: "ray.ObjectRef[PackedBundle]"
     version: str
-    reading: Reading
+    options: ScoringOptions
+    text_column: str | None
     columns: tuple[str, ...]
     sources: dict[str, Place]
     out: Place
@@ -65,31 +78,54 @@ class Task:
     threads: int
 
 
+def pack(bundle: Bundle) -> dict[str, bytes]:
+    """Return a bundle as workers get it, so that they need neither the registry nor a shared disk."""
+    return {name: file.read_bytes() for name, file in plain_files(bundle.path).items()}
+
+
 class Worker:
-    """Scores blocks; Ray makes one an actor, and calls it with one block at a time."""
+    """Scores blocks; Ray runs it as an actor and calls it with one block at a time."""
 
     def __init__(self, task: Task) -> None:
         disable_telemetry()
         self._task = task
         packed: PackedBundle = ray.get(task.model)
-        servable = load(packed, overlap=task.reading.overlap, threads=task.threads)
-        self._scorer = TableScorer(servable, task.version, task.reading)
+        with tempfile.TemporaryDirectory(prefix="toxic-batch-") as name:
+            for path, content in packed.items():
+                file = Path(name) / path
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(content)
+            model = open_model(open_bundle(Path(name)), threads=task.threads, overlap=task.options.overlap)
+        self._scorer = TableScorer(
+            model, task.version, task.options, column=task.text_column, option=TEXT_COLUMN_OPTION
+        )
 
     def __call__(self, batch: Columns) -> Columns:
-        """Score the one block that `batch` holds, its fields as columns; return its outcome likewise."""
+        """Score the one block that `batch` has, its fields as columns; return its outcome as columns."""
         block = Block(**{name: column.tolist()[0] for name, column in batch.items()})
         return {name: np.array([value]) for name, value in asdict(self.score(block)).items()}
 
     def score(self, block: Block) -> Outcome:
-        """Score a block and write its part; what is wrong with the block is told, and stops no other."""
+        """Score a block and write its part. An error of the block is returned, and stops no other block."""
+        task = self._task
         try:
-            table = read_block(block, self._task.sources[block.path], self._task.columns)
-            scored = self._scorer.score(table)
-            self._write(block, scored.table)
+            table = read_block(block, task.sources[block.path], task.columns)
+            scored = append_scores(table, self._scorer)
+            part = task.out.child(part_name(block.number, form=task.form))
+            part.write(encode(scored, form=task.form))
         except ToxicError as error:
             return Outcome(block.number, error=str(error))
-        return Outcome(block.number, rows=table.num_rows, rejected=scored.rejected)
+        rejected = sum(error != "" for error in scored.column(ERROR).to_pylist())
+        return Outcome(block.number, rows=table.num_rows, rejected=rejected)
 
-    def _write(self, block: Block, table: pa.Table) -> None:
-        part = self._task.out.child(part_name(block.number, form=self._task.form))
-        part.write(encode(table, form=self._task.form))
+
+def append_scores(table: pa.Table, scorer: TableScorer) -> pa.Table:
+    """Return `table` with the columns of its scores.
+
+    Raises:
+        InvalidDataError: no single column of texts was found.
+    """
+    scored = table
+    for column in scorer.score(table.column_names, lambda index: table.column(index).to_pylist()):
+        scored = scored.append_column(column.name, pa.array(column.values, mask=column.missing))
+    return scored

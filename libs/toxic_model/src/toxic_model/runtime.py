@@ -3,9 +3,10 @@
 A runtime is one module in `toxic_model.runtimes` that defines one `Runtime`, and one entry in `RUNTIMES`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,22 @@ Infer = Callable[[EncodedBatch], Float32Array]
 
 STREAMS = 2
 """How many batches a model computes at the same time: one is computed while another is answered."""
+
+
+def any_of(executables: Sequence[Infer]) -> Infer:
+    """Return a thread-safe function that computes on an idle executable, and waits while all are busy."""
+    idle: SimpleQueue[Infer] = SimpleQueue()
+    for executable in executables:
+        idle.put(executable)
+
+    def infer(batch: EncodedBatch) -> Float32Array:
+        executable = idle.get()
+        try:
+            return executable(batch)
+        finally:
+            idle.put(executable)
+
+    return infer
 
 
 @dataclass(frozen=True, slots=True)

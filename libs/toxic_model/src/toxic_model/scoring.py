@@ -7,7 +7,6 @@ results are in the order of the texts.
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from queue import SimpleQueue
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ from toxic_core.contract import Contract
 from toxic_core.contract.calibration import calibrate
 from toxic_core.tokens import Int32Array, Tokeniser, WindowedText
 from toxic_model.packing import length_groups, pad_to_step
-from toxic_model.runtime import Float32Array, Infer
+from toxic_model.runtime import Float32Array, Infer, any_of
 
 Progress = Callable[[int, int, float], None]
 """Called after each batch with the windows done, all windows, and the share of all tokens that is done."""
@@ -121,17 +120,10 @@ def score_raw(
     lengths = np.array([len(row) for row in rows], dtype=np.int32)
     # The longest rows come first: they are fewest per batch, so that the last batches end together.
     groups = list(length_groups(lengths, batch_tokens=options.batch_tokens))[::-1]
-    idle: SimpleQueue[Infer] = SimpleQueue()
-    for executable in executables:
-        idle.put(executable)
+    infer = any_of(executables)
 
     def compute(group: NDArray[np.intp]) -> Float32Array:
-        batch = pad_to_step([rows[index] for index in group], pad_id=tokenizer.pad_id)
-        infer = idle.get()
-        try:
-            return infer(batch)
-        finally:
-            idle.put(infer)
+        return infer(pad_to_step([rows[index] for index in group], pad_id=tokenizer.pad_id))
 
     by_window = np.zeros((len(rows), labels), dtype=np.float32)
     done = np.zeros(len(rows), dtype=bool)

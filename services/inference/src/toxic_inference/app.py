@@ -16,15 +16,13 @@ from typing import Protocol
 import structlog
 from fastapi import FastAPI
 
-from toxic_core.openvino_model import STREAMS
 from toxic_inference.adapters.feedback_store import DatabaseFeedbackStore
 from toxic_inference.adapters.folders import check_writable
 from toxic_inference.adapters.key_file import KeyFile
 from toxic_inference.adapters.lingua_detector import LinguaDetector
-from toxic_inference.adapters.loader import BundleLoader
+from toxic_inference.adapters.loader import BundleLoader, model_opener
 from toxic_inference.adapters.origin import Origin, open_origin
 from toxic_inference.adapters.priority import give_way
-from toxic_inference.adapters.runtimes import choose_runtimes
 from toxic_inference.corrections.service import FeedbackDesk
 from toxic_inference.doors.events.routes import EventReceiver
 from toxic_inference.events import Emit
@@ -48,6 +46,7 @@ from toxic_inference.serving.versions.poller import Poller, PollerParts
 from toxic_inference.serving.versions.status import CoreStatus
 from toxic_inference.settings import Settings
 from toxic_inference.watching import start_watching
+from toxic_model.runtime import STREAMS
 
 _log = structlog.get_logger(__name__)
 
@@ -237,9 +236,7 @@ def _manager(settings: Settings, origin: Origin, emit: Emit, threads: _Threads) 
 
     return Manager(
         ManagerParts(
-            loader=BundleLoader(
-                origin.store, choose_runtimes(settings), window_overlap=settings.window_overlap_tokens
-            ),
+            loader=BundleLoader(origin.store, model_opener(settings)),
             activate=activate,
             remember_routes=origin.remember,
             executor=threads.load,

@@ -9,8 +9,9 @@ import pytest
 from toxic_core.errors import OverloadedError
 from toxic_inference.events import BatchRan, RowsDeparted, RowsExpired, RowsRefused
 from toxic_inference.serving.batching.scheduler import BatchScheduler, SchedulerParts
-from toxic_inference.serving.errors import DeadlineExceededError, InferenceError, InvalidTensorError
+from toxic_inference.serving.errors import DeadlineExceededError, InferenceError
 from toxic_inference.serving.interfaces import Lane
+from toxic_model.errors import InvalidTensorError
 from toxic_testing.inference.batches import SummingModel, Turn, row, run_batches, submit
 from toxic_testing.inference.fakes import EventLog, HeldExecutor, ManualClock
 

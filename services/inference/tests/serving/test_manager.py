@@ -15,13 +15,13 @@ from toxic_core.errors import (
 )
 from toxic_inference.events import LoadFailed, LoadFailure
 from toxic_inference.serving.batching.scheduler import BatchScheduler, SchedulerParts
-from toxic_inference.serving.errors import SignatureError, WarmupError
 from toxic_inference.serving.interfaces import AspiredVersion, Lane, Row, Servable, ServableId, Target
 from toxic_inference.serving.scoring.cache import ScoreCache
 from toxic_inference.serving.versions.harness import ActiveServable
 from toxic_inference.serving.versions.manager import Manager, ManagerParts
 from toxic_inference.serving.versions.policy import Backoff, VersionPolicy
 from toxic_inference.serving.versions.states import State
+from toxic_model.errors import SignatureError, WarmupError
 from toxic_testing.inference.fakes import EventLog
 
 pytestmark = pytest.mark.anyio

@@ -1,17 +1,17 @@
-"""The garbage collector, which stops every thread while it looks.
+"""Garbage collection, which stops every thread while it runs.
 
-Python looks through all that is alive whenever enough has been added, under load about once a second; what
-libraries bring is most of it, and never garbage.
+Python looks through all living objects whenever enough were added, under load about once a second. Most of
+them belong to libraries and are never garbage.
 """
 
 import gc
 
 
 def settle() -> None:
-    """Take all that is there now out of the collector's sight; call it where libraries have been imported.
+    """Exclude all existing objects from garbage collection; call it after libraries were imported.
 
-    Measured on two cores under load, where nobody is answered meanwhile: a full collection took 60 ms before
-    and 5 ms at most after, and came once a second; with TensorFlow, 365 ms and 1 ms.
+    Measured on two cores under load: a full collection stopped every caller for 60 ms before and for 5 ms at
+    most afterwards, once a second; with TensorFlow for 365 ms and 1 ms.
     """
-    gc.collect()  # or what is garbage now would stay for ever
+    gc.collect()  # what is garbage now would stay forever
     gc.freeze()

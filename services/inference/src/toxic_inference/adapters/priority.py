@@ -1,7 +1,8 @@
-"""Which threads go first where there are fewer processors than threads that want one.
+"""Thread priority, for machines with fewer processors than busy threads.
 
-Reading and answering are short, and everybody waits for them; computing is long. Were they equals on two
-processors, a request would stand in line behind a time slice of computing at every step, and a refusal too.
+Reading requests and writing responses are short, and every caller waits for them; computing is long. With
+equal priorities on two processors a request would wait for a time slice of computing at every step, and so
+would a refusal.
 """
 
 import os
@@ -10,17 +11,17 @@ import threading
 from contextlib import suppress
 
 _STEPS = 5
-"""A third of an equal's processor time, for as long as both want it (sched(7))."""
+"""A third of an equal thread's processor time, for as long as both want it (sched(7))."""
 
 
 def give_way() -> None:
-    """Let the calling thread, and those that it starts from now on, go after the process's others.
+    """Raise the nice level of the calling thread and of the threads that it starts from now on.
 
-    Priorities of threads are Linux's alone; elsewhere nothing is done. In a container or a service of systemd
-    they count among its own threads only, so that nothing is taken from the service.
+    Only Linux has priorities per thread; elsewhere nothing changes. In a container or a systemd service they
+    count only among its own threads, so the service loses nothing to other processes.
     """
     if sys.platform != "linux":
         return
     thread = threading.get_native_id()
-    with suppress(OSError):  # a sandbox may forbid it; all are equals then
+    with suppress(OSError):  # a sandbox may forbid it; all threads are equal then
         os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _STEPS)

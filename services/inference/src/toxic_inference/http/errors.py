@@ -25,10 +25,10 @@ from toxic_inference.jobs.record import JobNotDoneError, JobsFullError, UnknownJ
 from toxic_inference.serving.errors import (
     DeadlineExceededError,
     InferenceError,
-    InvalidTensorError,
     RejectedTextError,
     TextTooLongError,
 )
+from toxic_model.errors import InvalidTensorError
 
 
 class RequestError(ToxicError):

@@ -8,8 +8,8 @@ import numpy as np
 
 from toxic_core.contract import ATTENTION_MASK
 from toxic_core.tokens import Int32Array
-from toxic_inference.serving.errors import InvalidTensorError
 from toxic_inference.serving.interfaces import Row
+from toxic_model.errors import InvalidTensorError
 
 
 def row_of(ids: Int32Array, mask: Int32Array, *, where: str, max_tokens: int) -> Row:

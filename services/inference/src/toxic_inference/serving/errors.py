@@ -23,18 +23,6 @@ class TextTooLongError(RejectedTextError):
     """A text over the length limit."""
 
 
-class InvalidTensorError(ToxicError):
-    """Token ids or masks that the model can't take."""
-
-
-class SignatureError(ToxicError):
-    """A SavedModel whose signature isn't the contract's."""
-
-
-class WarmupError(ToxicError):
-    """A model that doesn't give the scores its warm-up examples record."""
-
-
 class DeadlineExceededError(ToxicError):
     """A text whose caller's deadline passed before its turn came."""
 

@@ -1,6 +1,6 @@
 """What serving in a lower precision costs: `serving.<precision>.auc_change`, `.score_change`, `.comments`.
 
-A server computes in that precision only where the first of them is small (`toxic_core.openvino_model`).
+A server computes in that precision only where the first of them is small (`toxic_model.precision`).
 
 Invariant: every precision scores the same comments, and the figure is the worst of all labels'.
 """
@@ -13,7 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from toxic_core.labels import LABELS
-from toxic_core.openvino_model import OpenVinoModel, Precision, UnreadableModelError, computes, installed
+from toxic_model.errors import SignatureError
+from toxic_model.precision import Precision
+from toxic_model.runtimes import RUNTIMES
 from toxic_training.data.comments import LABEL_COLUMNS, TEXT
 from toxic_training.evaluation.metrics import auc, has_both_classes
 from toxic_training.evaluation.operating_point import SCORE_COLUMNS
@@ -67,15 +69,15 @@ def _costs(precision: Precision, exact: pd.DataFrame, scores: NDArray[np.float32
 
 
 def _inference(model: ExportedModel, precision: Precision) -> Infer | None:
-    if not installed() or not computes(precision):
-        logger.info("This machine doesn't compute in %s, so its cost isn't measured.", precision)
-        return None
-    try:
-        read = OpenVinoModel.read(model.saved_model, labels=len(LABELS))
-    except UnreadableModelError as error:
-        logger.warning("%s is measured on OpenVINO, which this model isn't for: %s", precision, error)
-        return None
-    return read.compile(precision, threads=_THREADS).infer
+    for runtime in RUNTIMES:
+        if not runtime.installed() or precision not in runtime.lower_precisions():
+            continue
+        try:
+            return runtime.read(model.saved_model, len(LABELS))(precision, _THREADS).whole
+        except SignatureError as error:
+            logger.warning("%s can't measure %s: %s", runtime.name, precision, error)
+    logger.info("This machine doesn't compute in %s, so its cost isn't measured.", precision)
+    return None
 
 
 def _auc_changes(exact: pd.DataFrame, rounded: pd.DataFrame) -> Iterator[float]:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toxic_core.contract import ATTENTION_MASK, INPUT_IDS
-from toxic_core.packing import pad_to_step
 from toxic_core.tokens import Int32Array
+from toxic_model.packing import pad_to_step
 
 MISSING_LABEL = -1.0
 """What stands for a missing label in a batch."""

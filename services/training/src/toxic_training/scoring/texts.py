@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from toxic_core.contract import ATTENTION_MASK, INPUT_IDS, SCORES, SIGNATURE
 from toxic_core.labels import LABELS
-from toxic_core.packing import length_groups, pad_to_step
 from toxic_core.tokens import EncodedBatch, Int32Array
+from toxic_model.packing import length_groups, pad_to_step
 from toxic_training.scoring.exported import ExportedModel
 
 logger = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ import numpy as np
 from toxic_core.labels import LABELS
 from toxic_core.tokens import EncodedBatch
 from toxic_inference.serving.batching.scheduler import BatchScheduler
-from toxic_inference.serving.errors import InvalidTensorError
 from toxic_inference.serving.interfaces import Float32Array, Lane, Row
+from toxic_model.errors import InvalidTensorError
 from toxic_testing.inference.fakes import HeldExecutor, ManualClock
 
 Turn = Callable[[Callable[[], bool]], Awaitable[None]]

@@ -20,9 +20,9 @@ from toxic_inference.http.backend import Limits
 from toxic_inference.http.errors import InvalidRequestError, TooManyTextsError
 from toxic_inference.http.rows import row_of
 from toxic_inference.http.schemas import LANGUAGE_PATTERN, primary_language
-from toxic_inference.serving.errors import InvalidTensorError
 from toxic_inference.serving.interfaces import Lane, Row, Session, Text
 from toxic_inference.serving.scoring.texts import check_text
+from toxic_model.errors import InvalidTensorError
 
 TEXT = "text"
 PROBABILITIES = "probabilities"

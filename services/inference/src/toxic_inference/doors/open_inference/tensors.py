@@ -16,7 +16,7 @@ from pydantic import JsonValue
 
 from toxic_core.tokens import Int32Array
 from toxic_inference.doors.open_inference.messages import InputTensor, OutputTensor
-from toxic_inference.serving.errors import InvalidTensorError
+from toxic_model.errors import InvalidTensorError
 
 BYTES = "BYTES"
 _INTEGERS: Mapping[str, np.dtype[np.signedinteger[Any]]] = {

@@ -14,9 +14,9 @@ from toxic_core.tokens import Int32Array
 from toxic_inference.http.backend import Limits
 from toxic_inference.http.errors import InvalidRequestError, MalformedRequestError, TooManyTextsError
 from toxic_inference.http.rows import row_of
-from toxic_inference.serving.errors import InvalidTensorError
 from toxic_inference.serving.interfaces import Row
 from toxic_inference.serving.scoring.texts import check_text
+from toxic_model.errors import InvalidTensorError
 
 _TEXT = "text"
 _BASE64 = "b64"

@@ -33,7 +33,6 @@ from toxic_inference.events import (
     VersionAvailable,
 )
 from toxic_inference.serving.clock import Clock
-from toxic_inference.serving.errors import SignatureError, WarmupError
 from toxic_inference.serving.interfaces import AspiredVersion, Loader, Servable, ServableId, Target
 from toxic_inference.serving.versions.harness import ActiveServable, Harness
 from toxic_inference.serving.versions.policy import (
@@ -48,6 +47,7 @@ from toxic_inference.serving.versions.policy import (
 )
 from toxic_inference.serving.versions.routes import Routes
 from toxic_inference.serving.versions.states import State, VersionStatus
+from toxic_model.errors import SignatureError, WarmupError
 
 _log = structlog.get_logger(__name__)
 
