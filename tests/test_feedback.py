@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import psycopg
 import pytest
 
 from toxic_core.labels import Label
@@ -26,11 +27,17 @@ FEEDBACK = Feedback(
 
 
 @pytest.fixture(scope="module")
-def database() -> Iterator[str]:
-    """An empty database."""
+def server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server without databases of this service."""
     server = PostgresServer()
-    yield server.new_database("feedback")
+    yield server
     server.stop()
+
+
+@pytest.fixture
+def database(server: PostgresServer) -> str:
+    """Return the address of an empty database."""
+    return server.new_database("feedback")
 
 
 def test_replicas_share_one_table(database: str) -> None:
@@ -48,5 +55,39 @@ def test_replicas_share_one_table(database: str) -> None:
     assert other.page(after=0, limit=9) == []
     other.add(FEEDBACK)
     assert other.page(after=place, limit=9)[0][1] == FEEDBACK
+    for store in stores:
+        store.close()
+
+
+_OLD_TABLE = """
+CREATE TABLE feedback (
+    place BIGSERIAL PRIMARY KEY, id VARCHAR(128) NOT NULL UNIQUE, text TEXT, language VARCHAR(16),
+    label_toxic BOOLEAN, label_severe_toxic BOOLEAN, label_obscene BOOLEAN, label_threat BOOLEAN,
+    label_insult BOOLEAN, label_identity_hate BOOLEAN,
+    score_toxic FLOAT, score_severe_toxic FLOAT, score_obscene FLOAT, score_threat FLOAT,
+    score_insult FLOAT, score_identity_hate FLOAT,
+    created_at TIMESTAMP WITH TIME ZONE NOT NULL, model_version VARCHAR(250), source VARCHAR(16) NOT NULL,
+    actor VARCHAR(256)
+);
+INSERT INTO feedback (place, id, text, language, label_toxic, score_toxic, created_at, model_version, source)
+VALUES (4, '2', 'you are kind 😀', 'en', false, 0.123456789, '2026-01-02 03:04:05.000678+00', '3', 'page'),
+       (2, '1', 'you are kind 😀', 'en', false, 0.123456789, '2026-01-02 03:04:05.000678+00', '3', 'page');
+"""
+
+
+def test_replicas_migrate_an_old_table_once(server: PostgresServer) -> None:
+    """Replicas that start together on a database of the older layout find every correction, in order."""
+    database = server.new_database("older")
+    with psycopg.connect(database) as connection:
+        connection.execute(_OLD_TABLE)
+    stores = [DatabaseFeedbackStore(database) for _ in range(3)]
+    with ThreadPoolExecutor(len(stores)) as threads:
+        pages = list(threads.map(lambda store: store.page(after=0, limit=9), stores))
+    assert [[feedback for _, feedback in page] for page in pages] == [
+        [FEEDBACK, replace(FEEDBACK, id="2")]
+    ] * len(stores)
+    stores[0].add(replace(FEEDBACK, id="3", labels={"spam": True}))
+    assert [feedback.id for _, feedback in stores[1].page(after=0, limit=9)] == ["1", "2", "3"]
+    assert stores[1].labels() == {"toxic", "spam"}
     for store in stores:
         store.close()

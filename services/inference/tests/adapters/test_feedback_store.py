@@ -1,6 +1,7 @@
 import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -61,6 +62,79 @@ def test_a_repetition_changes_nothing(store: DatabaseFeedbackStore) -> None:
     with pytest.raises(FeedbackConflictError, match="'1'"):
         store.add(replace(FEEDBACK, text=None))
     assert len(store.page(after=0, limit=5)) == 1
+
+
+def test_any_label_is_kept(store: DatabaseFeedbackStore) -> None:
+    """A label that only one version has is stored, read back and listed like the others."""
+    feedback = replace(FEEDBACK, labels={"spam": True, Label.TOXIC: False}, scores={"off_topic": 0.5})
+    assert store.labels() == frozenset()
+    store.add(feedback)
+    ((_, found),) = store.page(after=0, limit=5)
+    assert found == feedback
+    assert store.labels() == {"spam", "toxic"}
+
+
+OLD_LABELS = ("toxic", "severe_toxic", "obscene", "threat", "insult", "identity_hate")
+
+
+def make_old_database(file: Path, *, without: str | None = None) -> None:
+    """Write a database as releases up to 0.1 made it, with two corrections and a deleted one before them."""
+    figures = [f"label_{label} BOOLEAN" for label in OLD_LABELS]
+    figures += [f"score_{label} FLOAT" for label in OLD_LABELS]
+    columns = ", ".join(column for column in figures if not without or without not in column)
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute(
+            "CREATE TABLE feedback (place INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, "
+            "id VARCHAR(128) NOT NULL UNIQUE, text TEXT, language VARCHAR(16), "
+            f"{columns}, created_at DATETIME NOT NULL, model_version VARCHAR(250), "
+            "source VARCHAR(16) NOT NULL, actor VARCHAR(256))"
+        )
+        connection.executemany(
+            "INSERT INTO feedback (place, id, text, language, label_toxic, label_threat, score_toxic, "
+            "created_at, model_version, source, actor) VALUES (?, ?, ?, 'en', 0, 1, 0.123456789, "
+            "'2026-01-02 03:04:05.000678', '3', 'native', 'moderator')",
+            [(7, "1", "you are kind 😀"), (9, "2", None)],
+        )
+
+
+def test_an_old_database_is_migrated(url: str, tmp_path: Path) -> None:
+    """Corrections of a table with columns per label are all there, in order; later ones come after them."""
+    make_old_database(tmp_path / "feedback.db")
+    store = DatabaseFeedbackStore(url)
+    assert [feedback for _, feedback in store.page(after=0, limit=5)] == [
+        FEEDBACK, replace(FEEDBACK, id="2", text=None),
+    ]  # fmt: skip
+    assert not store.add(FEEDBACK)
+    assert store.add(replace(FEEDBACK, id="3"))
+    assert [feedback.id for _, feedback in store.page(after=0, limit=5)] == ["1", "2", "3"]
+    store.close()
+    with closing(sqlite3.connect(tmp_path / "feedback.db")) as connection:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    assert "feedback" not in tables
+
+
+def test_an_old_table_that_comes_back_is_migrated_too(url: str, tmp_path: Path) -> None:
+    """A replica of the older release may still write: the next start moves its corrections, once each."""
+    store = DatabaseFeedbackStore(url)
+    store.add(replace(FEEDBACK, actor="another"))
+    store.close()
+    make_old_database(tmp_path / "feedback.db")
+    store = DatabaseFeedbackStore(url)
+    found = [feedback for _, feedback in store.page(after=0, limit=5)]
+    assert [(feedback.id, feedback.actor) for feedback in found] == [("1", "another"), ("2", "moderator")]
+    store.close()
+
+
+def test_a_migration_that_fails_changes_nothing(url: str, tmp_path: Path) -> None:
+    """It is one transaction: a table of another shape stops the start and stays as it is."""
+    make_old_database(tmp_path / "feedback.db", without="insult")
+    with pytest.raises(ConfigurationError, match="label_insult"):
+        DatabaseFeedbackStore(url)
+    with closing(sqlite3.connect(tmp_path / "feedback.db")) as connection:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+        rows = connection.execute("SELECT count(*) FROM feedback").fetchone()
+    assert tables.isdisjoint({"correction", "correction_label"})
+    assert rows == (2,)
 
 
 def test_pages_go_on_where_the_last_ended(store: DatabaseFeedbackStore) -> None:

@@ -95,7 +95,8 @@ async def test_a_long_export_has_every_row(client: httpx.AsyncClient, tmp_path: 
     rows = [(str(index),) for index in range(1_003)]
     with closing(sqlite3.connect(tmp_path / "feedback.db")) as connection, connection:
         connection.executemany(
-            "INSERT INTO feedback (id, created_at, source) VALUES (?, '2026-01-02 03:04:05', 'native')", rows
+            "INSERT INTO correction (id, created_at, source) VALUES (?, '2026-01-02 03:04:05', 'native')",
+            rows,
         )
     lines = (await client.get("/feedback", params={"format": "ndjson"})).text.splitlines()
     assert [json.loads(line)["id"] for line in lines] == [str(index) for index in range(1_003)]

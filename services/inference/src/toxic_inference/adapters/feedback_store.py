@@ -1,26 +1,30 @@
-"""Corrections in a database: SQLite where nothing else is said, PostgreSQL by its address.
+"""Corrections in a database: SQLite by default, PostgreSQL if its address is set.
 
-Owns the table `feedback`. Each row has a place that only grows, so that an export reads pages without
-holding a transaction open while a slow caller downloads.
+Owns the tables `correction` and `correction_label`, one row per judged or scored label. A correction's
+`place` only grows, so that an export reads page by page and holds no transaction open while a slow caller downloads.
+A database with the old table `feedback`, which had columns per label, is migrated on first use.
 
-Invariant: `add` returns once the row is on disk; two `add`s of one id leave one row.
+Invariant: `add` returns once the rows are on disk; two `add`s of one id leave one correction.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Connection,
     DateTime,
     Engine,
     Float,
+    ForeignKey,
     Integer,
     MetaData,
     RowMapping,
@@ -30,8 +34,11 @@ from sqlalchemy import (
     create_engine,
     delete,
     event,
+    exists,
     func,
     insert,
+    inspect,
+    literal,
     or_,
     select,
 )
@@ -39,7 +46,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
 from toxic_core.errors import ConfigurationError
-from toxic_core.labels import LABELS, LabelName
+from toxic_core.labels import LabelName
 from toxic_inference.corrections.record import (
     Feedback,
     FeedbackConflictError,
@@ -55,15 +62,13 @@ _BUSY_SECONDS = 5
 _LOCK = 0x746F786963  # any number that nothing else in the database locks
 
 _metadata = MetaData()
-_table = Table(
-    "feedback",
+_corrections = Table(
+    "correction",
     _metadata,
     Column("place", BigInteger().with_variant(Integer, _SQLITE), primary_key=True, autoincrement=True),
     Column("id", String(128), nullable=False, unique=True),
     Column("text", Text),
     Column("language", String(16)),
-    *(Column(f"label_{label}", Boolean) for label in LABELS),
-    *(Column(f"score_{label}", Float) for label in LABELS),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("model_version", String(250)),
     Column("source", String(16), nullable=False),
@@ -71,8 +76,23 @@ _table = Table(
     # Without it SQLite gives the place of a deleted last row to the next one.
     sqlite_autoincrement=True,
 )
+_labels = Table(
+    "correction_label",
+    _metadata,
+    Column("id", String(128), ForeignKey(_corrections.c.id), primary_key=True),
+    Column("label", String(64), primary_key=True),
+    Column("value", Boolean),
+    Column("score", Float),
+)
 
-_FIGURES = tuple(f"{kind}_{label}" for kind in ("label", "score") for label in LABELS)
+_COLUMNS: Final = ("id", "text", "language", "created_at", "model_version", "source", "actor")
+"""What a correction holds beside its labels and scores."""
+
+_AT_ONCE: Final = "toxic_begin_immediately"
+
+_OLD_TABLE: Final = "feedback"
+_OLD_LABELS: Final = ("toxic", "severe_toxic", "obscene", "threat", "insult", "identity_hate")
+"""The labels that the old table had a column `label_…` and a column `score_…` for."""
 
 
 class DatabaseFeedbackStore:
@@ -82,71 +102,101 @@ class DatabaseFeedbackStore:
         url: `sqlite:///folder/file.db`, or `postgresql://user:password@host/database`.
 
     Raises:
-        ConfigurationError: the address can't be used, or the SQLite file can't be written. A PostgreSQL
-            that doesn't answer is no reason not to start: corrections wait, scoring doesn't.
+        ConfigurationError: the address can't be used, or the SQLite file can't be written. An unreachable
+            PostgreSQL doesn't stop the start: corrections are refused until it answers, scoring works.
     """
 
     def __init__(self, url: str) -> None:
-        self._url = _parse(url)
-        self._engine = _engine(self._url)
+        try:
+            parsed = make_url(url)
+            driver = _DRIVERS[parsed.get_backend_name()]
+        except (ArgumentError, KeyError) as error:
+            raise ConfigurationError(
+                "INFERENCE_FEEDBACK_URL must be sqlite:///folder/file.db or "
+                "postgresql://user:password@host/database."
+            ) from error
+        self._engine = _engine(parsed.set(drivername=driver))
         self._prepared = False
         self._preparing = Lock()
-        if self._url.get_backend_name() == _SQLITE:
-            self._open_file(Path(self._url.database or ""))
+        if driver == _SQLITE:
+            if not parsed.database:
+                raise ConfigurationError(
+                    "INFERENCE_FEEDBACK_URL names no file. Set it to sqlite:///folder/file.db."
+                )
+            try:
+                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+                self._prepare()
+            except (SQLAlchemyError, OSError) as error:
+                raise ConfigurationError(
+                    f"The feedback file {parsed.database} can't be written: {_reason(error)}. Set "
+                    "INFERENCE_STATE_DIR to a writable folder, or INFERENCE_FEEDBACK_URL to another file or a "
+                    "PostgreSQL database."
+                ) from error
 
     def add(self, feedback: Feedback) -> bool:
         """Keep a correction; see `FeedbackStore.add`."""
+        correction = {column: getattr(feedback, column) for column in _COLUMNS}
+        correction["source"] = feedback.source.value
+        labels = [
+            {
+                "id": feedback.id,
+                "label": label,
+                "value": feedback.labels.get(label),
+                "score": feedback.scores.get(label),
+            }
+            for label in dict.fromkeys((*feedback.labels, *feedback.scores))
+        ]
         with self._connection() as connection:
             try:
                 with connection.begin_nested():
-                    connection.execute(insert(_table).values(_row(feedback)))
+                    connection.execute(insert(_corrections).values(correction))
+                    connection.execute(insert(_labels), labels)
             except IntegrityError:
-                row = connection.execute(select(_table).where(_table.c.id == feedback.id)).mappings().first()
-                if row is not None and feedback.repeats(_feedback(row)):
+                same = _read(connection, _corrections.c.id == feedback.id, limit=1)
+                if same and feedback.repeats(same[0][1]):
                     return False
                 raise FeedbackConflictError(
-                    f"The id {feedback.id!r} is that of another correction; send a new one, or delete that."
+                    f"The id {feedback.id!r} belongs to another correction. "
+                    "Send a new id, or delete that correction first."
                 ) from None
         return True
 
     def delete(self, feedback_id: str) -> None:
         """Remove a correction; see `FeedbackStore.delete`."""
         with self._connection() as connection:
-            removed = connection.execute(delete(_table).where(_table.c.id == feedback_id)).rowcount
+            connection.execute(delete(_labels).where(_labels.c.id == feedback_id))
+            removed = connection.execute(
+                delete(_corrections).where(_corrections.c.id == feedback_id)
+            ).rowcount
         if not removed:
             raise UnknownFeedbackError(f"There is no correction {feedback_id!r}.")
 
     def page(self, *, after: int, limit: int) -> Sequence[tuple[int, Feedback]]:
         """Return corrections in order; see `FeedbackStore.page`."""
-        query = select(_table).where(_table.c.place > after).order_by(_table.c.place).limit(limit)
         with self._connection() as connection:
-            return [(row["place"], _feedback(row)) for row in connection.execute(query).mappings()]
+            return _read(connection, _corrections.c.place > after, limit=limit)
+
+    def labels(self) -> frozenset[LabelName]:
+        """Return every label that a correction judges; see `FeedbackStore.labels`."""
+        judged = select(_labels.c.label).where(_labels.c.value.is_not(None)).distinct()
+        with self._connection() as connection:
+            return frozenset(connection.execute(judged).scalars())
 
     def judged(self, *, limit: int) -> Sequence[Judged]:
         """Return the latest corrections with scores, without texts; see `JudgedSource.judged`."""
-        columns = [_table.c[name] for name in ("place", "language", "model_version", *_FIGURES)]
-        scored = or_(*(_table.c[f"score_{label}"].is_not(None) for label in LABELS))
-        query = select(*columns).where(_table.c.model_version.is_not(None), scored)
+        scored = exists().where(_labels.c.id == _corrections.c.id, _labels.c.score.is_not(None))
+        columns = [_corrections.c[name] for name in ("place", "id", "language", "model_version")]
+        query = select(*columns).where(_corrections.c.model_version.is_not(None), scored)
         with self._connection() as connection:
-            rows = connection.execute(query.order_by(_table.c.place.desc()).limit(limit)).mappings()
-            return [
-                Judged(row["model_version"], row["language"], _named(row, "label"), _named(row, "score"))
-                for row in rows
-            ]
+            latest = query.order_by(_corrections.c.place.desc()).limit(limit)
+            rows = connection.execute(latest).mappings().all()
+            figures = _figures(connection, rows)
+        found = [(row, *figures[row["id"]]) for row in rows]
+        return [Judged(row["model_version"], row["language"], said, scores) for row, said, scores in found]
 
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
-
-    def _open_file(self, file: Path) -> None:
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            self._prepare()
-        except (SQLAlchemyError, OSError) as error:
-            raise ConfigurationError(
-                f"The feedback file {file} can't be written: {_reason(error)}. Set INFERENCE_STATE_DIR to a "
-                "folder that can, or INFERENCE_FEEDBACK_URL to another file or a PostgreSQL."
-            ) from error
 
     @contextmanager
     def _connection(self) -> Iterator[Connection]:
@@ -156,92 +206,107 @@ class DatabaseFeedbackStore:
                 yield connection
         except (SQLAlchemyError, OSError) as error:
             raise FeedbackUnavailableError(
-                f"Feedback can't be kept or read now: {_reason(error)}."
+                f"Corrections can't be stored or read now: {_reason(error)}."
             ) from error
 
     def _prepare(self) -> None:
+        """Create the tables and migrate the old one, in one transaction, once per process."""
         with self._preparing:
             if self._prepared:
                 return
-            with self._engine.begin() as connection:
-                if self._url.get_backend_name() != _SQLITE:
-                    # Replicas that start together would both find no table, and one would fail to make it.
+            at_once = self._engine.execution_options(**{_AT_ONCE: True})
+            with at_once.begin() as connection:
+                if connection.dialect.name != _SQLITE:
+                    # Replicas that start together would both find no table, and one would fail.
                     connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
                 _metadata.create_all(connection)
+                if inspect(connection).has_table(_OLD_TABLE):
+                    _migrate(connection)
             self._prepared = True
 
 
-def _parse(url: str) -> URL:
-    try:
-        parsed = make_url(url)
-        driver = _DRIVERS[parsed.get_backend_name()]
-    except (ArgumentError, KeyError) as error:
+def _read(connection: Connection, where: ColumnElement[bool], *, limit: int) -> list[tuple[int, Feedback]]:
+    """Return corrections in order, each with its place."""
+    query = select(_corrections).where(where).order_by(_corrections.c.place).limit(limit)
+    rows = connection.execute(query).mappings().all()
+    figures = _figures(connection, rows)
+    read = []
+    for row in rows:
+        labels, scores = figures[row["id"]]
+        facts = {column: row[column] for column in _COLUMNS}
+        facts["source"] = FeedbackSource(row["source"])
+        # SQLite drops the time zone: all times are written in UTC.
+        facts["created_at"] = row["created_at"].replace(tzinfo=row["created_at"].tzinfo or UTC)
+        read.append((row["place"], Feedback(**facts, labels=labels, scores=scores)))
+    return read
+
+
+def _figures(
+    connection: Connection, rows: Sequence[RowMapping]
+) -> dict[str, tuple[dict[LabelName, bool], dict[LabelName, float]]]:
+    """Return the judgements and scores of corrections by id, each by label."""
+    found: dict[str, tuple[dict[LabelName, bool], dict[LabelName, float]]] = defaultdict(lambda: ({}, {}))
+    if not rows:
+        return found
+    places = [row["place"] for row in rows]
+    query = select(_labels).join(_corrections).where(_corrections.c.place.between(min(places), max(places)))
+    for identity, label, value, score in connection.execute(query):
+        labels, scores = found[identity]
+        if value is not None:
+            labels[label] = value
+        if score is not None:
+            scores[label] = score
+    return found
+
+
+def _migrate(connection: Connection) -> None:
+    """Move every correction of the old table, and drop it.
+
+    A replica of an older release that starts later makes the old table again; the next start moves it too.
+    """
+    old = Table(_OLD_TABLE, MetaData(), autoload_with=connection)
+    if missing := {*_COLUMNS, *(f"label_{label}" for label in _OLD_LABELS)} - set(old.c.keys()):
         raise ConfigurationError(
-            "INFERENCE_FEEDBACK_URL must be sqlite:///folder/file.db or "
-            "postgresql://user:password@host/database."
-        ) from error
-    if driver == _SQLITE and not parsed.database:
-        raise ConfigurationError("INFERENCE_FEEDBACK_URL names no file; say sqlite:///folder/file.db.")
-    return parsed.set(drivername=driver)
+            f"The table {_OLD_TABLE} isn't this service's: it has no {', '.join(sorted(missing))}. Rename it, "
+            "or set INFERENCE_FEEDBACK_URL to another database."
+        )
+    connection.execute(delete(old).where(old.c.id.in_(select(_corrections.c.id))))
+    kept = select(*(old.c[column] for column in _COLUMNS)).order_by(old.c.place)
+    connection.execute(insert(_corrections).from_select(list(_COLUMNS), kept))
+    for label in _OLD_LABELS:
+        value, score = old.c[f"label_{label}"], old.c[f"score_{label}"]
+        said = select(old.c.id, literal(label), value, score).where(
+            or_(value.is_not(None), score.is_not(None))
+        )
+        connection.execute(insert(_labels).from_select(["id", "label", "value", "score"], said))
+    old.drop(connection)
 
 
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() != _SQLITE:
         return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": _BUSY_SECONDS})
     engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
-    event.listen(engine, "connect", _prepare_sqlite)
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: Any, _record: object) -> None:
+        # The driver would begin a transaction at the first change of a row only, not at a change of a table.
+        connection.isolation_level = None
+        # With a write-ahead log, the default of `synchronous` would lose the last corrections to a power cut.
+        # With secure_delete, a deletion overwrites the bytes.
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A transaction that reads first and writes later fails if another process wrote in between.
+        at_once = connection.get_execution_options().get(_AT_ONCE)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if at_once else "BEGIN")
+
     return engine
 
 
-def _prepare_sqlite(connection: object, _record: object) -> None:
-    cursor = connection.cursor()  # type: ignore[attr-defined]  # SQLAlchemy hands over what the driver made
-    cursor.execute("PRAGMA journal_mode=WAL")
-    # With a write-ahead log, the default would lose the last corrections to a power cut.
-    cursor.execute("PRAGMA synchronous=FULL")
-    # What is deleted is overwritten, and not only forgotten.
-    cursor.execute("PRAGMA secure_delete=ON")
-    cursor.close()
-
-
 def _reason(error: Exception) -> str:
-    """Return the driver's words: SQLAlchemy's own repeat the statement with its values, texts included."""
+    """Return the driver's message: SQLAlchemy's repeats the statement with its values, texts included."""
     if isinstance(error, OSError):
         return error.strerror or type(error).__name__
     return str(getattr(error, "orig", None) or type(error).__name__).strip().partition("\n")[0]
-
-
-def _row(feedback: Feedback) -> dict[str, object]:
-    return {
-        "id": feedback.id,
-        "text": feedback.text,
-        "language": feedback.language,
-        **{f"label_{label}": feedback.labels.get(label) for label in LABELS},
-        **{f"score_{label}": feedback.scores.get(label) for label in LABELS},
-        "created_at": feedback.created_at,
-        "model_version": feedback.model_version,
-        "source": feedback.source.value,
-        "actor": feedback.actor,
-    }
-
-
-def _feedback(row: RowMapping) -> Feedback:
-    return Feedback(
-        id=row["id"],
-        text=row["text"],
-        language=row["language"],
-        labels=_named(row, "label"),
-        scores=_named(row, "score"),
-        created_at=_aware(row["created_at"]),
-        model_version=row["model_version"],
-        source=FeedbackSource(row["source"]),
-        actor=row["actor"],
-    )
-
-
-def _named(row: RowMapping, kind: str) -> Mapping[LabelName, Any]:
-    return {label: row[f"{kind}_{label}"] for label in LABELS if row[f"{kind}_{label}"] is not None}
-
-
-def _aware(moment: datetime) -> datetime:
-    """Return a moment with its zone, which SQLite drops: all are written in UTC."""
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -4,7 +4,7 @@ Invariant: a text is part of a correction only where its sender consented to tha
 means one correction for ever, so that sending it again changes nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -85,6 +85,10 @@ class FeedbackStore(Protocol):
         Raises:
             UnknownFeedbackError: there is none of that id.
         """
+        ...
+
+    def labels(self) -> Collection[LabelName]:
+        """Return every label that a stored correction judges."""
         ...
 
     def page(self, *, after: int, limit: int) -> Sequence[tuple[int, Feedback]]:
