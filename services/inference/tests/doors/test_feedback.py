@@ -154,6 +154,10 @@ class GoneStore:
         """Fail."""
         raise FeedbackUnavailableError(f"{limit} after {after} can't be read now.")
 
+    def labels(self) -> frozenset[str]:
+        """Fail."""
+        raise FeedbackUnavailableError("Labels can't be read now.")
+
 
 async def test_a_store_that_is_gone_is_a_503(doors: Doors, metrics: Metrics) -> None:
     """Of every route, before an answer starts."""

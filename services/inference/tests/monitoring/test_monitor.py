@@ -1,5 +1,6 @@
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from toxic_core.contract import Contract
@@ -149,6 +150,18 @@ def test_estimated_quality_falls_where_scores_lose_their_certainty(monitor: Moni
     assert unsure.precision is not None
     assert sure.precision > 0.75
     assert unsure.precision < 0.3
+
+
+def test_a_version_is_watched_by_its_own_labels(clock: ManualClock) -> None:
+    """Counts, drift and estimates are those of the contract's labels, whatever they are."""
+    monitor = Monitor(clock, min_texts=100)
+    monitor.available(version="1", contract=make_contract(labels=("spam", "off_topic")))
+    scores = np.tile(np.array([[0.1, 0.9]], dtype=np.float32), (200, 1))
+    monitor.scored(TextsScored("1", ["en"] * 200, scores, scores >= 0.5, [5] * 200))
+    figures = monitor.figures("1", Window.HOUR)
+    assert figures.scores.keys() == figures.quality.keys() == {"spam", "off_topic"}
+    assert figures.scores["off_topic"].psi > figures.scores["spam"].psi
+    assert monitor.versions()["1"].counts().flagged.sum(axis=1).tolist() == [0.0, 200.0]
 
 
 def test_a_forgotten_version_is_gone(monitor: Monitor, report: Report, contract: Contract) -> None:

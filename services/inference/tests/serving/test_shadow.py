@@ -47,7 +47,8 @@ class Version:
             raise self.error
         self.texts += [text.content for text in texts]
         self.lanes.append(lane)
-        one = TextScore((self.value,) * 6, (self.value >= 0.5,) * 6, tokens=3, truncated=False)
+        labels = len(self.contract.labels)
+        one = TextScore((self.value,) * labels, (self.value >= 0.5,) * labels, tokens=3, truncated=False)
         return [one for _ in texts]
 
     async def explain(self, text: Text, *, lane: Lane) -> Explanation:
@@ -140,6 +141,15 @@ async def test_disagreement_is_shown_label_by_label(bench: Bench, challenger: Ve
     assert bench.compared == [(label, 0.3, True) for label in LABELS]
     assert challenger.texts == ["a text"]
     assert challenger.lanes == [Lane.BULK]
+
+
+async def test_labels_are_compared_by_name(bench: Bench, challenger: Version, turn: Turn) -> None:
+    """A challenger with another order and another label is compared on the labels that both have."""
+    labels = ("spam", *reversed(LABELS[1:]))
+    challenger.contract = challenger.contract.model_copy(update={"labels": labels})
+    await bench.score("a text")
+    await turn(lambda: bool(bench.compared))
+    assert bench.compared == [(label, 0.3, True) for label in LABELS[1:]]
 
 
 async def test_a_share_is_sampled(bench: Bench, challenger: Version, turn: Turn) -> None:

@@ -1,7 +1,7 @@
 """Corrections in a database: SQLite by default, PostgreSQL if its address is set.
 
 Owns the tables `correction` and `correction_label`, one row per judged or scored label. A correction's
-`place` only grows, so that an export reads page by page and holds no transaction open while a slow caller downloads.
+`place` only grows, so that an export reads page by page and holds no transaction open while a caller downloads.
 A database with the old table `feedback`, which had columns per label, is migrated on first use.
 
 Invariant: `add` returns once the rows are on disk; two `add`s of one id leave one correction.
@@ -15,33 +15,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    ColumnElement,
-    Connection,
-    DateTime,
-    Engine,
-    Float,
-    ForeignKey,
-    Integer,
-    MetaData,
-    RowMapping,
-    String,
-    Table,
-    Text,
-    create_engine,
-    delete,
-    event,
-    exists,
-    func,
-    insert,
-    inspect,
-    literal,
-    or_,
-    select,
-)
+import sqlalchemy as sql
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
@@ -61,28 +35,30 @@ _DRIVERS = {_SQLITE: "sqlite", "postgresql": "postgresql+psycopg", "postgres": "
 _BUSY_SECONDS = 5
 _LOCK = 0x746F786963  # any number that nothing else in the database locks
 
-_metadata = MetaData()
-_corrections = Table(
+_metadata = sql.MetaData()
+_corrections = sql.Table(
     "correction",
     _metadata,
-    Column("place", BigInteger().with_variant(Integer, _SQLITE), primary_key=True, autoincrement=True),
-    Column("id", String(128), nullable=False, unique=True),
-    Column("text", Text),
-    Column("language", String(16)),
-    Column("created_at", DateTime(timezone=True), nullable=False),
-    Column("model_version", String(250)),
-    Column("source", String(16), nullable=False),
-    Column("actor", String(256)),
+    sql.Column(
+        "place", sql.BigInteger().with_variant(sql.Integer, _SQLITE), primary_key=True, autoincrement=True
+    ),
+    sql.Column("id", sql.String(128), nullable=False, unique=True),
+    sql.Column("text", sql.Text),
+    sql.Column("language", sql.String(16)),
+    sql.Column("created_at", sql.DateTime(timezone=True), nullable=False),
+    sql.Column("model_version", sql.String(250)),
+    sql.Column("source", sql.String(16), nullable=False),
+    sql.Column("actor", sql.String(256)),
     # Without it SQLite gives the place of a deleted last row to the next one.
     sqlite_autoincrement=True,
 )
-_labels = Table(
+_labels = sql.Table(
     "correction_label",
     _metadata,
-    Column("id", String(128), ForeignKey(_corrections.c.id), primary_key=True),
-    Column("label", String(64), primary_key=True),
-    Column("value", Boolean),
-    Column("score", Float),
+    sql.Column("id", sql.String(128), sql.ForeignKey(_corrections.c.id), primary_key=True),
+    sql.Column("label", sql.String(64), primary_key=True),
+    sql.Column("value", sql.Boolean),
+    sql.Column("score", sql.Float),
 )
 
 _COLUMNS: Final = ("id", "text", "language", "created_at", "model_version", "source", "actor")
@@ -129,8 +105,7 @@ class DatabaseFeedbackStore:
             except (SQLAlchemyError, OSError) as error:
                 raise ConfigurationError(
                     f"The feedback file {parsed.database} can't be written: {_reason(error)}. Set "
-                    "INFERENCE_STATE_DIR to a writable folder, or INFERENCE_FEEDBACK_URL to another file or a "
-                    "PostgreSQL database."
+                    "INFERENCE_STATE_DIR to a writable folder, or INFERENCE_FEEDBACK_URL to another database."
                 ) from error
 
     def add(self, feedback: Feedback) -> bool:
@@ -149,8 +124,8 @@ class DatabaseFeedbackStore:
         with self._connection() as connection:
             try:
                 with connection.begin_nested():
-                    connection.execute(insert(_corrections).values(correction))
-                    connection.execute(insert(_labels), labels)
+                    connection.execute(sql.insert(_corrections).values(correction))
+                    connection.execute(sql.insert(_labels), labels)
             except IntegrityError:
                 same = _read(connection, _corrections.c.id == feedback.id, limit=1)
                 if same and feedback.repeats(same[0][1]):
@@ -164,9 +139,9 @@ class DatabaseFeedbackStore:
     def delete(self, feedback_id: str) -> None:
         """Remove a correction; see `FeedbackStore.delete`."""
         with self._connection() as connection:
-            connection.execute(delete(_labels).where(_labels.c.id == feedback_id))
+            connection.execute(sql.delete(_labels).where(_labels.c.id == feedback_id))
             removed = connection.execute(
-                delete(_corrections).where(_corrections.c.id == feedback_id)
+                sql.delete(_corrections).where(_corrections.c.id == feedback_id)
             ).rowcount
         if not removed:
             raise UnknownFeedbackError(f"There is no correction {feedback_id!r}.")
@@ -178,15 +153,15 @@ class DatabaseFeedbackStore:
 
     def labels(self) -> frozenset[LabelName]:
         """Return every label that a correction judges; see `FeedbackStore.labels`."""
-        judged = select(_labels.c.label).where(_labels.c.value.is_not(None)).distinct()
+        judged = sql.select(_labels.c.label).where(_labels.c.value.is_not(None)).distinct()
         with self._connection() as connection:
             return frozenset(connection.execute(judged).scalars())
 
     def judged(self, *, limit: int) -> Sequence[Judged]:
         """Return the latest corrections with scores, without texts; see `JudgedSource.judged`."""
-        scored = exists().where(_labels.c.id == _corrections.c.id, _labels.c.score.is_not(None))
+        scored = sql.exists().where(_labels.c.id == _corrections.c.id, _labels.c.score.is_not(None))
         columns = [_corrections.c[name] for name in ("place", "id", "language", "model_version")]
-        query = select(*columns).where(_corrections.c.model_version.is_not(None), scored)
+        query = sql.select(*columns).where(_corrections.c.model_version.is_not(None), scored)
         with self._connection() as connection:
             latest = query.order_by(_corrections.c.place.desc()).limit(limit)
             rows = connection.execute(latest).mappings().all()
@@ -199,7 +174,7 @@ class DatabaseFeedbackStore:
         self._engine.dispose()
 
     @contextmanager
-    def _connection(self) -> Iterator[Connection]:
+    def _connection(self) -> Iterator[sql.Connection]:
         try:
             self._prepare()
             with self._engine.begin() as connection:
@@ -218,16 +193,18 @@ class DatabaseFeedbackStore:
             with at_once.begin() as connection:
                 if connection.dialect.name != _SQLITE:
                     # Replicas that start together would both find no table, and one would fail.
-                    connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+                    connection.execute(sql.select(sql.func.pg_advisory_xact_lock(_LOCK)))
                 _metadata.create_all(connection)
-                if inspect(connection).has_table(_OLD_TABLE):
+                if sql.inspect(connection).has_table(_OLD_TABLE):
                     _migrate(connection)
             self._prepared = True
 
 
-def _read(connection: Connection, where: ColumnElement[bool], *, limit: int) -> list[tuple[int, Feedback]]:
+def _read(
+    connection: sql.Connection, where: sql.ColumnElement[bool], *, limit: int
+) -> list[tuple[int, Feedback]]:
     """Return corrections in order, each with its place."""
-    query = select(_corrections).where(where).order_by(_corrections.c.place).limit(limit)
+    query = sql.select(_corrections).where(where).order_by(_corrections.c.place).limit(limit)
     rows = connection.execute(query).mappings().all()
     figures = _figures(connection, rows)
     read = []
@@ -242,14 +219,16 @@ def _read(connection: Connection, where: ColumnElement[bool], *, limit: int) -> 
 
 
 def _figures(
-    connection: Connection, rows: Sequence[RowMapping]
+    connection: sql.Connection, rows: Sequence[sql.RowMapping]
 ) -> dict[str, tuple[dict[LabelName, bool], dict[LabelName, float]]]:
     """Return the judgements and scores of corrections by id, each by label."""
     found: dict[str, tuple[dict[LabelName, bool], dict[LabelName, float]]] = defaultdict(lambda: ({}, {}))
     if not rows:
         return found
     places = [row["place"] for row in rows]
-    query = select(_labels).join(_corrections).where(_corrections.c.place.between(min(places), max(places)))
+    query = (
+        sql.select(_labels).join(_corrections).where(_corrections.c.place.between(min(places), max(places)))
+    )
     for identity, label, value, score in connection.execute(query):
         labels, scores = found[identity]
         if value is not None:
@@ -259,35 +238,35 @@ def _figures(
     return found
 
 
-def _migrate(connection: Connection) -> None:
+def _migrate(connection: sql.Connection) -> None:
     """Move every correction of the old table, and drop it.
 
     A replica of an older release that starts later makes the old table again; the next start moves it too.
     """
-    old = Table(_OLD_TABLE, MetaData(), autoload_with=connection)
+    old = sql.Table(_OLD_TABLE, sql.MetaData(), autoload_with=connection)
     if missing := {*_COLUMNS, *(f"label_{label}" for label in _OLD_LABELS)} - set(old.c.keys()):
         raise ConfigurationError(
-            f"The table {_OLD_TABLE} isn't this service's: it has no {', '.join(sorted(missing))}. Rename it, "
-            "or set INFERENCE_FEEDBACK_URL to another database."
+            f"The table {_OLD_TABLE} isn't this service's: it has no {', '.join(sorted(missing))}. "
+            "Rename it, or set INFERENCE_FEEDBACK_URL to another database."
         )
-    connection.execute(delete(old).where(old.c.id.in_(select(_corrections.c.id))))
-    kept = select(*(old.c[column] for column in _COLUMNS)).order_by(old.c.place)
-    connection.execute(insert(_corrections).from_select(list(_COLUMNS), kept))
+    connection.execute(sql.delete(old).where(old.c.id.in_(sql.select(_corrections.c.id))))
+    kept = sql.select(*(old.c[column] for column in _COLUMNS)).order_by(old.c.place)
+    connection.execute(sql.insert(_corrections).from_select(list(_COLUMNS), kept))
     for label in _OLD_LABELS:
         value, score = old.c[f"label_{label}"], old.c[f"score_{label}"]
-        said = select(old.c.id, literal(label), value, score).where(
-            or_(value.is_not(None), score.is_not(None))
+        said = sql.select(old.c.id, sql.literal(label), value, score).where(
+            sql.or_(value.is_not(None), score.is_not(None))
         )
-        connection.execute(insert(_labels).from_select(["id", "label", "value", "score"], said))
+        connection.execute(sql.insert(_labels).from_select(["id", "label", "value", "score"], said))
     old.drop(connection)
 
 
-def _engine(url: URL) -> Engine:
+def _engine(url: URL) -> sql.Engine:
     if url.get_backend_name() != _SQLITE:
-        return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": _BUSY_SECONDS})
-    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
+        return sql.create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": _BUSY_SECONDS})
+    engine = sql.create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
 
-    @event.listens_for(engine, "connect")
+    @sql.event.listens_for(engine, "connect")
     def set_up(connection: Any, _record: object) -> None:
         # The driver would begin a transaction at the first change of a row only, not at a change of a table.
         connection.isolation_level = None
@@ -296,8 +275,8 @@ def _engine(url: URL) -> Engine:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
+    @sql.event.listens_for(engine, "begin")
+    def begin(connection: sql.Connection) -> None:
         # A transaction that reads first and writes later fails if another process wrote in between.
         at_once = connection.get_execution_options().get(_AT_ONCE)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if at_once else "BEGIN")

@@ -70,7 +70,7 @@ class Scheme:
         self.languages = (*contract.languages, OTHER, UNDETERMINED)
         self._language_index: dict[str | None, int] = {name: i for i, name in enumerate(contract.languages)}
         self._language_index[None] = len(self.languages) - 1
-        reference = contract.reference_scores.get(Label.TOXIC, {}).get(ANY_LANGUAGE)
+        reference = contract.reference_scores.get(contract.labels[0], {}).get(ANY_LANGUAGE)
         self.score_edges = reference.edges if reference else SCORE_EDGES
         traffic = contract.reference_traffic
         self.length_edges = traffic.lengths.edges if traffic else LENGTH_EDGES
@@ -122,8 +122,10 @@ class Scheme:
         traffic = self.contract.reference_traffic
         if traffic is None:
             return
-        toxic = scores[:, self.contract.labels.index(Label.TOXIC)]
-        probabilities = deployment_probabilities(scores, toxic, traffic)
+        labels = self.contract.labels
+        # The reference's shares are those of `toxic`, or of the main label of a model without it.
+        main = labels.index(Label.TOXIC) if Label.TOXIC in labels else 0
+        probabilities = deployment_probabilities(scores, scores[:, main], traffic)
         counts.hits[:] += (probabilities * decisions).sum(axis=0)
         counts.positives[:] += probabilities.sum(axis=0)
 

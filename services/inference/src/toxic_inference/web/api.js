@@ -1,13 +1,7 @@
-// Asking the service: one place that knows the API key, and what an error looks like.
+// Requests to the service, with the API key and error messages.
 
-export const LABELS = {
-  toxic: "Toxic",
-  severe_toxic: "Severe toxic",
-  obscene: "Obscene",
-  threat: "Threat",
-  insult: "Insult",
-  identity_hate: "Identity hate",
-};
+// Labels are those of the version that answers: "identity_hate" is shown as "Identity hate".
+export const titleOf = (label) => (label[0].toUpperCase() + label.slice(1)).replaceAll("_", " ");
 
 export const LANGUAGES = {
   en: "English", es: "Español", fr: "Français", it: "Italiano", pt: "Português", ru: "Русский", tr: "Türkçe",

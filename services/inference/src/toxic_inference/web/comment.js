@@ -1,6 +1,6 @@
 // One comment: its scores, the words that drove them, and what a moderator says of it.
 
-import { $, LABELS, LANGUAGES, ask, element, showError } from "./api.js";
+import { $, LANGUAGES, ask, element, showError, titleOf } from "./api.js";
 
 const LEAST_INFLUENCE = 0.02;
 
@@ -11,7 +11,7 @@ function scoreRow(name, score, decision) {
   const percent = Math.round(score * 100);
   const track = element("div", "track");
   track.setAttribute("role", "meter");
-  track.setAttribute("aria-label", LABELS[name] || name);
+  track.setAttribute("aria-label", titleOf(name));
   track.setAttribute("aria-valuemin", "0");
   track.setAttribute("aria-valuemax", "100");
   track.setAttribute("aria-valuenow", String(percent));
@@ -19,7 +19,7 @@ function scoreRow(name, score, decision) {
   bar.style.width = `${Math.max(score * 100, 1)}%`;
   track.append(bar);
   item.append(
-    element("span", "", LABELS[name] || name),
+    element("span", "", titleOf(name)),
     track,
     element("span", "number", score.toFixed(3)),
     element("span", "decision", decision ? "⚑ flagged" : "below"),
@@ -49,13 +49,13 @@ function showScores(answer, milliseconds) {
 
 function offerCorrection(result) {
   $("correct-labels").replaceChildren(
-    ...Object.entries(LABELS).map(([name, title]) => {
+    ...Object.entries(result.decisions).map(([name, decision]) => {
       const label = element("label", "check");
       const box = element("input");
       box.type = "checkbox";
       box.name = name;
-      box.checked = result.decisions[name];
-      label.append(box, ` ${title}`);
+      box.checked = decision;
+      label.append(box, ` ${titleOf(name)}`);
       return label;
     }),
   );
@@ -77,15 +77,15 @@ function showWords(text, spans, name) {
     parts.push(characters.slice(at, span.begin).join(""));
     const mark = element("mark", "", characters.slice(span.begin, span.end).join(""));
     mark.style.setProperty("--strength", `${Math.round(Math.min(influence * 2, 1) * 100)}%`);
-    mark.title = `${LABELS[name]} falls by ${influence.toFixed(3)} without it`;
+    mark.title = `${titleOf(name)} falls by ${influence.toFixed(3)} without it`;
     parts.push(mark);
     at = span.end;
   }
   parts.push(characters.slice(at).join(""));
   $("words-text").replaceChildren(...parts);
   $("words-title").textContent = at
-    ? `What drives ${LABELS[name].toLowerCase()}`
-    : `No single word drives ${LABELS[name].toLowerCase()}`;
+    ? `What drives ${titleOf(name).toLowerCase()}`
+    : `No single word drives ${titleOf(name).toLowerCase()}`;
   $("words").hidden = false;
 }
 

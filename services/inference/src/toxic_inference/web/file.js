@@ -1,12 +1,13 @@
 // A CSV file: uploaded, watched while it is scored, downloaded. It goes on when this page is closed or loaded again.
 
-import { $, LABELS, apiKey, ask, element, problemOf, showError } from "./api.js";
+import { $, apiKey, ask, element, problemOf, showError, titleOf } from "./api.js";
 import { parseCsv } from "./csv.js";
 
 const PREVIEW_ROWS = 12;
 const PREVIEW_BYTES = 64 * 1024;
 const POLL_MILLISECONDS = 400;
 const RETRY_MILLISECONDS = 3000;
+const TEXT_COLUMNS = ["comment_text", "content", "text", "comment", "message", "body"];
 
 function chooseFile() {
   const [file] = $("file").files;
@@ -124,16 +125,24 @@ function previewRow(cells, columns) {
   return row;
 }
 
+// The service appends score_… and decision_… per label; the file may have had columns of such names before.
+function labelsOf(header) {
+  const labels = [];
+  let at = header.lastIndexOf("truncated") - 1;
+  for (; header[at].startsWith("decision_"); at -= 1) labels.unshift(header[at].replace("decision_", ""));
+  return labels;
+}
+
 function showTable(header, rows) {
-  const names = ["content", "comment_text"];
+  const labels = labelsOf(header);
   const columns = {
     line: header.lastIndexOf("line"),
-    text: header.findIndex((name) => names.includes(name.trim().toLowerCase())),
-    scores: Object.keys(LABELS).map((label) => header.lastIndexOf(`score_${label}`)),
-    decisions: Object.keys(LABELS).map((label) => header.lastIndexOf(`decision_${label}`)),
+    text: header.findIndex((name) => TEXT_COLUMNS.includes(name.trim().toLowerCase())),
+    scores: labels.map((label) => header.lastIndexOf(`score_${label}`)),
+    decisions: labels.map((label) => header.lastIndexOf(`decision_${label}`)),
   };
   const head = element("tr");
-  head.append(...["Line", "Text", ...Object.values(LABELS)].map((name) => element("th", "", name)));
+  head.append(...["Line", "Text", ...labels.map(titleOf)].map((name) => element("th", "", name)));
   document.querySelector("#file-result thead").replaceChildren(head);
   document
     .querySelector("#file-result tbody")

@@ -28,7 +28,7 @@ from toxic_core.contract import (
 )
 from toxic_core.contract.evidence import write_evaluation
 from toxic_core.contract.reference import LENGTH_EDGES, Distribution, ReferenceTraffic
-from toxic_core.labels import LABELS
+from toxic_core.labels import LABELS, LabelName
 from toxic_core.languages import ANY_LANGUAGE
 from toxic_core.tokens import Tokeniser
 
@@ -49,18 +49,18 @@ def make_tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def make_contract(*, max_tokens: int = MAX_TOKENS) -> Contract:
+def make_contract(*, max_tokens: int = MAX_TOKENS, labels: tuple[LabelName, ...] = LABELS) -> Contract:
     """Return a contract without calibration, with every threshold at one half, and with a small reference."""
     scores = Distribution(edges=(0.0, 0.25, 0.5, 0.75, 1.0), counts=(600, 200, 100, 100))
     lengths = Distribution(edges=LENGTH_EDGES, counts=(100, 600, 300, *[0] * (len(LENGTH_EDGES) - 4)))
     return Contract(
-        labels=LABELS,
+        labels=labels,
         max_tokens=max_tokens,
         pad_id=0,
         languages=("en",),
-        calibration={label: {ANY_LANGUAGE: Calibration()} for label in LABELS},
-        thresholds={label: {ANY_LANGUAGE: 0.5} for label in LABELS},
-        reference_scores={label: {ANY_LANGUAGE: scores} for label in LABELS},
+        calibration={label: {ANY_LANGUAGE: Calibration()} for label in labels},
+        thresholds={label: {ANY_LANGUAGE: 0.5} for label in labels},
+        reference_scores={label: {ANY_LANGUAGE: scores} for label in labels},
         reference_traffic=ReferenceTraffic(
             languages={"en": 1_000},
             lengths=lengths,
@@ -89,11 +89,13 @@ class TinyModel:
         bias: added to every logit, to tell models apart.
         work: multiplications of a 256 by 256 matrix for each token, to make the model cost something.
         max_tokens: longest input.
+        labels: the columns of its output.
     """
 
     bias: float = 0.0
     work: int = 0
     max_tokens: int = MAX_TOKENS
+    labels: tuple[LabelName, ...] = LABELS
 
 
 class BundleFactory:
@@ -137,7 +139,7 @@ class BundleFactory:
         write_warmup(path, examples)
         if figures is not None:
             write_evaluation(path, figures)
-        return seal(path, make_contract(max_tokens=wanted.max_tokens)).path
+        return seal(path, make_contract(max_tokens=wanted.max_tokens, labels=wanted.labels)).path
 
     def _saved_model(self, wanted: TinyModel) -> tuple[Path, tuple[WarmupExample, ...]]:
         if wanted not in self._saved:
@@ -158,7 +160,7 @@ def _save_model(path: Path, wanted: TinyModel) -> None:
 
         def __init__(self) -> None:
             super().__init__()
-            self.table = tf.Variable(rng.normal(0, 2, (vocabulary, len(LABELS))).astype(np.float32))
+            self.table = tf.Variable(rng.normal(0, 2, (vocabulary, len(wanted.labels))).astype(np.float32))
             # An orthogonal matrix: however often it is applied, nothing overflows or vanishes.
             turn = np.linalg.qr(rng.normal(0, 1, (256, 256)))[0] if wanted.work else np.eye(1)
             self.turn = tf.constant(turn.astype(np.float32))

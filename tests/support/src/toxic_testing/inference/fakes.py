@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from toxic_core.labels import LABELS
 from toxic_core.tokens import EncodedBatch, Tokeniser
 from toxic_inference.events import AliasRouted, Event, QueueChanged, StateChanged
 from toxic_inference.serving.versions.states import State
@@ -107,7 +106,7 @@ class FakeServable:
         """Return the same score for every label."""
         self.batches.append(batch)
         sums = (batch.input_ids * batch.attention_mask).sum(axis=1) / 1000
-        return np.repeat(sums[:, np.newaxis], len(LABELS), axis=1).astype(np.float32)
+        return np.repeat(sums[:, np.newaxis], len(self.contract.labels), axis=1).astype(np.float32)
 
     def close(self) -> None:
         """Remember that it was freed."""

@@ -47,6 +47,7 @@ _LOOK_SECONDS = 0.05
 class _Sample:
     text: Text
     version: str
+    labels: tuple[LabelName, ...]
     score: TextScore
 
 
@@ -105,14 +106,14 @@ class ShadowingScorer:
             else:
                 await self._parts.clock.wait(asyncio.Event(), at_most_seconds=_LOOK_SECONDS)
 
-    def _offer(self, version: str, texts: Sequence[Text], scores: Sequence[TextScore]) -> None:
+    def _offer(self, session: Session, texts: Sequence[Text], scores: Sequence[TextScore]) -> None:
         for text, score in zip(texts, scores, strict=True):
             if self._parts.draw() >= self._fraction:
                 continue
             if len(self._samples) >= _WAITING:
                 self._samples.popleft()
                 self._parts.emit(ShadowDropped(ShadowDrop.LOAD))
-            self._samples.append(_Sample(text, version, score))
+            self._samples.append(_Sample(text, session.version, session.contract.labels, score))
             self._work.set()
 
     async def _compare(self, sample: _Sample) -> None:
@@ -122,25 +123,29 @@ class ShadowingScorer:
                     self._parts.emit(ShadowDropped(ShadowDrop.SAME_VERSION))
                     return
                 (shadow,) = await session.score([sample.text], lane=Lane.BULK)
-                self._report(sample.score, shadow, session.contract.labels)
+                self._report(sample, shadow, session.contract.labels)
         except (UnknownModelError, NoVersionReadyError):
             self._parts.emit(ShadowDropped(ShadowDrop.NO_CHALLENGER))
         except Exception as error:  # noqa: BLE001  a task's boundary: shadowing goes on whatever a challenger does
             _log.warning("shadow.failed", error_type=type(error).__name__)
             self._parts.emit(ShadowDropped(ShadowDrop.FAILED))
 
-    def _report(self, served: TextScore, shadow: TextScore, labels: Sequence[LabelName]) -> None:
-        for index, label in enumerate(labels):
-            difference = abs(served.scores[index] - shadow.scores[index])
-            disagrees = served.decisions[index] is not shadow.decisions[index]
-            self._parts.emit(ShadowCompared(label, difference, disagrees))
+    def _report(self, sample: _Sample, shadow: TextScore, labels: Sequence[LabelName]) -> None:
+        """Compare the labels that both versions have."""
+        theirs = dict(zip(labels, zip(shadow.scores, shadow.decisions, strict=True), strict=True))
+        served = zip(sample.labels, sample.score.scores, sample.score.decisions, strict=True)
+        for label, score, decision in served:
+            if label in theirs:
+                their_score, their_decision = theirs[label]
+                difference = abs(score - their_score)
+                self._parts.emit(ShadowCompared(label, difference, disagrees=decision is not their_decision))
 
 
 class _SampledSession:
     """Implements `Session` over another one, and offers what it scored."""
 
     def __init__(
-        self, session: Session, offer: Callable[[str, Sequence[Text], Sequence[TextScore]], None]
+        self, session: Session, offer: Callable[[Session, Sequence[Text], Sequence[TextScore]], None]
     ) -> None:
         self._session = session
         self._offer = offer
@@ -155,7 +160,7 @@ class _SampledSession:
 
     async def score(self, texts: Sequence[Text], *, lane: Lane) -> Sequence[TextScore]:
         scores = await self._session.score(texts, lane=lane)
-        self._offer(self.version, texts, scores)
+        self._offer(self, texts, scores)
         return scores
 
     async def explain(self, text: Text, *, lane: Lane) -> Explanation:
