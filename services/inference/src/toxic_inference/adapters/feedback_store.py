@@ -1,7 +1,7 @@
 """Corrections in a database: SQLite by default, PostgreSQL if its address is set.
 
-Owns the tables `correction` and `correction_label`, one row per judged or scored label. A correction's
-`place` only grows, so that an export reads page by page and holds no transaction open while a caller downloads.
+Owns the tables `correction` and `correction_label`, which has one row per judged or scored label. The `place` of
+a correction only grows: an export reads page by page and holds no transaction open during a slow download.
 A database with the old table `feedback`, which had columns per label, is migrated on first use.
 
 Invariant: `add` returns once the rows are on disk; two `add`s of one id leave one correction.
