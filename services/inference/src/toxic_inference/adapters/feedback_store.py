@@ -1,6 +1,6 @@
 """Corrections in a database: SQLite by default, PostgreSQL if its address is set.
 
-Owns the tables `correction` and `correction_label`, which has one row per judged or scored label. The `place` of
+Owns the tables `correction` and `correction_label`: a row per judged or scored label. The `place` of
 a correction only grows: an export reads page by page and holds no transaction open during a slow download.
 A database with the old table `feedback`, which had columns per label, is migrated on first use.
 
