@@ -7,14 +7,14 @@ from toxic_core.errors import ContractError
 
 
 def test_figures_survive_the_file(tmp_path: Path) -> None:
-    """What is read is what was written."""
+    """A round trip keeps every figure."""
     figures = {"test.toxic.en.auc": 0.97, "test.toxic.en.rows": 5000.0}
     write_evaluation(tmp_path, figures)
     assert read_evaluation(tmp_path) == figures
 
 
 def test_missing_evidence_is_an_error_of_its_own(tmp_path: Path) -> None:
-    """A bundle without figures says so, rather than passing for one without flaws."""
+    """A bundle without figures isn't one without faults."""
     with pytest.raises(ContractError, match="without evaluation evidence"):
         read_evaluation(tmp_path)
 

@@ -6,7 +6,7 @@ from toxic_core.files import replacing
 
 
 def test_a_replaced_file_has_the_new_content_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
-    """The temporary file is renamed."""
+    """The temporary file is renamed, not copied."""
     file = tmp_path / "folder" / "facts.json"
     with replacing(file) as partial:
         partial.write_text("new", encoding="utf-8")

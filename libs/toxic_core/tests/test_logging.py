@@ -1,4 +1,4 @@
-"""Logs, as a service's process writes them."""
+"""Logs of a real process."""
 
 import json
 import subprocess
@@ -28,8 +28,8 @@ def records(body: str, *, level: str = "INFO") -> list[dict[str, object]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_an_event_is_one_json_object_a_line() -> None:
-    """The event's name, its facts, level, logger and UTC time are keys, line breaks and all."""
+def test_an_event_is_one_line_of_json() -> None:
+    """The event's name, facts, level, logger and UTC time are keys; line breaks are escaped."""
     (record,) = records("log.info('servable.loaded', version=3, note='two\\nlines')")
     assert str(record.pop("timestamp")).endswith("Z")
     assert record == {
@@ -42,7 +42,7 @@ def test_an_event_is_one_json_object_a_line() -> None:
 
 
 def test_the_standard_librarys_records_look_the_same() -> None:
-    """A library's own log lines come as the same objects, with their arguments filled in."""
+    """A library's log lines are the same objects, with their arguments formatted."""
     (record,) = records("logging.getLogger('library').warning('took %d ms', 12)")
     assert (record["event"], record["level"], record["logger"]) == ("took 12 ms", "warning", "library")
     assert "timestamp" in record
@@ -65,7 +65,7 @@ for error_log in (log, logging.getLogger("library")):
 
 
 def test_the_level_holds_for_both() -> None:
-    """Records below the level are dropped; its name may be in small letters."""
+    """Records below the level are dropped; its name is case-insensitive."""
     body = """
 log.info("dropped")
 logging.getLogger("library").info("dropped")
@@ -75,8 +75,8 @@ logging.getLogger("library").warning("kept")
     assert [record["event"] for record in records(body, level="warning")] == ["kept", "kept"]
 
 
-def test_facts_bound_to_a_request_come_along() -> None:
-    """What is bound in the context is on every record until it is unbound."""
+def test_facts_bound_to_a_request_are_on_its_records() -> None:
+    """Context variables are on every record until they are cleared."""
     body = """
 structlog.contextvars.bind_contextvars(request_id="r1")
 log.info("first")
@@ -87,8 +87,8 @@ log.info("third")
     assert [record.get("request_id") for record in records(body)] == ["r1", "r1", None]
 
 
-def test_a_fact_that_json_does_not_know_is_written_somehow() -> None:
-    """A path, an error or a lone surrogate never costs the line."""
+def test_a_fact_that_json_cannot_hold_is_written_as_text() -> None:
+    """A path, an error or a lone surrogate doesn't lose the line."""
     body = (
         "from pathlib import Path; log.info('odd', path=Path('a/b'), error=ValueError('x'), text='\\ud800')"
     )
@@ -98,6 +98,6 @@ def test_a_fact_that_json_does_not_know_is_written_somehow() -> None:
 
 
 def test_configuring_twice_writes_each_record_once() -> None:
-    """A second call replaces the first one's handler."""
+    """A second call replaces the handler."""
     body = "configure_logging(); log.info('once'); logging.getLogger('library').info('once')"
     assert [record["event"] for record in records(body)] == ["once", "once"]

@@ -1,4 +1,4 @@
-"""What a version was measured on."""
+"""Reference traffic."""
 
 import json
 
@@ -19,21 +19,21 @@ def traffic() -> ReferenceTraffic:
 
 
 def test_reference_traffic_comes_back_as_sealed(bundle: Bundle, traffic: ReferenceTraffic) -> None:
-    """A contract with reference traffic reads as it was written."""
+    """A round trip keeps the reference traffic."""
     sealed = seal(bundle.path, bundle.contract.model_copy(update={"reference_traffic": traffic}))
     assert open_bundle(bundle.path).contract == sealed.contract
     assert sealed.contract.reference_traffic == traffic
 
 
-def test_a_contract_from_before_has_no_reference_traffic(bundle: Bundle) -> None:
-    """A contract that was sealed before the field came is read, without it."""
+def test_an_older_contract_has_no_reference_traffic(bundle: Bundle) -> None:
+    """A contract from before this field existed can be read."""
     content = json.loads((bundle.path / CONTRACT_FILE).read_text())
     del content["reference_traffic"]
     assert Contract.model_validate(content | {"files": {}}).reference_traffic is None
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.1])
-def test_a_share_that_no_stream_has_is_refused(share: float, traffic: ReferenceTraffic) -> None:
-    """Odds need both kinds of comments."""
+def test_an_impossible_share_is_refused(share: float, traffic: ReferenceTraffic) -> None:
+    """Odds need toxic and other comments."""
     with pytest.raises(ValidationError):
         ReferenceTraffic.model_validate(traffic.model_dump() | {"deployment_toxic_share": share})

@@ -8,7 +8,7 @@ from toxic_core.settings import name_faults
 
 
 class Settings(BaseSettings):
-    """Settings of nothing."""
+    """Example settings."""
 
     model_config = SettingsConfigDict(env_prefix="SHOP_")
 
@@ -23,25 +23,25 @@ class Settings(BaseSettings):
         return self
 
 
-def test_a_setting_is_called_by_its_variable_and_its_value_isnt_repeated(
+def test_a_fault_has_the_variable_without_its_value(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """With an alias or without, all of them in one line."""
+    """All faults are in one line, for settings with and without an alias."""
     for name in ("SHOP_ROWS", "SHOP_PORT", "SHOP_TOKEN"):
         monkeypatch.setenv(name, "secret")
     with pytest.raises(ValidationError) as caught:
         Settings()
-    told = name_faults(caught.value, prefix="SHOP_")
-    assert [fault.partition(": ")[0] for fault in told.split("; ")] == [
+    line = name_faults(caught.value, prefix="SHOP_")
+    assert [fault.partition(": ")[0] for fault in line.split("; ")] == [
         "SHOP_ROWS",
         "SHOP_PORT",
         "SHOP_TOKEN",
     ]
-    assert "secret" not in told
+    assert "secret" not in line
 
 
 def test_a_rule_over_several_settings_names_them_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It has no place of its own."""
+    """The fault has no variable of its own."""
     monkeypatch.setenv("SHOP_ROWS", "2")
     with pytest.raises(ValidationError) as caught:
         Settings()

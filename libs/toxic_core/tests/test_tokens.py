@@ -1,4 +1,4 @@
-"""From texts to model inputs."""
+"""Tokenization."""
 
 import itertools
 from pathlib import Path
@@ -36,13 +36,13 @@ def build_tokenizer() -> Tokenizer:
 
 @pytest.fixture(scope="module")
 def tokeniser() -> Tokeniser:
-    """Return the tiny tokenizer behind this project's normalisation."""
+    """Return a tokeniser with the tiny tokenizer."""
     return Tokeniser(build_tokenizer(), max_tokens=MAX_TOKENS, pad_id=PAD)
 
 
 @given(texts=st.lists(ANY_TEXT, max_size=6))
 def test_any_batch_is_well_formed(texts: list[str], tokeniser: Tokeniser) -> None:
-    """Any texts, lone surrogates included, give int32 arrays whose mask covers the tokens and no padding."""
+    """Any texts, lone surrogates included, give int32 arrays with a mask of the tokens without padding."""
     batch = tokeniser.encode(texts)
     assert batch.input_ids.shape == batch.attention_mask.shape
     assert batch.input_ids.dtype == np.int32
@@ -65,40 +65,41 @@ def test_batch_mates_do_not_change_a_row(texts: list[str], tokeniser: Tokeniser)
 
 @given(words=st.integers(0, 30))
 def test_a_long_text_keeps_its_closing_token(words: int, tokeniser: Tokeniser) -> None:
-    """A text over the limit is cut to it, closes with the special token and says that it was cut."""
-    (encoded,) = tokeniser.encode_each(["good " * words])
-    assert len(encoded.ids) == min(words + 2, MAX_TOKENS)
-    assert encoded.ids[-1] == EOS
+    """A text over the limit is truncated, keeps its special token and is reported as truncated."""
+    (encoded,) = tokeniser.encode_windows(["good " * words], most=1)
+    (ids,) = encoded.windows
+    assert len(ids) == min(words + 2, MAX_TOKENS)
+    assert ids[-1] == EOS
     assert encoded.truncated == (words + 2 > MAX_TOKENS)
 
 
 def test_an_unnormalised_text_gives_the_normalised_tokens(tokeniser: Tokeniser) -> None:
-    """Disguised spellings meet the same tokens as the plain one."""
+    """Disguised spellings have the tokens of the plain one."""
     plain, disguised = tokeniser.token_ids(["good day", "  ｇｏ\u200bod\n day "])
     assert disguised.tolist() == plain.tolist()
     assert plain[1] == 5
 
 
 def test_padding_uses_the_models_own_id_and_a_given_length() -> None:
-    """Rows are filled up to a length with the given id, masked out."""
+    """Rows are padded to the length with the given id and a mask of zeros."""
     batch = pad([np.array([7, 8], dtype=np.int32), np.array([9], dtype=np.int32)], pad_id=3, length=4)
     assert batch.input_ids.tolist() == [[7, 8, 3, 3], [9, 3, 3, 3]]
     assert batch.attention_mask.tolist() == [[1, 1, 0, 0], [1, 0, 0, 0]]
 
 
 def test_no_texts_are_an_empty_batch(tokeniser: Tokeniser) -> None:
-    """An empty batch has no rows and doesn't fail."""
+    """An empty batch has no rows."""
     assert tokeniser.encode([]).input_ids.shape == (0, 0)
 
 
 def test_a_row_longer_than_the_batch_is_not_cut_silently() -> None:
-    """A row that doesn't fit is an error, since cutting it would lose the closing token."""
+    """Truncating a row would lose its closing token, so it is an error."""
     with pytest.raises(ValueError, match="broadcast"):
         pad([np.arange(5, dtype=np.int32)], pad_id=0, length=3)
 
 
 def test_a_saved_tokenizer_gives_the_same_tokens(tokeniser: Tokeniser, tmp_path: Path) -> None:
-    """Padding and truncation come from the contract, whatever the file says."""
+    """Padding and truncation come from the contract, not from the file."""
     file = tmp_path / "tokenizer.json"
     stored = build_tokenizer()
     stored.enable_padding(pad_id=0, length=50)
@@ -112,8 +113,8 @@ def test_a_saved_tokenizer_gives_the_same_tokens(tokeniser: Tokeniser, tmp_path:
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{}", b"\xff\xfe"])
-def test_a_file_that_is_no_tokenizer_is_refused(content: bytes | None, tmp_path: Path) -> None:
-    """A missing or damaged tokenizer file is named."""
+def test_an_invalid_tokenizer_file_is_refused(content: bytes | None, tmp_path: Path) -> None:
+    """The message has the path of a missing or damaged file."""
     file = tmp_path / "tokenizer.json"
     if content is not None:
         file.write_bytes(content)
@@ -123,7 +124,7 @@ def test_a_file_that_is_no_tokenizer_is_refused(content: bytes | None, tmp_path:
 
 @given(text=ANY_TEXT, overlap=st.integers(0, 20), most=st.integers(1, 8))
 def test_windows_cover_the_text_and_overlap(text: str, overlap: int, most: int) -> None:
-    """Put together, less what they share, the windows are the text's tokens; the first is the cut text's."""
+    """Joined without their overlap, the windows are the text's tokens; the first is the truncated text."""
     tokeniser = Tokeniser(build_tokenizer(), max_tokens=MAX_TOKENS, pad_id=PAD, overlap=overlap)
     whole = Tokeniser(build_tokenizer(), max_tokens=1000, pad_id=PAD).token_ids([text])[0][1:-1].tolist()
     (windowed,) = tokeniser.encode_windows([text], most=most)
@@ -144,7 +145,7 @@ def test_windows_cover_the_text_and_overlap(text: str, overlap: int, most: int) 
 @example(text="good good  ab")
 @example(text="a\u00b4b \u200b c")
 def test_each_token_knows_its_word(text: str) -> None:
-    """A word's tokens are those that the word alone would have; special tokens are of no word."""
+    """A word's tokens are those of the word alone; special tokens have no word."""
     tokeniser = Tokeniser(build_tokenizer(), max_tokens=MAX_TOKENS, pad_id=PAD, overlap=2)
     aligned = tokeniser.encode_aligned(text, most=1)
     ids, owners = aligned.text.windows[0].tolist(), aligned.words[0].tolist()
@@ -158,7 +159,7 @@ def test_each_token_knows_its_word(text: str) -> None:
 
 
 def test_aligned_windows_are_the_windows(tokeniser: Tokeniser) -> None:
-    """Looking closer changes nothing of what the model reads."""
+    """`encode_aligned` returns the windows of `encode_windows`."""
     text = "good day and more of it than fits " * 4
     aligned = tokeniser.encode_aligned(text, most=3)
     (windowed,) = tokeniser.encode_windows([text], most=3)
@@ -166,14 +167,14 @@ def test_aligned_windows_are_the_windows(tokeniser: Tokeniser) -> None:
     assert [len(owners) for owners in aligned.words] == [len(window) for window in windowed.windows]
 
 
-def test_what_the_vocabulary_lacks_is_counted_in_every_window(tokeniser: Tokeniser) -> None:
-    """Digits aren't in it; special tokens and padding aren't unknown."""
+def test_unknown_tokens_are_counted_in_every_window(tokeniser: Tokeniser) -> None:
+    """Digits aren't in the vocabulary; special tokens are."""
     known, some, long = tokeniser.encode_windows(["good", "a 1 b 2", "1 " * 40], most=2)
     assert (known.unknown, some.unknown) == (0, 2)
     assert 0 < long.unknown <= sum(len(window) for window in long.windows)
 
 
-def test_a_vocabulary_of_bytes_knows_everything() -> None:
+def test_a_byte_vocabulary_has_no_unknown_tokens() -> None:
     """A tokenizer without an unknown token counts none."""
     tokenizer = Tokenizer(Unigram([("a", -1.0), ("b", -1.0)]))
     (text,) = Tokeniser(tokenizer, max_tokens=MAX_TOKENS, pad_id=0).encode_windows(["ab"], most=1)

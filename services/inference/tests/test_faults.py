@@ -215,7 +215,7 @@ DAMAGES: dict[str, tuple[Damage, str, str]] = {
     "a pickle is there": (added("model.pkl"), "contract", "a bundle holds none"),
     "a link leads out": (linked(WARMUP_FILE), "contract", "neither a file nor a folder"),
     "a pipe is there": (piped, "contract", "neither a file nor a folder"),
-    "a file is a terabyte long": (huge, "contract", "no more than 10,000,000 are read"),
+    "a file is a terabyte long": (huge, "contract", "more than the limit of 10,000,000"),
     "a listed file leads out": (lists("../../outside"), "contract", "not the plain relative path"),
     "a listed file is absolute": (lists("/etc/hostname"), "contract", "not the plain relative path"),
     "the labels are in another order": (said(labels=[*LABELS[1:], LABELS[0]]), "contract", "has labels"),

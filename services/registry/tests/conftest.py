@@ -1,4 +1,4 @@
-"""A real registry on each kind of database, versions in it, and a receiver of its events."""
+"""Fixtures: a real registry on each kind of database, versions of a model, and a receiver of webhooks."""
 
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -8,7 +8,7 @@ import pytest
 import requests
 from mlflow.tracking import MlflowClient
 
-from toxic_registry.client.cli import main
+from toxic_registry.cli import main
 from toxic_testing.registry import PostgresServer, Receiver, RegistryProcess, Versions
 
 StartRegistry = Callable[[Mapping[str, str]], RegistryProcess]
@@ -17,7 +17,7 @@ EVENT_SECRET = "the test's own"
 
 @pytest.fixture(scope="session")
 def receiver() -> Iterator[Receiver]:
-    """Receive events."""
+    """Run a receiver of webhooks."""
     with Receiver() as listening:
         yield listening
 
@@ -32,7 +32,7 @@ def postgres() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 def start_registry() -> Iterator[StartRegistry]:
-    """Start registries that end with the test."""
+    """Return a function that starts registries, which end with the test."""
     started: list[RegistryProcess] = []
 
     def start(environment: Mapping[str, str]) -> RegistryProcess:
@@ -46,7 +46,7 @@ def start_registry() -> Iterator[StartRegistry]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Give the address of an empty database of each kind."""
+    """Return the address of an empty database of each kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/own.db"
     server: PostgresServer = request.getfixturevalue("postgres")
@@ -57,7 +57,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def registry_uri(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, receiver: Receiver
 ) -> Iterator[str]:
-    """Run one registry on each kind of database, on a state folder whose name holds a space."""
+    """Run a registry on each kind of database, with a space in the name of its state folder."""
     environment = {
         "REGISTRY_STATE_DIR": str(tmp_path_factory.mktemp("registry") / "with space"),
         "REGISTRY_EVENT_URLS": receiver.uri,
@@ -74,25 +74,25 @@ def registry_uri(
 
 @pytest.fixture
 def client(registry_uri: str) -> MlflowClient:
-    """Give MLflow's own client of the session's registry."""
+    """Return MLflow's client of the session's registry."""
     return MlflowClient(tracking_uri=registry_uri, registry_uri=registry_uri)
 
 
 @pytest.fixture
 def model() -> str:
-    """Name a registered model of the test's own."""
+    """Return a registered model's name, unique to the test."""
     return f"toxic-{uuid.uuid4().hex[:12]}"
 
 
 @pytest.fixture
 def versions(client: MlflowClient, model: str, tmp_path: Path) -> Versions:
-    """Register versions of the test's model."""
+    """Return the test's registered model without versions."""
     return Versions(client, model, tmp_path / "bundles")
 
 
 @pytest.fixture
 def ledger(registry_uri: str, model: str) -> Callable[[], list[dict[str, object]]]:
-    """Read the ledger's rows of the test's model."""
+    """Return a function that reads the ledger's entries of the test's model."""
 
     def read() -> list[dict[str, object]]:
         rows: list[dict[str, object]] = []
@@ -110,10 +110,10 @@ def ledger(registry_uri: str, model: str) -> Callable[[], list[dict[str, object]
 def run(
     registry_uri: str, model: str, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:
-    """Run a command against the real registry; gives status, output and errors."""
+    """Return a function that runs a command and returns its exit status, output and errors."""
 
     def command(*arguments: str, uri: str = registry_uri) -> tuple[int, str, str]:
-        capsys.readouterr()  # what the test's own client said
+        capsys.readouterr()  # output of the test's own client
         own = () if arguments[0] == "verify" else ("--model", model)
         with pytest.raises(SystemExit) as ended:
             main([*arguments, *own, "--registry-uri", uri])

@@ -7,7 +7,7 @@ import requests
 from mlflow.tracking import MlflowClient
 
 from toxic_core.errors import ConfigurationError
-from toxic_registry.client.store import RegistryClient
+from toxic_registry.client.registry_client import RegistryClient
 from toxic_registry.server.auth import read_users, user_line
 from toxic_testing.registry import RegistryProcess, Versions
 
@@ -16,16 +16,16 @@ TIMEOUT = 30
 
 
 def sign_in(user: str, password: str) -> dict[str, str]:
-    """Make the header that a browser sends; `requests` knows Latin-1 names only."""
+    """Return the header that a browser sends; `requests` encodes names as Latin-1 only."""
     return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
 
 
-def test_registry_with_users_asks_who_it_is(
+def test_registry_with_users_requires_a_password(
     start_registry: StartRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing but the health check answers without a password, and the ledger names who signed in."""
+    """Only the health check answers without a password, and the ledger has the signed-in user's name."""
     users = tmp_path / "users"
-    users.write_text(f"# of the team\n\n{user_line('zoë', 'p:ss')}\n", encoding="utf-8")
+    users.write_text(f"# the team\n\n{user_line('zoë', 'p:ss')}\n", encoding="utf-8")
     registry = start_registry({"REGISTRY_STATE_DIR": str(tmp_path), "REGISTRY_USERS_FILE": str(users)})
     registry.wait_until_ready()
 
@@ -58,12 +58,12 @@ def test_registry_with_users_asks_who_it_is(
         json=body, headers={**sign_in("zoë", "p:ss"), "X-Registry-Actor": "max"}, timeout=TIMEOUT,
     )  # fmt: skip
     assert answer.status_code == 200
-    assert [entry.change.actor for entry in RegistryClient(registry.uri).ledger().entries] == ["zoë"]
+    assert [entry.actor for entry in RegistryClient(registry.uri).ledger().entries] == ["zoë"]
 
 
-@pytest.mark.parametrize("content", ["", "# nobody\n", "zoe\n", "zoe:secret\n", ":scrypt:x\n", None])
-def test_unusable_users_file_lets_nobody_in(tmp_path: Path, content: str | None) -> None:
-    """A mistake in the file stops the server from starting, rather than leave it open."""
+@pytest.mark.parametrize("content", ["", "# no user\n", "zoe\n", "zoe:secret\n", ":scrypt:x\n", None])
+def test_invalid_users_file_is_an_error(tmp_path: Path, content: str | None) -> None:
+    """A mistake in the file stops the server from starting."""
     file = tmp_path / "users"
     if content is not None:
         file.write_text(content)
@@ -72,14 +72,14 @@ def test_unusable_users_file_lets_nobody_in(tmp_path: Path, content: str | None)
 
 
 @pytest.mark.parametrize("name", ["", " ", "a:b", "a\nb", "#a"])
-def test_name_that_would_break_the_file_is_refused(name: str) -> None:
-    """A line always is one user's."""
+def test_name_that_the_users_file_cannot_hold_is_refused(name: str) -> None:
+    """Each line of the file is one user."""
     with pytest.raises(ConfigurationError):
         user_line(name, "x")
 
 
 def test_metrics_count_requests_and_changes(registry_uri: str, versions: Versions) -> None:
-    """Prometheus can tell promotions from refusals, and scrapes no unbounded label."""
+    """Promotions and refusals have their own series, and a user's alias never becomes a label value."""
 
     def metric(name: str) -> float:
         lines = requests.get(f"{registry_uri}/metrics", timeout=TIMEOUT).text.splitlines()
@@ -98,8 +98,8 @@ def test_metrics_count_requests_and_changes(registry_uri: str, versions: Version
     assert "named-by-a-user" not in requests.get(f"{registry_uri}/metrics", timeout=TIMEOUT).text
 
 
-def test_ledger_is_a_page_to_a_browser(registry_uri: str, versions: Versions) -> None:
-    """The same address gives a person a table, in which nothing a caller wrote is markup."""
+def test_browser_gets_the_ledger_as_html(registry_uri: str, versions: Versions) -> None:
+    """Text from callers is escaped."""
     body = {"name": versions.model, "alias": "champion", "version": str(versions.add())}
     requests.post(
         f"{registry_uri}/api/2.0/mlflow/registered-models/alias",
@@ -113,13 +113,13 @@ def test_ledger_is_a_page_to_a_browser(registry_uri: str, versions: Versions) ->
 
 
 @pytest.mark.parametrize("query", ["after=-1", "limit=0", "limit=1001", "after=x"])
-def test_nonsense_for_a_page_is_refused(registry_uri: str, query: str) -> None:
-    """A page is bounded, whatever is asked for."""
+def test_invalid_page_parameter_is_refused(registry_uri: str, query: str) -> None:
+    """The size of a page is bounded."""
     assert requests.get(f"{registry_uri}/ledger?{query}", timeout=TIMEOUT).status_code == 422
 
 
 def test_ledger_comes_in_pages(registry_uri: str, versions: Versions) -> None:
-    """Following `next` gives every row once."""
+    """Following `next` returns every entry once."""
     for number in (versions.add(), versions.add()):
         versions.set_champion(number)
     sequences: list[int] = []

@@ -4,14 +4,14 @@ from datetime import UTC, datetime
 import pytest
 from werkzeug.security import check_password_hash
 
-from toxic_registry.client.cli import main
+from toxic_registry.cli import main
 from toxic_testing.registry import Versions, free_port
 
 Run = Callable[..., tuple[int, str, str]]
 
 
 def test_promote_moves_the_champion(run: Run, versions: Versions) -> None:
-    """An alias promotes as a number does, and the output says what changed."""
+    """`promote` accepts a number or an alias, and prints what changed."""
     first, second = versions.add(), versions.add()
     versions.client.set_registered_model_alias(versions.model, "challenger", str(second))
     assert run("promote", str(first)) == (0, f"champion: none -> {first}\n", "")
@@ -22,7 +22,7 @@ def test_promote_moves_the_champion(run: Run, versions: Versions) -> None:
 
 
 def test_promoting_the_champion_changes_nothing(run: Run, versions: Versions) -> None:
-    """It isn't an error to ask for what is so."""
+    """Promoting the present champion succeeds."""
     number = versions.add()
     run("promote", str(number))
     status, output, _ = run("promote", str(number))
@@ -31,7 +31,7 @@ def test_promoting_the_champion_changes_nothing(run: Run, versions: Versions) ->
 
 
 def test_rollback_returns_to_the_previous_champion(run: Run, versions: Versions) -> None:
-    """One command undoes a promotion."""
+    """One command undoes a promotion, and a second call undoes the first."""
     first, second = versions.add(), versions.add()
     run("promote", str(first))
     run("promote", str(second))
@@ -39,10 +39,12 @@ def test_rollback_returns_to_the_previous_champion(run: Run, versions: Versions)
     assert status == 0
     assert f"champion: {second} -> {first}" in output
     assert versions.aliases() == {"champion": first, "previous": second}
+    assert run("rollback")[0] == 0
+    assert versions.aliases() == {"champion": second, "previous": first}
 
 
-def test_reason_goes_with_the_promotion_it_was_given_for(run: Run, versions: Versions) -> None:
-    """A later promotion without a reason doesn't keep the earlier one's."""
+def test_reason_tag_belongs_to_one_promotion(run: Run, versions: Versions) -> None:
+    """A later promotion without a reason removes the earlier reason."""
     first, second = versions.add(), versions.add()
 
     def tags() -> dict[str, str]:
@@ -55,8 +57,8 @@ def test_reason_goes_with_the_promotion_it_was_given_for(run: Run, versions: Ver
     assert "promotion.reason" not in tags()
 
 
-def test_unknown_version_is_one_clear_line(run: Run, versions: Versions) -> None:
-    """The message names the versions there are."""
+def test_unknown_version_is_a_one_line_error(run: Run, versions: Versions) -> None:
+    """The message lists the known versions."""
     number = versions.add()
     status, output, error = run("promote", "99")
     assert (status, output) == (1, "")
@@ -64,18 +66,19 @@ def test_unknown_version_is_one_clear_line(run: Run, versions: Versions) -> None
     assert f"versions: {number};" in error
 
 
-def test_empty_registry_is_no_crash(run: Run) -> None:
-    """Before the first training run there is nothing to list and nothing to promote."""
-    assert run("history") == (0, "No alias was moved yet.\n", "")
-    assert run("versions")[:2] == (0, "toxic-comments has no version yet.\n")
+def test_empty_registry_has_an_empty_report(run: Run, model: str) -> None:
+    """Commands work before the first training run; promotions fail."""
+    assert run("history") == (0, "No alias has moved yet.\n", "")
+    assert run("versions")[:2] == (0, f"{model} has no version yet.\n")
     assert run("champion-at", "2026-11-23T10:00Z") == (0, "none\n", "")
     assert run("show")[0] == 0
     assert run("promote", "1")[0] == 1
-    assert run("rollback")[0] == 1
+    status, _, error = run("rollback")
+    assert (status, "no previous champion" in error) == (1, True)
 
 
-def test_history_tells_every_change_and_who_asked(run: Run, versions: Versions) -> None:
-    """The newest first; a refused promotion stands there with its reasons in full."""
+def test_history_lists_every_change_with_its_actor(run: Run, versions: Versions) -> None:
+    """The newest comes first; a refused promotion has all of its reasons."""
     good, bad = versions.add(), versions.add({"test.toxic.es.auc": 0.5})
     run("promote", str(good), "--actor", "zoe", "--reason", "a line\nand another")
     run("promote", str(bad), "--actor", "max")
@@ -89,8 +92,8 @@ def test_history_tells_every_change_and_who_asked(run: Run, versions: Versions) 
     assert refused.endswith("worse by more than the margin of 0.02.")
 
 
-def test_champion_at_answers_for_any_moment(run: Run, versions: Versions) -> None:
-    """Who was champion when can be told to the second, whichever way the time is written."""
+def test_champion_at_prints_the_champion_of_any_time(run: Run, versions: Versions) -> None:
+    """The time can have any ISO 8601 form."""
     first, second = versions.add(), versions.add()
     run("promote", str(first))
     between = datetime.now(UTC)
@@ -101,25 +104,25 @@ def test_champion_at_answers_for_any_moment(run: Run, versions: Versions) -> Non
     assert run("champion-at", "2999-01-01T00:00+02:00")[1] == f"{second}\n"
 
 
-def test_nonsense_for_a_time_is_one_clear_line(run: Run) -> None:
-    """The message shows how a time is written."""
+def test_invalid_time_is_a_one_line_error(run: Run) -> None:
+    """The message has an example."""
     status, _, error = run("champion-at", "yesterday")
     assert (status, error.count("\n")) == (1, 1)
     assert "2026-11-23T10:00Z" in error
 
 
-def test_verify_says_that_the_ledger_holds(run: Run, versions: Versions) -> None:
-    """After changes of every kind the chain is whole and agrees with the aliases."""
+def test_verify_accepts_an_intact_ledger(run: Run, versions: Versions) -> None:
+    """After accepted and refused changes the chain is whole and agrees with the aliases."""
     good, bad = versions.add(), versions.add({"test.toxic.es.auc": 0.5})
     run("promote", str(bad))
     run("promote", str(good))
     status, output, _ = run("verify")
     assert status == 0
-    assert "hold together and agree with the aliases" in output
+    assert "The ledger is intact" in output
 
 
 def test_versions_lists_the_newest_first(run: Run, versions: Versions) -> None:
-    """Each row has the version, its aliases, when it came and what was measured."""
+    """Each row has the version, its aliases, the time of registration and key figures."""
     first = versions.add(tags={"encoder": "tiny"})
     second = versions.add(tags={"test.toxic.all.auc": "0.93"})
     run("promote", str(first), "--reason", "a line\nthat goes on and on, further than anyone would read")
@@ -132,8 +135,8 @@ def test_versions_lists_the_newest_first(run: Run, versions: Versions) -> None:
     assert rows[1].endswith("tiny     -          -         a line that goes on and on, further tha…")
 
 
-def test_show_tells_what_is_behind_each_alias(run: Run, versions: Versions) -> None:
-    """An alias that points nowhere is shown as well."""
+def test_show_prints_the_version_of_each_alias(run: Run, versions: Versions) -> None:
+    """An alias without a version is listed too."""
     number = versions.add(tags={"auc": "0.91"})
     run("promote", str(number))
     _, output, _ = run("show")
@@ -142,8 +145,8 @@ def test_show_tells_what_is_behind_each_alias(run: Run, versions: Versions) -> N
     assert "previous: none\n" in output
 
 
-def test_absent_registry_is_one_clear_line(run: Run) -> None:
-    """The message names the address and how to get a registry, within seconds."""
+def test_absent_registry_is_a_one_line_error(run: Run) -> None:
+    """Within seconds, the message names the address and how to start a registry."""
     uri = f"http://127.0.0.1:{free_port()}"
     for command in ("history", "versions"):
         status, output, error = run(command, uri=uri)
@@ -154,7 +157,7 @@ def test_absent_registry_is_one_clear_line(run: Run) -> None:
 
 
 def test_hashed_password_makes_a_line_of_the_users_file(capsys: pytest.CaptureFixture[str]) -> None:
-    """The password itself stands nowhere."""
+    """The line has a salted hash, not the password."""
     with pytest.raises(SystemExit):
         main(["hash-password", "zoe", "--password", "open sesame"])
     name, _, stored = capsys.readouterr().out.strip().partition(":")

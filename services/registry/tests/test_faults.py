@@ -12,8 +12,8 @@ from mlflow.tracking import MlflowClient
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import DatabaseError
 
-from toxic_registry.client.store import Ledger, RegistryClient
-from toxic_registry.ledger.rows import LedgerError, aliases_of, check_aliases, check_chain
+from toxic_registry.client.registry_client import Ledger, RegistryClient
+from toxic_registry.ledger.entries import LedgerError, aliases_of, verify_aliases, verify_chain
 from toxic_testing.registry import RegistryProcess, Versions
 
 StartRegistry = Callable[[Mapping[str, str]], RegistryProcess]
@@ -29,16 +29,16 @@ GUARDS = {
 
 
 def check(uri: str) -> Ledger:
-    """Check the whole ledger of a registry, and return it."""
+    """Verify and return the ledger of a registry."""
     ledger = RegistryClient(uri).ledger()
-    check_chain(ledger.entries)
-    check_aliases(ledger.entries, ledger.aliases)
+    verify_chain(ledger.entries)
+    verify_aliases(ledger.entries, ledger.aliases)
     return ledger
 
 
 @contextmanager
 def editor(database: str) -> Iterator[Callable[[str], None]]:
-    """Run statements in the registry's database, each in a transaction of its own."""
+    """Yield a function that runs one SQL statement in a transaction."""
     engine = create_engine(database)
 
     def execute(statement: str) -> None:
@@ -50,13 +50,13 @@ def editor(database: str) -> Iterator[Callable[[str], None]]:
 
 
 def set_alias(uri: str, model: str, alias: str, number: int) -> int:
-    """Ask for an alias; return the answer's status."""
+    """Request an alias and return the status code."""
     body = {"name": model, "alias": alias, "version": str(number)}
     return requests.post(uri + ALIAS, json=body, timeout=TIMEOUT).status_code
 
 
 def test_concurrent_changes_leave_one_chain(registry_uri: str, versions: Versions) -> None:
-    """Many callers at once, some of them refused: every change is a row, and the last row is the alias."""
+    """Every change of concurrent callers is an entry, and the last accepted one matches the alias."""
     good = [versions.add() for _ in range(3)]
     bad = versions.add({"test.toxic.es.auc": 0.5})
     before = len(check(registry_uri).entries)
@@ -65,17 +65,17 @@ def test_concurrent_changes_leave_one_chain(registry_uri: str, versions: Version
         statuses = list(pool.map(lambda n: set_alias(registry_uri, versions.model, "champion", n), wanted))
     assert {s for s, n in zip(statuses, wanted, strict=True) if n == bad} == {400}
     assert {s for s, n in zip(statuses, wanted, strict=True) if n != bad} == {200}
-    rows = [e for e in check(registry_uri).entries[before:] if e.change.model == versions.model]
-    assert [e.change.after for e in rows if e.change.outcome == "refused"] == [bad] * wanted.count(bad)
-    moved = [e for e in rows if e.change.alias == "champion" and e.change.outcome == "accepted"]
-    assert moved[-1].change.after == versions.aliases()["champion"]
+    rows = [e for e in check(registry_uri).entries[before:] if e.model == versions.model]
+    assert [e.after for e in rows if e.outcome == "refused"] == [bad] * wanted.count(bad)
+    moved = [e for e in rows if e.alias == "champion" and e.outcome == "accepted"]
+    assert moved[-1].after == versions.aliases()["champion"]
     for one, following in pairwise(moved):
-        assert following.change.before == one.change.after
+        assert following.before == one.after
 
 
 @pytest.fixture
 def burst() -> Iterator[Callable[[str, str, list[int]], threading.Event]]:
-    """Promote without end until the registry is gone; the event says that promotions are under way."""
+    """Promote in a loop until the registry is gone; the returned event is set after the first promotion."""
     threads: list[threading.Thread] = []
 
     def start(uri: str, model: str, numbers: list[int]) -> threading.Event:
@@ -105,7 +105,7 @@ def test_kill_in_the_middle_of_promotions_leaves_alias_and_ledger_in_agreement(
     database: str,
     burst: Callable[[str, str, list[int]], threading.Event],
 ) -> None:
-    """The process ends between any two instructions, and after a restart the ledger ends at the alias."""
+    """A SIGKILL may come between any two instructions; after a restart the ledger agrees with the alias."""
     environment = {"REGISTRY_STATE_DIR": str(tmp_path), "REGISTRY_BACKEND_STORE_URI": database}
     registry = start_registry(environment)
     registry.wait_until_ready()
@@ -117,13 +117,13 @@ def test_kill_in_the_middle_of_promotions_leaves_alias_and_ledger_in_agreement(
     again = start_registry(environment)
     again.wait_until_ready()
     ledger = check(again.uri)
-    assert "found" not in {entry.change.outcome for entry in ledger.entries}
+    assert "found" not in {entry.outcome for entry in ledger.entries}
     assert aliases_of(ledger.entries)["toxic-comments", "champion"] in numbers
 
 
 @contextmanager
 def busy(database: str) -> Iterator[None]:
-    """Hold the lock that a promotion needs to be written, for the time of the block."""
+    """Hold the database lock that a promotion needs."""
     engine = create_engine(database)
     with engine.connect() as connection:
         if engine.dialect.name == "sqlite":
@@ -135,10 +135,10 @@ def busy(database: str) -> Iterator[None]:
     engine.dispose()
 
 
-def test_kill_while_a_promotion_waits_to_be_written_leaves_nothing_of_it(
+def test_kill_before_a_promotion_commits_leaves_no_trace(
     start_registry: StartRegistry, tmp_path: Path, database: str
 ) -> None:
-    """The gate has let the version through, the database is busy, the process dies: no alias and no row."""
+    """A process killed between the gate's verdict and the commit leaves no alias and no entry."""
     environment = {"REGISTRY_STATE_DIR": str(tmp_path), "REGISTRY_BACKEND_STORE_URI": database}
     registry = start_registry(environment)
     registry.wait_until_ready()
@@ -158,12 +158,12 @@ def test_kill_while_a_promotion_waits_to_be_written_leaves_nothing_of_it(
     assert ledger.aliases == {}
 
 
-def test_what_was_changed_in_the_database_shows(
+def test_tampering_in_the_database_is_detected(
     start_registry: StartRegistry, tmp_path: Path, database: str
 ) -> None:
-    """The database refuses to change a row; whoever takes that guard away is found by the chain.
+    """The database rejects changes of entries; without its triggers, the hash chain detects them.
 
-    An alias that was moved in the database shows at once too, and is written down at the next start.
+    An alias that was moved in the database is detected at once and recorded at the next start.
     """
     environment = {"REGISTRY_STATE_DIR": str(tmp_path), "REGISTRY_BACKEND_STORE_URI": database}
     registry = start_registry(environment)
@@ -182,12 +182,12 @@ def test_what_was_changed_in_the_database_shows(
         again = start_registry(environment)
         again.wait_until_ready()
         *_, last = check(again.uri).entries
-        assert (last.change.outcome, last.change.before, last.change.after) == ("found", first, second)
+        assert (last.outcome, last.before, last.after) == ("found", first, second)
         for guard in GUARDS[make_url(database).get_backend_name()]:
             execute(guard)
         execute("UPDATE toxic_ledger SET actor = 'somebody else' WHERE sequence = 1")
-        with pytest.raises(LedgerError, match="Row 1 of the ledger was changed"):
+        with pytest.raises(LedgerError, match="Entry 1 of the ledger was changed"):
             check(again.uri)
         execute("DELETE FROM toxic_ledger WHERE sequence = 1")
-        with pytest.raises(LedgerError, match="Row 1 of the ledger is missing"):
+        with pytest.raises(LedgerError, match="Entry 1 of the ledger is missing"):
             check(again.uri)

@@ -5,24 +5,21 @@ from pathlib import Path
 import pytest
 
 from toxic_core.errors import ConfigurationError, ContractError
-from toxic_registry.gate.check import Gate, reasons_against
+from toxic_registry.gate.gate import Gate, reasons_against
 from toxic_registry.gate.policy import PACKAGED, GatePolicy, read_policy
 from toxic_testing.registry import GOOD_FIGURES, write_bundle
 
 
-class FolderBundles:
-    """A `BundleStore` whose addresses are folders."""
-
-    @contextmanager
-    def bundle(self, uri: str) -> Iterator[Path]:
-        """Give the folder itself."""
-        if not Path(uri).is_dir():
-            raise ContractError("It has no files.")
-        yield Path(uri)
+@contextmanager
+def download(uri: str) -> Iterator[Path]:
+    """Yield the folder that `uri` names."""
+    if not Path(uri).is_dir():
+        raise ContractError("It has no files.")
+    yield Path(uri)
 
 
 def policy(**comparisons: object) -> GatePolicy:
-    """Make a policy with a floor, a ceiling, a required figure, and a comparison."""
+    """Make a policy with a floor, a ceiling, a required figure and a comparison."""
     return GatePolicy.model_validate(
         {
             "checks": [
@@ -52,12 +49,12 @@ def policy(**comparisons: object) -> GatePolicy:
     ],
 )
 def test_every_check_that_fails_is_a_reason(figures: dict[str, float], reasons: list[str]) -> None:
-    """A bound itself passes; only what is required must be there."""
+    """A figure equal to its bound passes; only required figures must be present."""
     assert list(reasons_against(figures, None, policy())) == reasons
 
 
 @pytest.mark.parametrize(
-    ("figures", "told"),
+    ("figures", "starts"),
     [
         ({"auc": 0.94, "ece": 0.05, "rows": 10}, []),
         ({"auc": 0.93, "ece": 0.05, "rows": 10}, ["auc is 0.9300 against the champion's 0.9500"]),
@@ -68,16 +65,16 @@ def test_every_check_that_fails_is_a_reason(figures: dict[str, float], reasons: 
         ({"auc": 0.99, "ece": 0.01}, ["it was measured on another test set"]),
     ],
 )
-def test_loss_beyond_the_margin_is_a_reason(figures: dict[str, float], told: list[str]) -> None:
-    """Only on one and the same test set, in each figure's own direction, and a loss of the margin passes."""
+def test_loss_beyond_the_margin_is_a_reason(figures: dict[str, float], starts: list[str]) -> None:
+    """On the same test set, in each figure's own direction; a loss equal to the margin passes."""
     champion = {"auc": 0.95, "ece": 0.04, "rows": 10}
     reasons = list(reasons_against(figures, champion, policy()))
-    assert len(reasons) == len(told)
-    assert all(reason.startswith(start) for reason, start in zip(reasons, told, strict=True))
+    assert len(reasons) == len(starts)
+    assert all(reason.startswith(start) for reason, start in zip(reasons, starts, strict=True))
 
 
 def test_other_test_set_may_be_allowed() -> None:
-    """Then the checks alone decide, since the two can't be compared."""
+    """Then the checks alone decide."""
     reasons = reasons_against(
         {"auc": 0.9, "rows": 11}, {"auc": 0.99, "rows": 10}, policy(on_another_test_set="allow")
     )
@@ -85,30 +82,30 @@ def test_other_test_set_may_be_allowed() -> None:
 
 
 def test_champion_without_evidence_is_not_compared_with(tmp_path: Path) -> None:
-    """A champion from before the gate doesn't keep every successor out."""
+    """A champion from before the gate existed doesn't block every successor."""
     bundle = write_bundle(tmp_path / "good")
-    verdict = Gate(read_policy("default"), FolderBundles()).judge(str(bundle), champion_uri="/nowhere")
+    verdict = Gate(read_policy("default"), download).judge(str(bundle), champion_uri="/nowhere")
     assert verdict.reasons == ()
     assert len(verdict.digest) == 64
 
 
 @pytest.mark.parametrize("name", PACKAGED)
-def test_packaged_gate_lets_a_good_version_through(name: str, tmp_path: Path) -> None:
-    """What comes with the package can be passed, and not by nothing."""
-    gate = Gate(read_policy(name), FolderBundles())
+def test_packaged_policy_accepts_a_good_version_and_refuses_a_bare_one(name: str, tmp_path: Path) -> None:
+    """Each packaged policy can be met, and isn't met by an evaluation without its figures."""
+    gate = Gate(read_policy(name), download)
     good, bare = write_bundle(tmp_path / "good"), write_bundle(tmp_path / "bare", {"test.x": 1.0})
     assert gate.judge(str(good), champion_uri=None).reasons == ()
     assert gate.judge(str(bare), champion_uri=None).reasons != ()
 
 
-def test_demo_gate_lets_the_sample_model_through() -> None:
-    """A model of one minute on generated comments may be shown."""
+def test_demo_policy_accepts_the_sample_model() -> None:
+    """A model trained for one minute on generated comments can become champion in the demo."""
     figures = {"test.toxic.all.auc": 0.88, "test.toxic.all.rows": 600.0}
     assert list(reasons_against(figures, GOOD_FIGURES, read_policy("demo"))) == []
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("checks: [{figure: a}]", "neither at_least nor at_most"),
         ("checks: [{figure: a, at_least: .nan}]", "finite"),
@@ -120,12 +117,12 @@ def test_demo_gate_lets_the_sample_model_through() -> None:
         (None, "can't be read"),
     ],
 )
-def test_unusable_gate_is_one_clear_line(tmp_path: Path, content: str | None, told: str) -> None:
-    """A mistyped policy stops the server from starting rather than let a version through."""
+def test_invalid_policy_is_a_one_line_error(tmp_path: Path, content: str | None, message: str) -> None:
+    """An invalid policy stops the server from starting."""
     file = tmp_path / "gate.yml"
     if content is not None:
         file.write_bytes(content.encode("utf-8", "surrogateescape"))
-    with pytest.raises(ConfigurationError, match=told) as error:
+    with pytest.raises(ConfigurationError, match=message) as error:
         read_policy(str(file))
     assert "\n" not in str(error.value)
     assert "REGISTRY_GATE_FILE" in str(error.value)

@@ -4,32 +4,32 @@ from typing import Any
 
 import pytest
 
-from toxic_registry.ledger.rows import (
+from toxic_registry.ledger.entries import (
+    ENTRY,
     Change,
     Entry,
     LedgerError,
     Outcome,
     aliases_of,
-    check_aliases,
-    check_chain,
-    seal,
+    append_to,
+    verify_aliases,
+    verify_chain,
 )
 
 START = datetime(2026, 11, 23, 10, tzinfo=UTC)
 
 
-def rows(*changes: tuple[str, int | None, int | None, Outcome]) -> list[Entry]:
-    """Make a chain, a minute between one row and the next."""
+def chain(*changes: tuple[str, int | None, int | None, Outcome]) -> list[Entry]:
+    """Make a chain of entries, one per minute."""
     entries: list[Entry] = []
     for minute, (alias, before, after, outcome) in enumerate(changes):
         change = Change("m", alias, before, after, outcome, actor="zoe", reason="„why“")
-        entries.append(
-            seal(change, after=entries[-1] if entries else None, now=START + timedelta(minutes=minute))
-        )
+        last = entries[-1] if entries else None
+        entries.append(append_to(last, change, now=START + timedelta(minutes=minute)))
     return entries
 
 
-CHAIN = rows(
+CHAIN = chain(
     ("champion", None, 1, Outcome.ACCEPTED),
     ("champion", 1, 2, Outcome.REFUSED),
     ("champion", 1, 3, Outcome.OVERRIDDEN),
@@ -39,9 +39,9 @@ CHAIN = rows(
 
 
 def test_whole_chain_is_counted() -> None:
-    """An empty ledger is whole too."""
-    assert check_chain(CHAIN) == 5
-    assert check_chain([]) == 0
+    """An empty ledger is valid too."""
+    assert verify_chain(CHAIN) == 5
+    assert verify_chain([]) == 0
 
 
 @pytest.mark.parametrize("index", range(len(CHAIN)))
@@ -52,48 +52,61 @@ def test_whole_chain_is_counted() -> None:
         {"evidence_digest": "0"},
     ],
 )  # fmt: skip
-def test_any_changed_field_shows_at_its_row(index: int, change: dict[str, Any]) -> None:
-    """Each row's hash covers every field of it."""
+def test_changing_any_field_breaks_the_chain_at_its_entry(index: int, change: dict[str, Any]) -> None:
+    """An entry's hash covers all of its fields."""
     entries = list(CHAIN)
-    entries[index] = replace(entries[index], change=replace(entries[index].change, **change))
-    with pytest.raises(LedgerError, match=f"Row {index + 1} of the ledger was changed"):
-        check_chain(entries)
+    entries[index] = replace(entries[index], **change)
+    with pytest.raises(LedgerError, match=f"Entry {index + 1} of the ledger was changed"):
+        verify_chain(entries)
 
 
-def test_changed_time_shows() -> None:
-    """A row can't be dated back."""
+def test_changing_a_time_breaks_the_chain() -> None:
+    """An entry can't be backdated."""
     entries = [replace(CHAIN[0], time="2020-01-01T00:00:00.000000+00:00"), *CHAIN[1:]]
-    with pytest.raises(LedgerError, match="Row 1"):
-        check_chain(entries)
+    with pytest.raises(LedgerError, match="Entry 1"):
+        verify_chain(entries)
 
 
-def test_row_sealed_anew_shows_at_the_next() -> None:
-    """Whoever also computes the changed row's hash breaks the link to the row after it."""
-    forged = seal(replace(CHAIN[1].change, actor="max"), after=CHAIN[0], now=START)
-    with pytest.raises(LedgerError, match="Row 3 of the ledger doesn't follow"):
-        check_chain([CHAIN[0], forged, *CHAIN[2:]])
+def test_rehashed_entry_breaks_the_chain_at_the_next() -> None:
+    """Computing a changed entry's hash again breaks the link from the entry after it."""
+    forged = append_to(CHAIN[0], Change("m", "champion", 1, 2, Outcome.REFUSED, actor="max"), now=START)
+    with pytest.raises(LedgerError, match="Entry 3 of the ledger doesn't follow"):
+        verify_chain([CHAIN[0], forged, *CHAIN[2:]])
 
 
 @pytest.mark.parametrize("index", range(len(CHAIN) - 1))
-def test_removed_row_shows(index: int) -> None:
-    """Wherever in the middle it stood."""
-    with pytest.raises(LedgerError, match=f"Row {index + 1} of the ledger is missing"):
-        check_chain(CHAIN[:index] + CHAIN[index + 1 :])
+def test_removing_an_entry_breaks_the_chain(index: int) -> None:
+    """The message names the first missing entry."""
+    with pytest.raises(LedgerError, match=f"Entry {index + 1} of the ledger is missing"):
+        verify_chain(CHAIN[:index] + CHAIN[index + 1 :])
 
 
-def test_rows_removed_from_the_end_show_in_the_aliases() -> None:
-    """The chain alone can't tell, but then the ledger ends elsewhere than the aliases."""
-    check_aliases(CHAIN, {("m", "champion"): 3})
+def test_entries_removed_from_the_end_disagree_with_the_aliases() -> None:
+    """The chain alone stays valid."""
+    verify_aliases(CHAIN, {("m", "champion"): 3})
     with pytest.raises(
         LedgerError, match="ends with champion of m at version 1, but the alias names version 3"
     ):
-        check_aliases(CHAIN[:2], {("m", "champion"): 3})
+        verify_aliases(CHAIN[:2], {("m", "champion"): 3})
     with pytest.raises(LedgerError, match="no version"):
-        check_aliases(CHAIN, {})
+        verify_aliases(CHAIN, {})
 
 
 @pytest.mark.parametrize(("minutes", "champion"), [(-1, None), (0, 1), (1, 1), (1.5, 1), (2, 3), (1000, 3)])
 def test_champion_at_a_moment_is_the_last_one_accepted(minutes: float, champion: int | None) -> None:
-    """A refused change made no champion, and the moment itself counts."""
+    """A refused change has no effect, and a change at the moment itself counts."""
     aliases = aliases_of(CHAIN, until=START + timedelta(minutes=minutes))
     assert aliases.get(("m", "champion")) == champion
+
+
+@pytest.mark.parametrize("entry", CHAIN)
+def test_entry_survives_the_wire(entry: Entry) -> None:
+    """`GET /ledger` has every field, with `from` and `to` for the versions."""
+    record = ENTRY.dump_python(entry, by_alias=True)
+    assert (record["from"], record["to"]) == (entry.before, entry.after)
+    assert ENTRY.validate_python(record) == entry
+
+
+def test_hash_of_an_entry_never_changes() -> None:
+    """Ledgers of earlier releases must verify: this hash was computed by the first one."""
+    assert CHAIN[0].hash == "123def0204c725f8bf78c9cb9cc9a26fcc6ed3568cf813a8b364731ffc88f248"

@@ -18,7 +18,7 @@ Run = Callable[..., tuple[int, str, str]]
 API = "/api/2.0/mlflow/registered-models"
 UI_API = "/ajax-api/2.0/mlflow/registered-models"
 TIMEOUT = 30
-# A bare status would look the same from a retrying client; MLflow's waits seconds between tries.
+# MLflow's client waits for seconds between retries, so a retried refusal would exceed this.
 AT_ONCE_SECONDS = 5
 
 
@@ -39,7 +39,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 def test_first_champion_is_accepted(versions: Versions, ledger: Rows) -> None:
-    """A complete version above the floors becomes champion, and the ledger says who asked."""
+    """A complete version above the floors becomes champion, and the ledger has the caller's name."""
     number = versions.add()
     versions.set_champion(number)
     assert versions.aliases() == {"champion": number}
@@ -49,8 +49,8 @@ def test_first_champion_is_accepted(versions: Versions, ledger: Rows) -> None:
     assert len(str(row["evidence_digest"])) == 64
 
 
-def test_champion_takes_previous_along(versions: Versions, ledger: Rows) -> None:
-    """The old champion stays within reach, and the promotion's own row is the last."""
+def test_promotion_moves_previous_to_the_old_champion(versions: Versions, ledger: Rows) -> None:
+    """A rollback stays possible, and the promotion's own entry is the last."""
     first, second = versions.add(), versions.add()
     versions.set_champion(first)
     versions.set_champion(second)
@@ -62,13 +62,13 @@ def test_champion_takes_previous_along(versions: Versions, ledger: Rows) -> None
 
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_damaged_version_is_refused(versions: Versions, ledger: Rows, kind: str) -> None:
-    """Whatever was done to the files after they were sealed, the version isn't served."""
+    """A version that changed after it was sealed can't become champion."""
     damage, told = DAMAGE[kind]
     number = versions.add(damage=damage)
     with pytest.raises(RestException, match=told) as refusal:
         versions.set_champion(number)
     assert refusal.value.error_code == "INVALID_PARAMETER_VALUE"
-    assert "toxic-gate-" not in str(refusal.value), "the server's own folders are nobody's business"
+    assert "toxic-gate-" not in str(refusal.value), "the message has the server's temporary folder"
     assert versions.aliases() == {}
     (row,) = ledger()
     assert (row["outcome"], row["to"]) == ("refused", number)
@@ -88,7 +88,7 @@ def test_damaged_version_is_refused(versions: Versions, ledger: Rows, kind: str)
 def test_version_that_is_not_good_enough_is_refused(
     versions: Versions, changed: dict[str, float | None], told: str
 ) -> None:
-    """The reasons reach the caller at once and stay on the version; both aliases are as they were."""
+    """The caller gets the reasons at once, the version keeps them as a tag, and no alias moves."""
     champion, number = versions.add(), versions.add(changed)
     versions.set_champion(champion)
     started = time.monotonic()
@@ -101,7 +101,7 @@ def test_version_that_is_not_good_enough_is_refused(
 
 
 def test_version_without_files_is_refused(versions: Versions) -> None:
-    """A registered name with nothing behind it is no model."""
+    """A registered version needs a bundle."""
     run = versions.client.create_run("0")
     number = versions.register(f"{run.info.artifact_uri}/model", run.info.run_id)
     with pytest.raises(RestException, match="no files at artifacts/bundle"):
@@ -109,7 +109,7 @@ def test_version_without_files_is_refused(versions: Versions) -> None:
 
 
 def test_damage_after_a_promotion_is_found_at_the_next(versions: Versions, tmp_path: Path) -> None:
-    """Evidence isn't remembered: a version that once passed is read again, also on the way back."""
+    """A version that passed once is read again, also for a rollback."""
     first, second = versions.add(), versions.add()
     versions.set_champion(first)
     versions.set_champion(second)
@@ -121,8 +121,8 @@ def test_damage_after_a_promotion_is_found_at_the_next(versions: Versions, tmp_p
     assert versions.aliases() == {"champion": second, "previous": first}
 
 
-def test_way_back_ignores_the_comparison(versions: Versions) -> None:
-    """The champion before may be worse on paper; whoever rolls back knows why."""
+def test_rollback_ignores_the_comparison(versions: Versions) -> None:
+    """The previous champion can return even if its figures are worse."""
     first = versions.add({"test.toxic.all.auc": 0.955})
     second = versions.add({"test.toxic.all.auc": 0.99})
     versions.set_champion(first)
@@ -135,7 +135,7 @@ def test_way_back_ignores_the_comparison(versions: Versions) -> None:
 def test_alias_request_of_the_page_passes_the_gate(
     versions: Versions, registry_uri: str, prefix: str
 ) -> None:
-    """What the browser posts is refused with the reasons, and accepted where there are none."""
+    """MLflow's page gets the reasons of a refusal, and an accepted version becomes champion."""
     good, bad = versions.add(), versions.add({"test.toxic.es.auc": 0.5})
 
     def post(number: int) -> requests.Response:
@@ -165,10 +165,10 @@ def test_alias_request_of_the_page_passes_the_gate(
         ("/graphql", "POST"),
     ],
 )
-def test_no_other_address_leads_around_the_gate(
+def test_no_other_route_bypasses_the_gate(
     versions: Versions, registry_uri: str, path: str, method: str
 ) -> None:
-    """However the same request is spelt, it is either no route or the same check."""
+    """Other spellings of the request are unknown routes or reach the same check."""
     bad = versions.add({"test.toxic.es.auc": 0.5})
     body = {"name": versions.model, "alias": "champion", "version": str(bad)}
     answer = requests.request(
@@ -180,15 +180,15 @@ def test_no_other_address_leads_around_the_gate(
 
 
 def test_command_line_passes_the_gate(versions: Versions, run: Run) -> None:
-    """The command fails in one line that holds the reason."""
+    """The command fails with one line that has the reason."""
     bad = versions.add({"test.toxic.es.auc": 0.5})
     status, output, error = run("promote", str(bad))
     assert (status, output, error.count("\n")) == (1, "", 1)
     assert "below its floor" in error
 
 
-def test_override_names_a_person_and_is_a_row(versions: Versions, run: Run, ledger: Rows) -> None:
-    """Someone may take the promotion on themselves, and the ledger keeps who, why and against what."""
+def test_override_is_recorded_with_its_actor_and_reasons(versions: Versions, run: Run, ledger: Rows) -> None:
+    """A named person can override the gate; the ledger records who, why and against which reasons."""
     bad = versions.add({"test.toxic.es.auc": 0.5})
     assert run("promote", str(bad), "--actor", "Zoë", "--override", "Spanish is off anyway – for now")[0] == 0
     assert versions.aliases() == {"champion": bad}
@@ -206,10 +206,10 @@ def test_override_names_a_person_and_is_a_row(versions: Versions, run: Run, ledg
         {"X-Registry-Actor": "zoe", "X-Registry-Reason": "because"},
     ],
 )
-def test_override_without_a_name_or_a_reason_is_none(
+def test_override_needs_a_name_and_a_reason(
     versions: Versions, registry_uri: str, headers: dict[str, str]
 ) -> None:
-    """Nobody passes the gate namelessly, without a reason, or without saying so."""
+    """An incomplete override is a refused promotion."""
     bad = versions.add({"test.toxic.es.auc": 0.5})
     body = {"name": versions.model, "alias": "champion", "version": str(bad)}
     answer = requests.post(f"{registry_uri}{API}/alias", json=body, headers=headers, timeout=TIMEOUT)
@@ -220,7 +220,7 @@ def test_override_without_a_name_or_a_reason_is_none(
 def test_champion_can_be_neither_deleted_nor_renamed(
     versions: Versions, client: MlflowClient, ledger: Rows
 ) -> None:
-    """What is served stays until another takes its place; each attempt is a row."""
+    """Each attempt is refused and recorded."""
     number = versions.add()
     versions.set_champion(number)
     name = versions.model
@@ -238,8 +238,8 @@ def test_champion_can_be_neither_deleted_nor_renamed(
     assert [row["outcome"] for row in ledger()] == ["accepted", *["refused"] * 4]
 
 
-def test_previous_is_not_set_by_hand(versions: Versions, client: MlflowClient) -> None:
-    """It opens the way past the comparison, so only a promotion moves it."""
+def test_previous_cannot_be_set_directly(versions: Versions, client: MlflowClient) -> None:
+    """A return of `previous` skips the comparison, so only a promotion moves it."""
     first, second, bad = versions.add(), versions.add(), versions.add({"test.toxic.es.auc": 0.5})
     versions.set_champion(first)
     versions.set_champion(second)
@@ -250,10 +250,10 @@ def test_previous_is_not_set_by_hand(versions: Versions, client: MlflowClient) -
     assert versions.aliases() == {"champion": second, "previous": first}
 
 
-def test_other_aliases_move_freely_and_are_written_down(
+def test_other_aliases_move_freely_and_are_recorded(
     versions: Versions, client: MlflowClient, ledger: Rows
 ) -> None:
-    """Training sets its challenger whatever it is worth; deleting its version takes the alias along."""
+    """Training sets its challenger without the gate; deleting a version deletes its aliases."""
     bad = versions.add({"test.toxic.es.auc": 0.5})
     client.set_registered_model_alias(versions.model, "challenger", str(bad))
     client.set_registered_model_alias(versions.model, "challenger", str(bad))
@@ -264,7 +264,7 @@ def test_other_aliases_move_freely_and_are_written_down(
 def test_model_without_champion_may_be_renamed_and_deleted(
     versions: Versions, client: MlflowClient, ledger: Rows
 ) -> None:
-    """The guard is about what is served, not about housekeeping."""
+    """Only a champion protects its model."""
     number = versions.add()
     client.set_registered_model_alias(versions.model, "challenger", str(number))
     client.rename_registered_model(versions.model, f"{versions.model}-other")
@@ -276,16 +276,14 @@ def test_model_without_champion_may_be_renamed_and_deleted(
 
 
 def test_absent_version_is_not_found(versions: Versions, ledger: Rows) -> None:
-    """A number that doesn't exist is MLflow's own error and no change."""
+    """A promotion of an unknown version is MLflow's error, without an entry."""
     with pytest.raises(RestException, match="not found"):
         versions.set_champion(99)
     assert ledger() == []
 
 
-def test_change_reaches_receivers_signed_and_within_two_seconds(
-    versions: Versions, receiver: Receiver
-) -> None:
-    """An inference service hears of a new champion before it would next ask."""
+def test_receiver_gets_a_signed_message_within_two_seconds(versions: Versions, receiver: Receiver) -> None:
+    """An inference service learns of a new champion before its next poll."""
     number = versions.add()
     versions.set_champion(number)
     promoted = time.time()

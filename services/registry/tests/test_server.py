@@ -14,7 +14,7 @@ from mlflow.tracking import MlflowClient
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from toxic_registry.client.store import RegistryClient
+from toxic_registry.client.registry_client import RegistryClient
 from toxic_testing.registry import PostgresServer, RegistryProcess, Versions, free_port
 
 START_SECONDS = 60
@@ -22,7 +22,7 @@ StartRegistry = Callable[[Mapping[str, str]], RegistryProcess]
 
 
 def get(uri: str, **headers: str) -> tuple[int, str]:
-    """Fetch `uri`, whatever its status."""
+    """Return the status and body of `uri`."""
     try:
         with urllib.request.urlopen(urllib.request.Request(uri, headers=headers)) as answer:  # noqa: S310  ours
             return answer.status, answer.read().decode()
@@ -32,33 +32,33 @@ def get(uri: str, **headers: str) -> tuple[int, str]:
 
 
 def children(pid: int) -> list[str]:
-    """List the ids of the processes that `pid` started and that still run."""
+    """Return the ids of the running child processes of `pid`."""
     found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)
     return found.stdout.split()
 
 
 def test_health_and_page_answer(registry_uri: str) -> None:
-    """A probe and a person each get MLflow's own answer."""
+    """MLflow answers health probes and browsers."""
     assert get(f"{registry_uri}/health") == (200, "OK")
     status, page = get(registry_uri)
     assert (status, "<html" in page) == (200, True)
 
 
 def test_unknown_host_is_refused(registry_uri: str) -> None:
-    """A page of another site that points its name here gets nothing."""
+    """DNS rebinding from another site's page fails."""
     uri = f"{registry_uri}/api/3.0/mlflow/server-info"
     assert get(uri, Host="evil.example.org")[0] == 403
     assert get(uri)[0] == 200
 
 
 def test_page_sends_no_usage_statistics(registry_uri: str) -> None:
-    """MLflow's page asks its server whether it may report to MLflow's makers, and may not."""
+    """The server tells MLflow's page to keep its telemetry off."""
     _, answer = get(f"{registry_uri}/ajax-api/3.0/mlflow/ui-telemetry")
     assert '"disable_ui_telemetry":true' in answer.replace(" ", "")
 
 
 def test_artifacts_pass_through_the_server(client: MlflowClient, tmp_path: Path) -> None:
-    """A client needs no access to the artifact store: files go up and come down over HTTP."""
+    """Clients upload and download over HTTP, without access to the artifact store."""
     sent = tmp_path / "evidence.txt"
     sent.write_text("as measured", encoding="utf-8")
     run = client.create_run("0")
@@ -68,8 +68,8 @@ def test_artifacts_pass_through_the_server(client: MlflowClient, tmp_path: Path)
     assert Path(received).read_text(encoding="utf-8") == "as measured"
 
 
-def test_ctrl_c_ends_it_cleanly(start_registry: StartRegistry, tmp_path: Path) -> None:
-    """It runs as one process, which stops with status 0 and without a traceback."""
+def test_ctrl_c_stops_the_server_cleanly(start_registry: StartRegistry, tmp_path: Path) -> None:
+    """The server is one process, which stops with status 0 and without a traceback."""
     registry = start_registry({"REGISTRY_STATE_DIR": str(tmp_path)})
     registry.wait_until_ready()
     assert children(registry.process.pid) == []
@@ -78,8 +78,8 @@ def test_ctrl_c_ends_it_cleanly(start_registry: StartRegistry, tmp_path: Path) -
     assert "Traceback" not in "".join(registry.lines)
 
 
-def test_signal_ends_it_while_it_starts(start_registry: StartRegistry, tmp_path: Path) -> None:
-    """An impatient operator needn't wait for MLflow to be imported and its tables to be made."""
+def test_signal_stops_a_starting_server(start_registry: StartRegistry, tmp_path: Path) -> None:
+    """The signal doesn't wait for MLflow's import or its tables."""
     registry = start_registry({"REGISTRY_STATE_DIR": str(tmp_path)})
     registry.wait_for("registry.starting")
     assert registry.stop(signal.SIGTERM) == 0
@@ -88,7 +88,7 @@ def test_signal_ends_it_while_it_starts(start_registry: StartRegistry, tmp_path:
 
 
 def test_state_survives_a_restart(start_registry: StartRegistry, tmp_path: Path) -> None:
-    """Another process on the same folder knows what the first was told."""
+    """A second process on the same folder has the first one's data."""
     first = start_registry({"REGISTRY_STATE_DIR": str(tmp_path)})
     first.wait_until_ready()
     MlflowClient(tracking_uri=first.uri).create_experiment("kept")
@@ -98,8 +98,8 @@ def test_state_survives_a_restart(start_registry: StartRegistry, tmp_path: Path)
     assert MlflowClient(tracking_uri=second.uri).get_experiment_by_name("kept") is not None
 
 
-def test_taken_port_is_one_clear_line(start_registry: StartRegistry, tmp_path: Path) -> None:
-    """The message names the port and the variable that changes it."""
+def test_taken_port_is_a_one_line_error(start_registry: StartRegistry, tmp_path: Path) -> None:
+    """The message names the port and its variable."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -111,8 +111,8 @@ def test_taken_port_is_one_clear_line(start_registry: StartRegistry, tmp_path: P
     assert "REGISTRY_PORT" in registry.lines[0]
 
 
-def test_unusable_state_folder_is_one_clear_line(start_registry: StartRegistry, tmp_path: Path) -> None:
-    """A file where the folder should be is named, with the variable."""
+def test_unusable_state_folder_is_a_one_line_error(start_registry: StartRegistry, tmp_path: Path) -> None:
+    """The message names the path and its variable."""
     (tmp_path / "file").touch()
     registry = start_registry({"REGISTRY_STATE_DIR": str(tmp_path / "file" / "state")})
     assert registry.join() == 1
@@ -122,33 +122,33 @@ def test_unusable_state_folder_is_one_clear_line(start_registry: StartRegistry, 
 
 
 @pytest.mark.parametrize(
-    ("uri", "told"),
+    ("uri", "message"),
     [
-        ("nonsense", "isn't one"),
+        ("nonsense", "isn't valid"),
         ("mongodb://db/mlflow", "sqlite, postgresql"),
         ("sqlite:////nowhere/at/all/mlflow.db", "unable to open"),
         ("sqlite:///{folder}/text.db", "not a database"),
         ("postgresql://u:hunter2@127.0.0.1:1/mlflow", "postgresql"),
     ],
 )
-def test_bad_database_address_is_one_clear_line(
-    start_registry: StartRegistry, tmp_path: Path, uri: str, told: str
+def test_unusable_database_is_a_one_line_error(
+    start_registry: StartRegistry, tmp_path: Path, uri: str, message: str
 ) -> None:
-    """The message says what is wrong, and never the password."""
+    """The message has the reason without the password."""
     (tmp_path / "text.db").write_text("This is no database, but long enough to be taken for one." * 20)
     registry = start_registry(
         {"REGISTRY_STATE_DIR": str(tmp_path), "REGISTRY_BACKEND_STORE_URI": uri.format(folder=tmp_path)}
     )
     assert registry.join() == 1
     assert len(registry.lines) == 1
-    assert told in registry.lines[0]
+    assert message in registry.lines[0]
     assert "hunter2" not in registry.lines[0]
 
 
-def test_database_without_an_encoding_is_one_clear_line(
+def test_database_without_an_encoding_is_a_one_line_error(
     start_registry: StartRegistry, tmp_path: Path, postgres: PostgresServer
 ) -> None:
-    """A PostgreSQL that was made under the C locale is refused, with how to make one that does."""
+    """The message has the statement that creates a PostgreSQL database with an encoding."""
     uri = postgres.new_database("ascii", encoding="SQL_ASCII")
     registry = start_registry({"REGISTRY_STATE_DIR": str(tmp_path), "REGISTRY_BACKEND_STORE_URI": uri})
     assert registry.join() == 1
@@ -157,7 +157,7 @@ def test_database_without_an_encoding_is_one_clear_line(
     assert "ENCODING 'UTF8'" in registry.lines[0]
 
 
-def test_bad_setting_is_one_clear_line(start_registry: StartRegistry) -> None:
+def test_invalid_setting_is_a_one_line_error(start_registry: StartRegistry) -> None:
     """The message names the variable."""
     registry = start_registry({"REGISTRY_PORT": "lots"})
     assert registry.join() == 1
@@ -167,7 +167,7 @@ def test_bad_setting_is_one_clear_line(start_registry: StartRegistry) -> None:
 
 @pytest.fixture
 def plain_server(tmp_path: Path) -> Iterator[str]:
-    """Run MLflow's own command with our application, and give its address once it answers."""
+    """Run `mlflow server` with our application, and yield its address."""
     port = free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--app-name", "toxic-registry", "--workers", "1"]
     command += ["--backend-store-uri", f"sqlite:///{tmp_path}/mlflow.db", "--port", str(port)]
@@ -181,8 +181,8 @@ def plain_server(tmp_path: Path) -> Iterator[str]:
     assert process.stop() in {0, -signal.SIGTERM}
 
 
-def test_mlflows_own_command_stands_behind_the_gate_too(plain_server: str, tmp_path: Path) -> None:
-    """`mlflow server --app-name toxic-registry` refuses and accepts as our own command does."""
+def test_mlflow_server_command_has_the_gate_too(plain_server: str, tmp_path: Path) -> None:
+    """`mlflow server --app-name toxic-registry` accepts and refuses like `toxic-registry serve`."""
     client = MlflowClient(plain_server, plain_server)
     versions = Versions(client, "toxic-comments", tmp_path / "bundles")
     good, bad = versions.add(), versions.add({"test.toxic.es.auc": 0.5})
@@ -190,12 +190,12 @@ def test_mlflows_own_command_stands_behind_the_gate_too(plain_server: str, tmp_p
     with pytest.raises(MlflowException, match=r"test\.toxic\.es\.auc"):
         versions.set_champion(bad)
     assert versions.aliases() == {"champion": good}
-    outcomes = [entry.change.outcome for entry in RegistryClient(plain_server).ledger().entries]
+    outcomes = [entry.outcome for entry in RegistryClient(plain_server).ledger().entries]
     assert outcomes == ["accepted", "refused"]
 
 
 def test_module_runs_every_command() -> None:
-    """`python -m toxic_registry` is the command line too, where no script is installed."""
+    """`python -m toxic_registry` is the command line without its installed script."""
     shown = subprocess.run(
         [sys.executable, "-m", "toxic_registry", "--help"],
         capture_output=True, text=True, check=True, timeout=START_SECONDS,
@@ -205,7 +205,7 @@ def test_module_runs_every_command() -> None:
     )
 
 
-def test_free_ports_are_free() -> None:
-    """What the tests start on can be listened on."""
+def test_free_port_can_be_bound() -> None:
+    """Test servers can listen on it."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", free_port()))

@@ -8,8 +8,8 @@ from mlflow.tracking import MlflowClient
 from sqlalchemy import create_engine
 
 from toxic_core.errors import ConfigurationError
-from toxic_registry.client.store import RegistryClient
-from toxic_registry.ledger.rows import check_aliases, check_chain
+from toxic_registry.client.registry_client import RegistryClient
+from toxic_registry.ledger.entries import verify_aliases, verify_chain
 from toxic_registry.server.database import upgrade_database
 from toxic_testing.registry import RegistryProcess
 
@@ -20,7 +20,7 @@ OLD_REVISION = "6953534de441"
 
 
 def load_old(database: str) -> None:
-    """Fill an empty database as MLflow 3.0.0 left it."""
+    """Fill an empty database with the dump of MLflow 3.0.0."""
     engine = create_engine(database)
     script = (DATA / f"mlflow-3.0.0.{engine.dialect.name}.sql").read_text(encoding="utf-8")
     raw = engine.raw_connection()
@@ -34,7 +34,7 @@ def load_old(database: str) -> None:
 
 
 def revision(file: Path) -> str:
-    """Read the schema's revision of an SQLite file."""
+    """Return the schema revision of an SQLite file."""
     with closing(sqlite3.connect(file)) as connection:
         return str(connection.execute("SELECT version_num FROM alembic_version").fetchone()[0])
 
@@ -42,7 +42,7 @@ def revision(file: Path) -> str:
 def test_database_of_the_oldest_mlflow_is_upgraded_at_start(
     start_registry: StartRegistry, tmp_path: Path, database: str
 ) -> None:
-    """Runs, versions and aliases are as they were, the ledger knows the champion, and a file was copied."""
+    """Runs, versions and aliases are kept, the ledger records the champion, and an SQLite file is copied."""
     load_old(database)
     registry = start_registry({"REGISTRY_STATE_DIR": str(tmp_path), "REGISTRY_BACKEND_STORE_URI": database})
     registry.wait_until_ready()
@@ -55,17 +55,17 @@ def test_database_of_the_oldest_mlflow_is_upgraded_at_start(
     assert version.run_id is not None
     assert client.get_run(version.run_id).data.metrics == {"auc": 0.93}
     ledger = RegistryClient(registry.uri).ledger()
-    assert check_chain(ledger.entries) == 1
-    check_aliases(ledger.entries, ledger.aliases)
+    assert verify_chain(ledger.entries) == 1
+    verify_aliases(ledger.entries, ledger.aliases)
     (entry,) = ledger.entries
-    assert (entry.change.outcome, entry.change.after) == ("found", 2)
+    assert (entry.outcome, entry.after) == ("found", 2)
     copies = list(tmp_path.glob(f"own.db.{OLD_REVISION}-*.backup"))
     assert len(copies) == (1 if database.startswith("sqlite") else 0)
     assert all(revision(copy) == OLD_REVISION for copy in copies)
 
 
 def test_database_of_a_newer_mlflow_is_refused_untouched(tmp_path: Path) -> None:
-    """Going back to an older server is one clear line, and the file stays as it is."""
+    """The error is one line, and the file stays unchanged."""
     file = tmp_path / "mlflow.db"
     load_old(f"sqlite:///{file}")
     with closing(sqlite3.connect(file)) as connection:
@@ -78,6 +78,6 @@ def test_database_of_a_newer_mlflow_is_refused_untouched(tmp_path: Path) -> None
 
 
 def test_new_database_needs_no_upgrade(tmp_path: Path) -> None:
-    """Before MLflow made its tables there is nothing to copy."""
+    """A database without tables isn't copied."""
     upgrade_database(f"sqlite:///{tmp_path}/mlflow.db")
     assert list(tmp_path.glob("*.backup")) == []

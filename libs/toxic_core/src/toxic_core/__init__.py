@@ -1,6 +1,3 @@
-"""What training and serving must agree on.
-
-Imports no service, and none of kedro, mlflow, fastapi or tensorflow, so that every service can stand on it.
-"""
+"""The contract between training and serving; imports no service and no framework."""
 
 __version__ = "0.2.0"

@@ -1,12 +1,12 @@
-"""The errors that services raise and share.
+"""The errors that services share.
 
-Invariant: an error carries facts and a sentence saying what to do; it knows nothing of HTTP. The services'
-edges turn each class into a status by one table.
+An error carries facts and a sentence with what to do, and no HTTP status: each service maps the classes to
+statuses in one table.
 """
 
 
 class ToxicError(Exception):
-    """Root of every error this project raises on purpose."""
+    """Root of all errors that this project raises on purpose."""
 
 
 class InvalidTextError(ToxicError):
@@ -14,15 +14,15 @@ class InvalidTextError(ToxicError):
 
 
 class ConfigurationError(ToxicError):
-    """A setting or parameter that can't be used."""
+    """An invalid setting or parameter."""
 
 
 class MissingDataError(ToxicError):
-    """A data file that a run needs is not where it is looked for."""
+    """A required data file is missing."""
 
 
 class InvalidDataError(ToxicError):
-    """A data file that is there but can't be used."""
+    """A data file exists but is invalid."""
 
 
 class RunInProgressError(ToxicError):
@@ -38,15 +38,15 @@ class RunInProgressError(ToxicError):
 
 
 class ContractError(ToxicError):
-    """A model's files don't fulfil the artifact contract."""
+    """A model's files violate the artifact contract."""
 
 
 class DigestMismatchError(ContractError):
-    """A file of a model differs from the digest that its contract records."""
+    """A model's file differs from the digest in its contract."""
 
 
 class InvalidSignatureError(ToxicError):
-    """A message between services that can't be shown to come from who it says."""
+    """A message between services without a valid signature."""
 
 
 class RegistryUnavailableError(ToxicError):
@@ -54,7 +54,7 @@ class RegistryUnavailableError(ToxicError):
 
 
 class UnknownModelError(ToxicError):
-    """No model, version or label of that name."""
+    """No model, version or alias has this name."""
 
 
 class NoVersionReadyError(ToxicError):
@@ -65,7 +65,7 @@ class OverloadedError(ToxicError):
     """The queue is full.
 
     Attributes:
-        retry_after_seconds: when a retry has a fair chance.
+        retry_after_seconds: when a retry is likely to succeed.
     """
 
     def __init__(self, message: str, *, retry_after_seconds: float) -> None:

@@ -1,8 +1,4 @@
-"""Safe reading of a foreign folder, and atomic replacement of files.
-
-Invariant: `plain_files` opens no file and returns only if the folder holds nothing but files and folders, no
-pickle, and no more bytes than the limit. A file written with `replacing` is there whole or not at all.
-"""
+"""Safe listing of an untrusted folder, and atomic replacement of files."""
 
 import os
 from collections.abc import Iterator
@@ -13,33 +9,33 @@ from uuid import uuid4
 from toxic_core.errors import ContractError
 
 PICKLES = frozenset({".pkl", ".pickle", ".joblib", ".dill", ".pt", ".pth"})
-"""Endings of formats that can run code when they are read, by those who read them carelessly."""
+"""Suffixes of file formats that can execute code when they are loaded."""
 
 
 def plain_files(folder: Path, *, max_bytes: int | None = None) -> dict[str, Path]:
-    """Return every file below `folder`, sorted, by its path relative to it.
+    """Return every file below `folder` by its relative path, sorted, without opening any.
 
     Args:
-        folder: where to look.
-        max_bytes: most that all of them may hold; None for any.
+        folder: the root.
+        max_bytes: limit of their total size; None for no limit.
 
     Raises:
-        ContractError: a link, which could lead out of the folder; a pipe, which never ends; a pickle, which
-            can run anything; or more than may be.
+        ContractError: the folder has a link, which could lead out of it, a pipe, which could block a reader,
+            or a pickle, which could execute code; or it exceeds the limit.
     """
     files: dict[str, Path] = {}
     size = 0
     for file in sorted(folder.rglob("*")):
         if file.is_symlink() or not (file.is_file() or file.is_dir()):
-            raise ContractError(f"{file} is neither a file nor a folder; a bundle holds nothing else.")
+            raise ContractError(f"{file} is neither a file nor a folder; a bundle can't have links or pipes.")
         if file.is_dir():
             continue
         if file.suffix.lower() in PICKLES:
-            raise ContractError(f"{file} is a pickle or may hold one; a bundle holds none.")
+            raise ContractError(f"{file} may be a pickle, which can execute code; a bundle can't have one.")
         size += file.stat().st_size
         files[file.relative_to(folder).as_posix()] = file
     if max_bytes is not None and size > max_bytes:
-        raise ContractError(f"{folder} holds {size:,} bytes; no more than {max_bytes:,} are read.")
+        raise ContractError(f"{folder} has {size:,} bytes, more than the limit of {max_bytes:,}.")
     return files
 
 

@@ -1,10 +1,10 @@
-"""The languages that the models are trained and evaluated for, by ISO 639-1 code."""
+"""The languages of training and evaluation, by ISO 639-1 code."""
 
 from enum import StrEnum
 
 
 class Language(StrEnum):
-    """A supported language; the seven of the Jigsaw multilingual data."""
+    """A supported language: one of the seven in the Jigsaw multilingual data."""
 
     ENGLISH = "en"
     SPANISH = "es"
@@ -18,4 +18,4 @@ class Language(StrEnum):
 LANGUAGES: tuple[Language, ...] = tuple(Language)
 
 ANY_LANGUAGE = "*"
-"""Key of the values that hold where a language has none of its own."""
+"""Key of the values for languages without their own."""

@@ -1,7 +1,6 @@
-"""structlog as every service configures it: one JSON object a line on stdout.
+"""Configures structlog for every service: one JSON object per line on stdout.
 
-Invariant: configured once, in a service's `__main__`. Event names are fixed (`servable.loaded`), facts are
-keys, and a comment's text is never one of them.
+Event names are fixed (`servable.loaded`) and facts are keys. A comment's text is never logged.
 """
 
 import logging
@@ -12,10 +11,10 @@ import structlog
 
 
 def configure_logging(*, level: str = "INFO") -> None:
-    """Send structlog's and the standard library's records to stdout as JSON lines.
+    """Write structlog's and the standard library's records to stdout as JSON lines; call once, in `__main__`.
 
     Args:
-        level: the lowest level that is written, by its standard name.
+        level: name of the lowest level to write.
     """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -27,7 +26,7 @@ def configure_logging(*, level: str = "INFO") -> None:
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer()],
-        # Straight to the stream: by the standard library a line costs 2.5 times as much, at every request.
+        # Directly to the stream: a line through the standard library takes 2.5 times as long, per request.
         logger_factory=lambda name=__name__: _LinesLogger(sys.stdout, name=name),
         wrapper_class=structlog.make_filtering_bound_logger(number),
         cache_logger_on_first_use=True,
@@ -46,7 +45,7 @@ def configure_logging(*, level: str = "INFO") -> None:
 
 
 class _LinesLogger(structlog.WriteLogger):
-    """Writes lines; its name is for `add_logger_name`."""
+    """Writes lines, with the name that `add_logger_name` needs."""
 
     def __init__(self, file: TextIO, *, name: str) -> None:
         super().__init__(file)

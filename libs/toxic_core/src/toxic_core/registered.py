@@ -1,4 +1,4 @@
-"""Names in the model registry, which every service uses."""
+"""Names in the model registry."""
 
 MODEL_NAME = "toxic-comments"
 """The registered model."""
@@ -7,7 +7,9 @@ CHAMPION = "champion"
 """Alias of the version that is served."""
 
 CHALLENGER = "challenger"
-"""Alias of the newest version that passed evaluation; it may be shadowed."""
+"""Alias of the newest version that passed evaluation; inference can shadow it."""
 
 PREVIOUS = "previous"
-"""Alias of the champion before, for a rollback."""
+"""Alias of the champion before the present one, for a rollback."""
+
+ALIASES = (CHAMPION, CHALLENGER, PREVIOUS)

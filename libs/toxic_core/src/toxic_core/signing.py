@@ -1,9 +1,7 @@
-"""Signed messages between services: who sent a body, when, and that nobody changed it.
+"""Signed messages between services (HMAC-SHA256).
 
-The form is that of MLflow's own webhooks (after https://www.standardwebhooks.com): HMAC-SHA256 over
-`<delivery id>.<timestamp>.<body>`, so that a receiver needs one check, whether the registry or MLflow sent.
-
-Invariant: `verify` returns only for a body that a holder of the secret signed within the tolerance.
+The signature covers `<delivery id>.<timestamp>.<body>`, as in MLflow's own webhooks (after
+https://www.standardwebhooks.com), so that a receiver verifies both alike.
 """
 
 import base64
@@ -18,18 +16,18 @@ TIMESTAMP_HEADER = "X-MLflow-Timestamp"
 DELIVERY_ID_HEADER = "X-MLflow-Delivery-Id"
 
 TOLERANCE_SECONDS = 300.0
-"""How far a message's time may lie from the receiver's: it bounds how long a recorded one can be replayed."""
+"""Largest difference between a message's time and the receiver's; it bounds replay attacks."""
 
 _VERSION = "v1"
 
 
 def sign(body: bytes, *, secret: str, delivery_id: str, timestamp: int) -> dict[str, str]:
-    """Return the headers that go with `body`.
+    """Return the headers of a signed message.
 
     Args:
-        body: as it is sent, to the byte.
+        body: the exact bytes to send.
         secret: shared with the receiver.
-        delivery_id: unique to this message, but the same over its retries.
+        delivery_id: unique per message; retries repeat it.
         timestamp: Unix time in seconds.
     """
     return {
@@ -47,21 +45,21 @@ def verify(
     now: float,
     tolerance_seconds: float = TOLERANCE_SECONDS,
 ) -> str:
-    """Check a received message and return its delivery id.
+    """Verify a received message and return its delivery id.
 
     Args:
-        headers: by name, in any case.
-        body: as it was received, to the byte.
-        secret: shared with the sender; never empty.
+        headers: by name, case-insensitive.
+        body: the exact bytes received.
+        secret: shared with the sender.
         now: Unix time in seconds.
-        tolerance_seconds: how far the sender's clock may be off.
+        tolerance_seconds: largest difference from the sender's clock.
 
     Raises:
-        InvalidSignatureError: a header is missing or malformed, the signature is another, or the message is
-            too old or from the future.
+        InvalidSignatureError: the secret is empty, a header is missing or malformed, the signature is wrong,
+            or the time is beyond the tolerance.
     """
     if not secret:
-        raise InvalidSignatureError("There is no secret to check signatures with.")
+        raise InvalidSignatureError("No secret is configured to verify signatures with.")
     found = {name.lower(): value for name, value in headers.items()}
     try:
         delivery_id, timestamp, signature = (
@@ -71,12 +69,12 @@ def verify(
         raise InvalidSignatureError(f"The message has no header {error}.") from error
     expected = _signature(body, secret=secret, delivery_id=delivery_id, timestamp=timestamp)
     if not hmac.compare_digest(expected.encode(), signature.encode()):
-        raise InvalidSignatureError("The signature isn't that of this body, time and secret.")
-    # The timestamp is signed, so that it is looked at only now, as a number its sender wrote.
+        raise InvalidSignatureError("The signature doesn't match this body, time and secret.")
+    # Parsed only now, when the signature shows that the sender wrote it.
     if not timestamp.isascii() or not timestamp.isdecimal():
         raise InvalidSignatureError("The message's time isn't a whole number of seconds.")
     if abs(now - int(timestamp)) > tolerance_seconds:
-        raise InvalidSignatureError(f"The message is more than {tolerance_seconds:g} s old or early.")
+        raise InvalidSignatureError(f"The message's time is more than {tolerance_seconds:g} s from now.")
     return delivery_id
 
 

@@ -1,8 +1,7 @@
-"""Nothing phones home.
+"""Turns off the telemetry of third-party libraries.
 
-People run this because their comments must not leave their machines, so the usage statistics that Kedro,
-MLflow, Ray, ONNX Runtime and OpenVINO send by default are off. Images, the Makefile and every `__main__` set
-the same variables; a test holds them against this table.
+Kedro, MLflow, Ray, Hugging Face, ONNX Runtime and OpenVINO send usage statistics by default. Every `__main__`
+calls `disable_telemetry`; the Makefile and the containers set the same variables.
 """
 
 import os
@@ -18,10 +17,10 @@ TELEMETRY_OFF: dict[str, str] = {
     "ORT_DISABLE_TELEMETRY": "1",
 }
 
-_REPORTERS = ("openvino.tools.ovc",)
-"""Parts of libraries that nothing here needs and that report their own import whatever a variable says.
+_BLOCKED_MODULES = ("openvino.tools.ovc",)
+"""Modules that report their own import, and that no code here needs.
 
-OpenVINO's converter does so from a thread that forks, which can keep a process from ending.
+OpenVINO's converter reports from a thread that forks, which can keep a process from ending.
 """
 
 
@@ -32,6 +31,6 @@ def disable_telemetry() -> None:
 
 
 def leave_out_reporters() -> None:
-    """Make the import of every part that reports it fail, which its library takes for not installed."""
-    for name in _REPORTERS:
-        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # what the import system documents for it
+    """Make the import of modules that report it fail, which their libraries treat as not installed."""
+    for name in _BLOCKED_MODULES:
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # the import system's documented way

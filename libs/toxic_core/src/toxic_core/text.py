@@ -1,7 +1,7 @@
-"""One normalisation for training and serving.
+"""The text normalisation of training and serving.
 
-Invariant: `normalise` is idempotent, and any change of what it returns raises `NORMALISATION_VERSION`, which
-`contract.json` records: a model is never served text that was cleaned differently from its training text.
+Invariant: `normalise` is idempotent, and any change of its results increments `NORMALISATION_VERSION`, which
+`contract.json` records. So a model never gets text that was normalised differently from its training text.
 """
 
 import re
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 NORMALISATION_VERSION = 1
 
-# Not "Cn": which code points are unassigned differs between Python versions.
+# Without "Cn": the unassigned code points differ between Python versions.
 _INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Co", "Cs"})
-# Letters, marks and symbols that nevertheless show nothing: Unicode's Default_Ignorable_Code_Point (UAX #44)
-# as far as the categories don't cover it, and the blank Braille pattern.
+# Invisible letters, marks and symbols: Unicode's Default_Ignorable_Code_Point (UAX #44) beyond the categories
+# above, and the blank Braille pattern.
 _INVISIBLE_RANGES = (
     (0x034F, 0x034F),  # combining grapheme joiner
-    (0x115F, 0x1160),  # Hangul fillers, which U+3164 and U+FFA0 fold to
+    (0x115F, 0x1160),  # Hangul fillers, the folded forms of U+3164 and U+FFA0
     (0x17B4, 0x17B5),  # Khmer inherent vowels
     (0x180B, 0x180F),  # Mongolian variation selectors
     (0x2065, 0x2065),
@@ -31,28 +31,28 @@ _WORD = re.compile(r"\S+")
 
 
 def normalise(text: str) -> str:
-    """Return `text` as models see it: compatibility forms folded, invisible characters gone, spaces single.
+    """Return `text` with compatibility forms folded, invisible characters removed and single spaces.
 
-    Unicode NFKC (UAX #15) folds full-width and "mathematical" letters to plain ones, and invisible
-    characters are removed, because both serve to slip words past filters. Case and punctuation carry
-    meaning here and stay. The result is empty where the text holds nothing visible.
+    Unicode NFKC (UAX #15) folds full-width and "mathematical" letters to plain ones. Both these letters and
+    invisible characters are used to evade filters. Case and punctuation carry meaning, so they are kept. The
+    result is empty if the text has no visible character.
     """
     folded = unicodedata.normalize("NFKC", _WHITESPACE.sub(" ", text))
     visible = "".join(
         c for c in folded if c not in _INVISIBLE and unicodedata.category(c) not in _INVISIBLE_CATEGORIES
     )
-    # Removing a character can bring a letter and its accent together, hence the second pass.
+    # A second pass, because removing a character can join a letter and its accent.
     return _WHITESPACE.sub(" ", unicodedata.normalize("NFKC", visible)).strip()
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """What stands between white space.
+    """A word: the characters between two white spaces.
 
     Attributes:
-        begin: its first character in the text, counted in code points.
-        end: one past its last character.
-        normalised: as models see it; empty where it shows nothing.
+        begin: index of its first character in the text, in code points.
+        end: index after its last character.
+        normalised: its normalised form; empty if it has no visible character.
     """
 
     begin: int
@@ -61,9 +61,8 @@ class Word:
 
 
 def words(text: str) -> list[Word]:
-    """Return a text's words, in order: where each stands in it, and what `normalise` makes of it.
+    """Return a text's words in order, with their positions and normalised forms.
 
-    No character composes with a space, so normalising keeps to white space: joined by single spaces, the
-    words that show something are `normalise(text)`.
+    No character composes with a space, so the visible words joined by single spaces equal `normalise(text)`.
     """
     return [Word(m.start(), m.end(), normalise(m.group())) for m in _WORD.finditer(text)]

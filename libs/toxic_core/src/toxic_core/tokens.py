@@ -1,9 +1,8 @@
-"""From texts to the model's two input arrays, the same way in training and serving.
+"""Tokenization: from texts to the model's input arrays, for training and serving.
 
-Invariant: `Tokeniser.encode` is the only path from text to `input_ids`. It normalises first, cuts at the
-contract's `max_tokens` with the closing special token kept, and pads with the model's own padding id and a
-mask of zeros, so padding never looks like text. What is longer than that can be had in windows, of which the
-first is what `encode` gives.
+Invariant: every text is normalised first, and truncated to the contract's `max_tokens` with its closing
+special token kept. Padding has the model's own id and a mask of zeros. A longer text can be split into
+overlapping windows, of which the first equals the truncated text.
 """
 
 from collections.abc import Sequence
@@ -34,27 +33,14 @@ class EncodedBatch:
 
 
 @dataclass(frozen=True, slots=True)
-class EncodedText:
-    """One text's model input.
-
-    Attributes:
-        ids: token ids, unpadded, int32 [tokens], special tokens included.
-        truncated: whether the text held more than `max_tokens` and was cut.
-    """
-
-    ids: Int32Array
-    truncated: bool
-
-
-@dataclass(frozen=True, slots=True)
 class WindowedText:
-    """One text's model inputs, as many as it takes.
+    """One text as one or more windows.
 
     Attributes:
-        windows: token ids of each window, int32 [tokens], special tokens included; at least one.
-        tokens: how many tokens were read: those that windows share counted once, special ones too.
-        truncated: whether the text goes on after the last window.
-        unknown: tokens, over all windows, that the vocabulary doesn't have.
+        windows: token ids per window, int32 [tokens], special tokens included; at least one.
+        tokens: number of tokens read; those that windows share count once, special tokens included.
+        truncated: whether the text continues after the last window.
+        unknown: tokens in all windows that aren't in the vocabulary.
     """
 
     windows: tuple[Int32Array, ...]
@@ -65,11 +51,11 @@ class WindowedText:
 
 @dataclass(frozen=True, slots=True)
 class AlignedText:
-    """One text's model inputs, and where each token comes from.
+    """One text as windows, with the word of each token.
 
     Attributes:
-        text: the inputs.
-        words: of each window, which of the text's `words` each token is of, int32 [tokens]; -1 for special
+        text: the windows.
+        words: per window, each token's index in `toxic_core.text.words`, int32 [tokens]; -1 for special
             tokens.
     """
 
@@ -78,13 +64,13 @@ class AlignedText:
 
 
 class Tokeniser:
-    """A `tokenizers` tokenizer with this project's normalisation in front. Thread-safe; holds no state.
+    """A `tokenizers` tokenizer behind this project's normalisation. Thread-safe.
 
     Args:
-        tokenizer: taken over; nobody else may use it.
-        max_tokens: longest input, special tokens included.
-        pad_id: token id that fills a batch.
-        overlap: how many tokens a window shares with the one before; at most half of what one holds.
+        tokenizer: used exclusively; its padding and truncation are changed.
+        max_tokens: maximum length, special tokens included.
+        pad_id: padding token id.
+        overlap: number of tokens that neighbouring windows share, limited to half of a window.
     """
 
     def __init__(self, tokenizer: Tokenizer, *, max_tokens: int, pad_id: int, overlap: int = 0) -> None:
@@ -102,7 +88,7 @@ class Tokeniser:
         """Read a `tokenizer.json`.
 
         Raises:
-            ContractError: the file is missing or isn't a tokenizer.
+            ContractError: the file is missing or invalid.
         """
         try:
             tokenizer = Tokenizer.from_file(str(path))
@@ -111,22 +97,12 @@ class Tokeniser:
         return cls(tokenizer, max_tokens=max_tokens, pad_id=pad_id, overlap=overlap)
 
     def token_ids(self, texts: Sequence[str]) -> list[Int32Array]:
-        """Return each text's ids, unpadded: int32 [tokens], special tokens included."""
-        return [text.ids for text in self.encode_each(texts)]
-
-    def encode_each(self, texts: Sequence[str]) -> list[EncodedText]:
-        """Return each text's ids and whether it was cut, so that a caller can be told."""
+        """Return each text's ids, truncated but unpadded: int32 [tokens], special tokens included."""
         encodings = self._tokenizer.encode_batch_fast([normalise(text) for text in texts])
-        return [
-            EncodedText(
-                ids=np.asarray(encoding.ids, dtype=np.int32),
-                truncated=bool(encoding.overflowing),
-            )
-            for encoding in encodings
-        ]
+        return [np.asarray(encoding.ids, dtype=np.int32) for encoding in encodings]
 
     def encode_windows(self, texts: Sequence[str], *, most: int) -> list[WindowedText]:
-        """Return each text's ids in windows, cut only where it is longer than `most` of them."""
+        """Return each text as up to `most` windows."""
         encodings = self._tokenizer.encode_batch_fast([normalise(text) for text in texts])
         return [self._windowed(encoding, most=most) for encoding in encodings]
 
@@ -142,19 +118,20 @@ class Tokeniser:
         )
 
     def encode_aligned(self, text: str, *, most: int) -> AlignedText:
-        """Return one text's windows with each token's word; costs more than `encode_windows`."""
+        """Return one text's windows with the word of each token; slower than `encode_windows`."""
         normalised = [word.normalised for word in words(text)]
-        # Each character's word, and the next word's for the space before it: some tokens begin with it.
+        # The word of each character. A space belongs to the next word, because some tokens begin with one.
         owner = [index for index, word in enumerate(normalised) if word for _ in range(len(word) + 1)][1:]
         (encoding,) = self._tokenizer.encode_batch([" ".join(word for word in normalised if word)])
-        windows = [encoding, *encoding.overflowing][:most]
-        return AlignedText(
-            text=self._windowed(encoding, most=most),
-            words=tuple(_owners(window, owner=owner) for window in windows),
-        )
+        owners = []
+        for window in [encoding, *encoding.overflowing][:most]:
+            tokens = zip(window.offsets, window.special_tokens_mask, strict=True)
+            words_of = [-1 if special or not end else owner[end - 1] for (_, end), special in tokens]
+            owners.append(np.array(words_of, np.int32))
+        return AlignedText(text=self._windowed(encoding, most=most), words=tuple(owners))
 
     def encode(self, texts: Sequence[str]) -> EncodedBatch:
-        """Return `texts` as one batch, padded to its longest text."""
+        """Return `texts` as one batch, padded to the longest."""
         return pad(self.token_ids(texts), pad_id=self.pad_id)
 
 
@@ -162,25 +139,20 @@ _NO_TOKEN = -1
 
 
 def _unknown_id(tokenizer: Tokenizer) -> int:
-    """Return the id of what the vocabulary doesn't have; no token's where it has everything, as bytes."""
-    # A Unigram model doesn't tell its own; it is called as sentencepiece calls it.
+    """Return the id of the unknown token; `_NO_TOKEN` if there is none, as in a byte-level vocabulary."""
+    # A Unigram model doesn't expose its unknown token; sentencepiece names it <unk>.
     names = (getattr(tokenizer.model, "unk_token", None), "<unk>")
     found = (tokenizer.token_to_id(name) for name in names if name is not None)
     return next((token for token in found if token is not None), _NO_TOKEN)
-
-
-def _owners(window: Encoding, *, owner: Sequence[int]) -> Int32Array:
-    tokens = zip(window.offsets, window.special_tokens_mask, strict=True)
-    return np.array([-1 if special or not end else owner[end - 1] for (_, end), special in tokens], np.int32)
 
 
 def pad(rows: Sequence[Int32Array], *, pad_id: int, length: int | None = None) -> EncodedBatch:
     """Stack rows of token ids into one batch.
 
     Args:
-        rows: each text's ids, int32 [tokens].
-        pad_id: what fills the rest of a row.
-        length: the batch's length in tokens; the longest row's where not given.
+        rows: ids per text, int32 [tokens].
+        pad_id: padding token id.
+        length: of the batch in tokens; default: the longest row's.
     """
     length = max((len(row) for row in rows), default=0) if length is None else length
     input_ids = np.full((len(rows), length), pad_id, dtype=np.int32)

@@ -1,84 +1,77 @@
 """The registry's configuration, from environment variables that begin with `REGISTRY_`.
 
-Invariant: built once, at the edge of the process, and passed down; nothing here reads the environment when
-it is imported. Paths are absolute, so the working directory means nothing after start.
+Built once, in the command line, and passed down. Paths are absolute, so the working directory doesn't matter
+after the start.
 """
 
 import socket
+from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-_WILDCARDS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  recognised, not bound to
+_WILDCARDS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  compared with, not bound to
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 ANY_HOST = "*"
 
 
-def _database_below(fields: dict[str, Any]) -> str:
-    return f"sqlite:///{fields['state_dir'] / 'mlflow.db'}"
-
-
-def _artifacts_below(fields: dict[str, Any]) -> str:
-    return str(fields["state_dir"] / "artifacts")
-
-
 class Settings(BaseSettings):
-    """Everything that an operator can choose about the registry."""
+    """The registry's settings."""
 
     model_config = SettingsConfigDict(env_prefix="REGISTRY_", frozen=True, extra="ignore")
 
-    host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 for every one.")
+    host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
     port: int = Field(default=5000, ge=1, le=65535, description="TCP port to listen on.")
     state_dir: Path = Field(
         default=Path("var/registry"),
         validate_default=True,
-        description="Folder for the default database and artifacts; made where it is missing.",
+        description="Folder for the default database and artifacts; created if it is missing.",
     )
     backend_store_uri: str = Field(
-        default_factory=_database_below,
+        default_factory=lambda fields: f"sqlite:///{fields['state_dir'] / 'mlflow.db'}",
         repr=False,  # may hold a password
         description="SQLAlchemy address of MLflow's database; an SQLite file in the state folder by default.",
     )
     artifacts_destination: str = Field(
-        default_factory=_artifacts_below,
+        default_factory=lambda fields: str(fields["state_dir"] / "artifacts"),
         description="Folder or object store (s3://, gs://, …) behind the artifact proxy; a folder in the "
         "state folder by default.",
     )
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="Further names, comma-separated, that clients reach the server by, each with or without "
-        "a port; * for any. The loopback names and the address listened on always work.",
+        description="Further host names, comma-separated, by which clients reach the server, each with or "
+        "without a port; * for any. The loopback names and the listening address always work.",
     )
     gate_file: str = Field(
         default="default",
-        description="What a version must show to become champion: the path of a gate.yml, or the name of a "
-        "packaged one, default or demo.",
+        description="Policy of the promotion gate: the path of a gate.yml, or the name of a packaged one, "
+        "default or demo.",
     )
     max_bundle_megabytes: int = Field(
-        default=4000, ge=1, description="Largest model bundle, in MB, that the gate fetches to check."
+        default=4000, ge=1, description="Largest model bundle, in MB, that the gate downloads to check."
     )
     users_file: Path | None = Field(
         default=None,
-        description="File of users who must sign in by basic authentication, a line name:hash each, as "
-        "`toxic-registry hash-password` makes it; nobody must where there is none.",
+        description="File of users for basic authentication, one name:hash per line, as "
+        "`toxic-registry hash-password` prints it. Without a file, no sign-in is needed.",
     )
     event_urls: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="Addresses, comma-separated, that are told of every change of an alias by a signed POST.",
+        description="Addresses, comma-separated, that receive a signed POST on every change of an alias.",
     )
     event_secret: SecretStr = Field(
         default=SecretStr(""),
-        description="Secret that such messages are signed with; their receivers need the same.",
+        description="Secret that signs the messages to REGISTRY_EVENT_URLS; receivers need the same one.",
     )
     shutdown_grace_seconds: int = Field(
-        default=5, ge=0, description="How long open requests may take to finish after a stop signal."
+        default=5, ge=0, description="Time limit, in seconds, for open requests after a stop signal."
     )
     log_level: str = Field(
         default="INFO",
         pattern="^(DEBUG|INFO|WARNING|ERROR)$",
-        description="Lowest level that is logged: DEBUG, INFO, WARNING or ERROR.",
+        description="Lowest level to log: DEBUG, INFO, WARNING or ERROR.",
     )
 
     @field_validator("allowed_hosts", "event_urls", mode="before")
@@ -99,7 +92,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _signed_events(self) -> Self:
         if self.event_urls and not self.event_secret.get_secret_value():
-            raise ValueError("REGISTRY_EVENT_URLS needs REGISTRY_EVENT_SECRET, to sign with")
+            raise ValueError("REGISTRY_EVENT_URLS needs REGISTRY_EVENT_SECRET to sign its messages")
         return self
 
     @field_validator("state_dir")
@@ -109,28 +102,26 @@ class Settings(BaseSettings):
 
     @property
     def host_headers(self) -> tuple[str, ...]:
-        """Every `Host` header that is answered; MLflow compares them as they stand, port included.
+        """The allowed `Host` headers; MLflow compares whole headers, port included.
 
-        Listening on every address adds the machine's own name. A name without a port counts with and
-        without this server's.
+        Listening on all addresses adds the machine's own name. A name without a port is allowed without one
+        and with this server's.
         """
-        listening = (socket.gethostname(),) if self.host in _WILDCARDS else (_bracketed(self.host),)
-        names = dict.fromkeys((*_LOOPBACK, *listening, *self.allowed_hosts))
+        if self.host in _WILDCARDS:
+            listening = socket.gethostname()
+        else:
+            listening = f"[{self.host}]" if ":" in self.host else self.host
+        names = dict.fromkeys((*_LOOPBACK, listening, *self.allowed_hosts))
         if ANY_HOST in names:
             return (ANY_HOST,)
-        return tuple(header for name in names for header in self._with_port(name))
+        headers = (
+            (name,) if ":" in name.rpartition("]")[2] else (name, f"{name}:{self.port}") for name in names
+        )
+        return tuple(chain.from_iterable(headers))
 
     @property
     def origins(self) -> tuple[str, ...]:
-        """The web origins of `host_headers`: where the UI's own requests come from."""
+        """The web origins of `host_headers`, from which the UI sends its requests."""
         if self.host_headers == (ANY_HOST,):
             return (ANY_HOST,)
         return tuple(f"{scheme}://{header}" for header in self.host_headers for scheme in ("http", "https"))
-
-    def _with_port(self, name: str) -> tuple[str, ...]:
-        has_port = ":" in name.rpartition("]")[2]
-        return (name,) if has_port else (name, f"{name}:{self.port}")
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

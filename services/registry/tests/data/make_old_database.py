@@ -1,4 +1,4 @@
-"""Make the databases of an old MLflow that the upgrade is tested on.
+"""Make the databases of an old MLflow for the test of the upgrade.
 
     uv venv old && uv pip install --python old/bin/python mlflow==3.0.0 'sqlalchemy==2.0.41' psycopg2-binary
     old/bin/python make_old_database.py sqlite:///old.db && sqlite3 old.db .dump > mlflow-3.0.0.sqlite.sql
@@ -6,11 +6,11 @@
     pg_dump --inserts --no-owner …/old > mlflow-3.0.0.postgresql.sql
 
 3.0.0 is the oldest MLflow 3 that installs. The content is small: a run with a metric, a registered model with
-two versions, and `champion` on the second, as somebody who promoted by hand before there was a gate left it.
+two versions, and `champion` on the second, as in a registry from before the gate.
 The default experiment's folder, a path of the machine it ran on, was replaced by `mlflow-artifacts:/0`, and
 psql's own commands, which begin with a backslash, were taken out.
 
-Invariant: runs on MLflow 3.0.0 alone, and imports nothing of this repository.
+Runs on MLflow 3.0.0 without this repository's packages.
 """
 
 import sys

@@ -1,1 +1,1 @@
-"""The command line, and a running registry as it sees it."""
+"""A client of a running registry, and its reports."""

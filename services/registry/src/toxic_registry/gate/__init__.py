@@ -1,1 +1,1 @@
-"""What a version must show to get an alias, and the rules of every alias change."""
+"""The promotion gate: which versions may become champion, and which alias changes are allowed."""

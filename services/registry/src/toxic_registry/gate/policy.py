@@ -1,7 +1,7 @@
-"""What a version must show to become champion: the schema of `gate.yml`, and how it is read.
+"""The gate's policy: the schema of `gate.yml` and its reader.
 
-Invariant: a policy is checked whole when it is read. A figure that is misspelt in it can't be told from one
-that training doesn't write, which is why a guarantee is marked `required`.
+A misspelt figure looks like one that training doesn't write, so mark the figures that you rely on as
+`required`.
 """
 
 from importlib.resources import files
@@ -9,28 +9,27 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from toxic_core.contract.schema import FrozenModel
 from toxic_core.errors import ConfigurationError
 
 PACKAGED = {"default": "gate.yml", "demo": "gate-demo.yml"}
-"""The policies that come with the package, by the name that REGISTRY_GATE_FILE chooses them with."""
+"""The packaged policies, by their name in REGISTRY_GATE_FILE."""
+
+_ADVICE = "see REGISTRY_GATE_FILE."
 
 FigureName = Annotated[str, Field(min_length=1, pattern=r"^[\w.\-]+$")]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Check(_Strict):
+class Check(FrozenModel):
     """A bound on one figure.
 
     Attributes:
         figure: its name in the evaluation.
         at_least: the floor.
         at_most: the ceiling.
-        required: whether a version without the figure is refused.
+        required: whether the gate refuses a version without the figure.
     """
 
     figure: FigureName
@@ -45,12 +44,12 @@ class Check(_Strict):
         return self
 
 
-class Comparison(_Strict):
-    """How much worse than the champion's one figure may be.
+class Comparison(FrozenModel):
+    """How much worse than the champion's a figure can be.
 
     Attributes:
         figure: its name in both evaluations.
-        margin: the largest loss that is let through, in the figure's own unit.
+        margin: the largest loss that passes, in the figure's unit.
         better: which direction is better.
     """
 
@@ -59,13 +58,13 @@ class Comparison(_Strict):
     better: Literal["higher", "lower"] = "higher"
 
 
-class Comparisons(_Strict):
+class Comparisons(FrozenModel):
     """The comparison with the champion.
 
     Attributes:
-        same_test_set: figures that are equal where both were measured on one test set.
-        on_another_test_set: what holds where they were not.
-        figures: what is compared; a figure that either lacks isn't.
+        same_test_set: figures that are equal if both versions were evaluated on the same test set.
+        on_another_test_set: what to do if they were not.
+        figures: the comparisons; a figure that either evaluation lacks is skipped.
     """
 
     same_test_set: tuple[FigureName, ...] = ()
@@ -73,7 +72,7 @@ class Comparisons(_Strict):
     figures: tuple[Comparison, ...] = ()
 
 
-class GatePolicy(_Strict):
+class GatePolicy(FrozenModel):
     """The content of `gate.yml`."""
 
     version: Literal[1] = 1
@@ -82,10 +81,10 @@ class GatePolicy(_Strict):
 
 
 def read_policy(name_or_path: str) -> GatePolicy:
-    """Read a packaged policy by name, or a file.
+    """Read a packaged policy by name, or a file by path.
 
     Raises:
-        ConfigurationError: there is none, or it can't be used.
+        ConfigurationError: the file is missing or isn't a valid policy.
     """
     packaged = PACKAGED.get(name_or_path)
     source = files("toxic_registry") / packaged if packaged else Path(name_or_path)
@@ -98,7 +97,4 @@ def read_policy(name_or_path: str) -> GatePolicy:
         raise ConfigurationError(f"The gate {name_or_path} isn't YAML: {reason}; {_ADVICE}") from error
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
-        raise ConfigurationError(f"The gate {name_or_path} can't be used: {wrong}; {_ADVICE}") from error
-
-
-_ADVICE = "see REGISTRY_GATE_FILE."
+        raise ConfigurationError(f"The gate {name_or_path} is invalid: {wrong}; {_ADVICE}") from error

@@ -1,1 +1,1 @@
-"""The append-only record of alias changes."""
+"""The append-only ledger of alias changes."""

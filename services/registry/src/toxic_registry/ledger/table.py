@@ -1,11 +1,11 @@
-"""The ledger's rows in the database, beside MLflow's tables.
+"""The ledger's table, beside MLflow's tables in the same database.
 
-Invariant: rows are only ever added, by a session that has taken the ledger's lock (`take_lock`), which it
-holds until it ends: so rows of all processes form one chain. The database itself refuses to change or remove
-a row.
+Invariant: the table is append-only. A session appends only while it holds the ledger's lock (`take_lock`), so
+the entries of all processes form one chain. Triggers in the database reject UPDATE and DELETE.
 """
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import datetime
 
 from sqlalchemy import (
@@ -22,11 +22,11 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.engine import Row
+from sqlalchemy.engine import RowMapping
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
-from toxic_registry.ledger.rows import Change, Entry, Outcome, seal
+from toxic_registry.ledger.entries import ENTRY, Change, Entry, append_to
 
 _METADATA = MetaData()
 
@@ -53,41 +53,35 @@ _LOCK = Table(
     Column("taken", Integer, nullable=False),
 )  # fmt: skip
 
-_PAGE = 1000
+_PAGE_SIZE = 1000
 
-for _operation in ("UPDATE", "DELETE"):
-    event.listen(
-        _LEDGER,
-        "after_create",
-        DDL(
-            f"CREATE TRIGGER toxic_ledger_no_{_operation.lower()} BEFORE {_operation} ON toxic_ledger "
-            "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
-        ).execute_if(dialect="sqlite"),
-    )
-event.listen(
-    _LEDGER,
-    "after_create",
-    DDL(
-        "CREATE OR REPLACE FUNCTION toxic_ledger_append_only() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$BEGIN RAISE EXCEPTION 'the ledger is append-only'; END$$"
-    ).execute_if(dialect="postgresql"),
+_SQLITE_TRIGGER = (
+    "CREATE TRIGGER toxic_ledger_no_{0} BEFORE {0} ON toxic_ledger "
+    "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
 )
-event.listen(
-    _LEDGER,
-    "after_create",
-    DDL(
-        "CREATE TRIGGER toxic_ledger_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON toxic_ledger "
-        "FOR EACH STATEMENT EXECUTE FUNCTION toxic_ledger_append_only()"
-    ).execute_if(dialect="postgresql"),
+_POSTGRESQL_FUNCTION = (
+    "CREATE OR REPLACE FUNCTION toxic_ledger_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+    "$$BEGIN RAISE EXCEPTION 'the ledger is append-only'; END$$"
 )
+_POSTGRESQL_TRIGGER = (
+    "CREATE TRIGGER toxic_ledger_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON toxic_ledger "
+    "FOR EACH STATEMENT EXECUTE FUNCTION toxic_ledger_append_only()"
+)
+for _dialect, _statement in (
+    ("sqlite", _SQLITE_TRIGGER.format("update")),
+    ("sqlite", _SQLITE_TRIGGER.format("delete")),
+    ("postgresql", _POSTGRESQL_FUNCTION),
+    ("postgresql", _POSTGRESQL_TRIGGER),
+):
+    event.listen(_LEDGER, "after_create", DDL(_statement).execute_if(dialect=_dialect))
 
 
 def create_ledger(engine: Engine) -> None:
-    """Make the tables where they are missing."""
+    """Create the ledger's tables if they are missing."""
     try:
         _METADATA.create_all(engine)
     except (OperationalError, ProgrammingError):
-        _METADATA.create_all(engine)  # another process made one between the look and the making
+        _METADATA.create_all(engine)  # another process created one between the check and the creation
     try:
         with engine.begin() as connection:
             if connection.execute(select(_LOCK.c.id)).first() is None:
@@ -97,52 +91,35 @@ def create_ledger(engine: Engine) -> None:
 
 
 def take_lock(session: Session) -> None:
-    """Wait until no other session may add rows or move aliases; held until `session` ends.
+    """Wait for the ledger's lock, which the session holds until its transaction ends.
 
-    The first statement of the transaction: SQLite then holds its one write lock, PostgreSQL this row's.
+    This must be the transaction's first statement: it takes SQLite's single write lock, or PostgreSQL's lock
+    of this row.
     """
     session.execute(update(_LOCK).where(_LOCK.c.id == 1).values(taken=_LOCK.c.taken + 1))
 
 
 def append(session: Session, change: Change, *, now: datetime) -> Entry:
-    """Add the row of `change`; the session holds the lock."""
-    last = session.execute(select(_LEDGER).order_by(_LEDGER.c.sequence.desc()).limit(1)).first()
-    entry = seal(change, after=None if last is None else _entry(last), now=now)
-    session.execute(
-        insert(_LEDGER).values(
-            sequence=entry.sequence, time=entry.time, previous_hash=entry.previous_hash, hash=entry.hash,
-            actor=change.actor, model=change.model, alias=change.alias, before=change.before,
-            after=change.after, outcome=change.outcome.value, reason=change.reason,
-            evidence_digest=change.evidence_digest,
-        )
-    )  # fmt: skip
+    """Append the entry that records `change`; the session must hold the lock."""
+    found = session.execute(select(_LEDGER).order_by(_LEDGER.c.sequence.desc()).limit(1)).mappings().first()
+    entry = append_to(_entry(found) if found else None, change, now=now)
+    session.execute(insert(_LEDGER).values(asdict(entry)))
     return entry
 
 
 def page(session: Session, *, after: int, limit: int) -> tuple[Entry, ...]:
-    """Return up to `limit` rows that follow the row numbered `after`."""
+    """Return up to `limit` entries with a sequence number above `after`."""
     query = select(_LEDGER).where(_LEDGER.c.sequence > after).order_by(_LEDGER.c.sequence).limit(limit)
-    return tuple(_entry(row) for row in session.execute(query))
+    return tuple(_entry(row) for row in session.execute(query).mappings())
 
 
 def every_entry(session: Session) -> Iterator[Entry]:
-    """Yield all rows, the oldest first."""
+    """Yield all entries, the oldest first."""
     last = 0
-    while rows := page(session, after=last, limit=_PAGE):
-        yield from rows
-        last = rows[-1].sequence
+    while entries := page(session, after=last, limit=_PAGE_SIZE):
+        yield from entries
+        last = entries[-1].sequence
 
 
-def _entry(row: Row[tuple[object, ...]]) -> Entry:
-    fields = row._mapping  # noqa: SLF001  SQLAlchemy's public name for it
-    return Entry(
-        sequence=fields["sequence"],
-        time=fields["time"],
-        change=Change(
-            model=fields["model"], alias=fields["alias"], before=fields["before"], after=fields["after"],
-            outcome=Outcome(fields["outcome"]), actor=fields["actor"], reason=fields["reason"],
-            evidence_digest=fields["evidence_digest"],
-        ),
-        previous_hash=fields["previous_hash"],
-        hash=fields["hash"],
-    )  # fmt: skip
+def _entry(row: RowMapping) -> Entry:
+    return ENTRY.validate_python(dict(row), by_alias=False, by_name=True)

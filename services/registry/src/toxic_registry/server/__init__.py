@@ -1,1 +1,1 @@
-"""MLflow's server with the gate, the ledger, access control and events."""
+"""MLflow's server with the gate, the ledger, sign-in, metrics and webhooks."""

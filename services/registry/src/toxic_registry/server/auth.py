@@ -1,9 +1,9 @@
-"""Basic authentication by a file of users, where an operator wants it.
+"""Optional HTTP basic authentication (RFC 7617) by a file of users.
 
-Owns the file's form, `name:hash` a line with Werkzeug's salted hashes (`toxic-registry hash-password` makes
-one), and the ASGI middleware that asks for a name on every route but the health check.
+Owns the file's format, one `name:hash` per line with Werkzeug's salted hashes, and the middleware that checks
+credentials on every route except the health check.
 
-Invariant: without a users file nothing is asked; with one, no request gets past without a user's password.
+Invariant: if there is a users file, no other request passes without a user's password.
 """
 
 import base64
@@ -18,54 +18,54 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from toxic_core.errors import ConfigurationError
-from toxic_registry.server.caller import SIGNED_IN
+from toxic_registry.server.middleware import SIGNED_IN
 
 _OPEN_PATHS = frozenset({"/health"})
-_REMEMBERED = 256
+_MAX_CACHED = 256
+
+# Checked for unknown names too, so that response times don't reveal which names exist.
+_UNKNOWN_USER = generate_password_hash("the password of no user")
 
 
 class BasicAuthMiddleware:
-    """Lets requests pass that carry a user's name and password, and notes the name."""
+    """Rejects requests without a user's credentials and stores the user's name in the ASGI scope."""
 
     def __init__(self, app: ASGIApp, *, users: Mapping[str, str]) -> None:
         self._app = app
         self._users = dict(users)
-        # A hash is slow on purpose, and the page asks dozens of times; only good passwords are remembered.
-        self._known: set[tuple[str, str]] = set()
+        # Hashing is slow on purpose and a page sends dozens of requests; only valid credentials are cached.
+        self._valid: set[tuple[str, str]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one connection; see ASGI."""
+        """Handle one connection; see ASGI."""
         if scope["type"] == "lifespan" or scope.get("path") in _OPEN_PATHS:
             await self._app(scope, receive, send)
             return
-        name = await self._user(Headers(scope=scope).get("authorization", ""))
-        if name is None:
-            await PlainTextResponse(
-                "Sign in with a user of this registry.\n",
-                status_code=401,
-                headers={"WWW-Authenticate": 'Basic realm="toxic-registry", charset="UTF-8"'},
-            )(scope, receive, send)
+        name, password = _credentials(Headers(scope=scope).get("authorization", ""))
+        if await self._is_valid(name, password):
+            await self._app({**scope, SIGNED_IN: name}, receive, send)
             return
-        await self._app({**scope, SIGNED_IN: name}, receive, send)
+        await PlainTextResponse(
+            "Sign in with a user of this registry.\n",
+            status_code=401,
+            headers={"WWW-Authenticate": 'Basic realm="toxic-registry", charset="UTF-8"'},
+        )(scope, receive, send)
 
-    async def _user(self, header: str) -> str | None:
-        name, password = _credentials(header)
-        if (name, password) in self._known:
-            return name
-        stored = self._users.get(name, _NOBODY)
-        good = await anyio.to_thread.run_sync(check_password_hash, stored, password)
-        if not good or name not in self._users:
-            return None
-        if len(self._known) < _REMEMBERED:
-            self._known.add((name, password))
-        return name
+    async def _is_valid(self, name: str, password: str) -> bool:
+        if (name, password) in self._valid:
+            return True
+        stored = self._users.get(name, _UNKNOWN_USER)
+        valid = await anyio.to_thread.run_sync(check_password_hash, stored, password) and name in self._users
+        if valid and len(self._valid) < _MAX_CACHED:
+            self._valid.add((name, password))
+        return valid
 
 
 def read_users(path: Path) -> dict[str, str]:
-    """Return every user's hash by name.
+    """Return each user's password hash by name.
 
     Raises:
-        ConfigurationError: the file can't be read, or a line isn't `name:hash`.
+        ConfigurationError: the file can't be read, is empty, or has a line that isn't `name:hash`.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -78,11 +78,11 @@ def read_users(path: Path) -> dict[str, str]:
             continue
         if not separator or not name or not stored.startswith(("scrypt:", "pbkdf2:")):
             raise ConfigurationError(
-                f"Line {number} of {path} isn't name:hash; `toxic-registry hash-password` makes one."
+                f"Line {number} of {path} isn't name:hash; create one with `toxic-registry hash-password`."
             )
         users[name] = stored
     if not users:
-        raise ConfigurationError(f"The users file {path} names nobody, so nobody could sign in.")
+        raise ConfigurationError(f"The users file {path} has no users, so no one could sign in.")
     return users
 
 
@@ -90,10 +90,12 @@ def user_line(name: str, password: str) -> str:
     """Return the users file's line for a user.
 
     Raises:
-        ConfigurationError: the name can't stand in the file.
+        ConfigurationError: the name can't be written in the file.
     """
     if not name.isprintable() or ":" in name or not name.strip() or name.startswith("#"):
-        raise ConfigurationError(f"{name!r} can't be a user's name.")
+        raise ConfigurationError(
+            f"{name!r} isn't a valid user name; it can't contain a colon or begin with #."
+        )
     return f"{name}:{generate_password_hash(password)}"
 
 
@@ -106,7 +108,3 @@ def _credentials(header: str) -> tuple[str, str]:
     except (binascii.Error, UnicodeDecodeError):
         return "", ""
     return name, password
-
-
-# Checked against where the name is unknown, so that the time taken doesn't tell which names exist.
-_NOBODY = generate_password_hash("nobody has this password")

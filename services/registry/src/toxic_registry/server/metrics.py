@@ -1,10 +1,9 @@
-"""What Prometheus can ask the registry.
+"""The registry's Prometheus metrics.
 
-Invariant: label values are bounded: routes are named by surface and aliases by the three that mean something,
-never by what a request says.
+Invariant: label values are bounded. Routes are labelled by surface, and aliases by the three known names or
+`other`, never by text from a request.
 """
 
-import time
 from typing import Final
 
 from prometheus_client import (
@@ -17,10 +16,9 @@ from prometheus_client import (
 )
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from toxic_registry.gate.aliases import Alias
-from toxic_registry.ledger.rows import Entry, Outcome
+from toxic_core.registered import ALIASES
+from toxic_registry.ledger.entries import Entry, Outcome
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
@@ -37,7 +35,7 @@ _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"
 
 
 class Metrics:
-    """One server's metrics; thread-safe. An `Observer` of the ledger."""
+    """One server's metrics; thread-safe."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -51,28 +49,26 @@ class Metrics:
         )
         self._seconds = Histogram(
             "toxic_registry_http_request_duration_seconds",
-            "Time from a request's head to its answer's end.",
+            "Time from a request's headers to the end of its response.",
             ("surface",),
             registry=self.registry,
         )
         self._changes = Counter(
             "toxic_registry_alias_changes_total",
-            "Changes of an alias that were asked for.",
+            "Requested changes of an alias.",
             ("alias", "outcome"),
             registry=self.registry,
         )
-        self._rows = Gauge(
-            "toxic_registry_ledger_rows", "Rows that the ledger holds.", registry=self.registry
-        )
-        for alias in (*Alias, "other"):
+        self._entries = Gauge("toxic_registry_ledger_rows", "Entries of the ledger.", registry=self.registry)
+        for alias in (*ALIASES, "other"):
             for outcome in Outcome:
-                self._changes.labels(str(alias), outcome.value)
+                self._changes.labels(alias, outcome.value)
 
-    def __call__(self, entry: Entry) -> None:
-        """Count a row; see `Observer`."""
-        alias = entry.change.alias if entry.change.alias in set(Alias) else "other"
-        self._changes.labels(alias, entry.change.outcome.value).inc()
-        self._rows.set(entry.sequence)
+    def count_change(self, entry: Entry) -> None:
+        """Count a new entry of the ledger."""
+        alias = entry.alias if entry.alias in ALIASES else "other"
+        self._changes.labels(alias, entry.outcome.value).inc()
+        self._entries.set(entry.sequence)
 
     def count_request(self, path: str, method: str, *, status: int, seconds: float) -> None:
         """Count an answered request."""
@@ -82,34 +78,5 @@ class Metrics:
         self._seconds.labels(surface).observe(seconds)
 
     def render(self) -> bytes:
-        """Return every metric in Prometheus's text form."""
+        """Return every metric in Prometheus's text format."""
         return generate_latest(self.registry)
-
-
-class MetricsMiddleware:
-    """Counts and times every request."""
-
-    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
-        self._app = app
-        self._metrics = metrics
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one connection; see ASGI."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        status = 500  # what the server answers where the app raises
-
-        async def watch(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        started = time.perf_counter()
-        try:
-            await self._app(scope, receive, watch)
-        finally:
-            self._metrics.count_request(
-                scope["path"], scope["method"], status=status, seconds=time.perf_counter() - started
-            )

@@ -1,4 +1,4 @@
-"""A real registry process, a real database, versions to put in and a receiver of events, for tests."""
+"""Real processes for tests: a registry, its database, a receiver of webhooks; and versions to register."""
 
 from toxic_testing.registry.postgres import PostgresServer
 from toxic_testing.registry.process import RegistryProcess, free_port

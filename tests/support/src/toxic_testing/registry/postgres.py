@@ -1,7 +1,4 @@
-"""A PostgreSQL server as a process of its own.
-
-Invariant: whoever makes one stops it; it listens on the loopback address alone.
-"""
+"""A PostgreSQL server for tests, on the loopback address; its creator stops it."""
 
 import os
 import shutil
@@ -15,12 +12,12 @@ from toxic_testing.registry.process import START_SECONDS, free_port
 
 
 class PostgresServer:
-    """PostgreSQL in a new folder of its own, on the loopback address; Debian's `postgresql` brings it.
+    """PostgreSQL in a new temporary folder.
 
-    It doesn't run as root, so a test run that does lends it the user `postgres`.
+    PostgreSQL refuses to run as root; if the tests do, it runs as the user `postgres`.
 
     Raises:
-        RuntimeError: there is no PostgreSQL on this machine, or it doesn't start; with its output.
+        RuntimeError: PostgreSQL isn't installed, or doesn't start; the message has its output.
     """
 
     def __init__(self) -> None:
@@ -34,7 +31,7 @@ class PostgresServer:
         self._run("pg_ctl", "start", "-w", "-l", str(self._folder / "log"), "-o", options)
 
     def new_database(self, name: str, *, encoding: str = "UTF8") -> str:
-        """Make an empty database and return its SQLAlchemy address."""
+        """Create an empty database and return its SQLAlchemy address."""
         engine = create_engine(f"{self._address}/postgres", isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
             connection.execute(text(f"CREATE DATABASE \"{name}\" TEMPLATE template0 ENCODING '{encoding}'"))
@@ -42,7 +39,7 @@ class PostgresServer:
         return f"{self._address}/{name}"
 
     def stop(self) -> None:
-        """End it and remove its folder."""
+        """Stop the server and delete its folder."""
         self._run("pg_ctl", "stop", "-w", "-m", "fast")
         shutil.rmtree(self._folder)
 
@@ -51,7 +48,7 @@ class PostgresServer:
         return f"postgresql://registry@127.0.0.1:{self._port}"
 
     def _run(self, program: str, *arguments: str) -> None:
-        # The server that pg_ctl leaves behind holds its output open, so that it goes to a file, not a pipe.
+        # To a file, because the server keeps the output open after pg_ctl has ended; a pipe would block.
         output = self._folder / f"{program}.log"
         with output.open("wb") as log:
             ended = subprocess.run(
@@ -67,5 +64,5 @@ def _postgres(program: str) -> str:
     found = [str(path) for path in sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{program}"))]
     program_path = shutil.which(program) or (found[-1] if found else None)
     if program_path is None:
-        raise RuntimeError(f"There is no {program} here: install PostgreSQL (Debian's package `postgresql`).")
+        raise RuntimeError(f"{program} isn't installed; install PostgreSQL (Debian's package `postgresql`).")
     return program_path

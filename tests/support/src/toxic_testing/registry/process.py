@@ -1,7 +1,6 @@
-"""A registry as a process of its own.
+"""A registry process for tests; its creator ends it by `stop` or `kill`.
 
-Invariant: whoever starts one ends it (`stop` or `kill`); its output is read all the time, so that it never
-blocks on a full pipe, and waiting means waiting for a line of that output.
+A thread reads its output continuously, so that it never blocks on a full pipe.
 """
 
 import json
@@ -13,19 +12,19 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 
-START_SECONDS = 120
+START_SECONDS = 300
 STOP_SECONDS = 30
 
 
 def free_port() -> int:
-    """Return a TCP port that nothing listens on."""
+    """Return an unused TCP port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 class RegistryProcess:
-    """`python -m toxic_registry` with chosen environment variables, on a port of its own."""
+    """`python -m toxic_registry` on an unused port, with the given environment variables."""
 
     def __init__(self, environment: Mapping[str, str], *, command: Sequence[str] = ()) -> None:
         chosen = {"REGISTRY_PORT": str(free_port()), **environment}
@@ -44,14 +43,14 @@ class RegistryProcess:
         self._reader.start()
 
     def wait_until_ready(self) -> None:
-        """Return once it answers; see `wait_for`."""
+        """Wait until it is ready; see `wait_for`."""
         self.wait_for("registry.ready")
 
     def wait_for(self, event: str) -> None:
-        """Return once it has logged `event`.
+        """Wait until it has logged `event`.
 
         Raises:
-            RuntimeError: it ended, or took too long; with its output.
+            RuntimeError: it ended, or took too long; the message has its output.
         """
         with self._news:
             self._news.wait_for(lambda: self._ended or event in self.events(), START_SECONDS)
@@ -70,7 +69,7 @@ class RegistryProcess:
         return status
 
     def kill(self) -> None:
-        """End it now; nothing happens where it has ended."""
+        """Kill it if it still runs."""
         self.process.kill()
         self.join()
 

@@ -1,7 +1,4 @@
-"""A receiver of the registry's events.
-
-Invariant: whatever was posted is kept as it came, with the time it came at.
-"""
+"""A receiver of the registry's webhooks, which keeps every request with its time."""
 
 import json
 import threading
@@ -15,11 +12,11 @@ RECEIVE_SECONDS = 10
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A request that came.
+    """A received request.
 
     Attributes:
         headers: by name.
-        body: to the byte.
+        body: unchanged.
         at: Unix time in seconds.
     """
 
@@ -29,7 +26,7 @@ class Delivery:
 
 
 class Receiver:
-    """A web server on the loopback address that keeps what is posted to it, while its context is open."""
+    """A context manager that runs a web server on the loopback address and keeps every POST."""
 
     def __init__(self) -> None:
         self.deliveries: list[Delivery] = []
@@ -48,21 +45,20 @@ class Receiver:
         self._server.server_close()
 
     def wait_for(self, model: str, version: str) -> Delivery:
-        """Return the first delivery that says champion of `model` is `version`.
+        """Return the first delivery that makes `version` champion of `model`.
 
         Raises:
-            RuntimeError: none came.
+            RuntimeError: none came in time.
         """
         wanted = {"name": model, "alias": "champion", "version": version}
 
         def found() -> Delivery | None:
-            said = (d for d in self.deliveries if json.loads(d.body)["data"] == wanted)
-            return next(said, None)
+            return next((d for d in self.deliveries if json.loads(d.body)["data"] == wanted), None)
 
         with self._news:
             delivery = self._news.wait_for(found, RECEIVE_SECONDS)
         if delivery is None:
-            raise RuntimeError(f"No event said {wanted}; {len(self.deliveries)} others came.")
+            raise RuntimeError(f"No delivery had {wanted}; {len(self.deliveries)} others came.")
         return delivery
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
@@ -74,7 +70,7 @@ class Receiver:
             request.send_response(204)
             request.end_headers()
 
-        def say_nothing(*_: object) -> None:
+        def ignore(*_: object) -> None:
             return
 
-        return type("Handler", (BaseHTTPRequestHandler,), {"do_POST": keep, "log_message": say_nothing})
+        return type("Handler", (BaseHTTPRequestHandler,), {"do_POST": keep, "log_message": ignore})

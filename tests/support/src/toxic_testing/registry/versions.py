@@ -1,7 +1,6 @@
-"""Versions to promote: complete bundles, and bundles with something wrong.
+"""Versions to promote, with complete or damaged bundles.
 
-Invariant: a version is registered over HTTP as the training pipeline registers one, so that the gate finds
-its files where it finds those of a real one.
+They are registered over HTTP with the training pipeline's layout, so that the gate finds their files.
 """
 
 import uuid
@@ -35,11 +34,11 @@ GOOD_FIGURES: Mapping[str, float] = {
     "serving.latency_ms": 20.0,
     "serving.size_mb": 150.0,
 }
-"""An evaluation that the packaged gate lets through."""
+"""An evaluation that the packaged policy accepts."""
 
 
 def write_bundle(folder: Path, figures: Mapping[str, float] = GOOD_FIGURES) -> Path:
-    """Make a complete, sealed bundle in `folder`, whose model is a few bytes that nobody can load."""
+    """Make a complete, sealed bundle in `folder`; its model can't be loaded."""
     for name, content in ((f"{SAVED_MODEL_DIR}/saved_model.pb", b"graph"), (TOKENIZER_FILE, b"{}")):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
@@ -59,7 +58,7 @@ def write_bundle(folder: Path, figures: Mapping[str, float] = GOOD_FIGURES) -> P
 
 
 class Versions:
-    """Registers versions of one model, as the training pipeline lays them out."""
+    """Registers versions of one model with the training pipeline's layout."""
 
     def __init__(self, client: MlflowClient, model: str, folder: Path) -> None:
         self.client = client
@@ -74,7 +73,7 @@ class Versions:
         damage: Callable[[Path], object] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> int:
-        """Register a good version, with other figures (None for a missing one) or damaged files."""
+        """Register a good version, with changed figures (None removes one) or damaged files."""
         figures = {**GOOD_FIGURES, **(changed or {})}
         folder = self._folder / uuid.uuid4().hex
         write_bundle(folder, {name: value for name, value in figures.items() if value is not None})
@@ -85,17 +84,17 @@ class Versions:
         return self.register(f"{run.info.artifact_uri}/model", run.info.run_id, tags=tags)
 
     def register(self, source: str, run_id: str, *, tags: Mapping[str, str] | None = None) -> int:
-        """Register a version at an address."""
+        """Register a version at the artifact address `source`."""
         made = self.client.create_model_version(self.model, source, run_id, tags=dict(tags or {}))
         return int(made.version)
 
     def aliases(self) -> dict[str, int]:
-        """Return where the aliases stand."""
+        """Return the version per alias."""
         return {
             alias: int(number)
             for alias, number in self.client.get_registered_model(self.model).aliases.items()
         }
 
     def set_champion(self, number: int) -> None:
-        """Ask for a champion, as a Python program does."""
+        """Set the champion alias by MLflow's client."""
         self.client.set_registered_model_alias(self.model, "champion", str(number))

@@ -1,0 +1,59 @@
+"""Who requests an alias change: the HTTP headers that carry a `Caller` from the client to the server."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import quote, unquote
+
+ACTOR_HEADER = "X-Registry-Actor"
+REASON_HEADER = "X-Registry-Reason"
+OVERRIDE_HEADER = "X-Registry-Override"
+
+_MAX_NAME_LENGTH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who requests a change, and why.
+
+    Attributes:
+        actor: name for the ledger.
+        named: whether `actor` is a person's name rather than a network address.
+        reason: may be empty.
+        override: whether to promote against the gate's reasons; needs a name and a reason.
+    """
+
+    actor: str
+    named: bool = False
+    reason: str = ""
+    override: bool = False
+
+
+def to_headers(caller: Caller) -> dict[str, str]:
+    """Return the headers that carry `caller`, percent-encoded because a header is one line of Latin-1."""
+    headers = {ACTOR_HEADER: caller.actor, REASON_HEADER: caller.reason}
+    if caller.override:
+        headers[OVERRIDE_HEADER] = "true"
+    return {name: quote(value) for name, value in headers.items() if value}
+
+
+def from_headers(headers: Mapping[str, str], *, signed_in: str, address: str) -> Caller:
+    """Return the caller of a request.
+
+    Args:
+        headers: of the request, case-insensitive.
+        signed_in: the authenticated user, who takes precedence over the headers; empty for none.
+        address: the client's network address, which names an anonymous caller.
+    """
+
+    def text(name: str) -> str:
+        # Control characters in a reason could forge lines in a terminal.
+        decoded = unquote(headers.get(name, ""))
+        return " ".join("".join(c if c.isprintable() else " " for c in decoded).split())
+
+    name = signed_in or text(ACTOR_HEADER)
+    return Caller(
+        actor=name[:_MAX_NAME_LENGTH] or f"anonymous@{address}",
+        named=bool(name),
+        reason=text(REASON_HEADER),
+        override=headers.get(OVERRIDE_HEADER, "").lower() == "true",
+    )

@@ -1,0 +1,74 @@
+"""Downloads the bundles of registered versions from the artifact store behind the server's proxy.
+
+Invariant: no other place is read, so that a version's source, which any client can set, can't make the server
+read other hosts or files. A download never exceeds the size limit and is deleted when
+its context ends.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from toxic_core.contract import BUNDLE_ARTIFACT_PATH
+from toxic_core.errors import ContractError
+
+if TYPE_CHECKING:
+    from mlflow.store.artifact.artifact_repo import ArtifactRepository
+
+_MAX_FILES = 10_000
+
+
+class BundleStore:
+    """The bundles in one artifact store.
+
+    Args:
+        artifacts: the store behind the artifact proxy.
+        resolve: maps the address of a logged model or a run to the address of its artifacts.
+        max_bytes: size limit of a bundle.
+    """
+
+    def __init__(
+        self, artifacts: "ArtifactRepository", *, resolve: Callable[[str], str], max_bytes: int
+    ) -> None:
+        self._artifacts = artifacts
+        self._resolve = resolve
+        self._max_bytes = max_bytes
+
+    @contextmanager
+    def download(self, uri: str) -> Iterator[Path]:
+        """Yield a temporary folder with the bundle of the version at `uri`.
+
+        Raises:
+            ContractError: the version has no bundle, is stored elsewhere, or exceeds the limit.
+        """
+        resolved = self._resolve(uri)
+        parts = urlsplit(resolved)
+        model = PurePosixPath(unquote(parts.path).lstrip("/"))
+        if parts.scheme != "mlflow-artifacts" or ".." in model.parts or not model.parts:
+            raise ContractError(f"Its files aren't in this registry's artifact store, but at {resolved}.")
+        path = f"{model}/{BUNDLE_ARTIFACT_PATH}"
+        self._check_size(path)
+        with tempfile.TemporaryDirectory(prefix="toxic-gate-") as folder:
+            yield Path(self._artifacts.download_artifacts(path, folder))
+
+    def _check_size(self, path: str) -> None:
+        files, size = 0, 0
+        folders = [path]
+        while folders:
+            for found in self._artifacts.list_artifacts(folders.pop()):
+                if found.is_dir:
+                    folders.append(found.path)
+                    continue
+                files, size = files + 1, size + (found.file_size or 0)
+            if size > self._max_bytes or files + len(folders) > _MAX_FILES:
+                raise ContractError(
+                    f"Its bundle is larger than {self._max_bytes} bytes or {_MAX_FILES} files, "
+                    "the most that the registry checks; see REGISTRY_MAX_BUNDLE_MEGABYTES."
+                )
+        if not files:
+            raise ContractError(
+                f"It has no files at {BUNDLE_ARTIFACT_PATH}; register it through the training pipeline."
+            )

@@ -1,0 +1,113 @@
+"""The promotion gate: the reasons against a version becoming champion, by its evaluation and a policy.
+
+Invariant: the gate reads a version's files, never its tags, which anyone can set. It reads them again at each
+promotion, so that it finds a file that was damaged since the last one.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from toxic_core.contract import CONTRACT_FILE, file_digest, open_bundle
+from toxic_core.contract.evidence import read_evaluation
+from toxic_core.errors import ContractError
+from toxic_registry.gate.policy import GatePolicy
+
+Figures = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The gate's decision on one version.
+
+    Attributes:
+        reasons: against the promotion; none allows it.
+        digest: SHA-256 of the version's `contract.json`; empty if the gate couldn't read the bundle.
+        figures: the version's evaluation.
+    """
+
+    reasons: tuple[str, ...] = ()
+    digest: str = ""
+    figures: Figures = field(default_factory=dict)
+
+
+class Gate:
+    """Judges versions by a policy. Blocks for one download per version; thread-safe.
+
+    Args:
+        policy: floors, ceilings and margins.
+        download: yields a folder with the bundle of the version at an address, or raises `ContractError`.
+    """
+
+    def __init__(self, policy: GatePolicy, download: Callable[[str], AbstractContextManager[Path]]) -> None:
+        self._policy = policy
+        self._download = download
+
+    def judge(self, uri: str, *, champion_uri: str | None) -> Verdict:
+        """Judge the version at `uri` as successor of the champion at `champion_uri`, if there is one.
+
+        A champion without readable evidence, such as one from before the gate existed, is not compared with.
+        """
+        verdict = self.judge_return(uri)
+        if verdict.reasons:
+            return verdict
+        champion = self.judge_return(champion_uri).figures if champion_uri else {}
+        reasons = reasons_against(verdict.figures, champion or None, self._policy)
+        return Verdict(tuple(reasons), verdict.digest, verdict.figures)
+
+    def judge_return(self, uri: str) -> Verdict:
+        """Judge the return of the previous champion by its files alone.
+
+        It passed the policy once. If a stricter policy or the present champion's figures could block the
+        return, there would be no way to roll back.
+        """
+        try:
+            with self._download(uri) as folder:
+                return _read(folder)
+        except ContractError as error:
+            return Verdict(reasons=(str(error),))
+
+
+def _read(folder: Path) -> Verdict:
+    try:
+        open_bundle(folder).warmup()
+        return Verdict(digest=file_digest(folder / CONTRACT_FILE), figures=read_evaluation(folder))
+    except ContractError as error:
+        # Callers shouldn't see the server's temporary folder.
+        raise ContractError(str(error).replace(f"{folder}/", "").replace(str(folder), "it")) from error
+
+
+def reasons_against(figures: Figures, champion: Figures | None, policy: GatePolicy) -> Iterator[str]:
+    """Yield the reasons why a version with `figures` can't follow a champion with figures `champion`."""
+    for check in policy.checks:
+        value = figures.get(check.figure)
+        if value is None:
+            if check.required:
+                yield f"{check.figure} is missing from its evaluation"
+        elif check.at_least is not None and value < check.at_least:
+            yield f"{check.figure} is {value:.4f}, below its floor of {check.at_least:g}"
+        elif check.at_most is not None and value > check.at_most:
+            yield f"{check.figure} is {value:.4f}, above its ceiling of {check.at_most:g}"
+    if champion is not None:
+        yield from _losses(figures, champion, policy)
+
+
+def _losses(figures: Figures, champion: Figures, policy: GatePolicy) -> Iterator[str]:
+    comparisons = policy.not_worse_than_champion
+    differing = [n for n in comparisons.same_test_set if figures.get(n) != champion.get(n)]
+    if differing:
+        if comparisons.on_another_test_set == "refuse":
+            yield f"it was measured on another test set than the champion ({', '.join(differing)} differ)"
+        return
+    for comparison in comparisons.figures:
+        if comparison.figure not in figures or comparison.figure not in champion:
+            continue
+        value, reference = figures[comparison.figure], champion[comparison.figure]
+        loss = reference - value if comparison.better == "higher" else value - reference
+        # Figures are sums of floats: the last bit must not decide about a loss of exactly the margin.
+        if loss > comparison.margin + 1e-12:
+            yield (
+                f"{comparison.figure} is {value:.4f} against the champion's {reference:.4f}, "
+                f"worse by more than the margin of {comparison.margin:g}"
+            )

@@ -1,0 +1,230 @@
+"""MLflow's model registry store, with the gate and the ledger in front of every alias.
+
+The store stands behind MLflow's handlers, so every route, present or future, passes through it. Each change
+is one database transaction that holds the ledger's lock. The store compares the aliases before and after it
+and appends an entry per difference.
+
+Invariant: at every commit the ledger's last entries match the aliases. `champion` moves only through the
+gate, and `previous` only with it. A killed process leaves a complete change or none.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from mlflow.entities.model_registry import ModelVersionTag
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
+from mlflow.store.model_registry.dbmodels.models import SqlRegisteredModelAlias
+from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from toxic_core.registered import CHAMPION, PREVIOUS
+from toxic_registry.caller import Caller
+from toxic_registry.gate.alias_rules import Aliases, Permit, RefusedError, check, compare, refusal
+from toxic_registry.gate.gate import Gate, Verdict
+from toxic_registry.ledger.entries import Change, Entry, Outcome, aliases_of
+from toxic_registry.ledger.table import append, create_ledger, every_entry, page, take_lock
+from toxic_registry.server.middleware import current_caller
+
+REASON_TAG = "promotion.reason"
+REFUSED_TAG = "promotion.refused"
+
+_MAX_TAG_LENGTH = 4000
+_MAX_RACES = 10
+
+
+class GatedStore(SqlAlchemyStore):
+    """MLflow's SQL store behind the gate. Thread-safe; several processes can share the database.
+
+    Args:
+        db_uri: SQLAlchemy address of the database.
+        gate: judges each new champion.
+        emit: called with each entry after its commit; must neither block nor raise.
+        clock: returns the current time.
+    """
+
+    def __init__(
+        self,
+        db_uri: str,
+        *,
+        gate: Gate,
+        emit: Callable[[Entry], None] = lambda _: None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        super().__init__(db_uri)
+        self._gate = gate
+        self._emit = emit
+        self._clock = clock
+        self._promotion = threading.Lock()
+        self._writing = threading.Lock()
+        self._joined: ContextVar[Session | None] = ContextVar("session", default=None)
+        self._new_session = self.ManagedSessionMaker
+        self.ManagedSessionMaker = self._own_or_joined_session
+        create_ledger(self.engine)
+        # Aliases that moved without this server, such as before there was a ledger.
+        with self._transaction() as session:
+            recorded, found = aliases_of(every_entry(session)), _aliases(session)
+            changes = compare(recorded, found, actor="registry")
+            entries = self._append(session, (replace(change, outcome=Outcome.FOUND) for change in changes))
+        self._emit_all(entries)
+
+    def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
+        """Point an alias to a version: `champion` through the gate, others unconditionally."""
+        if alias == CHAMPION:
+            # One at a time: judging downloads the version, and the verdict holds only for one champion.
+            with self._promotion:
+                self._promote(name, version)
+            return
+        with self._change() as session:
+            if alias == PREVIOUS:
+                raise _previous_refusal(session, name, int(version))
+            super().set_registered_model_alias(name, alias, version)
+
+    def delete_registered_model_alias(self, name: str, alias: str) -> None:
+        """Remove an alias other than `champion` and `previous`."""
+        with self._change() as session:
+            if alias == PREVIOUS:
+                raise _previous_refusal(session, name, None)
+            super().delete_registered_model_alias(name, alias)
+
+    def delete_model_version(self, name: str, version: str) -> None:
+        """Delete a version with its aliases, unless it is champion."""
+        with self._change():
+            super().delete_model_version(name, version)
+
+    def delete_registered_model(self, name: str) -> None:
+        """Delete a model, unless it has a champion."""
+        with self._change():
+            super().delete_registered_model(name)
+
+    def rename_registered_model(self, name: str, new_name: str) -> object:
+        """Rename a model, unless it has a champion, which services find by the model's name."""
+        with self._change():
+            return super().rename_registered_model(name, new_name)
+
+    def ledger_page(self, *, after: int, limit: int) -> tuple[tuple[Entry, ...], Aliases]:
+        """Return up to `limit` entries with a sequence number above `after`, and the present aliases."""
+        with self._writing, self._new_session() as session:
+            return page(session, after=after, limit=limit), _aliases(session)
+
+    def _promote(self, name: str, version: str) -> None:
+        """Judge a version against the champion and promote it; retry if the champion changed meanwhile."""
+        caller, number = current_caller(), int(version)
+        uri = str(self.get_model_version_download_uri(name, version))
+        for _ in range(_MAX_RACES):
+            with self._new_session() as session:
+                champion, previous = _champion_and_previous(session, name)
+            if champion == number:
+                return
+            if previous == number:
+                verdict = self._gate.judge_return(uri)
+            else:
+                champion_uri = champion and str(self.get_model_version_download_uri(name, str(champion)))
+                verdict = self._gate.judge(uri, champion_uri=champion_uri or None)
+            permit = self._permit(name, caller, verdict=verdict, before=champion, after=number)
+            with self._change(permit) as session:
+                if _champion_and_previous(session, name) != (champion, previous):
+                    continue
+                super().set_registered_model_alias(name, CHAMPION, version)
+                if champion is not None:
+                    super().set_registered_model_alias(name, PREVIOUS, str(champion))
+                self._set_tag(name, version, tag=REASON_TAG, text=permit.reason)
+                self._set_tag(name, version, tag=REFUSED_TAG, text="")
+            return
+        raise MlflowException(
+            f"The champion of {name} keeps changing; try again.", error_code=TEMPORARILY_UNAVAILABLE
+        )
+
+    def _permit(
+        self, name: str, caller: Caller, *, verdict: Verdict, before: int | None, after: int
+    ) -> Permit:
+        if not verdict.reasons:
+            return Permit(name, reason=caller.reason, evidence_digest=verdict.digest)
+        against = "; ".join(verdict.reasons)
+        if caller.override and caller.named and caller.reason:
+            reason = f"{caller.reason} (against: {against})"
+            return Permit(name, Outcome.OVERRIDDEN, reason, evidence_digest=verdict.digest)
+        text = f"The gate refuses version {after} of {name} as champion: {against}."
+        if caller.override:
+            text += " An override needs a name and a reason."
+        refused = Change(name, CHAMPION, before, after, Outcome.REFUSED, caller.actor, text, verdict.digest)
+        self._record_refusal(refused)
+        raise RefusedError(refused)
+
+    @contextmanager
+    def _change(self, permit: Permit | None = None) -> Iterator[Session]:
+        """Run a change and append its entries in one transaction; roll it back if it is refused."""
+        caller = current_caller()
+        try:
+            with self._transaction() as session:
+                before = _aliases(session)
+                yield session
+                session.flush()
+                changes = compare(before, _aliases(session), actor=caller.actor, reason=caller.reason)
+                entries = self._append(session, [check(change, permit) for change in changes])
+        except RefusedError as error:
+            self._record_refusal(error.change)
+            raise
+        self._emit_all(entries)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Session]:
+        with self._writing, self._new_session(read_only=False) as session:
+            token = self._joined.set(session)
+            try:
+                take_lock(session)
+                yield session
+            finally:
+                self._joined.reset(token)
+
+    @contextmanager
+    def _own_or_joined_session(self, read_only: bool = True) -> Iterator[Session]:  # noqa: FBT001, FBT002  MLflow's signature
+        """Replace MLflow's session maker: inside a change, MLflow's methods join its transaction."""
+        if (joined := self._joined.get()) is not None:
+            yield joined
+            return
+        with self._new_session(read_only=read_only) as session:
+            yield session
+
+    def _record_refusal(self, change: Change) -> None:
+        with self._transaction() as session:
+            entries = self._append(session, [change])
+            if change.after is not None and change.alias == CHAMPION:
+                self._set_tag(change.model, str(change.after), tag=REFUSED_TAG, text=change.reason)
+        self._emit_all(entries)
+
+    def _set_tag(self, name: str, version: str, *, tag: str, text: str) -> None:
+        if text:
+            super().set_model_version_tag(name, version, ModelVersionTag(tag, text[:_MAX_TAG_LENGTH]))
+        else:
+            super().delete_model_version_tag(name, version, tag)
+
+    def _append(self, session: Session, changes: Iterable[Change]) -> list[Entry]:
+        return [append(session, change, now=self._clock()) for change in changes]
+
+    def _emit_all(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            self._emit(entry)
+
+
+def _aliases(session: Session) -> Aliases:
+    table = SqlRegisteredModelAlias
+    rows: Sequence[Any] = session.execute(select(table.name, table.alias, table.version)).all()
+    return {(name, alias): int(version) for name, alias, version in rows}
+
+
+def _champion_and_previous(session: Session, name: str) -> tuple[int | None, int | None]:
+    aliases = _aliases(session)
+    return aliases.get((name, CHAMPION)), aliases.get((name, PREVIOUS))
+
+
+def _previous_refusal(session: Session, name: str, after: int | None) -> RefusedError:
+    """Refuse to move `previous`, even to the version that it names already."""
+    before = _aliases(session).get((name, PREVIOUS))
+    return refusal(Change(name, PREVIOUS, before, after, Outcome.REFUSED, current_caller().actor))

@@ -1,0 +1,42 @@
+from pathlib import Path
+
+import pytest
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+
+from toxic_core.errors import ContractError
+from toxic_registry.gate.artifacts import BundleStore
+from toxic_testing.registry import write_bundle
+
+
+def bundles(folder: Path, max_bytes: int = 1_000_000) -> BundleStore:
+    """Use a folder as the artifact store."""
+    return BundleStore(LocalArtifactRepository(str(folder)), resolve=lambda uri: uri, max_bytes=max_bytes)
+
+
+def test_download_exists_only_inside_its_context(tmp_path: Path) -> None:
+    """The copy has every file and is deleted afterwards."""
+    write_bundle(tmp_path / "0" / "run" / "model" / "artifacts" / "bundle")
+    with bundles(tmp_path).download("mlflow-artifacts:/0/run/model") as copy:
+        assert (copy / "saved_model" / "saved_model.pb").read_bytes() == b"graph"
+        assert not copy.is_relative_to(tmp_path)
+    assert not copy.exists()
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "file:///etc", "/etc", "s3://bucket/model", "http://169.254.169.254/", "mlflow-artifacts:/../etc",
+        "mlflow-artifacts:/0/%2e%2e/%2e%2e/etc", "mlflow-artifacts:/", "",
+    ],
+)  # fmt: skip
+def test_only_the_artifact_store_is_read(tmp_path: Path, uri: str) -> None:
+    """A version's address, which any client can set, never makes the server read another place."""
+    with pytest.raises(ContractError, match="aren't in this registry"), bundles(tmp_path).download(uri):
+        pass
+
+
+def test_bundle_above_the_size_limit_is_not_downloaded(tmp_path: Path) -> None:
+    """A version can't fill the server's disk."""
+    write_bundle(tmp_path / "model" / "artifacts" / "bundle")
+    with pytest.raises(ContractError, match="larger than 100 bytes"):
+        bundles(tmp_path, max_bytes=100).download("mlflow-artifacts:/model").__enter__()
