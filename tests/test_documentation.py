@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from toxic_registry.client.cli import commands as registry_commands
+from toxic_registry.cli import commands as registry_commands
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGETS = set(re.findall(r"^([a-z][a-z0-9-]*):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
