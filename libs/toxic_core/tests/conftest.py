@@ -1,4 +1,4 @@
-"""A bundle of small files and the contract that seals it."""
+"""Fixtures: a small bundle and its contract."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,14 +20,14 @@ from toxic_core.contract.reference import Distribution
 from toxic_core.labels import LABELS, Label
 from toxic_core.languages import ANY_LANGUAGE
 
-# How long an example takes says more about the machine's other work than about the code.
+# An example's duration depends on the load of the machine.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
 
 @pytest.fixture
 def contract() -> Contract:
-    """Return a contract with values of its own for one label and language, and no files yet."""
+    """Return a contract with specific values for one label and language, and without files."""
     calibration = {label: {ANY_LANGUAGE: Calibration()} for label in LABELS}
     calibration[Label.TOXIC]["es"] = Calibration(slope=2.0, intercept=-0.5)
     thresholds = {label: {ANY_LANGUAGE: 0.5} for label in LABELS}
@@ -48,7 +48,7 @@ def contract() -> Contract:
 
 @pytest.fixture
 def unsealed(tmp_path: Path) -> Path:
-    """Return a folder with every file of a bundle but its contract."""
+    """Return a bundle's folder without its contract."""
     folder = tmp_path / "bundle"
     variables = folder / SAVED_MODEL_DIR / "variables"
     variables.mkdir(parents=True)

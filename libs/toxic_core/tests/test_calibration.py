@@ -31,7 +31,7 @@ def with_calibration(contract: Contract, calibration: Calibration) -> Contract:
 
 @pytest.fixture
 def plain(contract: Contract) -> Contract:
-    """Return a contract whose calibration changes nothing."""
+    """Return a contract with the identity as calibration."""
     return with_calibration(contract, Calibration())
 
 
@@ -62,7 +62,7 @@ def test_calibration_keeps_the_ranking(
 
 
 def test_each_row_follows_its_language(contract: Contract) -> None:
-    """A row gets its language's calibration where the label has one, and the general one elsewhere."""
+    """A row gets its language's calibration if the label has one, else the general one."""
     calibrated = calibrate(column([0.8] * 4), languages=["es", "en", "xx", None], contract=contract)
     expected = 1 / (1 + np.exp(-(2 * np.log(0.8 / 0.2) - 0.5)))
     toxic = LABELS.index(Label.TOXIC)

@@ -1,4 +1,4 @@
-"""A bundle opens as it was sealed, or not at all."""
+"""Sealing and opening bundles."""
 
 import json
 import os
@@ -38,7 +38,7 @@ Json = dict[str, object]
 
 
 def rewrite(bundle: Bundle, change: Json, *, without: str | None = None) -> None:
-    """Change the sealed bundle's `contract.json`, leaving every other file as it is."""
+    """Change the sealed bundle's `contract.json` only."""
     file = bundle.path / CONTRACT_FILE
     content = json.loads(file.read_text()) | change
     content.pop(without, None)
@@ -46,7 +46,7 @@ def rewrite(bundle: Bundle, change: Json, *, without: str | None = None) -> None
 
 
 def test_a_sealed_bundle_opens_with_the_same_contract(bundle: Bundle) -> None:
-    """What `seal` returns is what `open_bundle` reads, with a digest of every file but the contract."""
+    """`open_bundle` returns what `seal` returned, with a digest of every other file."""
     opened = open_bundle(bundle.path)
     assert opened == bundle
     assert sorted(opened.contract.files) == [
@@ -59,14 +59,14 @@ def test_a_sealed_bundle_opens_with_the_same_contract(bundle: Bundle) -> None:
     assert (opened.saved_model / "saved_model.pb").read_bytes() == b"graph"
 
 
-def test_a_bundle_opens_wherever_it_is_moved(bundle: Bundle, tmp_path: Path) -> None:
-    """The contract holds no absolute path: a downloaded bundle is as good as the sealed one."""
+def test_a_moved_bundle_opens(bundle: Bundle, tmp_path: Path) -> None:
+    """The contract has no absolute path, so a downloaded bundle opens."""
     moved = bundle.path.rename(tmp_path / "elsewhere")
     assert open_bundle(moved).contract == bundle.contract
 
 
 def test_sealing_again_records_the_new_files(bundle: Bundle) -> None:
-    """A second seal replaces the contract and doesn't list it."""
+    """A second seal replaces the contract, which doesn't list itself."""
     (bundle.path / "onnx").mkdir()
     (bundle.path / "onnx" / "model.onnx").write_bytes(b"onnx")
     again = seal(bundle.path, bundle.contract)
@@ -75,14 +75,14 @@ def test_sealing_again_records_the_new_files(bundle: Bundle) -> None:
 
 
 def test_thresholds_fall_back_to_any_language(contract: Contract) -> None:
-    """A language without a threshold of its own, an unknown one and none at all get the general one."""
+    """Languages without their own threshold, unknown ones and None get the general one."""
     assert contract.threshold(Label.TOXIC, "es") == 0.7
     assert [contract.threshold(Label.TOXIC, language) for language in ("en", "xx", None)] == [0.5] * 3
 
 
 @pytest.mark.parametrize("name", REQUIRED_FILES)
 def test_sealing_refuses_an_incomplete_folder(name: str, unsealed: Path, contract: Contract) -> None:
-    """A folder without a required file is refused by name and stays without a contract."""
+    """The message names the missing file, and no contract is written."""
     (unsealed / name).unlink()
     with pytest.raises(ContractError, match=name):
         seal(unsealed, contract)
@@ -91,7 +91,7 @@ def test_sealing_refuses_an_incomplete_folder(name: str, unsealed: Path, contrac
 
 @pytest.mark.parametrize("name", [*REQUIRED_FILES, "saved_model/variables/variables.index"])
 def test_a_missing_file_is_refused(name: str, bundle: Bundle) -> None:
-    """A bundle that lost a file names it."""
+    """The message names the file."""
     (bundle.path / name).unlink()
     with pytest.raises(ContractError, match=f"{name} is missing"):
         open_bundle(bundle.path)
@@ -99,7 +99,7 @@ def test_a_missing_file_is_refused(name: str, bundle: Bundle) -> None:
 
 @pytest.mark.parametrize("name", [*REQUIRED_FILES, "saved_model/variables/variables.index"])
 def test_a_changed_byte_is_refused(name: str, bundle: Bundle) -> None:
-    """One changed byte in any file is a digest mismatch that names the file."""
+    """The message names the file."""
     content = bytearray((bundle.path / name).read_bytes())
     content[-1] ^= 1
     (bundle.path / name).write_bytes(content)
@@ -108,7 +108,7 @@ def test_a_changed_byte_is_refused(name: str, bundle: Bundle) -> None:
 
 
 def test_a_truncated_file_is_refused(bundle: Bundle) -> None:
-    """A download that stopped half-way is a digest mismatch."""
+    """An incomplete download is a digest mismatch."""
     os.truncate(bundle.path / WARMUP_FILE, 10)
     with pytest.raises(DigestMismatchError, match=WARMUP_FILE):
         open_bundle(bundle.path)
@@ -116,14 +116,14 @@ def test_a_truncated_file_is_refused(bundle: Bundle) -> None:
 
 @pytest.mark.parametrize("name", ["extra.bin", "saved_model/variables/.hidden", "saved_model/contract.json"])
 def test_an_unlisted_file_is_refused(name: str, bundle: Bundle) -> None:
-    """A file that wasn't sealed is named, wherever it lies."""
+    """The message names the file, also in a subfolder."""
     (bundle.path / name).write_bytes(b"")
     with pytest.raises(ContractError, match=rf"doesn't list: {name}"):
         open_bundle(bundle.path)
 
 
 def test_a_link_is_refused(bundle: Bundle, tmp_path: Path) -> None:
-    """A file replaced by a link to the same content is refused: its target could change later."""
+    """A link's target could change after the check."""
     outside = (bundle.path / WARMUP_FILE).rename(tmp_path / "outside")
     (bundle.path / WARMUP_FILE).symlink_to(outside)
     with pytest.raises(ContractError, match="neither a file nor a folder"):
@@ -131,14 +131,14 @@ def test_a_link_is_refused(bundle: Bundle, tmp_path: Path) -> None:
 
 
 def test_a_linked_folder_is_refused(bundle: Bundle, tmp_path: Path) -> None:
-    """Files behind a linked folder don't get past the digests unseen."""
+    """The digests wouldn't cover files behind a link."""
     (bundle.path / "assets").symlink_to(tmp_path, target_is_directory=True)
     with pytest.raises(ContractError, match="assets is neither a file nor a folder"):
         open_bundle(bundle.path)
 
 
 def test_a_pipe_is_refused(unsealed: Path, contract: Contract) -> None:
-    """A pipe, which would never end, is refused without being read."""
+    """A pipe could block a reader, so it isn't opened."""
     os.mkfifo(unsealed / "pipe")
     with pytest.raises(ContractError, match="pipe is neither a file nor a folder"):
         seal(unsealed, contract)
@@ -148,14 +148,14 @@ def test_a_pipe_is_refused(unsealed: Path, contract: Contract) -> None:
     "name", ["../outside", "/etc/hostname", "saved_model/../../outside", "./extra", "a//b", "", "."]
 )
 def test_a_path_out_of_the_bundle_is_refused(name: str, bundle: Bundle) -> None:
-    """A listed path that isn't plain and relative is refused by `read_contract` already."""
+    """`read_contract` accepts plain relative paths only."""
     rewrite(bundle, {"files": {**bundle.contract.files, name: "0" * 64}})
     with pytest.raises(ContractError, match="not the plain relative path"):
         read_contract(bundle.path)
 
 
 def test_an_existing_file_outside_is_not_read(bundle: Bundle, tmp_path: Path) -> None:
-    """Even the right digest of a file outside doesn't make it part of the bundle."""
+    """The right digest of a file outside doesn't make it part of the bundle."""
     outside = tmp_path / "outside"
     outside.write_bytes(b"secret")
     rewrite(bundle, {"files": {**bundle.contract.files, "../outside": file_digest(outside)}})
@@ -183,9 +183,7 @@ def test_an_existing_file_outside_is_not_read(bundle: Bundle, tmp_path: Path) ->
         ({"surprise": 1}, "surprise"),
     ],
 )
-def test_a_contract_that_this_code_cannot_honour_is_refused(
-    change: Json, message: str, bundle: Bundle
-) -> None:
+def test_an_unsupported_contract_is_refused(change: Json, message: str, bundle: Bundle) -> None:
     """A contract of another schema, other labels, another normalisation or with gaps is refused."""
     rewrite(bundle, change)
     with pytest.raises(ContractError, match=message):
@@ -195,7 +193,7 @@ def test_a_contract_that_this_code_cannot_honour_is_refused(
 @pytest.mark.parametrize("table", ["thresholds", "calibration"])
 @pytest.mark.parametrize("label", LABELS)
 def test_a_label_without_a_general_value_is_refused(table: str, label: LabelName, bundle: Bundle) -> None:
-    """Every label needs a threshold and a calibration for any language."""
+    """Every label needs a general threshold and calibration."""
     content = json.loads((bundle.path / CONTRACT_FILE).read_text())
     content[table][label] = {"es": content[table][label][ANY_LANGUAGE]}
     (bundle.path / CONTRACT_FILE).write_text(json.dumps(content))
@@ -231,7 +229,7 @@ def test_the_base_model_is_stored_under_its_first_name(bundle: Bundle) -> None:
     "field", ["labels", "max_tokens", "pad_id", "thresholds", "calibration", "created_at"]
 )
 def test_a_contract_without_a_field_is_refused(field: str, bundle: Bundle) -> None:
-    """A field without a default is named."""
+    """The message names the required field."""
     rewrite(bundle, {}, without=field)
     with pytest.raises(ContractError, match=field):
         open_bundle(bundle.path)
@@ -239,31 +237,31 @@ def test_a_contract_without_a_field_is_refused(field: str, bundle: Bundle) -> No
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.999])
 def test_a_truncated_contract_is_refused(share: float, bundle: Bundle) -> None:
-    """A contract that stops half-way can't be read."""
+    """Incomplete JSON is invalid."""
     file = bundle.path / CONTRACT_FILE
     os.truncate(file, int(file.stat().st_size * share))
-    with pytest.raises(ContractError, match="can't be read as a contract"):
+    with pytest.raises(ContractError, match="isn't a valid contract"):
         open_bundle(bundle.path)
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe{", b"null", b"[]", b'"text"', b'{"labels": NaN}'])
-def test_a_contract_that_is_something_else_is_refused(content: bytes, bundle: Bundle) -> None:
-    """Bytes that aren't a JSON object of the schema can't be read."""
+def test_a_file_that_is_no_contract_is_refused(content: bytes, bundle: Bundle) -> None:
+    """Other JSON and other bytes are invalid."""
     (bundle.path / CONTRACT_FILE).write_bytes(content)
-    with pytest.raises(ContractError, match="can't be read as a contract"):
+    with pytest.raises(ContractError, match="isn't a valid contract"):
         open_bundle(bundle.path)
 
 
 def test_a_folder_without_a_contract_is_refused(unsealed: Path) -> None:
-    """A bundle that was never sealed isn't one, and neither are an empty or a missing folder."""
+    """An unsealed and a missing folder are refused."""
     with pytest.raises(ContractError, match="not a complete model bundle"):
         open_bundle(unsealed)
     with pytest.raises(ContractError, match="is missing"):
         open_bundle(unsealed / "nowhere")
 
 
-def test_a_contract_that_is_no_file_is_refused(unsealed: Path) -> None:
-    """A folder in the contract's place, or a file in the bundle's, can't be read."""
+def test_an_unreadable_contract_is_refused(unsealed: Path) -> None:
+    """A folder instead of the contract, or a file instead of the bundle's folder."""
     (unsealed / CONTRACT_FILE).mkdir()
     with pytest.raises(ContractError, match="can't be read"):
         read_contract(unsealed)
@@ -293,10 +291,10 @@ seal(Path(sys.argv[1]), Contract.model_validate_json(sys.stdin.buffer.read()))
 @pytest.mark.parametrize(
     ("program", "status"), [(_KILLED_BEFORE_THE_RENAME, -signal.SIGKILL), (_DISK_FULL, 1)]
 )
-def test_a_seal_that_dies_leaves_no_half_contract(
+def test_a_killed_seal_leaves_no_contract(
     program: str, status: int, unsealed: Path, contract: Contract
 ) -> None:
-    """A process killed while sealing, or out of disk, leaves an unsealed folder that can be sealed again."""
+    """A folder whose sealing was killed or ran out of disk can be sealed again."""
     died = subprocess.run(
         [sys.executable, "-c", program, str(unsealed)],
         input=contract.model_dump_json().encode(),
@@ -319,7 +317,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(
 @given(texts=st.lists(TEXTS, min_size=1, max_size=5))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_warmup_examples_come_back_as_written(texts: list[str], unsealed: Path, contract: Contract) -> None:
-    """Any text survives in `warmup.jsonl`, those with exotic line breaks too."""
+    """A round trip keeps any text, including unusual line breaks."""
     examples = tuple(WarmupExample(text=text, scores=(0.25,) * len(LABELS)) for text in texts)
     write_warmup(unsealed, examples)
     assert Bundle(path=unsealed, contract=contract).warmup() == examples
@@ -340,20 +338,20 @@ def test_warmup_examples_come_back_as_written(texts: list[str], unsealed: Path, 
 def test_warmup_without_usable_examples_is_refused(
     content: bytes, unsealed: Path, contract: Contract
 ) -> None:
-    """No example, half an example, too few scores or an impossible one: the file is named."""
+    """The message names the file."""
     (unsealed / WARMUP_FILE).write_bytes(content)
     with pytest.raises(ContractError, match=WARMUP_FILE):
         Bundle(path=unsealed, contract=contract).warmup()
 
 
 def test_the_warmup_tolerance_is_below_a_score_step() -> None:
-    """The tolerance lets numeric noise pass and no other model."""
+    """The tolerance covers numeric noise, not another model."""
     assert 0 < WARMUP_TOLERANCE <= 0.001
 
 
 @pytest.mark.parametrize("slope", [0.0, -1.0, float("nan"), float("inf")])
-def test_a_calibration_that_turns_the_ranking_is_refused(slope: float) -> None:
-    """A slope that isn't positive and finite can't enter a contract."""
+def test_a_calibration_that_reverses_the_ranking_is_refused(slope: float) -> None:
+    """The slope must be positive and finite."""
     with pytest.raises(ValidationError, match="slope"):
         Calibration(slope=slope)
 
@@ -369,17 +367,17 @@ def test_a_calibration_that_turns_the_ranking_is_refused(slope: float) -> None:
         ((0.0, 1.0), (-1,)),
     ],
 )
-def test_a_distribution_without_proper_bins_is_refused(
+def test_a_distribution_with_invalid_bins_is_refused(
     edges: tuple[float, ...], counts: tuple[int, ...]
 ) -> None:
-    """Bin edges ascend, bracket the counts, and no count is negative."""
+    """Edges must ascend and be one more than the counts, which can't be negative."""
     with pytest.raises(ValidationError):
         Distribution(edges=edges, counts=counts)
 
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan")])
 def test_a_threshold_is_a_probability(threshold: float, contract: Contract) -> None:
-    """Operating thresholds lie between 0 and 1."""
+    """Operating thresholds are between 0 and 1."""
     content = contract.model_dump() | {"thresholds": {Label.TOXIC: {ANY_LANGUAGE: threshold}}}
     with pytest.raises(ValidationError, match="thresholds"):
         Contract.model_validate(content)
@@ -387,15 +385,15 @@ def test_a_threshold_is_a_probability(threshold: float, contract: Contract) -> N
 
 @pytest.mark.parametrize("name", ["model.pkl", "saved_model/assets/x.PICKLE", "weights.pt"])
 def test_a_pickle_is_refused(unsealed: Path, contract: Contract, name: str) -> None:
-    """Neither sealed nor read: whoever loads one runs what its maker wrote."""
+    """Loading a pickle could execute code."""
     (unsealed / name).parent.mkdir(exist_ok=True)
     (unsealed / name).write_bytes(b"\x80\x04N.")
     with pytest.raises(ContractError, match="pickle"):
         seal(unsealed, contract)
 
 
-def test_a_bundle_beyond_the_limit_isn_t_read(bundle: Bundle) -> None:
-    """Its size is known before its first byte is read, holes in files included."""
+def test_a_bundle_above_the_size_limit_is_not_read(bundle: Bundle) -> None:
+    """The size is checked before any file is read, also for sparse files."""
     assert open_bundle(bundle.path, max_bytes=100_000)
     with (bundle.saved_model / "variables" / "variables.index").open("r+b") as file:
         file.truncate(10**12)

@@ -15,7 +15,7 @@ def test_figures_survive_the_file(tmp_path: Path) -> None:
 
 def test_missing_evidence_is_an_error_of_its_own(tmp_path: Path) -> None:
     """A bundle without figures isn't one without faults."""
-    with pytest.raises(ContractError, match="without evaluation evidence"):
+    with pytest.raises(ContractError, match="no evaluation evidence"):
         read_evaluation(tmp_path)
 
 

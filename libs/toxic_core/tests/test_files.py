@@ -16,7 +16,7 @@ def test_a_replaced_file_has_the_new_content_and_nothing_is_left_beside_it(tmp_p
 
 
 def test_a_failed_replacement_keeps_the_old_content(tmp_path: Path) -> None:
-    """A writer that fails half-way changes nothing."""
+    """An incomplete write doesn't replace the file."""
     file = tmp_path / "facts.json"
     file.write_text("old", encoding="utf-8")
     with pytest.raises(UnicodeEncodeError), replacing(file) as partial:

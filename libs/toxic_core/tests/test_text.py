@@ -56,7 +56,7 @@ def test_invisible_characters_between_letters_change_nothing(text: str, data: st
 
 @pytest.mark.parametrize("character", INVISIBLE)
 def test_a_text_of_invisible_characters_is_empty(character: str) -> None:
-    """Nothing visible normalises to nothing, so that it is refused as empty."""
+    """Invisible text normalises to the empty string, which is refused."""
     assert normalise(f" {character}{character}\n") == ""
 
 
@@ -87,7 +87,7 @@ def test_examples(text: str, expected: str) -> None:
 @example("a\u00b4b \u00a8 \u3000c")
 @example("\u1112 \u1161\x1c\u11ab")
 def test_words_are_the_normalised_text_with_places(text: str) -> None:
-    """Normalising word by word and joining is normalising; and each word is found where it is said to be."""
+    """The joined normalised words equal the normalised text, and each word is at its position."""
     found = words(text)
     assert " ".join(word.normalised for word in found if word.normalised) == normalise(text)
     for word in found:

@@ -205,7 +205,7 @@ DAMAGES: dict[str, tuple[Damage, str, str]] = {
     "the weights are cut": (truncated(WEIGHTS), "digest", "changed or damaged"),
     "the tokenizer is cut": (truncated(TOKENIZER_FILE), "digest", "changed or damaged"),
     "the warm-up is cut": (truncated(WARMUP_FILE), "digest", "changed or damaged"),
-    "the contract is cut": (truncated(CONTRACT_FILE), "contract", "can't be read as a contract"),
+    "the contract is cut": (truncated(CONTRACT_FILE), "contract", "isn't a valid contract"),
     "a bit of the graph is turned": (flipped(GRAPH), "digest", "changed or damaged"),
     "a bit of the weights is turned": (flipped(WEIGHTS), "digest", "changed or damaged"),
     "a bit of the weights' index is turned": (flipped(INDEX), "digest", "changed or damaged"),
@@ -243,7 +243,7 @@ DAMAGES: dict[str, tuple[Damage, str, str]] = {
     "the warm-up has five scores": (
         written(WARMUP_FILE, b'{"text": "day", "scores": [0, 0, 0, 0, 0]}\n'),
         "contract",
-        "one score for each label",
+        "one score per label",
     ),
     "the recorded scores are others": (recorded((TEXT, 0.5)), "warmup", "off by up to"),
     "the tokenizer has another vocabulary": (resealed(other_vocabulary), "warmup", "off by up to"),

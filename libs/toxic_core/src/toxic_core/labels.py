@@ -1,8 +1,7 @@
-"""Labels: what can be wrong with a comment.
+"""Labels: the known ones with their facts, and `LABELS`, the ones that training uses.
 
 A served model's labels are those of its contract, in the order of its output columns; serving and the
-registry accept any valid names there. This module lists the labels that are known beforehand, with their
-facts, and `LABELS`, the labels that training uses.
+registry accept any valid names.
 
 To train on another label, add it to `KNOWN_LABELS` if it is missing, append its name to `LABELS`, give the
 training data a column of that name, and bound its figures in the registry's gate.

@@ -27,10 +27,10 @@ OpenVINO's converter reports from a thread that forks, which can keep a process 
 def disable_telemetry() -> None:
     """Set every variable of `TELEMETRY_OFF`; call before the libraries are imported."""
     os.environ.update(TELEMETRY_OFF)
-    leave_out_reporters()
+    block_reporting_modules()
 
 
-def leave_out_reporters() -> None:
+def block_reporting_modules() -> None:
     """Make the import of modules that report it fail, which their libraries treat as not installed."""
     for name in _BLOCKED_MODULES:
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # the import system's documented way

@@ -1,15 +1,13 @@
-"""The artifact contract: what a model version holds, so that training and serving can't drift apart.
-
-Owns the layout of a model bundle and the schema of its `contract.json`:
+"""The artifact contract: the layout of a model bundle, and the schema of its `contract.json`.
 
     saved_model/               TensorFlow SavedModel, signature `serving_default`
-    tokenizer/tokenizer.json   the one tokenizer
-    contract.json              what this module describes, with a SHA-256 of every other file
-    warmup.jsonl               inputs with the scores they must give
-    evaluation.json            what the model is worth (`toxic_core.contract.evidence`)
+    tokenizer/tokenizer.json   the tokenizer
+    contract.json              the contract, with the SHA-256 of every other file
+    warmup.jsonl               texts with their expected scores
+    evaluation.json            figures of the model's quality (`toxic_core.contract.evidence`)
 
-Invariant: a bundle is sealed last and once (`seal`). Whoever reads one (`open_bundle`) gets either a
-contract whose every file is present and unchanged, or a `ContractError` that names the file.
+Invariant: `seal` completes a bundle. `open_bundle` returns a contract only if all of its files are present
+and unchanged.
 """
 
 import hashlib
@@ -47,7 +45,7 @@ ONNX_FILE = "onnx/model.onnx"
 REQUIRED_FILES = (f"{SAVED_MODEL_DIR}/saved_model.pb", TOKENIZER_FILE, WARMUP_FILE)
 
 BUNDLE_ARTIFACT_PATH = "artifacts/bundle"
-"""Where a bundle lies inside an MLflow model version."""
+"""A bundle's path in an MLflow model version."""
 
 SIGNATURE = "serving_default"
 INPUT_IDS = "input_ids"
@@ -69,7 +67,7 @@ def _inside_bundle(name: str) -> str:
 
 
 BundlePath = Annotated[str, AfterValidator(_inside_bundle)]
-"""A file's path relative to the bundle, by `/`: whoever joins it to a folder stays in that folder."""
+"""A file's relative POSIX path, which can't lead out of the bundle."""
 
 
 def _distinct(labels: tuple[LabelName, ...]) -> tuple[LabelName, ...]:
@@ -81,7 +79,7 @@ def _distinct(labels: tuple[LabelName, ...]) -> tuple[LabelName, ...]:
 class Calibration(FrozenModel):
     """Platt scaling (Platt, 1999): calibrated = sigmoid(slope * logit(score) + intercept).
 
-    The slope is positive: any other would turn the model's ranking around or lose it.
+    The slope is positive, so that calibration keeps the model's ranking.
     """
 
     slope: float = Field(default=1.0, gt=0.0)
@@ -94,19 +92,19 @@ class Contract(FrozenModel):
     Attributes:
         schema_version: of this schema.
         labels: the model's output columns, in order.
-        max_tokens: longest input, special tokens included.
-        pad_id: token id that fills a batch.
-        normalisation_version: of `toxic_core.text.normalise` in training.
-        languages: ISO 639-1 codes the model was evaluated for.
+        max_tokens: maximum input length, special tokens included.
+        pad_id: padding token id.
+        normalisation_version: `toxic_core.text.NORMALISATION_VERSION` in training.
+        languages: evaluated languages, by ISO 639-1 code.
         calibration: by label, then by language or `*`.
         thresholds: operating thresholds on calibrated scores, by label, then by language or `*`.
-        reference_scores: by label, then by language or `*`.
-        reference_traffic: the reference comments' languages and lengths; None of versions from before.
-        base_model: the transformer that was fine-tuned; `encoder` in the file.
-        training_data: SHA-256 of every raw table trained on, by name.
-        code_revision: of the training code; `unknown` outside a checkout.
-        created_at: when the bundle was sealed.
-        files: SHA-256 of every other file, by path relative to the bundle.
+        reference_scores: for drift, by label, then by language or `*`.
+        reference_traffic: languages and lengths, for drift; None in older bundles.
+        base_model: the transformer that was fine-tuned; its JSON key is `encoder`.
+        training_data: SHA-256 of each raw training table, by name.
+        code_revision: Git commit of the training code; `unknown` outside a checkout.
+        created_at: time of sealing.
+        files: SHA-256 of every other file, by relative path.
     """
 
     model_config = ConfigDict(serialize_by_alias=True)
@@ -141,7 +139,7 @@ class Contract(FrozenModel):
 
 
 class WarmupExample(FrozenModel):
-    """One line of `warmup.jsonl`: a text and the uncalibrated scores it must give, in label order."""
+    """One line of `warmup.jsonl`: a text and its expected uncalibrated scores, in label order."""
 
     text: str
     scores: tuple[Probability, ...]
@@ -170,19 +168,19 @@ class Bundle:
         return self.path / TOKENIZER_FILE
 
     def warmup(self) -> tuple[WarmupExample, ...]:
-        """Read the warm-up examples.
+        """Return the warm-up examples.
 
         Raises:
-            ContractError: a line isn't an example with a score for each label, or there are none.
+            ContractError: there are none, or one hasn't a score per label.
         """
-        # Bytes, because str.splitlines also cuts at U+2028 and the like, which JSON leaves in a text.
+        # Bytes, because str.splitlines also splits at U+2028 and others, which JSON doesn't escape.
         lines = (self.path / WARMUP_FILE).read_bytes().splitlines()
         try:
             examples = tuple(WarmupExample.model_validate_json(line) for line in lines if line.strip())
         except ValidationError as error:
-            raise ContractError(f"{self.path / WARMUP_FILE} has a bad line: {error}") from error
+            raise ContractError(f"{self.path / WARMUP_FILE} has an invalid line: {error}") from error
         if not examples or {len(example.scores) for example in examples} != {len(self.contract.labels)}:
-            raise ContractError(f"{self.path / WARMUP_FILE} needs examples with one score for each label.")
+            raise ContractError(f"{self.path / WARMUP_FILE} needs examples with one score per label.")
         return examples
 
 
@@ -193,12 +191,10 @@ def write_warmup(path: Path, examples: Sequence[WarmupExample]) -> None:
 
 
 def seal(path: Path, contract: Contract) -> Bundle:
-    """Record the digest of every file under `path` and write `contract.json`, completing the bundle.
-
-    The contract is written under a temporary name and renamed, so a killed run leaves no half contract.
+    """Write `contract.json` with the digest of every file under `path`, which completes the bundle.
 
     Raises:
-        ContractError: a required file is missing, or something in the folder is no plain file.
+        ContractError: a required file is missing, or the folder has a link, a pipe or a pickle.
     """
     sealed = contract.model_copy(update={"files": dict(_digests(path))})
     _check_complete(path, sealed.files)
@@ -212,12 +208,12 @@ def open_bundle(path: Path, *, max_bytes: int | None = None) -> Bundle:
 
     Args:
         path: its folder.
-        max_bytes: the largest bundle that is read at all; None for any.
+        max_bytes: size limit; None for no limit.
 
     Raises:
-        ContractError: the contract is missing, can't be read, or was made for other labels or another
-            normalisation; or a file is missing, unexpected or not a plain file; or it is too large.
-        DigestMismatchError: a file's content isn't the one that was sealed.
+        ContractError: the contract is missing, invalid or for another normalisation; a file is missing,
+            unlisted or not a plain file; or the bundle exceeds the limit.
+        DigestMismatchError: a file changed after sealing.
     """
     contract = read_contract(path)
     _check_complete(path, contract.files)
@@ -228,10 +224,10 @@ def open_bundle(path: Path, *, max_bytes: int | None = None) -> Bundle:
         if found[name] != digest:
             raise DigestMismatchError(
                 f"{path / name} has SHA-256 {found[name]}, but the contract records {digest}. "
-                "The file was changed or damaged; fetch or train the version again."
+                "The file was changed or damaged; download or train the version again."
             )
     if unexpected := sorted(found.keys() - contract.files.keys()):
-        raise ContractError(f"{path} holds files that its contract doesn't list: {', '.join(unexpected)}.")
+        raise ContractError(f"{path} has files that its contract doesn't list: {', '.join(unexpected)}.")
     return Bundle(path=path, contract=contract)
 
 
@@ -239,43 +235,37 @@ def read_contract(path: Path) -> Contract:
     """Read `contract.json` of the bundle folder `path`, without verifying the other files.
 
     Raises:
-        ContractError: it is missing, can't be read, or doesn't fit this version of the code.
+        ContractError: it is missing or invalid, or this version of the code doesn't support it.
     """
     file = path / CONTRACT_FILE
     try:
         contract = Contract.model_validate_json(file.read_bytes())
     except FileNotFoundError as error:
-        raise ContractError(f"{file} is missing; this is not a complete model bundle.") from error
+        raise ContractError(f"{file} is missing; it is not a complete model bundle.") from error
     except OSError as error:
         raise ContractError(f"{file} can't be read: {error}") from error
     except ValidationError as error:
-        raise ContractError(f"{file} can't be read as a contract: {error}") from error
-    _check_agreement(file, contract)
-    return contract
-
-
-def _check_agreement(file: Path, contract: Contract) -> None:
+        raise ContractError(f"{file} isn't a valid contract: {error}") from error
     if contract.normalisation_version != NORMALISATION_VERSION:
         raise ContractError(
-            f"{file} was trained on text normalised by version {contract.normalisation_version}; "
+            f"{file} is for text normalised by version {contract.normalisation_version}; "
             f"this code normalises by version {NORMALISATION_VERSION}. Train the version again."
         )
-    by_name: dict[str, Mapping[LabelName, Mapping[str, object]]] = {
-        "calibration": contract.calibration,
-        "thresholds": contract.thresholds,
-    }
-    for name, by_label in by_name.items():
-        if lacking := [label for label in contract.labels if ANY_LANGUAGE not in by_label.get(label, {})]:
-            raise ContractError(f"{file} has no {name} for any language ({ANY_LANGUAGE!r}) of {lacking[0]}.")
+    for label in contract.labels:
+        if ANY_LANGUAGE not in contract.calibration.get(label, {}):
+            raise ContractError(f"{file} has no calibration for any language ({ANY_LANGUAGE!r}) of {label}.")
+        if ANY_LANGUAGE not in contract.thresholds.get(label, {}):
+            raise ContractError(f"{file} has no thresholds for any language ({ANY_LANGUAGE!r}) of {label}.")
+    return contract
 
 
 def _check_complete(path: Path, files: Mapping[str, str]) -> None:
     if missing := [name for name in REQUIRED_FILES if name not in files]:
-        raise ContractError(f"{path} lacks {', '.join(missing)}; this is not a complete model bundle.")
+        raise ContractError(f"{path} lacks {', '.join(missing)}; it is not a complete model bundle.")
 
 
 def _digests(path: Path, *, max_bytes: int | None = None) -> Iterator[tuple[str, str]]:
-    """Yield the relative POSIX path and SHA-256 of every file under `path` but the contract, sorted."""
+    """Yield the relative path and SHA-256 of every file under `path` except the contract, sorted."""
     for name, file in plain_files(path, max_bytes=max_bytes).items():
         # A killed `seal` leaves its temporary file behind.
         if name != CONTRACT_FILE and not fnmatchcase(name, f".{CONTRACT_FILE}.*partial"):

@@ -1,6 +1,6 @@
-"""From a model's raw scores to calibrated ones, as the contract says.
+"""Calibration of a model's raw scores.
 
-Invariant: `calibrate` is monotone in the score, so it never changes a ranking within one label and language.
+Invariant: `calibrate` is monotone in the score, so it keeps the ranking within one label and language.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _EPSILON = 1e-7
 
 
 class Calibrations(Protocol):
-    """The part of a contract that says how to calibrate."""
+    """The calibration part of a contract."""
 
     @property
     def labels(self) -> tuple[LabelName, ...]:
@@ -35,8 +35,8 @@ def calibrate(
 
     Args:
         scores: raw scores, float32 [batch, labels], in the contract's label order.
-        languages: each row's language, or None where it isn't known.
-        contract: whose calibration is applied; a `Contract`, or what will become part of one.
+        languages: per row; None if unknown.
+        contract: a `Contract`, or a part of a future one.
 
     Returns:
         Calibrated scores, float32 [batch, labels].

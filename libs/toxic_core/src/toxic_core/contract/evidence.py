@@ -1,9 +1,8 @@
 """The evaluation evidence of a model version: `evaluation.json` in its bundle, sealed like the rest.
 
-A flat object of finite numbers, by name: `<set>.<label>.<language>.<figure>`, such as `test.toxic.en.auc`,
-where the language is `all` over all rows; other figures have names of their own.
-
-Invariant: evidence is a file that the contract lists, so what a gate decides on can't be changed afterwards.
+A flat JSON object of finite numbers. Most names are `<set>.<label>.<language>.<figure>`, such as
+`test.toxic.en.auc`, with the language `all` for all rows. The contract lists the file, so the figures that
+the gate judges can't change after sealing.
 """
 
 import json
@@ -21,7 +20,7 @@ _FIGURES = TypeAdapter(dict[str, Annotated[float, Field(allow_inf_nan=False)]])
 
 
 def write_evaluation(path: Path, figures: Mapping[str, float]) -> None:
-    """Write `evaluation.json` into the bundle folder `path`, before it is sealed.
+    """Write `evaluation.json` into the unsealed bundle folder `path`.
 
     Raises:
         ValueError: a figure isn't finite.
@@ -34,15 +33,15 @@ def read_evaluation(path: Path) -> dict[str, float]:
     """Return the figures in the bundle folder `path`.
 
     Raises:
-        ContractError: there are none, or the file can't be read.
+        ContractError: the file is missing, invalid or has no figures.
     """
     file = path / EVALUATION_FILE
     try:
         figures = _FIGURES.validate_json(file.read_bytes())
     except FileNotFoundError as error:
-        raise ContractError(f"{file} is missing: the version comes without evaluation evidence.") from error
+        raise ContractError(f"{file} is missing: the version has no evaluation evidence.") from error
     except ValidationError as error:
-        raise ContractError(f"{file} can't be read as figures: {error}") from error
+        raise ContractError(f"{file} isn't a valid evaluation: {error}") from error
     if not figures:
-        raise ContractError(f"{file} holds no figure.")
+        raise ContractError(f"{file} has no figures.")
     return figures

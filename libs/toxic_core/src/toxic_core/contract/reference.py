@@ -1,7 +1,7 @@
-"""What a model version was measured on, for telling later whether its traffic is still like that.
+"""Reference distributions of a model version, to detect drift of its traffic.
 
-Invariant: what is served is binned by the very edges that the reference was, so that a difference of the two
-is one of the traffic. Counts are rounded weights: of a set of the deployment's share of toxic comments.
+Serving bins by the edges of the reference, so that a difference is one of the traffic. Counts are rounded
+weights: the reference comments are weighted to the deployment's share of toxic comments.
 """
 
 from typing import Annotated, Final, Self
@@ -14,15 +14,15 @@ Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 LENGTH_EDGES: Final = (0.0, *(float(n) for n in (4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024)))
-"""By which lengths in tokens are binned. Who counts puts what is longer into the last bin."""
+"""Bin edges of lengths in tokens; longer texts count in the last bin."""
 
 
 class Distribution(FrozenModel):
-    """A histogram. Bins hold their lower edge and not their upper one, but for the last, which holds both.
+    """A histogram. Bins include their lower edge but not the upper one, except the last, which includes both.
 
     Attributes:
-        edges: bin edges, ascending, one more than `counts`.
-        counts: comments in each bin.
+        edges: ascending bin edges, one more than `counts`.
+        counts: comments per bin.
     """
 
     edges: tuple[float, ...]
@@ -36,13 +36,13 @@ class Distribution(FrozenModel):
 
 
 class ReferenceTraffic(FrozenModel):
-    """The reference comments beside their scores, and the shares that probabilities depend on.
+    """Languages and lengths of the reference comments, and the shares that probabilities depend on.
 
     Attributes:
-        languages: comments by language (ISO 639-1).
-        lengths: comments by their tokens, special ones included.
-        calibration_toxic_share: share of toxic comments that calibrated scores are probabilities at.
-        deployment_toxic_share: share of toxic comments that thresholds were chosen for.
+        languages: comments per language (ISO 639-1).
+        lengths: comments by number of tokens, special tokens included.
+        calibration_toxic_share: share of toxic comments for which calibrated scores are probabilities.
+        deployment_toxic_share: share of toxic comments for which thresholds were chosen.
     """
 
     languages: dict[str, Count]

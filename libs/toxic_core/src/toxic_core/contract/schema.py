@@ -1,10 +1,10 @@
-"""What every model of a sealed file's schema keeps to: frozen, nothing unknown, no number that JSON lacks."""
+"""The base class of the schemas of sealed files."""
 
 from pydantic import BaseModel, ConfigDict
 
 
 class FrozenModel(BaseModel):
-    """Part of a sealed file."""
+    """A frozen model that rejects unknown keys, NaN and infinity."""
 
-    # JSON has no infinity and no NaN: they would be written as null, which can't be read back.
+    # JSON has no infinity and no NaN; pydantic writes them as null, which it can't read back.
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

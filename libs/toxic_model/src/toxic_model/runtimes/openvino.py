@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from toxic_core.contract import ATTENTION_MASK, INPUT_IDS, SCORES, SIGNATURE
-from toxic_core.telemetry import leave_out_reporters
+from toxic_core.telemetry import block_reporting_modules
 from toxic_core.tokens import EncodedBatch
 from toxic_model.errors import InvalidTensorError, SignatureError
 from toxic_model.precision import Precision
@@ -40,7 +40,7 @@ _INT8_FLAGS = frozenset({"avx512_vnni", "avx_vnni"})
 
 
 def _prepare() -> None:
-    leave_out_reporters()
+    block_reporting_modules()
     import openvino  # noqa: F401, PLC0415  takes a second
 
 
