@@ -202,6 +202,10 @@ lock: $(VENV)/.installed-dev ## Resolve dependencies into constraints.txt; ARGS=
 metrics: $(VENV)/.installed ## Write docs/metrics.md, the table of the inference service's metrics
 	@$(RUN) toxic_inference.metrics.catalogue > docs/metrics.md
 
+.PHONY: doors
+doors: $(VENV)/.installed ## Write docs/doors.md, the table of the inference service's doors
+	@$(RUN) toxic_inference.doors > docs/doors.md
+
 .PHONY: dashboards
 dashboards: $(VENV)/.installed-dev ## Write Grafana's dashboards again, from infra/grafana/src
 	@$(RUN) toxic_dashboards infra/grafana/dashboards

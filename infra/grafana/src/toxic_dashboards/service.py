@@ -2,7 +2,7 @@
 
 from toxic_dashboards.panels import Board, Kind, Panel, Query, Row, Unit
 
-_OWN = 'route!~"/metrics|/health/.*"'
+_OWN = 'door!="operations"'
 _REQUESTS = "toxic_inference_requests_total"
 _SECONDS = "toxic_inference_request_duration_seconds_bucket"
 _RATE = "[$__rate_interval]"
@@ -101,8 +101,7 @@ _RED = Row(
             unit=Unit.SECONDS,
             queries=tuple(
                 Query(
-                    f"histogram_quantile({q}, sum by (le) (rate({_SECONDS}"
-                    f'{{route=~"/predict|.+:(analyze|predict)|.+/infer"}}{_RATE})))',
+                    f'histogram_quantile({q}, sum by (le) (rate({_SECONDS}{{scores="yes"}}{_RATE})))',
                     f"p{q * 100:g}",
                 )
                 for q in (0.5, 0.95, 0.99)

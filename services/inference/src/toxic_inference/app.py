@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import structlog
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from toxic_inference.adapters.feedback_store import DatabaseFeedbackStore
 from toxic_inference.adapters.folders import check_writable
@@ -23,15 +23,16 @@ from toxic_inference.adapters.lingua_detector import LinguaDetector
 from toxic_inference.adapters.loader import BundleLoader, model_opener
 from toxic_inference.adapters.origin import Origin, open_origin
 from toxic_inference.adapters.priority import give_way
-from toxic_inference.corrections.service import FeedbackDesk
-from toxic_inference.doors.events.routes import EventReceiver
+from toxic_inference.corrections.service import CorrectionService
+from toxic_inference.doors.listing import DOORS
 from toxic_inference.events import Emit
 from toxic_inference.http.admission import AdmissionRules, RequestLimit
 from toxic_inference.http.application import create_api
-from toxic_inference.http.backend import Doors, Limits
+from toxic_inference.http.backend import Backend, Limits
+from toxic_inference.http.errors import describe
 from toxic_inference.http.guard import GuardRules
 from toxic_inference.jobs.files import JobFiles
-from toxic_inference.jobs.queue import JobDesk, JobParts
+from toxic_inference.jobs.queue import JobQueue, JobQueueConfig
 from toxic_inference.serving.batching.scheduler import BatchLimits, BatchScheduler, SchedulerParts
 from toxic_inference.serving.batching.slots import Slots
 from toxic_inference.serving.clock import SystemClock
@@ -46,6 +47,7 @@ from toxic_inference.serving.versions.poller import Poller, PollerParts
 from toxic_inference.serving.versions.status import CoreStatus
 from toxic_inference.settings import Settings
 from toxic_inference.watching import start_watching
+from toxic_inference.webhooks import WebhookReceiver
 from toxic_model.runtime import STREAMS
 
 _log = structlog.get_logger(__name__)
@@ -69,7 +71,7 @@ class _Runner(Protocol):
     async def run(self) -> None: ...
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings) -> Starlette:
     """Return the whole service as one ASGI application; its lifespan runs the core.
 
     Raises:
@@ -88,7 +90,7 @@ def create_app(settings: Settings) -> FastAPI:
     jobs = _jobs(settings, scorer, emit)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
         shadow = (shadowing,) if shadowing else ()
         async with _running(
             (manager, poller, jobs, *watching.tasks, *shadow), manager=manager, threads=threads
@@ -96,14 +98,16 @@ def create_app(settings: Settings) -> FastAPI:
             yield
         feedback.close()
 
-    doors = Doors(
+    backend = Backend(
         model_name=settings.model_name,
         default_alias=settings.model_alias,
         scorer=shadowing or scorer,
         status=CoreStatus(manager, poller),
-        languages=LinguaDetector(),
-        feedback=FeedbackDesk(store=feedback, now=_now, emit=emit),
+        identify_language=LinguaDetector().identify,
+        corrections=CorrectionService(store=feedback, now=_now, emit=emit),
         jobs=jobs,
+        webhooks=_webhooks(settings, poke=poller.poke, emit=emit),
+        render_metrics=watching.render,
         limits=Limits(
             text_bytes=settings.max_text_bytes,
             texts=settings.max_texts,
@@ -113,9 +117,8 @@ def create_app(settings: Settings) -> FastAPI:
         emit=emit,
     )
     return create_api(
-        doors,
-        render_metrics=watching.render,
-        events=_events(settings, poke=poller.poke, emit=emit),
+        backend,
+        DOORS,
         rules=_rules(settings),
         cors_origins=settings.cors_origins,
         admission=AdmissionRules(RequestLimit(settings.max_queue_seconds), overload=manager.overload),
@@ -150,17 +153,18 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _jobs(settings: Settings, scorer: ScoringService, emit: Emit) -> JobDesk:
+def _jobs(settings: Settings, scorer: ScoringService, emit: Emit) -> JobQueue:
     folder = settings.state_dir / "jobs"
     check_writable(folder, setting="INFERENCE_STATE_DIR")
-    return JobDesk(
-        JobParts(
+    return JobQueue(
+        JobQueueConfig(
             files=JobFiles(folder),
             scorer=scorer,
             text_bytes=settings.max_text_bytes,
             now=_now,
             clock=SystemClock(),
             emit=emit,
+            describe=describe,
             keep=timedelta(hours=settings.job_keep_hours),
             size_bytes=settings.jobs_size_bytes,
         )
@@ -184,11 +188,11 @@ def _shadowing(
     return ShadowingScorer(parts, fraction=settings.shadow_fraction)
 
 
-def _events(settings: Settings, *, poke: Callable[[], None], emit: Emit) -> EventReceiver | None:
+def _webhooks(settings: Settings, *, poke: Callable[[], None], emit: Emit) -> WebhookReceiver | None:
     secret = settings.event_secret.get_secret_value()
     if not secret:
         return None
-    return EventReceiver(
+    return WebhookReceiver(
         model_name=settings.model_name,
         aliases=settings.aliases,
         secret=secret,

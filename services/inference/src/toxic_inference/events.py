@@ -42,13 +42,17 @@ class RequestEnded(Event):
     """A request was answered, or its client left.
 
     Attributes:
+        door: the name of the door that the path belongs to, or `none`.
         route: the route's template, or `unmatched`.
+        scores: `yes` if the route scores texts, else `no`.
         method: the HTTP method, or `OTHER`.
         status: the HTTP status; 499 if the client left first.
         seconds: from the request's arrival to the end of its answer.
     """
 
+    door: str
     route: str
+    scores: str
     method: str
     status: int
     seconds: float
@@ -68,7 +72,7 @@ class RowRejected(Event):
 
 @dataclass(frozen=True, slots=True)
 class RegistryMessageReceived(Event):
-    """The registry sent a message; `outcome` is a value of `EventOutcome`."""
+    """The registry sent a message; `outcome` is a value of `WebhookOutcome`."""
 
     outcome: str
 

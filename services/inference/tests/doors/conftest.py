@@ -15,11 +15,13 @@ from toxic_core.errors import NoVersionReadyError, UnknownModelError
 from toxic_core.labels import LABELS
 from toxic_core.text import words
 from toxic_inference.adapters.feedback_store import DatabaseFeedbackStore
-from toxic_inference.corrections.service import FeedbackDesk
+from toxic_inference.corrections.service import CorrectionService
+from toxic_inference.doors.listing import DOORS
 from toxic_inference.http.application import create_api
-from toxic_inference.http.backend import Doors, Limits
+from toxic_inference.http.backend import Backend, Limits
+from toxic_inference.http.errors import describe
 from toxic_inference.jobs.files import JobFiles
-from toxic_inference.jobs.queue import JobDesk, JobParts
+from toxic_inference.jobs.queue import JobQueue, JobQueueConfig
 from toxic_inference.metrics import Metrics
 from toxic_inference.monitoring.monitor import Monitor
 from toxic_inference.serving.interfaces import (
@@ -120,14 +122,11 @@ class FakeCore:
         )
 
 
-class FakeLanguages:
-    """Knows a language by one word; implements `LanguageIdentifier`."""
-
-    def identify(self, text: str) -> str | None:
-        """Return `es` for a text with hola, None for one without letters, else `en`."""
-        if "hola" in text:
-            return "es"
-        return "en" if any(character.isalpha() for character in text) else None
+def identify_language(text: str) -> str | None:
+    """Return `es` for a text with hola, None for one without letters, else `en`."""
+    if "hola" in text:
+        return "es"
+    return "en" if any(character.isalpha() for character in text) else None
 
 
 @pytest.fixture
@@ -168,20 +167,21 @@ def calendar() -> Calendar:
 
 
 @pytest.fixture
-def new_desk(
+def new_queue(
     core: FakeCore, metrics: Metrics, calendar: Calendar, clock: ManualClock, tmp_path: Path
-) -> Callable[[], JobDesk]:
-    """Return the function that makes a desk for jobs, as the start of a process does."""
+) -> Callable[[], JobQueue]:
+    """Return the function that makes a job queue, as the start of a process does."""
 
-    def make() -> JobDesk:
-        return JobDesk(
-            JobParts(
+    def make() -> JobQueue:
+        return JobQueue(
+            JobQueueConfig(
                 files=JobFiles(tmp_path / "jobs"),
                 scorer=core,
                 text_bytes=LIMITS.text_bytes,
                 now=calendar.now,
                 clock=clock,
                 emit=metrics.emit,
+                describe=describe,
                 keep=timedelta(hours=1),
                 size_bytes=100_000,
             )
@@ -191,31 +191,33 @@ def new_desk(
 
 
 @pytest.fixture
-def doors(
+def backend(
     core: FakeCore,
     metrics: Metrics,
     feedback_store: DatabaseFeedbackStore,
     calendar: Calendar,
-    new_desk: Callable[[], JobDesk],
-) -> Doors:
+    new_queue: Callable[[], JobQueue],
+) -> Backend:
     """What the routes work with."""
-    return Doors(
+    return Backend(
         model_name="toxic-comments",
         default_alias="champion",
         scorer=core,
         status=core,
-        languages=FakeLanguages(),
-        feedback=FeedbackDesk(store=feedback_store, now=calendar.now, emit=metrics.emit),
-        jobs=new_desk(),
+        identify_language=identify_language,
+        corrections=CorrectionService(store=feedback_store, now=calendar.now, emit=metrics.emit),
+        jobs=new_queue(),
+        webhooks=None,
+        render_metrics=metrics.render,
         limits=LIMITS,
         emit=metrics.emit,
     )
 
 
 @pytest.fixture
-async def client(doors: Doors, metrics: Metrics) -> AsyncIterator[httpx.AsyncClient]:
+async def client(backend: Backend) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the application over the fake core."""
-    app = create_api(doors, render_metrics=metrics.render)
+    app = create_api(backend, DOORS)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
         yield client

@@ -7,9 +7,10 @@ import httpx
 import pytest
 
 from toxic_core.errors import OverloadedError
+from toxic_inference.doors.listing import DOORS
 from toxic_inference.http.admission import LEAST_REQUESTS, AdmissionRules, RequestLimit
 from toxic_inference.http.application import create_api
-from toxic_inference.http.backend import Doors
+from toxic_inference.http.backend import Backend
 from toxic_inference.metrics import Metrics
 from toxic_inference.serving.errors import InferenceError
 
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 Turn = Callable[[Callable[[], bool]], Awaitable[None]]
 
-DOORS = {
+REQUESTS = {
     "/predict": {"text": "hello"},
     "/v1alpha1/comments:analyze": {"comment": {"text": "hello"}, "requestedAttributes": {"TOXICITY": {}}},
     "/v1/models/toxic-comments:predict": {"instances": [{"text": "hello"}]},
@@ -134,36 +135,36 @@ def queue() -> Queue:
 
 
 @pytest.fixture
-def client(doors: Doors, metrics: Metrics, queue: Queue) -> Callable[..., Any]:
+def client(backend: Backend, queue: Queue) -> Callable[..., Any]:
     """Return a client of the application under a limit."""
 
     @asynccontextmanager
     async def make(limit: RequestLimit) -> AsyncIterator[httpx.AsyncClient]:
         rules = AdmissionRules(limit, overload=queue)
-        app = create_api(doors, render_metrics=metrics.render, admission=rules)
+        app = create_api(backend, DOORS, admission=rules)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as made:
             yield made
 
     return make
 
 
-@pytest.mark.parametrize("path", DOORS)
+@pytest.mark.parametrize("path", REQUESTS)
 async def test_each_door_refuses_in_its_own_shape(
     path: str, full: RequestLimit, client: Callable[..., Any], metrics: Metrics
 ) -> None:
     """429 with Retry-After, counted; nothing reaches the core."""
     async with client(full) as asking:
-        refused = await asking.post(path, json=DOORS[path])
+        refused = await asking.post(path, json=REQUESTS[path])
         assert refused.status_code == 429
         assert int(refused.headers["retry-after"]) >= 1
         error = refused.json()["error"]
         assert "ask again" in (error if isinstance(error, str) else error["message"])
         full.leave()
-        assert (await asking.post(path, json=DOORS[path])).status_code == 200
+        assert (await asking.post(path, json=REQUESTS[path])).status_code == 200
     assert "toxic_inference_refused_requests_total 1.0" in metrics.render().decode()
 
 
-@pytest.mark.parametrize("path", DOORS)
+@pytest.mark.parametrize("path", REQUESTS)
 async def test_what_the_queue_would_refuse_is_not_read(
     path: str, limit: RequestLimit, queue: Queue, client: Callable[..., Any], core: Any, metrics: Metrics
 ) -> None:
@@ -175,7 +176,7 @@ async def test_what_the_queue_would_refuse_is_not_read(
         assert "9 rows are waiting" in refused.text
         assert not core.lanes
         queue.error = None
-        assert (await asking.post(path, json=DOORS[path])).status_code == 200
+        assert (await asking.post(path, json=REQUESTS[path])).status_code == 200
     assert "toxic_inference_refused_requests_total 1.0" in metrics.render().decode()
 
 
@@ -187,7 +188,7 @@ async def test_a_version_that_is_named_has_a_queue_of_its_own(
     queue.error = OverloadedError("9 rows are waiting; ask again.", retry_after_seconds=6.4)
     async with client(limit) as asking:
         path = f"/v1/models/toxic-comments/{named}:predict"
-        answer = await asking.post(path, json=DOORS["/v1/models/toxic-comments:predict"])
+        answer = await asking.post(path, json=REQUESTS["/v1/models/toxic-comments:predict"])
         assert answer.status_code == 200
 
 
@@ -212,7 +213,7 @@ async def test_room_comes_back_however_a_request_ends(
     async with client(limit) as asking:
 
         async def ask() -> int:
-            answer = await asking.post("/predict", json=DOORS["/predict"])
+            answer = await asking.post("/predict", json=REQUESTS["/predict"])
             return int(answer.status_code)
 
         calls = [asyncio.ensure_future(ask()) for _ in range(LEAST_REQUESTS)]

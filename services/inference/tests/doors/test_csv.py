@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toxic_core.labels import LABELS
-from toxic_inference.http.errors import InvalidCsvError
 from toxic_inference.serving.interfaces import Lane, Text
-from toxic_inference.tables.reader import CsvTable
+from toxic_inference.tables.reader import CsvTable, InvalidCsvError
 
 pytestmark = pytest.mark.anyio
 
@@ -34,15 +33,30 @@ def lines_and_codes(content: bytes) -> list[tuple[int | None, str]]:
     ]
 
 
-@pytest.mark.parametrize("column", ["content", "comment_text", " Comment_Text "])
+@pytest.mark.parametrize("column", ["content", "comment_text", " Comment_Text ", "Body"])
 async def test_a_file_s_rows_are_scored_by_line(client: httpx.AsyncClient, core: Any, column: str) -> None:
-    """Either column name works, and each result says which line it is of."""
+    """Every usual column name works, and each result names its line."""
     answer = await upload(client, f"id,{column}\n1,{'a' * 10}\n2,{'b' * 20}\n".encode())
     body = answer.json()
     assert [(r["line"], r["scores"]["toxic"]) for r in body["results"]] == [(2, 0.1), (3, 0.2)]
     assert (body["model_version"], body["scored"], body["rejected"]) == ("7", 2, 0)
     assert core.lanes == [Lane.BULK]
     assert core.leases == 0
+
+
+AMBIGUOUS = b"text,body\nhi,hello\n"
+
+
+async def test_text_column_chooses_between_candidates(client: httpx.AsyncClient, core: Any) -> None:
+    """As a query parameter of a CSV body and as a field of a form."""
+    in_query = await client.post(
+        "/predict", params={"text_column": "body"}, content=AMBIGUOUS, headers={"content-type": "text/csv"}
+    )
+    in_form = await client.post(
+        "/predict", data={"text_column": "body"}, files={"file": ("a.csv", AMBIGUOUS, "text/csv")}
+    )
+    assert (in_query.status_code, in_form.status_code) == (200, 200)
+    assert [text.content for text in core.texts] == ["hello", "hello"]
 
 
 async def test_bad_rows_are_reported_and_the_rest_scored(client: httpx.AsyncClient, metric: Any) -> None:
@@ -104,14 +118,15 @@ async def test_an_empty_file_field_is_no_file(client: httpx.AsyncClient) -> None
         (b"", "empty"),
         (b"\xef\xbb\xbf\n", "empty"),
         (b"content\n", "no rows"),
-        (b"id,text\n1,a\n", "no column named content"),
+        (b"id,notes\n1,a\n", "no column of texts"),
+        (b"text,Body\na,b\n", "2 columns that may hold the texts: 'text', 'Body'"),
         (b"id;content\n1;a\n", "semicolons"),
         (b"id\tcontent\n1\ta\n", "tabs"),
         (b"PK\x03\x04 and so on", "Excel"),
         (b"\xff\xfec\x00o\x00", "UTF-16"),
         (b"\x89PNG\r\n\x1a\n\x00\x00\x00", "binary"),
         (b"\x00\x01\x02\x03", "binary"),
-        (b"c\xf6ntent\n1\n", "first line isn't UTF-8"),
+        (b"c\xf6ntent\n1\n", "first line is not UTF-8"),
         (b"content\ra\rb\r", "carriage return"),
         (b"content\n\xff\n\xfe\n", "None of the file's 2 rows"),
         (b'"content\n1\n', "first line can't be read"),

@@ -1,14 +1,16 @@
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
 
 import httpx
 import pytest
 
 from toxic_core.signing import TOLERANCE_SECONDS, sign
-from toxic_inference.doors.events.routes import EventReceiver
+from toxic_inference.doors.listing import DOORS
 from toxic_inference.http.application import create_api
-from toxic_inference.http.backend import Doors
+from toxic_inference.http.backend import Backend
 from toxic_inference.metrics import Metrics
+from toxic_inference.webhooks import WebhookReceiver
 
 pytestmark = pytest.mark.anyio
 
@@ -46,9 +48,9 @@ def registry() -> Registry:
 
 
 @pytest.fixture
-async def told(doors: Doors, metrics: Metrics, registry: Registry) -> AsyncIterator[httpx.AsyncClient]:
+async def told(backend: Backend, metrics: Metrics, registry: Registry) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a service that shares a secret with the registry."""
-    receiver = EventReceiver(
+    receiver = WebhookReceiver(
         model_name="toxic-comments",
         aliases=("champion", "challenger"),
         secret=SECRET,
@@ -56,7 +58,7 @@ async def told(doors: Doors, metrics: Metrics, registry: Registry) -> AsyncItera
         now=lambda: registry.now,
         emit=metrics.emit,
     )
-    app = create_api(doors, render_metrics=metrics.render, events=receiver)
+    app = create_api(replace(backend, webhooks=receiver), DOORS)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
         yield client
 

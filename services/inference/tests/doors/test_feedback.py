@@ -15,9 +15,9 @@ import pytest
 from toxic_core.labels import LABELS
 from toxic_inference.adapters.feedback_store import DatabaseFeedbackStore
 from toxic_inference.corrections.record import Feedback, FeedbackUnavailableError
+from toxic_inference.doors.listing import DOORS
 from toxic_inference.http.application import create_api
-from toxic_inference.http.backend import Doors
-from toxic_inference.metrics import Metrics
+from toxic_inference.http.backend import Backend
 
 pytestmark = pytest.mark.anyio
 
@@ -159,10 +159,10 @@ class GoneStore:
         raise FeedbackUnavailableError("Labels can't be read now.")
 
 
-async def test_a_store_that_is_gone_is_a_503(doors: Doors, metrics: Metrics) -> None:
+async def test_a_store_that_is_gone_is_a_503(backend: Backend) -> None:
     """Of every route, before an answer starts."""
-    desk = replace(doors.feedback, store=GoneStore())
-    app = create_api(replace(doors, feedback=desk), render_metrics=metrics.render)
+    corrections = replace(backend.corrections, store=GoneStore())
+    app = create_api(replace(backend, corrections=corrections), DOORS)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
         for answer in (
             await client.post("/feedback", json=CORRECTION),

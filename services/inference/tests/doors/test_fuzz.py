@@ -8,17 +8,17 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 
+from toxic_inference.doors.listing import DOORS
 from toxic_inference.http.application import create_api
-from toxic_inference.http.backend import Doors
-from toxic_inference.metrics import Metrics
+from toxic_inference.http.backend import Backend
 
 EXAMPLES = 8
 
 
 @pytest.fixture
-def schema(doors: Doors, metrics: Metrics) -> Any:
+def schema(backend: Backend) -> Any:
     """The application's OpenAPI document."""
-    return schemathesis.openapi.from_asgi("/openapi.json", create_api(doors, render_metrics=metrics.render))
+    return schemathesis.openapi.from_asgi("/openapi.json", create_api(backend, DOORS))
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode))

@@ -8,11 +8,11 @@ import pytest
 import structlog
 
 from toxic_inference.adapters.key_file import KeyFile, save_keys
+from toxic_inference.doors.listing import DOORS
 from toxic_inference.http.application import create_api
-from toxic_inference.http.backend import Doors
+from toxic_inference.http.backend import Backend
 from toxic_inference.http.guard import GuardRules
 from toxic_inference.keys import Role, new_key
-from toxic_inference.metrics import Metrics
 
 pytestmark = pytest.mark.anyio
 
@@ -32,12 +32,12 @@ OPEN = (
 
 
 @pytest.fixture
-def serve(doors: Doors, metrics: Metrics) -> Callable[..., Any]:
+def serve(backend: Backend) -> Callable[..., Any]:
     """Return a client of the application under given rules."""
 
     @asynccontextmanager
     async def make(rules: GuardRules, **options: Any) -> AsyncIterator[httpx.AsyncClient]:
-        app = create_api(doors, render_metrics=metrics.render, rules=rules, **options)
+        app = create_api(backend, DOORS, rules=rules, **options)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
             yield client
 

@@ -11,11 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
+from toxic_inference.doors.listing import DOORS
 from toxic_inference.http.application import create_api
-from toxic_inference.http.backend import Doors
+from toxic_inference.http.backend import Backend
 from toxic_inference.jobs.files import JobFiles, count_rows
-from toxic_inference.jobs.queue import JobDesk
-from toxic_inference.metrics import Metrics
+from toxic_inference.jobs.queue import JobQueue
 from toxic_inference.serving.errors import InferenceError
 from toxic_inference.serving.interfaces import Lane
 
@@ -26,17 +26,17 @@ FILE = b"id,content\n" + b"".join(b"%d,=hello\n" % index for index in range(600)
 
 
 class Process:
-    """The application with its desk at work, as one process has them."""
+    """The application with its job queue running, as one process has them."""
 
-    def __init__(self, doors: Doors, metrics: Metrics, desk: JobDesk) -> None:
-        app = create_api(replace(doors, jobs=desk), render_metrics=metrics.render)
+    def __init__(self, backend: Backend, queue: JobQueue) -> None:
+        app = create_api(replace(backend, jobs=queue), DOORS)
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service")
-        self._desk = desk
+        self._queue = queue
         self._task: asyncio.Task[None] | None = None
 
     def work(self) -> None:
         """Begin to score."""
-        self._task = asyncio.create_task(self._desk.run())
+        self._task = asyncio.create_task(self._queue.run())
 
     async def stop(self) -> None:
         """End in the middle of whatever it does."""
@@ -65,14 +65,12 @@ class Process:
 
 
 @pytest.fixture
-async def start(
-    doors: Doors, metrics: Metrics, new_desk: Callable[[], JobDesk]
-) -> AsyncIterator[Callable[[], Process]]:
+async def start(backend: Backend, new_queue: Callable[[], JobQueue]) -> AsyncIterator[Callable[[], Process]]:
     """Return the function that starts a process; all share one folder, one after the other."""
     started: list[Process] = []
 
     def make() -> Process:
-        started.append(Process(doors, metrics, new_desk()))
+        started.append(Process(backend, new_queue()))
         return started[-1]
 
     yield make
@@ -203,7 +201,7 @@ async def test_a_file_that_stops_the_service_again_and_again_is_given_up(
     [
         (InferenceError("The model failed."), "inference_failed", "The model failed."),
         (OSError(28, "No space left on device"), "internal", "No space left on device"),
-        (RuntimeError("secret"), "internal", "log says why"),
+        (RuntimeError("secret"), "internal", "see its log"),
     ],
 )
 async def test_a_job_that_fails_says_why(
@@ -318,3 +316,27 @@ def test_rows_are_counted_before_they_are_scored(tmp_path: Path, content: bytes,
     """Line breaks in quotes don't count; a line that is far too long counts by its pieces."""
     (tmp_path / "file.csv").write_bytes(content)
     assert count_rows(tmp_path / "file.csv") == rows
+
+
+@pytest.mark.parametrize("form", [False, True], ids=["query", "form"])
+async def test_a_job_uses_the_chosen_text_column(start: Callable[[], Process], core: Any, form: bool) -> None:  # noqa: FBT001  a case
+    """Also after a restart, since the record has it; without a choice, two candidates are refused."""
+    content = b"text,body\nhi,hello\n"
+    process = start()
+    refused = await process.client.post("/jobs", content=content, headers=CSV)
+    assert refused.status_code == 422
+    assert "'text', 'body'" in refused.json()["error"]["message"]
+    if form:
+        answer = await process.client.post(
+            "/jobs", data={"text_column": "body"}, files={"file": ("a.csv", content, "text/csv")}
+        )
+    else:
+        answer = await process.client.post(
+            "/jobs", params={"text_column": "body"}, content=content, headers=CSV
+        )
+    assert answer.status_code == 202, answer.text
+    await process.stop()
+    process = start()
+    process.work()
+    await process.until(answer.json()["id"], "done")
+    assert [text.content for text in core.texts] == ["hello"]

@@ -7,10 +7,10 @@ import httpx
 import pytest
 from starlette.requests import ClientDisconnect
 
+from toxic_inference.doors.listing import DOORS
 from toxic_inference.doors.native.line_spool import LineSpool
 from toxic_inference.http.application import create_api
-from toxic_inference.http.backend import Doors
-from toxic_inference.metrics import Metrics
+from toxic_inference.http.backend import Backend
 from toxic_inference.serving.interfaces import Lane, Text
 
 pytestmark = pytest.mark.anyio
@@ -116,9 +116,9 @@ class Caller:
 
 
 @pytest.fixture
-def app(doors: Doors, metrics: Metrics) -> Any:
+def app(backend: Backend) -> Any:
     """The application."""
-    return create_api(doors, render_metrics=metrics.render)
+    return create_api(backend, DOORS)
 
 
 async def test_a_line_is_answered_while_the_next_is_still_to_come(app: Any) -> None:

@@ -106,7 +106,7 @@ async def test_texts_may_come_behind_the_json(client: httpx.AsyncClient, core: A
         (texts("a", shape=[2]), 400, "1 elements"),
         (texts("a", shape=[-1]), 422, "shape"),
         (texts("a", datatype="FP32"), 400, "must be BYTES"),
-        (texts(3), 400, "must hold texts"),
+        (texts(3), 400, "must contain texts"),
         (texts(""), 422, "is empty"),
         (texts(*"abcdef"), 413, "limit is 5"),
         (texts("a", data=None), 400, "either data or binary_data_size"),

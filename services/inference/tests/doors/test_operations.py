@@ -62,10 +62,12 @@ async def test_requests_are_counted_by_template(
     await client.request("BREW", "/predict")
     count = "toxic_inference_requests_total"
     template = "/v1/models/{name}/versions/{version}"
-    assert metric(count, route=template, method="GET", status="200") == 1
-    assert metric(count, route="unmatched", method="GET", status="404") == 1
-    assert metric(count, route="/predict", method="OTHER", status="405") == 1
-    assert metric("toxic_inference_request_duration_seconds_count", route=template) == 1
+    assert metric(count, door="tf_serving", route=template, method="GET", status="200") == 1
+    assert metric(count, door="none", route="unmatched", method="GET", status="404") == 1
+    assert metric(count, door="native", route="/predict", method="OTHER", status="405") == 1
+    seconds = "toxic_inference_request_duration_seconds_count"
+    assert metric(seconds, door="tf_serving", route=template, scores="no") == 1
+    assert metric(seconds, door="native", route="/predict", scores="yes") == 1
     assert metric("toxic_inference_requests_in_progress") == 0
 
 

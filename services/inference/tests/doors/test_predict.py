@@ -9,9 +9,9 @@ import pytest
 
 from toxic_core.errors import OverloadedError
 from toxic_core.labels import LABELS
+from toxic_inference.doors.listing import DOORS
 from toxic_inference.http.application import create_api
-from toxic_inference.http.backend import Doors
-from toxic_inference.metrics import Metrics
+from toxic_inference.http.backend import Backend
 from toxic_inference.serving.errors import InferenceError
 from toxic_inference.serving.interfaces import Lane, Terms, Text
 
@@ -134,7 +134,7 @@ async def test_a_form_s_message_is_scored(client: httpx.AsyncClient) -> None:
         ('{"text": "\\ud800"}', 422, "invalid_text", "surrogate"),
         (json.dumps({"text": "x" * 201}), 413, "text_too_long", "201 bytes"),
         (json.dumps({"texts": ["x"] * 6}), 413, "too_many_texts", "limit is 5"),
-        ("", 400, "malformed_request", "isn't JSON"),
+        ("", 400, "malformed_request", "is not JSON"),
         ("{", 400, "malformed_request", "line 1, column 2"),
         ('{"text": "a"} {}', 400, "malformed_request", "Extra data"),
         ('{"text": NaN}', 400, "malformed_request", "NaN"),
@@ -265,7 +265,7 @@ async def test_unknown_routes_and_methods_have_the_same_shape(client: httpx.Asyn
 
 
 async def test_a_caller_who_leaves_is_not_computed_for(
-    core: Any, doors: Doors, metrics: Metrics, metric: Callable[..., float]
+    core: Any, backend: Backend, metric: Callable[..., float]
 ) -> None:
     """When the connection goes, the call into the core is cancelled and counted as 499."""
     core.held = asyncio.Event()
@@ -284,10 +284,13 @@ async def test_a_caller_who_leaves_is_not_computed_for(
         "query_string": b"",
         "headers": [(b"content-type", b"application/json")],
     }
-    await create_api(doors, render_metrics=metrics.render)(scope, receive, send)  # type: ignore[arg-type]
+    await create_api(backend, DOORS)(scope, receive, send)  # type: ignore[arg-type]
     assert core.cancelled
     assert core.leases == 0
-    assert metric("toxic_inference_requests_total", route="/predict", method="POST", status="499") == 1
+    assert (
+        metric("toxic_inference_requests_total", door="native", route="/predict", method="POST", status="499")
+        == 1
+    )
 
 
 async def test_every_answer_carries_its_request_s_name(client: httpx.AsyncClient) -> None:

@@ -1,7 +1,7 @@
-"""Moderators' corrections: what one is, and where they are kept.
+"""Moderators' corrections: the record, and the store's interface.
 
-Invariant: a text is part of a correction only where its sender consented to that; and an id, once taken,
-means one correction for ever, so that sending it again changes nothing.
+Invariant: a text is part of a correction only if its sender consented; an id belongs to one correction for
+ever, so that sending it again changes nothing.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -15,7 +15,7 @@ from toxic_core.labels import LabelName
 
 
 class FeedbackSource(StrEnum):
-    """Which door a correction came through."""
+    """The door that a correction came through."""
 
     NATIVE = "native"
     PAGE = "page"
@@ -27,15 +27,15 @@ class Feedback:
     """One correction.
 
     Attributes:
-        id: the client's, or made here.
-        text: the comment; None where it may not be kept.
-        language: of the comment (ISO 639-1), where it is known.
-        labels: what the moderator says, by label; labels left out weren't judged.
-        scores: what the model said, by label, where the client says so.
-        created_at: when it came in.
-        model_version: which gave the scores.
+        id: from the client, or generated.
+        text: the comment; None if it may not be kept.
+        language: the comment's language (ISO 639-1), if known.
+        labels: the moderator's judgement by label; labels that are missing were not judged.
+        scores: the model's scores by label, if the client sent them.
+        created_at: when it was received.
+        model_version: the version that gave the scores.
         source: the door it came through.
-        actor: who judged, in the client's own terms.
+        actor: the moderator, in the client's own terms.
     """
 
     id: str
@@ -49,33 +49,33 @@ class Feedback:
     actor: str | None
 
     def repeats(self, other: "Feedback") -> bool:
-        """Return whether it says the same as `other`, which may have come at another time."""
+        """Return whether it equals `other`, apart from the time."""
         return self == replace(other, created_at=self.created_at)
 
 
 class FeedbackConflictError(ToxicError):
-    """An id that another correction has."""
+    """Another correction has the id."""
 
 
 class UnknownFeedbackError(ToxicError):
-    """No correction of that id."""
+    """There is no correction with that id."""
 
 
 class FeedbackUnavailableError(ToxicError):
-    """The store can't be read or written now."""
+    """The store can't be reached now."""
 
 
 class FeedbackStore(Protocol):
-    """Keeps corrections. Every method blocks: call it off the event loop, from any thread.
+    """Stores corrections. Every method blocks: call it off the event loop, from any thread.
 
-    All raise `FeedbackUnavailableError` where the store can't be reached.
+    Every method raises `FeedbackUnavailableError` if the store can't be reached.
     """
 
     def add(self, feedback: Feedback) -> bool:
-        """Keep a correction, durably; return False where it was there already.
+        """Store a correction durably; return False if it was stored already.
 
         Raises:
-            FeedbackConflictError: its id is taken by one that says something else.
+            FeedbackConflictError: a different correction has its id.
         """
         ...
 
@@ -83,7 +83,7 @@ class FeedbackStore(Protocol):
         """Remove a correction for good.
 
         Raises:
-            UnknownFeedbackError: there is none of that id.
+            UnknownFeedbackError: there is no correction with that id.
         """
         ...
 
@@ -92,10 +92,10 @@ class FeedbackStore(Protocol):
         ...
 
     def page(self, *, after: int, limit: int) -> Sequence[tuple[int, Feedback]]:
-        """Return the next `limit` corrections, oldest first, each with its place.
+        """Return the next corrections, oldest first, each with its position.
 
         Args:
-            after: the place of the last one seen; 0 for the first page.
-            limit: at most so many.
+            after: position of the last one seen; 0 for the first page.
+            limit: largest number of corrections.
         """
         ...

@@ -1,6 +1,7 @@
-"""Takes corrections in, for every door that has them.
+"""The corrections service: files, exports and deletes corrections, for every door that takes them.
 
-Invariant: the store is only touched off the event loop; what is counted was kept, once.
+Invariant: the store is only touched off the event loop; a `CorrectionKept` is emitted once per correction,
+after it was stored.
 """
 
 import asyncio
@@ -16,13 +17,13 @@ _PAGE_ROWS = 500
 
 
 @dataclass(frozen=True, slots=True)
-class FeedbackDesk:
+class CorrectionService:
     """Between the doors and the store.
 
     Attributes:
-        store: keeps corrections.
+        store: stores corrections.
         now: the time, in UTC.
-        emit: receives each one kept.
+        emit: takes `CorrectionKept` and `LabelJudged`.
     """
 
     store: FeedbackStore
@@ -41,10 +42,10 @@ class FeedbackDesk:
         model_version: str | None = None,
         actor: str | None = None,
     ) -> Feedback:
-        """Return a correction that comes in now."""
+        """Return a new correction with the current time."""
         return Feedback(
             id=feedback_id,
-            # PostgreSQL's texts hold every character but this one, which shows nothing.
+            # PostgreSQL's texts can hold every character except NUL.
             text=None if text is None else text.replace("\0", "\ufffd"),
             language=language,
             labels=labels,
@@ -56,12 +57,12 @@ class FeedbackDesk:
         )
 
     async def file(self, feedback: Feedback) -> bool:
-        """Keep a correction; return False where it was kept before. Raises as `FeedbackStore.add`."""
+        """Store a correction; return False if it was stored before. Raises as `FeedbackStore.add`."""
         kept = await asyncio.to_thread(self.store.add, feedback)
         if kept:
             self.emit(CorrectionKept(feedback.source.value))
-            for label, carries in feedback.labels.items():
-                self.emit(LabelJudged(label, "yes" if carries else "no"))
+            for label, applies in feedback.labels.items():
+                self.emit(LabelJudged(label, "yes" if applies else "no"))
         return kept
 
     async def delete(self, feedback_id: str) -> None:
@@ -69,7 +70,7 @@ class FeedbackDesk:
         await asyncio.to_thread(self.store.delete, feedback_id)
 
     async def pages(self) -> AsyncIterator[list[Feedback]]:
-        """Yield every correction, oldest first, page by page."""
+        """Yield every correction in pages, oldest first."""
         after = 0
         while page := await asyncio.to_thread(self.store.page, after=after, limit=_PAGE_ROWS):
             after = page[-1][0]

@@ -1,11 +1,12 @@
-"""Whom the event loop has time for: the outermost layer.
+"""Admission control, the outermost layer: refuses scoring requests that could not be answered in time.
 
-A request costs the event loop: it is read, routed and checked there. Where requests come faster than that,
-they wait before they reach the model's queue, unseen and without end. So the requests under way are held to
-what the loop can work off in the time that a text may wait (Little, 1961: number = rate * time), by what one
-has cost lately. And what the queue would refuse isn't read first: that takes the model's processors.
+A request costs the event loop: it is read, routed and checked there. If requests come faster than that, they
+wait before they reach the model's queue, unseen and without limit. So the concurrent requests are limited to
+what the loop can complete in the longest acceptable wait (Little, 1961: number = rate * time), by the cost
+that requests had lately. And a request that the queue would refuse is not read first: reading it takes the
+model's processors.
 
-Invariant: what is refused was neither read nor routed, and costs a small part of an answer; only scoring is
+Invariant: a refused request was neither read nor routed, and costs a small part of an answer; only scoring is
 refused, never health, metrics, pages or files.
 """
 
@@ -18,36 +19,38 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from toxic_core.errors import OverloadedError
 from toxic_inference.events import Emit, RequestRefused
-from toxic_inference.http.error_shapes import render_problem
+from toxic_inference.http.door import Doors
 from toxic_inference.http.errors import problem_of
+from toxic_inference.http.terms import names_version
 
 Seconds = Callable[[], float]
+Overload = Callable[[], OverloadedError | None]
+"""Returns why the default version would refuse a text now, or None."""
 
 LEAST_REQUESTS = 8
-"""Under way at least, however dear: fewer would leave the model without a batch to form."""
+"""Lowest limit, however expensive requests are: with fewer, the model could not form a batch."""
 
 _GROUP = 32
 """Requests over which the cost of one is measured."""
 
 _BUSY = 0.25
-"""Share of the time that the loop must have worked for a group to count: else other work weighs too much."""
+"""Least share of the time that the loop must have worked for a group to count: else other work weighs too
+much."""
 
 _WEIGHT = 0.3
-"""Of the newest group in the running mean."""
+"""Weight of the newest group in the running mean."""
 
-_SCORING = ("/predict", "/v1alpha1/", "/v1/models/", "/v2/models/")
+_RETRY_SECONDS = 1.0
+"""Retry-After of a request that was refused because of the event loop."""
+
 _FILES = (b"text/csv", b"application/x-ndjson", b"multipart/form-data")
 
 
-Overload = Callable[[], OverloadedError | None]
-"""Says why the version that answers by default would refuse a text now; None where it wouldn't."""
-
-
 class RequestLimit:
-    """How many requests may be under way. Used from the event loop's thread only.
+    """The limit of concurrent requests. Used from the event loop's thread only.
 
     Args:
-        seconds: that the last of them may have to wait.
+        seconds: longest acceptable wait of the last request.
         cpu: processor seconds of the calling thread.
         now: seconds on a monotonic clock.
     """
@@ -65,41 +68,38 @@ class RequestLimit:
 
     @property
     def requests(self) -> float:
-        """How many may be; without end while nothing is known of their cost."""
+        """The limit; infinite until the cost of a request is known."""
         return max(self._seconds / self._cost, LEAST_REQUESTS) if self._cost else math.inf
 
     def enter(self) -> bool:
-        """Count a request in, if there is room for it."""
+        """Count a request in; return False if the limit is reached."""
         if self._under_way >= self.requests:
             return False
         self._under_way += 1
         return True
 
     def leave(self) -> None:
-        """Count it out, and learn from it what one costs."""
+        """Count a request out; measure the cost of one over each group of them."""
         self._under_way -= 1
         if self._served == 0:
             self._cpu_began, self._now_began = self._cpu(), self._now()
         self._served += 1
-        if self._served > _GROUP:
-            self._learn()
-            self._served = 0
-
-    def _learn(self) -> None:
-        cpu, elapsed = self._cpu() - self._cpu_began, self._now() - self._now_began
-        if cpu < _BUSY * elapsed:
+        if self._served <= _GROUP:
             return
-        cost = cpu / _GROUP
-        self._cost = cost if not self._cost else (1 - _WEIGHT) * self._cost + _WEIGHT * cost
+        self._served = 0
+        cpu, elapsed = self._cpu() - self._cpu_began, self._now() - self._now_began
+        if cpu >= _BUSY * elapsed:
+            cost = cpu / _GROUP
+            self._cost = cost if not self._cost else (1 - _WEIGHT) * self._cost + _WEIGHT * cost
 
 
 @dataclass(frozen=True, slots=True)
 class AdmissionRules:
-    """Who is let in.
+    """When requests are refused.
 
     Attributes:
-        limit: of requests under way.
-        overload: whether the model's queue has room.
+        limit: the limit of concurrent requests.
+        overload: whether the model's queue is full.
     """
 
     limit: RequestLimit
@@ -107,31 +107,33 @@ class AdmissionRules:
 
 
 class Admission:
-    """Refuses requests to score, in their door's shape, while there is no room for more."""
+    """Middleware that refuses scoring requests, in their door's error shape, while there is no capacity."""
 
-    def __init__(
-        self, app: ASGIApp, *, rules: AdmissionRules, retry_after_seconds: float, emit: Emit
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, doors: Doors, rules: AdmissionRules, emit: Emit) -> None:
         self._app = app
+        self._doors = doors
+        self._scoring = doors.scoring_prefixes
         self._limit = rules.limit
         self._overload = rules.overload
         self._emit = emit
         self._behind = OverloadedError(
-            "More requests are under way than can be answered in time; ask again later.",
-            retry_after_seconds=retry_after_seconds,
+            "More requests are in progress than can be answered in time; ask again later.",
+            retry_after_seconds=_RETRY_SECONDS,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        if not _is_scoring(scope):
+        path = scope.get("path", "")
+        if scope["type"] != "http" or not path.startswith(self._scoring) or not _is_scoring(scope):
             await self._app(scope, receive, send)
             return
-        error = None if _names_version(scope["path"]) else self._overload()
+        # Another version than the default one has another queue.
+        error = None if names_version(path) else self._overload()
         if error is None and not self._limit.enter():
             error = self._behind
         if error is not None:
             self._emit(RequestRefused())
-            await render_problem(problem_of(error), path=scope["path"])(scope, receive, send)
+            await self._doors.render(problem_of(error), path=path)(scope, receive, send)
             return
         try:
             await self._app(scope, receive, send)
@@ -139,14 +141,9 @@ class Admission:
             self._limit.leave()
 
 
-def _names_version(path: str) -> bool:
-    """Whether another version than the default may be meant, whose queue is another."""
-    return "/versions/" in path or "/labels/" in path
-
-
 def _is_scoring(scope: Scope) -> bool:
-    if scope["type"] != "http" or scope["method"] != "POST" or not scope["path"].startswith(_SCORING):
+    if scope["method"] != "POST":
         return False
-    # Files wait for room instead, and are under way for minutes.
+    # Files wait for capacity instead, and take minutes.
     kind = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
     return not kind.startswith(_FILES)

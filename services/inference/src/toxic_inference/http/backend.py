@@ -1,27 +1,28 @@
-"""What every door is given: the core it calls and the limits it keeps."""
+"""What every door calls: scoring, versions, background work, limits."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from toxic_inference.corrections.service import FeedbackDesk
+from toxic_inference.corrections.service import CorrectionService
 from toxic_inference.events import Emit
-from toxic_inference.jobs.queue import JobDesk
+from toxic_inference.jobs.queue import JobQueue
 from toxic_inference.serving.interfaces import Scorer
 from toxic_inference.serving.versions.states import VersionStatus
+from toxic_inference.webhooks import WebhookReceiver
 
 MODEL_VERSION_HEADER = "x-model-version"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much one request may ask for.
+    """Limits of one request.
 
     Attributes:
         text_bytes: longest text, in UTF-8 bytes.
         texts: most texts in a JSON request.
-        body_bytes: largest body, but for uploads.
-        upload_bytes: largest CSV upload.
+        body_bytes: largest body, except uploads.
+        upload_bytes: largest CSV or NDJSON upload.
     """
 
     text_bytes: int
@@ -35,12 +36,12 @@ class StatusView(Protocol):
 
     @property
     def ready(self) -> bool:
-        """Whether the default alias is answered."""
+        """Whether the default alias has a version that answers."""
         ...
 
     @property
     def source_error(self) -> Exception | None:
-        """Why the source of versions didn't answer the last time; None where it did."""
+        """Why the source of versions failed the last time; None if it answered."""
         ...
 
     def statuses(self) -> Sequence[VersionStatus]:
@@ -48,39 +49,33 @@ class StatusView(Protocol):
         ...
 
 
-class LanguageIdentifier(Protocol):
-    """Says which language a text is in."""
-
-    def identify(self, text: str) -> str | None:
-        """Return the most likely language (ISO 639-1); None where there is nothing to tell it by.
-
-        Blocks, the first time for a second: call it off the event loop, from any thread.
-        """
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Doors:
-    """What the doors work with.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backend:
+    """What the doors' handlers work with.
 
     Attributes:
         model_name: the one registered model that is served.
-        default_alias: whose version answers where none is asked for.
-        scorer: scores.
-        status: knows the versions.
-        languages: identifies the language of texts that come without.
-        feedback: takes corrections.
-        jobs: scores uploaded files; its `run` is the application's to start.
-        limits: what one request may ask for.
-        emit: receives the events of requests and rows.
+        default_alias: the alias that answers if a request names no version.
+        scorer: scores texts.
+        status: lists the versions.
+        identify_language: returns a text's most likely language (ISO 639-1), or None. Blocks, the first time
+            for a second: call it off the event loop.
+        corrections: files and exports corrections.
+        jobs: scores uploaded files in the background.
+        webhooks: takes the registry's messages; None if no secret is shared with the registry.
+        render_metrics: returns the text of `/metrics`.
+        limits: limits of one request.
+        emit: takes events.
     """
 
     model_name: str
     default_alias: str
     scorer: Scorer
     status: StatusView
-    languages: LanguageIdentifier
-    feedback: FeedbackDesk
-    jobs: JobDesk
+    identify_language: Callable[[str], str | None]
+    corrections: CorrectionService
+    jobs: JobQueue
+    webhooks: WebhookReceiver | None
+    render_metrics: Callable[[], bytes]
     limits: Limits
     emit: Emit

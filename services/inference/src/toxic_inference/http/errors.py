@@ -1,6 +1,7 @@
 """From errors to HTTP: one table that maps every `ToxicError` to a status and a code.
 
-Invariant: no other module names a status for an error; what its body looks like is `error_shapes`' business.
+No other module names a status for an error; `error_shapes` and the doors own the bodies. A door's own error
+that subclasses one of these needs no entry.
 """
 
 import math
@@ -28,15 +29,17 @@ from toxic_inference.serving.errors import (
     RejectedTextError,
     TextTooLongError,
 )
+from toxic_inference.tables.reader import InvalidCsvError, RowProblem
+from toxic_inference.webhooks import InvalidMessageError
 from toxic_model.errors import InvalidTensorError
 
 
 class RequestError(ToxicError):
-    """A request that can't be answered as it stands.
+    """A request that can't be answered.
 
     Attributes:
-        field: the part of the request that is at fault, where there is one.
-        details: what a surface's error shape has room for beyond a message.
+        field: the part of the request at fault, if one is.
+        details: facts beyond the message, for error shapes that can hold them.
     """
 
     def __init__(
@@ -48,7 +51,7 @@ class RequestError(ToxicError):
 
 
 class MalformedRequestError(RequestError):
-    """A body that isn't what its content type says."""
+    """A body that does not have the form that its content type promises."""
 
 
 class InvalidRequestError(RequestError):
@@ -56,7 +59,7 @@ class InvalidRequestError(RequestError):
 
 
 class UnsupportedMediaTypeError(RequestError):
-    """A content type that the route doesn't read."""
+    """A content type that the route does not accept."""
 
 
 class BodyTooLargeError(RequestError):
@@ -64,46 +67,23 @@ class BodyTooLargeError(RequestError):
 
 
 class TooManyTextsError(RequestError):
-    """More texts than one request may hold."""
+    """More texts than one request may have."""
 
 
 class UnauthenticatedError(RequestError):
-    """A request without a key, or with one that isn't known."""
+    """A request without an API key, or with an unknown one."""
 
 
 class ForbiddenError(RequestError):
     """A request that its caller may not make."""
 
 
-class EventsDisabledError(RequestError):
-    """A message from the registry where none is taken."""
+class RateLimitedError(OverloadedError):
+    """An API key that exceeded its request rate."""
 
 
-@dataclass(frozen=True, slots=True)
-class RowProblem:
-    """Why one row of a CSV wasn't scored.
-
-    Attributes:
-        line: the row's first line in the file, from 1.
-        code: for programs.
-        message: for people.
-    """
-
-    line: int
-    code: str
-    message: str
-
-
-class InvalidCsvError(RequestError):
-    """A file that isn't a CSV with a text column, or in which no row could be scored.
-
-    Attributes:
-        problems: why its rows weren't scored, where the file itself could be read.
-    """
-
-    def __init__(self, message: str, *, problems: tuple[RowProblem, ...] = ()) -> None:
-        super().__init__(message, field="file")
-        self.problems = problems
+class WebhooksDisabledError(RequestError):
+    """A message from the registry while webhooks are off."""
 
 
 ERROR_TABLE: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
@@ -114,7 +94,8 @@ ERROR_TABLE: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
     TooManyTextsError: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_many_texts"),
     UnauthenticatedError: (HTTPStatus.UNAUTHORIZED, "unauthenticated"),
     ForbiddenError: (HTTPStatus.FORBIDDEN, "forbidden"),
-    EventsDisabledError: (HTTPStatus.NOT_FOUND, "events_disabled"),
+    WebhooksDisabledError: (HTTPStatus.NOT_FOUND, "events_disabled"),
+    InvalidMessageError: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request"),
     InvalidSignatureError: (HTTPStatus.FORBIDDEN, "invalid_signature"),
     InvalidCsvError: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_csv"),
     TextTooLongError: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "text_too_long"),
@@ -133,7 +114,7 @@ ERROR_TABLE: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
     InferenceError: (HTTPStatus.INTERNAL_SERVER_ERROR, "inference_failed"),
     ToxicError: (HTTPStatus.INTERNAL_SERVER_ERROR, "internal"),
 }
-"""Every error's status and code; a class that isn't named has its nearest ancestor's."""
+"""Status and code by error class; a class without an entry has its nearest ancestor's."""
 
 _UNAVAILABLE_RETRY_SECONDS = 1
 
@@ -144,12 +125,12 @@ class Problem:
 
     Attributes:
         status: HTTP status.
-        code: for programs.
-        message: for people: what is wrong and what to do.
+        code: the error, for programs.
+        message: what is wrong and what to do, for people.
         field: the part of the request at fault.
-        rows: rows of a CSV that weren't scored.
-        details: what the surface's shape has room for beyond a message.
-        headers: of the answer.
+        rows: rows of a CSV that were not scored.
+        details: facts beyond the message, for error shapes that can hold them.
+        headers: headers of the answer.
     """
 
     status: int
@@ -162,7 +143,7 @@ class Problem:
 
 
 def problem_of(error: Exception) -> Problem:
-    """Look an error up in the table."""
+    """Return the table's answer to an error; an unforeseen one is an internal error without its message."""
     status, code = next(
         (ERROR_TABLE[cls] for cls in type(error).__mro__ if cls in ERROR_TABLE), ERROR_TABLE[ToxicError]
     )
@@ -176,9 +157,17 @@ def problem_of(error: Exception) -> Problem:
     return Problem(
         status=status,
         code=code,
-        message=str(error) if isinstance(error, ToxicError) else "The service failed; its log says why.",
-        field=error.field if isinstance(error, RequestError | RejectedTextError) else None,
+        message=str(error) if isinstance(error, ToxicError) else "The service failed; see its log.",
+        field=error.field
+        if isinstance(error, RequestError | RejectedTextError | InvalidCsvError | InvalidMessageError)
+        else None,
         rows=error.problems if isinstance(error, InvalidCsvError) else (),
         details=error.details if isinstance(error, RequestError) else (),
         headers=headers,
     )
+
+
+def describe(error: Exception) -> tuple[str, str]:
+    """Return an error's code and message, for records of background work."""
+    problem = problem_of(error)
+    return problem.code, problem.message

@@ -1,7 +1,9 @@
-"""What every request passes, as pure ASGI: identity, measuring, limits, security headers.
+"""What every request passes: request ids, measuring, body limits, security headers, the operation's handler.
 
-Invariant: pure ASGI, since Starlette's `BaseHTTPMiddleware` hides disconnects; and a failure that no handler
-knew is answered in the surface's shape here, logged, and never reaches the server.
+Pure ASGI, since Starlette's `BaseHTTPMiddleware` hides disconnects.
+
+Invariant: a failure without a handler is logged and answered here in the door's error shape, and never
+reaches the server.
 """
 
 import random
@@ -10,11 +12,12 @@ import time
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from toxic_inference.events import Emit, RequestEnded, RequestStarted
-from toxic_inference.http.error_shapes import render_problem
+from toxic_inference.http.backend import Backend
+from toxic_inference.http.door import Door, Doors, Operation
 from toxic_inference.http.errors import BodyTooLargeError, problem_of
 
 _log = structlog.get_logger(__name__)
@@ -22,9 +25,10 @@ _log = structlog.get_logger(__name__)
 _REQUEST_ID = "x-request-id"
 _REQUEST_ID_FORM = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _DEPARTED = 499
-"""What an access log calls a request whose client left before the answer; nobody receives it."""
+"""Status of a request whose client left before the answer, for metrics and the log."""
 
-_QUIET_ROUTES = frozenset({"/health/live", "/health/ready", "/metrics"})
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_STARTED = RequestStarted()
 
 _UPLOADS = ("multipart/form-data", "text/csv", "application/x-ndjson")
 
@@ -43,11 +47,27 @@ _SECURITY_HEADERS = (
 )
 
 
-class RequestContext:
-    """Names, measures and logs requests, and answers those that fail unforeseen."""
+class Endpoint:
+    """Calls an operation's handler. The router puts it into the scope, where `RequestContext` reads it."""
 
-    def __init__(self, app: ASGIApp, *, emit: Emit) -> None:
+    def __init__(self, door: Door, operation: Operation, backend: Backend) -> None:
+        self.door = door
+        self.operation = operation
+        self._handler = operation.handler
+        self._backend = backend
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        response = await self._handler(Request(scope, receive, send), self._backend)
+        await response(scope, receive, send)
+
+
+class RequestContext:
+    """Names, measures and logs requests, and answers those that fail unexpectedly."""
+
+    def __init__(self, app: ASGIApp, *, doors: Doors, emit: Emit) -> None:
         self._app = app
+        self._doors = doors
         self._emit = emit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,7 +76,7 @@ class RequestContext:
             await self._app(scope, receive, send)
             return
         request_id = _request_id(Headers(scope=scope).get(_REQUEST_ID))
-        started = time.perf_counter()
+        began = time.perf_counter()
         status = _DEPARTED
 
         async def sending(message: Message) -> None:
@@ -66,12 +86,12 @@ class RequestContext:
                 MutableHeaders(scope=message)[_REQUEST_ID] = request_id
             await send(message)
 
-        self._emit(RequestStarted())
+        self._emit(_STARTED)
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 await self._answer(scope, receive, sending)
             finally:
-                self._ended(scope, status=status, seconds=time.perf_counter() - started)
+                self._ended(scope, status=status, seconds=time.perf_counter() - began)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
@@ -84,35 +104,40 @@ class RequestContext:
         try:
             await self._app(scope, receive, sending)
         except ClientDisconnect:
-            return  # nobody is there to answer
+            return  # the client left
         except Exception as error:
             _log.exception("request.failed", path=scope["path"])
             if started:
-                raise  # the server cuts the connection, so that half an answer isn't taken for a whole one
-            response = render_problem(problem_of(error), path=scope["path"])
+                raise  # the server cuts the connection, so that the client notices an incomplete answer
+            response = self._doors.render(problem_of(error), path=scope["path"])
             await response(scope, receive, send)
 
     def _ended(self, scope: Scope, *, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "unmatched")
         # Methods outside the standard would be unbounded label values.
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
-        self._emit(RequestEnded(route=route, method=method, status=status, seconds=seconds))
-        log = _log.debug if route in _QUIET_ROUTES else _log.info
+        endpoint = scope.get("endpoint")
+        if isinstance(endpoint, Endpoint):
+            door, operation = endpoint.door.name, endpoint.operation
+            route, log = operation.path, _log.debug if operation.quiet else _log.info
+            scores = "yes" if operation.scores else "no"
+        else:
+            found = self._doors.of(scope["path"])
+            door, route, scores, log = found.name if found else "none", "unmatched", "no", _log.info
+        self._emit(
+            RequestEnded(door=door, route=route, scores=scores, method=method, status=status, seconds=seconds)
+        )
         log("request.ended", route=route, method=method, status=status, seconds=round(seconds, 4))
-
-
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 def _request_id(given: str | None) -> str:
     if given is not None and _REQUEST_ID_FORM.fullmatch(given):
         return given
-    # A name and no secret: the system's randomness would cost twenty times as much.
+    # An identifier, not a secret: the system's randomness would cost twenty times as much.
     return f"{random.getrandbits(128):032x}"
 
 
 class SecurityHeaders:
-    """Adds the headers that keep a browser from doing what no page here asks for."""
+    """Adds the security headers, which restrict what a browser may do with an answer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -126,7 +151,7 @@ class SecurityHeaders:
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = list(message.get("headers", ()))
-                present = {name for name, _ in headers}  # lower case, as ASGI has it
+                present = {name for name, _ in headers}  # ASGI's names are in lower case
                 message["headers"] = headers + [each for each in _SECURITY_HEADERS if each[0] not in present]
             await send(message)
 
@@ -134,16 +159,18 @@ class SecurityHeaders:
 
 
 class BodyLimit:
-    """Stops reading a body that is too large: by its declared length, and by what really arrives.
+    """Refuses a body that is too large, by its declared length and by the bytes that arrive.
 
     Args:
         app: the application inside.
-        max_bytes: for every body but uploads.
-        max_upload_bytes: for CSV, NDJSON and multipart bodies.
+        doors: for the error's shape.
+        max_bytes: limit for JSON and form bodies.
+        max_upload_bytes: limit for CSV, NDJSON and multipart bodies.
     """
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int, max_upload_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, doors: Doors, max_bytes: int, max_upload_bytes: int) -> None:
         self._app = app
+        self._doors = doors
         self._max_bytes = max_bytes
         self._max_upload_bytes = max_upload_bytes
 
@@ -153,10 +180,11 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        limit = self._limit(headers.get("content-type", ""))
+        upload = headers.get("content-type", "").lower().startswith(_UPLOADS)
+        limit = self._max_upload_bytes if upload else self._max_bytes
         declared = headers.get("content-length", "")
         if declared.isdigit() and int(declared) > limit:
-            response = render_problem(problem_of(_too_large(limit)), path=scope["path"])
+            response = self._doors.render(problem_of(_too_large(limit)), path=scope["path"])
             response.headers["connection"] = "close"
             await response(scope, receive, send)
             return
@@ -172,10 +200,6 @@ class BodyLimit:
             return message
 
         await self._app(scope, receiving, send)
-
-    def _limit(self, content_type: str) -> int:
-        upload = content_type.lower().startswith(_UPLOADS)
-        return self._max_upload_bytes if upload else self._max_bytes
 
 
 def _too_large(limit: int) -> BodyTooLargeError:

@@ -1,167 +1,114 @@
-"""An example of every body in the OpenAPI document, and nothing in it that isn't answered.
+"""The OpenAPI document, made from the doors' declarations."""
 
-Invariant: what FastAPI assumes and these routes don't do is taken out: its own shape of a validation error,
-and an answer of 200 where a method is always refused.
-"""
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 
-from collections.abc import Iterator
-from typing import Any, Final
+import orjson
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 
-from toxic_core.labels import LABELS, Label
 from toxic_inference import __version__
-from toxic_inference.http.body import JSON_TYPE
+from toxic_inference.http.door import JSON_TYPE, Access, Content, Door, Doors, Operation
 
-Document = dict[str, Any]
+_DESCRIPTION = """Scores comments for toxicity with the champion of a model registry.
 
-_SCORES: Final[dict[str, float]] = {
-    Label.TOXIC: 0.798,
-    Label.SEVERE_TOXIC: 0.007,
-    Label.OBSCENE: 0.01,
-    Label.THREAT: 0.04,
-    Label.INSULT: 0.423,
-    Label.IDENTITY_HATE: 0.012,
+Every answer names the model version that gave it, in its body or in the header `x-model-version`."""
+
+_SECURITY_SCHEMES: dict[str, object] = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "query": {"type": "apiKey", "in": "query", "name": "key"},
 }
-_RAW: Final = [_SCORES[label] for label in LABELS]
-_COLUMNS: Final = ",".join(LABELS)
-_NUMBERS: Final = ",".join(str(score) for score in _RAW)
-_LABELS_TENSOR: Final = {"name": "scores", "datatype": "FP32", "shape": [-1, len(LABELS)]}
+_REFERENCE = "#/components/schemas/"
 
-OF_MODELS: Final[dict[str, object]] = {
-    "PredictForm": {"message": "Only an idiot would write this.", "lang": "en"},
-    "NdjsonLine": {"text": "Only an idiot would write this.", "id": "53922", "lang": "en"},
-    "PredictAnswer": {
-        "model_name": "toxic-comments",
-        "model_version": "3",
-        "results": [
+
+class OpenApiDocument:
+    """The document of the registered doors, built when it is first read."""
+
+    def __init__(self, doors: Doors) -> None:
+        self._doors = doors
+
+    @cached_property
+    def json(self) -> bytes:
+        """The document as JSON."""
+        models = sorted(set(self._models()), key=lambda model: model.__name__)
+        _, definitions = models_json_schema(
+            [(model, "validation") for model in models], ref_template=f"{_REFERENCE}{{model}}"
+        )
+        paths: dict[str, dict[str, object]] = {}
+        for door in self._doors.registered:
+            for operation in door.operations:
+                if operation.documented:
+                    methods = paths.setdefault(operation.path, {})
+                    methods[operation.method.lower()] = _operation(door, operation)
+        return orjson.dumps(
             {
-                "scores": _SCORES,
-                "decisions": {label: label in {Label.TOXIC, Label.INSULT} for label in LABELS},
-                "tokens": 10,
-                "windows": 1,
-                "truncated": False,
+                "openapi": "3.1.0",
+                "info": {"title": "toxic-inference", "version": __version__, "description": _DESCRIPTION},
+                "paths": paths,
+                "components": {
+                    "schemas": definitions.get("$defs", {}),
+                    "securitySchemes": _SECURITY_SCHEMES,
+                },
+                # The empty one: a service without keys requires none.
+                "security": [{}, *({name: []} for name in _SECURITY_SCHEMES)],
             }
-        ],
-        "errors": [],
-        "scored": 1,
-        "rejected": 0,
-    },
-    "ErrorAnswer": {
-        "error": {
-            "code": "invalid_request",
-            "message": "texts[0] is empty; send a text.",
-            "field": "texts[0]",
-        }
-    },
-    "AnalyzeCommentResponse": {
-        "attributeScores": {
-            "TOXICITY": {
-                "spanScores": [{"begin": 0, "end": 16, "score": {"value": 0.87, "type": "PROBABILITY"}}],
-                "summaryScore": {"value": 0.798, "type": "PROBABILITY"},
-            }
-        },
-        "languages": ["en"],
-    },
-    "SuggestCommentScoreResponse": {"requestedLanguages": ["en"], "clientToken": "comment-53922"},
-    "ServerMetadata": {
-        "name": "toxic-inference",
-        "version": __version__,
-        "extensions": ["binary_tensor_data"],
-    },
-    "ModelMetadata": {
-        "name": "toxic-comments",
-        "versions": ["3"],
-        "platform": "tensorflow_savedmodel",
-        "inputs": [{"name": "text", "datatype": "BYTES", "shape": [-1]}],
-        "outputs": [_LABELS_TENSOR],
-    },
-    "InferAnswer": {
-        "model_name": "toxic-comments",
-        "model_version": "3",
-        "outputs": [{**_LABELS_TENSOR, "shape": [1, len(LABELS)], "data": _RAW}],
-    },
-    "Ready": {"name": "toxic-comments", "ready": True},
-    "Live": {"live": True},
-    "ProtocolError": {"error": "There is no model 'toxic'; this service serves 'toxic-comments'."},
-    "JobAnswer": {
-        "id": "b7d1f0c2a94e4b0f8f0c1f7a2f6f5d3e",
-        "state": "running",
-        "rows_done": 120_000,
-        "rows_total": 1_000_000,
-        "scored": 119_998,
-        "rejected": 2,
-        "model_version": "3",
-        "created_at": "2026-11-25T09:00:00Z",
-        "expires_at": "2026-11-26T09:00:00Z",
-        "error": None,
-    },
-    "FeedbackAnswer": {"id": "queue-53922", "created": True, "text_kept": True},
-    "Health": {"status": "ready", "model_name": "toxic-comments", "model_version": "3"},
-}
-"""By the name of the schema."""
+        )
 
-_OF_ANSWERS: Final[dict[tuple[str, str], object]] = {
-    (":predict", JSON_TYPE): {"predictions": [_RAW]},
-    ("/metadata", JSON_TYPE): {
-        "model_spec": {"name": "toxic-comments", "signature_name": "", "version": "3"},
-        "metadata": {"signature_def": {"signature_def": {}}},
-    },
-    ("/$discovery/rest", JSON_TYPE): {"name": "commentanalyzer", "version": "v1alpha1", "methods": {}},
-    ("/predict", "text/csv"): f"content,{_COLUMNS},error\nOnly an idiot would write this.,{_NUMBERS},\n",
-    ("/result", "text/csv"): f"content,{_COLUMNS},error\nOnly an idiot would write this.,{_NUMBERS},\n",
-    ("/feedback", "text/csv"): "id,text,language,toxic\nqueue-53922,Get busy living.,en,0\n",
-    ("/feedback", "application/x-ndjson"): '{"id": "queue-53922", "text": "Get busy living.", "toxic": 0}\n',
-}
-"""Answers of 200 and 206 without a schema, by the end of the path and the media type."""
+    def _models(self) -> Iterator[type[BaseModel]]:
+        for door in self._doors.registered:
+            yield door.errors.model
+            for operation in door.operations:
+                contents = [*operation.body.values()]
+                for answer in operation.answers.values():
+                    contents += answer.content.values()
+                for content in contents:
+                    if isinstance(content.schema, type):
+                        yield content.schema
 
-_STATUS: Final = {
-    "model_version_status": [
-        {"version": "3", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
+
+def _operation(door: Door, operation: Operation) -> dict[str, object]:
+    parameters: list[object] = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in re.findall(r"{(\w+)}", operation.path)
     ]
-}
-_METRICS: Final = 'toxic_inference_requests_total{method="POST",route="/predict",status="200"} 12.0\n'
-_REFUSED: Final = (
-    "Expected classification signature method_name to be tensorflow/serving/classify. "
-    "Was: tensorflow/serving/predict"
-)
-_ASSUMED: Final = "HTTPValidationError"
+    parameters += [
+        {"name": name, "in": "query", "description": query.description, "schema": query.schema}
+        for name, query in operation.query.items()
+    ]
+    error = _contents({JSON_TYPE: Content(schema=door.errors.model)})
+    described: dict[str, object] = {
+        "tags": [door.title],
+        "summary": operation.summary,
+        "description": inspect.getdoc(operation.handler),
+        "operationId": re.sub(r"\W+", "_", f"{operation.method.lower()}{operation.path}").strip("_"),
+        "parameters": parameters,
+        "responses": {
+            **{
+                str(status): {"description": answer.description, "content": _contents(answer.content)}
+                for status, answer in operation.answers.items()
+            },
+            **{
+                str(status): {"description": text, "content": error}
+                for status, text in sorted(operation.errors.items())
+            },
+            "default": {"description": "Any other error.", "content": error},
+        },
+    }
+    if operation.body:
+        described["requestBody"] = {"required": True, "content": _contents(operation.body)}
+    if operation.access is Access.OPEN:
+        described["security"] = [{}]
+    return described
 
 
-def add_examples(document: Document) -> None:
-    """Complete an OpenAPI document, in place."""
-    schemas = document["components"]["schemas"]
-    for name, example in OF_MODELS.items():
-        schemas[name]["examples"] = [example]
-    for assumed in (_ASSUMED, "ValidationError"):
-        schemas.pop(assumed, None)
-    for path, route in _routes(document):
-        _correct(path, route)
-        for status, answer in route["responses"].items():
-            for media_type, content in answer.get("content", {}).items():
-                example = _example(path, media_type) if status in {"200", "206"} else None
-                if example is not None and "$ref" not in (content.get("schema") or {}):
-                    content["example"] = example
-
-
-def _routes(document: Document) -> Iterator[tuple[str, Document]]:
-    for path, methods in document["paths"].items():
-        for route in methods.values():
-            yield path, route
-
-
-def _correct(path: str, route: Document) -> None:
-    """Take out what FastAPI assumes of every route."""
-    answers = route["responses"]
-    if _ASSUMED in str(answers.get("422")):
-        del answers["422"]
-    if path == "/metrics":
-        answers["200"]["content"] = {"text/plain": {"schema": {"type": "string"}, "example": _METRICS}}
-    if path.endswith((":classify", ":regress")):
-        refused = {"schema": {"type": "object"}, "example": {"error": _REFUSED}}
-        route["responses"] = {"400": {"description": "Always.", "content": {JSON_TYPE: refused}}}
-
-
-def _example(path: str, media_type: str) -> object:
-    for (end, kind), example in _OF_ANSWERS.items():
-        if path.endswith(end) and kind == media_type:
-            return example
-    return _STATUS if path.startswith("/v1/models/") else None
+def _contents(contents: Mapping[str, Content]) -> dict[str, object]:
+    described: dict[str, object] = {}
+    for media_type, content in contents.items():
+        if isinstance(content.schema, type):
+            described[media_type] = {"schema": {"$ref": _REFERENCE + content.schema.__name__}}
+        else:
+            described[media_type] = {"schema": content.schema, "example": content.example}
+    return described

@@ -1,7 +1,7 @@
-"""Rows of tokens that came in a request.
+"""Rows of tokens in a request.
 
-Invariant: a row that comes out can be given to the model: its ids aren't negative, its mask is of 0 and 1 and
-has a 1, and it is no longer than the model reads.
+Invariant: the model can read every row that `row_of` returns: its ids are not negative, its mask consists of
+0 and 1 and has a 1, and it is no longer than the model's longest input.
 """
 
 import numpy as np
@@ -12,26 +12,26 @@ from toxic_inference.serving.interfaces import Row
 from toxic_model.errors import InvalidTensorError
 
 
-def row_of(ids: Int32Array, mask: Int32Array, *, where: str, max_tokens: int) -> Row:
+def row_of(ids: Int32Array, mask: Int32Array, *, field: str, max_tokens: int) -> Row:
     """Return a row without the padding at its end: the scheduler pads for its own batch.
 
     Args:
         ids: token ids, int32 [length].
         mask: attention mask, int32 [length].
-        where: what the row is called in messages.
+        field: the row, for error messages.
         max_tokens: the longest row that the model reads.
 
     Raises:
-        InvalidTensorError: the model can't take it.
+        InvalidTensorError: the model can't read it.
     """
     if len(ids) != len(mask):
-        raise InvalidTensorError(f"{where} has {len(ids)} ids, but {len(mask)} mask values.")
+        raise InvalidTensorError(f"{field} has {len(ids)} ids, but {len(mask)} mask values.")
     if not np.isin(mask, (0, 1)).all() or not mask.any():
-        raise InvalidTensorError(f"{where}: {ATTENTION_MASK} must be of 0 and 1, with at least one 1.")
+        raise InvalidTensorError(f"{field}: {ATTENTION_MASK} must consist of 0 and 1, with at least one 1.")
     length = int(np.flatnonzero(mask)[-1]) + 1
     if length > max_tokens:
-        raise InvalidTensorError(f"{where} has {length} tokens; the model reads {max_tokens}.")
+        raise InvalidTensorError(f"{field} has {length} tokens; the model reads {max_tokens}.")
     if (ids[:length] < 0).any():
-        raise InvalidTensorError(f"{where} has a negative token id.")
+        raise InvalidTensorError(f"{field} has a negative token id.")
     inner = mask[:length]
     return Row(ids=ids[:length], mask=None if inner.all() else inner)

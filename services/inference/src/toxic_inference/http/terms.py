@@ -1,11 +1,12 @@
-"""The terms that a caller sets: how long the answer may take, and whether anything of it may be kept."""
+"""What a caller asks for beside the texts: the version, the time limit, whether scores may be stored."""
 
 from math import isfinite
 
 from starlette.requests import Request
 
+from toxic_core.errors import UnknownModelError
 from toxic_inference.http.errors import InvalidRequestError
-from toxic_inference.serving.interfaces import Terms
+from toxic_inference.serving.interfaces import Target, Terms
 
 TIMEOUT_HEADER = "timeout"
 MAX_TIMEOUT_SECONDS = 3_600.0
@@ -15,27 +16,39 @@ def terms_of(request: Request, *, timeout_seconds: float | None = None, store: b
     """Return the terms of a request.
 
     Args:
-        request: whose header `timeout`, in seconds, counts where the body says nothing.
-        timeout_seconds: what the body says.
-        store: whether scores may be kept.
+        request: its header `timeout`, in seconds, counts if the body has no timeout.
+        timeout_seconds: the body's timeout.
+        store: whether scores may be stored.
 
     Raises:
-        InvalidRequestError: the header isn't a number of seconds.
+        InvalidRequestError: the header is not a number of seconds.
     """
     given = request.headers.get(TIMEOUT_HEADER)
     if timeout_seconds is None and given is not None:
-        timeout_seconds = _seconds(given)
+        try:
+            timeout_seconds = float(given)
+        except ValueError:
+            timeout_seconds = 0.0
+        if not isfinite(timeout_seconds) or not 0 < timeout_seconds <= MAX_TIMEOUT_SECONDS:
+            raise InvalidRequestError(
+                f"The header timeout must be a number of seconds, at most {MAX_TIMEOUT_SECONDS:g}.",
+                field=TIMEOUT_HEADER,
+            )
     return Terms(timeout_seconds=timeout_seconds, store=store)
 
 
-def _seconds(given: str) -> float:
-    try:
-        seconds = float(given)
-    except ValueError:
-        seconds = 0.0
-    if not isfinite(seconds) or not 0 < seconds <= MAX_TIMEOUT_SECONDS:
-        raise InvalidRequestError(
-            f"The header timeout must be a number of seconds, at most {MAX_TIMEOUT_SECONDS:g}.",
-            field=TIMEOUT_HEADER,
-        )
-    return seconds
+def target_of(request: Request, *, model_name: str) -> Target:
+    """Return the version that a path with the parameters `name` and `version` or `label` asks for.
+
+    Raises:
+        UnknownModelError: the path names another model than `model_name`.
+    """
+    parameters = request.path_params
+    if (name := parameters["name"]) != model_name:
+        raise UnknownModelError(f"There is no model {name!r}; this service serves {model_name!r}.")
+    return Target(version=parameters.get("version"), alias=parameters.get("label"))
+
+
+def names_version(path: str) -> bool:
+    """Return whether a path may ask for another version than the default one."""
+    return "/versions/" in path or "/labels/" in path

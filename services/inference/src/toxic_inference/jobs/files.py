@@ -1,22 +1,22 @@
-"""Where jobs lie: a folder each, with the uploaded file, the result and the record.
+"""The files of jobs: a folder per job, with the uploaded file, the result and the record.
 
 Everything blocks: call it off the event loop.
 
-Invariant: a folder that has its name is complete, whatever was killed and when: uploads, results and records
-are written under another name and renamed. Nobody but the service's user can read them.
+Invariant: a folder under its final name is complete, whenever the process was killed: uploads, results and
+records are written under another name and renamed. Only the service's user can read them.
 """
 
 import csv
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from pydantic import TypeAdapter, ValidationError
 
+from toxic_core.files import replacing
 from toxic_inference.jobs.record import Job
 
 _UPLOAD, _RESULT, _RECORD = "upload.csv", "scores.csv", "job.json"
@@ -26,21 +26,20 @@ _MAX_LINE_BYTES = 1024 * 1024
 
 
 class JobFiles:
-    """The folders of all jobs.
-
-    Args:
-        folder: where they lie; made if need be.
-    """
+    """The folders of all jobs, in `folder`, which is created if it doesn't exist."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def read_all(self, *, now: datetime) -> list[Job]:
-        """Return every job that hasn't expired, oldest first; remove what was left half and what has."""
+        """Return every job that has not expired, oldest first; remove incomplete and expired ones."""
         jobs: list[Job] = []
         for folder in self._folder.iterdir():
-            job = _read(folder / _RECORD)
+            try:
+                job = _JOB.validate_json((folder / _RECORD).read_bytes())
+            except (OSError, ValidationError):
+                job = None
             if folder.name.startswith(_PARTIAL) or job is None or job.expires_at <= now:
                 shutil.rmtree(folder, ignore_errors=True)
             else:
@@ -54,7 +53,7 @@ class JobFiles:
         return PartialUpload(path)
 
     def keep(self, upload: "PartialUpload", job: Job) -> None:
-        """Make an upload a job."""
+        """Turn an upload into a job."""
         _write(upload.path / _RECORD, job)
         upload.path.rename(self._folder / job.id)
 
@@ -67,11 +66,11 @@ class JobFiles:
         return (self._folder / job.id / _UPLOAD).open("rb")
 
     def open_result(self, job: Job) -> BinaryIO:
-        """Open a new result; what an earlier attempt wrote is gone."""
+        """Open a new result; it replaces an earlier attempt's."""
         return (self._folder / job.id / f"{_PARTIAL}{_RESULT}").open("wb")
 
     def finish(self, job: Job, *, complete: bool) -> None:
-        """Write down how a job ended, keep or drop its result, and remove the upload."""
+        """Save how a job ended, keep its result if it is complete, and remove the upload."""
         folder = self._folder / job.id
         partial = folder / f"{_PARTIAL}{_RESULT}"
         if complete:
@@ -82,76 +81,65 @@ class JobFiles:
         (folder / _UPLOAD).unlink(missing_ok=True)
 
     def result(self, job: Job) -> Path:
-        """Return where a finished job's result lies."""
+        """Return the path of a finished job's result."""
         return self._folder / job.id / _RESULT
 
     def remove(self, job: Job) -> None:
-        """Remove a job's folder, and with it every text of it."""
+        """Remove a job's folder with all its texts."""
         shutil.rmtree(self._folder / job.id, ignore_errors=True)
 
     def used_bytes(self) -> int:
-        """Return how much all of them take."""
-        return sum(_size(Path(folder) / name) for folder, _, names in os.walk(self._folder) for name in names)
+        """Return the size of all jobs' files."""
+        used = 0
+        for folder, _, names in os.walk(self._folder):
+            for name in names:
+                try:
+                    used += (Path(folder) / name).stat().st_size
+                except FileNotFoundError:
+                    continue
+        return used
 
 
 class PartialUpload:
-    """A file that is coming in."""
+    """A file that is being received."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = (path / _UPLOAD).open("wb")
 
     def write(self, part: bytes) -> None:
-        """Add to it."""
+        """Append a part."""
         self._file.write(part)
 
     def close(self) -> Path:
-        """Say that it is whole; return where it lies."""
+        """End the upload; return the file's path."""
         self._file.close()
         return self.path / _UPLOAD
 
     def drop(self) -> None:
-        """Remove what came."""
+        """Remove the upload."""
         self._file.close()
         shutil.rmtree(self.path, ignore_errors=True)
 
 
 def count_rows(file: Path) -> int:
-    """Return how many rows follow the header; a broken row counts as one."""
+    """Return the number of rows after the header; a malformed row counts as one."""
     with file.open("rb") as stream:
         lines = iter(lambda: stream.readline(_MAX_LINE_BYTES), b"")
-        # Where a row ends depends on neither its encoding nor a NUL, which the reader wouldn't take.
+        # The end of a row depends neither on the encoding nor on NULs, which the reader would refuse.
         reader = csv.reader(line.replace(b"\0", b"").decode("latin-1") for line in lines)
-        return max(sum(_rows_of(reader)) - 1, 0)
-
-
-def _rows_of(reader: Iterator[list[str]]) -> Iterator[int]:
-    while True:
-        try:
-            cells = next(reader, None)
-        except csv.Error:
-            yield 1
-            continue
-        if cells is None:
-            return
-        yield 1 if cells else 0
-
-
-def _size(file: Path) -> int:
-    try:
-        return file.stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
-def _read(record: Path) -> Job | None:
-    try:
-        return _JOB.validate_json(record.read_bytes())
-    except (OSError, ValidationError):
-        return None
+        rows = -1
+        while True:
+            try:
+                cells = next(reader)
+            except csv.Error:
+                rows += 1
+            except StopIteration:
+                return max(rows, 0)
+            else:
+                rows += bool(cells)
 
 
 def _write(record: Path, job: Job) -> None:
-    partial = record.with_name(f"{_PARTIAL}{record.name}")
-    partial.write_bytes(_JOB.dump_json(job))
-    partial.replace(record)
+    with replacing(record) as partial:
+        partial.write_bytes(_JOB.dump_json(job))

@@ -1,8 +1,11 @@
-"""Who scores files: one after the other, in the bulk lane, so that people who wait go first.
+"""The job queue: scores uploaded files one after another in the bulk lane.
 
-Invariant: a job's whole result is of one version; progress only grows; a job that was under way when the
-service stopped is begun again from its file, three times at most. The records are this module's alone, on the
-event loop; files are touched on threads.
+Interactive requests go first.
+
+The records are on the event loop; files are touched on threads.
+
+Invariant: one version scores a whole job; progress only grows; a job that was running when the service
+stopped starts again from its file, at most three times.
 """
 
 import asyncio
@@ -17,9 +20,14 @@ import structlog
 
 from toxic_core.errors import NoVersionReadyError, ToxicError
 from toxic_inference.events import Emit, JobEnded, JobsChanged
-from toxic_inference.http.errors import problem_of
 from toxic_inference.jobs.files import JobFiles, PartialUpload, count_rows
-from toxic_inference.jobs.record import Job, JobNotDoneError, JobsFullError, JobState, UnknownJobError
+from toxic_inference.jobs.record import (
+    Job,
+    JobNotDoneError,
+    JobsFullError,
+    JobState,
+    UnknownJobError,
+)
 from toxic_inference.serving.clock import Clock
 from toxic_inference.serving.interfaces import Scorer, Session, Target
 from toxic_inference.tables.reader import CsvTable
@@ -35,19 +43,20 @@ _NO_VERSION_SECONDS = 1.0
 _FULL_RETRY_SECONDS = 600.0
 
 
-@dataclass(frozen=True, slots=True)
-class JobParts:
-    """What the desk works with.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobQueueConfig:
+    """What a job queue works with.
 
     Attributes:
-        files: where jobs lie.
-        scorer: scores.
+        files: the jobs' files.
+        scorer: scores texts.
         text_bytes: longest text, in UTF-8 bytes.
         now: the time, in UTC.
         clock: for waits.
-        emit: receives every job's events.
+        emit: takes `JobEnded` and `JobsChanged`.
+        describe: returns an error's code and message.
         keep: how long a job is kept.
-        size_bytes: how much all files together may take before another is refused.
+        size_bytes: total size of the files from which on another is refused.
     """
 
     files: JobFiles
@@ -56,19 +65,20 @@ class JobParts:
     now: Callable[[], datetime]
     clock: Clock
     emit: Emit
+    describe: Callable[[Exception], tuple[str, str]]
     keep: timedelta
     size_bytes: int
 
 
-class JobDesk:
-    """Takes files in, scores them, hands results out.
+class JobQueue:
+    """Takes uploads, scores them, returns results.
 
-    Made before the first request comes, since it takes up what the last process left; that blocks.
+    Create it before the first request: it reads the jobs of the last process, which blocks.
     """
 
-    def __init__(self, parts: JobParts) -> None:
-        self._parts = parts
-        left = parts.files.read_all(now=parts.now())
+    def __init__(self, config: JobQueueConfig) -> None:
+        self._config = config
+        left = config.files.read_all(now=config.now())
         self._jobs = {job.id: job if job.ended else replace(job, state=JobState.QUEUED) for job in left}
         self._changed = asyncio.Event()
         self._running: tuple[str, asyncio.Task[None]] | None = None
@@ -78,51 +88,73 @@ class JobDesk:
         while True:
             self._changed.clear()
             self._report()
-            await self._sweep()
-            if (job := self._next()) is None:
-                await self._parts.clock.wait(self._changed, at_most_seconds=_SWEEP_SECONDS)
+            now = self._config.now()
+            for job in [job for job in self._jobs.values() if job.ended and job.expires_at <= now]:
+                del self._jobs[job.id]
+                await asyncio.to_thread(self._config.files.remove, job)
+            if (waiting := next((job for job in self._jobs.values() if not job.ended), None)) is None:
+                await self._config.clock.wait(self._changed, at_most_seconds=_SWEEP_SECONDS)
             else:
-                await self._guarded(job)
+                await self._guarded(waiting)
 
     async def open_upload(self) -> PartialUpload:
         """Return an upload to write to.
 
         Raises:
-            JobsFullError: too many files wait, or too much room is taken.
+            JobsFullError: too many jobs wait, or their files are too large.
         """
-        used = await asyncio.to_thread(self._parts.files.used_bytes)
-        if used >= self._parts.size_bytes or self._waiting() >= _MAX_WAITING:
+        used = await asyncio.to_thread(self._config.files.used_bytes)
+        if used >= self._config.size_bytes or self._waiting() >= _MAX_WAITING:
             raise JobsFullError(
-                "There is no room for another file now; delete jobs whose result you have, or wait.",
+                "There is no room for another file now; delete jobs that you no longer need, or wait.",
                 retry_after_seconds=_FULL_RETRY_SECONDS,
             )
-        return await asyncio.to_thread(self._parts.files.open_upload)
+        return await asyncio.to_thread(self._config.files.open_upload)
 
-    async def submit(self, upload: PartialUpload) -> Job:
-        """Make a whole upload a job.
+    async def submit(self, upload: PartialUpload, *, text_column: str | None = None) -> Job:
+        """Turn a complete upload into a job.
+
+        Args:
+            upload: the file.
+            text_column: name of the text column; None for the one with a usual name.
 
         Raises:
-            InvalidCsvError: it isn't a CSV with a text column.
+            InvalidCsvError: the file is not a CSV, or its text column can't be found.
         """
-        job = await asyncio.to_thread(self._check, upload)
-        await asyncio.to_thread(self._parts.files.keep, upload, job)
+
+        def check() -> Job:
+            file = upload.close()
+            with file.open("rb") as stream:
+                CsvTable(stream, max_text_bytes=self._config.text_bytes, chosen_column=text_column)
+            now = self._config.now()
+            return Job(
+                id=upload.path.name[-32:],
+                state=JobState.QUEUED,
+                created_at=now,
+                expires_at=now + self._config.keep,
+                rows_total=count_rows(file),
+                text_column=text_column,
+            )
+
+        job = await asyncio.to_thread(check)
+        await asyncio.to_thread(self._config.files.keep, upload, job)
         self._jobs[job.id] = job
         self._changed.set()
         return job
 
     def get(self, job_id: str) -> Job:
-        """Return a job as it stands.
+        """Return a job.
 
         Raises:
-            UnknownJobError: there is none of that id, or no longer.
+            UnknownJobError: there is no job with that id, or no longer.
         """
         job = self._jobs.get(job_id)
         if job is None:
-            raise UnknownJobError(f"There is no job {job_id!r}; results are kept for {self._parts.keep}.")
+            raise UnknownJobError(f"There is no job {job_id!r}; results are kept for {self._config.keep}.")
         return job
 
     def result(self, job_id: str) -> Path:
-        """Return where a job's result lies.
+        """Return the path of a job's result.
 
         Raises:
             UnknownJobError: there is no such job.
@@ -130,48 +162,26 @@ class JobDesk:
         """
         job = self.get(job_id)
         if job.state is not JobState.DONE:
-            why = f"failed: {job.error[1]}" if job.error else f"is {job.state}"
-            raise JobNotDoneError(f"The job {why}" if why.endswith(".") else f"The job {why}.")
-        return self._parts.files.result(job)
+            state = f"failed: {job.error[1].removesuffix('.')}" if job.error else f"is {job.state}"
+            raise JobNotDoneError(f"The job {state}.")
+        return self._config.files.result(job)
 
     async def delete(self, job_id: str) -> None:
-        """End and remove a job with its files; raises as `get`."""
+        """Stop a job and remove it with its files; raises as `get`."""
         job = self.get(job_id)
         del self._jobs[job_id]
         if self._running is not None and self._running[0] == job_id:
             self._running[1].cancel()
             await asyncio.wait({self._running[1]})
-        await asyncio.to_thread(self._parts.files.remove, job)
-        self._parts.emit(JobEnded("deleted"))
+        await asyncio.to_thread(self._config.files.remove, job)
+        self._config.emit(JobEnded("deleted"))
         self._report()
-
-    def _check(self, upload: PartialUpload) -> Job:
-        file = upload.close()
-        with file.open("rb") as stream:
-            CsvTable(stream, max_text_bytes=self._parts.text_bytes)
-        now = self._parts.now()
-        return Job(
-            id=upload.path.name[-32:],
-            state=JobState.QUEUED,
-            created_at=now,
-            expires_at=now + self._parts.keep,
-            rows_total=count_rows(file),
-        )
-
-    def _next(self) -> Job | None:
-        return next((job for job in self._jobs.values() if not job.ended), None)
 
     def _waiting(self) -> int:
         return sum(not job.ended for job in self._jobs.values())
 
     def _report(self) -> None:
-        self._parts.emit(JobsChanged(self._waiting()))
-
-    async def _sweep(self) -> None:
-        now = self._parts.now()
-        for job in [job for job in self._jobs.values() if job.ended and job.expires_at <= now]:
-            del self._jobs[job.id]
-            await asyncio.to_thread(self._parts.files.remove, job)
+        self._config.emit(JobsChanged(self._waiting()))
 
     async def _guarded(self, job: Job) -> None:
         """Score a job in a task of its own, which deleting the job cancels."""
@@ -192,36 +202,47 @@ class JobDesk:
             await self._end(job, error=("gave_up", "The service stopped each time it scored this file."))
             return
         try:
-            with self._parts.scorer.session(Target()) as session:
+            with self._config.scorer.session(Target()) as session:
                 job = replace(
                     job, state=JobState.RUNNING, attempts=job.attempts + 1, model_version=session.version
                 )
-                # On disk before anybody sees it, so that no attempt goes uncounted.
-                await asyncio.to_thread(self._parts.files.save, job)
+                # Saved before scoring starts, so that every attempt counts.
+                await asyncio.to_thread(self._config.files.save, job)
                 self._update(job)
                 await self._score(job, session)
         except NoVersionReadyError:
-            await self._parts.clock.wait(asyncio.Event(), at_most_seconds=_NO_VERSION_SECONDS)
-        except Exception as error:  # noqa: BLE001  a task's boundary: the next file has its turn all the same
+            await self._config.clock.wait(asyncio.Event(), at_most_seconds=_NO_VERSION_SECONDS)
+        except Exception as error:  # noqa: BLE001  a task's boundary: the next job is scored all the same
             if not isinstance(error, ToxicError | OSError):
                 _log.exception("job.broke", job=job.id)
-            await self._end(self._jobs.get(job.id, job), error=_reason(error))
+            await self._end(self._jobs.get(job.id, job), error=self._reason(error))
 
     async def _score(self, job: Job, session: Session) -> None:
-        files = self._parts.files
-        # Opened here: a thread that opens files for a task that is cancelled meanwhile leaves them open.
+        files = self._config.files
+        # Opened here: a thread that opens files for a task that is cancelled meanwhile would leave them open.
         with files.open_job(job) as stream, files.open_result(job) as result:
-            table = await asyncio.to_thread(CsvTable, stream, max_text_bytes=self._parts.text_bytes)
-            await asyncio.to_thread(result.write, csv_header(table.header).encode())
+            table = await asyncio.to_thread(
+                CsvTable, stream, max_text_bytes=self._config.text_bytes, chosen_column=job.text_column
+            )
+            header = csv_header(table.header, session.contract.labels)
+            await asyncio.to_thread(result.write, header.encode())
             async with aclosing(score_rows(table.rows(), session)) as chunks:
-                job = await self._write(job, chunks, result, width=len(table.header))
+                job = await self._write(job, chunks, result, session=session, columns=len(table.header))
         await self._end(job, error=None)
 
     async def _write(
-        self, job: Job, chunks: AsyncIterator[list[ScoredRow]], result: BinaryIO, *, width: int
+        self,
+        job: Job,
+        chunks: AsyncIterator[list[ScoredRow]],
+        result: BinaryIO,
+        *,
+        session: Session,
+        columns: int,
     ) -> Job:
         async for chunk in chunks:
-            lines = csv_rows(chunk, width=width, model_version=job.model_version or "")
+            lines = csv_rows(
+                chunk, columns=columns, labels=session.contract.labels, model_version=session.version
+            )
             await asyncio.to_thread(result.write, lines.encode())
             scored = sum(row.score is not None for row in chunk)
             done = job.rows_done + len(chunk)
@@ -243,11 +264,11 @@ class JobDesk:
         state = JobState.FAILED if error else JobState.DONE
         job = replace(job, state=state, error=error, rows_total=job.rows_total if error else job.rows_done)
         try:
-            await asyncio.to_thread(self._parts.files.finish, job, complete=error is None)
+            await asyncio.to_thread(self._config.files.finish, job, complete=error is None)
         except OSError as failure:
-            job = replace(job, state=JobState.FAILED, error=error or _reason(failure))
+            job = replace(job, state=JobState.FAILED, error=error or self._reason(failure))
         self._update(job)
-        self._parts.emit(JobEnded(job.state.value))
+        self._config.emit(JobEnded(job.state.value))
         log = _log.warning if job.error else _log.info
         log(
             "job.ended",
@@ -257,9 +278,8 @@ class JobDesk:
             error=job.error and job.error[0],
         )
 
-
-def _reason(error: Exception) -> tuple[str, str]:
-    problem = problem_of(error)
-    if isinstance(error, OSError):
-        return problem.code, f"The service's disk failed: {error.strerror}."
-    return problem.code, problem.message
+    def _reason(self, error: Exception) -> tuple[str, str]:
+        code, message = self._config.describe(error)
+        if isinstance(error, OSError):
+            message = f"The service's disk failed: {error.strerror}."
+        return code, message

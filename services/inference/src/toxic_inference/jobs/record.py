@@ -1,7 +1,7 @@
 """What is known of a job.
 
-Invariant: a job moves from queued to running to done or failed, and from running back to queued only by a
-restart of the service.
+Invariant: a job moves from queued to running to done or failed; only a restart of the service moves it from
+running back to queued.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from toxic_core.errors import OverloadedError, ToxicError
 
 
 class JobState(StrEnum):
-    """Where a job stands."""
+    """The state of a job."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -25,17 +25,18 @@ class Job:
     """One file to score.
 
     Attributes:
-        id: unguessable, since knowing it is what gives access to the result.
-        state: where it stands.
-        created_at: when the file had come in.
+        id: unguessable, since it gives access to the result.
+        state: its state.
+        created_at: when the upload was complete.
         expires_at: when the job and its files are removed.
-        rows_total: rows of the file, counted before scoring; exact where no quote is broken.
+        rows_total: rows of the file, counted before scoring; exact unless a quote is malformed.
         rows_done: rows in the result so far.
-        scored: of those, how many have scores.
-        rejected: how many have the reason why not.
-        attempts: how often scoring was begun.
-        model_version: which scores it, once it runs.
-        error: why it failed: a code and a sentence.
+        scored: rows with scores.
+        rejected: rows with the reason why they have none.
+        attempts: how often scoring was started.
+        model_version: the version that scores it, once it runs.
+        error: why it failed: a code and a message.
+        text_column: name of the text column; None for the one with a usual name.
     """
 
     id: str
@@ -49,20 +50,21 @@ class Job:
     attempts: int = 0
     model_version: str | None = None
     error: tuple[str, str] | None = None
+    text_column: str | None = None
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more happens to it."""
+        """Whether its state is final."""
         return self.state in {JobState.DONE, JobState.FAILED}
 
 
 class UnknownJobError(ToxicError):
-    """No job of that id, or none any more."""
+    """There is no job with that id, or no longer."""
 
 
 class JobNotDoneError(ToxicError):
-    """A result that isn't there yet, or never will be."""
+    """The job has no result yet, or failed."""
 
 
 class JobsFullError(OverloadedError):
-    """No room for another file."""
+    """There is no room for another file."""

@@ -1,7 +1,7 @@
 """Reading uploaded CSV files (RFC 4180), row by row, in constant memory.
 
-Invariant: every row of the file comes out, in order, either with a text that can be scored or with the reason
-why not and its line; a row that is broken never takes its neighbours with it.
+Invariant: every row of the file is returned, in order, with a text to score or with the reason why it can't
+be scored and its line; a malformed row never affects its neighbours.
 """
 
 import codecs
@@ -11,21 +11,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from toxic_inference.http.errors import InvalidCsvError, RowProblem, problem_of
-from toxic_inference.http.schemas import LANGUAGE_PATTERN, primary_language
-from toxic_inference.serving.errors import RejectedTextError
+from toxic_core.errors import InvalidDataError, ToxicError
+from toxic_core.languages import primary_language
+from toxic_inference.serving.errors import RejectedTextError, TextTooLongError
 from toxic_inference.serving.interfaces import Text
 from toxic_inference.serving.scoring.texts import check_text
-
-TEXT_COLUMNS = ("content", "comment_text")
-LANGUAGE_COLUMNS = ("lang", "language")
+from toxic_model.tables import language_column, text_column
 
 _MAX_LINE_BYTES = 1024 * 1024
 _MAX_RESUMPTIONS = 1_000
-"""How often reading goes back to the line after a broken quote: each time costs up to a field's length, and
-a file with more of them isn't a CSV."""
+"""How often reading goes back to the line after a malformed quote: each time costs up to a field's length,
+and a file with more of them is not a CSV."""
 
-_OTHER_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _BINARY_STARTS = {
     b"PK\x03\x04": "a ZIP archive or an Excel workbook",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook",
@@ -37,14 +34,43 @@ _BINARY_STARTS = {
 
 
 @dataclass(frozen=True, slots=True)
+class RowProblem:
+    """Why one row of a CSV was not scored.
+
+    Attributes:
+        line: the row's first line in the file, from 1.
+        code: the reason, for programs.
+        message: the reason, for people.
+    """
+
+    line: int
+    code: str
+    message: str
+
+
+class InvalidCsvError(ToxicError):
+    """A file that is not a CSV with a text column, or without a row that can be scored.
+
+    Attributes:
+        field: the part of the request at fault.
+        problems: why rows were not scored.
+    """
+
+    def __init__(self, message: str, *, problems: tuple[RowProblem, ...] = ()) -> None:
+        super().__init__(message)
+        self.field = "file"
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
 class CsvRow:
     """One row of the file.
 
     Attributes:
         line: its first line in the file, from 1; None for a text that came beside the file.
-        cells: as they stand in the file; bytes that aren't UTF-8 are replaced.
-        text: what to score, or
-        problem: why it can't be.
+        cells: as in the file, except that bytes that are not UTF-8 are replaced.
+        text: the text to score; None if there is a problem.
+        problem: why the row can't be scored.
     """
 
     line: int | None
@@ -54,13 +80,13 @@ class CsvRow:
 
 
 class _LineTooLongError(Exception):
-    """A line over `_MAX_LINE_BYTES`; what follows of it was skipped."""
+    """A line over `_MAX_LINE_BYTES`; its rest was skipped."""
 
 
 class _Lines:
-    """The file's lines as text, counted, which can be gone back to.
+    """Iterator over the file's lines, which counts them and can go back.
 
-    Bytes that aren't UTF-8 become lone surrogates, so that a row shows whether it had any.
+    Bytes that are not UTF-8 become lone surrogates, so that a row shows whether it has any.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -79,12 +105,12 @@ class _Lines:
         return line
 
     def start_record(self) -> int:
-        """Forget the record before; return the first line of the next."""
+        """Start a new record; return the number of its first line."""
         self._record.clear()
         return self.line + 1
 
     def go_back(self) -> bool:
-        """Return to the record's second line; False where it has only one."""
+        """Return to the record's second line; False if it has only one."""
         rest = self._record[1:]
         self._ahead.extendleft(reversed(rest))
         self.line -= len(rest)
@@ -102,47 +128,47 @@ class _Lines:
         return raw.decode("utf-8", errors="surrogateescape")
 
 
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    header: tuple[str, ...]
-    text: int
-    language: int | None
-
-
 class CsvTable:
-    """An uploaded CSV with a text column.
+    """An uploaded file.
+
+    Everything blocks: call it off the event loop.
 
     Args:
-        stream: the file, at its start. Read from one thread at a time; every read may block.
+        stream: the file, at its start; it must be able to seek.
         max_text_bytes: longest text, in UTF-8 bytes.
-        language: of rows that name none.
+        language: language of rows without one.
+        chosen_column: name of the text column; None for the one with a usual name.
 
     Raises:
-        InvalidCsvError: it isn't a CSV, or has no column `content` or `comment_text`.
+        InvalidCsvError: the file is not a CSV, or its text column can't be found.
     """
 
-    def __init__(self, stream: BinaryIO, *, max_text_bytes: int, language: str | None = None) -> None:
+    def __init__(
+        self,
+        stream: BinaryIO,
+        *,
+        max_text_bytes: int,
+        language: str | None = None,
+        chosen_column: str | None = None,
+    ) -> None:
         _check_start(stream)
         self._lines = _Lines(stream)
-        # Strict: a quote in the wrong place is an error of its row, not a guess that swallows the next ones.
+        # Strict: a misplaced quote is an error of its row; a guess could swallow the next rows.
         self._reader = csv.reader(self._lines, strict=True)
         self._max_text_bytes = max_text_bytes
         self._language = language
-        self._resumptions = 0
-        self._columns = _find_columns(self._header())
-
-    @property
-    def header(self) -> tuple[str, ...]:
+        self.header = self._read_header()
         """The names of the columns."""
-        return self._columns.header
-
-    @property
-    def text_column(self) -> int:
-        """Where in the header the text's column stands."""
-        return self._columns.text
+        try:
+            self.text_column = text_column(self.header, chosen=chosen_column)
+            """Index of the text column."""
+        except InvalidDataError as error:
+            raise InvalidCsvError(str(error)) from error
+        self._language_column = language_column(self.header)
 
     def rows(self) -> Iterator[CsvRow]:
-        """Yield every row but empty lines."""
+        """Yield every row except empty lines."""
+        resumptions = 0
         while True:
             line = self._lines.start_record()
             try:
@@ -151,12 +177,11 @@ class CsvTable:
                 yield _rejected(line, (), "line_too_long", f"is longer than {_MAX_LINE_BYTES:,} bytes")
                 continue
             except csv.Error as error:
-                yield _rejected(line, (), "invalid_quoting", f"isn't valid CSV ({error})")
-                if self._lines.go_back():
-                    self._resumptions += 1
-                if self._resumptions > _MAX_RESUMPTIONS:
+                yield _rejected(line, (), "invalid_quoting", f"is not valid CSV ({error})")
+                resumptions += self._lines.go_back()
+                if resumptions > _MAX_RESUMPTIONS:
                     yield _rejected(
-                        line + 1, (), "gave_up", "and what follows wasn't read: too many bad quotes"
+                        line + 1, (), "gave_up", "and the rest were not read: too many malformed quotes"
                     )
                     return
                 continue
@@ -165,47 +190,57 @@ class CsvTable:
             if cells:
                 yield self._row(line, tuple(cells))
 
-    def _header(self) -> tuple[str, ...]:
+    def _read_header(self) -> tuple[str, ...]:
         self._lines.start_record()
         try:
             cells = next(self._reader, None)
         except _LineTooLongError as error:
             raise InvalidCsvError(
-                f"The file isn't a CSV: its first line is longer than {_MAX_LINE_BYTES:,} bytes."
+                f"The file is not a CSV: its first line is longer than {_MAX_LINE_BYTES:,} bytes."
             ) from error
         except csv.Error as error:
-            raise InvalidCsvError(f"The file isn't a CSV: its first line can't be read ({error}).") from error
+            raise InvalidCsvError(
+                f"The file is not a CSV: its first line can't be read ({error})."
+            ) from error
         if not cells:
             raise InvalidCsvError("The file's first line is empty; it must name the columns.")
+        if any(_is_undecodable(cell) for cell in cells):
+            raise InvalidCsvError(
+                "The file's first line is not UTF-8: the file is binary or has another encoding. "
+                "Export it as CSV in UTF-8."
+            )
         return tuple(cells)
 
     def _row(self, line: int, cells: tuple[str, ...]) -> CsvRow:
-        columns = self._columns
+        header = self.header
         if any(_is_undecodable(cell) for cell in cells):
-            shown = tuple(_replace_undecodable(cell) for cell in cells)
-            return _rejected(line, shown, "invalid_utf8", "holds bytes that aren't UTF-8")
-        if len(cells) != len(columns.header):
-            found = f"has {len(cells)} cells; the first line names {len(columns.header)}"
-            return _rejected(line, cells, "wrong_cell_count", found)
-        language = cells[columns.language].strip().lower() if columns.language is not None else ""
-        if language and not LANGUAGE_PATTERN.fullmatch(language):
-            return _rejected(line, cells, "invalid_language", "has a language that isn't a code such as en")
-        content = cells[columns.text]
-        field = f"Line {line}, column {columns.header[columns.text]},"
+            shown = tuple(
+                cell.encode("utf-8", errors="surrogateescape").decode("utf-8", errors="replace")
+                for cell in cells
+            )
+            return _rejected(line, shown, "invalid_utf8", "contains bytes that are not UTF-8")
+        if len(cells) != len(header):
+            problem = f"has {len(cells)} cells; the first line names {len(header)}"
+            return _rejected(line, cells, "wrong_cell_count", problem)
+        stated = "" if self._language_column is None else cells[self._language_column].strip()
+        language = primary_language(stated) if stated else self._language
+        if stated and language is None:
+            return _rejected(line, cells, "invalid_language", "has a language that is not a code such as en")
+        content = cells[self.text_column]
+        field = f"Line {line}, column {header[self.text_column]},"
         try:
             check_text(content, field=field, max_bytes=self._max_text_bytes)
         except RejectedTextError as error:
-            problem = RowProblem(line=line, code=problem_of(error).code, message=str(error))
-            return CsvRow(line=line, cells=cells, text=None, problem=problem)
-        text = Text(content, primary_language(language) or self._language)
-        return CsvRow(line=line, cells=cells, text=text, problem=None)
+            code = "text_too_long" if isinstance(error, TextTooLongError) else "invalid_text"
+            return CsvRow(line, cells, text=None, problem=RowProblem(line, code, str(error)))
+        return CsvRow(line, cells, text=Text(content, language), problem=None)
 
 
 def _check_start(stream: BinaryIO) -> None:
     start = stream.read(4096)
     stream.seek(len(codecs.BOM_UTF8) if start.startswith(codecs.BOM_UTF8) else 0)
     if not start.removeprefix(codecs.BOM_UTF8).strip():
-        raise InvalidCsvError("The file is empty; send a CSV with a column named content or comment_text.")
+        raise InvalidCsvError("The file is empty; send a CSV with a column of texts.")
     for magic, kind in _BINARY_STARTS.items():
         if start.startswith(magic):
             raise InvalidCsvError(f"The file is {kind}, not a CSV; export it as CSV in UTF-8.")
@@ -215,36 +250,9 @@ def _check_start(stream: BinaryIO) -> None:
         raise InvalidCsvError("The file's lines end in a carriage return alone; save it with line feeds.")
 
 
-def _find_columns(header: tuple[str, ...]) -> _Columns:
-    if any(_is_undecodable(cell) for cell in header):
-        raise InvalidCsvError(
-            "The file's first line isn't UTF-8: it is binary, or in another encoding. "
-            "Export it as CSV in UTF-8."
-        )
-    names = [name.strip().lower() for name in header]
-    text = next((names.index(name) for name in TEXT_COLUMNS if name in names), None)
-    if text is None:
-        raise InvalidCsvError(_missing_column(header))
-    language = next((names.index(name) for name in LANGUAGE_COLUMNS if name in names), None)
-    return _Columns(header=header, text=text, language=language)
-
-
-def _missing_column(header: tuple[str, ...]) -> str:
-    for delimiter, name in _OTHER_DELIMITERS.items():
-        if len(header) == 1 and delimiter in header[0]:
-            return f"The file's columns are separated by {name}; save it with commas (RFC 4180)."
-    shown = ", ".join(repr(name[:40]) for name in header[:20])
-    return f"The file has no column named content or comment_text; its first line names {shown}."
-
-
-def _rejected(line: int, cells: tuple[str, ...], code: str, what: str) -> CsvRow:
-    problem = RowProblem(line=line, code=code, message=f"Line {line} {what}.")
-    return CsvRow(line=line, cells=cells, text=None, problem=problem)
+def _rejected(line: int, cells: tuple[str, ...], code: str, problem: str) -> CsvRow:
+    return CsvRow(line, cells, text=None, problem=RowProblem(line, code, f"Line {line} {problem}."))
 
 
 def _is_undecodable(cell: str) -> bool:
-    return any("\ud800" <= c <= "\udfff" for c in cell) if not cell.isascii() else False
-
-
-def _replace_undecodable(cell: str) -> str:
-    return cell.encode("utf-8", errors="surrogateescape").decode("utf-8", errors="replace")
+    return not cell.isascii() and any("\ud800" <= c <= "\udfff" for c in cell)

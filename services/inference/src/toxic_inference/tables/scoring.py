@@ -1,16 +1,15 @@
-"""Scoring a whole CSV: rows in, chunks of scored rows out, in constant memory.
+"""Scoring a whole CSV in chunks of rows, in constant memory.
 
-Invariant: the answer starts only once a row was scored, so a file in which nothing can be scored is refused
-with a status of its own.
+Invariant: `first_scored` returns only once a row was scored, so that a file without a row that can be scored
+is refused before the answer starts.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from itertools import chain, islice
 
-from toxic_inference.http.errors import InvalidCsvError, RowProblem
 from toxic_inference.serving.interfaces import Lane, Session
-from toxic_inference.tables.reader import CsvRow
+from toxic_inference.tables.reader import CsvRow, InvalidCsvError
 from toxic_inference.tables.writer import ScoredRow
 
 _CHUNK_ROWS = 512
@@ -21,29 +20,21 @@ _SHOWN_PROBLEMS = 100
 
 
 async def score_rows(rows: Iterator[CsvRow], session: Session) -> AsyncGenerator[list[ScoredRow]]:
-    """Yield the rows with their scores, chunk by chunk, in order.
+    """Yield the rows with their scores, in chunks and in order.
 
-    Reading blocks, so it runs on a thread; the rows of a chunk wait in the bulk lane.
+    Reading blocks, so it runs on a thread; the rows of a chunk are scored in the bulk lane.
     """
-    while chunk := await asyncio.to_thread(_take, rows):
-        yield await _score_chunk(chunk, session)
-
-
-def _take(rows: Iterator[CsvRow]) -> list[CsvRow]:
-    return list(islice(rows, _CHUNK_ROWS))
-
-
-async def _score_chunk(chunk: Sequence[CsvRow], session: Session) -> list[ScoredRow]:
-    texts = [row.text for row in chunk if row.text is not None]
-    scores = iter(await session.score(texts, lane=Lane.BULK) if texts else ())
-    return [ScoredRow(row, None if row.text is None else next(scores)) for row in chunk]
+    while chunk := await asyncio.to_thread(lambda: list(islice(rows, _CHUNK_ROWS))):
+        texts = [row.text for row in chunk if row.text is not None]
+        scores = iter(await session.score(texts, lane=Lane.BULK) if texts else ())
+        yield [ScoredRow(row, None if row.text is None else next(scores)) for row in chunk]
 
 
 async def first_scored(chunks: AsyncIterator[list[ScoredRow]]) -> list[ScoredRow]:
-    """Read chunks up to the first that has a scored row; return all rows read.
+    """Read chunks up to the first with a scored row; return all rows read.
 
     Raises:
-        InvalidCsvError: there is none, or not within the first 10,000 rows.
+        InvalidCsvError: none of the first 10,000 rows was scored.
     """
     read: list[list[ScoredRow]] = []
     bad = 0
@@ -54,14 +45,11 @@ async def first_scored(chunks: AsyncIterator[list[ScoredRow]]) -> list[ScoredRow
         bad += len(chunk)
         if bad >= _MAX_BAD_ROWS_AT_START:
             break
-    raise _nothing_scored(list(chain.from_iterable(read)))
-
-
-def _nothing_scored(rows: Sequence[ScoredRow]) -> InvalidCsvError:
+    rows = list(chain.from_iterable(read))
     if not rows:
-        return InvalidCsvError("The file has a first line and no rows; there is nothing to score.")
-    problems: list[RowProblem] = [scored.row.problem for scored in rows if scored.row.problem is not None]
-    return InvalidCsvError(
+        raise InvalidCsvError("The file has a first line and no rows; there is nothing to score.")
+    problems = [scored.row.problem for scored in rows if scored.row.problem is not None]
+    raise InvalidCsvError(
         f"None of the file's {len(rows):,} rows can be scored; the first: {problems[0].message}",
         problems=tuple(problems[:_SHOWN_PROBLEMS]),
     )

@@ -1,7 +1,7 @@
-"""Writing scores: as JSON, and as CSV that a spreadsheet can open without running anything.
+"""Writing scores as CSV that a spreadsheet can open without running anything.
 
-Invariant: every cell of a CSV answer that came from a caller and could start a formula is preceded by an
-apostrophe (OWASP, "CSV Injection"); every row that went in comes out, in order.
+Invariant: every cell that came from a caller and could start a formula is preceded by an apostrophe (OWASP,
+"CSV Injection"); every row that was read is written, in order.
 """
 
 import csv
@@ -10,88 +10,65 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from toxic_core.labels import LABELS
-from toxic_inference.serving.interfaces import Span, TextScore
+from toxic_inference.serving.interfaces import TextScore
 from toxic_inference.tables.reader import CsvRow
 
-_SCORE_DIGITS = 6
+SCORE_DIGITS = 6
+"""Decimal digits of a score in an answer."""
+
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredRow:
-    """A row with its score; None where it has a problem."""
+    """A row with its score; None if it has a problem."""
 
     row: CsvRow
     score: TextScore | None
 
 
-def score_json(score: TextScore, *, line: int | None = None) -> dict[str, object]:
-    """Return one text's scores as the native routes show them."""
-    answer: dict[str, object] = {} if line is None else {"line": line}
-    answer["scores"] = {
-        label: round(value, _SCORE_DIGITS) for label, value in zip(LABELS, score.scores, strict=True)
-    }
-    answer["decisions"] = dict(zip(LABELS, score.decisions, strict=True))
-    answer["tokens"] = score.tokens
-    answer["windows"] = score.windows
-    answer["truncated"] = score.truncated
-    return answer
-
-
-def spans_json(spans: Sequence[Span]) -> list[dict[str, object]]:
-    """Return what drove one text's scores as the native routes show it."""
-    return [
-        {
-            "begin": span.begin,
-            "end": span.end,
-            "influence": {
-                label: round(value, _SCORE_DIGITS)
-                for label, value in zip(LABELS, span.influence, strict=True)
-            },
-        }
-        for span in spans
-    ]
-
-
-def csv_header(columns: Sequence[str]) -> str:
-    """Return the first line of a CSV answer: the caller's columns, then ours."""
-    return _line(
+def csv_header(columns: Sequence[str], labels: Sequence[str]) -> str:
+    """Return the first line of a CSV answer: the caller's columns, then the scores'."""
+    return _csv(
         [
-            *(_safe(name) for name in columns),
-            *(f"score_{label}" for label in LABELS),
-            *(f"decision_{label}" for label in LABELS),
-            "truncated",
-            "model_version",
-            "line",
-            "error",
+            [
+                *(_safe(name) for name in columns),
+                *(f"score_{label}" for label in labels),
+                *(f"decision_{label}" for label in labels),
+                "truncated",
+                "model_version",
+                "line",
+                "error",
+            ]
         ]
     )
 
 
-def csv_rows(rows: Iterable[ScoredRow], *, width: int, model_version: str) -> str:
-    """Return scored rows as lines of a CSV answer, the caller's cells cut or filled up to `width`."""
-    return "".join(_line(_cells(scored, width=width, model_version=model_version)) for scored in rows)
+def csv_rows(rows: Iterable[ScoredRow], *, columns: int, labels: Sequence[str], model_version: str) -> str:
+    """Return scored rows as lines of a CSV answer.
 
-
-def _cells(scored: ScoredRow, *, width: int, model_version: str) -> list[str]:
-    row, score = scored.row, scored.score
-    given = [_safe(cell) for cell in row.cells[:width]]
-    given += [""] * (width - len(given))
-    line = "" if row.line is None else str(row.line)
-    if score is None:
-        problem = row.problem.message if row.problem else ""
-        return [*given, *[""] * (2 * len(LABELS) + 1), model_version, line, _safe(problem)]
-    return [
-        *given,
-        *(f"{value:.{_SCORE_DIGITS}f}" for value in score.scores),
-        *(str(decision).lower() for decision in score.decisions),
-        str(score.truncated).lower(),
-        model_version,
-        line,
-        "",
-    ]
+    Args:
+        rows: rows in order.
+        columns: number of the caller's columns; each row's cells are cut or padded to it.
+        labels: the model's labels, in order.
+        model_version: the version that scored the rows.
+    """
+    table: list[list[str]] = []
+    for scored in rows:
+        row, score = scored.row, scored.score
+        cells = [_safe(cell) for cell in row.cells[:columns]]
+        cells += [""] * (columns - len(cells))
+        if score is None:
+            cells += [""] * (2 * len(labels) + 1)
+        else:
+            cells += (f"{value:.{SCORE_DIGITS}f}" for value in score.scores)
+            cells += (str(decision).lower() for decision in score.decisions)
+            cells.append(str(score.truncated).lower())
+        problem = row.problem.message if score is None and row.problem else ""
+        cells += [model_version, "" if row.line is None else str(row.line), _safe(problem)]
+        table.append(cells)
+    return _csv(table)
 
 
 def _safe(cell: str) -> str:
@@ -100,7 +77,7 @@ def _safe(cell: str) -> str:
     return cell
 
 
-def _line(cells: list[str]) -> str:
+def _csv(table: list[list[str]]) -> str:
     buffer = io.StringIO()
-    csv.writer(buffer).writerow(cells)
+    csv.writer(buffer).writerows(table)
     return buffer.getvalue()

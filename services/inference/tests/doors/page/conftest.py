@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import pytest
 import uvicorn
-from fastapi import FastAPI
 from playwright.sync_api import Browser, Page, expect
+from starlette.applications import Starlette
 
+from toxic_inference.doors.listing import DOORS
 from toxic_inference.http.application import create_api
-from toxic_inference.http.backend import Doors
+from toxic_inference.http.backend import Backend
 from toxic_inference.http.guard import GuardRules
-from toxic_inference.metrics import Metrics
 from toxic_testing.inference.browser import open_chromium
 
 # For a machine that does much else; nothing waits longer than it must.
@@ -35,16 +35,16 @@ class Site:
 
 
 @pytest.fixture
-def serve(doors: Doors, metrics: Metrics) -> Iterator[Callable[..., Site]]:
+def serve(backend: Backend) -> Iterator[Callable[..., Site]]:
     """Return the function that lets the application listen, once in a test."""
     loops: list[asyncio.AbstractEventLoop] = []
     running = threading.Event()
     ends: list[Callable[[], None]] = []
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
         loops.append(asyncio.get_running_loop())
-        jobs = asyncio.create_task(doors.jobs.run())
+        jobs = asyncio.create_task(backend.jobs.run())
         running.set()
         yield
         jobs.cancel()
@@ -52,7 +52,7 @@ def serve(doors: Doors, metrics: Metrics) -> Iterator[Callable[..., Site]]:
             await jobs
 
     def start(rules: GuardRules | None = None) -> Site:
-        app = create_api(doors, render_metrics=metrics.render, rules=rules or GuardRules(), lifespan=lifespan)
+        app = create_api(backend, DOORS, rules=rules or GuardRules(), lifespan=lifespan)
         listening = socket.create_server(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=5))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})

@@ -1,7 +1,7 @@
-"""Lines on their way from a caller to the model, on disk where they are too many for memory.
+"""A queue of lines between a client and the model, on disk if they exceed the memory limit.
 
-Invariant: lines come out in the order in which they went in; the file starts over whenever it is read to its
-end, so that a stream that is scored as fast as it comes never grows it.
+Invariant: lines keep their order; the file is truncated whenever it was read to its end, so that it never
+grows while a stream is scored as fast as it is received.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ class LineSpool:
     """A queue of lines between one writer and one reader, both on one event loop.
 
     Args:
-        max_line_bytes: a longer line comes out as None.
+        max_line_bytes: a longer line is returned as None.
     """
 
     def __init__(self, *, max_line_bytes: int) -> None:
@@ -34,7 +34,7 @@ class LineSpool:
         self._skipping = False
 
     def __enter__(self) -> Self:
-        """Hold the file."""
+        """Return the spool."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -43,30 +43,30 @@ class LineSpool:
 
     @property
     def size(self) -> int:
-        """How many bytes of the file are in use."""
+        """Bytes of the file in use."""
         return self._written
 
     async def write(self, part: bytes) -> None:
-        """Add what the caller sent."""
+        """Append a part of the request."""
         async with self._lock:
             await asyncio.to_thread(self._append, part)
         self._changed.set()
 
     def close(self) -> None:
-        """Say that nothing more comes."""
+        """End the stream."""
         self._closed = True
         self._changed.set()
 
     def fail(self, error: BaseException) -> None:
-        """Say that the caller is gone or sent too much: whoever takes lines gets `error`."""
+        """Make `take` raise `error`: the client disconnected or sent too much."""
         self._error = error
         self._changed.set()
 
     async def take(self, most: int) -> list[bytes | None]:
-        """Return the next lines, at least one of them, as they come; none once all were taken.
+        """Wait for the next lines and return up to `most` of them; an empty list at the end.
 
         Raises:
-            BaseException: what `fail` was told.
+            BaseException: the error given to `fail`.
         """
         while True:
             if self._error is not None:
@@ -77,7 +77,10 @@ class LineSpool:
                 async with self._lock:
                     self._split(await asyncio.to_thread(self._read))
             elif self._closed:
-                self._finish()
+                # A last line without a line feed.
+                if self._rest or self._skipping:
+                    self._lines.append(None if self._skipping else self._rest)
+                self._rest, self._skipping = b"", False
                 break
             else:
                 self._changed.clear()
@@ -106,9 +109,3 @@ class LineSpool:
             self._lines.append(None if too_long else line)
         if len(self._rest) > self._max_line_bytes:
             self._rest, self._skipping = b"", True
-
-    def _finish(self) -> None:
-        """Take what stands behind the last line feed as a line."""
-        if self._rest or self._skipping:
-            self._lines.append(None if self._skipping else self._rest)
-        self._rest, self._skipping = b"", False

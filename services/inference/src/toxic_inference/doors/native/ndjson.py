@@ -1,8 +1,8 @@
-"""`POST /predict` as a stream: a line of JSON in, a line of JSON out, in order, as long as the caller likes.
+"""`POST /predict` as a stream of JSON lines: one answer per line, in order, of any length.
 
-Invariant: memory is bounded whatever comes: lines that wait to be scored wait on disk, and no line is read
-for scoring before the answers of those before it have been taken. The caller is read all the while, so that
-one who sends everything before reading anything isn't locked up.
+Invariant: memory is bounded: lines wait on disk, and no line is scored before the client has read the answers
+to the previous ones. The request is read all the time, so that a client that sends everything before it reads
+anything doesn't deadlock.
 """
 
 import asyncio
@@ -11,44 +11,33 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from toxic_inference.doors.native.answers import score_json
 from toxic_inference.doors.native.line_spool import LineSpool
+from toxic_inference.doors.native.schemas import NdjsonLine
 from toxic_inference.events import RowRejected
-from toxic_inference.http.backend import MODEL_VERSION_HEADER, Doors
+from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
 from toxic_inference.http.body import path_of
 from toxic_inference.http.errors import problem_of
-from toxic_inference.http.schemas import Language, primary_language
 from toxic_inference.serving.errors import RejectedTextError
 from toxic_inference.serving.interfaces import Lane, Session, Target, Text
 from toxic_inference.serving.scoring.texts import check_text
-from toxic_inference.tables.writer import score_json
 
 NDJSON_TYPE = "application/x-ndjson"
 
 _MOST_LINES_AT_ONCE = 256
 _ESCAPED_BYTES = 6
-"""What a byte of text may take as JSON: a control character is `\\u0000`."""
+"""Longest JSON form of one byte of text: a control character is `\\u0000`."""
 _LINE_SLACK_BYTES = 1_024
-
-
-class NdjsonLine(BaseModel):
-    """A line of the stream; a text alone, as a JSON string, is a line too."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    text: str = Field(description="The text.")
-    id: str | int | None = Field(default=None, description="Comes back in the answer's line.")
-    lang: Language | None = Field(default=None, description="Language of the text.")
-    language: Language | None = Field(default=None, description="The same as `lang`.")
 
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A line that was read: either a text, or the reason why it can't be scored."""
+    """A line with either a text or the reason why it can't be scored."""
 
     number: int
     id: str | int | None
@@ -56,28 +45,28 @@ class _Line:
     problem: dict[str, object] | None
 
 
-async def answer_ndjson(request: Request, doors: Doors) -> Response:
+async def answer_ndjson(request: Request, backend: Backend) -> Response:
     """Score a stream of lines, all by one version."""
     async with AsyncExitStack() as held:
-        session = held.enter_context(doors.scorer.session(Target()))
-        longest = doors.limits.text_bytes * _ESCAPED_BYTES + _LINE_SLACK_BYTES
+        session = held.enter_context(backend.scorer.session(Target()))
+        longest = backend.limits.text_bytes * _ESCAPED_BYTES + _LINE_SLACK_BYTES
         spool = held.enter_context(LineSpool(max_line_bytes=longest))
-        answer = _DuplexResponse(request, spool, _answers(spool, session, doors), held=held.pop_all())
+        answer = _DuplexResponse(request, spool, _answers(spool, session, backend), held=held.pop_all())
         answer.headers[MODEL_VERSION_HEADER] = session.version
         return answer
 
 
-async def _answers(spool: LineSpool, session: Session, doors: Doors) -> AsyncGenerator[bytes]:
+async def _answers(spool: LineSpool, session: Session, backend: Backend) -> AsyncGenerator[bytes]:
     number = 0
     while raw := await spool.take(_MOST_LINES_AT_ONCE):
-        lines = [_read(line, number + index, doors) for index, line in enumerate(raw, start=1)]
+        lines = [_read(line, number + index, backend) for index, line in enumerate(raw, start=1)]
         number += len(raw)
-        if answer := await _score([line for line in lines if line is not None], session, doors):
+        if answer := await _score([line for line in lines if line is not None], session, backend):
             yield answer
 
 
-def _read(raw: bytes | None, number: int, doors: Doors) -> _Line | None:
-    """Return a line; None where it is empty."""
+def _read(raw: bytes | None, number: int, backend: Backend) -> _Line | None:
+    """Return a line; None if it is empty."""
     if raw is None:
         return _bad(number, "line_too_long", f"Line {number} is too long.")
     if not raw.strip():
@@ -85,7 +74,7 @@ def _read(raw: bytes | None, number: int, doors: Doors) -> _Line | None:
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        return _bad(number, "malformed_request", f"Line {number} isn't JSON: {error}.")
+        return _bad(number, "malformed_request", f"Line {number} is not JSON: {error}.")
     try:
         line = NdjsonLine.model_validate({"text": value} if isinstance(value, str) else value)
     except ValidationError as error:
@@ -93,17 +82,17 @@ def _read(raw: bytes | None, number: int, doors: Doors) -> _Line | None:
         where = path_of(first["loc"]) if first["loc"] else "the line"
         return _bad(number, "invalid_request", f"Line {number}, {where}: {first['msg']}.")
     try:
-        check_text(line.text, field=f"Line {number}", max_bytes=doors.limits.text_bytes)
+        check_text(line.text, field=f"Line {number}", max_bytes=backend.limits.text_bytes)
     except RejectedTextError as error:
         return _bad(number, problem_of(error).code, str(error), given_id=line.id)
-    return _Line(number, line.id, Text(line.text, primary_language(line.lang or line.language)), None)
+    return _Line(number, line.id, Text(line.text, line.lang or line.language), None)
 
 
 def _bad(number: int, code: str, message: str, *, given_id: str | int | None = None) -> _Line:
     return _Line(number, given_id, None, {"code": code, "message": message})
 
 
-async def _score(lines: Sequence[_Line], session: Session, doors: Doors) -> bytes:
+async def _score(lines: Sequence[_Line], session: Session, backend: Backend) -> bytes:
     texts = [line.text for line in lines if line.text is not None]
     scores = iter(await session.score(texts, lane=Lane.BULK) if texts else ())
     answers: list[bytes] = []
@@ -112,16 +101,16 @@ async def _score(lines: Sequence[_Line], session: Session, doors: Doors) -> byte
         if line.id is not None:
             answer["id"] = line.id
         if line.problem is None:
-            answer |= score_json(next(scores))
+            answer |= score_json(next(scores), session.contract.labels)
         else:
             answer["error"] = line.problem
-            doors.emit(RowRejected(str(line.problem["code"])))
+            backend.emit(RowRejected(str(line.problem["code"])))
         answers.append(orjson.dumps(answer, option=orjson.OPT_APPEND_NEWLINE))
     return b"".join(answers)
 
 
 class _DuplexResponse(Response):
-    """Answers while the request is still coming in. Starlette's own would take its messages away."""
+    """Answers while the request is still being received; Starlette's responses would consume its messages."""
 
     def __init__(
         self, request: Request, spool: LineSpool, lines: AsyncGenerator[bytes], *, held: AsyncExitStack
@@ -155,5 +144,5 @@ class _DuplexResponse(Response):
             while (await self._request.receive())["type"] != "http.disconnect":
                 pass
             self._spool.fail(ClientDisconnect())
-        except Exception as error:  # noqa: BLE001  raised again where the lines are taken
+        except Exception as error:  # noqa: BLE001  raised again by `LineSpool.take`
             self._spool.fail(error)

@@ -1,7 +1,7 @@
 """Forms and CSV files of `POST /predict`.
 
-Invariant: an upload is spooled, never held whole in memory; and the file and the version that scores it are
-held until the last byte of the answer is sent, or its caller left.
+Invariant: an upload is spooled to disk, never read whole into memory; the file and the version that scores it
+are held until the last byte of the answer is sent or the client disconnects.
 """
 
 import asyncio
@@ -18,16 +18,17 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from toxic_inference.doors.native.answers import score_json
 from toxic_inference.events import RowRejected
-from toxic_inference.http.backend import MODEL_VERSION_HEADER, Doors
-from toxic_inference.http.body import JSON_TYPE, unless_departed
-from toxic_inference.http.errors import InvalidRequestError, RowProblem
-from toxic_inference.http.schemas import LANGUAGE_PATTERN, primary_language
+from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
+from toxic_inference.http.body import unless_departed
+from toxic_inference.http.door import JSON_TYPE
+from toxic_inference.http.errors import InvalidRequestError
+from toxic_inference.http.texts import check_texts, read_language
 from toxic_inference.serving.interfaces import Session, Target, Text
-from toxic_inference.serving.scoring.texts import check_text
-from toxic_inference.tables.reader import CsvRow, CsvTable
+from toxic_inference.tables.reader import CsvRow, CsvTable, RowProblem
 from toxic_inference.tables.scoring import first_scored, score_rows
-from toxic_inference.tables.writer import ScoredRow, csv_header, csv_rows, score_json
+from toxic_inference.tables.writer import ScoredRow, csv_header, csv_rows
 
 FORM_TYPES = ("multipart/form-data", "application/x-www-form-urlencoded")
 CSV_TYPE = "text/csv"
@@ -35,44 +36,48 @@ CSV_TYPE = "text/csv"
 _MAX_FORM_FIELDS = 16
 _MAX_ERRORS = 10_000
 _SPOOL_BYTES = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class _Form:
-    message: Text | None
-    file: UploadFile | None
-    language: str | None
+_MESSAGE_COLUMN = "content"
 
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """What is to be scored, and the columns it came with."""
+    """Rows to score, and the names of their columns."""
 
     header: tuple[str, ...]
     rows: Iterator[CsvRow]
 
 
-async def answer_form(request: Request, doors: Doors) -> Response:
+async def answer_form(request: Request, backend: Backend) -> Response:
     """Score a form's `message`, its CSV `file`, or both."""
     async with AsyncExitStack() as held:
         form = await request.form(
-            max_files=1, max_fields=_MAX_FORM_FIELDS, max_part_size=doors.limits.body_bytes
+            max_files=1, max_fields=_MAX_FORM_FIELDS, max_part_size=backend.limits.body_bytes
         )
         held.push_async_callback(form.close)
-        parsed = _parse_form(form, doors)
-        if parsed.file is None:
-            rows = _Rows(header=("content",), rows=iter(()))
-            text_column = 0
-        else:
-            table = await _open_table(parsed.file.file, doors, language=parsed.language)
-            rows = _Rows(header=table.header, rows=table.rows())
-            text_column = table.text_column
-        if parsed.message is not None:
-            rows = _with_message(rows, parsed.message, text_column=text_column)
-        return await _answer_rows(request, doors, rows, held)
+        language = read_language(_value(form, "lang") or _value(form, "language"), field="lang")
+        file, message = _file(form), _value(form, "message")
+        if file is None and message is None:
+            raise InvalidRequestError(
+                f"The form has neither message nor file. For JSON, set Content-Type to {JSON_TYPE}.",
+                field="message",
+            )
+        header: tuple[str, ...] = (_MESSAGE_COLUMN,)
+        rows: Iterator[CsvRow] = iter(())
+        text_column = 0
+        if file is not None:
+            chosen = _value(form, "text_column")
+            table = await _open_table(file.file, backend, language=language, chosen_column=chosen)
+            header, text_column, rows = table.header, table.text_column, table.rows()
+        if message or file is None:
+            content = message or ""
+            check_texts({"message": content}, backend.limits)
+            cells = tuple(content if i == text_column else "" for i in range(len(header)))
+            row = CsvRow(line=None, cells=cells, text=Text(content, language), problem=None)
+            rows = chain((row,), rows)
+        return await _answer_rows(request, backend, _Rows(header, rows), held)
 
 
-async def answer_csv(request: Request, doors: Doors) -> Response:
+async def answer_csv(request: Request, backend: Backend) -> Response:
     """Score a CSV file that is the whole body."""
     async with AsyncExitStack() as held:
         spool = SpooledTemporaryFile(max_size=_SPOOL_BYTES)  # noqa: SIM115  `held` closes it
@@ -80,26 +85,9 @@ async def answer_csv(request: Request, doors: Doors) -> Response:
         async for part in request.stream():
             await asyncio.to_thread(spool.write, part)
         spool.seek(0)
-        table = await _open_table(cast("BinaryIO", spool), doors, language=None)
-        return await _answer_rows(request, doors, _Rows(table.header, table.rows()), held)
-
-
-def _parse_form(form: FormData, doors: Doors) -> _Form:
-    language = _value(form, "lang") or _value(form, "language")
-    if language and not LANGUAGE_PATTERN.fullmatch(language):
-        raise InvalidRequestError("lang must be a language code such as en.", field="lang")
-    language = primary_language(language)
-    file = _file(form)
-    message = _value(form, "message")
-    if file is not None and not message:
-        return _Form(message=None, file=file, language=language)
-    if message is None:
-        raise InvalidRequestError(
-            f"The form has neither message nor file. For JSON, set Content-Type to {JSON_TYPE}.",
-            field="message",
-        )
-    check_text(message, field="message", max_bytes=doors.limits.text_bytes)
-    return _Form(message=Text(message, language), file=file, language=language)
+        chosen = request.query_params.get("text_column")
+        table = await _open_table(cast("BinaryIO", spool), backend, language=None, chosen_column=chosen)
+        return await _answer_rows(request, backend, _Rows(table.header, table.rows()), held)
 
 
 def _value(form: FormData, name: str) -> str | None:
@@ -114,7 +102,7 @@ def _file(form: FormData) -> UploadFile | None:
     if isinstance(value, str) and value:
         raise InvalidRequestError("file must be an uploaded file, not a value.", field="file")
     if not isinstance(value, UploadFile) or (not value.filename and not value.size):
-        return None  # a browser sends a nameless, empty file where none was chosen
+        return None  # a browser sends an empty file without a name if none was chosen
     return value
 
 
@@ -125,56 +113,54 @@ def _single(form: FormData, name: str) -> UploadFile | str | None:
     return values[0] if values else None
 
 
-async def _open_table(stream: BinaryIO, doors: Doors, *, language: str | None) -> CsvTable:
+async def _open_table(
+    stream: BinaryIO, backend: Backend, *, language: str | None, chosen_column: str | None
+) -> CsvTable:
     return await asyncio.to_thread(
-        CsvTable, stream, max_text_bytes=doors.limits.text_bytes, language=language
+        CsvTable,
+        stream,
+        max_text_bytes=backend.limits.text_bytes,
+        language=language,
+        chosen_column=chosen_column or None,
     )
 
 
-def _with_message(rows: _Rows, message: Text, *, text_column: int) -> _Rows:
-    cells = [""] * len(rows.header)
-    cells[text_column] = message.content
-    row = CsvRow(line=None, cells=tuple(cells), text=message, problem=None)
-    return _Rows(rows.header, chain((row,), rows.rows))
-
-
-async def _answer_rows(request: Request, doors: Doors, rows: _Rows, held: AsyncExitStack) -> Response:
-    session = held.enter_context(doors.scorer.session(Target()))
+async def _answer_rows(request: Request, backend: Backend, rows: _Rows, held: AsyncExitStack) -> Response:
+    session = held.enter_context(backend.scorer.session(Target()))
     chunks = score_rows(rows.rows, session)
     held.push_async_callback(chunks.aclose)
     first = await unless_departed(request, first_scored(chunks))
-    all_chunks = _counted(_chained(first, chunks), doors)
+
+    async def counted() -> AsyncIterator[list[ScoredRow]]:
+        _count_rejected(first, backend)
+        yield first
+        async for chunk in chunks:
+            _count_rejected(chunk, backend)
+            yield chunk
+
     headers = {MODEL_VERSION_HEADER: session.version}
     if CSV_TYPE in request.headers.get("accept", "").lower():
         headers["content-disposition"] = 'attachment; filename="scores.csv"'
-        body, kind = _csv_body(all_chunks, rows.header, session), f"{CSV_TYPE}; charset=utf-8"
+        body, kind = _csv_body(counted(), rows.header, session), f"{CSV_TYPE}; charset=utf-8"
     else:
-        body, kind = _json_body(all_chunks, doors.model_name, session), JSON_TYPE
+        body, kind = _json_body(counted(), backend.model_name, session), JSON_TYPE
     return _HoldingResponse(body, held=held.pop_all(), media_type=kind, headers=headers)
 
 
-async def _chained(
-    first: list[ScoredRow], rest: AsyncIterator[list[ScoredRow]]
-) -> AsyncIterator[list[ScoredRow]]:
-    yield first
-    async for chunk in rest:
-        yield chunk
-
-
-async def _counted(chunks: AsyncIterator[list[ScoredRow]], doors: Doors) -> AsyncIterator[list[ScoredRow]]:
-    async for chunk in chunks:
-        for scored in chunk:
-            if scored.row.problem is not None:
-                doors.emit(RowRejected(scored.row.problem.code))
-        yield chunk
+def _count_rejected(rows: list[ScoredRow], backend: Backend) -> None:
+    for scored in rows:
+        if scored.row.problem is not None:
+            backend.emit(RowRejected(scored.row.problem.code))
 
 
 async def _csv_body(
     chunks: AsyncIterator[list[ScoredRow]], header: tuple[str, ...], session: Session
 ) -> AsyncIterator[bytes]:
-    yield csv_header(header).encode()
+    labels = session.contract.labels
+    yield csv_header(header, labels).encode()
     async for chunk in chunks:
-        yield csv_rows(chunk, width=len(header), model_version=session.version).encode()
+        rows = csv_rows(chunk, columns=len(header), labels=labels, model_version=session.version)
+        yield rows.encode()
 
 
 async def _json_body(
@@ -185,7 +171,11 @@ async def _json_body(
     problems: list[RowProblem] = []
     scored = rejected = 0
     async for chunk in chunks:
-        results = [score_json(row.score, line=row.row.line) for row in chunk if row.score is not None]
+        results = [
+            score_json(row.score, session.contract.labels, line=row.row.line)
+            for row in chunk
+            if row.score is not None
+        ]
         bad = [row.row.problem for row in chunk if row.row.problem is not None]
         problems += bad[: _MAX_ERRORS - len(problems)]
         if results:
@@ -198,7 +188,7 @@ async def _json_body(
 
 
 class _HoldingResponse(StreamingResponse):
-    """A streamed answer that lets go of what it needed once it is sent, or its caller left."""
+    """A streamed answer that releases its resources once it is sent or the client disconnected."""
 
     def __init__(
         self, body: AsyncIterator[bytes], *, held: AsyncExitStack, media_type: str, headers: dict[str, str]

@@ -1,21 +1,25 @@
 """The messages of the Open Inference Protocol, version 2, and of its binary tensor extension.
 
 https://github.com/kserve/open-inference-protocol, https://github.com/triton-inference-server/server
-(docs/protocol/extension_binary_data.md).
-
-Invariant: members that the protocol doesn't have are ignored, as it asks of servers.
+(docs/protocol/extension_binary_data.md). Unknown members are ignored, as the protocol asks of servers.
 """
 
 from typing import Annotated
 
-from pydantic import BaseModel, Field, JsonValue, StrictBool, StrictInt, StrictStr
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictBool, StrictInt, StrictStr
+
+from toxic_inference.http.texts import Language
 
 Size = Annotated[StrictInt, Field(ge=0)]
 Parameters = dict[str, JsonValue]
 
 
+def _example(value: dict[str, JsonValue]) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"examples": [value]})
+
+
 class TensorParameters(BaseModel):
-    """What the binary tensor extension says of a tensor."""
+    """A tensor's parameters in the binary tensor extension."""
 
     binary_data_size: Size | None = None
     binary_data: StrictBool | None = None
@@ -33,22 +37,29 @@ class InputTensor(BaseModel):
 
 
 class OutputRequest(BaseModel):
-    """A tensor that the answer should have."""
+    """A requested tensor of the answer."""
 
     name: StrictStr
     parameters: TensorParameters = TensorParameters()
 
 
 class RequestParameters(BaseModel):
-    """Of the whole request: Triton's, the timeout in microseconds, and `language`, this service's own."""
+    """A request's parameters: Triton's, the timeout in microseconds, and this service's `language`."""
 
     binary_data_output: StrictBool = False
     timeout: Size | None = None
-    language: StrictStr | None = None
+    language: Language | None = None
 
 
 class InferRequest(BaseModel):
-    """Asks for scores."""
+    """Inputs to score."""
+
+    model_config = _example(
+        {
+            "inputs": [{"name": "text", "shape": [1], "datatype": "BYTES", "data": ["Have a lovely day."]}],
+            "parameters": {"language": "en"},
+        }
+    )
 
     id: StrictStr | None = None
     parameters: RequestParameters = RequestParameters()
@@ -69,6 +80,21 @@ class OutputTensor(BaseModel):
 class InferAnswer(BaseModel):
     """The scores."""
 
+    model_config = _example(
+        {
+            "model_name": "toxic-comments",
+            "model_version": "3",
+            "outputs": [
+                {
+                    "name": "scores",
+                    "datatype": "FP32",
+                    "shape": [1, 6],
+                    "data": [0.798, 0.007, 0.01, 0.04, 0.423, 0.012],
+                }
+            ],
+        }
+    )
+
     model_name: str
     model_version: str
     id: str | None = None
@@ -76,7 +102,7 @@ class InferAnswer(BaseModel):
 
 
 class TensorMetadata(BaseModel):
-    """A tensor that the model takes or gives; -1 stands for any size."""
+    """An input or output of the model; -1 is any size."""
 
     name: str
     datatype: str
@@ -84,7 +110,17 @@ class TensorMetadata(BaseModel):
 
 
 class ModelMetadata(BaseModel):
-    """What the model is."""
+    """The model."""
+
+    model_config = _example(
+        {
+            "name": "toxic-comments",
+            "versions": ["3"],
+            "platform": "tensorflow_savedmodel",
+            "inputs": [{"name": "text", "datatype": "BYTES", "shape": [-1]}],
+            "outputs": [{"name": "probabilities", "datatype": "FP32", "shape": [-1, 6]}],
+        }
+    )
 
     name: str
     versions: list[str]
@@ -94,7 +130,11 @@ class ModelMetadata(BaseModel):
 
 
 class ServerMetadata(BaseModel):
-    """What the server is."""
+    """The server."""
+
+    model_config = _example(
+        {"name": "toxic-inference", "version": "0.2.0", "extensions": ["binary_tensor_data"]}
+    )
 
     name: str
     version: str
@@ -102,19 +142,17 @@ class ServerMetadata(BaseModel):
 
 
 class Ready(BaseModel):
-    """Whether something is ready."""
+    """Whether the server or a model is ready."""
+
+    model_config = _example({"name": "toxic-comments", "ready": True})
 
     name: str | None = None
     ready: bool
 
 
 class Live(BaseModel):
-    """Whether the server lives."""
+    """Whether the server is alive."""
+
+    model_config = _example({"live": True})
 
     live: bool
-
-
-class ProtocolError(BaseModel):
-    """Every error of these routes."""
-
-    error: str

@@ -1,7 +1,6 @@
-"""Tensors as they travel: as JSON, or as bytes behind the JSON.
+"""Tensors in a message: their data is in the JSON, or in bytes after the JSON.
 
-Invariant: a tensor that comes out has as many elements as its shape says; bytes that were sent and that no
-tensor claims are an error.
+Invariant: a tensor has as many elements as its shape; bytes that belong to no tensor are an error.
 """
 
 import struct
@@ -30,11 +29,11 @@ _MAX_DEPTH = 8
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """An input with its data, whichever way that came.
+    """An input with its data.
 
     Attributes:
-        message: what the JSON says of it.
-        raw: its bytes, where they came behind the JSON.
+        message: its JSON.
+        raw: its bytes, if they came after the JSON.
     """
 
     message: InputTensor
@@ -42,23 +41,26 @@ class Tensor:
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """Its name."""
         return self.message.name
 
     def texts(self) -> list[str]:
         """Return its elements as texts.
 
         Raises:
-            InvalidTensorError: it isn't a tensor of texts.
+            InvalidTensorError: it is not a tensor of texts.
         """
         if self.message.datatype != BYTES:
             raise InvalidTensorError(f"{self.name} must be {BYTES}, not {self.message.datatype}.")
         if self.raw is None:
-            return [self._text(element) for element in self._elements()]
+            elements = self._elements()
+            if not all(isinstance(element, str) for element in elements):
+                raise InvalidTensorError(f"{self.name} must contain texts.")
+            return [str(element) for element in elements]
         try:
             texts = [element.decode("utf-8") for element in _split(self.raw)]
         except (UnicodeDecodeError, struct.error) as error:
-            raise InvalidTensorError(f"{self.name}: the bytes aren't UTF-8 texts with lengths.") from error
+            raise InvalidTensorError(f"{self.name}: the bytes are not UTF-8 texts with lengths.") from error
         self._check_size(len(texts))
         return texts
 
@@ -66,7 +68,7 @@ class Tensor:
         """Return it as int32 [rows, length].
 
         Raises:
-            InvalidTensorError: it isn't a matrix of integers.
+            InvalidTensorError: it is not a matrix of integers.
         """
         kind = _INTEGERS.get(self.message.datatype)
         if kind is None or len(self.message.shape) != 2:  # noqa: PLR2004  a matrix
@@ -74,7 +76,7 @@ class Tensor:
         if self.raw is None:
             values = self._numbers()
         elif len(self.raw) % kind.itemsize:
-            raise InvalidTensorError(f"{self.name}: the bytes aren't {self.message.datatype}.")
+            raise InvalidTensorError(f"{self.name}: the bytes are not {self.message.datatype}.")
         else:
             values = np.frombuffer(self.raw, dtype=kind).astype(np.int64)
         self._check_size(values.size)
@@ -86,7 +88,7 @@ class Tensor:
     def _numbers(self) -> NDArray[np.int64]:
         elements = self._elements()
         if not all(type(element) is int for element in elements):
-            raise InvalidTensorError(f"{self.name} must hold integers.")
+            raise InvalidTensorError(f"{self.name} must contain integers.")
         try:
             return np.array(elements, dtype=np.int64)
         except OverflowError as error:
@@ -104,17 +106,12 @@ class Tensor:
                 f"{prod(self.message.shape):,}."
             )
 
-    def _text(self, element: JsonValue) -> str:
-        if not isinstance(element, str):
-            raise InvalidTensorError(f"{self.name} must hold texts.")
-        return element
-
 
 def with_data(messages: Sequence[InputTensor], raw: bytes) -> dict[str, Tensor]:
-    """Return the inputs by name, each with its part of the bytes behind the JSON.
+    """Return the inputs by name, each with its part of the bytes after the JSON.
 
     Raises:
-        InvalidTensorError: the sizes don't add up, data is missing or given twice, or a name is.
+        InvalidTensorError: the sizes don't match the bytes, or data or a name is missing or repeated.
     """
     tensors: dict[str, Tensor] = {}
     begin = 0
@@ -126,21 +123,21 @@ def with_data(messages: Sequence[InputTensor], raw: bytes) -> dict[str, Tensor]:
             raise InvalidTensorError(f"The request has the input {message.name!r} twice.")
         part = None if size is None else raw[begin : begin + size]
         if part is not None and len(part) != size:
-            raise InvalidTensorError(f"{message.name} has {len(part):,} bytes of the {size:,} it announces.")
+            raise InvalidTensorError(f"{message.name} has {len(part):,} bytes; binary_data_size is {size:,}.")
         tensors[message.name] = Tensor(message, part)
         begin += size or 0
     if begin != len(raw):
-        raise InvalidTensorError(f"The body has {len(raw) - begin:,} bytes that no input claims.")
+        raise InvalidTensorError(f"The body has {len(raw) - begin:,} bytes that belong to no input.")
     return tensors
 
 
 def as_output(name: str, values: NDArray[np.generic], *, binary: bool) -> tuple[OutputTensor, bytes]:
-    """Return an output's JSON and the bytes that go behind it; without `binary`, none.
+    """Return an output's JSON and the bytes after it; none without `binary`.
 
     Args:
-        name: what it is called.
+        name: its name.
         values: float32 or bool.
-        binary: whether its data goes behind the JSON.
+        binary: whether its data goes into bytes after the JSON.
     """
     datatype = _OUTPUTS[values.dtype]
     tensor = OutputTensor(name=name, datatype=datatype, shape=list(values.shape))

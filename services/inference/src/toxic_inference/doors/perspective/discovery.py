@@ -1,11 +1,10 @@
-"""The discovery document, from which Google's client libraries make their methods.
+"""The discovery document, from which Google's client libraries generate their methods.
 
-Made from `messages`, so that it can't say anything else than what the routes read. The names, types and
+It is generated from `messages`, so that it always matches what the routes read. The names, types and
 methods are those of the published document (https://commentanalyzer.googleapis.com/$discovery/rest?version=v1alpha1);
 only addresses and prose are our own.
 
-Invariant: every address in it is the one the caller asked at, so that a client that was pointed here stays
-here.
+Invariant: every address in it is the address of the request, so that a client stays at this service.
 """
 
 from collections.abc import Mapping
@@ -36,7 +35,7 @@ def discovery_document(root_url: str) -> dict[str, object]:
     """Return the document.
 
     Args:
-        root_url: the address that the service was asked at, with a slash at its end.
+        root_url: the request's address, with a slash at the end.
     """
     return {
         "kind": "discovery#restDescription",
@@ -60,7 +59,14 @@ def discovery_document(root_url: str) -> dict[str, object]:
         "batchPath": "batch",
         "fullyEncodeReservedExpansion": True,
         "auth": {"oauth2": {"scopes": {_SCOPE: {"description": "Not used here."}}}},
-        "parameters": _parameters(),
+        "parameters": {
+            **{
+                name: {"location": "query", "type": kind, "description": description}
+                for name, (kind, description) in _PARAMETERS.items()
+            },
+            "alt": _choice("Form of the answer; JSON here.", ("json", "media", "proto"), default="json"),
+            "$.xgafv": _choice("Form of errors; the second here.", ("1", "2")),
+        },
         "resources": {
             "comments": {
                 "methods": {
@@ -74,7 +80,7 @@ def discovery_document(root_url: str) -> dict[str, object]:
 
 
 def schemas() -> dict[str, object]:
-    """Return every message in the form of a discovery document."""
+    """Return the schemas of all messages, in the discovery document's form."""
     _, document = models_json_schema([(model, "validation") for model in MESSAGES], by_alias=True)
     definitions = cast("dict[str, dict[str, object]]", document["$defs"])
     enums = {name: d for name, d in definitions.items() if "enum" in d}
@@ -125,16 +131,6 @@ def _method(name: str, message: str, description: str) -> dict[str, object]:
         "response": {"$ref": f"{message}Response"},
         "scopes": [_SCOPE],
     }
-
-
-def _parameters() -> dict[str, object]:
-    parameters: dict[str, object] = {
-        name: {"location": "query", "type": kind, "description": description}
-        for name, (kind, description) in _PARAMETERS.items()
-    }
-    parameters["alt"] = _choice("Form of the answer; JSON here.", ("json", "media", "proto"), default="json")
-    parameters["$.xgafv"] = _choice("Form of errors; the second here.", ("1", "2"))
-    return parameters
 
 
 def _choice(description: str, values: tuple[str, ...], *, default: str | None = None) -> dict[str, object]:

@@ -1,20 +1,20 @@
 """The messages of the Perspective API, `google.commentanalyzer.v1alpha1`.
 
-Invariant: names and types are the published ones, as the proto3 JSON mapping reads them: a member may stand
-in camel case or under its proto name, null is the same as leaving it out, and what isn't known is an error.
+Invariant: names and types are the published ones, in the proto3 JSON mapping: a member has its camel-case or
+its proto name, null means absent, and unknown members are an error.
 """
 
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictBool, StrictStr
 from pydantic.alias_generators import to_camel
 
 PACKAGE = "google.commentanalyzer.v1alpha1"
 
 
 class TextType(StrEnum):
-    """How a text is written."""
+    """The markup of a text."""
 
     TEXT_TYPE_UNSPECIFIED = "TEXT_TYPE_UNSPECIFIED"
     PLAIN_TEXT = "PLAIN_TEXT"
@@ -22,7 +22,7 @@ class TextType(StrEnum):
 
 
 class ScoreType(StrEnum):
-    """What a score's value means."""
+    """The unit of a score's value."""
 
     SCORE_TYPE_UNSPECIFIED = "SCORE_TYPE_UNSPECIFIED"
     PROBABILITY = "PROBABILITY"
@@ -37,6 +37,10 @@ class _Message(BaseModel):
     )
 
 
+def _example(value: dict[str, JsonValue]) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"examples": [value]})
+
+
 Float = Annotated[float, Field(json_schema_extra={"format": "float"})]
 Int32 = Annotated[int, Field(ge=-(2**31), lt=2**31, json_schema_extra={"format": "int32"})]
 
@@ -45,18 +49,18 @@ class TextEntry(_Message):
     """A text."""
 
     text: StrictStr | None = Field(default=None, description="The text, in UTF-8.")
-    type: TextType | None = Field(default=None, description="How it is written; only PLAIN_TEXT is scored.")
+    type: TextType | None = Field(default=None, description="Its markup; only PLAIN_TEXT is scored.")
 
 
 class ArticleAndParentComment(_Message):
-    """What a comment on an article answers."""
+    """The article and comment that a comment answers."""
 
-    article: TextEntry | None = Field(default=None, description="What the comment is about.")
+    article: TextEntry | None = Field(default=None, description="The article that the comment is about.")
     parent_comment: TextEntry | None = Field(default=None, description="The comment that it answers.")
 
 
 class Context(_Message):
-    """What a comment refers to, in one form or the other; accepted, and not used."""
+    """What a comment refers to, in one of two forms; accepted but not used."""
 
     entries: list[TextEntry] | None = Field(default=None, description="The messages before it.")
     article_and_parent_comment: ArticleAndParentComment | None = Field(
@@ -65,17 +69,17 @@ class Context(_Message):
 
 
 class AttributeParameters(_Message):
-    """What is asked of one attribute."""
+    """The request for one attribute."""
 
     score_type: ScoreType | None = Field(default=None, description="Only PROBABILITY is scored.")
     score_threshold: Float | None = Field(default=None, description="Scores below it are left out.")
 
 
 class Score(_Message):
-    """A score and what it means."""
+    """A score with its unit."""
 
     value: Float | None = Field(default=None, description="From 0 to 1.")
-    type: ScoreType | None = Field(default=None, description="What the value means.")
+    type: ScoreType | None = Field(default=None, description="The unit of the value.")
 
 
 class SpanScore(_Message):
@@ -89,25 +93,35 @@ class SpanScore(_Message):
 class AttributeScores(_Message):
     """The scores of one attribute."""
 
-    summary_score: Score | None = Field(default=None, description="Of the whole text.")
-    span_scores: list[SpanScore] | None = Field(default=None, description="Of its parts.")
+    summary_score: Score | None = Field(default=None, description="Score of the whole text.")
+    span_scores: list[SpanScore] | None = Field(default=None, description="Scores of its parts.")
 
 
 class AnalyzeCommentRequest(_Message):
-    """Asks for a comment's scores."""
+    """A comment to score."""
+
+    model_config = _example(
+        {
+            "comment": {"text": "You are an idiot. Have a lovely day."},
+            "requestedAttributes": {"TOXICITY": {}, "INSULT": {"scoreThreshold": 0.5}},
+            "languages": ["en"],
+            "spanAnnotations": True,
+            "doNotStore": True,
+        }
+    )
 
     comment: TextEntry | None = Field(default=None, description="The comment to score.")
     context: Context | None = Field(default=None, description="What it refers to.")
     requested_attributes: dict[str, AttributeParameters] | None = Field(
-        default=None, description="What to score, by attribute."
+        default=None, description="The attributes to score."
     )
     span_annotations: StrictBool | None = Field(
         default=None, description="Whether to score each sentence too."
     )
     languages: list[StrictStr] | None = Field(
-        default=None, description="The comment's languages, as ISO or BCP-47 codes; identified where empty."
+        default=None, description="The comment's languages, as ISO or BCP-47 codes; identified if empty."
     )
-    do_not_store: StrictBool | None = Field(default=None, description="Whether to keep nothing of it.")
+    do_not_store: StrictBool | None = Field(default=None, description="Whether nothing of it may be stored.")
     client_token: StrictStr | None = Field(default=None, description="Echoed in the answer.")
     session_id: StrictStr | None = Field(default=None, description="Joins related requests.")
     community_id: StrictStr | None = Field(default=None, description="The community it was written in.")
@@ -115,6 +129,18 @@ class AnalyzeCommentRequest(_Message):
 
 class AnalyzeCommentResponse(_Message):
     """A comment's scores."""
+
+    model_config = _example(
+        {
+            "attributeScores": {
+                "TOXICITY": {
+                    "spanScores": [{"begin": 0, "end": 16, "score": {"value": 0.87, "type": "PROBABILITY"}}],
+                    "summaryScore": {"value": 0.798, "type": "PROBABILITY"},
+                }
+            },
+            "languages": ["en"],
+        }
+    )
 
     attribute_scores: dict[str, AttributeScores] | None = Field(
         default=None, description="Scores by requested attribute."
@@ -127,7 +153,16 @@ class AnalyzeCommentResponse(_Message):
 
 
 class SuggestCommentScoreRequest(_Message):
-    """Says which scores a comment should have had."""
+    """The scores that a comment should have had."""
+
+    model_config = _example(
+        {
+            "comment": {"text": "Get busy living, or get busy dying."},
+            "attributeScores": {"TOXICITY": {"summaryScore": {"value": 0}}},
+            "languages": ["en"],
+            "clientToken": "comment-53922",
+        }
+    )
 
     comment: TextEntry | None = Field(default=None, description="The comment.")
     context: Context | None = Field(default=None, description="What it refers to.")
@@ -135,7 +170,7 @@ class SuggestCommentScoreRequest(_Message):
         default=None, description="The scores it should have, by attribute; 0 or 1 is clearest."
     )
     languages: list[StrictStr] | None = Field(
-        default=None, description="The comment's languages, as ISO or BCP-47 codes; identified where empty."
+        default=None, description="The comment's languages, as ISO or BCP-47 codes; identified if empty."
     )
     client_token: StrictStr | None = Field(default=None, description="Echoed in the answer.")
     session_id: StrictStr | None = Field(default=None, description="Joins related requests.")
@@ -143,7 +178,9 @@ class SuggestCommentScoreRequest(_Message):
 
 
 class SuggestCommentScoreResponse(_Message):
-    """Says that a suggestion was taken."""
+    """The acknowledgement of a suggestion."""
+
+    model_config = _example({"requestedLanguages": ["en"], "clientToken": "comment-53922"})
 
     requested_languages: list[str] | None = Field(default=None, description="The request's languages.")
     detected_languages: list[str] | None = Field(default=None, description="The languages identified.")
@@ -156,4 +193,4 @@ MESSAGES: tuple[type[BaseModel], ...] = (
     SuggestCommentScoreRequest,
     SuggestCommentScoreResponse,
 )
-"""The methods' requests and answers; what they hold follows from them."""
+"""The methods' requests and answers."""

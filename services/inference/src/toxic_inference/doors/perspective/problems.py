@@ -1,20 +1,22 @@
-"""What the Perspective API says when a request can't be answered.
+"""The errors of the Perspective API.
 
 Messages and error types are the published ones (https://github.com/conversationai/perspectiveapi,
-2-api/limits.md), and those of Google's API front end for JSON that doesn't fit a message.
+2-api/limits.md), and those of Google's API front end for JSON that does not fit a message.
 
 Invariant: every error made here is a `MalformedRequestError`, status 400, with its details.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from http import HTTPStatus
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from pydantic_core import ErrorDetails
 
 from toxic_inference.doors.perspective.messages import PACKAGE
-from toxic_inference.http.body import JSON_TYPE, Model, path_of
-from toxic_inference.http.errors import MalformedRequestError
+from toxic_inference.http.body import Model, path_of
+from toxic_inference.http.door import JSON_TYPE, ErrorShape
+from toxic_inference.http.errors import MalformedRequestError, Problem
 
 _TYPES = {
     "string_type": "TYPE_STRING",
@@ -29,7 +31,7 @@ _TYPES = {
     "less_than": "TYPE_INT32",
     "enum": "TYPE_ENUM",
 }
-"""Protocol buffers' names of what pydantic's errors expected; anything else is a message."""
+"""Protocol buffers' names for the types in pydantic's errors; any other type is a message."""
 
 
 class ErrorType(StrEnum):
@@ -46,7 +48,7 @@ class ErrorType(StrEnum):
 def refusal(
     message: str, error_type: ErrorType = ErrorType.INVALID_REQUEST, **facts: object
 ) -> MalformedRequestError:
-    """Return an error of the Perspective API's own, with facts that its detail carries besides."""
+    """Return a `google.commentanalyzer` error, with `facts` as further members of its detail."""
     detail = {"@type": f"type.googleapis.com/{PACKAGE}.Error", "errorType": error_type.value, **facts}
     return MalformedRequestError(message, details=(detail,))
 
@@ -54,12 +56,12 @@ def refusal(
 def unsupported_language(
     attribute: str, languages: Sequence[str], *, detected: bool
 ) -> MalformedRequestError:
-    """Return the error for an attribute that isn't scored in a language.
+    """Return the error for an attribute that is not scored in a language.
 
     Args:
         attribute: its name.
-        languages: the request's or the text's.
-        detected: whether the caller left them to be identified.
+        languages: the languages of the request or of the text.
+        detected: whether they were identified.
     """
     named = "detectedLanguages" if detected else "requestedLanguages"
     return refusal(
@@ -73,7 +75,7 @@ def read_message(model: type[Model], value: object) -> Model:
     """Return a JSON value as a message.
 
     Raises:
-        MalformedRequestError: it doesn't fit; the message is that of Google's API front end.
+        MalformedRequestError: it does not fit; the message is that of Google's API front end.
     """
     if not isinstance(value, dict):
         raise _violation("", f"Invalid JSON payload received. The body must be a JSON object ({JSON_TYPE}).")
@@ -87,8 +89,8 @@ def _misfit(error: ErrorDetails) -> MalformedRequestError:
     *parents, member = error["loc"]
     if error["type"] == "extra_forbidden":
         parent = path_of(tuple(parents))
-        where = f" at '{parent}'" if parents else ""
-        message = f'Invalid JSON payload received. Unknown name "{member}"{where}: Cannot find field.'
+        place = f" at '{parent}'" if parents else ""
+        message = f'Invalid JSON payload received. Unknown name "{member}"{place}: Cannot find field.'
         return _violation(parent if parents else "", message)
     path = path_of(tuple(error["loc"]))
     kind = _TYPES.get(error["type"], "TYPE_MESSAGE")
@@ -99,3 +101,62 @@ def _violation(field: str, description: str) -> MalformedRequestError:
     violation = {"field": field, "description": description} if field else {"description": description}
     detail = {"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [violation]}
     return MalformedRequestError(description, field=field or None, details=(detail,))
+
+
+class GoogleErrorDetail(BaseModel):
+    """What is wrong, as `google.rpc.Status`."""
+
+    code: int
+    message: str
+    status: str
+    details: list[dict[str, JsonValue]] | None = None
+
+
+class GoogleError(BaseModel):
+    """An error of Google's APIs."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "error": {
+                        "code": 400,
+                        "message": "Comment must be non-empty.",
+                        "status": "INVALID_ARGUMENT",
+                    }
+                }
+            ]
+        }
+    )
+
+    error: GoogleErrorDetail
+
+
+_STATUSES: Mapping[int, tuple[int, str]] = {
+    400: (400, "INVALID_ARGUMENT"),
+    401: (401, "UNAUTHENTICATED"),
+    403: (403, "PERMISSION_DENIED"),
+    404: (404, "NOT_FOUND"),
+    405: (404, "NOT_FOUND"),
+    409: (409, "ALREADY_EXISTS"),
+    429: (429, "RESOURCE_EXHAUSTED"),
+    503: (503, "UNAVAILABLE"),
+    504: (504, "DEADLINE_EXCEEDED"),
+}
+"""Google's canonical codes by HTTP status (google.rpc.Code)."""
+
+
+def _status(status: int) -> tuple[int, str]:
+    other = (400, "INVALID_ARGUMENT") if status < HTTPStatus.INTERNAL_SERVER_ERROR else (500, "INTERNAL")
+    return _STATUSES.get(status, other)
+
+
+def _body(problem: Problem) -> object:
+    code, status = _status(problem.status)
+    error: dict[str, object] = {"code": code, "message": problem.message, "status": status}
+    if problem.details:
+        error["details"] = problem.details
+    return {"error": error}
+
+
+GOOGLE = ErrorShape("Google's", GoogleError, _body, lambda status: _status(status)[0])

@@ -1,15 +1,16 @@
-"""What a request of the Perspective API means here.
+"""From requests of the Perspective API to texts, labels and languages.
 
-Owns the mapping of attributes to labels and the checks that the published API makes, in its order.
+Owns the mapping of attributes to labels and the checks of the published API, in its order.
 
-Invariant: what comes out can be scored or filed: its text passes `check_text`, its attributes are labels,
-and its languages are codes.
+Invariant: every `Analysis` can be scored and every `Suggestion` filed: the text passes `check_text`, the
+attributes are labels, and the languages are codes.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from toxic_core.labels import PERSPECTIVE_LABELS, LabelName
+from toxic_core.languages import primary_language
 from toxic_inference.doors.perspective.messages import (
     AnalyzeCommentRequest,
     AttributeParameters,
@@ -22,17 +23,16 @@ from toxic_inference.doors.perspective.messages import (
     TextType,
 )
 from toxic_inference.doors.perspective.problems import ErrorType, refusal
-from toxic_inference.http.schemas import LANGUAGE_PATTERN, primary_language
 from toxic_inference.serving.errors import RejectedTextError, TextTooLongError
 from toxic_inference.serving.scoring.texts import check_text
 
 _SUGGESTED_FROM = 0.5
-"""A suggested score from which the comment is said to carry the label."""
+"""Suggested score from which on the label applies to the comment."""
 
 ATTRIBUTES: Mapping[str, LabelName] = PERSPECTIVE_LABELS | {
     f"{name}_EXPERIMENTAL": label for name, label in PERSPECTIVE_LABELS.items()
 }
-"""Every attribute that is scored. Where a language had only the experimental one, clients ask for that."""
+"""Every attribute that is scored; some languages had only the experimental one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Attribute:
 
     Attributes:
         name: as the caller wrote it.
-        label: which answers it.
+        label: the label whose score it is.
         threshold: scores below it are left out.
     """
 
@@ -55,12 +55,12 @@ class Analysis:
     """A request for scores.
 
     Attributes:
-        text: to score.
-        attributes: in the caller's order.
-        languages: primary codes, in the caller's order; empty where they are to be identified.
+        text: the text to score.
+        attributes: requested attributes, in the caller's order.
+        languages: primary codes, in the caller's order; empty to identify them.
         spans: whether each sentence is scored too.
-        store: whether anything of it may be kept.
-        client_token: to echo.
+        store: whether scores may be stored.
+        client_token: echoed in the answer.
     """
 
     text: str
@@ -76,12 +76,12 @@ class Suggestion:
     """A correction.
 
     Attributes:
-        text: which was scored.
-        labels: what the caller says of it.
-        languages: primary codes; empty where they are to be identified.
-        client_token: to echo.
-        community: which it was written in.
-        session: which it belongs to.
+        text: the comment.
+        labels: the caller's judgement by label.
+        languages: primary codes; empty to identify them.
+        client_token: echoed in the answer.
+        community: the community that it was written in.
+        session: the client's session.
     """
 
     text: str
@@ -93,7 +93,7 @@ class Suggestion:
 
 
 def analysis_of(request: AnalyzeCommentRequest, *, max_bytes: int) -> Analysis:
-    """Return what is asked.
+    """Return the request for scores.
 
     Raises:
         MalformedRequestError: it can't be answered.
@@ -113,7 +113,7 @@ def analysis_of(request: AnalyzeCommentRequest, *, max_bytes: int) -> Analysis:
 
 
 def suggestion_of(request: SuggestCommentScoreRequest, *, max_bytes: int) -> Suggestion:
-    """Return what is suggested.
+    """Return the correction.
 
     Raises:
         MalformedRequestError: it can't be filed.
@@ -187,7 +187,7 @@ def _suggested(name: str, scores: AttributeScores) -> float:
         given.append(span.score)
     if not given:
         raise refusal(f"Missing scores of attribute {name}")
-    # The whole comment's score decides; parts alone say that the comment carries what one of them does.
+    # The whole comment's score decides; without it, a label of one part applies to the comment.
     return max(_value(name, score) for score in (given[:1] if scores.summary_score else given))
 
 
@@ -201,7 +201,10 @@ def _value(name: str, score: Score | None) -> float:
 
 
 def _languages(codes: list[str] | None) -> tuple[str, ...]:
+    languages: dict[str, None] = {}
     for code in codes or ():
-        if not LANGUAGE_PATTERN.fullmatch(code):
+        language = primary_language(code)
+        if language is None:
             raise refusal(f"Invalid language code: {code[:20]!r}")
-    return tuple(dict.fromkeys(primary_language(code) or code for code in codes or ()))
+        languages[language] = None
+    return tuple(languages)

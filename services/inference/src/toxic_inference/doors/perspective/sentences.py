@@ -1,7 +1,7 @@
-"""A text's sentences, where they stand in it.
+"""Splitting a text into sentences with their positions.
 
-Invariant: sentences are in order, don't overlap, hold something visible, and are at most `MAX_SENTENCES`: the
-last takes what is left.
+Invariant: sentences are in order, don't overlap, contain something visible, and are at most `MAX_SENTENCES`:
+the last one contains the rest.
 """
 
 import re
@@ -11,10 +11,10 @@ from itertools import pairwise
 from toxic_core.text import normalise
 
 MAX_SENTENCES = 64
-"""As many as one caller may add to the queue by asking for spans."""
+"""Most rows that one request may add to the queue by asking for spans."""
 
 _BOUNDARY = re.compile(r"(?:[.!?…]['\"»”’)\]]{0,3}(?=\s)|[。！？]|\n)")
-"""The end of a sentence. One closing character, so that a run of them is read once and not from each."""
+"""The end of a sentence. One closing character, so that a run of them is scanned once and not from each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +23,8 @@ class Sentence:
 
     Attributes:
         text: its characters, without white space around.
-        begin: in the text, in UTF-16 code units, as JavaScript, Java and the Perspective API count.
-        end: exclusive, likewise.
+        begin: its begin in the text, in UTF-16 code units, as in JavaScript, Java and the Perspective API.
+        end: its end, exclusive, in UTF-16 code units.
     """
 
     text: str
@@ -33,8 +33,15 @@ class Sentence:
 
 
 def sentences_of(text: str) -> list[Sentence]:
-    """Return the sentences of `text`: one at least, where it holds anything visible."""
-    pieces = _cut(text)
+    """Return the sentences of `text`; none if it contains nothing visible."""
+    ends = [0, *(match.end() for match in _BOUNDARY.finditer(text)), len(text)]
+    pieces: list[tuple[int, int]] = []
+    for begin, end in pairwise(ends):
+        piece = text[begin:end]
+        stripped = piece.strip()
+        if stripped and normalise(stripped):
+            start = begin + len(piece) - len(piece.lstrip())
+            pieces.append((start, start + len(stripped)))
     if len(pieces) > MAX_SENTENCES:
         pieces[MAX_SENTENCES - 1 :] = [(pieces[MAX_SENTENCES - 1][0], pieces[-1][1])]
     sentences: list[Sentence] = []
@@ -48,17 +55,5 @@ def sentences_of(text: str) -> list[Sentence]:
 
 
 def utf16_length(text: str) -> int:
-    """Return how many UTF-16 code units `text` has."""
+    """Return the number of UTF-16 code units in `text`."""
     return len(text) + sum(character > "\uffff" for character in text)
-
-
-def _cut(text: str) -> list[tuple[int, int]]:
-    ends = [0, *(match.end() for match in _BOUNDARY.finditer(text)), len(text)]
-    pieces: list[tuple[int, int]] = []
-    for begin, end in pairwise(ends):
-        piece = text[begin:end]
-        stripped = piece.strip()
-        if stripped and normalise(stripped):
-            start = begin + len(piece) - len(piece.lstrip())
-            pieces.append((start, start + len(stripped)))
-    return pieces

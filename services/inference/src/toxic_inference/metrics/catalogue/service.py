@@ -24,17 +24,17 @@ _VERSION = ("version",)
 REQUESTS: Final = counter(
     "requests",
     "requests",
-    labels=("route", "method", "status"),
-    means="Requests answered, by route template, method and HTTP status.",
+    labels=("door", "route", "method", "status"),
+    means="Requests answered, by door, route template, method and HTTP status.",
     todo="5xx above the error budget: look up the request id in the log, then check load failures and queue.",
     on=(counts(events.RequestEnded),),
 )
 REQUEST_SECONDS: Final = histogram(
     "request_duration",
     "seconds",
-    labels=("route",),
+    labels=("door", "route", "scores"),
     buckets=LATENCY_SECONDS,
-    means="Time from a request's arrival to the end of its answer, by route template.",
+    means="Time from a request's arrival to the end of its answer, by door and route template.",
     todo="Slow: check which of queue wait, tokenise and compute grew.",
     on=(observes(events.RequestEnded, lambda event: event.seconds),),
 )

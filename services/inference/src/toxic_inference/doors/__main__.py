@@ -1,0 +1,54 @@
+"""`python -m toxic_inference.doors`: write docs/doors.md, the table of doors, to standard output."""
+
+import sys
+from collections.abc import Sequence
+
+from toxic_inference.doors.listing import DOORS
+from toxic_inference.http.door import Access, Door
+
+_HEAD = """# Doors
+
+A door is an HTTP protocol that the service speaks. `make doors` writes this page from the declarations in
+`services/inference/src/toxic_inference/doors`; `/docs` on the running service has every operation with its
+messages.
+
+- **Door** is the value of the metric label `door`.
+- **Scores**: admission control and the latency objective apply to these routes.
+- **No key**: these routes answer without an API key. **Operators**: with keys, these need an operator's.
+
+| Door | Paths | Used by | Errors | Scores | No key | Operators |
+|---|---|---|---|---|---|---|
+"""
+
+
+def table_of_doors(doors: Sequence[Door]) -> str:
+    """Return the page."""
+    rows: list[str] = []
+    for door in doors:
+        paths = [f"`{prefix}…`" if prefix.endswith("/") else f"`{prefix}`" for prefix in door.prefixes]
+        by_access = {
+            access: [
+                f"`{operation.method} {operation.path}`"
+                for operation in door.operations
+                if operation.access is access
+            ]
+            for access in Access
+        }
+        scoring = [
+            f"`{operation.method} {operation.path}`" for operation in door.operations if operation.scores
+        ]
+        cells = (
+            f"`{door.name}`",
+            ", ".join(paths),
+            door.clients,
+            door.errors.name,
+            "<br>".join(scoring),
+            "<br>".join(by_access[Access.OPEN]),
+            "<br>".join(by_access[Access.OPERATOR]),
+        )
+        rows.append(f"| {' | '.join(cells)} |\n")
+    return _HEAD + "".join(rows)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(table_of_doors(DOORS))

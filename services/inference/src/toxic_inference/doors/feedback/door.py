@@ -1,0 +1,256 @@
+"""Corrections: `POST /feedback`, their export and their deletion.
+
+The export is another raw table for training: a row per correction, with the columns in `data/README.md`.
+
+Invariant: a text leaves only through the export, and only if its sender consented to its storage.
+"""
+
+import csv
+import io
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterable
+from http import HTTPMethod, HTTPStatus
+from typing import Annotated
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from toxic_core.labels import LABELS, Label
+from toxic_inference.corrections.record import Feedback, FeedbackSource
+from toxic_inference.http.backend import Backend
+from toxic_inference.http.body import check_media_type, read_json, validate
+from toxic_inference.http.door import (
+    JSON_TYPE,
+    Access,
+    Answer,
+    Content,
+    Door,
+    Operation,
+    Query,
+    json_response,
+)
+from toxic_inference.http.error_shapes import NATIVE
+from toxic_inference.http.errors import InvalidRequestError
+from toxic_inference.http.texts import Language, check_texts
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:/@-]+$", min_length=1, max_length=128)]
+KnownLabelName = Annotated[Label, Field(strict=False)]
+Probability = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+
+EXPORT_COLUMNS = ("id", "text", "language", *LABELS, "created_at", "model_version", "source")
+
+
+class FeedbackRequest(BaseModel):
+    """A moderator's judgement of a comment."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "text": "Get busy living, or get busy dying.",
+                    "consent": True,
+                    "labels": {"toxic": False, "threat": False},
+                    "language": "en",
+                    "model_version": "3",
+                    "scores": {"toxic": 0.71, "threat": 0.64},
+                    "id": "queue-53922",
+                    "actor": "moderator-7",
+                }
+            ]
+        },
+    )
+
+    labels: dict[KnownLabelName, bool] = Field(
+        min_length=1, description="Judgement by label; labels that are missing were not judged."
+    )
+    text: str | None = Field(default=None, description="The comment. Stored only with `consent`.")
+    consent: bool = Field(
+        default=False, description="Whether the text may be stored and trained on; if not, only the rest is."
+    )
+    id: Name | None = Field(
+        default=None, description="Your own id of this correction: sending it again changes nothing."
+    )
+    language: Language | None = Field(default=None, description="Language of the comment.")
+    model_version: Name | None = Field(default=None, description="The version that scored it.")
+    scores: dict[KnownLabelName, Probability] = Field(
+        default_factory=dict, description="The scores that the moderator saw, by label."
+    )
+    source: FeedbackSource = Field(
+        default=FeedbackSource.NATIVE, strict=False, description="The door that it comes through."
+    )
+    actor: Name | None = Field(
+        default=None, description="The moderator, in your own terms; no real name is needed."
+    )
+
+
+class FeedbackAnswer(BaseModel):
+    """The acknowledgement of a correction."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"id": "queue-53922", "created": True, "text_kept": True}]}
+    )
+
+    id: str = Field(description="Its id, for deleting it.")
+    created: bool = Field(description="False if it had been sent before.")
+    text_kept: bool = Field(description="Whether its text was stored.")
+
+
+async def file(request: Request, backend: Backend) -> Response:
+    """Files which labels apply to a comment. Without consent its text is not stored."""
+    check_media_type(request)
+    body = validate(FeedbackRequest, await read_json(request))
+    if body.text is not None:
+        check_texts({"text": body.text}, backend.limits)
+    elif body.consent:
+        raise InvalidRequestError("consent is given, but there is no text to store.", field="text")
+    correction = backend.corrections.make(
+        body.id or uuid.uuid4().hex,
+        text=body.text if body.consent else None,
+        language=body.language,
+        labels={str(label): value for label, value in body.labels.items()},
+        scores={str(label): value for label, value in body.scores.items()},
+        model_version=body.model_version,
+        source=body.source,
+        actor=body.actor,
+    )
+    created = await backend.corrections.file(correction)
+    answer = FeedbackAnswer(id=correction.id, created=created, text_kept=correction.text is not None)
+    return json_response(answer, HTTPStatus.CREATED if created else HTTPStatus.OK)
+
+
+async def export(request: Request, backend: Backend) -> Response:
+    """Every correction, oldest first, as a raw table for training; texts are unchanged."""
+    wanted = request.query_params.get("format", "csv")
+    if wanted not in _WRITERS:
+        raise InvalidRequestError(f"format must be one of {', '.join(_WRITERS)}.", field="format")
+    write, header, media_type = _WRITERS[wanted]
+    pages = backend.corrections.pages()
+    # The first page is read before the answer starts, so that an unavailable store has its own status.
+    first: list[Feedback] = await anext(pages, [])
+
+    async def body() -> AsyncIterator[bytes]:
+        yield header + write(_row(correction) for correction in first)
+        async for page in pages:
+            yield write(_row(correction) for correction in page)
+
+    return StreamingResponse(
+        body(),
+        media_type=media_type,
+        headers={"content-disposition": f'attachment; filename="feedback.{wanted}"'},
+    )
+
+
+async def remove(request: Request, backend: Backend) -> Response:
+    """Removes a correction and its text permanently."""
+    await backend.corrections.delete(request.path_params["feedback_id"])
+    return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+Row = dict[str, str | int | None]
+
+
+def _row(correction: Feedback) -> Row:
+    labels = {label: correction.labels.get(label) for label in LABELS}
+    return {
+        "id": correction.id,
+        "text": correction.text,
+        "language": correction.language,
+        **{label: None if judged is None else int(judged) for label, judged in labels.items()},
+        "created_at": correction.created_at.isoformat(),
+        "model_version": correction.model_version,
+        "source": correction.source.value,
+    }
+
+
+def _csv(rows: Iterable[Iterable[object]]) -> bytes:
+    buffer = io.StringIO()
+    csv.writer(buffer).writerows(rows)
+    return buffer.getvalue().encode()
+
+
+_WRITERS: dict[str, tuple[Callable[[Iterable[Row]], bytes], bytes, str]] = {
+    "csv": (
+        lambda rows: _csv(row.values() for row in rows),
+        _csv([EXPORT_COLUMNS]),
+        "text/csv; charset=utf-8",
+    ),
+    "ndjson": (
+        lambda rows: b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows),
+        b"",
+        "application/x-ndjson",
+    ),
+}
+"""Export formats: rows to bytes, the header, the media type."""
+
+_UNAVAILABLE = "The store can't be reached now."
+
+FEEDBACK = Door(
+    name="feedback",
+    title="feedback",
+    clients="moderation tools, the page, operators",
+    prefixes=("/feedback",),
+    errors=NATIVE,
+    operations=(
+        Operation(
+            method=HTTPMethod.POST,
+            path="/feedback",
+            handler=file,
+            summary="File a correction",
+            body={JSON_TYPE: Content(schema=FeedbackRequest)},
+            answers={
+                200: Answer(
+                    description="It had been sent before.",
+                    content={JSON_TYPE: Content(schema=FeedbackAnswer)},
+                ),
+                201: Answer(
+                    description="It was stored.", content={JSON_TYPE: Content(schema=FeedbackAnswer)}
+                ),
+            },
+            errors={
+                400: "The body is not JSON.",
+                409: "A different correction has the id.",
+                413: "The text is too long.",
+                415: "The content type is not JSON.",
+                422: "A field is invalid.",
+                503: _UNAVAILABLE,
+            },
+        ),
+        Operation(
+            method=HTTPMethod.GET,
+            path="/feedback",
+            handler=export,
+            summary="Export corrections",
+            access=Access.OPERATOR,
+            query={"format": Query(description="Format of the export.", schema={"enum": list(_WRITERS)})},
+            answers={
+                200: Answer(
+                    description="The corrections.",
+                    content={
+                        "text/csv": Content(
+                            schema={"type": "string"},
+                            example="id,text,language,toxic\nqueue-53922,Get busy living.,en,0\n",
+                        ),
+                        "application/x-ndjson": Content(
+                            schema={"type": "string"},
+                            example='{"id": "queue-53922", "text": "Get busy living.", "toxic": 0}\n',
+                        ),
+                    },
+                )
+            },
+            errors={503: _UNAVAILABLE},
+        ),
+        Operation(
+            method=HTTPMethod.DELETE,
+            path="/feedback/{feedback_id}",
+            handler=remove,
+            summary="Delete a correction",
+            access=Access.OPERATOR,
+            answers={204: Answer(description="It was deleted.")},
+            errors={404: "There is no correction with that id.", 503: _UNAVAILABLE},
+        ),
+    ),
+)

@@ -1,0 +1,214 @@
+"""`/jobs`: upload a CSV of any length, watch its progress, download the result, also in parts.
+
+Invariant: an upload is answered once it is on disk and looks like a CSV; a result is only served when it is
+complete, with an entity tag, so that an interrupted download can continue.
+"""
+
+import asyncio
+from datetime import datetime
+from http import HTTPMethod, HTTPStatus
+
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+
+from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
+from toxic_inference.http.body import check_media_type
+from toxic_inference.http.door import JSON_TYPE, Answer, Content, Door, Operation, Query
+from toxic_inference.http.error_shapes import NATIVE
+from toxic_inference.http.errors import InvalidRequestError
+from toxic_inference.jobs.files import PartialUpload
+from toxic_inference.jobs.record import Job, JobState
+
+_CSV = "text/csv"
+_MULTIPART = "multipart/form-data"
+_COPY_BYTES = 1024 * 1024
+_MAX_FORM_FIELDS = 2
+
+
+class JobError(BaseModel):
+    """Why a job failed."""
+
+    code: str = Field(description="The error, for programs.")
+    message: str = Field(description="The error, for people.")
+
+
+class JobAnswer(BaseModel):
+    """A job and its progress."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "b7d1f0c2a94e4b0f8f0c1f7a2f6f5d3e",
+                    "state": "running",
+                    "rows_done": 120_000,
+                    "rows_total": 1_000_000,
+                    "scored": 119_998,
+                    "rejected": 2,
+                    "model_version": "3",
+                    "created_at": "2026-11-25T09:00:00Z",
+                    "expires_at": "2026-11-26T09:00:00Z",
+                    "error": None,
+                }
+            ]
+        }
+    )
+
+    id: str = Field(description="Keep it: it gives access to the result.")
+    state: JobState
+    rows_done: int = Field(description="Rows in the result so far.")
+    rows_total: int = Field(description="Rows of the file; exact unless a quote in it is malformed.")
+    scored: int = Field(description="Rows with scores.")
+    rejected: int = Field(description="Rows with the reason why they have none.")
+    model_version: str | None = Field(description="The version that scores it, once it runs.")
+    created_at: datetime
+    expires_at: datetime = Field(description="When the job and its files are removed.")
+    error: JobError | None = None
+
+
+async def submit(request: Request, backend: Backend) -> Response:
+    """Answers immediately; the file, a CSV with a column of texts, is scored after the jobs before it."""
+    kind = check_media_type(request, (_CSV, _MULTIPART))
+    upload = await backend.jobs.open_upload()
+    try:
+        if kind == _MULTIPART:
+            text_column = await _receive_form(request, upload)
+        else:
+            text_column = request.query_params.get("text_column")
+            async for part in request.stream():
+                await asyncio.to_thread(upload.write, part)
+        job = await backend.jobs.submit(upload, text_column=text_column or None)
+    except BaseException:
+        await asyncio.to_thread(upload.drop)
+        raise
+    return _answer(job, HTTPStatus.ACCEPTED, headers={"location": f"/jobs/{job.id}"})
+
+
+async def _receive_form(request: Request, upload: PartialUpload) -> str | None:
+    async with request.form(max_files=1, max_fields=_MAX_FORM_FIELDS) as form:
+        file, text_column = form.get("file"), form.get("text_column")
+        if not isinstance(file, UploadFile):
+            raise InvalidRequestError("The form must have a file named file.", field="file")
+        if isinstance(text_column, UploadFile):
+            raise InvalidRequestError("text_column must be a value, not a file.", field="text_column")
+        while part := await file.read(_COPY_BYTES):
+            await asyncio.to_thread(upload.write, part)
+    return text_column
+
+
+async def status(request: Request, backend: Backend) -> Response:
+    """The rows that are done and the total; poll it as often as you like."""
+    return _answer(backend.jobs.get(request.path_params["job_id"]), HTTPStatus.OK)
+
+
+async def result(request: Request, backend: Backend) -> Response:
+    """Every row of the file, in order, with its scores; supports `Range` and `If-Range`."""
+    job_id = request.path_params["job_id"]
+    job, path = backend.jobs.get(job_id), backend.jobs.result(job_id)
+    return FileResponse(
+        path,
+        media_type=_CSV,
+        filename="scores.csv",
+        headers={MODEL_VERSION_HEADER: job.model_version or ""},
+    )
+
+
+async def remove(request: Request, backend: Backend) -> Response:
+    """Stops the job if it runs, and removes its file and its result."""
+    await backend.jobs.delete(request.path_params["job_id"])
+    return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+def _answer(job: Job, status: HTTPStatus, *, headers: dict[str, str] | None = None) -> Response:
+    answer = JobAnswer(
+        id=job.id,
+        state=job.state,
+        rows_done=job.rows_done,
+        rows_total=job.rows_total,
+        scored=job.scored,
+        rejected=job.rejected,
+        model_version=job.model_version,
+        created_at=job.created_at,
+        expires_at=job.expires_at,
+        error=JobError(code=job.error[0], message=job.error[1]) if job.error else None,
+    )
+    return Response(answer.model_dump_json(), status_code=status, media_type=JSON_TYPE, headers=headers)
+
+
+_UPLOAD = "content,lang\nHave a lovely day.,en\n"
+_RESULT = {
+    _CSV: Content(
+        schema={"type": "string"},
+        example="content,score_toxic,decision_toxic,truncated,model_version,line,error\n"
+        "Have a lovely day.,0.003000,false,false,3,2,\n",
+    )
+}
+_UNKNOWN = "There is no such job, or no longer."
+
+JOBS = Door(
+    name="jobs",
+    title="jobs",
+    clients="files of any length",
+    prefixes=("/jobs",),
+    errors=NATIVE,
+    operations=(
+        Operation(
+            method=HTTPMethod.POST,
+            path="/jobs",
+            handler=submit,
+            summary="Upload a CSV to score",
+            body={
+                _CSV: Content(schema={"type": "string"}, example=_UPLOAD),
+                _MULTIPART: Content(
+                    schema={
+                        "type": "object",
+                        "properties": {
+                            "file": {"type": "string", "format": "binary"},
+                            "text_column": {"type": "string"},
+                        },
+                        "required": ["file"],
+                    },
+                    example={"file": _UPLOAD},
+                ),
+            },
+            query={"text_column": Query(description="Name of the text column of a CSV body.")},
+            answers={202: Answer(description="The job.", content={JSON_TYPE: Content(schema=JobAnswer)})},
+            errors={
+                413: "The file is too large.",
+                415: "The content type is not accepted.",
+                422: "The file is not a CSV, or its text column can't be found.",
+                429: "There is no room for another file.",
+            },
+        ),
+        Operation(
+            method=HTTPMethod.GET,
+            path="/jobs/{job_id}",
+            handler=status,
+            summary="Progress",
+            answers={200: Answer(description="The job.", content={JSON_TYPE: Content(schema=JobAnswer)})},
+            errors={404: _UNKNOWN},
+        ),
+        Operation(
+            method=HTTPMethod.GET,
+            path="/jobs/{job_id}/result",
+            handler=result,
+            summary="Download the scores",
+            answers={
+                200: Answer(description="The whole result.", content=_RESULT),
+                206: Answer(description="The part in the header Range.", content=_RESULT),
+                416: Answer(description="The result has no such part."),
+            },
+            errors={404: _UNKNOWN, 409: "The job is not done, or failed."},
+        ),
+        Operation(
+            method=HTTPMethod.DELETE,
+            path="/jobs/{job_id}",
+            handler=remove,
+            summary="Delete a job",
+            answers={204: Answer(description="It was deleted.")},
+            errors={404: _UNKNOWN},
+        ),
+    ),
+)

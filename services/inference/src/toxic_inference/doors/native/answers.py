@@ -1,0 +1,35 @@
+"""Scores as the native door's JSON."""
+
+from collections.abc import Sequence
+
+from toxic_inference.serving.interfaces import Span, TextScore
+from toxic_inference.tables.writer import SCORE_DIGITS
+
+
+def score_json(score: TextScore, labels: Sequence[str], *, line: int | None = None) -> dict[str, object]:
+    """Return one text's scores.
+
+    Args:
+        score: the scores, in the order of `labels`.
+        labels: the model's labels.
+        line: the text's line in a CSV file.
+    """
+    answer: dict[str, object] = {} if line is None else {"line": line}
+    answer["scores"] = _by_label(score.scores, labels)
+    answer["decisions"] = dict(zip(labels, score.decisions, strict=True))
+    answer["tokens"] = score.tokens
+    answer["windows"] = score.windows
+    answer["truncated"] = score.truncated
+    return answer
+
+
+def spans_json(spans: Sequence[Span], labels: Sequence[str]) -> list[dict[str, object]]:
+    """Return the parts of a text with their influence on each score."""
+    return [
+        {"begin": span.begin, "end": span.end, "influence": _by_label(span.influence, labels)}
+        for span in spans
+    ]
+
+
+def _by_label(values: Sequence[float], labels: Sequence[str]) -> dict[str, float]:
+    return {label: round(value, SCORE_DIGITS) for label, value in zip(labels, values, strict=True)}

@@ -1,0 +1,152 @@
+"""`POST /predict`: the native door, for JSON, forms, CSV files and streams of lines.
+
+Invariant: one version answers a whole request, and both the answer's body and a header name it.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from http import HTTPMethod
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from toxic_inference.doors.native.answers import score_json, spans_json
+from toxic_inference.doors.native.ndjson import NDJSON_TYPE, answer_ndjson
+from toxic_inference.doors.native.schemas import NdjsonLine, PredictAnswer, PredictForm, PredictRequest
+from toxic_inference.doors.native.uploads import CSV_TYPE, FORM_TYPES, answer_csv, answer_form
+from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
+from toxic_inference.http.body import check_media_type, read_json, unless_departed, validate
+from toxic_inference.http.door import JSON_TYPE, Answer, Content, Door, Operation, Query
+from toxic_inference.http.error_shapes import NATIVE as NATIVE_ERRORS
+from toxic_inference.http.errors import InvalidRequestError
+from toxic_inference.http.terms import terms_of
+from toxic_inference.http.texts import check_count, check_texts
+from toxic_inference.serving.interfaces import Lane, Session, Target, Text
+
+_ACCEPTED = (JSON_TYPE, *FORM_TYPES, CSV_TYPE, NDJSON_TYPE)
+_CSV = Content(schema={"type": "string"}, example="content,lang\nHave a lovely day.,en\n")
+_SCORED_CSV = Content(
+    schema={"type": "string"},
+    example="content,score_toxic,decision_toxic,truncated,model_version,line,error\n"
+    "Only an idiot would write this.,0.798000,true,false,3,2,\n",
+)
+
+
+async def predict(request: Request, backend: Backend) -> Response:
+    """Score texts: one, many, a CSV file with a column of texts, or a stream of lines.
+
+    With `Accept: text/csv`, a file's rows are returned as CSV with their scores.
+    """
+    found = check_media_type(request, _ACCEPTED)
+    if found == JSON_TYPE:
+        return await _answer_json(request, backend)
+    if found == CSV_TYPE:
+        return await answer_csv(request, backend)
+    if found == NDJSON_TYPE:
+        return await answer_ndjson(request, backend)
+    return await answer_form(request, backend)
+
+
+async def _answer_json(request: Request, backend: Backend) -> Response:
+    body = validate(PredictRequest, await read_json(request))
+    texts = _texts(body, backend)
+    if body.identify_language:
+        texts = await asyncio.to_thread(_identified, texts, backend)
+    terms = terms_of(request, timeout_seconds=body.timeout, store=not body.do_not_store)
+    with backend.scorer.session(Target(), terms) as session:
+        score = _explained if body.spans else _scored
+        results = await unless_departed(request, score(texts, session))
+        version = session.version
+    if body.identify_language:
+        for result, text in zip(results, texts, strict=True):
+            result["language"] = text.language
+    answer = {
+        "model_name": backend.model_name,
+        "model_version": version,
+        "results": results,
+        "errors": [],
+        "scored": len(results),
+        "rejected": 0,
+    }
+    headers = {MODEL_VERSION_HEADER: version}
+    return Response(orjson.dumps(answer), media_type=JSON_TYPE, headers=headers)
+
+
+async def _scored(texts: Sequence[Text], session: Session) -> list[dict[str, object]]:
+    labels = session.contract.labels
+    return [score_json(score, labels) for score in await session.score(texts, lane=Lane.INTERACTIVE)]
+
+
+async def _explained(texts: Sequence[Text], session: Session) -> list[dict[str, object]]:
+    (text,) = texts
+    labels = session.contract.labels
+    explanation = await session.explain(text, lane=Lane.INTERACTIVE)
+    return [{**score_json(explanation.score, labels), "spans": spans_json(explanation.spans, labels)}]
+
+
+def _texts(body: PredictRequest, backend: Backend) -> list[Text]:
+    if (body.text is None) == (body.texts is None):
+        raise InvalidRequestError("Send either texts, a list, or text, a single one.", field="texts")
+    if body.lang is not None and body.language is not None and body.lang != body.language:
+        raise InvalidRequestError("lang and language differ; send one of them.", field="lang")
+    if body.texts is None:
+        named = {"text": body.text or ""}
+    else:
+        check_count(body.texts, backend.limits, field="texts")
+        named = {f"texts[{index}]": text for index, text in enumerate(body.texts)}
+    if body.spans and len(named) > 1:
+        raise InvalidRequestError(
+            "spans takes many passes per text; send a single text with it.", field="spans"
+        )
+    check_texts(named, backend.limits)
+    return [Text(text, body.lang or body.language) for text in named.values()]
+
+
+def _identified(texts: Sequence[Text], backend: Backend) -> list[Text]:
+    """Return `texts` with their languages; blocks."""
+    return [
+        text if text.language else replace(text, language=backend.identify_language(text.content))
+        for text in texts
+    ]
+
+
+NATIVE = Door(
+    name="native",
+    title="scoring",
+    clients="new clients, spreadsheets, the page",
+    prefixes=("/predict",),
+    errors=NATIVE_ERRORS,
+    operations=(
+        Operation(
+            method=HTTPMethod.POST,
+            path="/predict",
+            handler=predict,
+            summary="Score texts",
+            scores=True,
+            body={
+                JSON_TYPE: Content(schema=PredictRequest),
+                **{form: Content(schema=PredictForm) for form in FORM_TYPES},
+                CSV_TYPE: _CSV,
+                NDJSON_TYPE: Content(schema=NdjsonLine),
+            },
+            query={"text_column": Query(description="Name of the text column of a CSV body.")},
+            answers={
+                200: Answer(
+                    description="The scores.",
+                    content={JSON_TYPE: Content(schema=PredictAnswer), CSV_TYPE: _SCORED_CSV},
+                )
+            },
+            errors={
+                400: "The body does not have the form that its content type promises.",
+                413: "The body or a text is too large, or there are too many texts.",
+                415: "The content type is not accepted.",
+                422: "A text, a field or the file can't be scored.",
+                429: "The queue is full; the header Retry-After has the seconds to wait.",
+                503: "No model version is available yet.",
+                504: "The timeout passed.",
+            },
+        ),
+    ),
+)

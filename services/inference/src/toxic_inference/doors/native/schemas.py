@@ -1,0 +1,145 @@
+"""The messages of the native door, for validation and for the OpenAPI document.
+
+Invariant: requests forbid unknown fields, so that a misspelt one is an error and not a silent default.
+"""
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from toxic_inference.http.error_shapes import RowError
+from toxic_inference.http.terms import MAX_TIMEOUT_SECONDS
+from toxic_inference.http.texts import Language
+
+_SCORES: dict[str, JsonValue] = {
+    "toxic": 0.798,
+    "severe_toxic": 0.007,
+    "obscene": 0.01,
+    "threat": 0.04,
+    "insult": 0.423,
+    "identity_hate": 0.012,
+}
+
+
+class PredictRequest(BaseModel):
+    """Texts to score: either `texts` or `text`."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        json_schema_extra={"examples": [{"texts": ["Have a lovely day.", "You are an idiot."]}]},
+    )
+
+    texts: list[str] | None = Field(default=None, min_length=1, description="The texts, in order.")
+    text: str | None = Field(default=None, description="A single text.")
+    lang: Language | None = Field(default=None, description="Language of every text.")
+    language: Language | None = Field(default=None, description="The same as `lang`.")
+    identify_language: bool = Field(
+        default=False, description="Whether to identify the language of texts without one."
+    )
+    spans: bool = Field(
+        default=False, description="Whether to return which words drove the scores; for a single text only."
+    )
+    timeout: float | None = Field(
+        default=None,
+        gt=0,
+        le=MAX_TIMEOUT_SECONDS,
+        allow_inf_nan=False,
+        description="Seconds after which the answer is no longer needed; replaces the header `timeout`.",
+    )
+    do_not_store: bool = Field(
+        default=False, description="Whether scores are neither stored nor read from stored ones."
+    )
+
+
+class PredictForm(BaseModel):
+    """A text, a CSV file, or both."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"message": "Only an idiot would write this.", "lang": "en"}]}
+    )
+
+    message: str | None = Field(default=None, description="A single text.")
+    file: bytes | None = Field(
+        default=None,
+        description="A CSV file with a column of texts and optionally a column `lang`.",
+        json_schema_extra={"format": "binary"},
+    )
+    text_column: str | None = Field(
+        default=None, description="Name of the file's text column; needed only if the name is unusual."
+    )
+    lang: Language | None = Field(default=None, description="Language of texts without one.")
+
+
+class NdjsonLine(BaseModel):
+    """A line of the stream; a JSON string alone is a line too."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        json_schema_extra={
+            "examples": [{"text": "Only an idiot would write this.", "id": "53922", "lang": "en"}]
+        },
+    )
+
+    text: str = Field(description="The text.")
+    id: str | int | None = Field(default=None, description="Returned in the answer's line.")
+    lang: Language | None = Field(default=None, description="Language of the text.")
+    language: Language | None = Field(default=None, description="The same as `lang`.")
+
+
+class SpanResult(BaseModel):
+    """A part of a text and its influence on the scores."""
+
+    begin: int = Field(description="Its first character, counted in Unicode code points.")
+    end: int = Field(description="One past its last character.")
+    influence: dict[str, float] = Field(description="How much each score falls without it.")
+
+
+class TextResult(BaseModel):
+    """One text's scores."""
+
+    scores: dict[str, float] = Field(description="Calibrated score by label, from 0 to 1.")
+    decisions: dict[str, bool] = Field(description="Whether the score reaches the operating threshold.")
+    tokens: int = Field(description="Tokens read, special tokens included.")
+    windows: int = Field(
+        description="Overlapping windows that a long text was read in; each score is the highest over them."
+    )
+    truncated: bool = Field(
+        description="Whether the end of the text was not read: it needs too many windows."
+    )
+    line: int | None = Field(default=None, description="Line in the CSV file.")
+    language: str | None = Field(default=None, description="Identified or given language, on request.")
+    spans: list[SpanResult] | None = Field(default=None, description="Which words drove it, on request.")
+
+
+class PredictAnswer(BaseModel):
+    """The scores of all texts, in order, and the model version that gave them."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "model_name": "toxic-comments",
+                    "model_version": "3",
+                    "results": [
+                        {
+                            "scores": _SCORES,
+                            "decisions": {label: label in {"toxic", "insult"} for label in _SCORES},
+                            "tokens": 10,
+                            "windows": 1,
+                            "truncated": False,
+                        }
+                    ],
+                    "errors": [],
+                    "scored": 1,
+                    "rejected": 0,
+                }
+            ]
+        }
+    )
+
+    model_name: str
+    model_version: str
+    results: list[TextResult]
+    errors: list[RowError] = Field(description="The first 10,000 rows that were not scored.")
+    scored: int = Field(description="Number of texts that were scored.")
+    rejected: int = Field(description="Number of rows that were not.")

@@ -1,0 +1,200 @@
+"""The Open Inference Protocol for the one model: version 2 of github.com/kserve/open-inference-protocol.
+
+`/v2/…`: health, metadata and infer, with Triton's binary tensor extension, for KServe's and Triton's clients.
+
+Invariant: answers and errors are the protocol's; every answer to infer names the version that gave it.
+"""
+
+from collections.abc import Iterator
+from http import HTTPMethod, HTTPStatus
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from toxic_core.errors import NoVersionReadyError
+from toxic_inference import __version__
+from toxic_inference.doors.open_inference.inference import INPUTS, outputs_of, parse_inputs
+from toxic_inference.doors.open_inference.messages import (
+    InferAnswer,
+    InferRequest,
+    Live,
+    ModelMetadata,
+    OutputRequest,
+    Ready,
+    ServerMetadata,
+)
+from toxic_inference.doors.open_inference.tensors import as_output, with_data
+from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
+from toxic_inference.http.body import parse_json, unless_departed, validate
+from toxic_inference.http.door import JSON_TYPE, Access, Answer, Content, Door, Operation, json_response
+from toxic_inference.http.error_shapes import MESSAGE
+from toxic_inference.http.errors import InvalidRequestError, MalformedRequestError
+from toxic_inference.http.terms import target_of, terms_of
+
+_HEADER_LENGTH = "inference-header-content-length"
+_BINARY_TYPE = "application/octet-stream"
+
+
+async def server(_: Request, __: Backend) -> Response:
+    """Name, version and extensions."""
+    return json_response(
+        ServerMetadata(name="toxic-inference", version=__version__, extensions=["binary_tensor_data"])
+    )
+
+
+async def server_live(_: Request, __: Backend) -> Response:
+    """200 while the process can answer."""
+    return json_response(Live(live=True))
+
+
+async def server_ready(_: Request, backend: Backend) -> Response:
+    """200 once a version answers; 400 before, as the protocol defines."""
+    return _ready(Ready(ready=backend.status.ready))
+
+
+async def model_ready(request: Request, backend: Backend) -> Response:
+    """200 if the version would answer; 400 if it is not loaded yet."""
+    target = target_of(request, model_name=backend.model_name)
+    try:
+        with backend.scorer.session(target):
+            return _ready(Ready(name=backend.model_name, ready=True))
+    except NoVersionReadyError:
+        return _ready(Ready(name=backend.model_name, ready=False))
+
+
+def _ready(answer: Ready) -> Response:
+    return json_response(answer, HTTPStatus.OK if answer.ready else HTTPStatus.BAD_REQUEST)
+
+
+async def metadata(request: Request, backend: Backend) -> Response:
+    """Inputs, outputs, and the known versions."""
+    target = target_of(request, model_name=backend.model_name)
+    with backend.scorer.session(target) as session:
+        versions = [target.version] if target.version else [s.version for s in backend.status.statuses()]
+        return json_response(
+            ModelMetadata(
+                name=backend.model_name,
+                versions=versions or [session.version],
+                platform="tensorflow_savedmodel",
+                inputs=list(INPUTS),
+                outputs=outputs_of(len(session.contract.labels)),
+            )
+        )
+
+
+async def infer(request: Request, backend: Backend) -> Response:
+    """Calibrated probabilities and decisions of texts, or the raw scores of tokens."""
+    target = target_of(request, model_name=backend.model_name)
+    head, raw = await _parts(request)
+    asked = validate(InferRequest, parse_json(head))
+    tensors = with_data(asked.inputs, raw)
+    microseconds = asked.parameters.timeout
+    terms = terms_of(request, timeout_seconds=microseconds / 1e6 if microseconds else None)
+    with backend.scorer.session(target, terms) as session:
+        max_tokens = session.contract.max_tokens
+        inputs = parse_inputs(asked, tensors, limits=backend.limits, max_tokens=max_tokens)
+        values = await unless_departed(request, inputs.infer(session))
+        wanted = asked.outputs or [OutputRequest(name=name) for name in values]
+        binary = asked.parameters.binary_data_output
+        if unknown := next((output.name for output in wanted if output.name not in values), None):
+            raise InvalidRequestError(f"There is no output {unknown!r}; there are {', '.join(values)}.")
+        if any(output.parameters.classification for output in wanted):
+            raise InvalidRequestError("The classification extension is not supported.")
+        outputs = [
+            as_output(
+                output.name,
+                values[output.name],
+                binary=binary if output.parameters.binary_data is None else output.parameters.binary_data,
+            )
+            for output in wanted
+        ]
+        answer = InferAnswer(
+            model_name=backend.model_name,
+            model_version=session.version,
+            id=asked.id,
+            outputs=[tensor for tensor, _ in outputs],
+        )
+    json, tail = answer.model_dump_json(exclude_none=True).encode(), b"".join(data for _, data in outputs)
+    headers = {MODEL_VERSION_HEADER: answer.model_version}
+    if not tail:
+        return Response(json, media_type=JSON_TYPE, headers=headers)
+    headers[_HEADER_LENGTH] = str(len(json))
+    return Response(json + tail, media_type=_BINARY_TYPE, headers=headers)
+
+
+async def _parts(request: Request) -> tuple[bytes, bytes]:
+    """Return the body's JSON, and the bytes after it."""
+    body = await request.body()
+    given = request.headers.get(_HEADER_LENGTH)
+    if given is None:
+        return body, b""
+    if not given.isascii() or not given.isdecimal() or int(given) > len(body):
+        raise MalformedRequestError("Inference-Header-Content-Length is not the length of the body's JSON.")
+    return body[: int(given)], body[int(given) :]
+
+
+def _answer(model: type, description: str) -> dict[int, Answer]:
+    return {200: Answer(description=description, content={JSON_TYPE: Content(schema=model)})}
+
+
+def _of_models() -> Iterator[Operation]:
+    for path, of in (("/v2/models/{name}", ""), ("/v2/models/{name}/versions/{version}", " of a version")):
+        yield Operation(
+            method=HTTPMethod.GET,
+            path=path,
+            handler=metadata,
+            summary=f"Metadata{of}",
+            answers=_answer(ModelMetadata, "The model."),
+        )
+        yield Operation(
+            method=HTTPMethod.GET,
+            path=f"{path}/ready",
+            handler=model_ready,
+            summary=f"Readiness{of}",
+            answers=_answer(Ready, "It is ready."),
+        )
+        yield Operation(
+            method=HTTPMethod.POST,
+            path=f"{path}/infer",
+            handler=infer,
+            summary=f"Inference{of}",
+            scores=True,
+            body={JSON_TYPE: Content(schema=InferRequest)},
+            answers=_answer(InferAnswer, "The scores."),
+        )
+
+
+OPEN_INFERENCE = Door(
+    name="open_inference",
+    title="Open Inference Protocol",
+    clients="clients of KServe and Triton",
+    prefixes=("/v2",),
+    errors=MESSAGE,
+    operations=(
+        Operation(
+            method=HTTPMethod.GET,
+            path="/v2",
+            handler=server,
+            summary="Server metadata",
+            access=Access.OPEN,
+            answers=_answer(ServerMetadata, "The server."),
+        ),
+        Operation(
+            method=HTTPMethod.GET,
+            path="/v2/health/live",
+            handler=server_live,
+            summary="Server live",
+            access=Access.OPEN,
+            answers=_answer(Live, "It is alive."),
+        ),
+        Operation(
+            method=HTTPMethod.GET,
+            path="/v2/health/ready",
+            handler=server_ready,
+            summary="Server ready",
+            access=Access.OPEN,
+            answers=_answer(Ready, "It is ready."),
+        ),
+        *_of_models(),
+    ),
+)

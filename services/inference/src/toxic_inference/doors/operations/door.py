@@ -1,0 +1,110 @@
+"""The operators' routes: health and metrics.
+
+Invariant: `/health/live` answers while the event loop runs; `/health/ready` succeeds only while a text would
+be scored.
+"""
+
+from http import HTTPMethod, HTTPStatus
+
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from pydantic import BaseModel, ConfigDict
+from starlette.requests import Request
+from starlette.responses import Response
+
+from toxic_inference.http.backend import Backend
+from toxic_inference.http.door import JSON_TYPE, Access, Answer, Content, Door, Operation, json_response
+from toxic_inference.http.error_shapes import NATIVE
+
+
+class Health(BaseModel):
+    """Whether the service can answer."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"status": "ready", "model_name": "toxic-comments", "model_version": "3"}]
+        }
+    )
+
+    status: str
+    model_name: str | None = None
+    model_version: str | None = None
+    detail: str | None = None
+
+
+async def live(_: Request, __: Backend) -> Response:
+    """Always 200 while the process can answer."""
+    return json_response(Health(status="live"))
+
+
+async def ready(_: Request, backend: Backend) -> Response:
+    """200 once a version answers; 503 before, with the reason."""
+    statuses = backend.status.statuses()
+    if backend.status.ready:
+        version = next((s.version for s in statuses if backend.default_alias in s.aliases), None)
+        health = Health(status="ready", model_name=backend.model_name, model_version=version)
+        return json_response(health)
+    failed = [f"version {s.version}: {s.error}" for s in statuses if s.error is not None]
+    if failed:
+        detail = "; ".join(failed)
+    elif backend.status.source_error is not None:
+        detail = str(backend.status.source_error)
+    elif statuses:
+        detail = ", ".join(f"version {s.version} is {s.state}" for s in statuses)
+    else:
+        detail = f"Nothing to serve yet: no version of {backend.model_name!r} is {backend.default_alias!r}."
+    health = Health(status="not_ready", model_name=backend.model_name, detail=detail)
+    return json_response(health, HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+async def metrics(_: Request, backend: Backend) -> Response:
+    """Every metric in Prometheus's text format."""
+    return Response(backend.render_metrics(), media_type=CONTENT_TYPE_LATEST)
+
+
+_HEALTH = {JSON_TYPE: Content(schema=Health)}
+_METRICS = 'toxic_inference_requests_total{door="native",route="/predict",method="POST",status="200"} 12.0\n'
+
+OPERATIONS = Door(
+    name="operations",
+    title="operations",
+    clients="load balancers, Kubernetes, Prometheus",
+    prefixes=("/health/", "/metrics"),
+    errors=NATIVE,
+    operations=(
+        Operation(
+            method=HTTPMethod.GET,
+            path="/health/live",
+            handler=live,
+            summary="Is the process alive?",
+            access=Access.OPEN,
+            quiet=True,
+            answers={200: Answer(description="It is alive.", content=_HEALTH)},
+        ),
+        Operation(
+            method=HTTPMethod.GET,
+            path="/health/ready",
+            handler=ready,
+            summary="Can texts be scored?",
+            access=Access.OPEN,
+            quiet=True,
+            answers={
+                200: Answer(description="Texts can be scored.", content=_HEALTH),
+                503: Answer(description="No version is available yet.", content=_HEALTH),
+            },
+        ),
+        Operation(
+            method=HTTPMethod.GET,
+            path="/metrics",
+            handler=metrics,
+            summary="Prometheus metrics",
+            access=Access.OPEN,
+            quiet=True,
+            answers={
+                200: Answer(
+                    description="The metrics.",
+                    content={"text/plain": Content(schema={"type": "string"}, example=_METRICS)},
+                )
+            },
+        ),
+    ),
+)

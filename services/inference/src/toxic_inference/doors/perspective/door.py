@@ -1,0 +1,219 @@
+"""The Perspective API (https://developers.perspectiveapi.com), `v1alpha1`, for the one model.
+
+`comments:analyze`, `comments:suggestscore` and the discovery document. A client only changes its address.
+
+Invariant: answers and errors are exactly the published ones; a header names the model version.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from hashlib import sha256
+from http import HTTPMethod, HTTPStatus
+
+import orjson
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from toxic_inference.corrections.record import FeedbackSource
+from toxic_inference.doors.perspective.discovery import VERSION, discovery_document
+from toxic_inference.doors.perspective.messages import (
+    AnalyzeCommentRequest,
+    AnalyzeCommentResponse,
+    AttributeScores,
+    Score,
+    ScoreType,
+    SpanScore,
+    SuggestCommentScoreRequest,
+    SuggestCommentScoreResponse,
+)
+from toxic_inference.doors.perspective.problems import (
+    GOOGLE,
+    ErrorType,
+    read_message,
+    refusal,
+    unsupported_language,
+)
+from toxic_inference.doors.perspective.requests import Attribute, Suggestion, analysis_of, suggestion_of
+from toxic_inference.doors.perspective.sentences import Sentence, sentences_of, utf16_length
+from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
+from toxic_inference.http.body import check_media_type, read_json, unless_departed
+from toxic_inference.http.door import (
+    JSON_TYPE,
+    Access,
+    Answer,
+    Content,
+    Door,
+    Operation,
+    Query,
+    json_response,
+)
+from toxic_inference.http.terms import terms_of
+from toxic_inference.serving.interfaces import Lane, Target, Text, TextScore
+
+
+async def analyze(request: Request, backend: Backend) -> Response:
+    """Scores by attribute, of the whole comment and, with spanAnnotations, of each sentence."""
+    check_media_type(request)
+    message = read_message(AnalyzeCommentRequest, await read_json(request))
+    analysis = analysis_of(message, max_bytes=backend.limits.text_bytes)
+    languages = analysis.languages
+    if not languages:
+        identified = await asyncio.to_thread(backend.identify_language, analysis.text)
+        if identified is None:
+            raise refusal("Unable to detect language", ErrorType.LANGUAGE_DETECTION_FAILED)
+        languages = (identified,)
+    sentences = sentences_of(analysis.text) if analysis.spans else []
+    with backend.scorer.session(Target(), terms_of(request, store=analysis.store)) as session:
+        contract = session.contract
+        if unsupported := [language for language in languages if language not in contract.languages]:
+            attribute, detected = analysis.attributes[0].name, not analysis.languages
+            raise unsupported_language(attribute, unsupported, detected=detected)
+        # One text has one calibration; with several languages it is the one for any language.
+        language = languages[0] if len(languages) == 1 else None
+        # The whole text, then its sentences if there are several.
+        parts = [analysis.text, *(sentence.text for sentence in sentences if len(sentences) > 1)]
+        texts = [Text(part, language) for part in parts]
+        whole, *scores = await unless_departed(request, session.score(texts, lane=Lane.INTERACTIVE))
+        if scores:
+            spans = list(zip(sentences, scores, strict=True))
+        else:
+            spans = [(Sentence(analysis.text, 0, utf16_length(analysis.text)), whole)]
+        by_attribute = {a.name: _scores_of(a, whole, spans, contract.labels) for a in analysis.attributes}
+        answer = AnalyzeCommentResponse(
+            attribute_scores={name: found for name, found in by_attribute.items() if found is not None},
+            languages=list(languages),
+            detected_languages=None if analysis.languages else list(languages),
+            client_token=analysis.client_token,
+        )
+        return json_response(answer, headers={MODEL_VERSION_HEADER: session.version})
+
+
+def _scores_of(
+    attribute: Attribute,
+    whole: TextScore,
+    spans: Sequence[tuple[Sentence, TextScore]],
+    labels: Sequence[str],
+) -> AttributeScores | None:
+    """Return an attribute's scores that reach its threshold, or None."""
+    column = labels.index(attribute.label)
+
+    def reaching(score: TextScore) -> Score | None:
+        value = score.scores[column]
+        return Score(value=value, type=ScoreType.PROBABILITY) if value >= attribute.threshold else None
+
+    summary = reaching(whole)
+    above = [
+        SpanScore(begin=sentence.begin, end=sentence.end, score=found)
+        for sentence, score in spans
+        if (found := reaching(score)) is not None
+    ]
+    if summary is None and not above:
+        return None
+    return AttributeScores(span_scores=above or None, summary_score=summary)
+
+
+async def suggestscore(request: Request, backend: Backend) -> Response:
+    """Files a correction with its text; to file one without its text, use `/feedback`."""
+    check_media_type(request)
+    body = await read_json(request)
+    # Not in the published message, but some clients send it with everything.
+    keep = not (isinstance(body, dict) and body.pop("doNotStore", body.pop("do_not_store", False)) is True)
+    message = read_message(SuggestCommentScoreRequest, body)
+    suggestion = suggestion_of(message, max_bytes=backend.limits.text_bytes)
+    detected = (
+        None if suggestion.languages else await asyncio.to_thread(backend.identify_language, suggestion.text)
+    )
+    correction = backend.corrections.make(
+        # A client that tries again sends the same suggestion without an id, so its digest is the id. But the
+        # digest of a text that must not be stored would confirm a guess of the text.
+        _digest(suggestion) if keep else uuid.uuid4().hex,
+        text=suggestion.text if keep else None,
+        language=suggestion.languages[0] if suggestion.languages else detected,
+        labels=suggestion.labels,
+        source=FeedbackSource.PERSPECTIVE,
+        actor=suggestion.community,
+    )
+    await backend.corrections.file(correction)
+    return json_response(
+        SuggestCommentScoreResponse(
+            requested_languages=list(suggestion.languages) or None,
+            detected_languages=[detected] if detected else None,
+            client_token=suggestion.client_token,
+        )
+    )
+
+
+def _digest(suggestion: Suggestion) -> str:
+    parts = [
+        suggestion.client_token,
+        suggestion.session,
+        suggestion.community,
+        suggestion.text,
+        sorted(suggestion.labels.items()),
+    ]
+    return sha256(orjson.dumps(parts)).hexdigest()
+
+
+async def discovery(request: Request, _: Backend) -> Response:
+    """The document that Google's client libraries generate their methods from."""
+    if request.query_params.get("version", VERSION) != VERSION:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    return Response(orjson.dumps(discovery_document(str(request.base_url))), media_type=JSON_TYPE)
+
+
+PERSPECTIVE = Door(
+    name="perspective",
+    title="Perspective API",
+    clients="clients of Google's Perspective API",
+    prefixes=("/v1alpha1/", "/$discovery/"),
+    errors=GOOGLE,
+    operations=(
+        Operation(
+            method=HTTPMethod.POST,
+            path="/v1alpha1/comments:analyze",
+            handler=analyze,
+            summary="Score a comment",
+            scores=True,
+            body={JSON_TYPE: Content(schema=AnalyzeCommentRequest)},
+            answers={
+                200: Answer(
+                    description="The scores.", content={JSON_TYPE: Content(schema=AnalyzeCommentResponse)}
+                )
+            },
+        ),
+        Operation(
+            method=HTTPMethod.POST,
+            path="/v1alpha1/comments:suggestscore",
+            handler=suggestscore,
+            summary="Suggest scores",
+            body={JSON_TYPE: Content(schema=SuggestCommentScoreRequest)},
+            answers={
+                200: Answer(
+                    description="The suggestion was filed.",
+                    content={JSON_TYPE: Content(schema=SuggestCommentScoreResponse)},
+                )
+            },
+        ),
+        Operation(
+            method=HTTPMethod.GET,
+            path="/$discovery/rest",
+            handler=discovery,
+            summary="Discovery document",
+            access=Access.OPEN,
+            query={"version": Query(description="Version of the API.", schema={"enum": [VERSION]})},
+            answers={
+                200: Answer(
+                    description="The document.",
+                    content={
+                        JSON_TYPE: Content(
+                            schema={"type": "object"},
+                            example={"name": "commentanalyzer", "version": VERSION, "methods": {}},
+                        )
+                    },
+                )
+            },
+        ),
+    ),
+)

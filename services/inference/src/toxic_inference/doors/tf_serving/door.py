@@ -1,0 +1,210 @@
+"""TensorFlow Serving's REST API (https://www.tensorflow.org/tfx/serving/api_rest) for the one model.
+
+`/v1/models/…`: predict in row and column form, version status, metadata, and the refusal of methods that the
+model has no signature for. Predict returns the raw scores of the signature, as TensorFlow Serving does; texts
+in place of tensors are an extension.
+
+Invariant: answers and errors are exactly TensorFlow Serving's; a header names the version.
+"""
+
+from collections.abc import Iterator
+from http import HTTPMethod
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from toxic_core.contract import ATTENTION_MASK, INPUT_IDS, SCORES, SIGNATURE
+from toxic_core.errors import RegistryUnavailableError, UnknownModelError
+from toxic_inference.doors.tf_serving.requests import PredictInputs, parse_predict
+from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
+from toxic_inference.http.body import read_json, unless_departed
+from toxic_inference.http.door import JSON_TYPE, Answer, Content, Door, Operation
+from toxic_inference.http.error_shapes import MESSAGE
+from toxic_inference.http.errors import MalformedRequestError
+from toxic_inference.http.terms import target_of, terms_of
+from toxic_inference.serving.interfaces import Float32Array, Lane, Session
+from toxic_inference.serving.versions.states import State, VersionStatus
+
+_METHOD_NAME = "tensorflow/serving/predict"
+
+# TensorFlow Serving has no state for a version that failed to load: it has ended, with an error.
+_STATES = {
+    State.NEW: "START",
+    State.LOADING: "LOADING",
+    State.AVAILABLE: "AVAILABLE",
+    State.DRAINING: "UNLOADING",
+    State.UNLOADING: "UNLOADING",
+    State.FAILED: "END",
+    State.ENDED: "END",
+}
+_OTHER_METHODS = {"classify": "classification", "regress": "regression"}
+
+
+async def predict(request: Request, backend: Backend) -> Response:
+    """Raw scores of the signature, for texts or tokens, in row or column form."""
+    target = target_of(request, model_name=backend.model_name)
+    body = await read_json(request)
+    with backend.scorer.session(target, terms_of(request)) as session:
+        inputs = parse_predict(body, limits=backend.limits, max_tokens=session.contract.max_tokens)
+        scores = await unless_departed(request, _infer(session, inputs))
+        key = "outputs" if inputs.columnar else "predictions"
+        return Response(
+            orjson.dumps({key: scores}, option=orjson.OPT_SERIALIZE_NUMPY),
+            media_type=JSON_TYPE,
+            headers={MODEL_VERSION_HEADER: session.version},
+        )
+
+
+async def _infer(session: Session, inputs: PredictInputs) -> Float32Array:
+    if inputs.texts:
+        return await session.infer_texts(inputs.texts, lane=Lane.INTERACTIVE)
+    return await session.infer(inputs.rows, lane=Lane.INTERACTIVE)
+
+
+async def refuse_method(request: Request, backend: Backend) -> Response:
+    """Always refused, as by TensorFlow Serving: the model has only a predict signature."""
+    target = target_of(request, model_name=backend.model_name)
+    await read_json(request)
+    method = request.url.path.rpartition(":")[2]
+    with backend.scorer.session(target):
+        raise MalformedRequestError(
+            f"Expected {_OTHER_METHODS[method]} signature method_name to be tensorflow/serving/{method}. "
+            f"Was: {_METHOD_NAME}"
+        )
+
+
+async def status(request: Request, backend: Backend) -> Response:
+    """The state of every version that the path names, with the error of failed ones."""
+    target = target_of(request, model_name=backend.model_name)
+    found = [
+        _version_status(status)
+        for status in backend.status.statuses()
+        if target.version in {None, status.version} and target.alias in {None, *status.aliases}
+    ]
+    if not found:
+        wanted = target.version or target.alias
+        what = f"version {wanted!r} of model" if wanted else "versions of model"
+        raise UnknownModelError(f"Could not find any {what} {backend.model_name!r}.")
+    return Response(orjson.dumps({"model_version_status": found}), media_type=JSON_TYPE)
+
+
+def _version_status(status: VersionStatus) -> dict[str, object]:
+    if status.error is None:
+        code, message = "OK", ""
+    else:
+        unavailable = isinstance(status.error, RegistryUnavailableError | OSError)
+        code = "UNAVAILABLE" if unavailable else "FAILED_PRECONDITION"
+        message = str(status.error) or type(status.error).__name__
+    return {
+        "version": status.version,
+        "state": _STATES[status.state],
+        "status": {"error_code": code, "error_message": message},
+    }
+
+
+async def metadata(request: Request, backend: Backend) -> Response:
+    """The signature: names, types and shapes of inputs and outputs."""
+    with backend.scorer.session(target_of(request, model_name=backend.model_name)) as session:
+        labels = len(session.contract.labels)
+        signature = {
+            "inputs": {
+                tensor: _tensor_info("DT_INT32", f"{SIGNATURE}_{tensor}:0", second=-1)
+                for tensor in (INPUT_IDS, ATTENTION_MASK)
+            },
+            "outputs": {SCORES: _tensor_info("DT_FLOAT", "StatefulPartitionedCall:0", second=labels)},
+            "method_name": _METHOD_NAME,
+        }
+        answer = {
+            "model_spec": {"name": backend.model_name, "signature_name": "", "version": session.version},
+            "metadata": {"signature_def": {"signature_def": {SIGNATURE: signature}}},
+        }
+        headers = {MODEL_VERSION_HEADER: session.version}
+    return Response(orjson.dumps(answer), media_type=JSON_TYPE, headers=headers)
+
+
+def _tensor_info(dtype: str, tensor: str, *, second: int) -> dict[str, object]:
+    dimensions = [{"size": str(size), "name": ""} for size in (-1, second)]
+    return {
+        "dtype": dtype,
+        "tensor_shape": {"dim": dimensions, "unknown_rank": False},
+        "name": tensor,
+    }
+
+
+_PREDICT = Content(
+    schema={
+        "type": "object",
+        "properties": {
+            "signature_name": {"type": "string", "enum": [SIGNATURE]},
+            "instances": {"type": "array", "items": {}, "minItems": 1},
+            "inputs": {},
+        },
+    },
+    example={"instances": ["Have a lovely day."]},
+)
+_OBJECT = {"type": "object"}
+_STATUS = {
+    "model_version_status": [
+        {"version": "3", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
+    ]
+}
+_METADATA = {
+    "model_spec": {"name": "toxic-comments", "signature_name": "", "version": "3"},
+    "metadata": {"signature_def": {"signature_def": {}}},
+}
+
+
+def _answer(example: object) -> dict[int, Answer]:
+    content = {JSON_TYPE: Content(schema=_OBJECT, example=example)}
+    return {200: Answer(description="The answer.", content=content)}
+
+
+def _operations() -> Iterator[Operation]:
+    for path, of in (
+        ("/v1/models/{name}", ""),
+        ("/v1/models/{name}/versions/{version}", " of a version"),
+        ("/v1/models/{name}/labels/{label}", " of a label's version"),
+    ):
+        yield Operation(
+            method=HTTPMethod.POST,
+            path=f"{path}:predict",
+            handler=predict,
+            summary=f"Raw scores{of}",
+            scores=True,
+            body={JSON_TYPE: _PREDICT},
+            answers=_answer({"predictions": [[0.798, 0.007, 0.01, 0.04, 0.423, 0.012]]}),
+        )
+        for method, noun in _OTHER_METHODS.items():
+            yield Operation(
+                method=HTTPMethod.POST,
+                path=f"{path}:{method}",
+                handler=refuse_method,
+                summary=f"No {noun}{of}",
+                body={JSON_TYPE: Content(schema=_OBJECT, example={"examples": [{"text": "a"}]})},
+                errors={400: "Always."},
+            )
+        yield Operation(
+            method=HTTPMethod.GET,
+            path=path,
+            handler=status,
+            summary=f"Status{of}",
+            answers=_answer(_STATUS),
+        )
+        yield Operation(
+            method=HTTPMethod.GET,
+            path=f"{path}/metadata",
+            handler=metadata,
+            summary=f"Metadata{of}",
+            answers=_answer(_METADATA),
+        )
+
+
+TF_SERVING = Door(
+    name="tf_serving",
+    title="TensorFlow Serving",
+    clients="clients of TensorFlow Serving's REST API",
+    prefixes=("/v1/models/",),
+    errors=MESSAGE,
+    operations=tuple(_operations()),
+)

@@ -1,0 +1,204 @@
+"""Doors: the HTTP protocols that the service speaks, each declared as one object.
+
+A `Door` lists its operations, the shape of its errors and the paths that belong to it. Admission control,
+API keys, error bodies, metric labels, the OpenAPI document and `docs/doors.md` derive from these objects.
+
+Invariant: an operation requires an API key unless its declaration says that it is open.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from http import HTTPMethod, HTTPStatus
+
+import orjson
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from toxic_inference.http.backend import Backend
+from toxic_inference.http.errors import Problem
+
+JSON_TYPE = "application/json"
+
+Handler = Callable[[Request, Backend], Awaitable[Response]]
+Schema = Mapping[str, object]
+
+
+class Access(IntEnum):
+    """Who may call an operation, from the most open to the strictest."""
+
+    OPEN = 0
+    """Anyone."""
+    CLIENT = 1
+    """Callers with an API key, if the service has keys."""
+    OPERATOR = 2
+    """Callers with an operator's key; without keys, callers from this machine only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """A body in one media type, for the OpenAPI document.
+
+    Attributes:
+        schema: a pydantic model, whose configuration has an example, or a JSON schema.
+        example: an example for a JSON schema.
+    """
+
+    schema: type[BaseModel] | Schema = field(default_factory=dict)
+    example: object = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A documented answer of an operation; `content` is by media type."""
+
+    description: str
+    content: Mapping[str, Content] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """A documented query parameter."""
+
+    description: str
+    schema: Schema = field(default_factory=lambda: {"type": "string"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One method of one path.
+
+    Attributes:
+        method: HTTP method.
+        path: Starlette's path template, such as `/jobs/{job_id}`.
+        handler: answers a request; its docstring is the description in the OpenAPI document.
+        summary: title in the OpenAPI document.
+        body: the request's body, by media type.
+        query: query parameters, by name.
+        answers: successful answers, by status.
+        errors: what the expected error statuses mean here; their bodies have the door's error shape.
+        access: who may call it.
+        scores: whether it scores texts: admission control and the latency objective apply.
+        quiet: whether requests are logged at debug level only.
+        documented: whether the OpenAPI document lists it.
+    """
+
+    method: HTTPMethod
+    path: str
+    handler: Handler
+    summary: str
+    body: Mapping[str, Content] = field(default_factory=dict)
+    query: Mapping[str, Query] = field(default_factory=dict)
+    answers: Mapping[int, Answer] = field(default_factory=dict)
+    errors: Mapping[int, str] = field(default_factory=dict)
+    access: Access = Access.CLIENT
+    scores: bool = False
+    quiet: bool = False
+    documented: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorShape:
+    """How a protocol writes errors.
+
+    Attributes:
+        name: for the documentation.
+        model: the body's schema, with an example.
+        body: returns the JSON value for an error.
+        status: maps our HTTP status to the protocol's.
+    """
+
+    name: str
+    model: type[BaseModel]
+    body: Callable[[Problem], object]
+    status: Callable[[int], int] = int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """A protocol over HTTP.
+
+    Attributes:
+        name: value of the metric label `door`.
+        title: the group in the OpenAPI document.
+        clients: who uses it, for `docs/doors.md`.
+        prefixes: path prefixes that belong to the door, also for paths without an operation.
+        errors: the shape of its errors.
+        operations: what it answers.
+    """
+
+    name: str
+    title: str
+    clients: str
+    prefixes: tuple[str, ...]
+    errors: ErrorShape
+    operations: tuple[Operation, ...]
+
+
+class Doors:
+    """The registered doors, with what is derived from them for requests that are not routed yet.
+
+    Args:
+        registered: every door, in the order in which paths are matched.
+        fallback: the error shape for paths that belong to no door.
+    """
+
+    def __init__(self, registered: Sequence[Door], *, fallback: ErrorShape) -> None:
+        self.registered = tuple(registered)
+        self._fallback = fallback
+        by_prefix = [(prefix, door) for door in registered for prefix in door.prefixes]
+        self._by_prefix = sorted(by_prefix, key=lambda item: len(item[0]), reverse=True)
+        self._access: dict[str, dict[str, Access]] = {}
+        parameterised: set[str] = set()
+        for operation in self.operations():
+            literal, brace, _ = operation.path.partition("{")
+            methods = self._access.setdefault(literal + brace, {})
+            # Operations that can't be told apart before routing get the strictest access of them.
+            methods[operation.method] = max(operation.access, methods.get(operation.method, Access.OPEN))
+            if brace:
+                parameterised.add(literal)
+        self._parameterised = sorted(parameterised, key=len, reverse=True)
+        self.scoring_prefixes = tuple(
+            operation.path.partition("{")[0] for operation in self.operations() if operation.scores
+        )
+        """Literal beginnings of the paths that score texts."""
+
+    def operations(self) -> Iterator[Operation]:
+        """Yield the operations of all doors."""
+        for door in self.registered:
+            yield from door.operations
+
+    def of(self, path: str) -> Door | None:
+        """Return the door that a path belongs to, or None."""
+        return next((door for prefix, door in self._by_prefix if path.startswith(prefix)), None)
+
+    def access(self, method: str, path: str) -> Access:
+        """Return who may call a method of a path; a method that isn't declared is as strict as any other."""
+        methods = self._access.get(path)
+        if methods is None:
+            literal = next((each for each in self._parameterised if path.startswith(each)), None)
+            if literal is None:
+                return Access.CLIENT
+            methods = self._access[literal + "{"]
+        found = methods.get(method)
+        return max(methods.values()) if found is None else found
+
+    def render(self, problem: Problem, *, path: str) -> Response:
+        """Return an error in the shape of the door that `path` belongs to."""
+        door = self.of(path)
+        shape = self._fallback if door is None else door.errors
+        return Response(
+            orjson.dumps(shape.body(problem)),
+            status_code=shape.status(problem.status),
+            media_type=JSON_TYPE,
+            headers=problem.headers,
+        )
+
+
+def json_response(
+    answer: BaseModel, status: HTTPStatus = HTTPStatus.OK, *, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return a model as a JSON answer, without members that are None."""
+    body = answer.model_dump_json(by_alias=True, exclude_none=True)
+    return Response(body, status_code=status, media_type=JSON_TYPE, headers=headers)

@@ -1,0 +1,112 @@
+"""What people open in a browser: the page at `/`, and the API's documentation at `/docs`.
+
+Invariant: the service serves everything itself; a browser that opens these pages asks no other host.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPMethod, HTTPStatus
+from importlib.resources import files
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from toxic_inference.http.backend import Backend
+from toxic_inference.http.door import JSON_TYPE, Access, Door, Operation
+from toxic_inference.http.error_shapes import NATIVE
+from toxic_inference.http.openapi import OpenApiDocument
+
+_DAY = "public, max-age=86400"
+
+_DOCS_PAGE = b"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>toxic-inference: API</title>
+<link rel="stylesheet" href="/assets/swagger-ui.css">
+<link rel="icon" href="data:,">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="/assets/swagger-ui-bundle.js"></script>
+<script src="/assets/docs.js"></script>
+</body>
+</html>
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asset:
+    package: str
+    path: str
+    media_type: str
+    cache_control: str = "no-cache"
+
+
+_PAGE = _Asset("toxic_inference.web", "index.html", "text/html")
+_ASSETS: Mapping[str, _Asset] = {
+    "page.css": _Asset("toxic_inference.web", "page.css", "text/css"),
+    **{
+        name: _Asset("toxic_inference.web", name, "text/javascript")
+        for name in ("page.js", "api.js", "comment.js", "file.js", "csv.js", "docs.js")
+    },
+    # fastapi-offline is used only for its copy of Swagger UI.
+    "swagger-ui.css": _Asset("fastapi_offline", "static/swagger-ui.css", "text/css", _DAY),
+    "swagger-ui-bundle.js": _Asset("fastapi_offline", "static/swagger-ui-bundle.js", "text/javascript", _DAY),
+}
+
+
+def _serve(asset: _Asset) -> Response:
+    content = files(asset.package).joinpath(asset.path).read_bytes()
+    return Response(content, media_type=asset.media_type, headers={"cache-control": asset.cache_control})
+
+
+async def page(_: Request, __: Backend) -> Response:
+    """The page."""
+    return _serve(_PAGE)
+
+
+async def docs(_: Request, __: Backend) -> Response:
+    """The API's documentation."""
+    return Response(_DOCS_PAGE, media_type="text/html")
+
+
+async def openapi(request: Request, _: Backend) -> Response:
+    """The OpenAPI document."""
+    document: OpenApiDocument = request.app.state.openapi
+    return Response(document.json, media_type=JSON_TYPE)
+
+
+async def asset(request: Request, _: Backend) -> Response:
+    """A script or style sheet."""
+    name = request.path_params["name"]
+    if name not in _ASSETS:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    return _serve(_ASSETS[name])
+
+
+WEB = Door(
+    name="web",
+    title="web",
+    clients="browsers",
+    prefixes=("/assets/", "/docs", "/openapi.json"),
+    errors=NATIVE,
+    operations=tuple(
+        Operation(
+            method=HTTPMethod.GET,
+            path=path,
+            handler=handler,
+            summary=path,
+            access=Access.OPEN,
+            documented=False,
+        )
+        for path, handler in (
+            ("/", page),
+            ("/docs", docs),
+            ("/openapi.json", openapi),
+            ("/assets/{name}", asset),
+        )
+    ),
+)
