@@ -88,7 +88,7 @@ def test_a_file_is_cancelled(page: Page, site: Any, core: Any, file: Path) -> No
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [("a,b\n1,2\n", "no column named content"), (f"content\n{'y' * 250_000}\n", "larger than")],
+    [("a,b\n1,2\n", "no column of texts"), (f"content\n{'y' * 250_000}\n", "larger than")],
     ids=["no-column", "too-large"],
 )
 def test_a_file_that_can_t_be_scored_is_refused(
