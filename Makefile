@@ -1,8 +1,9 @@
 # The only task runner. `make` alone prints what it can do.
 #
-# Variables of use: PYTHON (which interpreter makes .venv), ARGS (more arguments for test, train, viz and lock), and the
-# environment variables that the programs themselves read: TOXIC_DATA_DIR, TOXIC_STATE_DIR, REGISTRY_PORT,
-# INFERENCE_PORT, MLFLOW_TRACKING_URI. Each may stand before or after `make`. The container stack's lie in .env.
+# Variables: PYTHON (the interpreter that makes .venv), ARGS (more arguments for test, train, viz and lock), WORKERS (how
+# many processes run tests), and the environment variables that the programs themselves read: TOXIC_DATA_DIR,
+# TOXIC_STATE_DIR, REGISTRY_PORT, INFERENCE_PORT, MLFLOW_TRACKING_URI. Set them before or after `make`. The container
+# stack reads its settings from .env.
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -13,11 +14,13 @@ PYTHON ?= $(shell for candidate in python3.11 python3.12 python3.13 python3; do 
 	"$$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null \
 	&& { echo "$$candidate"; break; }; done)
 VENV := .venv
-# Modules rather than scripts: a script names its interpreter in one line, which can't hold every path.
+# Modules rather than scripts: the first line of a script can't hold every path of an interpreter.
 RUN := $(VENV)/bin/python -m
+PYTEST := $(RUN) pytest
 PACKAGES := $(wildcard libs/*/pyproject.toml services/*/pyproject.toml infra/*/pyproject.toml tests/support/pyproject.toml)
 SOURCES := libs services infra/grafana infra/local infra/ray benchmarks $(wildcard tests)
 ARGS ?=
+WORKERS ?= auto
 VERSION ?=
 BUNDLE ?=
 REASON ?=
@@ -25,34 +28,32 @@ SERVICES ?=
 TO ?= backups/$(shell date -u +%Y-%m-%dT%H%M%SZ)
 FROM ?=
 
-# Nothing phones home; a test holds these against toxic_core.telemetry.TELEMETRY_OFF.
-export DO_NOT_TRACK := 1
-export DISABLE_TELEMETRY := 1
-export KEDRO_DISABLE_TELEMETRY := 1
-export MLFLOW_DISABLE_TELEMETRY := true
-export RAY_USAGE_STATS_ENABLED := 0
-export HF_HUB_DISABLE_TELEMETRY := 1
-export ORT_DISABLE_TELEMETRY := 1
+include infra/telemetry.env
+export $(shell sed -n 's/^\([A-Z_]*\)=.*/\1/p' infra/telemetry.env)
 
-# The daily work goes to the container stack where that runs; an address in MLFLOW_TRACKING_URI goes before it.
+# The daily commands go to the container stack if it runs, unless MLFLOW_TRACKING_URI names a registry.
 STACK := infra/containers/stack
 DAILY := train promote rollback history versions
 IN_CONTAINERS := $(if $(filter $(DAILY),$(MAKECMDGOALS)),$(if $(MLFLOW_TRACKING_URI),,$(shell \
 	$(STACK) runs $(if $(filter train,$(MAKECMDGOALS)),training,registry))))
 LOCAL := $(if $(IN_CONTAINERS),,$(VENV)/.installed)
-TRAINING := $(if $(IN_CONTAINERS),$(STACK) training,$(RUN) toxic_local with-registry -- $(RUN) toxic_training)
-REGISTRY := $(if $(IN_CONTAINERS),$(STACK) registry,$(RUN) toxic_local with-registry -- $(RUN) toxic_registry)
-# In the container everybody is one user; the ledger is to know the person.
+WITH_REGISTRY := $(RUN) toxic_local with-registry --
+TRAINING := $(if $(IN_CONTAINERS),$(STACK) training,$(WITH_REGISTRY) $(RUN) toxic_training)
+REGISTRY := $(if $(IN_CONTAINERS),$(STACK) registry,$(WITH_REGISTRY) $(RUN) toxic_registry)
+# The ledger records who acts; inside a container every user is the same one.
 ACTOR := $(if $(IN_CONTAINERS),--actor "$(shell id -un)")
 
-# What `make evaluate` measures.
+# `make evaluate` measures this.
 EVALUATED = $(if $(BUNDLE),--pipelines evaluate --params "bundle=$(abspath $(BUNDLE))",$(if \
 	$(VERSION),--pipelines evaluate --params "version=$(VERSION)",--pipelines evaluate_baseline))
 
-# Where `make bench` unpacks the shipped model.
+# The benchmarks unpack the shipped model here.
 BENCHED := $(CURDIR)/var/benchmarks/data
-UNPACKED = test -d $(BENCHED)/06_models/baseline/bundle || TOXIC_DATA_DIR=$(BENCHED) $(RUN) toxic_local \
-	with-registry -- $(RUN) toxic_training run --pipelines unpack_baseline
+UNPACKED = test -d $(BENCHED)/06_models/baseline/bundle || TOXIC_DATA_DIR=$(BENCHED) $(WITH_REGISTRY) \
+	$(RUN) toxic_training run --pipelines unpack_baseline
+
+# Each worker takes the tests that share servers or fixtures together; conftest.py forms the groups.
+PARALLEL := -n $(WORKERS) --dist loadgroup
 
 ##@ First
 
@@ -78,27 +79,27 @@ train: $(LOCAL) ## Train on the files in TOXIC_DATA_DIR/01_raw and register the 
 
 .PHONY: evaluate
 evaluate: $(VENV)/.installed ## Measure the shipped baseline, or BUNDLE=folder, or VERSION=3 (or an alias)
-	@$(RUN) toxic_local with-registry -- $(RUN) toxic_training run $(ARGS) $(EVALUATED)
+	@$(WITH_REGISTRY) $(RUN) toxic_training run $(ARGS) $(EVALUATED)
 
 .PHONY: score
 score: $(VENV)/.installed ## Score a table: IN=comments.csv OUT=scored.parquet, by the champion, VERSION=3 or BUNDLE=folder
-	@test -n "$(IN)" -a -n "$(OUT)" || { echo 'Which table? Say make score IN=comments.csv OUT=scored.csv.' >&2; exit 2; }
-	@$(RUN) toxic_local with-registry -- $(RUN) toxic_training run $(ARGS) --pipelines batch_scoring --params \
+	@test -n "$(IN)" -a -n "$(OUT)" || { echo 'Name a table and its result: make score IN=comments.csv OUT=scored.csv.' >&2; exit 2; }
+	@$(WITH_REGISTRY) $(RUN) toxic_training run $(ARGS) --pipelines batch_scoring --params \
 		"in=$(abspath $(IN)),out=$(abspath $(OUT)),$(if $(BUNDLE),bundle=$(abspath $(BUNDLE)),version=$(or $(VERSION),champion))"
 
 .PHONY: batch
 batch: $(VENV)/.installed-dev ## Score files on Ray: IN=comments/ OUT=scored/, by the champion, VERSION=3 or BUNDLE=folder
-	@test -n "$(IN)" -a -n "$(OUT)" || { echo 'Which files? Say make batch IN=comments/ OUT=scored/.' >&2; exit 2; }
-	@$(RUN) toxic_local with-registry -- $(RUN) toxic_batch $(IN) --out "$(OUT)" $(ARGS) \
+	@test -n "$(IN)" -a -n "$(OUT)" || { echo 'Name the files and a folder for the scores: make batch IN=comments/ OUT=scored/.' >&2; exit 2; }
+	@$(WITH_REGISTRY) $(RUN) toxic_batch $(IN) --out "$(OUT)" $(ARGS) \
 		$(if $(BUNDLE),--bundle "$(BUNDLE)",--version "$(or $(VERSION),champion)")
 
 .PHONY: training-server
 training-server: $(VENV)/.installed ## Run pipelines on request over HTTP on 8002; ARGS="--env demo" for the sample
-	@$(RUN) toxic_local with-registry -- $(RUN) toxic_training server start $(ARGS)
+	@$(WITH_REGISTRY) $(RUN) toxic_training server start $(ARGS)
 
 .PHONY: promote
 promote: $(LOCAL) ## Make a version the champion: VERSION=3 (or an alias), REASON="…"
-	@test -n "$(VERSION)" || { echo 'Which version? Say make promote VERSION=3; make versions lists them.' >&2; exit 2; }
+	@test -n "$(VERSION)" || { echo 'Name a version: make promote VERSION=3. make versions lists them.' >&2; exit 2; }
 	@$(REGISTRY) promote "$(VERSION)" --reason "$(REASON)" $(ACTOR)
 
 .PHONY: rollback
@@ -120,7 +121,7 @@ viz: $(VENV)/.installed-dev ## Show the pipelines in Kedro-Viz on 4141
 ##@ The whole stack in containers
 
 .PHONY: up
-up: ## Build, start and serve everything, or SERVICES="registry inference"; writes .env where there is none
+up: ## Build, start and serve everything, or SERVICES="registry inference"; writes .env if there is none
 	@$(STACK) up $(SERVICES)
 
 .PHONY: down
@@ -136,26 +137,30 @@ logs: ## Follow the containers' logs, or those of SERVICES="inference"
 	@$(STACK) logs $(SERVICES)
 
 .PHONY: backup
-backup: ## Write registry, models and corrections to TO=folder, a new one; backups/<time> otherwise
+backup: ## Write registry, models and corrections to a new folder: TO=folder, or else backups/<time>
 	@$(STACK) backup "$(TO)"
 
 .PHONY: restore
-restore: ## Put the backup FROM=folder in the place of what is there; asks, unless YES=1
-	@test -n "$(FROM)" || { echo 'Which backup? Say make restore FROM=backups/….' >&2; exit 2; }
+restore: ## Replace registry, models and corrections by the backup FROM=folder; asks, unless YES=1
+	@test -n "$(FROM)" || { echo 'Name a backup: make restore FROM=backups/….' >&2; exit 2; }
 	@$(STACK) restore "$(FROM)"
 
 .PHONY: e2e
 e2e: $(VENV)/.installed-dev ## Run the container stack from end to end, with faults, in a project of its own
-	@$(RUN) pytest tests/stack -m stack -s --no-header $(ARGS)
+	@$(PYTEST) tests/stack -m stack -s --no-header $(ARGS)
 
 ##@ Development
 
 .PHONY: test
-test: $(VENV)/.installed-dev ## Run every test that needs no Docker
-	@$(RUN) pytest $(ARGS)
+test: tools $(VENV)/.installed-dev ## Run every test that needs no Docker, in parallel; ARGS=tests/e2e for a part
+	@$(PYTEST) $(PARALLEL) $(ARGS)
+
+.PHONY: test-fast
+test-fast: $(VENV)/.installed-dev ## Run the tests that start no server, in parallel
+	@$(PYTEST) $(PARALLEL) -m "not stack and not server" $(ARGS)
 
 .PHONY: check
-check: lint types imports test ## Run what CI runs
+check: tools lint types imports test ## Run what CI runs
 
 .PHONY: lint
 lint: $(VENV)/.installed-dev ## Check format and style
@@ -211,8 +216,8 @@ dashboards: $(VENV)/.installed-dev ## Write Grafana's dashboards again, from inf
 	@$(RUN) toxic_dashboards infra/grafana/dashboards
 
 .PHONY: rules
-rules: $(VENV)/.installed-dev ## Check and test the rules and configuration of Prometheus and Alertmanager
-	@$(RUN) pytest tests/watching/test_configuration.py $(ARGS)
+rules: tools $(VENV)/.installed-dev ## Check and test the rules and configuration of Prometheus and Alertmanager
+	@$(PYTEST) tests/watching/test_configuration.py $(ARGS)
 
 .PHONY: dag
 dag: $(VENV)/.installed-dev ## Write Airflow's DAG again, from the pipelines and infra/airflow/dag.py.j2
@@ -224,8 +229,12 @@ sample: $(VENV)/.installed ## Generate data/sample again
 	@$(RUN) toxic_training.data.sample --out data/sample
 
 .PHONY: screenshots
-screenshots: $(VENV)/.installed-dev ## Take the pictures in docs/images of a running make demo or make serve
+screenshots: tools $(VENV)/.installed-dev ## Take the pictures in docs/images of a running make demo or make serve
 	@$(RUN) toxic_testing.inference.screenshots --address "http://127.0.0.1:$${INFERENCE_PORT:-8001}" --out docs/images
+
+.PHONY: tools
+tools: ## Install the servers, browser and clients that tests use, as Debian packages (root or passwordless sudo)
+	@infra/local/tools.sh "$(NEW_FROM)" tests
 
 .PHONY: install
 install: $(VENV)/.installed ## Install the packages into .venv
@@ -240,17 +249,24 @@ clean: ## Remove .venv and caches; asks before it removes var/, the local regist
 	@infra/local/clean.sh
 	@$(STACK) clean
 
-# A virtual environment knows its own path: in a copy of the tree it is made again.
+# A virtual environment holds its own path, so a copy of the tree makes a new one.
 ifneq ($(shell cat $(VENV)/.home 2>/dev/null),$(CURDIR))
 $(VENV)/.installed $(VENV)/.installed-dev: moved
 .PHONY: moved
 moved:
 endif
 
-$(VENV)/.installed: requirements.in constraints.txt $(PACKAGES)
+# The interpreter that a first run makes .venv from.
+NEW_FROM = $(if $(wildcard $(VENV)/bin/python),,$(PYTHON))
+
+.PHONY: python
+python:
+	@infra/local/tools.sh "$(NEW_FROM)"
+
+$(VENV)/.installed: requirements.in constraints.txt $(PACKAGES) | python
 	@infra/local/install.sh "$(PYTHON)" $(VENV) requirements.in
 	@touch $@
 
-$(VENV)/.installed-dev: requirements-dev.in requirements.in constraints.txt $(PACKAGES)
+$(VENV)/.installed-dev: requirements-dev.in requirements.in constraints.txt $(PACKAGES) | python
 	@infra/local/install.sh "$(PYTHON)" $(VENV) requirements-dev.in
 	@touch $(VENV)/.installed $@

@@ -18,20 +18,13 @@ ROOT = Path(__file__).resolve().parents[1]
 CONTAINERS = ROOT / "infra" / "containers"
 SERVICES = ("inference", "registry", "training")
 COMPOSE = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 EXAMPLE = ROOT / ".env.example"
 
 
-def _dockerfile(service: str) -> str:
-    return (ROOT / "services" / service / "Dockerfile").read_text(encoding="utf-8")
-
-
-def _stage(dockerfile: str, name: str) -> str:
-    stages = re.split(r"(?m)^(?=FROM )", dockerfile)
-    return next(stage for stage in stages if stage.startswith("FROM") and f" AS {name}\n" in stage)
-
-
-def _final(dockerfile: str) -> str:
-    return re.split(r"(?m)^(?=FROM )", dockerfile)[-1]
+def _stages() -> dict[str, str]:
+    """Return the stages of the Dockerfile by their names."""
+    return dict(re.findall(r"(?ms)^FROM \S+ AS (\S+)\n(.*?)(?=^FROM |\Z)", DOCKERFILE))
 
 
 def _services() -> dict[str, dict[str, object]]:
@@ -44,43 +37,57 @@ def _requirements(*packages: str) -> set[str]:
     return {re.split(r"[^\w-]", line)[0] for line in lines}
 
 
-def test_both_images_that_need_training_build_it_by_the_same_lines() -> None:
-    """A builder's cache then serves the second; unpacking a model needs what training needs."""
-    inference = _stage(_dockerfile("inference"), "training").rstrip()
-    assert inference == _stage(_dockerfile("training"), "training").rstrip()
+def test_images_turn_every_telemetry_off() -> None:
+    """The variables are set for whatever runs in a container, `docker exec` included."""
+    assert re.findall(r"FROM runtime AS (\S+)", DOCKERFILE) == ["registry", "training", "inference"]
+    (variables,) = re.findall(r"^ENV (DO_NOT_TRACK.*?[^\\])$", _stages()["runtime"], re.MULTILINE | re.DOTALL)
+    assert dict(re.findall(r"(\w+)=(\S+)", variables)) == TELEMETRY_OFF
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_an_image_turns_every_telemetry_off(service: str) -> None:
-    """The variables are there for whatever runs in it, not only for our own commands."""
-    variables = dict(re.findall(r"([A-Z_]+)=(\S+)", _final(_dockerfile(service))))
-    assert {name: variables.get(name) for name in TELEMETRY_OFF} == TELEMETRY_OFF
+def test_an_image_runs_as_a_fixed_user_and_reports_its_health(service: str) -> None:
+    """Volumes keep their owner across builds, and whatever starts a container can wait for it."""
+    stage = _stages()[service]
+    assert "USER 10001:10001" in stage
+    assert "HEALTHCHECK" in stage
+    assert "org.opencontainers.image.revision" in stage
+    assert not re.search(r"pip install|apt-get", stage), "installing belongs to the build stages"
+    assert yaml.safe_load(COMPOSE)["services"][service]["build"]["target"] == service
+
+
+def test_the_last_stage_is_the_endpoint() -> None:
+    """`docker build .` makes the inference service, as it always did."""
+    assert list(_stages())[-1] == "inference"
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_an_image_runs_as_a_fixed_user_and_says_whether_it_is_well(service: str) -> None:
-    """Volumes keep their owner over builds, and whoever starts it can wait for it."""
-    final = _final(_dockerfile(service))
-    assert "USER 10001:10001" in final
-    assert "HEALTHCHECK" in final
-    assert "org.opencontainers.image.revision" in final
-    assert not re.search(r"pip install|apt-get", final), "what builds stays in the stage before"
-
-
-def test_the_root_dockerfile_is_the_inference_service_s() -> None:
-    """`docker build .` makes the endpoint, as it always did."""
-    assert (ROOT / "Dockerfile").resolve() == ROOT / "services" / "inference" / "Dockerfile"
+def test_an_image_installs_the_packages_whose_dependencies_it_has(service: str) -> None:
+    """A package that is installed without its dependencies would fail at its import."""
+    stage = _stages()[f"build-{service}"]
+    (listed,) = re.findall(r"install-dependencies\.sh (.+)", stage)
+    (installed,) = re.findall(r"--no-deps.*?\\\n(.+?)(?: \\|$)", stage, re.MULTILINE)
+    folders = [re.sub(":.*", "", package) for package in listed.split()]
+    assert folders == installed.replace("-e ", "").split()
+    assert _requirements(*listed.split())
 
 
 def test_inference_comes_without_training_and_the_registry_without_tensorflow() -> None:
-    """Each image depends on what its service imports; packages of this repository come apart."""
-    inference = _requirements("libs/toxic_core", "services/inference:cpu")
+    """Each image depends on what its service imports; packages of this repository come in another layer."""
+    inference = _requirements("libs/toxic_core", "libs/toxic_model", "services/inference:cpu")
     registry = _requirements("libs/toxic_core", "services/registry")
     assert {"fastapi", "tensorflow-cpu", "tokenizers"} <= inference
     assert not inference & {"kedro", "keras-hub", "mlflow", "pandas", "scikit-learn", "tensorflow"}
     assert "mlflow" in registry
     assert not {name for name in registry if name.startswith(("tensorflow", "keras", "kedro"))}
     assert not {name for name in inference | registry if name.startswith("toxic")}
+
+
+def test_a_package_that_another_needs_must_be_named() -> None:
+    """Left out, its own dependencies would be missing in the image."""
+    command = [sys.executable, str(CONTAINERS / "requirements.py"), "services/registry"]
+    refused = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert refused.returncode == 1
+    assert "toxic-core" in refused.stderr
 
 
 def test_every_setting_of_the_stack_is_explained() -> None:

@@ -2,29 +2,42 @@
 
     python requirements.py libs/toxic_core services/inference:cpu
 
-names each package by its folder, where only `pyproject.toml` need lie, and an extra after a colon. Runs
+names each package by its folder, of which only `pyproject.toml` must exist, and an extra after a colon. Runs
 before anything is installed, so it uses the standard library alone.
 
-Invariant: packages of this repository aren't in the list; they change with every commit, and come in a layer
-of their own.
+The list leaves out packages of this repository, which change with every commit and get a layer of their own.
+Each one that another needs must be named, or its own dependencies would be missing.
 """
 
+import re
 import sys
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 _OWN = "toxic-"
 
 
-def requirements(packages: Iterable[str]) -> Iterator[str]:
-    """Yield the requirements of packages, each given as `folder` or `folder:extra`."""
+def requirements(packages: Iterable[str]) -> set[str]:
+    """Return the requirements of packages, each given as `folder` or `folder:extra`.
+
+    Raises:
+        SystemExit: a package of this repository is needed and wasn't named.
+    """
+    lines: set[str] = set()
+    named = set()
     for package in packages:
         folder, _, extra = package.partition(":")
         project = tomllib.loads((Path(folder) / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-        lines = [*project["dependencies"], *(project["optional-dependencies"][extra] if extra else ())]
-        yield from (line for line in lines if not line.startswith(_OWN))
+        named.add(project["name"])
+        lines.update(project["dependencies"], project["optional-dependencies"][extra] if extra else ())
+    own = {line for line in lines if line.startswith(_OWN)}
+    if unnamed := {re.split(r"[^\w-]", line)[0] for line in own} - named:
+        raise SystemExit(
+            f"Name the folders of {', '.join(sorted(unnamed))} as well: other packages need them."
+        )
+    return lines - own
 
 
 if __name__ == "__main__":
-    sys.stdout.writelines(f"{line}\n" for line in sorted(set(requirements(sys.argv[1:]))))
+    sys.stdout.writelines(f"{line}\n" for line in sorted(requirements(sys.argv[1:])))

@@ -3,7 +3,7 @@
 #
 #   install.sh PYTHON VENV REQUIREMENTS     (run in the repository's root, as the Makefile does)
 #
-# Whatever can be expected to go wrong ends with one line that says what to do.
+# Every expected failure ends with one line that names the remedy.
 set -eu
 
 python=$1 venv=$2 requirements=$3
@@ -22,7 +22,7 @@ can_reach_index() {
 fail_to_install() {
     can_reach_index || fail "Can't reach the package index; check the network, any proxy, PIP_INDEX_URL and \
 UV_OFFLINE, then run make again."
-    fail "Installing $requirements failed; the lines above say why."
+    fail "Installing $requirements failed; the lines above name the reason."
 }
 
 make_environment() {
@@ -30,7 +30,7 @@ make_environment() {
     [ "$free_mib" -ge "$needed_mib" ] || fail "The packages need $needed_mib MiB, and this disk has $free_mib \
 MiB free; make room."
     "$python" -c 'import ensurepip, venv' 2>/dev/null || fail "$python can't make virtual environments: its \
-ensurepip is missing (Debian and Ubuntu: apt install python3-venv)."
+module ensurepip is missing. Install it, or name another interpreter: make PYTHON=/path/to/python3.11."
     echo "Making $venv with $("$python" --version) …"
     rm -rf "$venv"
     "$python" -m venv "$venv"
@@ -41,18 +41,18 @@ make PYTHON=/path/to/python3.11."
 "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null \
     || fail "$python isn't Python 3.11, 3.12 or 3.13; name one: make PYTHON=/path/to/python3.11."
 
-# A virtual environment knows its own path, so one that came with a copy of the tree is made again.
+# A virtual environment holds its own path, so one that came with a copy of the tree is made again.
 here=$(pwd -P)
 [ -x "$venv/bin/python" ] && [ "$(cat "$venv/.home" 2>/dev/null || echo "$here")" = "$here" ] || make_environment
 
 if ! "$venv/bin/python" -m uv --version >/dev/null 2>&1; then
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --retries 2 uv 2>"$venv/uv.log" \
         || fail "Can't reach the package index; check the network, any proxy, PIP_INDEX_URL and PIP_NO_INDEX, \
-then run make again ($venv/uv.log has pip's own words)."
+then run make again (pip's output is in $venv/uv.log)."
 fi
 echo "$here" >"$venv/.home"
 
-# Who points pip to an index of their own means uv too.
+# An index that pip is configured for holds for uv as well.
 index=${PIP_INDEX_URL:-$("$venv/bin/python" -m pip config get global.index-url 2>/dev/null || true)}
 [ -z "$index" ] || export UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-$index}"
 
