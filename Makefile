@@ -53,7 +53,7 @@ UNPACKED = test -d $(BENCHED)/06_models/baseline/bundle || TOXIC_DATA_DIR=$(BENC
 	$(RUN) toxic_training run --pipelines unpack_baseline
 
 # Each worker takes the tests that share servers or fixtures together; conftest.py forms the groups.
-PARALLEL := -n $(WORKERS) --dist loadgroup
+PARALLEL := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 ##@ First
 

@@ -3,16 +3,10 @@
 import os
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 if "PYTEST_XDIST_WORKER" in os.environ:
-    # Before NumPy and TensorFlow are imported, here and in every process that a test starts: workers run side by side.
-    for _threads in (
-        "OMP_NUM_THREADS",
-        "OPENBLAS_NUM_THREADS",
-        "TF_NUM_INTRAOP_THREADS",
-        "TF_NUM_INTEROP_THREADS",
-    ):
+    # Workers share the cores. Set before NumPy and TensorFlow are imported, here and in each process of a test.
+    for _threads in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         os.environ.setdefault(_threads, "1")
 
 import pytest
@@ -27,7 +21,7 @@ SHARED = {
     "database": "registry",
     "service_process": "service",
 }
-"""Session fixtures that start servers, with a group's name: one worker runs the tests of a group, so each starts once."""
+"""Fixtures whose servers last for a session, each with a group: one worker runs the tests of a group."""
 
 SERVERS = frozenset(
     {
@@ -43,72 +37,32 @@ SERVERS = frozenset(
     }
     | {"start_registry", "start_server", "start_training", "toxic_local"}
 )
-"""Fixtures that start processes: the tests that use one get the marker `server`."""
-
-PROGRAMS = (
-    "python",
-    "chromium",
-    "node",
-    "npm",
-    "go",
-    "prometheus",
-    "promtool",
-    "alertmanager",
-    "initdb",
-    "pg_ctl",
-)
-"""Programs that only tests with the marker `server` may start: they take seconds."""
+"""Fixtures that start processes: tests that use one get the marker `server`."""
 
 WORKER_BYTES = 4 * 1024**3
-"""Memory of a worker with TensorFlow, and of the servers that its tests start."""
+"""Memory of a worker with TensorFlow and of the servers that its tests start."""
 
 _AT_FIRST = {name: os.environ.get(name) for name in ADDRESSES}
-_running: list[pytest.Item] = []
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return how many workers `-n auto` starts: one more than cores, as tests wait for servers, if memory allows."""
+    """Return the number of workers of `-n auto`: one more than cores, since tests wait for servers."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return max(1, min((os.cpu_count() or 1) + 1, memory // WORKER_BYTES))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests that use servers, group tests that share one, and start with those, as they take longest."""
+    """Mark the tests that use servers, form the groups, and put the longest tests first."""
     for item in items:
         names = set(getattr(item, "fixturenames", ()))
         if names & SERVERS or item.get_closest_marker("e2e"):
             item.add_marker("server")
-        shared = next((group for name, group in SHARED.items() if name in names), None)
-        # Module fixtures are made once if a module stays together.
-        item.add_marker(pytest.mark.xdist_group(shared or item.nodeid.partition("::")[0]))
-    items.sort(
-        key=lambda item: (item.get_closest_marker("e2e") is None, item.get_closest_marker("server") is None)
-    )
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Remember which test runs, for the check of the processes that it starts."""
-    _running[:] = [item]
-    try:
-        return (yield)
-    finally:
-        _running.clear()
-
-
-def _check_start(event: str, arguments: tuple[object, ...]) -> None:
-    if event != "subprocess.Popen" or not _running or _running[0].get_closest_marker("server"):
-        return
-    command = arguments[1]
-    words = command if isinstance(command, (list, tuple)) else [command]
-    program = Path(os.fsdecode(str(words[0]))).name
-    if program.startswith(PROGRAMS):
-        with open("/tmp/cmd-audit.txt", "a") as f:
-            f.write(f"{_running[0].nodeid}\t{words}\n")
-
-
-sys.addaudithook(_check_start)
+        # A module stays together: its fixtures are made once.
+        module = item.nodeid.partition("::")[0]
+        group = next((SHARED[name] for name in SHARED if name in names), module)
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: [item.get_closest_marker(name) is None for name in ("e2e", "server")])
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -52,8 +52,8 @@ def _kubectl_minor() -> int:
 
 if _kubectl_minor() < OLDEST_KUBECTL:
     pytest.skip(
-        f"The manifests are not checked: that needs kubectl 1.{OLDEST_KUBECTL} or later, which Debian 12 doesn't "
-        "have; see https://kubernetes.io/docs/tasks/tools/.",
+        f"The manifests are not checked: that needs kubectl 1.{OLDEST_KUBECTL} or later, which Debian 12 "
+        "doesn't have; see https://kubernetes.io/docs/tasks/tools/.",
         allow_module_level=True,
     )
 

@@ -1,6 +1,7 @@
 """What holds for the repository as a whole."""
 
 import os
+import re
 import subprocess
 import tomllib
 from pathlib import Path
