@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 
 if "PYTEST_XDIST_WORKER" in os.environ:
-    # Workers share the cores. Set before NumPy and TensorFlow are imported, here and in each process of a test.
+    # Workers share the cores. Set before NumPy and TensorFlow are imported, here and in processes of tests.
     for _threads in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         os.environ.setdefault(_threads, "1")
 
@@ -45,6 +45,7 @@ WORKER_BYTES = 4 * 1024**3
 _AT_FIRST = {name: os.environ.get(name) for name in ADDRESSES}
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Return the number of workers of `-n auto`: one more than cores, since tests wait for servers."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
