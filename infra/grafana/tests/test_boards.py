@@ -20,20 +20,20 @@ def _panels(board: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
-def test_the_exported_file_is_what_the_code_says(board: Board) -> None:
-    """A dashboard that was changed without `make dashboards` is found."""
+def test_the_exported_file_is_up_to_date(board: Board) -> None:
+    """`make dashboards` was run after the last change."""
     file = GRAFANA / "dashboards" / f"{board.uid}.json"
     assert file.read_text(encoding="utf-8") == export(board), "run `make dashboards`"
 
 
-def test_there_is_no_file_beside_them() -> None:
-    """One that was renamed is gone."""
+def test_every_file_is_a_dashboard() -> None:
+    """A renamed dashboard leaves no old file."""
     assert {file.stem for file in (GRAFANA / "dashboards").iterdir()} == {board.uid for board in BOARDS}
 
 
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
-def test_every_exported_panel_says_what_it_shows(board: Board) -> None:
-    """Title, description and unit arrive in the JSON, with a query of the provisioned data source."""
+def test_every_exported_panel_is_documented(board: Board) -> None:
+    """Each has a title, a description, a unit and a query of the provisioned data source."""
     exported = json.loads(export(board))
     panels = list(_panels(exported))
     assert len(panels) == len(board.panels())
@@ -48,20 +48,20 @@ def test_every_exported_panel_says_what_it_shows(board: Board) -> None:
 
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
 def test_every_dashboard_marks_promotions(board: Board) -> None:
-    """A jump in a graph is seen beside the version that came."""
+    """A jump in a graph can be compared with a promotion."""
     (mark,) = json.loads(export(board))["annotations"]["list"]
     assert mark["name"] == "Promotions"
     assert "toxic_inference_alias_info" in mark["expr"]
 
 
 def test_no_two_panels_of_a_dashboard_share_a_title() -> None:
-    """Whoever is told to look at one finds it."""
+    """Runbooks refer to panels by their titles."""
     for board in BOARDS:
         titles = [panel.title for panel in board.panels()]
         assert len(titles) == len(set(titles))
 
 
 def test_the_data_source_is_the_provisioned_one() -> None:
-    """The dashboards name it by the uid under which Grafana gets it."""
+    """The dashboards refer to it by its provisioned uid."""
     provisioned = (GRAFANA / "provisioning" / "datasources" / "prometheus.yml").read_text()
     assert "uid: prometheus" in provisioned

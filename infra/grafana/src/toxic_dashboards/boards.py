@@ -1,6 +1,6 @@
-"""Every dashboard, and its JSON.
+"""The list of dashboards and their export.
 
-Invariant: the same code gives the same bytes, so that a file that differs is stale.
+Invariant: the same code exports the same bytes, so that a test finds stale files.
 """
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
@@ -14,5 +14,5 @@ BOARDS = (SERVICE, MODEL, TRAINING)
 
 
 def export(board: Board) -> str:
-    """Return the JSON that Grafana reads."""
+    """Return a dashboard as Grafana's JSON."""
     return JSONEncoder(sort_keys=True, indent=2).encode(board.build().build()) + "\n"

@@ -1,59 +1,36 @@
-"""*Model*: what is scored, and is the champion still right?"""
+"""The dashboard *Model*: traffic, drift, quality and the challenger."""
 
-from toxic_dashboards.panels import Board, Kind, Panel, Query, Row, Unit
+from toxic_dashboards.panels import Board, Kind, Panel, Query, Row, Unit, quantiles, rate, ratio
 
-_RATE = "[$__rate_interval]"
+_TOXIC = '{label="toxic"}'
+_SHADOW_DIFFERENCE = "toxic_inference_shadow_score_difference_ratio_bucket"
 _CHAMPION = " and on (version) version:toxic_inference_champion:info"
 _ENOUGH = "enough texts in the window (INFERENCE_MONITOR_MIN_TEXTS), and a reference in the contract"
-_JUDGED = "enough corrections that tell the score seen"
+_JUDGED = "enough corrections that have the score shown"
 _SHADOW = "a challenger that is shadowed"
 
 
-def _drift(kind: str, what: str) -> Panel:
-    by = "version_label_window" if kind == "score" else "version_window"
-    return Panel(
-        title=f"Drift of {what}",
-        description="Population stability index against the reference: above 0.1 is little, above 0.2 much.",
-        unit=Unit.SCORE,
-        queries=(
-            Query(
-                f"{by}:toxic_inference_{kind}_drift_psi:avg{_CHAMPION}",
-                ("{{label}}, " if kind == "score" else "") + "{{window}}",
-                needs=_ENOUGH,
-            ),
-        ),
-    )
+def _one(title: str, description: str, unit: Unit, query: Query) -> Panel:
+    return Panel(title=title, description=description, unit=unit, queries=(query,))
 
 
 def _estimated(figure: str) -> Panel:
-    return Panel(
-        title=f"Estimated {figure}",
-        description="From the champion's calibrated scores of 24 hours, without labels.",
-        unit=Unit.SHARE,
-        queries=(
-            Query(
-                f"avg by (version, label) (toxic_inference_estimated_{figure}_ratio"
-                f'{{window="24h"}}){_CHAMPION}',
-                "{{label}}",
-                needs=_ENOUGH,
-            ),
-        ),
-    )
+    expr = f'avg by (version, label) (toxic_inference_estimated_{figure}_ratio{{window="24h"}}){_CHAMPION}'
+    description = "From the champion's calibrated scores of 24 hours, without labels."
+    return _one(f"Estimated {figure}", description, Unit.SHARE, Query(expr, "{{label}}", needs=_ENOUGH))
 
 
 def _live(figure: str, means: str) -> Panel:
-    return Panel(
-        title=f"Live {figure}",
-        description=f"By moderators' latest corrections: {means}.",
-        unit=Unit.SHARE,
-        queries=(
-            Query(
-                f"max by (version, label) (toxic_inference_feedback_{figure}_ratio){_CHAMPION}",
-                "{{label}}",
-                needs=_JUDGED,
-            ),
-        ),
-    )
+    expr = f"max by (version, label) (toxic_inference_feedback_{figure}_ratio){_CHAMPION}"
+    description = f"By moderators' latest corrections: {means}."
+    return _one(f"Live {figure}", description, Unit.SHARE, Query(expr, "{{label}}", needs=_JUDGED))
+
+
+def _drift(kind: str, *, legend: str = "{{window}}") -> Panel:
+    by = "version_label_window" if kind == "score" else "version_window"
+    expr = f"{by}:toxic_inference_{kind}_drift_psi:avg{_CHAMPION}"
+    description = "Population stability index against the reference: above 0.1 is small, above 0.2 large."
+    return _one(f"Drift of {kind}s", description, Unit.SCORE, Query(expr, legend, needs=_ENOUGH))
 
 
 _TRAFFIC = Row(
@@ -61,44 +38,42 @@ _TRAFFIC = Row(
     (
         Panel(
             title="Toxicity rate by label",
-            description="Share of texts that reach the threshold. A jump at a promotion is the model's.",
+            description="Share of texts at or above the threshold. A jump at a promotion is the new version's.",
             unit=Unit.SHARE,
             queries=(
                 Query(
-                    f"sum by (label) (rate(toxic_inference_flagged_texts_total{_RATE})) "
-                    f"/ ignoring (label) group_left () sum (rate(toxic_inference_scored_texts_total{_RATE}))",
+                    f"{rate('toxic_inference_flagged_texts_total', by='label')} / ignoring (label) "
+                    "group_left () sum (rate(toxic_inference_scored_texts_total[$__rate_interval]))",
                     "{{label}}",
                 ),
             ),
         ),
         Panel(
             title="Toxicity rate by language",
-            description="Share of texts that reach the threshold of `toxic`, by language.",
+            description="Share of texts at or above the threshold of `toxic`, per language.",
             unit=Unit.SHARE,
             queries=(
                 Query(
-                    'sum by (language) (rate(toxic_inference_flagged_texts_total{label="toxic"}'
-                    f"{_RATE})) / sum by (language) (rate(toxic_inference_scored_texts_total{_RATE}))",
+                    f"{rate('toxic_inference_flagged_texts_total', _TOXIC, by='language')} "
+                    f"/ {rate('toxic_inference_scored_texts_total', by='language')}",
                     "{{language}}",
                 ),
             ),
         ),
         Panel(
             title="Languages",
-            description="Texts a second. `other`: not one of the model's; `und`: nobody said.",
+            description="Texts per second. `other`: not one of the model's languages; `und`: not given.",
             unit=Unit.PER_SECOND,
-            queries=(
-                Query(f"sum by (language) (rate(toxic_inference_scored_texts_total{_RATE}))", "{{language}}"),
-            ),
+            queries=(Query(rate("toxic_inference_scored_texts_total", by="language"), "{{language}}"),),
             kind=Kind.STACK,
         ),
         Panel(
             title="Scores of toxic",
-            description="How many texts got which calibrated score. It moves before drift alerts.",
+            description="Distribution of calibrated scores. It changes before drift alerts fire.",
             unit=Unit.SCORE,
             queries=(
                 Query(
-                    f'sum by (le) (increase(toxic_inference_score_ratio_bucket{{label="toxic"}}{_RATE}))',
+                    f"sum by (le) (increase(toxic_inference_score_ratio_bucket{_TOXIC}[$__rate_interval]))",
                     "{{le}}",
                 ),
             ),
@@ -107,30 +82,22 @@ _TRAFFIC = Row(
         ),
         Panel(
             title="Length of texts",
-            description="Tokens of a text that was scored: median, and what one of twenty exceeds.",
+            description="Tokens per scored text: median and 95th percentile.",
             unit=Unit.COUNT,
-            queries=tuple(
-                Query(
-                    f"histogram_quantile({q}, sum by (le) (rate(toxic_inference_text_tokens_bucket{_RATE})))",
-                    f"p{q * 100:g}",
-                )
-                for q in (0.5, 0.95)
-            ),
+            queries=quantiles("toxic_inference_text_tokens", of=(0.5, 0.95)),
             width=6,
         ),
         Panel(
             title="Unread parts",
-            description="Share of tokens unknown to the vocabulary, and of texts whose end wasn't read.",
+            description="Share of tokens that aren't in the vocabulary, and of texts that were truncated.",
             unit=Unit.SHARE,
             queries=(
                 Query(
-                    f"sum(rate(toxic_inference_unknown_tokens_total{_RATE})) "
-                    f"/ sum(rate(toxic_inference_tokenised_tokens_total{_RATE}))",
+                    ratio("toxic_inference_unknown_tokens_total", "toxic_inference_tokenised_tokens_total"),
                     "unknown tokens",
                 ),
                 Query(
-                    f"sum(rate(toxic_inference_truncated_texts_total{_RATE})) "
-                    f"/ sum(rate(toxic_inference_tokenised_texts_total{_RATE}))",
+                    ratio("toxic_inference_truncated_texts_total", "toxic_inference_tokenised_texts_total"),
                     "truncated texts",
                 ),
             ),
@@ -141,7 +108,7 @@ _TRAFFIC = Row(
 
 _DRIFT = Row(
     "Is the traffic what it was trained for?",
-    (_drift("score", "scores"), _drift("language", "languages"), _drift("length", "lengths")),
+    (_drift("score", legend="{{label}}, {{window}}"), _drift("language"), _drift("length")),
 )
 
 _QUALITY = Row(
@@ -150,14 +117,14 @@ _QUALITY = Row(
         _estimated("precision"),
         _estimated("recall"),
         _estimated("f1"),
-        _live("auc", "how often a text judged yes scored above one judged no; 0.5 is chance"),
-        _live("precision", "share of flagged texts that they agree on"),
-        _live("disagreement", "share of texts decided otherwise; above 0.5 alerts"),
+        _live("auc", "probability that a positive text scores above a negative one; 0.5 is chance"),
+        _live("precision", "share of flagged texts that are confirmed"),
+        _live("disagreement", "share of texts with another decision; above 0.5 alerts"),
         Panel(
             title="Corrections",
-            description="A second, by the door they came through. None for long: live quality is blind.",
+            description="Per second, by door. Without recent corrections, live quality is unknown.",
             unit=Unit.PER_SECOND,
-            queries=(Query(f"sum by (source) (rate(toxic_inference_feedback_total{_RATE}))", "{{source}}"),),
+            queries=(Query(rate("toxic_inference_feedback_total", by="source"), "{{source}}"),),
         ),
     ),
 )
@@ -167,7 +134,7 @@ _CHALLENGER = Row(
     (
         Panel(
             title="Aliases",
-            description="Which version each alias routes to.",
+            description="The version of each alias.",
             unit=Unit.SCORE,
             queries=(
                 Query(
@@ -178,12 +145,15 @@ _CHALLENGER = Row(
         ),
         Panel(
             title="Disagreement by label",
-            description="Share of shadowed texts that the challenger decides otherwise.",
+            description="Share of shadowed texts on which the challenger decides differently.",
             unit=Unit.SHARE,
             queries=(
                 Query(
-                    f"sum by (label) (rate(toxic_inference_shadow_disagreements_total{_RATE})) "
-                    f"/ sum by (label) (rate(toxic_inference_shadow_score_difference_ratio_count{_RATE}))",
+                    ratio(
+                        "toxic_inference_shadow_disagreements_total",
+                        "toxic_inference_shadow_score_difference_ratio_count",
+                        by="label",
+                    ),
                     "{{label}}",
                     needs=_SHADOW,
                 ),
@@ -191,12 +161,11 @@ _CHALLENGER = Row(
         ),
         Panel(
             title="Difference of scores",
-            description="Between challenger and champion: what one text of twenty exceeds.",
+            description="Between challenger and champion: 95th percentile.",
             unit=Unit.SCORE,
             queries=(
                 Query(
-                    "histogram_quantile(0.95, sum by (le, label) "
-                    f"(rate(toxic_inference_shadow_score_difference_ratio_bucket{_RATE})))",
+                    f"histogram_quantile(0.95, {rate(_SHADOW_DIFFERENCE, by='le, label')})",
                     "{{label}}",
                     needs=_SHADOW,
                 ),
@@ -208,6 +177,6 @@ _CHALLENGER = Row(
 MODEL = Board(
     uid="toxic-model",
     title="Model",
-    description="What is scored, whether the traffic has drifted, and whether the champion is still right.",
+    description="Traffic, its drift, the champion's quality and the challenger.",
     rows=(_TRAFFIC, _DRIFT, _QUALITY, _CHALLENGER),
 )

@@ -1,8 +1,6 @@
-"""What every panel has: a title, a description, a unit, queries; and how the SDK is told so.
+"""Boards, rows, panels and queries as data, and their translation to the Grafana Foundation SDK."""
 
-Invariant: a panel can't be made without a title, a description and a unit.
-"""
-
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -14,13 +12,13 @@ from grafana_foundation_sdk.models.dashboard import Panel as PanelModel
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 SOURCE = DataSourceRef(type_val="prometheus", uid="prometheus")
-"""The data source that `provisioning/datasources` provisions."""
+"""The provisioned data source; see `provisioning/datasources`."""
 
 _HEIGHT = 8
 
 
 class Unit(StrEnum):
-    """Grafana's names of units, as far as they are used here."""
+    """Grafana's names of the units used here."""
 
     SHARE = "percentunit"
     SECONDS = "s"
@@ -33,7 +31,7 @@ class Unit(StrEnum):
 
 
 class Kind(StrEnum):
-    """How a panel draws."""
+    """A panel's visualization."""
 
     LINES = "lines"
     STACK = "stack"
@@ -47,8 +45,8 @@ class Query:
 
     Attributes:
         expr: PromQL.
-        legend: what its series are called.
-        needs: the event before which it may be empty; nothing where it always has data under traffic.
+        legend: template of the series' names.
+        needs: the event before which it may be empty; empty if it always has data under traffic.
     """
 
     expr: str
@@ -56,17 +54,36 @@ class Query:
     needs: str = ""
 
 
+def rate(metric: str, matchers: str = "", *, by: str = "") -> str:
+    """Return the PromQL of a counter's increase per second, summed over all series or by label."""
+    grouped = f" by ({by}) " if by else ""
+    return f"sum{grouped}(rate({metric}{matchers}[$__rate_interval]))"
+
+
+def ratio(numerator: str, denominator: str, *, by: str = "") -> str:
+    """Return the PromQL of one counter's rate over another's."""
+    return f"{rate(numerator, by=by)} / {rate(denominator, by=by)}"
+
+
+def quantiles(
+    histogram: str, matchers: str = "", *, of: Sequence[float] = (0.5, 0.95, 0.99)
+) -> tuple[Query, ...]:
+    """Return a query per quantile of a histogram."""
+    buckets = rate(f"{histogram}_bucket", matchers, by="le")
+    return tuple(Query(f"histogram_quantile({q}, {buckets})", f"p{q * 100:g}") for q in of)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
     """One panel.
 
     Attributes:
-        title: in a few words.
-        description: what it shows, and what of it is good or bad.
+        title: unique in its board.
+        description: what it shows, and which values are good or bad.
         unit: of every series.
-        queries: what is drawn.
-        kind: how.
-        width: of 24.
+        queries: its expressions.
+        kind: its visualization.
+        width: in columns, of 24.
     """
 
     title: str
@@ -77,47 +94,31 @@ class Panel:
     width: int = 8
 
     def build(self) -> Builder[PanelModel]:
-        """Return what the SDK makes of it."""
-        builder = _BUILDERS[self.kind](self)
+        """Return the SDK's panel."""
+        builder = _BUILDERS[self.kind]()
         builder = builder.title(self.title).description(self.description).unit(self.unit.value)
         builder = builder.datasource(SOURCE).height(_HEIGHT).span(self.width)
         for index, query in enumerate(self.queries):
-            builder = builder.with_target(self._target(query, index=index))
+            target = prometheus.Dataquery().datasource(SOURCE).expr(query.expr).ref_id(chr(ord("A") + index))
+            target = target.legend_format(query.legend or "__auto")
+            if self.kind is Kind.HEATMAP:
+                target = target.format(PromQueryFormat.HEATMAP)
+            builder = builder.with_target(target.instant() if self.kind is Kind.NUMBER else target.range())
         return builder
 
-    def _target(self, query: Query, *, index: int) -> prometheus.Dataquery:
-        target = prometheus.Dataquery().datasource(SOURCE).expr(query.expr).ref_id(chr(ord("A") + index))
-        target = target.legend_format(query.legend or "__auto")
-        if self.kind is Kind.HEATMAP:
-            target = target.format(PromQueryFormat.HEATMAP)
-        return target.instant() if self.kind is Kind.NUMBER else target.range()
 
-
-_Drawn = timeseries.Panel | stat.Panel | heatmap.Panel
-
-
-def _lines(_: Panel) -> _Drawn:
-    return timeseries.Panel().draw_style(GraphDrawStyle.LINE)
-
-
-def _stack(_: Panel) -> _Drawn:
-    return timeseries.Panel().fill_opacity(30).stacking(common.StackingConfig().mode(StackingMode.NORMAL))
-
-
-def _number(_: Panel) -> _Drawn:
-    return stat.Panel()
-
-
-def _heatmap(_: Panel) -> _Drawn:
-    return heatmap.Panel()
-
-
-_BUILDERS = {Kind.LINES: _lines, Kind.STACK: _stack, Kind.NUMBER: _number, Kind.HEATMAP: _heatmap}
+_STACKED = common.StackingConfig().mode(StackingMode.NORMAL)
+_BUILDERS: dict[Kind, Callable[[], timeseries.Panel | stat.Panel | heatmap.Panel]] = {
+    Kind.LINES: lambda: timeseries.Panel().draw_style(GraphDrawStyle.LINE),
+    Kind.STACK: lambda: timeseries.Panel().fill_opacity(30).stacking(_STACKED),
+    Kind.NUMBER: stat.Panel,
+    Kind.HEATMAP: heatmap.Panel,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Panels under a heading."""
+    """A heading and its panels."""
 
     title: str
     panels: tuple[Panel, ...]
@@ -128,9 +129,9 @@ class Board:
     """A dashboard.
 
     Attributes:
-        uid: part of its address, and its file's name.
-        title: for people.
-        description: whom it is for.
+        uid: part of its URL, and its file's name.
+        title: shown in Grafana.
+        description: its purpose.
         rows: from top to bottom.
     """
 
@@ -144,14 +145,14 @@ class Board:
         return tuple(panel for row in self.rows for panel in row.panels)
 
     def build(self) -> dashboard.Dashboard:
-        """Return what the SDK makes of it, with a mark at every promotion."""
+        """Return the SDK's dashboard, with an annotation per promotion."""
         board = dashboard.Dashboard(self.title).uid(self.uid).description(self.description)
         board = board.tags(["toxic-comments"]).readonly().refresh("30s").time("now-6h", "now")
         board = board.annotation(
             dashboard.AnnotationQuery()
             .name("Promotions")
             .datasource(SOURCE)
-            .enable(True)  # noqa: FBT003 - the SDK's
+            .enable(True)  # noqa: FBT003  the SDK's signature
             .icon_color("purple")
             .expr(PROMOTIONS)
         )
@@ -166,4 +167,4 @@ PROMOTIONS = (
     "max by (version) (toxic_inference_alias_info{alias='champion'}) "
     "unless on (version) max by (version) (toxic_inference_alias_info{alias='champion'} offset 1m)"
 )
-"""A series for the minute after a version became champion."""
+"""A series during the minute after a version became champion."""

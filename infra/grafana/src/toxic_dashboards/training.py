@@ -1,4 +1,4 @@
-"""*Training*: what runs, what alerts led to, and what became champion."""
+"""The dashboard *Training*: runs, retraining by alerts, and promotions."""
 
 from toxic_dashboards.panels import Board, Kind, Panel, Query, Row, Unit
 
@@ -9,7 +9,7 @@ _RUNS = Row(
     (
         Panel(
             title="Under way",
-            description="1 while a run has the training server.",
+            description="1 while the training server has a run.",
             unit=Unit.COUNT,
             queries=(Query("sum(toxic_training_runs_in_progress)", "runs"),),
             kind=Kind.NUMBER,
@@ -17,7 +17,7 @@ _RUNS = Row(
         ),
         Panel(
             title="Last success",
-            description="When a run last ended well, by what started it, since the server's start.",
+            description="Time of the last successful run since the server's start, by trigger.",
             unit=Unit.WHEN,
             queries=(
                 Query(
@@ -31,7 +31,7 @@ _RUNS = Row(
         ),
         Panel(
             title="Runs in a day",
-            description="Ended within 24 hours, by what started them and by outcome.",
+            description="Runs that ended within 24 hours, by trigger and outcome.",
             unit=Unit.COUNT,
             queries=(
                 Query(
@@ -44,7 +44,7 @@ _RUNS = Row(
         ),
         Panel(
             title="Duration",
-            description="Mean time from start to end of the runs of a day, by outcome.",
+            description="Mean duration of a day's runs, by outcome.",
             unit=Unit.SECONDS,
             queries=(
                 Query(
@@ -58,7 +58,7 @@ _RUNS = Row(
         ),
         Panel(
             title="Alerts that started nothing",
-            description="Notifications in a day, by reason. Cool-down, daily cap and dry run are settings.",
+            description="Notifications per day without a run, by reason such as cool-down or dry run.",
             unit=Unit.COUNT,
             queries=(
                 Query(
@@ -75,7 +75,7 @@ _LEDGER = Row(
     (
         Panel(
             title="Changes of the champion in a day",
-            description="By the ledger, by outcome: accepted, refused by the gate, or overridden.",
+            description="Entries of the ledger by outcome: accepted, refused by the gate, or overridden.",
             unit=Unit.COUNT,
             queries=(
                 Query(
@@ -88,7 +88,7 @@ _LEDGER = Row(
         ),
         Panel(
             title="Rows of the ledger",
-            description="Every change of an alias that was asked for. It never falls.",
+            description="Every requested change of an alias. The number never falls.",
             unit=Unit.COUNT,
             queries=(Query("max(toxic_registry_ledger_rows)", "rows"),),
             width=12,
@@ -99,6 +99,6 @@ _LEDGER = Row(
 TRAINING = Board(
     uid="toxic-training",
     title="Training",
-    description="Training runs, what alerts led to, and the ledger's promotions.",
+    description="Training runs, retraining by alerts, and promotions.",
     rows=(_RUNS, _LEDGER),
 )
