@@ -38,7 +38,7 @@ _TRAFFIC = Row(
     (
         Panel(
             title="Toxicity rate by label",
-            description="Share of texts at or above the threshold. A jump at a promotion is the new version's.",
+            description="Share of texts at or above the threshold. A jump at a promotion is the version's.",
             unit=Unit.SHARE,
             queries=(
                 Query(

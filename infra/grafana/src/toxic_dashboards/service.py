@@ -145,7 +145,7 @@ _SATURATION = Row(
         ),
         Panel(
             title="Texts given up",
-            description="Per second: refused by a full queue, past their deadline or without their caller; and "
+            description="Per second: refused by a full queue, past their deadline or without a caller; and "
             "requests that admission control refused unread, because the event loop was behind.",
             unit=Unit.PER_SECOND,
             queries=(
