@@ -18,7 +18,7 @@ import numpy as np
 from toxic_core.contract import Bundle, Contract, open_bundle
 from toxic_core.telemetry import disable_telemetry
 from toxic_core.tokens import EncodedBatch, Int32Array, Tokeniser, pad
-from toxic_inference.serving.batching.packing import choose_batch
+from toxic_inference.serving.batching.policy import nearest_lengths
 from toxic_inference.settings import Settings
 from toxic_model.loaded import Infer, LoadedModel
 from toxic_model.opening import open_model
@@ -48,7 +48,7 @@ def batches(rows: Sequence[Int32Array], *, pad_id: int) -> Iterator[EncodedBatch
     left = list(rows)
     while left:
         window = left[:_WAITING]
-        chosen = set(choose_batch([len(row) for row in window], budget=budget))
+        chosen = set(nearest_lengths([len(row) for row in window], budget=budget))
         yield pad([window[index] for index in sorted(chosen)], pad_id=pad_id)
         left = [row for index, row in enumerate(left) if index not in chosen]
 

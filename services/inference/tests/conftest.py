@@ -9,13 +9,13 @@ import structlog
 from hypothesis import settings
 
 from toxic_core.telemetry import disable_telemetry
-from toxic_inference.serving.batching.scheduler import BatchLimits, BatchScheduler, SchedulerParts
+from toxic_inference.serving.batching.admission import BatchLimits
+from toxic_inference.serving.batching.scheduler import SchedulerResources
 from toxic_inference.serving.batching.slots import Slots
 from toxic_inference.serving.interfaces import ServableId
-from toxic_inference.serving.scoring.cache import ScoreCache
 from toxic_inference.serving.versions.harness import ActiveServable
 from toxic_testing.inference.bundles import BundleFactory, write_plain_bundle
-from toxic_testing.inference.fakes import EventLog, FakeServable, InlineExecutor, ManualClock, spin
+from toxic_testing.inference.fakes import EventLog, FakeModel, InlineExecutor, ManualClock, activate, spin
 from toxic_testing.inference.mlflow_server import RegisteredModel, Registry, StartServer
 from toxic_testing.inference.process import Server
 
@@ -74,15 +74,15 @@ def log() -> EventLog:
 
 
 @pytest.fixture
-def servable() -> FakeServable:
+def model() -> FakeModel:
     """A model that needs no TensorFlow."""
-    return FakeServable()
+    return FakeModel()
 
 
 @pytest.fixture
-def scheduling(inline: InlineExecutor, clock: ManualClock, log: EventLog) -> SchedulerParts:
+def scheduling(inline: InlineExecutor, clock: ManualClock, log: EventLog) -> SchedulerResources:
     """What a scheduler needs, on a clock that stands still and without threads."""
-    return SchedulerParts(
+    return SchedulerResources(
         limits=BatchLimits(token_budget=64, queue_rows=16, queue_seconds=5.0),
         slots=Slots(1),
         executor=inline,
@@ -92,10 +92,9 @@ def scheduling(inline: InlineExecutor, clock: ManualClock, log: EventLog) -> Sch
 
 
 @pytest.fixture
-def active_servable(servable: FakeServable, scheduling: SchedulerParts) -> ActiveServable:
-    """A servable with its scheduler."""
-    scheduler = BatchScheduler(servable, version="1", pad_id=0, parts=scheduling)
-    return ActiveServable(ServableId("1", "f"), servable, scheduler, ScoreCache(100))
+def active_servable(model: FakeModel, scheduling: SchedulerResources) -> ActiveServable:
+    """A version in service, with its scheduler and cache."""
+    return activate(ServableId("1", "f"), model.loaded, scheduling, cached=100)
 
 
 @pytest.fixture(scope="session")

@@ -33,21 +33,24 @@ from toxic_inference.http.errors import describe
 from toxic_inference.http.guard import GuardRules
 from toxic_inference.jobs.files import JobFiles
 from toxic_inference.jobs.queue import JobQueue, JobQueueConfig
-from toxic_inference.serving.batching.scheduler import BatchLimits, BatchScheduler, SchedulerParts
+from toxic_inference.serving.batching.admission import BatchLimits
+from toxic_inference.serving.batching.executables import Executables
+from toxic_inference.serving.batching.scheduler import BatchScheduler, SchedulerResources
 from toxic_inference.serving.batching.slots import Slots
 from toxic_inference.serving.clock import SystemClock
-from toxic_inference.serving.interfaces import Servable, ServableId
+from toxic_inference.serving.interfaces import ServableId
 from toxic_inference.serving.scoring.cache import ScoreCache
-from toxic_inference.serving.scoring.service import ScoringLimits, ScoringParts, ScoringService
-from toxic_inference.serving.scoring.shadow import ShadowingScorer, ShadowParts
+from toxic_inference.serving.scoring.service import ScoringLimits, ScoringService
+from toxic_inference.serving.scoring.shadow import ShadowingScorer
 from toxic_inference.serving.versions.harness import ActiveServable
-from toxic_inference.serving.versions.manager import Manager, ManagerParts
+from toxic_inference.serving.versions.manager import Manager, ManagerDependencies
 from toxic_inference.serving.versions.policy import Backoff
-from toxic_inference.serving.versions.poller import Poller, PollerParts
+from toxic_inference.serving.versions.poller import Poller
 from toxic_inference.serving.versions.status import CoreStatus
 from toxic_inference.settings import Settings
 from toxic_inference.watching import start_watching
 from toxic_inference.webhooks import WebhookReceiver
+from toxic_model.loaded import LoadedModel
 from toxic_model.runtime import STREAMS
 
 _log = structlog.get_logger(__name__)
@@ -128,13 +131,11 @@ def create_app(settings: Settings) -> Starlette:
 
 def _scorer(settings: Settings, *, manager: Manager, emit: Emit, threads: _Threads) -> ScoringService:
     return ScoringService(
-        ScoringParts(
-            manager=manager,
-            executor=threads.tokenise,
-            clock=SystemClock(),
-            emit=emit,
-            limits=ScoringLimits(windows=settings.max_windows, span_passes=settings.max_span_passes),
-        )
+        lease=manager.lease,
+        executor=threads.tokenise,
+        clock=SystemClock(),
+        emit=emit,
+        limits=ScoringLimits(windows=settings.max_windows, span_passes=settings.max_span_passes),
     )
 
 
@@ -176,16 +177,16 @@ def _shadowing(
 ) -> ShadowingScorer | None:
     if not settings.shadow_fraction:
         return None
-    parts = ShadowParts(
-        scorer=scorer,
+    return ShadowingScorer(
+        scorer,
         default_alias=settings.model_alias,
         shadow_alias=settings.shadow_alias,
+        fraction=settings.shadow_fraction,
         idle=lambda: manager.idle,
         clock=SystemClock(),
         emit=emit,
         draw=random.random,
     )
-    return ShadowingScorer(parts, fraction=settings.shadow_fraction)
 
 
 def _webhooks(settings: Settings, *, poke: Callable[[], None], emit: Emit) -> WebhookReceiver | None:
@@ -219,37 +220,36 @@ async def _running(runners: Sequence[_Runner], *, manager: Manager, threads: _Th
 
 def _manager(settings: Settings, origin: Origin, emit: Emit, threads: _Threads) -> Manager:
     clock = SystemClock()
-    slots = Slots(STREAMS)
+    resources = SchedulerResources(
+        limits=BatchLimits(
+            token_budget=settings.batch_token_budget,
+            queue_rows=settings.queue_rows,
+            queue_seconds=settings.max_queue_seconds,
+        ),
+        slots=Slots(STREAMS),
+        executor=threads.compute,
+        clock=clock,
+        emit=emit,
+    )
 
-    def activate(servable_id: ServableId, servable: Servable) -> ActiveServable:
-        parts = SchedulerParts(
-            limits=BatchLimits(
-                token_budget=settings.batch_token_budget,
-                queue_rows=settings.queue_rows,
-                queue_seconds=settings.max_queue_seconds,
-            ),
-            slots=slots,
-            executor=threads.compute,
-            clock=clock,
-            emit=emit,
-        )
-        scheduler = BatchScheduler(
-            servable, version=servable_id.version, pad_id=servable.contract.pad_id, parts=parts
-        )
-        return ActiveServable(servable_id, servable, scheduler, ScoreCache(settings.score_cache_entries))
+    def activate(servable_id: ServableId, model: LoadedModel) -> ActiveServable:
+        executables = Executables(model.whole, model.streams, pad_id=model.contract.pad_id, clock=clock)
+        scheduler = BatchScheduler(executables, version=servable_id.version, resources=resources)
+        return ActiveServable(servable_id, model, scheduler, ScoreCache(settings.score_cache_entries))
 
+    loader = BundleLoader(origin.store, model_opener(settings))
     return Manager(
-        ManagerParts(
-            loader=BundleLoader(origin.store, model_opener(settings)),
+        ManagerDependencies(
+            load=loader.load,
             activate=activate,
-            remember_routes=origin.remember,
+            remember=origin.remember,
             executor=threads.load,
             clock=clock,
             emit=emit,
-            policy=settings.version_policy,
         ),
         model_name=settings.model_name,
         default_alias=settings.model_alias,
+        policy=settings.version_policy,
         backoff=Backoff(
             initial_seconds=settings.load_retry_initial_seconds,
             max_seconds=settings.load_retry_max_seconds,
@@ -258,16 +258,16 @@ def _manager(settings: Settings, origin: Origin, emit: Emit, threads: _Threads) 
 
 
 def _poller(settings: Settings, origin: Origin, *, manager: Manager, emit: Emit, threads: _Threads) -> Poller:
-    parts = PollerParts(
-        source=origin.source,
-        memory=origin.memory,
+    return Poller(
+        origin.source,
+        recall=origin.recall,
         aspire=manager.set_aspired,
         settled=manager.settled,
         executor=threads.poll,
         clock=SystemClock(),
         emit=emit,
+        interval_seconds=settings.poll_interval_seconds,
     )
-    return Poller(parts, interval_seconds=settings.poll_interval_seconds)
 
 
 def _threads(settings: Settings) -> _Threads:

@@ -12,7 +12,8 @@ from toxic_core.contract import Bundle, open_bundle
 from toxic_core.errors import ConfigurationError, DigestMismatchError
 from toxic_inference.adapters.loader import BundleLoader, model_opener
 from toxic_inference.events import BatchRan
-from toxic_inference.serving.batching.scheduler import BatchLimits, BatchScheduler, SchedulerParts
+from toxic_inference.serving.batching.admission import BatchLimits
+from toxic_inference.serving.batching.scheduler import SchedulerResources
 from toxic_inference.serving.batching.slots import Slots
 from toxic_inference.serving.clock import SystemClock
 from toxic_inference.serving.interfaces import Lane, Row, ServableId
@@ -20,7 +21,7 @@ from toxic_inference.settings import Settings
 from toxic_model.errors import WarmupError
 from toxic_model.opening import open_model
 from toxic_testing.inference.bundles import BundleFactory
-from toxic_testing.inference.fakes import EventLog
+from toxic_testing.inference.fakes import EventLog, activate
 
 ID = ServableId("1", "f")
 
@@ -57,10 +58,10 @@ def store(build_bundle: BundleFactory, tmp_path: Path) -> Folder:
 
 def test_a_version_holds_its_bundle(store: Folder, loader: BundleLoader) -> None:
     """A loaded version keeps its bundle on disk until it is closed."""
-    servable = loader.load(ID)
+    model = loader.load(ID)
     assert store.held == 1
-    assert servable.contract.max_tokens == 16
-    servable.close()
+    assert model.contract.max_tokens == 16
+    model.close()
     assert store.held == 0
 
 
@@ -88,18 +89,18 @@ def test_a_damaged_file_is_refused(store: Folder, loader: BundleLoader, file: st
 @pytest.mark.anyio
 async def test_batched_equals_single(loader: BundleLoader, log: EventLog) -> None:
     """A text's scores stay within 1e-4 of those that it gets alone, whatever shares its batch."""
-    servable = loader.load(ID)
+    model = loader.load(ID)
     generator = np.random.default_rng(3)
     rows = [Row(generator.integers(4, 14, generator.integers(1, 17)).astype(np.int32)) for _ in range(100)]
     with ThreadPoolExecutor(2) as executor:
-        parts = SchedulerParts(
+        resources = SchedulerResources(
             limits=BatchLimits(token_budget=128, queue_rows=200, queue_seconds=60.0),
             slots=Slots(2),
             executor=executor,
             clock=SystemClock(),
             emit=log,
         )
-        scheduler = BatchScheduler(servable, version="1", pad_id=0, parts=parts)
+        scheduler = activate(ID, model, resources).scheduler
         together = await asyncio.gather(*(scheduler.submit([row], lane=Lane.INTERACTIVE) for row in rows))
         singly = [await scheduler.submit([row], lane=Lane.INTERACTIVE) for row in rows]
         await scheduler.close()

@@ -1,14 +1,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 
 from toxic_core.errors import OverloadedError
 from toxic_inference.events import BatchRan, RowsDeparted, RowsExpired, RowsRefused
-from toxic_inference.serving.batching.scheduler import BatchScheduler, SchedulerParts
+from toxic_inference.serving.batching.scheduler import BatchScheduler, SchedulerResources
 from toxic_inference.serving.errors import DeadlineExceededError, InferenceError
 from toxic_inference.serving.interfaces import Lane
 from toxic_model.errors import InvalidTensorError
@@ -32,10 +31,12 @@ def executor() -> HeldExecutor:
 
 @pytest.fixture
 async def scheduler(
-    model: SummingModel, executor: HeldExecutor, scheduling: SchedulerParts
+    model: SummingModel, executor: HeldExecutor, scheduling: SchedulerResources
 ) -> AsyncIterator[BatchScheduler]:
     """A running scheduler whose batches run when the test says so."""
-    scheduler = BatchScheduler(model, version="1", pad_id=0, parts=replace(scheduling, executor=executor))
+    scheduler = BatchScheduler(
+        model.executables, version="1", resources=replace(scheduling, executor=executor)
+    )
     yield scheduler
     closing = asyncio.ensure_future(scheduler.close())
     while not closing.done():
@@ -164,7 +165,7 @@ async def test_a_wait_that_would_be_too_long_is_refused_at_once(
     executor: HeldExecutor,
     turn: Turn,
     log: EventLog,
-    clock: Any,
+    clock: ManualClock,
     model: SummingModel,
 ) -> None:
     """Few rows of a slow model are as full a queue as many of a fast one; an empty queue refuses nothing."""
@@ -184,7 +185,7 @@ async def test_a_wait_that_would_be_too_long_is_refused_at_once(
 
 
 async def test_a_busy_event_loop_is_no_slow_model(
-    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, log: EventLog, clock: Any
+    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, log: EventLog, clock: ManualClock
 ) -> None:
     """A batch that was done long before the loop came to it took no longer for that."""
     call = submit(scheduler, row(*range(20, 30)))
@@ -206,15 +207,15 @@ async def test_a_row_whose_deadline_passed_is_never_computed(
     executor: HeldExecutor,
     model: SummingModel,
     turn: Turn,
-    clock: Any,
+    clock: ManualClock,
     log: EventLog,
 ) -> None:
     """It fails with its own error and is counted; those it waited with are answered without it."""
     running = submit(scheduler, row(1))
     await turn(lambda: len(executor.held) == 1)
     soon = clock.now() + 1.0
-    late = asyncio.ensure_future(scheduler.submit([row(2), row(3)], lane=Lane.INTERACTIVE, deadline=soon))
-    in_time = asyncio.ensure_future(scheduler.submit([row(4)], lane=Lane.INTERACTIVE, deadline=soon + 1.0))
+    late = submit(scheduler, row(2), row(3), deadline=soon)
+    in_time = submit(scheduler, row(4), deadline=soon + 1.0)
     patient = submit(scheduler, row(5))
     await turn(lambda: log.queue_rows == 4)
     clock.advance(1.0)
@@ -232,12 +233,10 @@ async def test_a_row_whose_deadline_passed_is_never_computed(
 
 
 async def test_a_batch_that_began_in_time_is_answered(
-    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, clock: Any
+    scheduler: BatchScheduler, executor: HeldExecutor, turn: Turn, clock: ManualClock
 ) -> None:
     """What is computed already is worth more than an error."""
-    call = asyncio.ensure_future(
-        scheduler.submit([row(1)], lane=Lane.INTERACTIVE, deadline=clock.now() + 1.0)
-    )
+    call = submit(scheduler, row(1), deadline=clock.now() + 1.0)
     await turn(lambda: len(executor.held) == 1)
     clock.advance(5.0)
     executor.release()
@@ -331,10 +330,12 @@ async def test_a_failing_model_gives_an_error_and_no_score(
 
 
 async def test_closing_answers_everyone(
-    model: SummingModel, executor: HeldExecutor, scheduling: SchedulerParts, turn: Turn
+    model: SummingModel, executor: HeldExecutor, scheduling: SchedulerResources, turn: Turn
 ) -> None:
     """Closing waits for what is computed, which is answered, and leaves no caller hanging."""
-    scheduler = BatchScheduler(model, version="1", pad_id=0, parts=replace(scheduling, executor=executor))
+    scheduler = BatchScheduler(
+        model.executables, version="1", resources=replace(scheduling, executor=executor)
+    )
     running = submit(scheduler, row(1))
     await turn(lambda: len(executor.held) == 1)
     waiting = submit(scheduler, row(2))

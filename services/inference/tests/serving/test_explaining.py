@@ -1,6 +1,6 @@
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,14 +10,12 @@ from numpy.typing import NDArray
 
 from toxic_core.labels import LABELS
 from toxic_core.tokens import EncodedBatch, Tokeniser
-from toxic_inference.serving.batching.scheduler import BatchScheduler, SchedulerParts
+from toxic_inference.serving.batching.scheduler import SchedulerResources
 from toxic_inference.serving.interfaces import Explanation, Lane, ServableId, Target, Text
 from toxic_inference.serving.scoring import explaining
-from toxic_inference.serving.scoring.cache import ScoreCache
-from toxic_inference.serving.scoring.service import ScoringLimits, ScoringParts, ScoringService
-from toxic_inference.serving.versions.harness import ActiveServable
+from toxic_inference.serving.scoring.service import ScoringLimits, ScoringService
 from toxic_testing.inference.bundles import MAX_TOKENS, WORDS, make_tokenizer
-from toxic_testing.inference.fakes import EventLog
+from toxic_testing.inference.fakes import EventLog, FakeModel, InlineExecutor, ManualClock, activate
 
 pytestmark = pytest.mark.anyio
 
@@ -25,14 +23,12 @@ IDIOT, FOOL = 4 + WORDS.index("idiot"), 4 + WORDS.index("fool")
 
 
 class Prejudice:
-    """Gives `toxic` 0.9 where a text says idiot, and `insult` 0.8 where it says fool; else 0.1."""
-
-    side_by_side = False
+    """Gives `toxic` 0.9 if a text contains idiot, and `insult` 0.8 if it contains fool; else 0.1."""
 
     def __init__(self) -> None:
         self.rows = 0
 
-    def infer(self, batch: EncodedBatch, *, alone: bool) -> NDArray[np.float32]:  # noqa: ARG002  the protocol's
+    def whole(self, batch: EncodedBatch) -> NDArray[np.float32]:
         """Return float32 [batch, 6]."""
         self.rows += len(batch.input_ids)
         scores = np.full((len(batch.input_ids), len(LABELS)), 0.1, np.float32)
@@ -42,41 +38,32 @@ class Prejudice:
 
 
 @pytest.fixture
-def model() -> Prejudice:
+def prejudice() -> Prejudice:
     """A model whose reasons are known."""
     return Prejudice()
 
 
-class OneVersion:
-    """Leases one version; stands in for the manager."""
-
-    def __init__(self, active: ActiveServable) -> None:
-        self._active = active
-
-    @contextmanager
-    def lease(self, _target: Target) -> Iterator[ActiveServable]:
-        """Lease it."""
-        yield self._active
-
-
 @pytest.fixture
 async def service(
-    model: Prejudice, servable: Any, scheduling: SchedulerParts, inline: Any, clock: Any, log: EventLog
+    prejudice: Prejudice,
+    model: FakeModel,
+    scheduling: SchedulerResources,
+    inline: InlineExecutor,
+    clock: ManualClock,
+    log: EventLog,
 ) -> AsyncIterator[ScoringService]:
-    """A service over the prejudiced model, that may try eighteen rows a text."""
-    servable.encoder = Tokeniser(make_tokenizer(), max_tokens=MAX_TOKENS, pad_id=0, overlap=4)
-    scheduler = BatchScheduler(model, version="1", pad_id=0, parts=scheduling)
-    active = ActiveServable(ServableId("1", "f"), servable, scheduler, ScoreCache(0))
+    """A service over the prejudiced model, that may try eighteen rows per text."""
+    tokenizer = Tokeniser(make_tokenizer(), max_tokens=MAX_TOKENS, pad_id=0, overlap=4)
+    loaded = replace(model.loaded, whole=prejudice.whole, tokenizer=tokenizer)
+    active = activate(ServableId("1", "f"), loaded, scheduling)
     yield ScoringService(
-        ScoringParts(
-            manager=OneVersion(active),
-            executor=inline,
-            clock=clock,
-            emit=log,
-            limits=ScoringLimits(windows=4, span_passes=18),
-        )
+        lease=lambda _: nullcontext(active),
+        executor=inline,
+        clock=clock,
+        emit=log,
+        limits=ScoringLimits(windows=4, span_passes=18),
     )
-    await scheduler.close()
+    await active.scheduler.close()
 
 
 async def explain(service: ScoringService, text: str) -> Explanation:
@@ -116,7 +103,7 @@ async def test_a_word_said_twice_drives_nothing_alone(service: ScoringService) -
 
 
 async def test_a_long_text_is_explained_from_the_windows_that_count(
-    service: ScoringService, model: Prejudice
+    service: ScoringService, prejudice: Prejudice
 ) -> None:
     """Beyond the first window, in groups of words, with no more rows than are allowed."""
     text = "you " * 20 + "idiot " + "day " * 12
@@ -125,7 +112,7 @@ async def test_a_long_text_is_explained_from_the_windows_that_count(
     (span,) = blamed(text, explanation, label=0)
     assert "idiot" in span.split()
     assert len(span.split()) < 8
-    assert model.rows <= explanation.score.windows + 18
+    assert prejudice.rows <= explanation.score.windows + 18
 
 
 async def test_a_word_in_two_windows_is_taken_out_of_both(service: ScoringService) -> None:

@@ -1,7 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import Executor, Future
-from typing import Any
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
@@ -14,15 +13,14 @@ from toxic_core.errors import (
     UnknownModelError,
 )
 from toxic_inference.events import LoadFailed, LoadFailure
-from toxic_inference.serving.batching.scheduler import BatchScheduler, SchedulerParts
-from toxic_inference.serving.interfaces import AspiredVersion, Lane, Row, Servable, ServableId, Target
-from toxic_inference.serving.scoring.cache import ScoreCache
-from toxic_inference.serving.versions.harness import ActiveServable
-from toxic_inference.serving.versions.manager import Manager, ManagerParts
+from toxic_inference.serving.batching.scheduler import SchedulerResources
+from toxic_inference.serving.interfaces import AspiredVersion, Lane, Row, ServableId, Target
+from toxic_inference.serving.versions.manager import Manager, ManagerDependencies
 from toxic_inference.serving.versions.policy import Backoff, VersionPolicy
 from toxic_inference.serving.versions.states import State
 from toxic_model.errors import SignatureError, WarmupError
-from toxic_testing.inference.fakes import EventLog
+from toxic_model.loaded import LoadedModel
+from toxic_testing.inference.fakes import EventLog, FakeModel, InlineExecutor, ManualClock, activate
 
 pytestmark = pytest.mark.anyio
 
@@ -30,23 +28,22 @@ Turn = Callable[[Callable[[], bool]], Awaitable[None]]
 
 
 class FakeLoader:
-    """Makes fake servables, or fails for the versions in `broken`; implements `Loader`."""
+    """Makes fake models, or fails for the versions in `broken`."""
 
-    def __init__(self, make: Callable[[], Servable]) -> None:
-        self._make = make
+    def __init__(self) -> None:
         self.broken: set[str] = set()
         self.error: Exception | None = None
         self.loads: list[str] = []
-        self.made: dict[str, Any] = {}
+        self.made: dict[str, FakeModel] = {}
 
-    def load(self, servable_id: ServableId) -> Servable:
-        """Make a servable."""
-        self.loads.append(servable_id.version)
-        if servable_id.version in self.broken:
-            raise self.error or ContractError(f"version {servable_id.version} is damaged")
-        self.made[servable_id.version] = self._make()
-        servable: Servable = self.made[servable_id.version]
-        return servable
+    def load(self, servable_id: ServableId) -> LoadedModel:
+        """Make a model."""
+        version = servable_id.version
+        self.loads.append(version)
+        if version in self.broken:
+            raise self.error or ContractError(f"version {version} is damaged")
+        self.made[version] = FakeModel()
+        return self.made[version].loaded
 
 
 class Remembered:
@@ -66,9 +63,9 @@ def aspired(version: str, *aliases: str, fingerprint: str = "f") -> AspiredVersi
 
 
 @pytest.fixture
-def loader(servable: Any) -> FakeLoader:
-    """A loader of fake servables."""
-    return FakeLoader(type(servable))
+def loader() -> FakeLoader:
+    """A loader of fake models."""
+    return FakeLoader()
 
 
 @pytest.fixture
@@ -87,30 +84,25 @@ def policy() -> VersionPolicy:
 async def manager(
     loader: FakeLoader,
     remembered: Remembered,
-    scheduling: SchedulerParts,
-    inline: Any,
-    clock: Any,
+    scheduling: SchedulerResources,
+    inline: InlineExecutor,
+    clock: ManualClock,
     log: EventLog,
     policy: VersionPolicy,
 ) -> AsyncIterator[Manager]:
     """A running manager over the fake loader."""
-
-    def activate(servable_id: ServableId, servable: Servable) -> ActiveServable:
-        scheduler = BatchScheduler(servable, version="1", pad_id=0, parts=scheduling)
-        return ActiveServable(servable_id, servable, scheduler, ScoreCache(0))
-
     manager = Manager(
-        ManagerParts(
-            loader=loader,
-            activate=activate,
-            remember_routes=remembered,
+        ManagerDependencies(
+            load=loader.load,
+            activate=lambda servable_id, model: activate(servable_id, model, scheduling),
+            remember=remembered,
             executor=inline,
             clock=clock,
             emit=log,
-            policy=policy,
         ),
         model_name="toxic-comments",
         default_alias="champion",
+        policy=policy,
         backoff=Backoff(initial_seconds=2, max_seconds=5),
     )
     running = asyncio.create_task(manager.run())
@@ -204,7 +196,7 @@ async def test_a_manager_is_idle_while_nothing_is_computed(manager: Manager, tur
 
 
 async def test_overload_is_that_of_the_default_version(
-    manager: Manager, turn: Turn, scheduling: SchedulerParts
+    manager: Manager, turn: Turn, scheduling: SchedulerResources
 ) -> None:
     """Nothing is said without a champion, nor of another version's full queue."""
     assert manager.overload() is None
@@ -273,7 +265,7 @@ async def test_a_failed_load_is_reported_with_its_reason(
 
 
 async def test_a_failed_load_is_tried_again_with_back_off(
-    manager: Manager, loader: FakeLoader, clock: Any, turn: Turn
+    manager: Manager, loader: FakeLoader, clock: ManualClock, turn: Turn
 ) -> None:
     """The waits double up to their limit: 2, 4, 5, 5 seconds; nothing happens in between."""
     loader.broken.add("1")
@@ -366,37 +358,32 @@ async def test_the_same_number_with_other_files_is_another_version(
 
 
 async def test_closing_abandons_a_load_and_frees_what_serves(
-    loader: FakeLoader, scheduling: SchedulerParts, inline: Any, clock: Any, log: EventLog
+    loader: FakeLoader, scheduling: SchedulerResources, clock: ManualClock, log: EventLog
 ) -> None:
     """A slow registry doesn't hold up a stop."""
 
-    class Stuck(Executor):
+    class Stuck(InlineExecutor):
         """Runs what frees, and never what loads."""
 
         stuck = False
 
-        def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        def submit(  # type: ignore[override]
+            self, fn: Callable[..., object], /, *args: object, **kwargs: object
+        ) -> "Future[object]":
             """Leave a load undone once it is stuck."""
-            if self.stuck and fn == loader.load:
-                return Future()
-            future: Future[Any] = inline.submit(fn, *args, **kwargs)
-            return future
+            return Future() if self.stuck and fn == loader.load else super().submit(fn, *args, **kwargs)
 
     executor = Stuck()
 
-    def activate(servable_id: ServableId, servable: Servable) -> ActiveServable:
-        scheduler = BatchScheduler(servable, version="1", pad_id=0, parts=scheduling)
-        return ActiveServable(servable_id, servable, scheduler, ScoreCache(0))
-
-    parts = ManagerParts(
-        loader=loader,
-        activate=activate,
-        remember_routes=Remembered(),
+    dependencies = ManagerDependencies(
+        load=loader.load,
+        activate=lambda servable_id, model: activate(servable_id, model, scheduling),
+        remember=Remembered(),
         executor=executor,
         clock=clock,
         emit=log,
     )
-    manager = Manager(parts, model_name="m", default_alias="champion", backoff=Backoff())
+    manager = Manager(dependencies, model_name="m", default_alias="champion", backoff=Backoff())
     running = asyncio.create_task(manager.run())
     manager.set_aspired((aspired("1"),))
     await manager.settled()

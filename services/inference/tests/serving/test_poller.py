@@ -1,14 +1,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
 
 import pytest
 
 from toxic_core.errors import RegistryUnavailableError
 from toxic_inference.events import SourcePolled
 from toxic_inference.serving.interfaces import AspiredVersion, ServableId
-from toxic_inference.serving.versions.poller import Poller, PollerParts
-from toxic_testing.inference.fakes import EventLog
+from toxic_inference.serving.versions.poller import Poller
+from toxic_testing.inference.fakes import EventLog, InlineExecutor, ManualClock
 
 pytestmark = pytest.mark.anyio
 
@@ -39,9 +38,6 @@ class Outside:
         """Answer as the memory."""
         return self.remembered
 
-    def remember(self, served: tuple[AspiredVersion, ...]) -> None:
-        """Do nothing: the poller only recalls."""
-
     async def settled(self) -> None:
         """Wait as the manager."""
         await self.settle.wait()
@@ -57,21 +53,23 @@ Launch = Callable[[], Poller]
 
 
 @pytest.fixture
-async def launch(outside: Outside, inline: Any, clock: Any, log: EventLog) -> AsyncIterator[Launch]:
+async def launch(
+    outside: Outside, inline: InlineExecutor, clock: ManualClock, log: EventLog
+) -> AsyncIterator[Launch]:
     """Return the function that starts a poller with an interval of two seconds."""
-    parts = PollerParts(
-        source=outside,
-        memory=outside,
-        aspire=outside.emitted.append,
-        settled=outside.settled,
-        executor=inline,
-        clock=clock,
-        emit=log,
-    )
     tasks: list[asyncio.Task[None]] = []
 
     def start() -> Poller:
-        poller = Poller(parts, interval_seconds=2)
+        poller = Poller(
+            outside,
+            recall=outside.recall,
+            aspire=outside.emitted.append,
+            settled=outside.settled,
+            executor=inline,
+            clock=clock,
+            emit=log,
+            interval_seconds=2,
+        )
         tasks.append(asyncio.create_task(poller.run()))
         return poller
 
@@ -82,7 +80,7 @@ async def launch(outside: Outside, inline: Any, clock: Any, log: EventLog) -> As
 
 
 async def test_the_whole_set_is_emitted_at_every_poll(
-    outside: Outside, launch: Launch, clock: Any, turn: Turn
+    outside: Outside, launch: Launch, clock: ManualClock, turn: Turn
 ) -> None:
     """What the source says is passed on as it is, once an interval."""
     outside.answer = ONE
@@ -100,7 +98,7 @@ async def test_the_whole_set_is_emitted_at_every_poll(
 
 @pytest.mark.parametrize("error", [RegistryUnavailableError("gone"), RuntimeError("a bug")])
 async def test_a_source_that_fails_changes_nothing(
-    outside: Outside, launch: Launch, clock: Any, turn: Turn, log: EventLog, error: Exception
+    outside: Outside, launch: Launch, clock: ManualClock, turn: Turn, log: EventLog, error: Exception
 ) -> None:
     """Polling goes on, and the wanted set stays what it was."""
     outside.answer = error

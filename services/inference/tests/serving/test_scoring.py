@@ -1,7 +1,7 @@
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,50 +12,62 @@ from toxic_core.labels import LABELS
 from toxic_core.languages import ANY_LANGUAGE
 from toxic_core.tokens import Tokeniser
 from toxic_inference.events import CacheLookedUp, TextsTokenised
+from toxic_inference.serving.batching.scheduler import SchedulerResources
 from toxic_inference.serving.errors import DeadlineExceededError, InferenceError
-from toxic_inference.serving.interfaces import Lane, Row, Target, Terms, Text
-from toxic_inference.serving.scoring.service import ScoringLimits, ScoringParts, ScoringService
+from toxic_inference.serving.interfaces import Lane, Row, ServableId, Target, Terms, Text
+from toxic_inference.serving.scoring.service import ScoringLimits, ScoringService
 from toxic_inference.serving.versions.harness import ActiveServable
+from toxic_model.loaded import LoadedModel
 from toxic_testing.inference.bundles import MAX_TOKENS, make_tokenizer
-from toxic_testing.inference.fakes import EventLog
+from toxic_testing.inference.fakes import EventLog, FakeModel, InlineExecutor, ManualClock, activate
 
 pytestmark = pytest.mark.anyio
 
 
-class OneVersion:
-    """Leases one version; stands in for the manager."""
-
-    def __init__(self, active: ActiveServable) -> None:
-        self._active = active
-
-    @contextmanager
-    def lease(self, _target: Target) -> Iterator[ActiveServable]:
-        """Lease it."""
-        yield self._active
+MakeService = Callable[[LoadedModel], ScoringService]
 
 
 @pytest.fixture
-async def service(
-    active_servable: ActiveServable, inline: Any, clock: Any, log: EventLog
-) -> AsyncIterator[ScoringService]:
-    """A service over one fake version."""
-    yield ScoringService(
-        ScoringParts(
-            manager=OneVersion(active_servable),
+async def make_service(
+    scheduling: SchedulerResources, inline: InlineExecutor, clock: ManualClock, log: EventLog
+) -> AsyncIterator[MakeService]:
+    """Return the function that puts a service in front of a model."""
+    made: list[ActiveServable] = []
+
+    def make(model: LoadedModel) -> ScoringService:
+        active = activate(ServableId("1", "f"), model, scheduling, cached=100)
+        made.append(active)
+        return ScoringService(
+            lease=lambda _: nullcontext(active),
             executor=inline,
             clock=clock,
             emit=log,
-            limits=ScoringLimits(windows=3, span_passes=8),
+            limits=ScoringLimits(windows=3, span_passes=18),
         )
-    )
-    await active_servable.scheduler.close()
+
+    yield make
+    for active in made:
+        await active.scheduler.close()
 
 
-async def test_scores_are_calibrated_and_decided_by_language(service: ScoringService, servable: Any) -> None:
+@pytest.fixture
+def service(make_service: MakeService, model: FakeModel) -> ScoringService:
+    """A service over one fake version."""
+    return make_service(model.loaded)
+
+
+def with_spanish(model: FakeModel) -> LoadedModel:
+    """Return a model whose Spanish scores are calibrated to nearly 1."""
+    by_language = {ANY_LANGUAGE: Calibration(), "es": Calibration(slope=1.0, intercept=10.0)}
+    update = {"calibration": dict.fromkeys(LABELS, by_language)}
+    return replace(model.loaded, contract=model.loaded.contract.model_copy(update=update))
+
+
+async def test_scores_are_calibrated_and_decided_by_language(
+    make_service: MakeService, model: FakeModel
+) -> None:
     """A language with its own calibration and threshold gets them; another gets those for any."""
-    raise_all = {ANY_LANGUAGE: Calibration(), "es": Calibration(slope=1.0, intercept=10.0)}
-    servable.contract = servable.contract.model_copy(update={"calibration": dict.fromkeys(LABELS, raise_all)})
-    with service.session(Target()) as session:
+    with make_service(with_spanish(model)).session(Target()) as session:
         plain, spanish = await session.score(
             [Text("you are kind"), Text("you are kind", "es")], lane=Lane.INTERACTIVE
         )
@@ -78,10 +90,11 @@ async def test_the_order_of_texts_is_kept(service: ScoringService) -> None:
 
 
 async def test_a_long_text_is_read_in_windows_and_scored_by_the_highest(
-    service: ScoringService, servable: Any
+    make_service: MakeService, model: FakeModel
 ) -> None:
-    """Wherever in a long text the worst part stands, the text scores as that part; the answer says how."""
-    servable.encoder = Tokeniser(make_tokenizer(), max_tokens=MAX_TOKENS, pad_id=0, overlap=4)
+    """The worst part of a long text decides its score, at any place; the answer has the number of windows."""
+    tokenizer = Tokeniser(make_tokenizer(), max_tokens=MAX_TOKENS, pad_id=0, overlap=4)
+    service = make_service(replace(model.loaded, tokenizer=tokenizer))
     plain, worst = "you " * 14, "fool " * 14
     with service.session(Target()) as session:
         low, high, start, end = await session.score(
@@ -109,14 +122,10 @@ async def test_only_what_no_window_holds_is_said_to_be_cut(service: ScoringServi
 
 
 async def test_a_text_that_came_before_isn_t_computed_again(
-    service: ScoringService, servable: Any, log: EventLog
+    make_service: MakeService, model: FakeModel, log: EventLog
 ) -> None:
     """The same text, or one that normalises to it, has the same answer, by its own language's calibration."""
-    by_language = {ANY_LANGUAGE: Calibration(), "es": Calibration(slope=1.0, intercept=10.0)}
-    servable.contract = servable.contract.model_copy(
-        update={"calibration": dict.fromkeys(LABELS, by_language)}
-    )
-    with service.session(Target()) as session:
+    with make_service(with_spanish(model)).session(Target()) as session:
         first, _ = await session.score([Text("you are kind"), Text("a day")], lane=Lane.INTERACTIVE)
         again, new, spanish = await session.score(
             [Text("you\u200b  are kind"), Text("a fool"), Text("you are kind", "es")], lane=Lane.INTERACTIVE
@@ -124,7 +133,7 @@ async def test_a_text_that_came_before_isn_t_computed_again(
     assert again == first
     assert new != first
     assert spanish.scores[0] > 0.99
-    assert [batch.input_ids.shape[0] for batch in servable.batches] == [2, 1]
+    assert [batch.input_ids.shape[0] for batch in model.batches] == [2, 1]
     assert (
         log.total(CacheLookedUp, "hits"),
         log.total(CacheLookedUp, "misses"),
@@ -132,7 +141,7 @@ async def test_a_text_that_came_before_isn_t_computed_again(
 
 
 async def test_a_caller_who_wants_nothing_stored_isn_t_answered_from_the_store_either(
-    service: ScoringService, servable: Any, log: EventLog
+    service: ScoringService, model: FakeModel, log: EventLog
 ) -> None:
     """Neither what was kept is used nor what is computed kept."""
     with service.session(Target()) as keeping:
@@ -142,14 +151,16 @@ async def test_a_caller_who_wants_nothing_stored_isn_t_answered_from_the_store_e
         await session.score([Text("a fool")], lane=Lane.INTERACTIVE)
     with service.session(Target()) as keeping:
         await keeping.score([Text("a fool")], lane=Lane.INTERACTIVE)
-    assert len(servable.batches) == 4
+    assert len(model.batches) == 4
     assert (
         log.total(CacheLookedUp, "hits"),
         log.total(CacheLookedUp, "misses"),
     ) == (0, 2)
 
 
-async def test_a_session_s_time_counts_from_its_beginning(service: ScoringService, clock: Any) -> None:
+async def test_a_session_s_time_counts_from_its_beginning(
+    service: ScoringService, clock: ManualClock
+) -> None:
     """What was scored in time is; what comes after the time is over is refused."""
     with service.session(Target(), Terms(timeout_seconds=2.0)) as session:
         await session.score([Text("you")], lane=Lane.INTERACTIVE)
@@ -158,13 +169,11 @@ async def test_a_session_s_time_counts_from_its_beginning(service: ScoringServic
             await session.score([Text("are")], lane=Lane.INTERACTIVE)
 
 
-async def test_what_will_be_refused_isn_t_even_read(
-    service: ScoringService, active_servable: ActiveServable, log: EventLog
-) -> None:
+async def test_what_will_be_refused_isn_t_even_read(service: ScoringService, log: EventLog) -> None:
     """In overload the cheapest answer is given first; files wait instead."""
     rows = [Row(np.array([2, 4, 3], np.int32))]
-    waiting = asyncio.ensure_future(active_servable.scheduler.submit(rows * 16, lane=Lane.INTERACTIVE))
     with service.session(Target()) as session:
+        waiting = asyncio.ensure_future(session.infer(rows * 16, lane=Lane.INTERACTIVE))
         await asyncio.sleep(0)
         with pytest.raises(OverloadedError):
             await session.score([Text("you")], lane=Lane.INTERACTIVE)

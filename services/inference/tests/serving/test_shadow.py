@@ -21,7 +21,7 @@ from toxic_inference.serving.interfaces import (
     Text,
     TextScore,
 )
-from toxic_inference.serving.scoring.shadow import ShadowingScorer, ShadowParts
+from toxic_inference.serving.scoring.shadow import ShadowingScorer
 from toxic_testing.inference.bundles import make_contract
 from toxic_testing.inference.fakes import EventLog, ManualClock
 
@@ -89,16 +89,16 @@ class Bench:
         self.draws: Iterator[float] = iter(())
         self.versions = TwoVersions()
         self.log = EventLog()
-        parts = ShadowParts(
-            scorer=self.versions,
+        self.scorer = ShadowingScorer(
+            self.versions,
             default_alias="champion",
             shadow_alias="challenger",
+            fraction=0.5,
             idle=lambda: self.idle,
             clock=clock,
             emit=self.log,
             draw=lambda: next(self.draws, 0.0),
         )
-        self.scorer = ShadowingScorer(parts, fraction=0.5)
 
     @property
     def compared(self) -> list[tuple[str, float, bool]]:

@@ -5,12 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from toxic_inference.serving.batching.scheduler import BatchScheduler, SchedulerParts
+from toxic_inference.serving.batching.scheduler import BatchScheduler, SchedulerResources
 from toxic_inference.serving.batching.slots import Slots
 from toxic_inference.serving.errors import DeadlineExceededError, InferenceError
-from toxic_inference.serving.interfaces import Lane
 from toxic_model.errors import InvalidTensorError
-from toxic_testing.inference.batches import SummingModel, Turn, row, run_batches, submit
+from toxic_testing.inference.batches import SummingModel, Turn, make_scheduler, row, run_batches, submit
 from toxic_testing.inference.fakes import EventLog, HeldExecutor, ManualClock
 
 pytestmark = pytest.mark.anyio
@@ -19,9 +18,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def model(clock: ManualClock) -> SummingModel:
     """A model that keeps its batches, and computes them side by side."""
-    model = SummingModel(clock)
-    model.side_by_side = True
-    return model
+    return SummingModel(clock, streams=2)
 
 
 @pytest.fixture
@@ -31,16 +28,16 @@ def executor() -> HeldExecutor:
 
 
 @pytest.fixture
-def two_slots(scheduling: SchedulerParts, executor: HeldExecutor) -> SchedulerParts:
+def two_slots(scheduling: SchedulerResources, executor: HeldExecutor) -> SchedulerResources:
     """What a scheduler needs on a machine that computes two batches at once."""
     return replace(scheduling, executor=executor, slots=Slots(2))
 
 
 async def test_a_lone_batch_has_the_whole_machine_and_a_crowd_shares_it(
-    model: SummingModel, executor: HeldExecutor, two_slots: SchedulerParts, turn: Turn
+    model: SummingModel, executor: HeldExecutor, two_slots: SchedulerResources, turn: Turn
 ) -> None:
     """While one is alone the others gather; then two run at once, and the next begins when either ends."""
-    scheduler = BatchScheduler(model, version="1", pad_id=0, parts=two_slots)
+    scheduler = make_scheduler(model, two_slots)
     lone = submit(scheduler, row(1))
     await turn(lambda: len(executor.held) == 1)
     crowd = [submit(scheduler, row(*range(20, 20 + length))) for length in (4, 8, 16, 32)]
@@ -59,10 +56,10 @@ async def test_a_lone_batch_has_the_whole_machine_and_a_crowd_shares_it(
 
 @pytest.fixture
 async def crowded(
-    model: SummingModel, executor: HeldExecutor, two_slots: SchedulerParts, turn: Turn
+    model: SummingModel, executor: HeldExecutor, two_slots: SchedulerResources, turn: Turn
 ) -> BatchScheduler:
     """A scheduler with a batch in each of two slots, and nothing that waits."""
-    scheduler = BatchScheduler(model, version="1", pad_id=0, parts=two_slots)
+    scheduler = make_scheduler(model, two_slots)
     submit(scheduler, row(*[1] * 32)), submit(scheduler, row(*[2] * 32))
     await turn(lambda: len(executor.held) == 2)
     return scheduler
@@ -96,13 +93,15 @@ async def test_few_rows_gather_instead(
 
 
 async def test_nothing_is_handed_over_ahead_of_a_deadline_or_another_version(
-    crowded: BatchScheduler, executor: HeldExecutor, turn: Turn, two_slots: SchedulerParts, clock: ManualClock
+    crowded: BatchScheduler,
+    executor: HeldExecutor,
+    turn: Turn,
+    two_slots: SchedulerResources,
+    clock: ManualClock,
 ) -> None:
     """What has a deadline isn't computed after it; and another version's turn comes as it asked."""
-    timed = asyncio.ensure_future(
-        crowded.submit([row(*[3] * 30)], lane=Lane.INTERACTIVE, deadline=clock.now() + 1)
-    )
-    other = BatchScheduler(SummingModel(clock), version="1", pad_id=0, parts=two_slots)
+    timed = submit(crowded, row(*[3] * 30), deadline=clock.now() + 1)
+    other = make_scheduler(SummingModel(clock), two_slots)
     theirs = submit(other, row(4))
     await turn(lambda: not other.idle)
     await asyncio.sleep(0)
@@ -149,13 +148,11 @@ async def test_closing_answers_what_was_handed_over_ahead(
 
 
 async def test_two_versions_never_have_more_than_the_machine(
-    model: SummingModel, executor: HeldExecutor, two_slots: SchedulerParts, turn: Turn, clock: ManualClock
+    model: SummingModel, executor: HeldExecutor, two_slots: SchedulerResources, turn: Turn, clock: ManualClock
 ) -> None:
     """One whose runtime knows no sharing waits until the other's batches are done, and keeps others out."""
     exclusive = SummingModel(clock)
-    sharing, whole = (
-        BatchScheduler(each, version="1", pad_id=0, parts=two_slots) for each in (model, exclusive)
-    )
+    sharing, whole = (make_scheduler(each, two_slots) for each in (model, exclusive))
     first = submit(sharing, row(1))
     await turn(lambda: len(executor.held) == 1)
     second = submit(whole, row(2))

@@ -1,18 +1,17 @@
 """From a version's name to a model that serves it: `BundleLoader`."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache, partial
 
 from toxic_core.contract import Bundle
 from toxic_core.errors import ConfigurationError
-from toxic_core.tokens import EncodedBatch
 from toxic_inference.adapters.bundles import BundleStore
 from toxic_inference.adapters.collector import settle
-from toxic_inference.serving.interfaces import Float32Array, Servable, ServableId
+from toxic_inference.serving.interfaces import ServableId
 from toxic_inference.settings import Settings
 from toxic_model.loaded import LoadedModel
 from toxic_model.opening import choose_runtimes, open_model
-from toxic_model.runtime import any_of
 
 
 def model_opener(settings: Settings) -> Callable[[Bundle], LoadedModel]:
@@ -37,7 +36,7 @@ def model_opener(settings: Settings) -> Callable[[Bundle], LoadedModel]:
 
 
 class BundleLoader:
-    """Implements `Loader`.
+    """Loads versions.
 
     Args:
         store: hands out the verified bundles.
@@ -48,7 +47,7 @@ class BundleLoader:
         self._store = store
         self._open_model = open_model
 
-    def load(self, servable_id: ServableId) -> Servable:
+    def load(self, servable_id: ServableId) -> LoadedModel:
         """Return the version, ready to serve.
 
         Raises:
@@ -63,30 +62,9 @@ class BundleLoader:
         except BaseException:
             self._store.release(servable_id)
             raise
-        return BundleServable(model, release=lambda: self._store.release(servable_id))
 
+        def close() -> None:
+            model.close()
+            self._store.release(servable_id)
 
-class BundleServable:
-    """Implements `Servable` on a loaded model."""
-
-    def __init__(self, model: LoadedModel, *, release: Callable[[], None]) -> None:
-        self.contract = model.contract
-        self.encoder = model.tokenizer
-        self.runtime = model.runtime
-        self.side_by_side = bool(model.streams)
-        self._model = model
-        self._release = release
-        self._any_stream = any_of(model.streams)
-
-    def infer(self, batch: EncodedBatch, *, alone: bool = True) -> Float32Array:
-        """Return raw scores, float32 [batch, labels].
-
-        Raises:
-            InvalidTensorError: the model can't compute this batch.
-        """
-        return self._model.whole(batch) if alone else self._any_stream(batch)
-
-    def close(self) -> None:
-        """Free the model and release its bundle."""
-        self._model.close()
-        self._release()
+        return replace(model, close=close)

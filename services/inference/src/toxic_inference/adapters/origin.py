@@ -1,10 +1,10 @@
-"""Where versions come from, as the settings say: a registry with a cache on disk, or a folder.
+"""The origin of versions, as the settings choose it: a registry with a cache on disk, or a folder.
 
-Invariant: whatever keeps either from being used shows here, at the start, as one `ConfigurationError`.
+Invariant: an unusable registry cache or folder is reported at the start, as one `ConfigurationError`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
 
@@ -14,8 +14,8 @@ from toxic_inference.adapters.bundles import BundleStore
 from toxic_inference.adapters.directory_source import DirectorySource
 from toxic_inference.adapters.folders import check_writable
 from toxic_inference.adapters.mlflow_source import MlflowRegistry
-from toxic_inference.adapters.route_file import RouteFile
-from toxic_inference.serving.interfaces import AspiredVersion, RouteMemory, Source
+from toxic_inference.adapters.served_file import ServedFile
+from toxic_inference.serving.interfaces import AspiredVersion, Source
 from toxic_inference.settings import Settings
 
 _log = structlog.get_logger(__name__)
@@ -23,32 +23,41 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who wants versions, who has their files, and what was last served.
+    """Where versions come from.
 
     Attributes:
-        source: wants them.
+        source: lists the wanted versions.
         store: has their files.
-        memory: knows what was served before; None where the source is local and always there.
+        recall: returns what was served before the last stop; None if the source is local and always there.
+        remember: stores what is served, for the next start.
     """
 
     source: Source
     store: BundleStore
-    memory: RouteMemory | None
-
-    def remember(self, served: tuple[AspiredVersion, ...]) -> None:
-        """Keep what is served for the next start, where that makes sense."""
-        if self.memory is not None:
-            self.memory.remember(served)
+    recall: Callable[[], tuple[AspiredVersion, ...]] | None
+    remember: Callable[[tuple[AspiredVersion, ...]], None]
 
 
 def open_origin(settings: Settings) -> Origin:
-    """Return where versions come from.
+    """Return the origin that the settings choose.
 
     Raises:
         ConfigurationError: the cache or the model folder can't be used.
     """
-    if settings.model_directory is not None:
-        return _directory_origin(settings.model_directory, settings)
+    if (models := settings.model_directory) is not None:
+        if not models.is_dir():
+            raise ConfigurationError(
+                f"INFERENCE_MODEL_DIRECTORY names {models}, which isn't a folder; "
+                "create it, with one numbered subfolder per version."
+            )
+        directory = DirectorySource(
+            models,
+            alias=settings.model_alias,
+            pinned=settings.pinned_versions,
+            max_bytes=settings.max_bundle_bytes,
+        )
+        _log.info("source.directory", folder=str(models), alias=settings.model_alias)
+        return Origin(directory, directory, recall=None, remember=lambda _: None)
     registry = MlflowRegistry(
         settings.registry_uri,
         model_name=settings.model_name,
@@ -64,22 +73,6 @@ def open_origin(settings: Settings) -> Origin:
         max_bundle_bytes=settings.max_bundle_bytes,
         download=registry.download,
     )
-    memory = RouteFile(folder / "routes.json", registry=settings.registry_uri)
+    served = ServedFile(folder / "routes.json", registry=settings.registry_uri)
     _log.info("source.registry", uri=settings.registry_uri, aliases=settings.aliases, cache=str(folder))
-    return Origin(registry, cache, memory)
-
-
-def _directory_origin(folder: Path, settings: Settings) -> Origin:
-    if not folder.is_dir():
-        raise ConfigurationError(
-            f"INFERENCE_MODEL_DIRECTORY names {folder}, which isn't a folder; "
-            "make it, with one numbered subfolder a version."
-        )
-    directory = DirectorySource(
-        folder,
-        alias=settings.model_alias,
-        pinned=settings.pinned_versions,
-        max_bytes=settings.max_bundle_bytes,
-    )
-    _log.info("source.directory", folder=str(folder), alias=settings.model_alias)
-    return Origin(directory, directory, memory=None)
+    return Origin(registry, cache, recall=served.recall, remember=served.remember)

@@ -1,6 +1,6 @@
-"""Time, as the serving core asks for it.
+"""The clock of the serving core.
 
-Invariant: nothing under `serving` reads the time or sleeps but through a `Clock`, so that tests own it.
+Invariant: code under `serving` reads the time and sleeps only through a `Clock`, so that tests control it.
 """
 
 import asyncio
@@ -12,11 +12,11 @@ class Clock(Protocol):
     """A monotonic clock that can be waited on."""
 
     def now(self) -> float:
-        """Return seconds since some fixed moment."""
+        """Return seconds since a fixed moment."""
         ...
 
     async def wait(self, event: asyncio.Event, *, at_most_seconds: float | None) -> None:
-        """Return once `event` is set, or when that many seconds have passed; None waits for the event."""
+        """Return when `event` is set, or after so many seconds; None waits for the event."""
         ...
 
 
@@ -24,11 +24,11 @@ class SystemClock:
     """The machine's monotonic clock."""
 
     def now(self) -> float:
-        """Return seconds since some fixed moment."""
+        """Return seconds since a fixed moment."""
         return time.monotonic()
 
     async def wait(self, event: asyncio.Event, *, at_most_seconds: float | None) -> None:
-        """Return once `event` is set, or when that many seconds have passed; None waits for the event."""
+        """Return when `event` is set, or after so many seconds; None waits for the event."""
         try:
             async with asyncio.timeout(at_most_seconds):
                 await event.wait()

@@ -1,8 +1,4 @@
-"""The errors of the serving core, beside those every service shares.
-
-Invariant: like all of `toxic_core.errors`, they carry facts and a sentence that says what to do, and know
-nothing of HTTP.
-"""
+"""The errors of the serving core. Like those of `toxic_core.errors`, they are independent of HTTP."""
 
 from toxic_core.errors import InvalidTextError, ToxicError
 
@@ -11,7 +7,7 @@ class RejectedTextError(InvalidTextError):
     """A text that can't be scored as it is.
 
     Attributes:
-        field: where it stood in the caller's input, such as `texts[3]`.
+        field: its place in the caller's input, such as `texts[3]`.
     """
 
     def __init__(self, message: str, *, field: str) -> None:
@@ -24,12 +20,12 @@ class TextTooLongError(RejectedTextError):
 
 
 class DeadlineExceededError(ToxicError):
-    """A text whose caller's deadline passed before its turn came."""
+    """A text whose deadline passed before it was computed."""
 
 
 class InferenceError(ToxicError):
-    """The model failed on a batch, or answered something that isn't a score."""
+    """The model failed on a batch, or returned something that isn't a score."""
 
 
 class IllegalTransitionError(ToxicError):
-    """A move that a version's state machine doesn't have; a bug in the manager, never an operator's fault."""
+    """A transition that a version's state machine lacks: a bug in the manager, not an operator's mistake."""

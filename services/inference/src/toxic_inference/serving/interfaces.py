@@ -1,25 +1,36 @@
-"""The nouns of the serving core and the seams between them.
+"""The nouns of the serving core, and the Protocols between it and the doors and adapters.
 
-Owns the protocols that adapters implement and doors call. A `Source` says which versions are wanted, a
-`Loader` makes one servable, a `Scorer` is what a door sees of it all.
-
-Invariant: a servable is named by version *and* fingerprint. A registry that was wiped hands out version 1
-again; the fingerprint keeps a new version 1 from being answered by the old one's files.
+Invariant: a servable is named by version *and* fingerprint. A registry that was wiped issues version 1 again;
+the fingerprint keeps a new version 1 from being answered by the old one's files.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from toxic_core.contract import Contract
-from toxic_core.tokens import AlignedText, EncodedBatch, Int32Array, WindowedText
+from toxic_core.tokens import Int32Array
+from toxic_model.loaded import Float32Array, LoadedModel
 
-Float32Array = NDArray[np.float32]
+__all__ = [
+    "AspiredVersion",
+    "Explanation",
+    "Float32Array",
+    "Lane",
+    "LoadVersion",
+    "Row",
+    "Scorer",
+    "ServableId",
+    "Session",
+    "Source",
+    "Span",
+    "Target",
+    "Terms",
+    "Text",
+    "TextScore",
+]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -27,8 +38,8 @@ class ServableId:
     """Names one servable.
 
     Attributes:
-        version: as the registry or the folder calls it, such as "3".
-        fingerprint: tells two artifacts apart that were given the same version.
+        version: its name in the registry or the folder, such as "3".
+        fingerprint: differs between two artifacts that were given the same version.
     """
 
     version: str
@@ -44,97 +55,28 @@ class AspiredVersion:
 
 
 class Source(Protocol):
-    """Says which versions are wanted. Holds no state; may be called from any one thread at a time."""
+    """Lists the wanted versions. Holds no state; may be called from any one thread at a time."""
 
     def aspired(self) -> tuple[AspiredVersion, ...]:
-        """Return the *whole* wanted set, most important first; what is left out is not wanted.
+        """Return the *whole* wanted set, most important first; a version that isn't in it is unloaded.
 
         Blocks: call it off the event loop.
 
         Raises:
-            RegistryUnavailableError: it can't be known now. Never answered by an empty set.
+            RegistryUnavailableError: the set can't be determined now. An empty set never stands for that.
         """
         ...
 
 
-class Encoder(Protocol):
-    """From texts to token ids. Thread-safe; `toxic_core.tokens.Tokeniser` is one."""
+LoadVersion = Callable[[ServableId], LoadedModel]
+"""Returns a version, verified and warmed up. Blocks for seconds: call it off the event loop.
 
-    def encode_windows(self, texts: Sequence[str], *, most: int) -> Sequence[WindowedText]:
-        """Return each text's ids, in as many windows as it takes, up to `most`."""
-        ...
-
-    def encode_aligned(self, text: str, *, most: int) -> AlignedText:
-        """Return one text's windows, and which of its words each token belongs to."""
-        ...
-
-
-class Servable(Protocol):
-    """A loaded model version."""
-
-    @property
-    def contract(self) -> Contract:
-        """What the version's bundle says of itself."""
-        ...
-
-    @property
-    def encoder(self) -> Encoder:
-        """The version's own tokenizer."""
-        ...
-
-    @property
-    def runtime(self) -> str:
-        """What computes it, and in what precision, such as `openvino-int8`."""
-        ...
-
-    @property
-    def side_by_side(self) -> bool:
-        """Whether several worker threads may call `infer` at once, none of them with `alone`."""
-        ...
-
-    def infer(self, batch: EncodedBatch, *, alone: bool = True) -> Float32Array:
-        """Return raw scores, float32 [batch, labels]. Blocks.
-
-        Args:
-            batch: token ids and mask.
-            alone: whether no other batch runs at the same time, so that this one may have all processors.
-
-        Raises:
-            InvalidTensorError: the model refuses these inputs.
-        """
-        ...
-
-    def close(self) -> None:
-        """Free what the version holds. Called once, when nothing uses it any more."""
-        ...
-
-
-class Loader(Protocol):
-    """Makes servables."""
-
-    def load(self, servable_id: ServableId) -> Servable:
-        """Return the version, verified and warmed up. Blocks for seconds: call it off the event loop.
-
-        Raises:
-            ToxicError: the version can't be served; its message is shown to the operator.
-        """
-        ...
-
-
-class RouteMemory(Protocol):
-    """Remembers across restarts what was last served, for a start without the registry."""
-
-    def recall(self) -> tuple[AspiredVersion, ...]:
-        """Return what was remembered, or nothing. Blocks."""
-        ...
-
-    def remember(self, served: tuple[AspiredVersion, ...]) -> None:
-        """Replace what is remembered. Blocks for one small write."""
-        ...
+Raises `ToxicError` if the version can't be served; its message is shown to the operator.
+"""
 
 
 class Lane(StrEnum):
-    """Which traffic a text belongs to; interactive goes before bulk."""
+    """The kind of traffic that a text belongs to; interactive goes before bulk."""
 
     INTERACTIVE = "interactive"
     BULK = "bulk"
@@ -146,7 +88,7 @@ class Row:
 
     Attributes:
         ids: token ids, int32 [tokens].
-        mask: attention mask, int32 [tokens]; None where every token counts.
+        mask: attention mask, int32 [tokens]; None if every token counts.
     """
 
     ids: Int32Array
@@ -155,7 +97,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Which version a caller asks for: a version, else an alias, else the default alias's."""
+    """The version that a caller asks for: by number, else by alias, else the default alias's."""
 
     version: str | None = None
     alias: str | None = None
@@ -163,12 +105,12 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """On what terms a caller's texts are scored.
+    """The conditions under which a caller's texts are scored.
 
     Attributes:
-        timeout_seconds: counted from the session's beginning; what hasn't begun to be computed by then never
-            is. None for as long as it takes.
-        store: whether scores may be kept for the next time the same text comes, and taken from there.
+        timeout_seconds: counted from the session's beginning; a text whose computation hasn't begun by then
+            is never computed. None for no limit.
+        store: whether scores may be cached, and taken from the cache.
     """
 
     timeout_seconds: float | None = None
@@ -177,7 +119,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text to score, and its language where the caller says it (ISO 639-1)."""
+    """A text to score, and its language (ISO 639-1) if the caller declares it."""
 
     content: str
     language: str | None = None
@@ -185,14 +127,14 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class TextScore:
-    """What one text got.
+    """The scores of one text.
 
     Attributes:
         scores: calibrated, in the contract's label order; of a long text, the highest over its windows.
         decisions: whether each score reaches its operating threshold.
         tokens: how many tokens were read, special tokens included.
-        truncated: whether the text was longer than the most windows hold, so that its end wasn't read.
-        windows: how many overlapping windows the text was read in; 1 where the model reads it at once.
+        truncated: whether the text is longer than the most windows, so that its end wasn't read.
+        windows: how many overlapping windows the text was read in; 1 if it fits into one.
     """
 
     scores: tuple[float, ...]
@@ -204,13 +146,13 @@ class TextScore:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A part of a text, and what it did to the scores.
+    """A part of a text, and its influence on the scores.
 
     Attributes:
         begin: its first character in the text as the caller sent it, counted in code points.
         end: one past its last character.
-        influence: by how much each calibrated score falls without it, in the contract's label order, from
-            -1 to 1; negative where it lowers the score.
+        influence: how much each calibrated score falls without it, in the contract's label order, from -1 to
+            1; negative if it lowers the score.
     """
 
     begin: int
@@ -220,11 +162,11 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What one text got, and why.
+    """The scores of one text, and the words that drove them.
 
     Attributes:
-        score: as for any text.
-        spans: its words, in order, or groups of neighbouring words where there are too many to try each.
+        score: the text's scores.
+        spans: its words, in order, or groups of neighbouring words if there are too many to try each.
     """
 
     score: TextScore
@@ -232,7 +174,7 @@ class Explanation:
 
 
 class Session(Protocol):
-    """One version, held for as long as a caller needs it to stay the same."""
+    """One version, leased for as long as a caller needs it to stay the same."""
 
     @property
     def version(self) -> str:
@@ -255,7 +197,7 @@ class Session(Protocol):
         ...
 
     async def explain(self, text: Text, *, lane: Lane) -> Explanation:
-        """Score a text, and say which of its words drove each score; costs up to some seventy passes.
+        """Score a text and find the words that drove each score, in about seventy passes at most.
 
         Raises:
             OverloadedError: the queue is full.
@@ -279,10 +221,10 @@ class Session(Protocol):
 
 
 class Scorer(Protocol):
-    """What a door needs of the core to score."""
+    """Opens sessions; what doors need of the core to score."""
 
     def session(self, target: Target, terms: Terms = ...) -> AbstractContextManager[Session]:
-        """Hold the version that `target` names, on the given terms; no limit and the cache by default.
+        """Lease the version that `target` names; by default without a time limit, and with the cache.
 
         Raises:
             UnknownModelError: there is no such version or alias.

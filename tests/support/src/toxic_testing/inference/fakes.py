@@ -1,4 +1,4 @@
-"""Fakes of the core's protocols, and time that a test owns.
+"""Fakes of the serving core, and a clock that a test moves.
 
 Invariant: nothing here sleeps, starts a thread or needs TensorFlow.
 """
@@ -9,11 +9,16 @@ from concurrent.futures import Executor, Future
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from toxic_core.tokens import EncodedBatch, Tokeniser
 from toxic_inference.events import AliasRouted, Event, QueueChanged, StateChanged
+from toxic_inference.serving.batching.executables import Executables
+from toxic_inference.serving.batching.scheduler import BatchScheduler, SchedulerResources
+from toxic_inference.serving.interfaces import Float32Array, ServableId
+from toxic_inference.serving.scoring.cache import ScoreCache
+from toxic_inference.serving.versions.harness import ActiveServable
 from toxic_inference.serving.versions.states import State
+from toxic_model.loaded import LoadedModel
 from toxic_testing.inference.bundles import MAX_TOKENS, make_contract, make_tokenizer
 
 AnyEvent = TypeVar("AnyEvent", bound=Event)
@@ -91,26 +96,44 @@ async def spin(until: Callable[[], bool]) -> None:
     raise AssertionError("what the test waits for didn't happen")
 
 
-class FakeServable:
-    """A model whose score for a row is the sum of its unmasked ids over a thousand; implements `Servable`."""
+class FakeModel:
+    """A model whose score for a row is the sum of its unmasked ids over a thousand.
+
+    Attributes:
+        loaded: the model, as a loader returns it.
+        batches: that were computed.
+        closed: whether it was freed.
+    """
 
     def __init__(self) -> None:
-        self.contract = make_contract()
-        self.encoder = Tokeniser(make_tokenizer(), max_tokens=MAX_TOKENS, pad_id=0)
-        self.runtime = "fake"
-        self.side_by_side = False
         self.batches: list[EncodedBatch] = []
         self.closed = False
+        self.loaded = LoadedModel(
+            contract=make_contract(),
+            tokenizer=Tokeniser(make_tokenizer(), max_tokens=MAX_TOKENS, pad_id=0),
+            runtime="fake",
+            whole=self._infer,
+            streams=(),
+            close=self._close,
+        )
 
-    def infer(self, batch: EncodedBatch, *, alone: bool = True) -> NDArray[np.float32]:  # noqa: ARG002  the protocol's
-        """Return the same score for every label."""
+    def _infer(self, batch: EncodedBatch) -> Float32Array:
         self.batches.append(batch)
         sums = (batch.input_ids * batch.attention_mask).sum(axis=1) / 1000
-        return np.repeat(sums[:, np.newaxis], len(self.contract.labels), axis=1).astype(np.float32)
+        labels = len(self.loaded.contract.labels)
+        return np.repeat(sums[:, np.newaxis], labels, axis=1).astype(np.float32)
 
-    def close(self) -> None:
-        """Remember that it was freed."""
+    def _close(self) -> None:
         self.closed = True
+
+
+def activate(
+    servable_id: ServableId, model: LoadedModel, resources: SchedulerResources, *, cached: int = 0
+) -> ActiveServable:
+    """Put a scheduler and a cache of so many scores in front of a model."""
+    executables = Executables(model.whole, model.streams, pad_id=model.contract.pad_id, clock=resources.clock)
+    scheduler = BatchScheduler(executables, version=servable_id.version, resources=resources)
+    return ActiveServable(servable_id, model, scheduler, ScoreCache(cached))
 
 
 class EventLog:

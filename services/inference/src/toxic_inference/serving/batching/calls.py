@@ -1,27 +1,31 @@
-"""The batch scheduler's bookkeeping: a caller's rows, and where each stands.
+"""A caller's rows, and what became of each.
 
-Invariant: the scheduler and its queue alone change it.
+Invariant: a call's future is completed once. Used from the event loop's thread only.
 """
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from toxic_core.errors import ToxicError
+from toxic_inference.serving.errors import InferenceError
 from toxic_inference.serving.interfaces import Float32Array, Lane, Row
 
 
 @dataclass(eq=False, slots=True)
 class Call:
-    """One caller's rows and the future they await.
+    """One caller's rows, and the future that the caller awaits.
 
     Attributes:
-        future: done once every row is scored, or one can't be.
+        future: completed when every row is scored, or one can't be.
         rows: in the caller's order.
-        lane: which queue they stand in.
+        lane: the lane of the queue.
         submitted: when, on the scheduler's clock.
-        deadline: on the same clock, when the answer is worth nothing any more; None for never.
+        deadline: when the answer becomes worthless, on the same clock; None for never.
         waiting: keys of the rows still in the queue.
-        scores: by the caller's order; None where not scored yet.
+        scores: in the caller's order; None for rows without scores yet.
         unanswered: how many are None.
     """
 
@@ -34,10 +38,31 @@ class Call:
     scores: list[Float32Array | None] = field(default_factory=list)
     unanswered: int = 0
 
+    def __post_init__(self) -> None:
+        self.scores = [None] * len(self.rows)
+        self.unanswered = len(self.rows)
+
+    def answer(self, position: int, scores: Float32Array) -> None:
+        """Take one row's scores; the last ones complete the future."""
+        self.scores[position] = scores
+        self.unanswered -= 1
+        if self.unanswered == 0 and not self.future.done():
+            self.future.set_result(np.stack([row for row in self.scores if row is not None]))
+
+    def fail(self, error: BaseException) -> None:
+        """Complete the future with an error, if it isn't completed already."""
+        if self.future.done():
+            return
+        if not isinstance(error, ToxicError):
+            wrapped = InferenceError(f"The model failed on this input: {type(error).__name__}.")
+            wrapped.__cause__ = error
+            error = wrapped
+        self.future.set_exception(error)
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row of a call, as it stands in the queue."""
+    """One row of a call, as a member of the queue or of a batch."""
 
     key: int
     call: Call
@@ -50,12 +75,12 @@ class Entry:
 
     @property
     def tokens(self) -> int:
-        """How long it is."""
+        """Its length."""
         return len(self.row.ids)
 
 
 def by_caller(entries: Sequence[Entry]) -> list[list[Entry]]:
-    """Return the rows of each caller together."""
+    """Return the entries grouped by call, in order."""
     callers: dict[int, list[Entry]] = {}
     for entry in entries:
         callers.setdefault(id(entry.call), []).append(entry)

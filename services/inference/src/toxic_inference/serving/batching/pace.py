@@ -1,12 +1,12 @@
-"""How fast a queue drains, learnt from the batches that ran.
+"""The pace estimate: how fast a queue drains, learnt from the batches that ran.
 
-Seconds are of the whole machine: a batch that has half of it for two seconds costs one. A batch costs
-something by itself and something for each token, and the two are told apart by the batches' different sizes
-(least squares, older batches counting exponentially less). Seconds a token alone would take a hundred waiting
-texts for a hundred batches of one, and refuse them on a machine that does them in one.
+Seconds are those of the whole machine: a batch with half of it for two seconds costs one. A batch costs a
+fixed part, and a part per token; both are estimated from the batches' different sizes (least squares, with
+exponentially decaying weights). Seconds per token alone would count a hundred waiting texts as a hundred
+batches of one, and refuse them on a machine that computes them in one.
 
-Invariant: an estimate follows from measured batches alone; before the first one everything is expected to
-take no time, so that nobody is refused on a guess.
+Invariant: an estimate comes from measured batches alone. Before the first one everything is expected to take
+no time, so that no request is refused on a guess.
 """
 
 import math
@@ -21,8 +21,8 @@ class RunningBatch:
     """A batch that runs.
 
     Attributes:
-        tokens: how many it has.
-        share: which part of the machine it has.
+        tokens: tokens without padding.
+        share: of the machine's processors.
         since: when it began, on the scheduler's clock.
     """
 
@@ -32,7 +32,7 @@ class RunningBatch:
 
 
 class Pace:
-    """Seconds that batches take.
+    """Estimates the seconds that batches take.
 
     Args:
         token_budget: most tokens in a batch.
@@ -48,11 +48,11 @@ class Pace:
         self._running: set[RunningBatch] = set()
 
     def started(self, batch: RunningBatch) -> None:
-        """Note that a batch began."""
+        """Count a batch as running."""
         self._running.add(batch)
 
     def ended(self, batch: RunningBatch, *, seconds: float) -> None:
-        """Note how long it took."""
+        """Learn from a batch that took so long."""
         self._running.remove(batch)
         seconds *= batch.share
         weight = _SMOOTHING if self._batches else 1.0
@@ -65,11 +65,11 @@ class Pace:
         self._batches += 1
 
     def abandoned(self, batch: RunningBatch) -> None:
-        """Note that it failed: what a failure takes says nothing of the pace."""
+        """Stop counting a batch that failed; its time isn't typical."""
         self._running.remove(batch)
 
     def seconds_until(self, *, waiting_tokens: int, now: float) -> float:
-        """Return how long it takes until so many waiting tokens, and the batches that run, are done."""
+        """Return the seconds until the running batches and so many waiting tokens are computed."""
         running = sum(
             max(self._seconds(batch.tokens) - batch.share * (now - batch.since), 0.0)
             for batch in self._running
@@ -79,7 +79,7 @@ class Pace:
     def _seconds(self, tokens: int) -> float:
         if not self._batches:
             return 0.0
-        # Neither part is negative, whatever noise says; of batches of one size, time goes by tokens.
+        # Noise must not make either part negative. If all batches have one size, all time counts per token.
         most = self._mean_seconds / self._mean_tokens
         slope = min(max(self._covariance / self._variance, 0.0), most) if self._variance else most
         fixed = self._mean_seconds - slope * self._mean_tokens

@@ -1,7 +1,7 @@
 """The rows that wait for one servable, in two lanes.
 
-Invariant: within a lane the oldest row is in the next batch; interactive rows go before bulk ones, but a lane
-that has rows never waits for more than `_TURNS` batches of the other, so neither starves.
+Invariant: within a lane the oldest row is in the next batch. Interactive rows go before bulk rows, but bulk
+rows never wait for more than `_TURNS` interactive batches, so neither lane starves.
 """
 
 from collections import OrderedDict
@@ -9,20 +9,25 @@ from collections.abc import Iterator
 from itertools import islice
 
 from toxic_inference.serving.batching.calls import Call, Entry
-from toxic_inference.serving.batching.packing import choose_batch
+from toxic_inference.serving.batching.policy import POLICY, BatchingPolicy
 from toxic_inference.serving.interfaces import Lane
 
 _WINDOW_ROWS = 512
-"""How many waiting rows are looked at to form a batch: enough to find equal lengths, at a bounded cost."""
+"""How many waiting rows the policy chooses from: enough to find equal lengths, at a bounded cost."""
 
 _TURNS = 8
 """Interactive batches in a row after which bulk rows have a turn: an eighth of a saturated machine."""
 
 
 class RowQueue:
-    """Where rows wait until a batch takes them, or their caller gives up."""
+    """Holds rows until a batch takes them, or their caller gives up.
 
-    def __init__(self) -> None:
+    Args:
+        policy: chooses the rows of a batch.
+    """
+
+    def __init__(self, policy: BatchingPolicy = POLICY) -> None:
+        self._policy = policy
         self._lanes: dict[Lane, OrderedDict[int, Entry]] = {lane: OrderedDict() for lane in Lane}
         self._tokens = dict.fromkeys(Lane, 0)
         self._timed: dict[int, Call] = {}
@@ -42,11 +47,11 @@ class RowQueue:
 
     @property
     def timed(self) -> bool:
-        """Whether a call waits that has a deadline."""
+        """Whether a call with a deadline waits."""
         return bool(self._timed)
 
     def add(self, call: Call) -> None:
-        """Let every row of a call wait."""
+        """Add every row of a call."""
         for position in range(len(call.rows)):
             self._next_key += 1
             entry = Entry(self._next_key, call, position)
@@ -57,7 +62,7 @@ class RowQueue:
             self._timed[id(call)] = call
 
     def drop(self, call: Call) -> int:
-        """Take out what is left of a call; return how many rows that was."""
+        """Remove a call's remaining rows; return how many there were."""
         dropped = len(call.waiting)
         for key in tuple(call.waiting):
             self._remove(self._lanes[call.lane][key])
@@ -68,12 +73,18 @@ class RowQueue:
         return [call for call in self._timed.values() if call.deadline is not None and call.deadline <= now]
 
     def take(self, *, budget: int) -> list[Entry]:
-        """Take out the rows of the next batch: the oldest of its lane and those nearest in length."""
-        lane = self._next_lane()
+        """Remove and return the rows of the next batch: of one lane, as the policy chooses."""
+        interactive, bulk = (bool(self._lanes[lane]) for lane in (Lane.INTERACTIVE, Lane.BULK))
+        if interactive and not (bulk and self._interactive_turns >= _TURNS):
+            self._interactive_turns = self._interactive_turns + 1 if bulk else 0
+            lane = Lane.INTERACTIVE
+        else:
+            self._interactive_turns = 0
+            lane = Lane.BULK
         window = list(islice(self._lanes[lane].values(), _WINDOW_ROWS))
         if not window:
             return []
-        chosen = choose_batch([entry.tokens for entry in window], budget=budget)
+        chosen = self._policy([entry.tokens for entry in window], budget=budget)
         entries = [window[index] for index in chosen]
         for entry in entries:
             self._remove(entry)
@@ -83,14 +94,6 @@ class RowQueue:
         """Return every call that waits, once."""
         entries = (entry for lane in self._lanes.values() for entry in lane.values())
         return iter({id(entry.call): entry.call for entry in entries}.values())
-
-    def _next_lane(self) -> Lane:
-        interactive, bulk = (bool(self._lanes[lane]) for lane in (Lane.INTERACTIVE, Lane.BULK))
-        if interactive and not (bulk and self._interactive_turns >= _TURNS):
-            self._interactive_turns = self._interactive_turns + 1 if bulk else 0
-            return Lane.INTERACTIVE
-        self._interactive_turns = 0
-        return Lane.BULK
 
     def _remove(self, entry: Entry) -> None:
         del self._lanes[entry.call.lane][entry.key]

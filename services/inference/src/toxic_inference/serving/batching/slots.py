@@ -1,20 +1,20 @@
-"""Who computes when: the slots that all versions' batches share.
+"""Shares of the processors that all versions' batches take turns with.
 
 A batch in one slot has its share of the processors; a batch in all of them has every processor.
 
-Invariant: slots are given in the order in which they were asked for, so a batch that wants all of them waits
-no longer than those before it take. Used from the event loop's thread only.
+Invariant: slots are granted in the order of asking, so a batch that needs all of them waits no longer than
+the batches asked for before it. Used from the event loop's thread only.
 """
 
 from collections import deque
 from collections.abc import Callable
 
 Begin = Callable[["Turn"], None]
-"""Makes use of a turn; called once, when it has come."""
+"""Uses a turn; called once, when it is granted."""
 
 
 class Slots:
-    """Slots to compute in.
+    """A fixed number of slots to compute in.
 
     Args:
         number: how many there are.
@@ -27,27 +27,27 @@ class Slots:
 
     @property
     def waiting(self) -> int:
-        """How many have asked and wait."""
+        """How many requests for a turn wait."""
         return len(self._waiting)
 
     def ask(self, number: int, begin: Begin) -> None:
-        """Call `begin` with so many slots, all at once: now, or in the moment when they are given back."""
+        """Call `begin` with so many slots at once: now, or as soon as they are given back."""
         self._waiting.append((number, begin))
-        self._hand_out()
+        self._grant()
 
     def take_rest(self, held: int) -> bool:
-        """Take all that are left, if nobody else has any or waits; a turn does it."""
+        """Take all that are left, unless another turn holds or waits for slots; called by a turn."""
         if self._waiting or self._free + held < self.number:
             return False
         self._free = 0
         return True
 
     def give_back(self, number: int) -> None:
-        """Free so many and hand them to who waits; a turn does it."""
+        """Free so many and grant the next turns; called by a turn."""
         self._free += number
-        self._hand_out()
+        self._grant()
 
-    def _hand_out(self) -> None:
+    def _grant(self) -> None:
         while self._waiting and self._waiting[0][0] <= self._free:
             number, begin = self._waiting.popleft()
             self._free -= number
@@ -55,7 +55,7 @@ class Slots:
 
 
 class Turn:
-    """Slots that are held, until `end`."""
+    """Slots that are held until `end`."""
 
     def __init__(self, slots: Slots, held: int) -> None:
         self._slots = slots
@@ -63,7 +63,7 @@ class Turn:
 
     @property
     def share(self) -> float:
-        """Which part of the processors it is."""
+        """The share of the processors."""
         return self._held / self._slots.number
 
     @property
@@ -72,7 +72,7 @@ class Turn:
         return self._held == self._slots.number
 
     def widen(self) -> None:
-        """Take the other slots as well, if nobody has or wants them."""
+        """Take the other slots too, unless another turn holds or waits for slots."""
         if self._slots.take_rest(self._held):
             self._held = self._slots.number
 

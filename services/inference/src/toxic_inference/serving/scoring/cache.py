@@ -1,10 +1,9 @@
-"""Scores of texts that came before, for the next time they come.
+"""The LRU cache of scores, one per version.
 
-Owns one version's scores, and goes with it. A text is known by a keyed digest of its normalised form, with a
-key that never leaves the process, so that what is kept here tells nobody what was written.
+Keys are keyed digests of normalised texts. The key never leaves the process, so the cache reveals no text.
 
-Invariant: no text is kept, and never more than `entries` scores; the one unused longest goes first. Any
-thread may call.
+Invariant: no text is kept, and never more than `entries` scores; the least recently used one is dropped
+first. Thread-safe.
 """
 
 import secrets
@@ -20,18 +19,18 @@ from toxic_inference.serving.interfaces import Float32Array
 _DIGEST_BYTES = 16
 
 ENTRY_BYTES = 350
-"""What an entry takes, about: its digest, six scores, and Python's own for both (measured: 344)."""
+"""Approximate size of an entry: its digest, six scores, and Python's overhead for both (measured: 344)."""
 
 
 @dataclass(frozen=True, slots=True)
 class RawScore:
-    """What the model said of one text.
+    """The model's scores of one text.
 
     Attributes:
         scores: uncalibrated, float32 [labels]; the highest over the windows.
         tokens: how many were read.
-        windows: in how many windows.
-        truncated: whether the text goes on after the last one.
+        windows: how many windows they were read in.
+        truncated: whether the text continues after the last window.
     """
 
     scores: Float32Array
@@ -44,7 +43,7 @@ class ScoreCache:
     """The scores of one version.
 
     Args:
-        entries: most scores that are kept; 0 keeps none.
+        entries: most scores that are kept; 0 turns the cache off.
     """
 
     def __init__(self, entries: int) -> None:
@@ -58,15 +57,15 @@ class ScoreCache:
 
     @property
     def keeps(self) -> bool:
-        """Whether it keeps anything at all."""
+        """Whether it is on."""
         return self._limit > 0
 
     def digest(self, text: str) -> bytes:
-        """Return what a text is known by; equal for texts that are equal once normalised."""
+        """Return a text's key; texts that are equal after normalisation have the same key."""
         return blake2b(normalise(text).encode(), key=self._key, digest_size=_DIGEST_BYTES).digest()
 
     def find(self, digests: Iterable[bytes]) -> dict[bytes, RawScore]:
-        """Return the scores of those that are known."""
+        """Return the cached scores, by digest."""
         found: dict[bytes, RawScore] = {}
         with self._lock:
             for digest in digests:
@@ -76,7 +75,7 @@ class ScoreCache:
         return found
 
     def keep(self, scores: Mapping[bytes, RawScore]) -> None:
-        """Remember scores, and forget those unused longest where there are too many."""
+        """Store scores, and drop the least recently used ones beyond the limit."""
         with self._lock:
             self._scores.update(scores)
             while len(self._scores) > self._limit:

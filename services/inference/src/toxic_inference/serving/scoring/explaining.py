@@ -1,15 +1,15 @@
 """Which words drove a score, by occlusion.
 
-A word's influence on a label is how far the calibrated score falls when the word is taken out of the text
+A word's influence on a label is how much the calibrated score falls when the word is removed from the text
 (Zeiler & Fergus, 2014, for images; Li, Monroe & Jurafsky, 2016, "Understanding Neural Networks through
-Representation Erasure", for words). It asks the model itself, needs nothing of it but scores, and its unit is
-the score's own, none of which holds of gradients: those point where the model is steep, vanish where a
-sigmoid saturates, and the SavedModel's signature doesn't give them.
+Representation Erasure", for words). Occlusion asks the model itself, needs only its scores, and has the
+score's own unit. Gradients have none of these properties: they are large where the model is steep, vanish
+where a sigmoid saturates, and aren't in the SavedModel's signature.
 
-Words are taken out, not masked: an encoder fine-tuned on comments has never seen a mask token.
+Words are removed, not masked: an encoder fine-tuned on comments has never seen a mask token.
 
-Invariant: at most `passes` rows beyond the text's own windows, however long it is; and every span stands at
-the place in the text where its caller put it, since words are found before anything is normalised.
+Invariant: at most `passes` rows beyond the text's own windows, for a text of any length. Spans refer to the
+text as its caller sent it, because words are found before normalisation.
 """
 
 from collections.abc import Sequence
@@ -17,13 +17,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toxic_core.labels import LABELS
 from toxic_core.text import Word
 from toxic_core.tokens import AlignedText
 from toxic_inference.serving.interfaces import Float32Array, Row, Span
 
-LEAST_PASSES = 3 * len(LABELS)
-"""What the coarsest choice may take: a window a label, and the neighbours that share its words."""
+LEAST_PASSES = 18
+"""Rows of the coarsest choice for six labels: a window per label, and two neighbours that share its words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +36,11 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Occlusion:
-    """What to ask the model about one text, once its windows have scores.
+    """The rows to compute for one text, once its windows have scores.
 
     Attributes:
-        groups: runs of words that are taken out together, by their numbers.
-        trials: the rows to score.
+        groups: runs of words that are removed together, by their numbers.
+        trials: the rows.
     """
 
     groups: tuple[tuple[int, ...], ...]
@@ -54,37 +53,32 @@ class Occlusion:
 
 
 def plan(text: AlignedText, scores: Float32Array, *, passes: int) -> Occlusion:
-    """Choose what to take out.
+    """Choose the words to remove.
 
-    Only words of the windows that give some label its score are looked at: no other word can lower a maximum.
-    They are taken out of every window that reads them. Where there are more than may be tried, neighbours
-    are taken out together.
+    Only the windows that give some label its score matter: no other word can lower a maximum. Their words are
+    removed from every window that contains them. If there are more words than passes, neighbours are removed
+    together.
 
     Args:
         text: its windows and words.
         scores: of the windows, float32 [windows, labels].
-        passes: most rows; at least `LEAST_PASSES`.
+        passes: most rows; three per label are used at least, if the text needs them.
     """
-    looked_at = set(scores.argmax(axis=0).tolist())
-    words = sorted({int(word) for index in looked_at for word in text.words[index] if word >= 0})
+    decisive = set(scores.argmax(axis=0).tolist())
+    words = sorted({int(word) for index in decisive for word in text.words[index] if word >= 0})
     size = 1
     while True:
         groups = tuple(tuple(words[start : start + size]) for start in range(0, len(words), size))
-        trials = tuple(_trials(text, groups))
+        trials = []
+        for number, group in enumerate(groups):
+            for index, (ids, of_ids) in enumerate(zip(text.text.windows, text.words, strict=True)):
+                left = ids[~np.isin(of_ids, group)]
+                # Without special tokens nothing may be left, and a model can't compute an empty row.
+                if 0 < len(left) < len(ids):
+                    trials.append(Trial(number, index, Row(ids=left)))
         if len(trials) <= passes or len(groups) == 1:
-            return Occlusion(groups=groups, trials=trials)
+            return Occlusion(groups=groups, trials=tuple(trials))
         size = max(size + 1, size * len(trials) // passes)
-
-
-def _trials(text: AlignedText, groups: Sequence[tuple[int, ...]]) -> list[Trial]:
-    trials = []
-    for number, group in enumerate(groups):
-        for index, (ids, words) in enumerate(zip(text.text.windows, text.words, strict=True)):
-            left = ids[~np.isin(words, group)]
-            # Without special tokens nothing may be left, which the model doesn't take.
-            if 0 < len(left) < len(ids):
-                trials.append(Trial(number, index, Row(ids=left)))
-    return trials
 
 
 def spans(
@@ -94,8 +88,8 @@ def spans(
 
     Args:
         words: of the text.
-        occlusion: what was asked.
-        windows: calibrated scores of the whole windows, float32 [windows, labels].
+        occlusion: the rows that were computed.
+        windows: calibrated scores of the unchanged windows, float32 [windows, labels].
         trials: calibrated scores of the trials' rows, float32 [trials, labels].
     """
     whole = windows.max(axis=0)

@@ -1,7 +1,7 @@
-"""From texts to calibrated scores and decisions: what every door calls.
+"""From texts to calibrated scores and decisions; the `Scorer` that every door uses.
 
 Invariant: scores and decisions come from one version's model, tokenizer, calibration and thresholds; a
-session holds that version from the first text to the last.
+session leases that version from the first text to the last.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -32,20 +32,12 @@ from toxic_inference.serving.interfaces import (
 )
 from toxic_inference.serving.scoring import explaining
 from toxic_inference.serving.scoring.cache import RawScore
-from toxic_inference.serving.scoring.reading import Reading, complete, read, summarise
+from toxic_inference.serving.scoring.tokenising import Tokenised, complete, summarise, tokenise
 from toxic_inference.serving.versions.harness import ActiveServable
 
 Result = TypeVar("Result")
 
 DEFAULT_TERMS = Terms()
-
-
-class Leases(Protocol):
-    """What leases versions; the manager does."""
-
-    def lease(self, target: Target) -> AbstractContextManager[ActiveServable]:
-        """Hold the version that `target` names; raises as `Manager.lease`."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,54 +46,47 @@ class ScoringLimits:
 
     Attributes:
         windows: most windows that a long text is read in.
-        span_passes: most rows that it takes to explain a text, beyond its own windows.
+        span_passes: most rows computed to explain a text, beyond its own windows.
     """
 
     windows: int
     span_passes: int
 
 
-@dataclass(frozen=True, slots=True)
-class ScoringParts:
-    """What scoring works with.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoringService:
+    """Implements `Scorer` over leased versions.
 
     Attributes:
-        manager: leases the versions.
-        executor: threads for tokenising, which takes longer than the event loop should stand still.
+        lease: leases the version that a target names; raises as `Manager.lease`.
+        executor: threads for tokenising, which would block the event loop for too long.
         clock: for timings and deadlines.
         emit: receives the events of every call.
         limits: how much one text may cost.
     """
 
-    manager: Leases
+    lease: Callable[[Target], AbstractContextManager[ActiveServable]]
     executor: Executor
     clock: Clock
     emit: Emit
     limits: ScoringLimits
 
-
-class ScoringService:
-    """Implements `Scorer` over the manager."""
-
-    def __init__(self, parts: ScoringParts) -> None:
-        self._parts = parts
-
     @contextmanager
     def session(self, target: Target, terms: Terms = DEFAULT_TERMS) -> Iterator[Session]:
-        """Hold the version that `target` names; raises as `Manager.lease`."""
-        with self._parts.manager.lease(target) as active:
-            yield _LeasedSession(active, terms, self._parts)
+        """Lease the version that `target` names; raises as `Manager.lease`."""
+        with self.lease(target) as active:
+            yield _LeasedSession(active, terms, self)
 
 
 class _LeasedSession:
     """Implements `Session` on one leased version."""
 
-    def __init__(self, active: ActiveServable, terms: Terms, parts: ScoringParts) -> None:
+    def __init__(self, active: ActiveServable, terms: Terms, service: ScoringService) -> None:
         self._active = active
-        self._parts = parts
+        self._service = service
         self._cache = active.cache if terms.store and active.cache.keeps else None
         timeout = terms.timeout_seconds
-        self._deadline = None if timeout is None else parts.clock.now() + timeout
+        self._deadline = None if timeout is None else service.clock.now() + timeout
 
     @property
     def version(self) -> str:
@@ -109,7 +94,7 @@ class _LeasedSession:
 
     @property
     def contract(self) -> Contract:
-        return self._active.servable.contract
+        return self._active.model.contract
 
     async def score(self, texts: Sequence[Text], *, lane: Lane) -> Sequence[TextScore]:
         found = await self._raw([text.content for text in texts], lane=lane)
@@ -122,42 +107,41 @@ class _LeasedSession:
         return np.stack([score.scores for score in await self._raw(texts, lane=lane)])
 
     async def explain(self, text: Text, *, lane: Lane) -> Explanation:
-        encoder, limits = self._active.servable.encoder, self._parts.limits
-        aligned = await self._off_loop(lambda: encoder.encode_aligned(text.content, most=limits.windows))
+        tokenizer, limits = self._active.model.tokenizer, self._service.limits
+        aligned = await self._off_loop(lambda: tokenizer.encode_aligned(text.content, most=limits.windows))
         whole = await self.infer([Row(ids=window) for window in aligned.text.windows], lane=lane)
         occlusion = explaining.plan(aligned, whole, passes=limits.span_passes)
         trials = await self.infer(occlusion.rows, lane=lane) if occlusion.rows else whole[:0]
         (score,) = self._decide([summarise(aligned.text, whole)], [text.language])
-        return Explanation(
-            score=score,
-            spans=explaining.spans(
-                words(text.content),
-                occlusion,
-                windows=self._calibrate(whole, [text.language] * len(whole)),
-                trials=self._calibrate(trials, [text.language] * len(trials)),
-            ),
+        windows, without = (
+            calibrate(raw, languages=[text.language] * len(raw), contract=self.contract)
+            for raw in (whole, trials)
         )
+        found = explaining.spans(words(text.content), occlusion, windows=windows, trials=without)
+        return Explanation(score=score, spans=found)
 
     async def _raw(self, texts: Sequence[str], *, lane: Lane) -> list[RawScore]:
         if not texts:
             raise InferenceError("No texts were given to score.")
         if lane is Lane.INTERACTIVE:
-            # Before anything is read: in overload even that is too much for what will be refused.
+            # Before tokenising: in overload even that is too much for texts that will be refused.
             self._active.scheduler.check_room(len(texts))
-        reading = await self._read(texts)
-        rows = reading.rows
+        tokenised = await self._tokenise(texts)
+        rows = tokenised.rows
         scores = await self.infer(rows, lane=lane) if rows else np.empty((0, 0), np.float32)
-        found = complete(reading, scores)
+        found = complete(tokenised, scores)
         if self._cache is not None:
-            self._cache.keep(dict(zip(reading.digests, found, strict=True)))
+            self._cache.keep(dict(zip(tokenised.digests, found, strict=True)))
         return found
 
-    async def _read(self, texts: Sequence[str]) -> Reading:
-        started = self._parts.clock.now()
-        encoder, cache, windows = self._active.servable.encoder, self._cache, self._parts.limits.windows
-        reading = await self._off_loop(lambda: read(texts, encoder=encoder, windows=windows, cache=cache))
-        unknown = reading.unknown
-        self._parts.emit(
+    async def _tokenise(self, texts: Sequence[str]) -> Tokenised:
+        started = self._service.clock.now()
+        tokenizer, cache, windows = self._active.model.tokenizer, self._cache, self._service.limits.windows
+        tokenised = await self._off_loop(
+            lambda: tokenise(texts, tokenizer=tokenizer, windows=windows, cache=cache)
+        )
+        unknown = tokenised.unknown
+        self._service.emit(
             TextsTokenised(
                 version=self.version,
                 texts=len(unknown),
@@ -165,39 +149,34 @@ class _LeasedSession:
                 tokens=sum(len(window) for text in unknown for window in text.windows),
                 unknown=sum(text.unknown for text in unknown),
                 truncated=sum(text.truncated for text in unknown),
-                seconds=self._parts.clock.now() - started,
+                seconds=self._service.clock.now() - started,
             )
         )
         if cache is not None:
-            hits = len(texts) - len(unknown)
-            self._parts.emit(CacheLookedUp(self.version, hits, len(unknown)))
-        return reading
+            self._service.emit(CacheLookedUp(self.version, len(texts) - len(unknown), len(unknown)))
+        return tokenised
 
     async def _off_loop(self, work: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._parts.executor, work)
-
-    def _calibrate(self, raw: Float32Array, languages: Sequence[str | None]) -> Float32Array:
-        return calibrate(raw, languages=languages, contract=self.contract)
+        return await asyncio.get_running_loop().run_in_executor(self._service.executor, work)
 
     def _decide(self, found: Sequence[RawScore], languages: Sequence[str | None]) -> list[TextScore]:
-        calibrated = self._calibrate(np.stack([score.scores for score in found]), languages)
-        decided = calibrated >= _thresholds(self.contract, languages)
-        tokens = [raw.tokens for raw in found]
-        self._parts.emit(TextsScored(self.version, languages, calibrated, decided, tokens))
+        contract = self.contract
+        raw = np.stack([score.scores for score in found])
+        calibrated = calibrate(raw, languages=languages, contract=contract)
+        thresholds = np.array(
+            [[contract.threshold(label, language) for label in contract.labels] for language in languages],
+            dtype=np.float32,
+        )
+        decided = calibrated >= thresholds
+        tokens = [score.tokens for score in found]
+        self._service.emit(TextsScored(self.version, languages, calibrated, decided, tokens))
         return [
             TextScore(
                 scores=tuple(scores),
                 decisions=tuple(decisions),
-                tokens=raw.tokens,
-                truncated=raw.truncated,
-                windows=raw.windows,
+                tokens=score.tokens,
+                truncated=score.truncated,
+                windows=score.windows,
             )
-            for raw, scores, decisions in zip(found, calibrated.tolist(), decided.tolist(), strict=True)
+            for score, scores, decisions in zip(found, calibrated.tolist(), decided.tolist(), strict=True)
         ]
-
-
-def _thresholds(contract: Contract, languages: Sequence[str | None]) -> Float32Array:
-    return np.array(
-        [[contract.threshold(label, language) for label in contract.labels] for language in languages],
-        dtype=np.float32,
-    )

@@ -1,13 +1,12 @@
-"""Which texts can be scored.
+"""Checks whether a text can be scored.
 
-Invariant: what passes `check_text` can be tokenised and scored without an error of its own making.
+Invariant: a text that passes `check_text` can be tokenised and scored.
 """
 
 from toxic_core.text import normalise
 from toxic_inference.serving.errors import RejectedTextError, TextTooLongError
 
-_START = 64
-"""Characters."""
+_START_CHARACTERS = 64
 
 
 def check_text(text: str, *, field: str, max_bytes: int) -> None:
@@ -15,18 +14,18 @@ def check_text(text: str, *, field: str, max_bytes: int) -> None:
 
     Args:
         text: as the caller sent it.
-        field: where it stood in the caller's input, for the message.
+        field: its place in the caller's input, for the message.
         max_bytes: longest text, in UTF-8 bytes.
 
     Raises:
-        RejectedTextError: it is empty, holds nothing visible, or isn't valid Unicode.
+        RejectedTextError: it is empty, contains nothing visible, or isn't valid Unicode.
         TextTooLongError: it is too long.
     """
     try:
         size = len(text.encode("utf-8"))
     except UnicodeEncodeError as error:
         raise RejectedTextError(
-            f"{field} holds half a surrogate pair at character {error.start + 1}; send valid Unicode.",
+            f"{field} contains half a surrogate pair at character {error.start + 1}; send valid Unicode.",
             field=field,
         ) from error
     if size > max_bytes:
@@ -36,8 +35,8 @@ def check_text(text: str, *, field: str, max_bytes: int) -> None:
         )
     if not text:
         raise RejectedTextError(f"{field} is empty; send a text to score.", field=field)
-    # The start settles it for nearly every text, and costs the event loop next to nothing.
-    if not normalise(text[:_START]) and not normalise(text):
+    # The start decides for nearly every text, and costs the event loop very little.
+    if not normalise(text[:_START_CHARACTERS]) and not normalise(text):
         raise RejectedTextError(
-            f"{field} holds only white space or invisible characters; send a text to score.", field=field
+            f"{field} contains only white space or invisible characters; send a text to score.", field=field
         )

@@ -1,6 +1,6 @@
-"""One version's life: where it stands, what it may do next, who still uses it.
+"""The harness of one version: its state machine, and the leases that keep it loaded.
 
-Invariant: a state changes only through a method here, and a move that `states.MOVES` doesn't have raises
+Invariant: a state changes only through a method here, and a transition that isn't in `states.MOVES` raises
 `IllegalTransitionError`. Used from the event loop's thread only.
 """
 
@@ -9,23 +9,24 @@ from dataclasses import dataclass
 
 from toxic_inference.serving.batching.scheduler import BatchScheduler
 from toxic_inference.serving.errors import IllegalTransitionError
-from toxic_inference.serving.interfaces import Servable, ServableId
+from toxic_inference.serving.interfaces import ServableId
 from toxic_inference.serving.scoring.cache import ScoreCache
 from toxic_inference.serving.versions.states import MOVES, State
+from toxic_model.loaded import LoadedModel
 
 
 @dataclass(frozen=True, slots=True)
 class ActiveServable:
-    """A servable that answers, with the scheduler that feeds it and the scores that it gave before."""
+    """A version in service: its model, the scheduler that feeds it, and the cache of its scores."""
 
     id: ServableId
-    servable: Servable
+    model: LoadedModel
     scheduler: BatchScheduler
     cache: ScoreCache
 
 
 class Harness:
-    """The state of one version. Made by the manager, which alone calls it."""
+    """The state of one version; created and called by the manager only."""
 
     def __init__(self, servable_id: ServableId) -> None:
         self.id = servable_id
@@ -39,7 +40,7 @@ class Harness:
         self._unused.set()
 
     def start_loading(self) -> None:
-        """Begin to load, or to load again after a failure."""
+        """Start to load, or to load again after a failure."""
         self._move(State.LOADING)
         self.retry_at = None
 
@@ -51,18 +52,18 @@ class Harness:
         self.failures = 0
 
     def failed(self, error: Exception, *, retry_at: float) -> None:
-        """Record a failed load and when to try again, on the manager's clock."""
+        """Record a failed load, and when to try again, on the manager's clock."""
         self._move(State.FAILED)
         self.error = error
         self.failures += 1
         self.retry_at = retry_at
 
     def start_draining(self) -> None:
-        """Give out no more leases."""
+        """Refuse further leases."""
         self._move(State.DRAINING)
 
     async def drained(self) -> ActiveServable:
-        """Wait until the last lease is back, then hand over what is to be closed."""
+        """Wait for the last lease to return, then hand over what the caller must close."""
         await self._unused.wait()
         active = self.active
         self._move(State.UNLOADING)
@@ -70,12 +71,12 @@ class Harness:
         return active
 
     def ended(self) -> None:
-        """Record that everything is freed."""
+        """Record that everything was freed."""
         self._move(State.ENDED)
 
     @property
     def active(self) -> ActiveServable:
-        """What answers, while the version is available or drains."""
+        """The version in service; raises `IllegalTransitionError` unless it is available or drains."""
         if self._active is None:
             raise IllegalTransitionError(f"Version {self.id.version} is {self.state}; it holds no servable.")
         return self._active
@@ -89,7 +90,7 @@ class Harness:
         return self.active
 
     def return_lease(self) -> None:
-        """Give back one lease."""
+        """Return one lease."""
         if self._leases == 0:
             raise IllegalTransitionError(f"Version {self.id.version} has no lease to return.")
         self._leases -= 1

@@ -1,10 +1,10 @@
-"""The manager: makes what is served follow what is aspired.
+"""The manager: keeps the served versions in step with the aspired ones.
 
-Owns every harness. The policy decides, the manager carries out: loads run on their own thread, one at a time;
-a version that isn't needed any more drains and is freed.
+Owns every harness, and carries out what the policy decides. Loads run on their own thread, one at a time. A
+version that isn't needed any more drains, then is freed.
 
-Invariant: nothing that an alias routes to, or that someone holds a lease of, is freed. Used from the event
-loop's thread only.
+Invariant: a version that an alias routes to, or that is leased, is never freed. Used from the event loop's
+thread only.
 """
 
 import asyncio
@@ -33,7 +33,8 @@ from toxic_inference.events import (
     VersionAvailable,
 )
 from toxic_inference.serving.clock import Clock
-from toxic_inference.serving.interfaces import AspiredVersion, Loader, Servable, ServableId, Target
+from toxic_inference.serving.interfaces import AspiredVersion, LoadVersion, ServableId, Target
+from toxic_inference.serving.versions.aliases import AliasTable
 from toxic_inference.serving.versions.harness import ActiveServable, Harness
 from toxic_inference.serving.versions.policy import (
     Action,
@@ -45,9 +46,9 @@ from toxic_inference.serving.versions.policy import (
     VersionPolicy,
     next_action,
 )
-from toxic_inference.serving.versions.routes import Routes
 from toxic_inference.serving.versions.states import State, VersionStatus
 from toxic_model.errors import SignatureError, WarmupError
+from toxic_model.loaded import LoadedModel
 
 _log = structlog.get_logger(__name__)
 
@@ -63,39 +64,59 @@ _LOAD_FAILURES: tuple[tuple[type[Exception], LoadFailure], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class ManagerParts:
+class ManagerDependencies:
     """What a manager works with.
 
     Attributes:
-        loader: makes servables; called on `executor`.
-        activate: puts a scheduler in front of a loaded servable.
-        remember_routes: told what is served whenever a route moves.
+        load: returns a loaded version; called on `executor`.
+        activate: puts a scheduler and a cache in front of a loaded model.
+        remember: stores what is served for the next start; called whenever an alias moves.
         executor: one thread for loading and freeing.
         clock: for back-off.
         emit: receives the events of every change.
-        policy: what goes first where there isn't room for two versions.
     """
 
-    loader: Loader
-    activate: Callable[[ServableId, Servable], ActiveServable]
-    remember_routes: Callable[[tuple[AspiredVersion, ...]], None]
+    load: LoadVersion
+    activate: Callable[[ServableId, LoadedModel], ActiveServable]
+    remember: Callable[[tuple[AspiredVersion, ...]], None]
     executor: Executor
     clock: Clock
     emit: Emit
-    policy: VersionPolicy = VersionPolicy.AVAILABILITY_PRESERVING
 
 
 class Manager:
-    """Follows the aspired set; leases out the versions that answer."""
+    """Keeps the served versions in step with the aspired set, and leases them.
 
-    def __init__(self, parts: ManagerParts, *, model_name: str, default_alias: str, backoff: Backoff) -> None:
-        self._parts = parts
+    Args:
+        dependencies: what it works with.
+        model_name: the registered model, for messages.
+        default_alias: the alias of requests that name none.
+        policy: whether the old version is freed before the next one is loaded.
+        backoff: between loads of a version that fails.
+    """
+
+    def __init__(
+        self,
+        dependencies: ManagerDependencies,
+        *,
+        model_name: str,
+        default_alias: str,
+        backoff: Backoff,
+        policy: VersionPolicy = VersionPolicy.AVAILABILITY_PRESERVING,
+    ) -> None:
+        self._load_version = dependencies.load
+        self._activate = dependencies.activate
+        self._remember = dependencies.remember
+        self._executor = dependencies.executor
+        self._clock = dependencies.clock
+        self._emit = dependencies.emit
         self._model_name = model_name
         self._default_alias = default_alias
         self._backoff = backoff
+        self._policy = policy
         self._aspired: tuple[AspiredVersion, ...] = ()
         self._harnesses: dict[ServableId, Harness] = {}
-        self._routes = Routes(default_alias)
+        self._aliases = AliasTable(default_alias)
         self._changed = asyncio.Event()
         self._settled = asyncio.Condition()
         self._loads: set[asyncio.Task[None]] = set()
@@ -110,23 +131,34 @@ class Manager:
         self._changed.set()
 
     async def run(self) -> None:
-        """Keep what is served in step with what is aspired, until cancelled."""
+        """Keep the served versions in step with the aspired ones, until cancelled."""
         while True:
             self._changed.clear()
             self._reconcile()
             async with self._settled:
                 self._settled.notify_all()
-            await self._parts.clock.wait(self._changed, at_most_seconds=self._next_retry_seconds())
+            harnesses = self._harnesses.values()
+            due = [harness.retry_at for harness in harnesses if harness.retry_at is not None]
+            if not due or any(harness.state is State.LOADING for harness in harnesses):
+                seconds = None  # one load at a time: its end wakes the manager
+            else:
+                seconds = max(min(due) - self._clock.now(), 0.0)
+            await self._clock.wait(self._changed, at_most_seconds=seconds)
 
     async def settled(self) -> None:
         """Wait until every aspired version is available or has failed."""
+
+        def is_settled() -> bool:
+            states = {harness.id: harness.state for harness in self._harnesses.values()}
+            return all(states.get(a.id) in {State.AVAILABLE, State.FAILED} for a in self._aspired)
+
         async with self._settled:
-            await self._settled.wait_for(self._is_settled)
+            await self._settled.wait_for(is_settled)
 
     async def close(self) -> None:
-        """Free every version, after the leases are back. `run` must have been cancelled before.
+        """Free every version, after its leases are returned. `run` must have been cancelled before.
 
-        A load under way is abandoned: its thread can't be stopped, and may still wait for a slow registry.
+        A running load is abandoned: its thread can't be stopped, and may be waiting for a slow registry.
         """
         for load in self._loads:
             load.cancel()
@@ -139,7 +171,7 @@ class Manager:
 
     @contextmanager
     def lease(self, target: Target) -> Iterator[ActiveServable]:
-        """Hold the version that `target` names, so that it isn't unloaded meanwhile.
+        """Lease the version that `target` names, so that it isn't unloaded meanwhile.
 
         Raises:
             UnknownModelError: there is no such version or alias.
@@ -154,18 +186,18 @@ class Manager:
 
     @property
     def ready(self) -> bool:
-        """Whether the default alias is answered."""
-        return self._routes.get(self._default_alias) is not None
+        """Whether the default alias routes to an available version."""
+        return self._aliases.get(self._default_alias) is not None
 
     @property
     def idle(self) -> bool:
-        """Whether no text waits or is computed, for any version."""
+        """Whether no row waits or is computed, for any version."""
         available = (h for h in self._harnesses.values() if h.state is State.AVAILABLE)
         return all(harness.active.scheduler.idle for harness in available)
 
     def overload(self) -> OverloadedError | None:
-        """Return why the version that answers by default would refuse a text now; None where it wouldn't."""
-        routed = self._routes.get(self._default_alias)
+        """Return the refusal that a text for the default alias would get now; None if it is admitted."""
+        routed = self._aliases.get(self._default_alias)
         return None if routed is None else self._harnesses[routed].active.scheduler.overload(1)
 
     def statuses(self) -> tuple[VersionStatus, ...]:
@@ -175,46 +207,33 @@ class Manager:
                 version=harness.id.version,
                 state=harness.state,
                 error=harness.error,
-                aliases=self._routes.aliases_of(harness.id),
+                aliases=self._aliases.aliases_of(harness.id),
             )
             for harness in self._ordered()
         )
 
     def _find(self, target: Target) -> Harness:
+        model = f"Model {self._model_name!r}"
         if target.version is not None:
-            return self._find_version(target.version)
+            named = [harness for harness in self._ordered() if harness.id.version == target.version]
+            if available := [harness for harness in named if harness.state is State.AVAILABLE]:
+                return available[0]
+            if not named:
+                raise UnknownModelError(f"{model} has no version {target.version!r} that is served here.")
+            state = named[0].state
+            raise NoVersionReadyError(
+                f"Version {target.version!r} of model {self._model_name!r} is {state}, not available."
+            )
         alias = target.alias or self._default_alias
-        routed = self._routes.get(alias)
-        if routed is not None:
+        if (routed := self._aliases.get(alias)) is not None:
             return self._harnesses[routed]
         if alias == self._default_alias or any(alias in a.aliases for a in self._aspired):
-            raise NoVersionReadyError(
-                f"Model {self._model_name!r} has no available version for {alias!r} yet; ask again soon."
-            )
-        raise UnknownModelError(f"Model {self._model_name!r} has no alias {alias!r} that is served here.")
-
-    def _find_version(self, version: str) -> Harness:
-        named = [harness for harness in self._ordered() if harness.id.version == version]
-        if available := [harness for harness in named if harness.state is State.AVAILABLE]:
-            return available[0]
-        if not named:
-            raise UnknownModelError(
-                f"Model {self._model_name!r} has no version {version!r} that is served here."
-            )
-        raise NoVersionReadyError(
-            f"Version {version!r} of model {self._model_name!r} is {named[0].state}, not available."
-        )
+            raise NoVersionReadyError(f"{model} has no available version for {alias!r} yet; ask again soon.")
+        raise UnknownModelError(f"{model} has no alias {alias!r} that is served here.")
 
     def _ordered(self) -> list[Harness]:
         order = {aspired.id: index for index, aspired in enumerate(self._aspired)}
         return sorted(self._harnesses.values(), key=lambda h: order.get(h.id, len(order)))
-
-    def _is_settled(self) -> bool:
-        settled = {State.AVAILABLE, State.FAILED}
-        return all(
-            aspired.id in self._harnesses and self._harnesses[aspired.id].state in settled
-            for aspired in self._aspired
-        )
 
     def _reconcile(self) -> None:
         while True:
@@ -222,43 +241,34 @@ class Manager:
             for aspired in self._aspired:
                 if aspired.id not in self._harnesses:
                     self._harnesses[aspired.id] = Harness(aspired.id)
-                    self._report(self._harnesses[aspired.id])
-            action = next_action(self._snapshots(), policy=self._parts.policy)
+                    self._emit(StateChanged(aspired.id.version, State.NEW))
+            now, wanted = self._clock.now(), {a.id for a in self._aspired}
+            snapshots = [
+                Snapshot(
+                    id=harness.id,
+                    state=harness.state,
+                    aspired=harness.id in wanted,
+                    routed=bool(self._aliases.aliases_of(harness.id)),
+                    retry_due=harness.retry_at is not None and harness.retry_at <= now,
+                )
+                for harness in self._ordered()
+            ]
+            action = next_action(snapshots, policy=self._policy)
             if action is None:
                 return
             self._execute(action)
 
     def _route(self) -> None:
         available = {h.id for h in self._harnesses.values() if h.state is State.AVAILABLE}
-        moved = self._routes.follow(self._aspired, available=available)
+        moved = self._aliases.follow(self._aspired, available=available)
         for alias in moved:
-            servable_id = self._routes.get(alias)
+            servable_id = self._aliases.get(alias)
             version = servable_id.version if servable_id else None
             _log.info("route.moved", alias=alias, version=version)
-            self._parts.emit(AliasRouted(alias, version))
-        served = self._routes.served()
+            self._emit(AliasRouted(alias, version))
+        served = self._aliases.served()
         if moved and served:
-            self._parts.remember_routes(served)
-
-    def _snapshots(self) -> list[Snapshot]:
-        aspired = {a.id for a in self._aspired}
-        now = self._parts.clock.now()
-        return [
-            Snapshot(
-                id=harness.id,
-                state=harness.state,
-                aspired=harness.id in aspired,
-                routed=bool(self._routes.aliases_of(harness.id)),
-                retry_due=harness.retry_at is not None and harness.retry_at <= now,
-            )
-            for harness in self._ordered()
-        ]
-
-    def _next_retry_seconds(self) -> float | None:
-        if any(harness.state is State.LOADING for harness in self._harnesses.values()):
-            return None  # one load at a time: its end wakes the manager
-        due = [harness.retry_at for harness in self._harnesses.values() if harness.retry_at is not None]
-        return max(min(due) - self._parts.clock.now(), 0.0) if due else None
+            self._remember(served)
 
     def _execute(self, action: Action) -> None:
         harness = self._harnesses[action.id]
@@ -266,7 +276,7 @@ class Manager:
             case Forget():
                 del self._harnesses[action.id]
                 if not any(h.id.version == action.id.version for h in self._harnesses.values()):
-                    self._parts.emit(StateChanged(action.id.version, None))
+                    self._emit(StateChanged(action.id.version, None))
             case Load():
                 harness.start_loading()
                 self._report(harness)
@@ -277,35 +287,32 @@ class Manager:
                 _spawn(self._unload(harness), self._unloads)
 
     async def _load(self, harness: Harness) -> None:
-        started = self._parts.clock.now()
+        started, version = self._clock.now(), harness.id.version
         loop = asyncio.get_running_loop()
         try:
-            servable = await loop.run_in_executor(self._parts.executor, self._parts.loader.load, harness.id)
-            active = self._parts.activate(harness.id, servable)
-        except Exception as error:  # noqa: BLE001  a task's boundary: whatever broke the load is the version's state
-            self._load_failed(harness, error)
+            model = await loop.run_in_executor(self._executor, self._load_version, harness.id)
+            active = self._activate(harness.id, model)
+        except Exception as error:  # noqa: BLE001  a task's boundary: the error becomes the version's state
+            delay = self._backoff.delay(harness.failures + 1)
+            harness.failed(error, retry_at=self._clock.now() + delay)
+            reasons = (reason for cls, reason in _LOAD_FAILURES if isinstance(error, cls))
+            self._emit(LoadFailed(next(reasons, LoadFailure.OTHER)))
+            _log.error(
+                "servable.load_failed",
+                version=version,
+                failures=harness.failures,
+                retry_in_seconds=delay,
+                error=str(error) or type(error).__name__,
+                error_type=type(error).__name__,
+            )
         else:
-            version, seconds = harness.id.version, self._parts.clock.now() - started
-            self._parts.emit(VersionAvailable(version, servable.contract, servable.runtime))
+            seconds = self._clock.now() - started
+            self._emit(VersionAvailable(version, model.contract, model.runtime))
             harness.loaded(active)
-            _log.info("servable.loaded", version=version, runtime=servable.runtime, seconds=round(seconds, 3))
-            self._parts.emit(LoadSucceeded(seconds))
+            _log.info("servable.loaded", version=version, runtime=model.runtime, seconds=round(seconds, 3))
+            self._emit(LoadSucceeded(seconds))
         self._report(harness)
         self._changed.set()
-
-    def _load_failed(self, harness: Harness, error: Exception) -> None:
-        delay = self._backoff.delay(harness.failures + 1)
-        harness.failed(error, retry_at=self._parts.clock.now() + delay)
-        reason = next((reason for cls, reason in _LOAD_FAILURES if isinstance(error, cls)), LoadFailure.OTHER)
-        self._parts.emit(LoadFailed(reason))
-        _log.error(
-            "servable.load_failed",
-            version=harness.id.version,
-            failures=harness.failures,
-            retry_in_seconds=delay,
-            error=str(error) or type(error).__name__,
-            error_type=type(error).__name__,
-        )
 
     async def _unload(self, harness: Harness) -> None:
         active = await harness.drained()
@@ -313,7 +320,7 @@ class Manager:
         try:
             await active.scheduler.close()
             loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self._parts.executor, active.servable.close)
+            await loop.run_in_executor(self._executor, active.model.close)
         except Exception:  # noqa: BLE001  a task's boundary: the version is gone either way
             _log.exception("servable.unload_failed", version=harness.id.version)
         harness.ended()
@@ -322,7 +329,7 @@ class Manager:
         self._changed.set()
 
     def _report(self, harness: Harness) -> None:
-        self._parts.emit(StateChanged(harness.id.version, harness.state))
+        self._emit(StateChanged(harness.id.version, harness.state))
 
 
 def _spawn(coroutine: Coroutine[None, None, None], tasks: set[asyncio.Task[None]]) -> None:

@@ -1,13 +1,11 @@
-"""What to do next with the versions at hand: one pure function; and how long to wait after a failure.
+"""The version policy: one pure function that decides what to do next, and the back-off after a failed load.
 
-Two policies, after TensorFlow Serving's, with routes in place of "the largest number". The one that preserves
-availability loads the next version beside the one that serves: it takes the memory of both. The one that
-preserves resources frees the old one first: it takes the memory of one, and nothing answers until the next is
-loaded.
+Two policies, after TensorFlow Serving's, with aliases in place of "the largest number". The
+availability-preserving one loads the next version while the old one serves, and needs memory for both. The
+resource-preserving one frees the old version first, and no version answers until the next one is loaded.
 
 Invariant: under the availability-preserving policy a version that an alias still routes to is never unloaded,
-and routes move only to versions that are available, so at no moment does an action take the last answering
-version away.
+and aliases move only to available versions, so no action ever removes the last version that answers.
 """
 
 from collections.abc import Sequence
@@ -19,7 +17,7 @@ from toxic_inference.serving.versions.states import State
 
 
 class VersionPolicy(StrEnum):
-    """What goes first where there isn't room for two versions."""
+    """What comes first: loading the new version, or freeing the old one."""
 
     AVAILABILITY_PRESERVING = "availability_preserving"
     RESOURCE_PRESERVING = "resource_preserving"
@@ -27,12 +25,12 @@ class VersionPolicy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One version as the policy sees it.
+    """One version, as input of the policy.
 
     Attributes:
         id: which version.
-        state: where it stands.
-        aspired: whether the source wants it.
+        state: its state.
+        aspired: whether the source lists it.
         routed: whether an alias routes to it.
         retry_due: whether the back-off after its last failure has passed.
     """
@@ -60,7 +58,7 @@ class Unload:
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """Drop the record of a version that holds nothing."""
+    """Drop the record of a version that holds no memory."""
 
     id: ServableId
 
@@ -72,24 +70,23 @@ _HOLDS_NOTHING = frozenset({State.NEW, State.FAILED, State.ENDED})
 
 
 def next_action(snapshots: Sequence[Snapshot], *, policy: VersionPolicy) -> Action | None:
-    """Return the one next action, or None when there is nothing to do until something changes.
+    """Return the one next action, or None if there is nothing to do until something changes.
+
+    Memory comes first: versions that nothing needs are freed before anything is loaded. One load runs at a
+    time: two would compete for the same cores and memory, and delay each other.
 
     Args:
         snapshots: every known version, most important first.
-        policy: whether a version that serves makes way for the next.
-
-    Memory first: what nothing needs goes before anything is loaded. One load at a time: two would compete
-    for the same cores and memory, and delay both.
+        policy: whether the old version is freed before the next one is loaded.
     """
     for snapshot in snapshots:
         if snapshot.state is State.ENDED or (not snapshot.aspired and snapshot.state in _HOLDS_NOTHING):
             return Forget(snapshot.id)
     load = _next_load(snapshots)
     frees_first = policy is VersionPolicy.RESOURCE_PRESERVING
-    # Only for something to load: an alias that vanished from the registry is no reason to go dark.
-    makes_way = frees_first and load is not None
     for snapshot in snapshots:
-        unneeded = not snapshot.aspired and (makes_way or not snapshot.routed)
+        # An alias that vanished from the registry is no reason to stop serving: only a load is.
+        unneeded = not snapshot.aspired and (not snapshot.routed or (frees_first and load is not None))
         if snapshot.state is State.AVAILABLE and unneeded:
             return Unload(snapshot.id)
     if frees_first and any(snapshot.state in _BEING_FREED for snapshot in snapshots):
@@ -101,23 +98,19 @@ def _next_load(snapshots: Sequence[Snapshot]) -> Load | None:
     if any(snapshot.state is State.LOADING for snapshot in snapshots):
         return None
     wanted = [snapshot for snapshot in snapshots if snapshot.aspired]
-    # A version that never failed goes before one that did: a broken champion mustn't hold up a new one.
-    for snapshot in wanted:
-        if snapshot.state is State.NEW:
-            return Load(snapshot.id)
-    for snapshot in wanted:
-        if snapshot.state is State.FAILED and snapshot.retry_due:
-            return Load(snapshot.id)
-    return None
+    # A version that never failed comes first: a broken champion must not delay a new one.
+    new = [snapshot.id for snapshot in wanted if snapshot.state is State.NEW]
+    due = [snapshot.id for snapshot in wanted if snapshot.state is State.FAILED and snapshot.retry_due]
+    return Load((new + due)[0]) if new or due else None
 
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Waiting time after a failed load: doubled each time, up to a limit."""
+    """Exponential back-off after failed loads."""
 
     initial_seconds: float = 2.0
     max_seconds: float = 300.0
 
     def delay(self, failures: int) -> float:
-        """Return the seconds to wait after the given number of failures in a row."""
+        """Return the seconds to wait after so many failures in a row."""
         return min(self.initial_seconds * 2.0 ** min(failures - 1, 30), self.max_seconds)

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where a version stands."""
+    """The state of a version."""
 
     NEW = "new"
     LOADING = "loading"

@@ -1,4 +1,4 @@
-"""What the core shows of itself to operators: its versions, and whether its source answers."""
+"""The core's status for operators: its versions, and whether their source answers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ class CoreStatus:
 
     @property
     def ready(self) -> bool:
-        """Whether the default alias is answered."""
+        """Whether the default alias routes to an available version."""
         return self.manager.ready
 
     @property
     def source_error(self) -> Exception | None:
-        """Why the source didn't answer the last poll; None where it did."""
+        """Why the last poll of the source failed; None if it didn't."""
         return self.poller.error
 
     def statuses(self) -> Sequence[VersionStatus]:

@@ -1,7 +1,7 @@
-"""What was last served, in a small file beside the cached bundles.
+"""The versions that were served last, in a small file beside the cached bundles.
 
-Invariant: the file is replaced by rename, so it is always whole; one that can't be read, or that speaks of
-another registry, counts as nothing remembered.
+Invariant: the file is replaced atomically. A file that can't be read, or that is about another registry,
+counts as nothing remembered.
 """
 
 from pathlib import Path
@@ -9,6 +9,7 @@ from pathlib import Path
 import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from toxic_core.files import replacing
 from toxic_inference.serving.interfaces import AspiredVersion, ServableId
 
 _log = structlog.get_logger(__name__)
@@ -29,12 +30,12 @@ class _Routes(BaseModel):
     routes: tuple[_Route, ...]
 
 
-class RouteFile:
-    """Implements `RouteMemory` in a JSON file.
+class ServedFile:
+    """Remembers across restarts what was served, for a start without the registry.
 
     Args:
-        path: the file.
-        registry: which registry the versions are of.
+        path: a JSON file.
+        registry: the registry that the versions come from.
     """
 
     def __init__(self, path: Path, *, registry: str) -> None:
@@ -42,7 +43,7 @@ class RouteFile:
         self._registry = registry
 
     def recall(self) -> tuple[AspiredVersion, ...]:
-        """Return what was remembered of this registry, or nothing."""
+        """Return what was remembered of this registry, or nothing. Blocks."""
         try:
             remembered = _Routes.model_validate_json(self._path.read_bytes())
         except FileNotFoundError:
@@ -58,16 +59,14 @@ class RouteFile:
         )
 
     def remember(self, served: tuple[AspiredVersion, ...]) -> None:
-        """Replace what is remembered; a disk that refuses is logged, for serving goes on without."""
+        """Replace what is remembered. A failed write is logged only, because serving continues without it."""
         routes = tuple(
             _Route(version=s.id.version, fingerprint=s.id.fingerprint, aliases=tuple(sorted(s.aliases)))
             for s in served
         )
-        temporary = self._path.with_suffix(".partial")
+        content = _Routes(registry=self._registry, routes=routes).model_dump_json()
         try:
-            temporary.write_text(
-                _Routes(registry=self._registry, routes=routes).model_dump_json(), encoding="utf-8"
-            )
-            temporary.replace(self._path)
+            with replacing(self._path) as partial:
+                partial.write_text(content, encoding="utf-8")
         except OSError as error:
             _log.warning("routes.not_remembered", path=str(self._path), error=str(error))

@@ -1,7 +1,8 @@
-"""Which version each alias routes to.
+"""The version that each alias routes to.
 
-Invariant: a route leads only to a version that is available; and the default alias, once routed, never loses
-its route to an omission: a registry that forgot its champion is a mistake to repair, not a wish to go dark.
+Invariant: an alias routes only to an available version. The default alias, once routed, never loses its
+version because the source omits it: a registry without a champion is a mistake to repair, and no request to
+stop serving.
 """
 
 from collections.abc import Sequence
@@ -10,11 +11,11 @@ from collections.abc import Set as AbstractSet
 from toxic_inference.serving.interfaces import AspiredVersion, ServableId
 
 
-class Routes:
-    """From alias to servable.
+class AliasTable:
+    """Maps aliases to servables.
 
     Args:
-        default_alias: whose version answers where none is asked for.
+        default_alias: the alias of requests that name none.
     """
 
     def __init__(self, default_alias: str) -> None:
@@ -22,7 +23,7 @@ class Routes:
         self._routes: dict[str, ServableId] = {}
 
     def get(self, alias: str) -> ServableId | None:
-        """Return where `alias` routes to."""
+        """Return the servable that `alias` routes to."""
         return self._routes.get(alias)
 
     def aliases_of(self, servable_id: ServableId) -> tuple[str, ...]:
@@ -30,7 +31,7 @@ class Routes:
         return tuple(sorted(alias for alias, routed in self._routes.items() if routed == servable_id))
 
     def follow(self, aspired: Sequence[AspiredVersion], *, available: AbstractSet[ServableId]) -> list[str]:
-        """Move each alias whose aspired version is available; drop those that nothing asks for or answers.
+        """Move each alias whose aspired version is available; drop those without an aspired or available one.
 
         Returns:
             The aliases that moved or were dropped, the default one first.
@@ -45,7 +46,7 @@ class Routes:
         return sorted((a for a in touched if before.get(a) != self._routes.get(a)), key=self._rank)
 
     def served(self) -> tuple[AspiredVersion, ...]:
-        """Return what is routed to, as an aspired set, the default alias's version first."""
+        """Return the routed versions as an aspired set, the default alias's version first."""
         served = dict.fromkeys(self._routes[alias] for alias in sorted(self._routes, key=self._rank))
         return tuple(AspiredVersion(s, frozenset(self.aliases_of(s))) for s in served)
 

@@ -1,0 +1,77 @@
+"""From texts to rows of model input, and from the rows' scores back to the texts'.
+
+Invariant: a text's score is the highest over its windows, label by label. Calibration is monotone, so it may
+be applied before or after.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from toxic_core.tokens import Tokeniser, WindowedText
+from toxic_inference.serving.interfaces import Float32Array, Row
+from toxic_inference.serving.scoring.cache import RawScore, ScoreCache
+
+
+@dataclass(frozen=True, slots=True)
+class Tokenised:
+    """Some texts: cached scores of the known ones, token ids of the others.
+
+    Attributes:
+        known: each text's cached score, in the caller's order; None if it must be computed.
+        unknown: the windows of the texts without a cached score.
+        digests: each text's key in the cache; empty without a cache.
+    """
+
+    known: tuple[RawScore | None, ...]
+    unknown: tuple[WindowedText, ...]
+    digests: tuple[bytes, ...]
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows to compute, window by window."""
+        return [Row(ids=window) for text in self.unknown for window in text.windows]
+
+
+def tokenise(
+    texts: Sequence[str], *, tokenizer: Tokeniser, windows: int, cache: ScoreCache | None
+) -> Tokenised:
+    """Look texts up in the cache, and tokenise the others. Blocks for a while.
+
+    Args:
+        texts: as their caller sent them.
+        tokenizer: the version's.
+        windows: most windows of one text.
+        cache: the version's; None if the caller doesn't want it used.
+    """
+    digests = tuple(cache.digest(text) for text in texts) if cache is not None else ()
+    found = cache.find(digests) if cache is not None else {}
+    known = tuple(found.get(digest) for digest in digests) or (None,) * len(texts)
+    missing = [text for text, score in zip(texts, known, strict=True) if score is None]
+    unknown = tokenizer.encode_windows(missing, most=windows) if missing else ()
+    return Tokenised(known=known, unknown=tuple(unknown), digests=digests)
+
+
+def complete(tokenised: Tokenised, scores: Float32Array) -> list[RawScore]:
+    """Return every text's score, in the caller's order.
+
+    Args:
+        tokenised: the texts.
+        scores: of its `rows`, float32 [rows, labels].
+    """
+    ends = accumulate(len(text.windows) for text in tokenised.unknown)
+    computed = (
+        summarise(text, scores[end - len(text.windows) : end])
+        for text, end in zip(tokenised.unknown, ends, strict=True)
+    )
+    return [next(computed) if score is None else score for score in tokenised.known]
+
+
+def summarise(text: WindowedText, scores: Float32Array) -> RawScore:
+    """Return a text's score from those of its windows, float32 [windows, labels]."""
+    return RawScore(
+        scores=scores.max(axis=0),
+        tokens=text.tokens,
+        windows=len(text.windows),
+        truncated=text.truncated,
+    )
