@@ -21,7 +21,8 @@ from benchmarks.serving.load import (
 from benchmarks.serving.pressure import peak_rate
 from benchmarks.serving.report import Figure
 from benchmarks.serving.scale import WARM_UP, Scale
-from benchmarks.serving.stand import HEAVY, MODEL, SECRET, Stand, texts
+from benchmarks.serving.stand import HEAVY, SECRET, Stand, texts
+from toxic_core.registered import CHAMPION, MODEL_NAME
 from toxic_testing.inference.process import free_port
 
 OK = 200
@@ -67,7 +68,7 @@ async def _move(
     """
     for version in itertools.islice(itertools.cycle("21"), times):
         started = time.monotonic()
-        body = f'{{"name":"{MODEL}","alias":"champion","version":"{version}"}}'
+        body = f'{{"name":"{MODEL_NAME}","alias":"{CHAMPION}","version":"{version}"}}'
         moved = await registry.ask(post(_ALIAS_PATH, body.encode()), due=started)
         if moved.status != OK:
             raise RuntimeError(f"the registry answered {moved.status} instead of moving the champion")

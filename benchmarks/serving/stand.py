@@ -14,11 +14,11 @@ from pathlib import Path
 from mlflow.tracking import MlflowClient
 
 from benchmarks.serving.load import HOST
+from toxic_core.registered import CHAMPION, MODEL_NAME
 from toxic_testing.inference.bundles import WORDS, BundleFactory, TinyModel
 from toxic_testing.inference.process import Server, free_port
 from toxic_testing.registry import RegistryProcess
 
-MODEL = "toxic-comments"
 SECRET = "of the test stand"  # noqa: S105  between two processes that live for a minute
 FIGURES = {"test.toxic.all.rows": 1000.0, "test.toxic.all.auc": 0.9}
 
@@ -85,14 +85,14 @@ class Stand:
     def two_versions(self, uri: str) -> None:
         """Register two versions of the light model, and make the first champion."""
         client = MlflowClient(uri, uri)
-        client.create_registered_model(MODEL)
+        client.create_registered_model(MODEL_NAME)
         for bias in (0.0, 1.0):
             model = TinyModel(bias=bias, max_tokens=LIGHT.max_tokens)
             bundle = self.factory(self.folder / f"bundle-{bias}", model=model, figures=FIGURES)
             run = client.create_run("0")
             client.log_artifacts(run.info.run_id, str(bundle), "model/artifacts/bundle")
-            client.create_model_version(MODEL, f"{run.info.artifact_uri}/model", run.info.run_id)
-        client.set_registered_model_alias(MODEL, "champion", "1")
+            client.create_model_version(MODEL_NAME, f"{run.info.artifact_uri}/model", run.info.run_id)
+        client.set_registered_model_alias(MODEL_NAME, CHAMPION, "1")
 
     def end(self) -> None:
         """End every process."""

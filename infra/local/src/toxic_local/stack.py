@@ -12,6 +12,7 @@ from typing import Self
 
 import httpx
 
+from toxic_core.registered import CHAMPION, MODEL_NAME
 from toxic_core.telemetry import TELEMETRY_OFF
 from toxic_local.checks import LOOPBACK, check_port
 from toxic_local.errors import CheckFailedError, ProcessFailedError
@@ -23,8 +24,6 @@ REGISTRY_START_SECONDS = 180
 INFERENCE_START_SECONDS = 300
 _POLL_SECONDS = 0.1
 _PROBE_SECONDS = 5.0
-_MODEL_NAME = "toxic-comments"
-_CHAMPION = "champion"
 
 
 class LocalStack:
@@ -149,8 +148,8 @@ class LocalStack:
         """Return the version that is champion in the running registry."""
         answer = _get(
             f"{self.plan.registry_uri}/api/2.0/mlflow/registered-models/alias",
-            name=_MODEL_NAME,
-            alias=_CHAMPION,
+            name=MODEL_NAME,
+            alias=CHAMPION,
         )
         if answer is None or answer.status_code != httpx.codes.OK:
             return None

@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from toxic_core.registered import CHALLENGER, CHAMPION, MODEL_NAME
 from toxic_inference.serving.scoring.explaining import LEAST_PASSES
 from toxic_inference.serving.versions.policy import VersionPolicy
 
@@ -70,9 +71,9 @@ class Settings(BaseSettings):
         default="http://127.0.0.1:5000", description="Address of the MLflow model registry."
     )
     model_name: Name = Field(
-        default="toxic-comments", description="The registered model, and its name in the /v1/models routes."
+        default=MODEL_NAME, description="The registered model, and its name in the /v1/models routes."
     )
-    model_alias: Name = Field(default="champion", description="The alias whose version answers.")
+    model_alias: Name = Field(default=CHAMPION, description="The alias whose version answers.")
     served_aliases: Annotated[tuple[Name, ...], NoDecode] = Field(
         default=(),
         description="Further aliases, comma-separated, served beside it, such as challenger, each under "
@@ -96,7 +97,7 @@ class Settings(BaseSettings):
         "in the metrics where it disagrees.",
     )
     shadow_alias: Name = Field(
-        default="challenger",
+        default=CHALLENGER,
         description="The alias whose version is shadowed; served where the share isn't 0.",
     )
     model_directory: Path | None = Field(
