@@ -21,6 +21,7 @@ PACKAGES := $(wildcard libs/*/pyproject.toml services/*/pyproject.toml infra/*/p
 SOURCES := libs services infra/grafana infra/local infra/ray benchmarks $(wildcard tests)
 ARGS ?=
 WORKERS ?= auto
+comma := ,
 VERSION ?=
 BUNDLE ?=
 REASON ?=
@@ -82,16 +83,17 @@ evaluate: $(VENV)/.installed ## Measure the shipped baseline, or BUNDLE=folder, 
 	@$(WITH_REGISTRY) $(RUN) toxic_training run $(ARGS) $(EVALUATED)
 
 .PHONY: score
-score: $(VENV)/.installed ## Score a table: IN=comments.csv OUT=scored.parquet, by the champion, VERSION=3 or BUNDLE=folder
+score: $(VENV)/.installed ## Score a table: IN=comments.csv OUT=scored.parquet, by the champion, VERSION=3 or BUNDLE=folder; TEXT_COLUMN=name
 	@test -n "$(IN)" -a -n "$(OUT)" || { echo 'Name a table and its result: make score IN=comments.csv OUT=scored.csv.' >&2; exit 2; }
 	@$(WITH_REGISTRY) $(RUN) toxic_training run $(ARGS) --pipelines batch_scoring --params \
-		"in=$(abspath $(IN)),out=$(abspath $(OUT)),$(if $(BUNDLE),bundle=$(abspath $(BUNDLE)),version=$(or $(VERSION),champion))"
+		"in=$(abspath $(IN)),out=$(abspath $(OUT)),$(if $(TEXT_COLUMN),text_column=$(TEXT_COLUMN)$(comma))$(if $(BUNDLE),bundle=$(abspath $(BUNDLE)),version=$(or $(VERSION),champion))"
 
 .PHONY: batch
-batch: $(VENV)/.installed-dev ## Score files on Ray: IN=comments/ OUT=scored/, by the champion, VERSION=3 or BUNDLE=folder
+batch: $(VENV)/.installed-dev ## Score files on Ray: IN=comments/ OUT=scored/, by the champion, VERSION=3 or BUNDLE=folder; TEXT_COLUMN=name
 	@test -n "$(IN)" -a -n "$(OUT)" || { echo 'Name the files and a folder for the scores: make batch IN=comments/ OUT=scored/.' >&2; exit 2; }
 	@$(WITH_REGISTRY) $(RUN) toxic_batch $(IN) --out "$(OUT)" $(ARGS) \
-		$(if $(BUNDLE),--bundle "$(BUNDLE)",--version "$(or $(VERSION),champion)")
+		$(if $(BUNDLE),--bundle "$(BUNDLE)",--version "$(or $(VERSION),champion)") \
+		$(if $(TEXT_COLUMN),--text-column "$(TEXT_COLUMN)")
 
 .PHONY: training-server
 training-server: $(VENV)/.installed ## Run pipelines on request over HTTP on 8002; ARGS="--env demo" for the sample

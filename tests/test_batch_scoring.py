@@ -11,11 +11,10 @@ import pandas as pd
 import pytest
 
 from toxic_core.contract import open_bundle
+from toxic_model.opening import open_model
+from toxic_model.scoring import ScoringOptions
+from toxic_model.table_scoring import NO_TEXT, output_names
 from toxic_testing.inference.bundles import BundleFactory
-from toxic_training.evaluation.operating_point import SCORE_COLUMNS, OperatingPoint
-from toxic_training.scoring.exported import ExportedModel
-from toxic_training.scoring.table_scoring import DECISION_COLUMNS, TableScorer
-from toxic_training.scoring.texts import Reading, SavedModelScorer
 
 TEXTS = ("you are kind", "you stupid\nidiot", "", "lovely day " * 30, "a fool")
 COMMAND = (sys.executable, "-m", "toxic_batch")
@@ -44,7 +43,7 @@ def parts(out: Path) -> dict[str, tuple[int, int]]:
 
 @pytest.mark.e2e
 def test_a_killed_job_goes_on_without_scoring_again(build_bundle: BundleFactory, tmp_path: Path) -> None:
-    """After SIGKILL the same command does only what is left, and the whole agrees with `make score`."""
+    """After SIGKILL the same command does only what is left, and the whole has the library's scores."""
     bundle = build_bundle(tmp_path / "bundle")
     source = write_rows(tmp_path / "comments.csv", rows=3_000)
     out = tmp_path / "out"
@@ -71,15 +70,18 @@ def test_a_killed_job_goes_on_without_scoring_again(build_bundle: BundleFactory,
     scored = pd.concat([pd.read_parquet(out / name) for name in after], ignore_index=True)
     table = pd.read_csv(source, dtype=str, keep_default_na=False)
     assert scored["id"].tolist() == table["id"].tolist()
-    opened = open_bundle(bundle)
-    scorer = SavedModelScorer(ExportedModel.of(opened), Reading(batch_tokens=8192, windows=32, overlap=32))
-    expected = TableScorer(scorer, OperatingPoint.of(opened.contract), scored["model_version"][0]).score(
-        table
-    )
-    assert scored.columns.tolist() == expected.columns.tolist()
-    np.testing.assert_allclose(scored[SCORE_COLUMNS], expected[SCORE_COLUMNS], atol=1e-5)
-    for column in (*DECISION_COLUMNS, "error"):
-        assert scored[column].fillna(value=False).tolist() == expected[column].fillna(value=False).tolist()
+    options = ScoringOptions(batch_tokens=8192, max_windows=32, overlap=32)
+    model = open_model(open_bundle(bundle), threads=1, overlap=options.overlap)
+    empty = table["comment_text"] == ""
+    texts, languages = (table[name][~empty].tolist() for name in ("comment_text", "lang"))
+    expected = model.score(texts, languages, options=options)
+    names = output_names(model.contract)
+    assert scored.columns.tolist() == [*table.columns, *names]
+    scores, decisions = scored[list(names[:6])], scored[list(names[6:12])]
+    np.testing.assert_allclose(scores[~empty], expected.scores, atol=1e-5)
+    assert (decisions[~empty].to_numpy() == expected.decisions).all()
+    assert scores[empty].isna().all(axis=None)
+    assert scored["error"].tolist() == [NO_TEXT if missing else "" for missing in empty]
 
 
 @pytest.mark.e2e

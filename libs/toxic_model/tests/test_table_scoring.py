@@ -31,7 +31,7 @@ def columns(table: dict[str, list[object]], scorer: TableScorer) -> dict[str, li
     return {
         column.name: [
             None if missing else value
-            for value, missing in zip(column.values.tolist(), column.missing, strict=True)
+            for value, missing in zip(column.cells.tolist(), column.missing, strict=True)
         ]
         for column in scorer.score(list(table), cells)
     }

@@ -11,6 +11,7 @@ from kedro.runner import SequentialRunner
 from toxic_core.contract import Bundle, open_bundle
 from toxic_core.contract.evidence import read_evaluation
 from toxic_core.errors import ContractError, DigestMismatchError
+from toxic_model.scoring import ScoringOptions
 from toxic_training.evaluation.operating_point import OperatingPoint
 from toxic_training.evaluation.parameters import EvaluationParameters
 from toxic_training.kedro_project.datasets import (
@@ -35,7 +36,7 @@ from toxic_training.release.baseline import read_baseline, round_weights, unpack
 from toxic_training.release.bundle import WARMUP_TEXTS, write_bundle
 from toxic_training.release.model_version import RegistrationParameters, Release
 from toxic_training.scoring.exported import ExportedModel
-from toxic_training.scoring.texts import Reading, SavedModelScorer
+from toxic_training.scoring.texts import open_scorer
 
 Made = tuple[keras.Model, Encoder, Bundle]
 
@@ -116,7 +117,7 @@ def test_what_is_unpacked_is_what_was_packed(made: Made, packed: Path, tmp_path:
     )
     assert read_evaluation(bundle.path) == read_evaluation(made[2].path)
     before, after = (
-        SavedModelScorer(ExportedModel.of(each), Reading(batch_tokens=512)).score(WARMUP_TEXTS).scores
+        open_scorer(ExportedModel.of(each), ScoringOptions(batch_tokens=512))(WARMUP_TEXTS).scores
         for each in (made[2], bundle)
     )
     np.testing.assert_allclose(after, before, atol=1e-6)

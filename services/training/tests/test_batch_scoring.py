@@ -1,4 +1,4 @@
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -6,33 +6,35 @@ import pandas as pd
 import pytest
 from kedro.io import DatasetError
 
-from toxic_core.contract import Calibration
 from toxic_core.errors import InvalidDataError
 from toxic_core.labels import LABELS
+from toxic_core.tokens import Tokeniser
+from toxic_model.loaded import LoadedModel
+from toxic_model.scoring import ScoringOptions
+from toxic_model.table_scoring import NO_TEXT, TableScorer
+from toxic_testing.inference.bundles import make_contract, make_tokenizer
 from toxic_training.data.chunked_tables import ChunkedTableDataset, TableChunks
-from toxic_training.evaluation.operating_point import OperatingPoint
 from toxic_training.kedro_project.failures import explain
-from toxic_training.scoring.table_scoring import NO_TEXT, ScoredChunks, TableScorer
-from toxic_training.scoring.texts import Scored
-
-
-class LengthScorer:
-    """Scores a text by its length: 0.1 a character, at most 0.9."""
-
-    def score(self, texts: Sequence[str]) -> Scored:
-        """Return the same score for every label."""
-        scores = np.array([[min(0.9, len(text) / 10)] * len(LABELS) for text in texts], dtype=np.float32)
-        return Scored(scores=scores, tokens=np.array([len(text) for text in texts], dtype=np.int32))
+from toxic_training.scoring.table_scoring import ScoredChunks, append_scores
 
 
 @pytest.fixture
 def scorer() -> TableScorer:
-    """Return a scorer that calibrates nothing, and in Turkish decides at 0.8 instead of at 0.5."""
-    point = OperatingPoint(
-        calibration={label: {"*": Calibration()} for label in LABELS},
-        thresholds={label: {"*": 0.5, "tr": 0.8} for label in LABELS},
+    """Return a scorer that scores 0.3, 0.6 with a second word; in Turkish it decides at 0.8, not at 0.5."""
+    contract = make_contract().model_copy(
+        update={"thresholds": {label: {"*": 0.5, "tr": 0.8} for label in LABELS}}
     )
-    return TableScorer(LengthScorer(), point, version="7")
+    model = LoadedModel(
+        contract=contract,
+        tokenizer=Tokeniser(make_tokenizer(), max_tokens=contract.max_tokens, pad_id=0),
+        runtime="test",
+        whole=lambda batch: np.repeat(
+            np.where(batch.attention_mask.sum(axis=1, keepdims=True) > 3, 0.6, 0.3), len(LABELS), axis=1
+        ).astype(np.float32),
+        streams=(),
+        close=lambda: None,
+    )
+    return TableScorer(model, "7", ScoringOptions(batch_tokens=64))
 
 
 def _dataset(path: Path, *, chunk_rows: int = 2) -> ChunkedTableDataset:
@@ -42,9 +44,9 @@ def _dataset(path: Path, *, chunk_rows: int = 2) -> ChunkedTableDataset:
 def test_every_row_comes_back_with_scores_decisions_and_the_version(scorer: TableScorer) -> None:
     """The caller's columns stand first, unchanged; a row's language chooses its thresholds."""
     table = pd.DataFrame(
-        {"key": ["a", "b", "c"], "content": ["xxx", "xxxxxx", "xxxxxx"], "lang": ["", "en", "tr"]}
+        {"key": ["a", "b", "c"], "content": ["day", "lovely day", "lovely day"], "lang": ["", "en", "tr"]}
     )
-    scored = scorer.score(table)
+    scored = append_scores(table, scorer)
     pd.testing.assert_frame_equal(scored[["key", "content", "lang"]], table)
     np.testing.assert_allclose(scored["score_insult"], [0.3, 0.6, 0.6], atol=1e-6)
     assert scored["decision_insult"].tolist() == [False, True, False]
@@ -55,17 +57,11 @@ def test_every_row_comes_back_with_scores_decisions_and_the_version(scorer: Tabl
 
 @pytest.mark.parametrize("text", ["", "\u200b ", None])
 def test_a_row_without_text_gets_an_error_for_scores(scorer: TableScorer, text: str | None) -> None:
-    """The others are scored as if it weren't there."""
-    scored = scorer.score(pd.DataFrame({"text": ["xxx", text]}))
+    """The other rows are scored as if that row were missing."""
+    scored = append_scores(pd.DataFrame({"text": ["day", text]}, index=[7, 8]), scorer)
     assert scored["error"].tolist() == ["", NO_TEXT]
     assert scored["score_toxic"].isna().tolist() == [False, True]
     assert scored["decision_toxic"].isna().tolist() == [False, True]
-
-
-def test_a_table_without_texts_is_refused(scorer: TableScorer) -> None:
-    """The error names the columns that would do, and those there are."""
-    with pytest.raises(InvalidDataError, match="comment_text, content or text; it has id, body"):
-        scorer.score(pd.DataFrame({"id": ["1"], "body": ["x"]}))
 
 
 @pytest.mark.parametrize("source", ["table.csv", "table.parquet"])
@@ -75,7 +71,7 @@ def test_chunks_make_the_same_table_as_the_whole(
 ) -> None:
     """From either format to either, whatever the chunks, with rows in their order."""
     table = pd.DataFrame(
-        {"text": ["x", 'a "quoted"\nline', "", "xxxxxxx", "\u00e9t\u00e9"], "key": list("abcde")}
+        {"text": ["day", 'a "quoted"\nline', "", "lovely day", "\u00e9t\u00e9"], "key": list("abcde")}
     )
     if source.endswith("csv"):
         table.to_csv(tmp_path / source, index=False)
@@ -87,7 +83,7 @@ def test_chunks_make_the_same_table_as_the_whole(
         if target.endswith("csv")
         else pd.read_parquet(tmp_path / target)
     )
-    expected = scorer.score(table)
+    expected = append_scores(table, scorer)
     assert list(scored.columns) == list(expected.columns)
     assert scored["key"].tolist() == list("abcde")
     assert scored["error"].tolist() == expected["error"].tolist()

@@ -14,6 +14,7 @@ from toxic_core.contract.evidence import read_evaluation
 from toxic_core.contract.reference import ReferenceTraffic
 from toxic_core.errors import InvalidDataError
 from toxic_core.labels import LABELS, Label
+from toxic_model.scoring import ScoringOptions
 from toxic_training.data.tables import OptionalTables, RawTable
 from toxic_training.evaluation.operating_point import OperatingPoint
 from toxic_training.evaluation.parameters import EvaluationParameters
@@ -35,7 +36,7 @@ from toxic_training.modelling.classifier import Encoder
 from toxic_training.modelling.parameters import ModellingParameters
 from toxic_training.release.bundle import WARMUP_TEXTS, write_bundle
 from toxic_training.scoring.exported import ExportedModel, read_export
-from toxic_training.scoring.texts import Reading, SavedModelScorer
+from toxic_training.scoring.texts import open_scorer
 
 Made = tuple[Encoder, keras.Model, ExportedModel]
 Table = Callable[..., pd.DataFrame]
@@ -52,7 +53,7 @@ def test_the_exported_model_scores_as_the_classifier(
 ) -> None:
     """Batched by length, it gives each comment the score that the classifier gives it alone."""
     encoder, classifier, exported = made
-    scored = SavedModelScorer(exported, Reading(batch_tokens=64)).score(corpus["text"].tolist())
+    scored = open_scorer(exported, ScoringOptions(batch_tokens=64))(corpus["text"].tolist())
     tokeniser = encoder.tokeniser(max_tokens=modelling_parameters.max_tokens)
     for text, scores, tokens in zip(corpus["text"], scored.scores, scored.tokens, strict=True):
         batch = tokeniser.encode([text])
@@ -67,7 +68,7 @@ def test_a_long_comment_scores_as_its_highest_window(made: Made, corpus: pd.Data
     texts = corpus["text"].tolist()
     long = " ".join(texts)
     cut, whole = (
-        SavedModelScorer(made[2], Reading(batch_tokens=64, windows=windows)).score([texts[0], long])
+        open_scorer(made[2], ScoringOptions(batch_tokens=64, max_windows=windows))([texts[0], long])
         for windows in (1, 1000)
     )
     np.testing.assert_allclose(whole.scores[0], cut.scores[0], atol=1e-5)
@@ -82,7 +83,7 @@ def test_progress_is_logged_while_much_is_scored(
     """Every so many seconds a line says how much is done and how long it will take."""
     seconds = iter(range(0, 10_000, 10))
     with caplog.at_level("INFO"):
-        SavedModelScorer(made[2], Reading(batch_tokens=16), clock=lambda: next(seconds)).score(
+        open_scorer(made[2], ScoringOptions(batch_tokens=16), clock=lambda: next(seconds))(
             corpus["text"].tolist()
         )
     lines = [record.getMessage() for record in caplog.records]
@@ -92,7 +93,7 @@ def test_progress_is_logged_while_much_is_scored(
 
 def test_no_comments_have_no_scores(made: Made, corpus: pd.DataFrame) -> None:
     """An empty table of comments gives an empty table of scores with the same columns."""
-    scorer = SavedModelScorer(made[2], Reading(batch_tokens=64))
+    scorer = open_scorer(made[2], ScoringOptions(batch_tokens=64))
     empty, full = score_comments(scorer, corpus.head(0)), score_comments(scorer, corpus.head(2))
     assert len(empty) == 0
     assert list(empty.columns) == list(full.columns)
@@ -107,7 +108,7 @@ def test_a_bundle_holds_what_was_measured(
     evaluation_parameters: EvaluationParameters,
 ) -> None:
     """The sealed model is the exported one, with its operating point, figures and warm-up scores."""
-    scorer = SavedModelScorer(made[2], Reading(batch_tokens=64))
+    scorer = open_scorer(made[2], ScoringOptions(batch_tokens=64))
     scores = score_comments(scorer, corpus)
     parts = assemble_bundle(
         model=made[2],
@@ -123,7 +124,7 @@ def test_a_bundle_holds_what_was_measured(
     assert read_evaluation(bundle.path) == {"test.toxic.all.auc": 0.9}
     examples = bundle.warmup()
     assert [example.text for example in examples] == list(WARMUP_TEXTS)
-    again = SavedModelScorer(ExportedModel.of(bundle), Reading(batch_tokens=4096)).score(WARMUP_TEXTS).scores
+    again = open_scorer(ExportedModel.of(bundle), ScoringOptions(batch_tokens=4096))(WARMUP_TEXTS).scores
     np.testing.assert_allclose(again, [example.scores for example in examples], atol=1e-5)
 
 

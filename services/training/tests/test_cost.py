@@ -3,8 +3,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from toxic_model.scoring import RawScores
 from toxic_training.evaluation.cost import measure_latency
-from toxic_training.scoring.texts import Scored
 
 
 class SlowToStart:
@@ -14,11 +14,11 @@ class SlowToStart:
         self.now = 0.0
         self.calls = 0
 
-    def score(self, texts: Sequence[str]) -> Scored:
+    def __call__(self, texts: Sequence[str]) -> RawScores:
         """Let time pass."""
         self.now += 0.01 if self.calls else 1.0
         self.calls += 1
-        return Scored(scores=np.zeros((len(texts), 6), np.float32), tokens=np.ones(len(texts), np.int32))
+        return RawScores(scores=np.zeros((len(texts), 6), np.float32), tokens=np.ones(len(texts), np.int32))
 
 
 def test_latency_is_that_of_a_warm_model() -> None:

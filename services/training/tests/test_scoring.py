@@ -1,7 +1,15 @@
+import logging
+from pathlib import Path
+from typing import Never
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from toxic_core.errors import ContractError, RegistryUnavailableError, ToxicError, UnknownModelError
+from toxic_model.registered import Registry
+from toxic_training.kedro_project.datasets import ChampionDataset
 from toxic_training.scoring.texts import median_comment
 
 
@@ -9,3 +17,18 @@ from toxic_training.scoring.texts import median_comment
 def test_the_median_comment_has_the_median_length(lengths: list[int]) -> None:
     """Of an even number, the shorter of the two in the middle."""
     assert lengths[median_comment(np.array(lengths, np.int32))] == sorted(lengths)[(len(lengths) - 1) // 2]
+
+
+@pytest.mark.parametrize("error", [UnknownModelError, RegistryUnavailableError, ContractError])
+def test_without_a_champion_there_is_nothing_to_compare_with(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture, error: type[ToxicError]
+) -> None:
+    """Training goes on without the comparison, and the log has the reason."""
+
+    def fail(*_: object) -> Never:
+        raise error("for a reason")
+
+    monkeypatch.setattr(Registry, "fetch", fail)
+    with caplog.at_level(logging.INFO):
+        assert ChampionDataset("toxic-comments", str(tmp_path)).load() is None
+    assert "No champion to compare with: for a reason" in caplog.text

@@ -127,5 +127,5 @@ def append_scores(table: pa.Table, scorer: TableScorer) -> pa.Table:
     """
     scored = table
     for column in scorer.score(table.column_names, lambda index: table.column(index).to_pylist()):
-        scored = scored.append_column(column.name, pa.array(column.values, mask=column.missing))
+        scored = scored.append_column(column.name, pa.array(column.cells, mask=column.missing))
     return scored

@@ -31,12 +31,12 @@ class OutputColumn:
 
     Attributes:
         name: of the column.
-        values: one per row: float32, bool or str.
+        cells: one per row: float32, bool or str.
         missing: the rows without a value, bool [rows].
     """
 
     name: str
-    values: NDArray[np.generic]
+    cells: NDArray[np.generic]
     missing: NDArray[np.bool_]
 
 

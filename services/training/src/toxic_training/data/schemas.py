@@ -14,6 +14,7 @@ import pandera.pandas as pa
 from pandera.errors import SchemaErrors
 
 from toxic_core.errors import InvalidDataError
+from toxic_model.tables import TEXT_COLUMNS, language_column, text_candidates, text_column
 from toxic_training.data.comments import ID, LABEL_COLUMNS, LANGUAGE, SOURCE, TEXT
 from toxic_training.data.languages import KNOWN_LANGUAGES
 
@@ -27,8 +28,6 @@ NOT_SCORED = "-1"
 
 REJECTED_COLUMNS = ["table", "line", ID, "column", "reason"]
 
-_TEXT_COLUMNS = ("comment_text", "content", "text")
-_LANGUAGE_COLUMNS = ("lang", "language")
 _TOXIC = LABEL_COLUMNS[0]
 _HELP = "data/README.md lists the columns of every file."
 
@@ -71,13 +70,20 @@ COMMENTS = pa.DataFrameSchema(
 
 
 def find_text(table: pd.DataFrame) -> str | None:
-    """Return which column holds the texts."""
-    return next((column for column in _TEXT_COLUMNS if column in table), None)
+    """Return the name of the column of texts, or None.
+
+    Raises:
+        InvalidDataError: more than one column may hold the texts.
+    """
+    columns = [str(column) for column in table.columns]
+    return columns[text_column(columns)] if text_candidates(columns) else None
 
 
 def find_language(table: pd.DataFrame) -> str | None:
-    """Return which column holds the languages."""
-    return next((column for column in _LANGUAGE_COLUMNS if column in table), None)
+    """Return the name of the column of languages, or None."""
+    columns = [str(column) for column in table.columns]
+    index = language_column(columns)
+    return None if index is None else columns[index]
 
 
 def additional(table: pd.DataFrame, *, name: str) -> pa.DataFrameSchema:
@@ -90,7 +96,7 @@ def additional(table: pd.DataFrame, *, name: str) -> pa.DataFrameSchema:
     labels = [label for label in LABEL_COLUMNS if label in table]
     if text is None or not labels:
         raise InvalidDataError(
-            f"The table {name} needs a column of texts ({', '.join(_TEXT_COLUMNS)}) and one of labels "
+            f"The table {name} needs a column of texts ({', '.join(TEXT_COLUMNS)}) and one of labels "
             f"({', '.join(LABEL_COLUMNS)}); it has {', '.join(table.columns)}."
         )
     columns = {text: _text, **dict.fromkeys(labels, _optional_label)}

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 from toxic_core.labels import LABELS
 from toxic_model.errors import SignatureError
 from toxic_model.precision import Precision
+from toxic_model.runtime import Infer
 from toxic_model.runtimes import RUNTIMES
+from toxic_model.scoring import ScoringOptions
 from toxic_training.data.comments import LABEL_COLUMNS, TEXT
 from toxic_training.evaluation.metrics import auc, has_both_classes
 from toxic_training.evaluation.operating_point import SCORE_COLUMNS
 from toxic_training.scoring.exported import ExportedModel
-from toxic_training.scoring.texts import Infer, Reading, SavedModelScorer
+from toxic_training.scoring.texts import open_scorer
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +35,7 @@ def measure_precision(
     comments: pd.DataFrame,
     scored: pd.DataFrame,
     *,
-    reading: Reading,
+    options: ScoringOptions,
     most: int,
 ) -> dict[str, float]:
     """Return how far each lower precision moves each label's AUC and each score.
@@ -44,7 +46,7 @@ def measure_precision(
         model: the exported model.
         comments: labelled, with their texts.
         scored: the same comments with the model's scores in float32.
-        reading: how texts are read.
+        options: how texts are read.
         most: comments that are scored again, evenly spread over all.
     """
     if not most or comments.empty:
@@ -54,8 +56,8 @@ def measure_precision(
     figures: dict[str, float] = {}
     for precision in (Precision.INT8, Precision.BFLOAT16):
         if infer := _inference(model, precision):
-            scorer = SavedModelScorer(model, reading, infer=infer)
-            figures |= _costs(precision, exact, scorer.score(sample[TEXT].tolist()).scores)
+            scores = open_scorer(model, options, infer=infer)(sample[TEXT].tolist()).scores
+            figures |= _costs(precision, exact, scores)
     return figures
 
 

@@ -3,6 +3,7 @@
 Invariant: the only modules that read or write these are the ones called here; nodes see objects, not paths.
 """
 
+import logging
 from pathlib import Path
 from typing import Generic, Never, NoReturn, TypeVar
 
@@ -10,18 +11,19 @@ import keras
 import mlflow
 from kedro.io import AbstractDataset, DatasetError
 
-from toxic_core.contract import CONTRACT_FILE, Bundle, file_digest, open_bundle
-from toxic_core.errors import ConfigurationError
+from toxic_core.contract import Bundle, file_digest, open_bundle
+from toxic_core.errors import ConfigurationError, ContractError, RegistryUnavailableError, UnknownModelError
+from toxic_core.registered import CHAMPION
+from toxic_model.registered import Registry, VersionedBundle, open_folder
 from toxic_training.evaluation.operating_point import OperatingPoint
 from toxic_training.modelling.classifier import Encoder
 from toxic_training.modelling.encoders.files import EncoderFiles, read_encoder, write_encoder
 from toxic_training.release.baseline import Baseline, BaselineParts, pack, read_baseline
-from toxic_training.release.bundle import BundleParts, VersionedBundle, write_bundle
+from toxic_training.release.bundle import BundleParts, write_bundle
 from toxic_training.release.model_version import Release, register
 from toxic_training.scoring.exported import ExportedModel, ExportParts, read_export, write_export
-from toxic_training.scoring.registered import fetch_champion, fetch_version, resolve_version
 
-_DIGEST_LENGTH = 12
+logger = logging.getLogger(__name__)
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -125,15 +127,19 @@ class ChampionDataset(_PathDataset[Never, Bundle | None]):
         raise DatasetError("The champion can't be saved; promote a version.")
 
     def load(self) -> Bundle | None:
-        """Fetch it."""
-        return fetch_champion(self._model_name, self._path)
+        """Fetch the champion, or log why there is none to compare with."""
+        try:
+            return Registry(model_name=self._model_name).fetch(CHAMPION, self._path).bundle
+        except (UnknownModelError, RegistryUnavailableError, ContractError) as error:
+            logger.info("No champion to compare with: %s", error)
+            return None
 
     def _exists(self) -> bool:
         return True
 
 
-class ChosenBundleDataset(_PathDataset[Never, Bundle]):
-    """The bundle that a run is about: a folder, or a registered version. Can't be saved.
+class VersionedBundleDataset(_PathDataset[Never, VersionedBundle]):
+    """The bundle that a run is about, with its version: a folder, or a registered version. Can't be saved.
 
     Args:
         model_name: the registered model.
@@ -157,29 +163,29 @@ class ChosenBundleDataset(_PathDataset[Never, Bundle]):
         self._registered = registered
 
     def save(self, data: Never) -> NoReturn:  # noqa: ARG002 - Kedro's name
-        """Refuse: it is there already."""
-        raise DatasetError("A bundle that is evaluated isn't saved.")
+        """Refuse: the bundle exists already."""
+        raise DatasetError("A bundle that is evaluated or scores isn't saved.")
 
-    def load(self) -> Bundle:
-        """Open and verify it, fetching it first where it is a registered version.
+    def load(self) -> VersionedBundle:
+        """Open and verify the bundle; a registered version is fetched first.
 
         Raises:
             ConfigurationError: neither a folder nor a version is named, or both are.
         """
         if (self._bundle is None) == (self._registered is None):
             raise ConfigurationError(
-                "Say which model, one of the two: BUNDLE=<a bundle's folder>, or VERSION=<number or alias>."
+                "Name one model: BUNDLE=<a bundle's folder>, or VERSION=<number or alias>."
             )
         if self._bundle is not None:
-            return open_bundle(Path(self._bundle))
-        return fetch_version(self._model_name, str(self._registered), self._path)
+            return open_folder(Path(self._bundle))
+        return Registry(model_name=self._model_name).fetch(str(self._registered), self._path)
 
     def _exists(self) -> bool:
         return True
 
 
-class VersionedBundleDataset(AbstractDataset[Never, VersionedBundle]):
-    """The bundle of `ChosenBundleDataset`, with what its version is called. Can't be saved."""
+class ChosenBundleDataset(_PathDataset[Never, Bundle]):
+    """The bundle of `VersionedBundleDataset`, without its version. Can't be saved."""
 
     def __init__(
         self,
@@ -190,32 +196,21 @@ class VersionedBundleDataset(AbstractDataset[Never, VersionedBundle]):
         registered: str | int | None = None,
         metadata: dict[str, object] | None = None,
     ) -> None:
-        self._model_name = model_name
-        self._filepath = filepath
-        self._bundle = bundle
-        self._registered = registered
-        self.metadata = metadata
-
-    def save(self, data: Never) -> NoReturn:  # noqa: ARG002 - Kedro's name
-        """Refuse: it is there already."""
-        raise DatasetError("A bundle that scores isn't saved.")
-
-    def load(self) -> VersionedBundle:
-        """Open and verify it, fetching it first where it is a registered version."""
-        # An alias is resolved once: it may move while the bundle is fetched.
-        version = (
-            None if self._registered is None else resolve_version(self._model_name, str(self._registered))
+        super().__init__(filepath, metadata)
+        self._versioned = VersionedBundleDataset(
+            model_name=model_name, filepath=filepath, bundle=bundle, registered=registered
         )
-        chosen = ChosenBundleDataset(
-            model_name=self._model_name, filepath=self._filepath, bundle=self._bundle, registered=version
-        ).load()
-        return VersionedBundle(chosen, version or file_digest(chosen.path / CONTRACT_FILE)[:_DIGEST_LENGTH])
+
+    def save(self, data: Never) -> NoReturn:
+        """Refuse: the bundle exists already."""
+        self._versioned.save(data)
+
+    def load(self) -> Bundle:
+        """Open and verify the bundle; a registered version is fetched first."""
+        return self._versioned.load().bundle
 
     def _exists(self) -> bool:
         return True
-
-    def _describe(self) -> dict[str, object]:
-        return {"bundle": self._bundle, "registered": self._registered}
 
 
 class FileDigestDataset(_PathDataset[Never, str]):

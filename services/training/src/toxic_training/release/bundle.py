@@ -17,8 +17,9 @@ from toxic_core.contract import (
     write_warmup,
 )
 from toxic_core.contract.evidence import write_evaluation
+from toxic_model.scoring import ScoringOptions
 from toxic_training.scoring.exported import ExportedModel
-from toxic_training.scoring.texts import Reading, SavedModelScorer, Scorer
+from toxic_training.scoring.texts import Score, open_scorer
 
 WARMUP_TEXTS = (
     "Thank you for the explanation, that was very helpful.",
@@ -32,19 +33,6 @@ WARMUP_TEXTS = (
     "This sentence is repeated until it is longer than a model can read. " * 60,
 )
 """What a loader replays: every supported language, a short text, and one that has to be cut."""
-
-
-@dataclass(frozen=True, slots=True)
-class VersionedBundle:
-    """A bundle, and what its version is called.
-
-    Attributes:
-        bundle: verified.
-        version: its number in the registry; elsewhere the beginning of its contract's SHA-256.
-    """
-
-    bundle: Bundle
-    version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +58,7 @@ def write_bundle(parts: BundleParts, folder: Path) -> Bundle:
     (partial / TOKENIZER_FILE).parent.mkdir()
     shutil.copyfile(parts.model.tokenizer, partial / TOKENIZER_FILE)
     # One text a batch, and cut where it is too long: a loader replays what the model itself gives.
-    write_warmup(partial, replay(SavedModelScorer(parts.model, Reading(batch_tokens=1))))
+    write_warmup(partial, replay(open_scorer(parts.model, ScoringOptions(batch_tokens=1))))
     write_evaluation(partial, parts.figures)
     sealed = seal(partial, parts.contract)
     shutil.rmtree(folder, ignore_errors=True)
@@ -78,9 +66,9 @@ def write_bundle(parts: BundleParts, folder: Path) -> Bundle:
     return Bundle(path=folder, contract=sealed.contract)
 
 
-def replay(scorer: Scorer) -> tuple[WarmupExample, ...]:
+def replay(score: Score) -> tuple[WarmupExample, ...]:
     """Return the scores that the exported model gives to the warm-up texts."""
-    scores = scorer.score(WARMUP_TEXTS).scores.astype(float).tolist()
+    scores = score(WARMUP_TEXTS).scores.astype(float).tolist()
     return tuple(
         WarmupExample(text=text, scores=tuple(row)) for text, row in zip(WARMUP_TEXTS, scores, strict=True)
     )

@@ -4,23 +4,33 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from toxic_training.evaluation.operating_point import OperatingPoint
+from toxic_model.opening import open_model
+from toxic_model.registered import VersionedBundle
+from toxic_model.scoring import ScoringOptions
+from toxic_model.table_scoring import TableScorer
 from toxic_training.evaluation.parameters import EvaluationParameters
-from toxic_training.release.bundle import VersionedBundle
-from toxic_training.scoring.exported import ExportedModel
-from toxic_training.scoring.table_scoring import ScoredChunks, TableScorer
-from toxic_training.scoring.texts import Reading, SavedModelScorer
+from toxic_training.scoring.table_scoring import ScoredChunks
 
 
 def score_table(
-    chunks: Iterable[pd.DataFrame], chosen: VersionedBundle, parameters: EvaluationParameters
+    chunks: Iterable[pd.DataFrame],
+    chosen: VersionedBundle,
+    text_column: str | None,
+    parameters: EvaluationParameters,
 ) -> ScoredChunks:
-    """Return the table's chunks as they will be scored, one by one, when they are written."""
-    reading = Reading(
+    """Return the table's chunks, which are scored one by one when they are written.
+
+    Args:
+        chunks: of the table.
+        chosen: the model version that scores.
+        text_column: the name of the column of texts; None to find it.
+        parameters: say how texts are read.
+    """
+    options = ScoringOptions(
         batch_tokens=parameters.batch_tokens,
-        windows=parameters.max_windows,
+        max_windows=parameters.max_windows,
         overlap=parameters.window_overlap_tokens,
     )
-    bundle = chosen.bundle
-    scorer = SavedModelScorer(ExportedModel.of(bundle), reading)
-    return ScoredChunks(chunks, TableScorer(scorer, OperatingPoint.of(bundle.contract), chosen.version))
+    model = open_model(chosen.bundle, threads=0, overlap=options.overlap)
+    scorer = TableScorer(model, chosen.version, options, column=text_column, option="TEXT_COLUMN=<name>")
+    return ScoredChunks(chunks, scorer)

@@ -11,7 +11,7 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 nodes.score_table,
-                ["comments_to_score", "scoring_bundle", "params:evaluation"],
+                ["comments_to_score", "scoring_bundle", "params:text_column", "params:evaluation"],
                 "scored_comments",
             )
         ]

@@ -9,13 +9,14 @@ import pandas as pd
 from toxic_core.contract import Bundle
 from toxic_core.contract.reference import LENGTH_EDGES, Distribution, ReferenceTraffic
 from toxic_core.languages import ANY_LANGUAGE
+from toxic_model.scoring import ScoringOptions
 from toxic_training.data.comments import LABEL_COLUMNS, LANGUAGE, TEXT
 from toxic_training.data.suites import tidy_hatecheck, tidy_templates
 from toxic_training.evaluation import precision
 from toxic_training.evaluation.bias import measure_bias
 from toxic_training.evaluation.calibrating import fit_operating_point
 from toxic_training.evaluation.comparison import compare
-from toxic_training.evaluation.cost import Clock, measure_latency, measure_size
+from toxic_training.evaluation.cost import measure_latency, measure_size
 from toxic_training.evaluation.hatecheck import measure_hatecheck
 from toxic_training.evaluation.measuring import ALL, TOKENS, by_language, measure_sets, resampling_of
 from toxic_training.evaluation.metrics import Floats
@@ -25,7 +26,7 @@ from toxic_training.evaluation.shares import share_weights
 from toxic_training.modelling.classifier import Encoder
 from toxic_training.modelling.parameters import ModellingParameters
 from toxic_training.scoring.exported import ExportedModel, ExportFacts, ExportParts
-from toxic_training.scoring.texts import Reading, SavedModelScorer, Scorer, median_comment
+from toxic_training.scoring.texts import Clock, Score, median_comment, open_scorer
 
 __all__ = ["fit_operating_point", "tidy_hatecheck", "tidy_templates"]
 
@@ -50,12 +51,12 @@ def score_with_export(
     model: ExportedModel, comments: pd.DataFrame, parameters: EvaluationParameters
 ) -> pd.DataFrame:
     """Return `comments` without their texts, with the exported model's raw scores."""
-    return score_comments(SavedModelScorer(model, _reading(parameters)), comments)
+    return score_comments(open_scorer(model, _options(parameters)), comments)
 
 
-def score_comments(scorer: Scorer, comments: pd.DataFrame) -> pd.DataFrame:
+def score_comments(score: Score, comments: pd.DataFrame) -> pd.DataFrame:
     """Return `comments` without their texts, with `score_<label>` for every label and `tokens`."""
-    scored = scorer.score(comments[TEXT].tolist())
+    scored = score(comments[TEXT].tolist())
     table = comments.drop(columns=TEXT)
     table[SCORE_COLUMNS] = scored.scores
     table[TOKENS] = scored.tokens
@@ -143,10 +144,10 @@ def measure_cost(
     clock: Clock = time.perf_counter,
 ) -> dict[str, float]:
     """Return size and latency of the exported model, the latter on a test comment of median length."""
-    scorer = SavedModelScorer(model, _reading(parameters))
+    score = open_scorer(model, _options(parameters))
     texts = test[TEXT].tolist()
     text = texts[median_comment(np.array([len(text) for text in texts], dtype=np.int32))]
-    return measure_size(model) | measure_latency(scorer, text, clock=clock)
+    return measure_size(model) | measure_latency(score, text, clock=clock)
 
 
 def measure_precision(
@@ -154,7 +155,7 @@ def measure_precision(
 ) -> dict[str, float]:
     """Return what serving the exported model in less than float32 costs."""
     return precision.measure_precision(
-        model, comments, scored, reading=_reading(parameters), most=parameters.precision_comments
+        model, comments, scored, options=_options(parameters), most=parameters.precision_comments
     )
 
 
@@ -164,10 +165,10 @@ def collect_figures(*parts: dict[str, float]) -> tuple[dict[str, float], dict[st
     return figures, figures
 
 
-def _reading(parameters: EvaluationParameters) -> Reading:
-    return Reading(
+def _options(parameters: EvaluationParameters) -> ScoringOptions:
+    return ScoringOptions(
         batch_tokens=parameters.batch_tokens,
-        windows=parameters.max_windows,
+        max_windows=parameters.max_windows,
         overlap=parameters.window_overlap_tokens,
     )
 

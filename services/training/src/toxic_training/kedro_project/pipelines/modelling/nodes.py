@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from toxic_core.contract import file_digest, open_bundle
 from toxic_core.errors import InvalidDataError
 from toxic_core.tokens import Int32Array
+from toxic_model.scoring import ScoringOptions
 from toxic_training.data.comments import LABEL_COLUMNS, TEXT, label_matrix
 from toxic_training.modelling.batches import LengthBatches
 from toxic_training.modelling.checkpoints import CheckpointFile, fingerprint
@@ -25,7 +26,7 @@ from toxic_training.modelling.schedule import Clock
 from toxic_training.modelling.selection import selection_set
 from toxic_training.release.baseline import read_baseline, round_weights
 from toxic_training.scoring.exported import ExportedModel
-from toxic_training.scoring.texts import Reading, SavedModelScorer
+from toxic_training.scoring.texts import open_scorer
 
 BASELINE = "baseline"
 """The name of the shipped model's own encoder."""
@@ -64,8 +65,8 @@ def ask_teacher(training: pd.DataFrame, parameters: ModellingParameters) -> pd.D
         return pd.DataFrame(index=training.index)
     teacher = ExportedModel.of(open_bundle(Path(parameters.teacher)))
     # Cut, not in windows: the student learns from the part of a comment that it is shown.
-    scorer = SavedModelScorer(teacher, Reading(batch_tokens=parameters.batch_size * parameters.max_tokens))
-    scores = scorer.score(training[TEXT].tolist()).scores
+    options = ScoringOptions(batch_tokens=parameters.batch_size * parameters.max_tokens)
+    scores = open_scorer(teacher, options)(training[TEXT].tolist()).scores
     return pd.DataFrame(scores, columns=LABEL_COLUMNS, index=training.index)
 
 

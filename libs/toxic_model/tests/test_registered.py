@@ -1,4 +1,3 @@
-import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +6,8 @@ import pytest
 
 from toxic_core.contract import CONTRACT_FILE
 from toxic_core.errors import ContractError, RegistryUnavailableError, UnknownModelError
-from toxic_training.scoring.registered import fetch_champion, fetch_version
+from toxic_model.registered import Registry, open_folder
+from toxic_testing.inference.bundles import write_plain_bundle
 
 Register = Callable[[Path], str]
 
@@ -47,6 +47,12 @@ def register(client: mlflow.MlflowClient, model: str) -> Register:
     return run
 
 
+@pytest.fixture
+def sealed(tmp_path: Path) -> Path:
+    """A bundle to register."""
+    return write_plain_bundle(tmp_path / "sealed")
+
+
 def test_a_version_is_fetched_by_number_and_alias(
     client: mlflow.MlflowClient, model: str, register: Register, sealed: Path, tmp_path: Path
 ) -> None:
@@ -56,60 +62,45 @@ def test_a_version_is_fetched_by_number_and_alias(
     folder = tmp_path / "fetched"
     folder.mkdir()
     (folder / "old").touch()
-    by_number = fetch_version(model, version, folder)
+    by_number = Registry(model_name=model).fetch(version, folder)
     assert (folder / CONTRACT_FILE).read_bytes() == (sealed / CONTRACT_FILE).read_bytes()
     assert not (folder / "old").exists()
-    champion = fetch_champion(model, tmp_path / "champion")
-    assert champion is not None
-    assert champion.contract == by_number.contract
+    champion = Registry(uri=client.tracking_uri, model_name=model).fetch("champion", tmp_path / "champion")
+    assert champion.version == by_number.version == version
+    assert champion.digest == by_number.digest == open_folder(sealed).digest
+    assert champion.bundle.path == tmp_path / "champion"
+    assert open_folder(sealed).version == champion.digest[:12]
 
 
 def test_what_is_not_there_is_named(
     client: mlflow.MlflowClient, model: str, register: Register, sealed: Path, tmp_path: Path
 ) -> None:
-    """A missing model, version and alias are told apart from a registry that doesn't answer."""
+    """A missing model, a missing version and a missing alias each have an error of their own."""
     with pytest.raises(UnknownModelError, match=f"no {model} version champion"):
-        fetch_version(model, "champion", tmp_path / "fetched")
+        Registry(model_name=model).fetch("champion", tmp_path / "fetched")
     client.set_registered_model_alias(model, "challenger", register(sealed))
     with pytest.raises(UnknownModelError, match=f"no {model} version 7"):
-        fetch_version(model, "7", tmp_path / "fetched")
+        Registry(model_name=model).fetch("7", tmp_path / "fetched")
     with pytest.raises(UnknownModelError, match="no alias champion; it has challenger"):
-        fetch_version(model, "champion", tmp_path / "fetched")
+        Registry(model_name=model).fetch("champion", tmp_path / "fetched")
     assert not (tmp_path / "fetched").exists()
 
 
-def test_a_damaged_champion_is_none_to_compare_with(
-    client: mlflow.MlflowClient,
-    model: str,
-    register: Register,
-    sealed: Path,
-    tmp_path: Path,
-    caplog: pytest.LogCaptureFixture,
+def test_a_damaged_version_replaces_nothing(
+    model: str, register: Register, sealed: Path, tmp_path: Path
 ) -> None:
-    """The training goes on without the comparison, and the log says why."""
+    """A bundle that doesn't verify leaves the folder as it was."""
+    (tmp_path / "fetched").mkdir()
+    (tmp_path / "fetched" / "old").touch()
     (sealed / "warmup.jsonl").write_text("damaged")
     version = register(sealed)
-    client.set_registered_model_alias(model, "champion", version)
     with pytest.raises(ContractError, match=r"warmup\.jsonl has SHA-256"):
-        fetch_version(model, version, tmp_path / "fetched")
-    with caplog.at_level(logging.INFO):
-        assert fetch_champion(model, tmp_path / "champion") is None
-    assert "No champion to compare with" in caplog.text
+        Registry(model_name=model).fetch(version, tmp_path / "fetched")
+    assert (tmp_path / "fetched" / "old").exists()
 
 
-def test_a_registry_that_does_not_answer_is_none_to_compare_with(
-    monkeypatch: pytest.MonkeyPatch, client: mlflow.MlflowClient, tmp_path: Path
-) -> None:
-    """The error names its address."""
-    answering = mlflow.get_tracking_uri()
-    assert answering == client.tracking_uri
+def test_a_registry_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The error has the registry's address."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    mlflow.set_tracking_uri("http://127.0.0.1:9")
-    mlflow.set_registry_uri("http://127.0.0.1:9")
-    try:
-        with pytest.raises(RegistryUnavailableError, match=r"127\.0\.0\.1:9"):
-            fetch_version("toxic-comments", "champion", tmp_path / "fetched")
-        assert fetch_champion("toxic-comments", tmp_path / "fetched") is None
-    finally:
-        mlflow.set_tracking_uri(answering)
-        mlflow.set_registry_uri(answering)
+    with pytest.raises(RegistryUnavailableError, match=r"127\.0\.0\.1:9"):
+        Registry(uri="http://127.0.0.1:9").fetch("champion", tmp_path / "fetched")
