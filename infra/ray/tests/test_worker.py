@@ -1,0 +1,45 @@
+from pathlib import Path
+
+import pytest
+import ray
+from pyarrow import parquet
+
+from toxic_batch.blocks import columns_of, plan
+from toxic_batch.storage import Place
+from toxic_batch.worker import Task, Worker, pack
+from toxic_core.contract import open_bundle
+from toxic_model.opening import open_model
+from toxic_model.scoring import ScoringOptions
+from toxic_model.table_scoring import NO_TEXT, output_names
+from toxic_testing.inference.bundles import BundleFactory
+
+OPTIONS = ScoringOptions(batch_tokens=64, max_windows=4)
+
+
+def test_a_worker_writes_a_part_with_scores(
+    build_bundle: BundleFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A block becomes a part: the input's columns, then the scores of the chosen column's texts."""
+    bundle = open_bundle(build_bundle(tmp_path / "bundle"))
+    (tmp_path / "a.csv").write_text("id,text,body\n1,x,you are kind\n2,x,\n", encoding="utf-8")
+    monkeypatch.setattr(ray, "get", lambda held: held)
+    file = Place.of(str(tmp_path / "a.csv"))
+    task = Task(
+        model=pack(bundle),  # type: ignore[arg-type]  # as Ray hands it out
+        version="7",
+        options=OPTIONS,
+        text_column="body",
+        columns=columns_of(file),
+        sources={file.path: file},
+        out=Place.of(str(tmp_path / "out")),
+        form="parquet",
+        threads=1,
+    )
+    (block,) = plan([file], block_bytes=1_000)
+    outcome = Worker(task).score(block)
+    assert (outcome.rows, outcome.rejected, outcome.error) == (2, 1, "")
+    part = parquet.read_table(tmp_path / "out" / "part-000000.parquet")
+    assert part.column_names == ["id", "text", "body", *output_names(bundle.contract)]
+    expected = open_model(bundle, threads=1).score(["you are kind"], options=OPTIONS)
+    assert part["score_toxic"].to_pylist() == [pytest.approx(expected.scores[0, 0], abs=1e-5), None]
+    assert part["error"].to_pylist() == ["", NO_TEXT]
