@@ -3,12 +3,11 @@
 import inspect
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from http import HTTPMethod
 from pathlib import Path
 
 import httpx
 import pytest
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -23,12 +22,11 @@ from toxic_inference.http.body import read_json, validate
 from toxic_inference.http.door import (
     JSON_TYPE,
     Access,
-    Answer,
-    Content,
     Door,
     Doors,
     ErrorShape,
     Operation,
+    example,
     json_response,
 )
 from toxic_inference.http.error_shapes import NATIVE
@@ -45,7 +43,7 @@ OPERATOR, OPERATOR_KEY = new_key("night-shift", Role.OPERATOR)
 class Shout(BaseModel):
     """A request to the dummy door."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"word": "hello"}]})
+    model_config = example({"word": "hello"})
 
     word: str
 
@@ -53,7 +51,7 @@ class Shout(BaseModel):
 class Complaint(BaseModel):
     """An error of the dummy door."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"complaint": "No."}]})
+    model_config = example({"complaint": "No."})
 
     complaint: str
 
@@ -63,7 +61,6 @@ async def shout(request: Request, _: Backend) -> Response:
     return json_response(validate(Shout, await read_json(request)))
 
 
-CONTENT = {JSON_TYPE: Content(schema=Shout)}
 DUMMY = Door(
     name="dummy",
     title="Dummy",
@@ -72,12 +69,11 @@ DUMMY = Door(
     errors=ErrorShape("a complaint", Complaint, lambda problem: {"complaint": problem.message}),
     operations=tuple(
         Operation(
-            method=HTTPMethod.POST,
-            path=f"/dummy/{name}",
-            handler=shout,
-            summary=name,
-            body=CONTENT,
-            answers={200: Answer(description="The word.", content=CONTENT)},
+            "POST",
+            f"/dummy/{name}",
+            shout,
+            body=Shout,
+            answers={200: Shout},
             access=access,
             scores=name == "score",
         )
@@ -172,9 +168,7 @@ def test_operations_that_cannot_be_told_apart_get_the_strictest_access() -> None
     """Access is decided before routing, so a parameter may hide another operation's path."""
 
     def operation(path: str, access: Access) -> Operation:
-        return Operation(
-            method=HTTPMethod.GET, path=path, handler=shout, summary="", access=access, documented=False
-        )
+        return Operation("GET", path, shout, access=access, documented=False)
 
     paths = {"/a/{x}": Access.OPEN, "/a/{x}/b": Access.OPERATOR, "/a/c": Access.CLIENT}
     operations = tuple(operation(path, access) for path, access in paths.items())

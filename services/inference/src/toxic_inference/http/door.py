@@ -7,12 +7,12 @@ Invariant: an operation requires an API key unless its declaration says that it 
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from enum import IntEnum
-from http import HTTPMethod, HTTPStatus
+from http import HTTPStatus
 
 import orjson
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, JsonValue
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -22,7 +22,10 @@ from toxic_inference.http.errors import Problem
 JSON_TYPE = "application/json"
 
 Handler = Callable[[Request, Backend], Awaitable[Response]]
-Schema = Mapping[str, object]
+Content = type[BaseModel] | str | Mapping[str, object]
+"""A documented body: a model whose configuration has an example, or an example of a text or a JSON object."""
+Contents = type[BaseModel] | Mapping[str, Content]
+"""Documented bodies by media type; a model alone is JSON."""
 
 
 class Access(IntEnum):
@@ -36,61 +39,31 @@ class Access(IntEnum):
     """Callers with an operator's key; without keys, callers from this machine only."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Content:
-    """A body in one media type, for the OpenAPI document.
-
-    Attributes:
-        schema: a pydantic model, whose configuration has an example, or a JSON schema.
-        example: an example for a JSON schema.
-    """
-
-    schema: type[BaseModel] | Schema = field(default_factory=dict)
-    example: object = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """A documented answer of an operation; `content` is by media type."""
-
-    description: str
-    content: Mapping[str, Content] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
-    """A documented query parameter."""
-
-    description: str
-    schema: Schema = field(default_factory=lambda: {"type": "string"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Operation:
     """One method of one path.
 
     Attributes:
         method: HTTP method.
         path: Starlette's path template, such as `/jobs/{job_id}`.
-        handler: answers a request; its docstring is the description in the OpenAPI document.
-        summary: title in the OpenAPI document.
-        body: the request's body, by media type.
-        query: query parameters, by name.
-        answers: successful answers, by status.
-        errors: what the expected error statuses mean here; their bodies have the door's error shape.
+        handler: answers a request; its docstring is the summary and description in the OpenAPI document.
+        body: the request's body.
+        query: descriptions of the query parameters.
+        answers: bodies of the successful answers, by status; None for an empty one.
+        errors: meaning of the expected error statuses; their bodies have the door's error shape.
         access: who may call it.
         scores: whether it scores texts: admission control and the latency objective apply.
         quiet: whether requests are logged at debug level only.
         documented: whether the OpenAPI document lists it.
     """
 
-    method: HTTPMethod
+    method: str
     path: str
     handler: Handler
-    summary: str
-    body: Mapping[str, Content] = field(default_factory=dict)
-    query: Mapping[str, Query] = field(default_factory=dict)
-    answers: Mapping[int, Answer] = field(default_factory=dict)
+    _: KW_ONLY
+    body: Contents | None = None
+    query: Mapping[str, str] = field(default_factory=dict)
+    answers: Mapping[int, Contents | None] = field(default_factory=dict)
     errors: Mapping[int, str] = field(default_factory=dict)
     access: Access = Access.CLIENT
     scores: bool = False
@@ -194,6 +167,11 @@ class Doors:
             media_type=JSON_TYPE,
             headers=problem.headers,
         )
+
+
+def example(value: JsonValue) -> ConfigDict:
+    """Return the configuration of a model with an example for the OpenAPI document."""
+    return ConfigDict(json_schema_extra={"examples": [value]})
 
 
 def json_response(

@@ -1,8 +1,8 @@
 """Error bodies that several doors share; a door with a shape of its own defines it in its package."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from toxic_inference.http.door import ErrorShape
+from toxic_inference.http.door import ErrorShape, example
 from toxic_inference.http.errors import Problem
 
 
@@ -26,19 +26,7 @@ class ErrorDetail(BaseModel):
 class ErrorAnswer(BaseModel):
     """An error of the native routes."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "error": {
-                        "code": "invalid_request",
-                        "message": "texts[0] is empty; send a text to score.",
-                        "field": "texts[0]",
-                    }
-                }
-            ]
-        }
-    )
+    model_config = example({"error": {"code": "invalid_text", "message": "texts[0] is empty; send a text."}})
 
     error: ErrorDetail
 
@@ -46,11 +34,7 @@ class ErrorAnswer(BaseModel):
 class MessageAnswer(BaseModel):
     """An error of TensorFlow Serving's API and of the Open Inference Protocol."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"error": "There is no model 'toxic'; this service serves 'toxic-comments'."}]
-        }
-    )
+    model_config = example({"error": "There is no model 'toxic'; this service serves 'toxic-comments'."})
 
     error: str
 

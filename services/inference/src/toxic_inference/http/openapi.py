@@ -4,13 +4,14 @@ import inspect
 import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from http import HTTPStatus
 
 import orjson
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from toxic_inference import __version__
-from toxic_inference.http.door import JSON_TYPE, Access, Content, Door, Doors, Operation
+from toxic_inference.http.door import JSON_TYPE, Access, Content, Contents, Door, Doors, Operation
 
 _DESCRIPTION = """Scores comments for toxicity with the champion of a model registry.
 
@@ -61,54 +62,58 @@ class OpenApiDocument:
         for door in self._doors.registered:
             yield door.errors.model
             for operation in door.operations:
-                contents = [*operation.body.values()]
-                for answer in operation.answers.values():
-                    contents += answer.content.values()
-                for content in contents:
-                    if isinstance(content.schema, type):
-                        yield content.schema
+                for contents in (operation.body, *operation.answers.values()):
+                    for content in _by_type(contents).values():
+                        if isinstance(content, type):
+                            yield content
 
 
 def _operation(door: Door, operation: Operation) -> dict[str, object]:
+    description = inspect.getdoc(operation.handler) or ""
+    summary = description.partition("\n")[0].rstrip(".:")
+    if variant := re.search(r"{(version|label)}", operation.path):
+        summary += f" (by {variant[1]})"
     parameters: list[object] = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in re.findall(r"{(\w+)}", operation.path)
     ]
     parameters += [
-        {"name": name, "in": "query", "description": query.description, "schema": query.schema}
-        for name, query in operation.query.items()
+        {"name": name, "in": "query", "description": text, "schema": {"type": "string"}}
+        for name, text in operation.query.items()
     ]
-    error = _contents({JSON_TYPE: Content(schema=door.errors.model)})
+    error = _contents(door.errors.model)
+    answers = {
+        str(status): {"description": HTTPStatus(status).phrase, "content": _contents(contents)}
+        for status, contents in operation.answers.items()
+    }
+    errors = {
+        str(status): {"description": text, "content": error} for status, text in operation.errors.items()
+    }
     described: dict[str, object] = {
         "tags": [door.title],
-        "summary": operation.summary,
-        "description": inspect.getdoc(operation.handler),
+        "summary": summary,
+        "description": description,
         "operationId": re.sub(r"\W+", "_", f"{operation.method.lower()}{operation.path}").strip("_"),
         "parameters": parameters,
-        "responses": {
-            **{
-                str(status): {"description": answer.description, "content": _contents(answer.content)}
-                for status, answer in operation.answers.items()
-            },
-            **{
-                str(status): {"description": text, "content": error}
-                for status, text in sorted(operation.errors.items())
-            },
-            "default": {"description": "Any other error.", "content": error},
-        },
+        "responses": {**answers, **errors, "default": {"description": "Any other error.", "content": error}},
     }
-    if operation.body:
+    if operation.body is not None:
         described["requestBody"] = {"required": True, "content": _contents(operation.body)}
     if operation.access is Access.OPEN:
         described["security"] = [{}]
     return described
 
 
-def _contents(contents: Mapping[str, Content]) -> dict[str, object]:
+def _by_type(contents: Contents | None) -> Mapping[str, Content]:
+    return {JSON_TYPE: contents} if isinstance(contents, type) else contents or {}
+
+
+def _contents(contents: Contents | None) -> dict[str, object]:
     described: dict[str, object] = {}
-    for media_type, content in contents.items():
-        if isinstance(content.schema, type):
-            described[media_type] = {"schema": {"$ref": _REFERENCE + content.schema.__name__}}
+    for media_type, content in _by_type(contents).items():
+        if isinstance(content, type):
+            described[media_type] = {"schema": {"$ref": _REFERENCE + content.__name__}}
         else:
-            described[media_type] = {"schema": content.schema, "example": content.example}
+            kind = "string" if isinstance(content, str) else "object"
+            described[media_type] = {"schema": {"type": kind}, "example": content}
     return described

@@ -16,6 +16,12 @@ from toxic_inference.tables.reader import CsvRow
 SCORE_DIGITS = 6
 """Decimal digits of a score in an answer."""
 
+SCORED_CSV = (
+    "content,score_toxic,decision_toxic,truncated,model_version,line,error\n"
+    "Only an idiot would write this.,0.798000,true,false,3,2,\n"
+)
+"""An example of a CSV answer, for a model with one label."""
+
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 

@@ -5,7 +5,7 @@ Invariant: the service serves everything itself; a browser that opens these page
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http import HTTPMethod, HTTPStatus
+from http import HTTPStatus
 from importlib.resources import files
 
 from starlette.exceptions import HTTPException
@@ -94,14 +94,7 @@ WEB = Door(
     prefixes=("/assets/", "/docs", "/openapi.json"),
     errors=NATIVE,
     operations=tuple(
-        Operation(
-            method=HTTPMethod.GET,
-            path=path,
-            handler=handler,
-            summary=path,
-            access=Access.OPEN,
-            documented=False,
-        )
+        Operation("GET", path, handler, access=Access.OPEN, documented=False)
         for path, handler in (
             ("/", page),
             ("/docs", docs),

@@ -1,18 +1,21 @@
 """`POST /events`: the registry's webhook. The signature replaces an API key."""
 
-from http import HTTPMethod, HTTPStatus
+from http import HTTPStatus
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from toxic_inference.http.backend import Backend
-from toxic_inference.http.door import Access, Answer, Door, Operation
+from toxic_inference.http.door import Access, Door, Operation
 from toxic_inference.http.error_shapes import NATIVE
 from toxic_inference.http.errors import WebhooksDisabledError
 
 
 async def receive(request: Request, backend: Backend) -> Response:
-    """Ask the registry now what to serve. Takes MLflow's webhook messages and the registry's own."""
+    """Report that an alias moved.
+
+    The service asks the registry what to serve. Takes MLflow's webhook messages and the registry's own.
+    """
     if backend.webhooks is None:
         raise WebhooksDisabledError(
             "Events are off; set INFERENCE_EVENT_SECRET to the secret that the registry signs with."
@@ -29,11 +32,10 @@ EVENTS = Door(
     errors=NATIVE,
     operations=(
         Operation(
-            method=HTTPMethod.POST,
-            path="/events",
-            handler=receive,
-            summary="Report that an alias moved",
-            answers={204: Answer(description="The message was taken.")},
+            "POST",
+            "/events",
+            receive,
+            answers={204: None},
             errors={
                 403: "The message is not signed with the shared secret, or is too old.",
                 404: "No secret is set, so no event is taken.",

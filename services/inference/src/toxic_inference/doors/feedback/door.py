@@ -9,7 +9,7 @@ import csv
 import io
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable
-from http import HTTPMethod, HTTPStatus
+from http import HTTPStatus
 from typing import Annotated
 
 import orjson
@@ -21,16 +21,7 @@ from toxic_core.labels import LABELS, Label
 from toxic_inference.corrections.record import Feedback, FeedbackSource
 from toxic_inference.http.backend import Backend
 from toxic_inference.http.body import check_media_type, read_json, validate
-from toxic_inference.http.door import (
-    JSON_TYPE,
-    Access,
-    Answer,
-    Content,
-    Door,
-    Operation,
-    Query,
-    json_response,
-)
+from toxic_inference.http.door import Access, Door, Operation, example, json_response
 from toxic_inference.http.error_shapes import NATIVE
 from toxic_inference.http.errors import InvalidRequestError
 from toxic_inference.http.texts import Language, check_texts
@@ -45,23 +36,17 @@ EXPORT_COLUMNS = ("id", "text", "language", *LABELS, "created_at", "model_versio
 class FeedbackRequest(BaseModel):
     """A moderator's judgement of a comment."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        strict=True,
-        json_schema_extra={
-            "examples": [
-                {
-                    "text": "Get busy living, or get busy dying.",
-                    "consent": True,
-                    "labels": {"toxic": False, "threat": False},
-                    "language": "en",
-                    "model_version": "3",
-                    "scores": {"toxic": 0.71, "threat": 0.64},
-                    "id": "queue-53922",
-                    "actor": "moderator-7",
-                }
-            ]
-        },
+    model_config = ConfigDict(extra="forbid", strict=True) | example(
+        {
+            "text": "Get busy living, or get busy dying.",
+            "consent": True,
+            "labels": {"toxic": False, "threat": False},
+            "language": "en",
+            "model_version": "3",
+            "scores": {"toxic": 0.71, "threat": 0.64},
+            "id": "queue-53922",
+            "actor": "moderator-7",
+        }
     )
 
     labels: dict[KnownLabelName, bool] = Field(
@@ -90,9 +75,7 @@ class FeedbackRequest(BaseModel):
 class FeedbackAnswer(BaseModel):
     """The acknowledgement of a correction."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"id": "queue-53922", "created": True, "text_kept": True}]}
-    )
+    model_config = example({"id": "queue-53922", "created": True, "text_kept": True})
 
     id: str = Field(description="Its id, for deleting it.")
     created: bool = Field(description="False if it had been sent before.")
@@ -100,7 +83,10 @@ class FeedbackAnswer(BaseModel):
 
 
 async def file(request: Request, backend: Backend) -> Response:
-    """Files which labels apply to a comment. Without consent its text is not stored."""
+    """File a correction: which labels apply to a comment.
+
+    Without consent the text is not stored. The status is 200 if the correction had been sent before.
+    """
     check_media_type(request)
     body = validate(FeedbackRequest, await read_json(request))
     if body.text is not None:
@@ -123,7 +109,7 @@ async def file(request: Request, backend: Backend) -> Response:
 
 
 async def export(request: Request, backend: Backend) -> Response:
-    """Every correction, oldest first, as a raw table for training; texts are unchanged."""
+    """Export corrections, oldest first, as a raw table for training. Texts are unchanged."""
     wanted = request.query_params.get("format", "csv")
     if wanted not in _WRITERS:
         raise InvalidRequestError(f"format must be one of {', '.join(_WRITERS)}.", field="format")
@@ -145,7 +131,7 @@ async def export(request: Request, backend: Backend) -> Response:
 
 
 async def remove(request: Request, backend: Backend) -> Response:
-    """Removes a correction and its text permanently."""
+    """Delete a correction and its text permanently."""
     await backend.corrections.delete(request.path_params["feedback_id"])
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
@@ -186,7 +172,7 @@ _WRITERS: dict[str, tuple[Callable[[Iterable[Row]], bytes], bytes, str]] = {
 }
 """Export formats: rows to bytes, the header, the media type."""
 
-_UNAVAILABLE = "The store can't be reached now."
+_UNAVAILABLE = {503: "The store can't be reached now."}
 
 FEEDBACK = Door(
     name="feedback",
@@ -196,61 +182,41 @@ FEEDBACK = Door(
     errors=NATIVE,
     operations=(
         Operation(
-            method=HTTPMethod.POST,
-            path="/feedback",
-            handler=file,
-            summary="File a correction",
-            body={JSON_TYPE: Content(schema=FeedbackRequest)},
-            answers={
-                200: Answer(
-                    description="It had been sent before.",
-                    content={JSON_TYPE: Content(schema=FeedbackAnswer)},
-                ),
-                201: Answer(
-                    description="It was stored.", content={JSON_TYPE: Content(schema=FeedbackAnswer)}
-                ),
-            },
+            "POST",
+            "/feedback",
+            file,
+            body=FeedbackRequest,
+            answers={200: FeedbackAnswer, 201: FeedbackAnswer},
             errors={
                 400: "The body is not JSON.",
                 409: "A different correction has the id.",
                 413: "The text is too long.",
                 415: "The content type is not JSON.",
                 422: "A field is invalid.",
-                503: _UNAVAILABLE,
-            },
+            }
+            | _UNAVAILABLE,
         ),
         Operation(
-            method=HTTPMethod.GET,
-            path="/feedback",
-            handler=export,
-            summary="Export corrections",
+            "GET",
+            "/feedback",
+            export,
             access=Access.OPERATOR,
-            query={"format": Query(description="Format of the export.", schema={"enum": list(_WRITERS)})},
+            query={"format": "csv, the default, or ndjson."},
             answers={
-                200: Answer(
-                    description="The corrections.",
-                    content={
-                        "text/csv": Content(
-                            schema={"type": "string"},
-                            example="id,text,language,toxic\nqueue-53922,Get busy living.,en,0\n",
-                        ),
-                        "application/x-ndjson": Content(
-                            schema={"type": "string"},
-                            example='{"id": "queue-53922", "text": "Get busy living.", "toxic": 0}\n',
-                        ),
-                    },
-                )
+                200: {
+                    "text/csv": "id,text,language,toxic\nqueue-53922,Get busy living.,en,0\n",
+                    "application/x-ndjson": '{"id": "queue-53922", "text": "Get busy living.", "toxic": 0}\n',
+                }
             },
-            errors={503: _UNAVAILABLE},
+            errors=_UNAVAILABLE,
         ),
         Operation(
-            method=HTTPMethod.DELETE,
-            path="/feedback/{feedback_id}",
-            handler=remove,
-            summary="Delete a correction",
+            "DELETE",
+            "/feedback/{feedback_id}",
+            remove,
             access=Access.OPERATOR,
-            answers={204: Answer(description="It was deleted.")},
-            errors={404: "There is no correction with that id.", 503: _UNAVAILABLE},
+            answers={204: None},
+            errors=_UNAVAILABLE | {404: "There is no correction with that id."},
         ),
     ),
 )

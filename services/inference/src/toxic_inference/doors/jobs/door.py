@@ -6,25 +6,35 @@ complete, with an entity tag, so that an interrupted download can continue.
 
 import asyncio
 from datetime import datetime
-from http import HTTPMethod, HTTPStatus
+from http import HTTPStatus
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
 from toxic_inference.http.body import check_media_type
-from toxic_inference.http.door import JSON_TYPE, Answer, Content, Door, Operation, Query
+from toxic_inference.http.door import JSON_TYPE, Door, Operation, example
 from toxic_inference.http.error_shapes import NATIVE
 from toxic_inference.http.errors import InvalidRequestError
 from toxic_inference.jobs.files import PartialUpload
 from toxic_inference.jobs.record import Job, JobState
+from toxic_inference.tables.writer import SCORED_CSV
 
 _CSV = "text/csv"
 _MULTIPART = "multipart/form-data"
 _COPY_BYTES = 1024 * 1024
 _MAX_FORM_FIELDS = 2
+
+
+class JobForm(BaseModel):
+    """A CSV file to score."""
+
+    model_config = example({"file": "content,lang\nHave a lovely day.,en\n"})
+
+    file: bytes = Field(description="The file.", json_schema_extra={"format": "binary"})
+    text_column: str | None = Field(default=None, description="Name of the text column.")
 
 
 class JobError(BaseModel):
@@ -37,22 +47,17 @@ class JobError(BaseModel):
 class JobAnswer(BaseModel):
     """A job and its progress."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "id": "b7d1f0c2a94e4b0f8f0c1f7a2f6f5d3e",
-                    "state": "running",
-                    "rows_done": 120_000,
-                    "rows_total": 1_000_000,
-                    "scored": 119_998,
-                    "rejected": 2,
-                    "model_version": "3",
-                    "created_at": "2026-11-25T09:00:00Z",
-                    "expires_at": "2026-11-26T09:00:00Z",
-                    "error": None,
-                }
-            ]
+    model_config = example(
+        {
+            "id": "b7d1f0c2a94e4b0f8f0c1f7a2f6f5d3e",
+            "state": "running",
+            "rows_done": 120_000,
+            "rows_total": 1_000_000,
+            "scored": 119_998,
+            "rejected": 2,
+            "model_version": "3",
+            "created_at": "2026-11-25T09:00:00Z",
+            "expires_at": "2026-11-26T09:00:00Z",
         }
     )
 
@@ -69,7 +74,10 @@ class JobAnswer(BaseModel):
 
 
 async def submit(request: Request, backend: Backend) -> Response:
-    """Answers immediately; the file, a CSV with a column of texts, is scored after the jobs before it."""
+    """Upload a CSV to score.
+
+    The answer comes immediately; the file is scored after the jobs before it.
+    """
     kind = check_media_type(request, (_CSV, _MULTIPART))
     upload = await backend.jobs.open_upload()
     try:
@@ -99,12 +107,12 @@ async def _receive_form(request: Request, upload: PartialUpload) -> str | None:
 
 
 async def status(request: Request, backend: Backend) -> Response:
-    """The rows that are done and the total; poll it as often as you like."""
+    """Progress: the rows that are done and the total. Poll it as often as you like."""
     return _answer(backend.jobs.get(request.path_params["job_id"]), HTTPStatus.OK)
 
 
 async def result(request: Request, backend: Backend) -> Response:
-    """Every row of the file, in order, with its scores; supports `Range` and `If-Range`."""
+    """Download the scores: every row of the file, in order. Supports `Range` and `If-Range`."""
     job_id = request.path_params["job_id"]
     job, path = backend.jobs.get(job_id), backend.jobs.result(job_id)
     return FileResponse(
@@ -116,7 +124,7 @@ async def result(request: Request, backend: Backend) -> Response:
 
 
 async def remove(request: Request, backend: Backend) -> Response:
-    """Stops the job if it runs, and removes its file and its result."""
+    """Delete a job: stop it if it runs, and remove its file and its result."""
     await backend.jobs.delete(request.path_params["job_id"])
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
@@ -138,14 +146,7 @@ def _answer(job: Job, status: HTTPStatus, *, headers: dict[str, str] | None = No
 
 
 _UPLOAD = "content,lang\nHave a lovely day.,en\n"
-_RESULT = {
-    _CSV: Content(
-        schema={"type": "string"},
-        example="content,score_toxic,decision_toxic,truncated,model_version,line,error\n"
-        "Have a lovely day.,0.003000,false,false,3,2,\n",
-    )
-}
-_UNKNOWN = "There is no such job, or no longer."
+_UNKNOWN = {404: "There is no such job, or no longer."}
 
 JOBS = Door(
     name="jobs",
@@ -155,26 +156,12 @@ JOBS = Door(
     errors=NATIVE,
     operations=(
         Operation(
-            method=HTTPMethod.POST,
-            path="/jobs",
-            handler=submit,
-            summary="Upload a CSV to score",
-            body={
-                _CSV: Content(schema={"type": "string"}, example=_UPLOAD),
-                _MULTIPART: Content(
-                    schema={
-                        "type": "object",
-                        "properties": {
-                            "file": {"type": "string", "format": "binary"},
-                            "text_column": {"type": "string"},
-                        },
-                        "required": ["file"],
-                    },
-                    example={"file": _UPLOAD},
-                ),
-            },
-            query={"text_column": Query(description="Name of the text column of a CSV body.")},
-            answers={202: Answer(description="The job.", content={JSON_TYPE: Content(schema=JobAnswer)})},
+            "POST",
+            "/jobs",
+            submit,
+            body={_CSV: _UPLOAD, _MULTIPART: JobForm},
+            query={"text_column": "Name of the text column of a CSV body."},
+            answers={202: JobAnswer},
             errors={
                 413: "The file is too large.",
                 415: "The content type is not accepted.",
@@ -182,33 +169,14 @@ JOBS = Door(
                 429: "There is no room for another file.",
             },
         ),
+        Operation("GET", "/jobs/{job_id}", status, answers={200: JobAnswer}, errors=_UNKNOWN),
         Operation(
-            method=HTTPMethod.GET,
-            path="/jobs/{job_id}",
-            handler=status,
-            summary="Progress",
-            answers={200: Answer(description="The job.", content={JSON_TYPE: Content(schema=JobAnswer)})},
-            errors={404: _UNKNOWN},
+            "GET",
+            "/jobs/{job_id}/result",
+            result,
+            answers={200: {_CSV: SCORED_CSV}, 206: {_CSV: SCORED_CSV}, 416: None},
+            errors=_UNKNOWN | {409: "The job is not done, or failed."},
         ),
-        Operation(
-            method=HTTPMethod.GET,
-            path="/jobs/{job_id}/result",
-            handler=result,
-            summary="Download the scores",
-            answers={
-                200: Answer(description="The whole result.", content=_RESULT),
-                206: Answer(description="The part in the header Range.", content=_RESULT),
-                416: Answer(description="The result has no such part."),
-            },
-            errors={404: _UNKNOWN, 409: "The job is not done, or failed."},
-        ),
-        Operation(
-            method=HTTPMethod.DELETE,
-            path="/jobs/{job_id}",
-            handler=remove,
-            summary="Delete a job",
-            answers={204: Answer(description="It was deleted.")},
-            errors={404: _UNKNOWN},
-        ),
+        Operation("DELETE", "/jobs/{job_id}", remove, answers={204: None}, errors=_UNKNOWN),
     ),
 )

@@ -6,7 +6,6 @@ Invariant: one version answers a whole request, and both the answer's body and a
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from http import HTTPMethod
 
 import orjson
 from starlette.requests import Request
@@ -18,24 +17,19 @@ from toxic_inference.doors.native.schemas import NdjsonLine, PredictAnswer, Pred
 from toxic_inference.doors.native.uploads import CSV_TYPE, FORM_TYPES, answer_csv, answer_form
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
 from toxic_inference.http.body import check_media_type, read_json, unless_departed, validate
-from toxic_inference.http.door import JSON_TYPE, Answer, Content, Door, Operation, Query
+from toxic_inference.http.door import JSON_TYPE, Door, Operation
 from toxic_inference.http.error_shapes import NATIVE as NATIVE_ERRORS
 from toxic_inference.http.errors import InvalidRequestError
 from toxic_inference.http.terms import terms_of
 from toxic_inference.http.texts import check_count, check_texts
 from toxic_inference.serving.interfaces import Lane, Session, Target, Text
+from toxic_inference.tables.writer import SCORED_CSV
 
 _ACCEPTED = (JSON_TYPE, *FORM_TYPES, CSV_TYPE, NDJSON_TYPE)
-_CSV = Content(schema={"type": "string"}, example="content,lang\nHave a lovely day.,en\n")
-_SCORED_CSV = Content(
-    schema={"type": "string"},
-    example="content,score_toxic,decision_toxic,truncated,model_version,line,error\n"
-    "Only an idiot would write this.,0.798000,true,false,3,2,\n",
-)
 
 
 async def predict(request: Request, backend: Backend) -> Response:
-    """Score texts: one, many, a CSV file with a column of texts, or a stream of lines.
+    """Score texts: one, many, a CSV file, or a stream of lines.
 
     With `Accept: text/csv`, a file's rows are returned as CSV with their scores.
     """
@@ -120,24 +114,18 @@ NATIVE = Door(
     errors=NATIVE_ERRORS,
     operations=(
         Operation(
-            method=HTTPMethod.POST,
-            path="/predict",
-            handler=predict,
-            summary="Score texts",
+            "POST",
+            "/predict",
+            predict,
             scores=True,
             body={
-                JSON_TYPE: Content(schema=PredictRequest),
-                **{form: Content(schema=PredictForm) for form in FORM_TYPES},
-                CSV_TYPE: _CSV,
-                NDJSON_TYPE: Content(schema=NdjsonLine),
+                JSON_TYPE: PredictRequest,
+                **dict.fromkeys(FORM_TYPES, PredictForm),
+                CSV_TYPE: "content,lang\nHave a lovely day.,en\n",
+                NDJSON_TYPE: NdjsonLine,
             },
-            query={"text_column": Query(description="Name of the text column of a CSV body.")},
-            answers={
-                200: Answer(
-                    description="The scores.",
-                    content={JSON_TYPE: Content(schema=PredictAnswer), CSV_TYPE: _SCORED_CSV},
-                )
-            },
+            query={"text_column": "Name of the text column of a CSV body."},
+            answers={200: {JSON_TYPE: PredictAnswer, CSV_TYPE: SCORED_CSV}},
             errors={
                 400: "The body does not have the form that its content type promises.",
                 413: "The body or a text is too large, or there are too many texts.",

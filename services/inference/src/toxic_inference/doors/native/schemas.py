@@ -3,30 +3,20 @@
 Invariant: requests forbid unknown fields, so that a misspelt one is an error and not a silent default.
 """
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field
 
+from toxic_inference.http.door import example
 from toxic_inference.http.error_shapes import RowError
 from toxic_inference.http.terms import MAX_TIMEOUT_SECONDS
 from toxic_inference.http.texts import Language
 
-_SCORES: dict[str, JsonValue] = {
-    "toxic": 0.798,
-    "severe_toxic": 0.007,
-    "obscene": 0.01,
-    "threat": 0.04,
-    "insult": 0.423,
-    "identity_hate": 0.012,
-}
+_STRICT = ConfigDict(extra="forbid", strict=True)
 
 
 class PredictRequest(BaseModel):
     """Texts to score: either `texts` or `text`."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        strict=True,
-        json_schema_extra={"examples": [{"texts": ["Have a lovely day.", "You are an idiot."]}]},
-    )
+    model_config = _STRICT | example({"texts": ["Have a lovely day.", "You are an idiot."]})
 
     texts: list[str] | None = Field(default=None, min_length=1, description="The texts, in order.")
     text: str | None = Field(default=None, description="A single text.")
@@ -53,9 +43,7 @@ class PredictRequest(BaseModel):
 class PredictForm(BaseModel):
     """A text, a CSV file, or both."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"message": "Only an idiot would write this.", "lang": "en"}]}
-    )
+    model_config = example({"message": "Only an idiot would write this.", "lang": "en"})
 
     message: str | None = Field(default=None, description="A single text.")
     file: bytes | None = Field(
@@ -72,13 +60,7 @@ class PredictForm(BaseModel):
 class NdjsonLine(BaseModel):
     """A line of the stream; a JSON string alone is a line too."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        strict=True,
-        json_schema_extra={
-            "examples": [{"text": "Only an idiot would write this.", "id": "53922", "lang": "en"}]
-        },
-    )
+    model_config = _STRICT | example({"text": "Only an idiot would write this.", "id": "53922"})
 
     text: str = Field(description="The text.")
     id: str | int | None = Field(default=None, description="Returned in the answer's line.")
@@ -114,26 +96,22 @@ class TextResult(BaseModel):
 class PredictAnswer(BaseModel):
     """The scores of all texts, in order, and the model version that gave them."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
+    model_config = example(
+        {
+            "model_name": "toxic-comments",
+            "model_version": "3",
+            "results": [
                 {
-                    "model_name": "toxic-comments",
-                    "model_version": "3",
-                    "results": [
-                        {
-                            "scores": _SCORES,
-                            "decisions": {label: label in {"toxic", "insult"} for label in _SCORES},
-                            "tokens": 10,
-                            "windows": 1,
-                            "truncated": False,
-                        }
-                    ],
-                    "errors": [],
-                    "scored": 1,
-                    "rejected": 0,
+                    "scores": {"toxic": 0.798, "threat": 0.04},
+                    "decisions": {"toxic": True, "threat": False},
+                    "tokens": 10,
+                    "windows": 1,
+                    "truncated": False,
                 }
-            ]
+            ],
+            "errors": [],
+            "scored": 1,
+            "rejected": 0,
         }
     )
 

@@ -5,8 +5,7 @@
 Invariant: answers and errors are the protocol's; every answer to infer names the version that gave it.
 """
 
-from collections.abc import Iterator
-from http import HTTPMethod, HTTPStatus
+from http import HTTPStatus
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -26,7 +25,7 @@ from toxic_inference.doors.open_inference.messages import (
 from toxic_inference.doors.open_inference.tensors import as_output, with_data
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
 from toxic_inference.http.body import parse_json, unless_departed, validate
-from toxic_inference.http.door import JSON_TYPE, Access, Answer, Content, Door, Operation, json_response
+from toxic_inference.http.door import JSON_TYPE, Access, Door, Operation, json_response
 from toxic_inference.http.error_shapes import MESSAGE
 from toxic_inference.http.errors import InvalidRequestError, MalformedRequestError
 from toxic_inference.http.terms import target_of, terms_of
@@ -133,35 +132,12 @@ async def _parts(request: Request) -> tuple[bytes, bytes]:
     return body[: int(given)], body[int(given) :]
 
 
-def _answer(model: type, description: str) -> dict[int, Answer]:
-    return {200: Answer(description=description, content={JSON_TYPE: Content(schema=model)})}
-
-
-def _of_models() -> Iterator[Operation]:
-    for path, of in (("/v2/models/{name}", ""), ("/v2/models/{name}/versions/{version}", " of a version")):
-        yield Operation(
-            method=HTTPMethod.GET,
-            path=path,
-            handler=metadata,
-            summary=f"Metadata{of}",
-            answers=_answer(ModelMetadata, "The model."),
-        )
-        yield Operation(
-            method=HTTPMethod.GET,
-            path=f"{path}/ready",
-            handler=model_ready,
-            summary=f"Readiness{of}",
-            answers=_answer(Ready, "It is ready."),
-        )
-        yield Operation(
-            method=HTTPMethod.POST,
-            path=f"{path}/infer",
-            handler=infer,
-            summary=f"Inference{of}",
-            scores=True,
-            body={JSON_TYPE: Content(schema=InferRequest)},
-            answers=_answer(InferAnswer, "The scores."),
-        )
+def _of_model(path: str) -> tuple[Operation, ...]:
+    return (
+        Operation("GET", path, metadata, answers={200: ModelMetadata}),
+        Operation("GET", f"{path}/ready", model_ready, answers={200: Ready}),
+        Operation("POST", f"{path}/infer", infer, scores=True, body=InferRequest, answers={200: InferAnswer}),
+    )
 
 
 OPEN_INFERENCE = Door(
@@ -171,30 +147,10 @@ OPEN_INFERENCE = Door(
     prefixes=("/v2",),
     errors=MESSAGE,
     operations=(
-        Operation(
-            method=HTTPMethod.GET,
-            path="/v2",
-            handler=server,
-            summary="Server metadata",
-            access=Access.OPEN,
-            answers=_answer(ServerMetadata, "The server."),
-        ),
-        Operation(
-            method=HTTPMethod.GET,
-            path="/v2/health/live",
-            handler=server_live,
-            summary="Server live",
-            access=Access.OPEN,
-            answers=_answer(Live, "It is alive."),
-        ),
-        Operation(
-            method=HTTPMethod.GET,
-            path="/v2/health/ready",
-            handler=server_ready,
-            summary="Server ready",
-            access=Access.OPEN,
-            answers=_answer(Ready, "It is ready."),
-        ),
-        *_of_models(),
+        Operation("GET", "/v2", server, access=Access.OPEN, answers={200: ServerMetadata}),
+        Operation("GET", "/v2/health/live", server_live, access=Access.OPEN, answers={200: Live}),
+        Operation("GET", "/v2/health/ready", server_ready, access=Access.OPEN, answers={200: Ready}),
+        *_of_model("/v2/models/{name}"),
+        *_of_model("/v2/models/{name}/versions/{version}"),
     ),
 )

@@ -6,16 +6,13 @@ https://github.com/kserve/open-inference-protocol, https://github.com/triton-inf
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictBool, StrictInt, StrictStr
+from pydantic import BaseModel, Field, JsonValue, StrictBool, StrictInt, StrictStr
 
+from toxic_inference.http.door import example
 from toxic_inference.http.texts import Language
 
 Size = Annotated[StrictInt, Field(ge=0)]
 Parameters = dict[str, JsonValue]
-
-
-def _example(value: dict[str, JsonValue]) -> ConfigDict:
-    return ConfigDict(json_schema_extra={"examples": [value]})
 
 
 class TensorParameters(BaseModel):
@@ -54,7 +51,7 @@ class RequestParameters(BaseModel):
 class InferRequest(BaseModel):
     """Inputs to score."""
 
-    model_config = _example(
+    model_config = example(
         {
             "inputs": [{"name": "text", "shape": [1], "datatype": "BYTES", "data": ["Have a lovely day."]}],
             "parameters": {"language": "en"},
@@ -80,18 +77,11 @@ class OutputTensor(BaseModel):
 class InferAnswer(BaseModel):
     """The scores."""
 
-    model_config = _example(
+    model_config = example(
         {
             "model_name": "toxic-comments",
             "model_version": "3",
-            "outputs": [
-                {
-                    "name": "scores",
-                    "datatype": "FP32",
-                    "shape": [1, 6],
-                    "data": [0.798, 0.007, 0.01, 0.04, 0.423, 0.012],
-                }
-            ],
+            "outputs": [{"name": "scores", "datatype": "FP32", "shape": [1, 2], "data": [0.798, 0.007]}],
         }
     )
 
@@ -112,7 +102,7 @@ class TensorMetadata(BaseModel):
 class ModelMetadata(BaseModel):
     """The model."""
 
-    model_config = _example(
+    model_config = example(
         {
             "name": "toxic-comments",
             "versions": ["3"],
@@ -132,7 +122,7 @@ class ModelMetadata(BaseModel):
 class ServerMetadata(BaseModel):
     """The server."""
 
-    model_config = _example(
+    model_config = example(
         {"name": "toxic-inference", "version": "0.2.0", "extensions": ["binary_tensor_data"]}
     )
 
@@ -144,7 +134,7 @@ class ServerMetadata(BaseModel):
 class Ready(BaseModel):
     """Whether the server or a model is ready."""
 
-    model_config = _example({"name": "toxic-comments", "ready": True})
+    model_config = example({"name": "toxic-comments", "ready": True})
 
     name: str | None = None
     ready: bool
@@ -153,6 +143,6 @@ class Ready(BaseModel):
 class Live(BaseModel):
     """Whether the server is alive."""
 
-    model_config = _example({"live": True})
+    model_config = example({"live": True})
 
     live: bool

@@ -4,26 +4,22 @@ Invariant: `/health/live` answers while the event loop runs; `/health/ready` suc
 be scored.
 """
 
-from http import HTTPMethod, HTTPStatus
+from http import HTTPStatus
 
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
 from toxic_inference.http.backend import Backend
-from toxic_inference.http.door import JSON_TYPE, Access, Answer, Content, Door, Operation, json_response
+from toxic_inference.http.door import Access, Door, Operation, example, json_response
 from toxic_inference.http.error_shapes import NATIVE
 
 
 class Health(BaseModel):
     """Whether the service can answer."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"status": "ready", "model_name": "toxic-comments", "model_version": "3"}]
-        }
-    )
+    model_config = example({"status": "ready", "model_name": "toxic-comments", "model_version": "3"})
 
     status: str
     model_name: str | None = None
@@ -32,12 +28,12 @@ class Health(BaseModel):
 
 
 async def live(_: Request, __: Backend) -> Response:
-    """Always 200 while the process can answer."""
+    """Is the process alive? Always 200 while it can answer."""
     return json_response(Health(status="live"))
 
 
 async def ready(_: Request, backend: Backend) -> Response:
-    """200 once a version answers; 503 before, with the reason."""
+    """Can texts be scored? 200 once a version answers; 503 before, with the reason."""
     statuses = backend.status.statuses()
     if backend.status.ready:
         version = next((s.version for s in statuses if backend.default_alias in s.aliases), None)
@@ -61,7 +57,6 @@ async def metrics(_: Request, backend: Backend) -> Response:
     return Response(backend.render_metrics(), media_type=CONTENT_TYPE_LATEST)
 
 
-_HEALTH = {JSON_TYPE: Content(schema=Health)}
 _METRICS = 'toxic_inference_requests_total{door="native",route="/predict",method="POST",status="200"} 12.0\n'
 
 OPERATIONS = Door(
@@ -70,41 +65,12 @@ OPERATIONS = Door(
     clients="load balancers, Kubernetes, Prometheus",
     prefixes=("/health/", "/metrics"),
     errors=NATIVE,
-    operations=(
-        Operation(
-            method=HTTPMethod.GET,
-            path="/health/live",
-            handler=live,
-            summary="Is the process alive?",
-            access=Access.OPEN,
-            quiet=True,
-            answers={200: Answer(description="It is alive.", content=_HEALTH)},
-        ),
-        Operation(
-            method=HTTPMethod.GET,
-            path="/health/ready",
-            handler=ready,
-            summary="Can texts be scored?",
-            access=Access.OPEN,
-            quiet=True,
-            answers={
-                200: Answer(description="Texts can be scored.", content=_HEALTH),
-                503: Answer(description="No version is available yet.", content=_HEALTH),
-            },
-        ),
-        Operation(
-            method=HTTPMethod.GET,
-            path="/metrics",
-            handler=metrics,
-            summary="Prometheus metrics",
-            access=Access.OPEN,
-            quiet=True,
-            answers={
-                200: Answer(
-                    description="The metrics.",
-                    content={"text/plain": Content(schema={"type": "string"}, example=_METRICS)},
-                )
-            },
-        ),
+    operations=tuple(
+        Operation("GET", path, handler, access=Access.OPEN, quiet=True, answers=answers)
+        for path, handler, answers in (
+            ("/health/live", live, {200: Health}),
+            ("/health/ready", ready, {200: Health, 503: Health}),
+            ("/metrics", metrics, {200: {"text/plain": _METRICS}}),
+        )
     ),
 )

@@ -9,7 +9,7 @@ import asyncio
 import uuid
 from collections.abc import Sequence
 from hashlib import sha256
-from http import HTTPMethod, HTTPStatus
+from http import HTTPStatus
 
 import orjson
 from starlette.exceptions import HTTPException
@@ -39,22 +39,13 @@ from toxic_inference.doors.perspective.requests import Attribute, Suggestion, an
 from toxic_inference.doors.perspective.sentences import Sentence, sentences_of, utf16_length
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
 from toxic_inference.http.body import check_media_type, read_json, unless_departed
-from toxic_inference.http.door import (
-    JSON_TYPE,
-    Access,
-    Answer,
-    Content,
-    Door,
-    Operation,
-    Query,
-    json_response,
-)
+from toxic_inference.http.door import JSON_TYPE, Access, Door, Operation, json_response
 from toxic_inference.http.terms import terms_of
 from toxic_inference.serving.interfaces import Lane, Target, Text, TextScore
 
 
 async def analyze(request: Request, backend: Backend) -> Response:
-    """Scores by attribute, of the whole comment and, with spanAnnotations, of each sentence."""
+    """Score a comment by attribute; with spanAnnotations, each sentence too."""
     check_media_type(request)
     message = read_message(AnalyzeCommentRequest, await read_json(request))
     analysis = analysis_of(message, max_bytes=backend.limits.text_bytes)
@@ -115,7 +106,7 @@ def _scores_of(
 
 
 async def suggestscore(request: Request, backend: Backend) -> Response:
-    """Files a correction with its text; to file one without its text, use `/feedback`."""
+    """Suggest scores: file a correction with its text. To file one without its text, use `/feedback`."""
     check_media_type(request)
     body = await read_json(request)
     # Not in the published message, but some clients send it with everything.
@@ -157,7 +148,7 @@ def _digest(suggestion: Suggestion) -> str:
 
 
 async def discovery(request: Request, _: Backend) -> Response:
-    """The document that Google's client libraries generate their methods from."""
+    """The discovery document, which Google's client libraries generate their methods from."""
     if request.query_params.get("version", VERSION) != VERSION:
         raise HTTPException(HTTPStatus.NOT_FOUND)
     return Response(orjson.dumps(discovery_document(str(request.base_url))), media_type=JSON_TYPE)
@@ -171,49 +162,27 @@ PERSPECTIVE = Door(
     errors=GOOGLE,
     operations=(
         Operation(
-            method=HTTPMethod.POST,
-            path="/v1alpha1/comments:analyze",
-            handler=analyze,
-            summary="Score a comment",
+            "POST",
+            "/v1alpha1/comments:analyze",
+            analyze,
             scores=True,
-            body={JSON_TYPE: Content(schema=AnalyzeCommentRequest)},
-            answers={
-                200: Answer(
-                    description="The scores.", content={JSON_TYPE: Content(schema=AnalyzeCommentResponse)}
-                )
-            },
+            body=AnalyzeCommentRequest,
+            answers={200: AnalyzeCommentResponse},
         ),
         Operation(
-            method=HTTPMethod.POST,
-            path="/v1alpha1/comments:suggestscore",
-            handler=suggestscore,
-            summary="Suggest scores",
-            body={JSON_TYPE: Content(schema=SuggestCommentScoreRequest)},
-            answers={
-                200: Answer(
-                    description="The suggestion was filed.",
-                    content={JSON_TYPE: Content(schema=SuggestCommentScoreResponse)},
-                )
-            },
+            "POST",
+            "/v1alpha1/comments:suggestscore",
+            suggestscore,
+            body=SuggestCommentScoreRequest,
+            answers={200: SuggestCommentScoreResponse},
         ),
         Operation(
-            method=HTTPMethod.GET,
-            path="/$discovery/rest",
-            handler=discovery,
-            summary="Discovery document",
+            "GET",
+            "/$discovery/rest",
+            discovery,
             access=Access.OPEN,
-            query={"version": Query(description="Version of the API.", schema={"enum": [VERSION]})},
-            answers={
-                200: Answer(
-                    description="The document.",
-                    content={
-                        JSON_TYPE: Content(
-                            schema={"type": "object"},
-                            example={"name": "commentanalyzer", "version": VERSION, "methods": {}},
-                        )
-                    },
-                )
-            },
+            query={"version": f"Version of the API: {VERSION}."},
+            answers={200: {JSON_TYPE: {"name": "commentanalyzer", "version": VERSION, "methods": {}}}},
         ),
     ),
 )

@@ -7,8 +7,10 @@ its proto name, null means absent, and unknown members are an error.
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictBool, StrictStr
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr
 from pydantic.alias_generators import to_camel
+
+from toxic_inference.http.door import example
 
 PACKAGE = "google.commentanalyzer.v1alpha1"
 
@@ -35,10 +37,6 @@ class _Message(BaseModel):
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=True, extra="forbid", allow_inf_nan=False
     )
-
-
-def _example(value: dict[str, JsonValue]) -> ConfigDict:
-    return ConfigDict(json_schema_extra={"examples": [value]})
 
 
 Float = Annotated[float, Field(json_schema_extra={"format": "float"})]
@@ -100,7 +98,7 @@ class AttributeScores(_Message):
 class AnalyzeCommentRequest(_Message):
     """A comment to score."""
 
-    model_config = _example(
+    model_config = example(
         {
             "comment": {"text": "You are an idiot. Have a lovely day."},
             "requestedAttributes": {"TOXICITY": {}, "INSULT": {"scoreThreshold": 0.5}},
@@ -130,7 +128,7 @@ class AnalyzeCommentRequest(_Message):
 class AnalyzeCommentResponse(_Message):
     """A comment's scores."""
 
-    model_config = _example(
+    model_config = example(
         {
             "attributeScores": {
                 "TOXICITY": {
@@ -155,7 +153,7 @@ class AnalyzeCommentResponse(_Message):
 class SuggestCommentScoreRequest(_Message):
     """The scores that a comment should have had."""
 
-    model_config = _example(
+    model_config = example(
         {
             "comment": {"text": "Get busy living, or get busy dying."},
             "attributeScores": {"TOXICITY": {"summaryScore": {"value": 0}}},
@@ -180,7 +178,7 @@ class SuggestCommentScoreRequest(_Message):
 class SuggestCommentScoreResponse(_Message):
     """The acknowledgement of a suggestion."""
 
-    model_config = _example({"requestedLanguages": ["en"], "clientToken": "comment-53922"})
+    model_config = example({"requestedLanguages": ["en"], "clientToken": "comment-53922"})
 
     requested_languages: list[str] | None = Field(default=None, description="The request's languages.")
     detected_languages: list[str] | None = Field(default=None, description="The languages identified.")

@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from http import HTTPStatus
 
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic_core import ErrorDetails
 
 from toxic_inference.doors.perspective.messages import PACKAGE
 from toxic_inference.http.body import Model, path_of
-from toxic_inference.http.door import JSON_TYPE, ErrorShape
+from toxic_inference.http.door import JSON_TYPE, ErrorShape, example
 from toxic_inference.http.errors import MalformedRequestError, Problem
 
 _TYPES = {
@@ -115,18 +115,8 @@ class GoogleErrorDetail(BaseModel):
 class GoogleError(BaseModel):
     """An error of Google's APIs."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "error": {
-                        "code": 400,
-                        "message": "Comment must be non-empty.",
-                        "status": "INVALID_ARGUMENT",
-                    }
-                }
-            ]
-        }
+    model_config = example(
+        {"error": {"code": 400, "message": "Comment must be non-empty.", "status": "INVALID_ARGUMENT"}}
     )
 
     error: GoogleErrorDetail

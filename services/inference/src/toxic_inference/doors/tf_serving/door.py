@@ -7,10 +7,10 @@ in place of tensors are an extension.
 Invariant: answers and errors are exactly TensorFlow Serving's; a header names the version.
 """
 
-from collections.abc import Iterator
-from http import HTTPMethod
+from typing import Literal
 
 import orjson
+from pydantic import BaseModel, Field, JsonValue
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -19,7 +19,7 @@ from toxic_core.errors import RegistryUnavailableError, UnknownModelError
 from toxic_inference.doors.tf_serving.requests import PredictInputs, parse_predict
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
 from toxic_inference.http.body import read_json, unless_departed
-from toxic_inference.http.door import JSON_TYPE, Answer, Content, Door, Operation
+from toxic_inference.http.door import JSON_TYPE, Door, Operation, example
 from toxic_inference.http.error_shapes import MESSAGE
 from toxic_inference.http.errors import MalformedRequestError
 from toxic_inference.http.terms import target_of, terms_of
@@ -132,72 +132,43 @@ def _tensor_info(dtype: str, tensor: str, *, second: int) -> dict[str, object]:
     }
 
 
-_PREDICT = Content(
-    schema={
-        "type": "object",
-        "properties": {
-            "signature_name": {"type": "string", "enum": [SIGNATURE]},
-            "instances": {"type": "array", "items": {}, "minItems": 1},
-            "inputs": {},
-        },
-    },
-    example={"instances": ["Have a lovely day."]},
-)
-_OBJECT = {"type": "object"}
-_STATUS = {
-    "model_version_status": [
-        {"version": "3", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
-    ]
-}
+class PredictBody(BaseModel):
+    """The body of predict, for the documentation only; `parse_predict` reads it."""
+
+    model_config = example({"instances": ["Have a lovely day."]})
+
+    signature_name: Literal["serving_default"] = "serving_default"
+    instances: list[JsonValue] = Field(default=[], min_length=1, description="Texts or tokens, in row form.")
+    inputs: JsonValue = Field(default=None, description="Texts or tokens, in column form.")
+
+
+_PREDICTIONS = {"predictions": [[0.798, 0.007, 0.01, 0.04, 0.423, 0.012]]}
+_OK = {"error_code": "OK", "error_message": ""}
+_STATUS = {"model_version_status": [{"version": "3", "state": "AVAILABLE", "status": _OK}]}
 _METADATA = {
     "model_spec": {"name": "toxic-comments", "signature_name": "", "version": "3"},
     "metadata": {"signature_def": {"signature_def": {}}},
 }
 
 
-def _answer(example: object) -> dict[int, Answer]:
-    content = {JSON_TYPE: Content(schema=_OBJECT, example=example)}
-    return {200: Answer(description="The answer.", content=content)}
-
-
-def _operations() -> Iterator[Operation]:
-    for path, of in (
-        ("/v1/models/{name}", ""),
-        ("/v1/models/{name}/versions/{version}", " of a version"),
-        ("/v1/models/{name}/labels/{label}", " of a label's version"),
-    ):
-        yield Operation(
-            method=HTTPMethod.POST,
-            path=f"{path}:predict",
-            handler=predict,
-            summary=f"Raw scores{of}",
+def _of_model(path: str) -> tuple[Operation, ...]:
+    refused = {JSON_TYPE: {"examples": [{"text": "a"}]}}
+    return (
+        Operation(
+            "POST",
+            f"{path}:predict",
+            predict,
             scores=True,
-            body={JSON_TYPE: _PREDICT},
-            answers=_answer({"predictions": [[0.798, 0.007, 0.01, 0.04, 0.423, 0.012]]}),
-        )
-        for method, noun in _OTHER_METHODS.items():
-            yield Operation(
-                method=HTTPMethod.POST,
-                path=f"{path}:{method}",
-                handler=refuse_method,
-                summary=f"No {noun}{of}",
-                body={JSON_TYPE: Content(schema=_OBJECT, example={"examples": [{"text": "a"}]})},
-                errors={400: "Always."},
-            )
-        yield Operation(
-            method=HTTPMethod.GET,
-            path=path,
-            handler=status,
-            summary=f"Status{of}",
-            answers=_answer(_STATUS),
-        )
-        yield Operation(
-            method=HTTPMethod.GET,
-            path=f"{path}/metadata",
-            handler=metadata,
-            summary=f"Metadata{of}",
-            answers=_answer(_METADATA),
-        )
+            body=PredictBody,
+            answers={200: {JSON_TYPE: _PREDICTIONS}},
+        ),
+        *(
+            Operation("POST", f"{path}:{method}", refuse_method, body=refused, errors={400: "Always."})
+            for method in _OTHER_METHODS
+        ),
+        Operation("GET", path, status, answers={200: {JSON_TYPE: _STATUS}}),
+        Operation("GET", f"{path}/metadata", metadata, answers={200: {JSON_TYPE: _METADATA}}),
+    )
 
 
 TF_SERVING = Door(
@@ -206,5 +177,9 @@ TF_SERVING = Door(
     clients="clients of TensorFlow Serving's REST API",
     prefixes=("/v1/models/",),
     errors=MESSAGE,
-    operations=tuple(_operations()),
+    operations=(
+        *_of_model("/v1/models/{name}"),
+        *_of_model("/v1/models/{name}/versions/{version}"),
+        *_of_model("/v1/models/{name}/labels/{label}"),
+    ),
 )
