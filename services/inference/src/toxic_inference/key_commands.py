@@ -1,7 +1,6 @@
-"""`toxic-inference keys`: make, list and remove API keys.
+"""`toxic-inference keys`: create, list and remove API keys.
 
-Invariant: a new key is printed once, on standard output and alone, so that it can be piped to where it is
-kept.
+Invariant: a new key is printed once, alone on standard output, so that it can be piped into a secret store.
 """
 
 import argparse
@@ -19,52 +18,39 @@ def run_key_command(arguments: Sequence[str], *, default_file: Path) -> None:
 
     Args:
         arguments: without the program's name.
-        default_file: where keys are, unless `--file` says otherwise.
+        default_file: the file of keys without `--file`.
 
     Raises:
-        ConfigurationError: the file can't be used, or has the name already, or hasn't.
+        ConfigurationError: the file can't be used, or the name exists already or does not exist.
     """
-    asked = _parser(default_file).parse_args(arguments)
-    if asked.command == "add":
-        _add(asked.file, asked.name, Role(asked.role))
-    elif asked.command == "remove":
-        _remove(asked.file, asked.name)
-    else:
-        sys.stdout.writelines(f"{key.name}\t{key.role}\n" for key in load_keys(asked.file))
-
-
-def _parser(default_file: Path) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="toxic-inference")
     keys = parser.add_subparsers(required=True).add_parser("keys", help="API keys")
     commands = keys.add_subparsers(dest="command", required=True)
-    add = commands.add_parser("add", help="make a key and print it, this once")
-    add.add_argument("name", help="who gets it; stands in logs")
+    add = commands.add_parser("add", help="create a key and print it once")
+    add.add_argument("name", help="the key's owner, for the log")
     add.add_argument(
         "--role", choices=list(Role), default=Role.CLIENT, help="operators also read corrections"
     )
     remove = commands.add_parser("remove", help="refuse a key from now on")
     remove.add_argument("name")
-    listing = commands.add_parser("list", help="print names and roles")
-    for command in (add, remove, listing):
+    for command in (add, remove, commands.add_parser("list", help="print names and roles")):
         command.add_argument("--file", type=Path, default=default_file, help="default: %(default)s")
-    return parser
-
-
-def _add(file: Path, name: str, role: Role) -> None:
-    known = load_keys(file) if file.exists() else ()
-    if any(key.name == name for key in known):
-        raise ConfigurationError(
-            f"There is a key named {name!r} already; remove it first, or choose another."
-        )
-    secret, key = new_key(name, role)
+    asked = parser.parse_args(arguments)
+    file: Path = asked.file
+    if asked.command == "list":
+        sys.stdout.writelines(f"{key.name}\t{key.role}\n" for key in load_keys(file))
+        return
+    name: str = asked.name
+    known = () if asked.command == "add" and not file.exists() else load_keys(file)
+    others = tuple(key for key in known if key.name != name)
+    if asked.command == "remove":
+        if others == known:
+            raise ConfigurationError(f"There is no key named {name!r} in {file}.")
+        save_keys(file, others)
+        return
+    if others != known:
+        raise ConfigurationError(f"There is already a key named {name!r}; remove it, or choose another name.")
+    secret, key = new_key(name, Role(asked.role))
     save_keys(file, (*known, key))
     sys.stdout.write(f"{secret}\n")
-    sys.stderr.write(f"Kept as {name!r} in {file}; set INFERENCE_API_KEYS_FILE={file} to ask for keys.\n")
-
-
-def _remove(file: Path, name: str) -> None:
-    known = load_keys(file)
-    left = tuple(key for key in known if key.name != name)
-    if left == known:
-        raise ConfigurationError(f"There is no key named {name!r} in {file}.")
-    save_keys(file, left)
+    sys.stderr.write(f"Saved as {name!r} in {file}; set INFERENCE_API_KEYS_FILE={file} to require keys.\n")

@@ -1,9 +1,9 @@
-"""API keys: who may ask, and as what.
+"""API keys and their file.
 
-Owns the form of a key and of the file that knows them. A key is 256 random bits, so that its SHA-256 tells
-nobody anything and can be looked up in no time; a slow digest is for secrets that people choose.
+A key is 256 random bits, so its plain SHA-256 is safe to store and fast to look up; a slow digest is only
+needed for secrets that people choose.
 
-Invariant: a key itself is shown once, when it is made, and is never written down.
+Invariant: a key itself is shown once, when it is created, and is never stored.
 """
 
 import re
@@ -23,21 +23,21 @@ _HEADER = "# API keys of toxic-inference: name, role, SHA-256. `toxic-inference 
 
 
 class Role(StrEnum):
-    """What a key is good for."""
+    """What a key permits."""
 
     CLIENT = "client"
-    """Scoring, and filing corrections."""
+    """Scoring and filing corrections."""
     OPERATOR = "operator"
-    """That, and reading and deleting corrections."""
+    """Also reading and deleting corrections."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """What is known of a key.
+    """The stored part of a key.
 
     Attributes:
-        name: who has it; stands in logs.
-        role: what it is good for.
+        name: its owner, for the log.
+        role: what it permits.
         digest: SHA-256 of the key, in hexadecimal.
     """
 
@@ -47,18 +47,18 @@ class ApiKey:
 
 
 class KeyRing(Protocol):
-    """Knows the keys."""
+    """Finds keys."""
 
     def find(self, presented: str) -> ApiKey | None:
-        """Return the key that a caller presented; None where there is none. Doesn't block."""
+        """Return the key that a caller presented, or None. Does not block."""
         ...
 
 
 def new_key(name: str, role: Role) -> tuple[str, ApiKey]:
-    """Return a new key, to be shown once, and what to keep of it.
+    """Return a new key, to be shown once, and its stored part.
 
     Raises:
-        ConfigurationError: the name can't be one.
+        ConfigurationError: the name is invalid.
     """
     if not _NAME.fullmatch(name):
         raise ConfigurationError(
@@ -69,7 +69,7 @@ def new_key(name: str, role: Role) -> tuple[str, ApiKey]:
 
 
 def digest_of(key: str) -> str:
-    """Return what is kept of a key."""
+    """Return the digest that is stored for a key."""
     return sha256(key.encode("utf-8", errors="replace")).hexdigest()
 
 
@@ -77,7 +77,7 @@ def read_keys(text: str) -> tuple[ApiKey, ...]:
     """Return the keys in a file's text.
 
     Raises:
-        ConfigurationError: a line isn't a key, or a name stands there twice.
+        ConfigurationError: a line is not a key, or a name occurs twice.
     """
     keys: dict[str, ApiKey] = {}
     for number, line in enumerate(text.splitlines(), start=1):
@@ -85,13 +85,13 @@ def read_keys(text: str) -> tuple[ApiKey, ...]:
         if not fields or fields[0].startswith("#"):
             continue
         if len(fields) != 3 or fields[1] not in list(Role) or not _DIGEST.fullmatch(fields[2]):  # noqa: PLR2004
-            raise ConfigurationError(f"Line {number} of the API keys isn't a name, a role and a SHA-256.")
+            raise ConfigurationError(f"Line {number} of the API keys is not a name, a role and a SHA-256.")
         if fields[0] in keys:
-            raise ConfigurationError(f"Line {number} of the API keys has the name {fields[0]!r} again.")
+            raise ConfigurationError(f"Line {number} of the API keys repeats the name {fields[0]!r}.")
         keys[fields[0]] = ApiKey(fields[0], Role(fields[1]), fields[2])
     return tuple(keys.values())
 
 
 def write_keys(keys: Iterable[ApiKey]) -> str:
-    """Return the text of a file that knows `keys`."""
+    """Return the text of a file of `keys`."""
     return _HEADER + "".join(f"{key.name} {key.role} {key.digest}\n" for key in keys)

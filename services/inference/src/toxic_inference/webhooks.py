@@ -99,21 +99,17 @@ class WebhookReceiver:
             raise InvalidMessageError(
                 "The message is signed, but is not an event: it needs entity and data.name."
             ) from error
-        about_model = event.entity == _ALIAS_ENTITY and event.data.name == self._model_name
-        if not about_model or event.data.alias not in self._aliases:
-            outcome = WebhookOutcome.IRRELEVANT
-        elif self._is_known(delivery_id):
-            outcome = WebhookOutcome.REPLAYED
-        else:
-            outcome = WebhookOutcome.ACCEPTED
-            self._poke()
-        self._emit(RegistryMessageReceived(outcome))
-
-    def _is_known(self, delivery_id: str) -> bool:
         now = self._now()
         # The oldest is first.
         while self._seen and next(iter(self._seen.values())) < now - _REMEMBERED_SECONDS:
             del self._seen[next(iter(self._seen))]
-        known = delivery_id in self._seen
-        self._seen.setdefault(delivery_id, now)
-        return known
+        about_model = event.entity == _ALIAS_ENTITY and event.data.name == self._model_name
+        if not about_model or event.data.alias not in self._aliases:
+            outcome = WebhookOutcome.IRRELEVANT
+        elif delivery_id in self._seen:
+            outcome = WebhookOutcome.REPLAYED
+        else:
+            outcome = WebhookOutcome.ACCEPTED
+            self._seen[delivery_id] = now
+            self._poke()
+        self._emit(RegistryMessageReceived(outcome))

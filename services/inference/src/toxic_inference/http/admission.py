@@ -124,7 +124,11 @@ class Admission:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
         path = scope.get("path", "")
-        if scope["type"] != "http" or not path.startswith(self._scoring) or not _is_scoring(scope):
+        scoring = scope["type"] == "http" and scope["method"] == "POST" and path.startswith(self._scoring)
+        # Files wait for capacity instead, and take minutes.
+        if not scoring or next(
+            (value for name, value in scope["headers"] if name == b"content-type"), b""
+        ).startswith(_FILES):
             await self._app(scope, receive, send)
             return
         # Another version than the default one has another queue.
@@ -139,11 +143,3 @@ class Admission:
             await self._app(scope, receive, send)
         finally:
             self._limit.leave()
-
-
-def _is_scoring(scope: Scope) -> bool:
-    if scope["method"] != "POST":
-        return False
-    # Files wait for capacity instead, and take minutes.
-    kind = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
-    return not kind.startswith(_FILES)

@@ -88,7 +88,16 @@ def create_api(
 
     async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101  registered for this class only
-        return registered.render(_problem_of_http(error, request), path=request.url.path)
+        status, path = HTTPStatus(error.status_code), request.url.path
+        message = str(error.detail)
+        if status is HTTPStatus.NOT_FOUND:
+            message = f"There is no {path}; /docs lists every route."
+        elif status is HTTPStatus.METHOD_NOT_ALLOWED:
+            message = f"{path} does not accept {request.method}; /docs lists the methods."
+        code = _HTTP_CODES.get(status, status.phrase.lower().replace(" ", "_"))
+        return registered.render(
+            Problem(status=status, code=code, message=message, headers=error.headers), path=path
+        )
 
     app = Starlette(
         routes=routes,
@@ -99,14 +108,3 @@ def create_api(
     app.router.redirect_slashes = False
     app.state.openapi = OpenApiDocument(registered)
     return app
-
-
-def _problem_of_http(error: HTTPException, request: Request) -> Problem:
-    status = HTTPStatus(error.status_code)
-    message = str(error.detail)
-    if status is HTTPStatus.NOT_FOUND:
-        message = f"There is no {request.url.path}; /docs lists every route."
-    elif status is HTTPStatus.METHOD_NOT_ALLOWED:
-        message = f"{request.url.path} does not accept {request.method}; /docs lists the methods."
-    code = _HTTP_CODES.get(status, status.phrase.lower().replace(" ", "_"))
-    return Problem(status=status, code=code, message=message, headers=error.headers)

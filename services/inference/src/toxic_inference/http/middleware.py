@@ -75,7 +75,10 @@ class RequestContext:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _request_id(Headers(scope=scope).get(_REQUEST_ID))
+        request_id = Headers(scope=scope).get(_REQUEST_ID)
+        if request_id is None or not _REQUEST_ID_FORM.fullmatch(request_id):
+            # An identifier, not a secret: the system's randomness would cost twenty times as much.
+            request_id = f"{random.getrandbits(128):032x}"
         began = time.perf_counter()
         status = _DEPARTED
 
@@ -127,13 +130,6 @@ class RequestContext:
             RequestEnded(door=door, route=route, scores=scores, method=method, status=status, seconds=seconds)
         )
         log("request.ended", route=route, method=method, status=status, seconds=round(seconds, 4))
-
-
-def _request_id(given: str | None) -> str:
-    if given is not None and _REQUEST_ID_FORM.fullmatch(given):
-        return given
-    # An identifier, not a secret: the system's randomness would cost twenty times as much.
-    return f"{random.getrandbits(128):032x}"
 
 
 class SecurityHeaders:

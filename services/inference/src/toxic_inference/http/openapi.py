@@ -2,12 +2,11 @@
 
 import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from http import HTTPStatus
 
 import orjson
-from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from toxic_inference import __version__
@@ -34,9 +33,13 @@ class OpenApiDocument:
     @cached_property
     def json(self) -> bytes:
         """The document as JSON."""
-        models = sorted(set(self._models()), key=lambda model: model.__name__)
+        models = {door.errors.model for door in self._doors.registered}
+        for operation in self._doors.operations():
+            for contents in (operation.body, *operation.answers.values()):
+                models |= {content for content in _by_type(contents).values() if isinstance(content, type)}
         _, definitions = models_json_schema(
-            [(model, "validation") for model in models], ref_template=f"{_REFERENCE}{{model}}"
+            [(model, "validation") for model in sorted(models, key=lambda model: model.__name__)],
+            ref_template=f"{_REFERENCE}{{model}}",
         )
         paths: dict[str, dict[str, object]] = {}
         for door in self._doors.registered:
@@ -57,15 +60,6 @@ class OpenApiDocument:
                 "security": [{}, *({name: []} for name in _SECURITY_SCHEMES)],
             }
         )
-
-    def _models(self) -> Iterator[type[BaseModel]]:
-        for door in self._doors.registered:
-            yield door.errors.model
-            for operation in door.operations:
-                for contents in (operation.body, *operation.answers.values()):
-                    for content in _by_type(contents).values():
-                        if isinstance(content, type):
-                            yield content
 
 
 def _operation(door: Door, operation: Operation) -> dict[str, object]:

@@ -9,12 +9,11 @@ stopped starts again from its file, at most three times.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO
 
 import structlog
 
@@ -32,7 +31,7 @@ from toxic_inference.serving.clock import Clock
 from toxic_inference.serving.interfaces import Scorer, Session, Target
 from toxic_inference.tables.reader import CsvTable
 from toxic_inference.tables.scoring import score_rows
-from toxic_inference.tables.writer import ScoredRow, csv_header, csv_rows
+from toxic_inference.tables.writer import csv_header, csv_rows
 
 _log = structlog.get_logger(__name__)
 
@@ -218,43 +217,29 @@ class JobQueue:
             await self._end(self._jobs.get(job.id, job), error=self._reason(error))
 
     async def _score(self, job: Job, session: Session) -> None:
-        files = self._config.files
+        files, labels = self._config.files, session.contract.labels
         # Opened here: a thread that opens files for a task that is cancelled meanwhile would leave them open.
         with files.open_job(job) as stream, files.open_result(job) as result:
             table = await asyncio.to_thread(
                 CsvTable, stream, max_text_bytes=self._config.text_bytes, chosen_column=job.text_column
             )
-            header = csv_header(table.header, session.contract.labels)
-            await asyncio.to_thread(result.write, header.encode())
+            columns = len(table.header)
+            await asyncio.to_thread(result.write, csv_header(table.header, labels).encode())
             async with aclosing(score_rows(table.rows(), session)) as chunks:
-                job = await self._write(job, chunks, result, session=session, columns=len(table.header))
+                async for chunk in chunks:
+                    lines = csv_rows(chunk, columns=columns, labels=labels, model_version=session.version)
+                    await asyncio.to_thread(result.write, lines.encode())
+                    scored = sum(row.score is not None for row in chunk)
+                    done = job.rows_done + len(chunk)
+                    job = replace(
+                        job,
+                        rows_done=done,
+                        rows_total=max(job.rows_total, done),
+                        scored=job.scored + scored,
+                        rejected=job.rejected + len(chunk) - scored,
+                    )
+                    self._update(job)
         await self._end(job, error=None)
-
-    async def _write(
-        self,
-        job: Job,
-        chunks: AsyncIterator[list[ScoredRow]],
-        result: BinaryIO,
-        *,
-        session: Session,
-        columns: int,
-    ) -> Job:
-        async for chunk in chunks:
-            lines = csv_rows(
-                chunk, columns=columns, labels=session.contract.labels, model_version=session.version
-            )
-            await asyncio.to_thread(result.write, lines.encode())
-            scored = sum(row.score is not None for row in chunk)
-            done = job.rows_done + len(chunk)
-            job = replace(
-                job,
-                rows_done=done,
-                rows_total=max(job.rows_total, done),
-                scored=job.scored + scored,
-                rejected=job.rejected + len(chunk) - scored,
-            )
-            self._update(job)
-        return job
 
     def _update(self, job: Job) -> None:
         if job.id in self._jobs:  # else it was deleted

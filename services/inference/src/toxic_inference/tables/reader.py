@@ -99,7 +99,18 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        line = self._ahead.popleft() if self._ahead else self._read()
+        if self._ahead:
+            line = self._ahead.popleft()
+        else:
+            raw = self._stream.readline(_MAX_LINE_BYTES)
+            if not raw:
+                raise StopIteration
+            if len(raw) == _MAX_LINE_BYTES and not raw.endswith(b"\n"):
+                while (more := self._stream.readline(_MAX_LINE_BYTES)) and not more.endswith(b"\n"):
+                    pass
+                self.line += 1
+                raise _LineTooLongError
+            line = raw.decode("utf-8", errors="surrogateescape")
         self.line += 1
         self._record.append(line)
         return line
@@ -115,17 +126,6 @@ class _Lines:
         self._ahead.extendleft(reversed(rest))
         self.line -= len(rest)
         return bool(rest)
-
-    def _read(self) -> str:
-        raw = self._stream.readline(_MAX_LINE_BYTES)
-        if not raw:
-            raise StopIteration
-        if len(raw) == _MAX_LINE_BYTES and not raw.endswith(b"\n"):
-            while (more := self._stream.readline(_MAX_LINE_BYTES)) and not more.endswith(b"\n"):
-                pass
-            self.line += 1
-            raise _LineTooLongError
-        return raw.decode("utf-8", errors="surrogateescape")
 
 
 class CsvTable:

@@ -5,6 +5,7 @@ complete, with an entity tag, so that an interrupted download can continue.
 """
 
 import asyncio
+from dataclasses import asdict
 from datetime import datetime
 from http import HTTPStatus
 
@@ -130,18 +131,8 @@ async def remove(request: Request, backend: Backend) -> Response:
 
 
 def _answer(job: Job, status: HTTPStatus, *, headers: dict[str, str] | None = None) -> Response:
-    answer = JobAnswer(
-        id=job.id,
-        state=job.state,
-        rows_done=job.rows_done,
-        rows_total=job.rows_total,
-        scored=job.scored,
-        rejected=job.rejected,
-        model_version=job.model_version,
-        created_at=job.created_at,
-        expires_at=job.expires_at,
-        error=JobError(code=job.error[0], message=job.error[1]) if job.error else None,
-    )
+    error = JobError(code=job.error[0], message=job.error[1]) if job.error else None
+    answer = JobAnswer.model_validate({**asdict(job), "error": error})
     return Response(answer.model_dump_json(), status_code=status, media_type=JSON_TYPE, headers=headers)
 
 

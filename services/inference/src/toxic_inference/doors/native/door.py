@@ -4,7 +4,6 @@ Invariant: one version answers a whole request, and both the answer's body and a
 """
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import replace
 
 import orjson
@@ -22,7 +21,7 @@ from toxic_inference.http.error_shapes import NATIVE as NATIVE_ERRORS
 from toxic_inference.http.errors import InvalidRequestError
 from toxic_inference.http.terms import terms_of
 from toxic_inference.http.texts import check_count, check_texts
-from toxic_inference.serving.interfaces import Lane, Session, Target, Text
+from toxic_inference.serving.interfaces import Lane, Target, Text
 from toxic_inference.tables.writer import SCORED_CSV
 
 _ACCEPTED = (JSON_TYPE, *FORM_TYPES, CSV_TYPE, NDJSON_TYPE)
@@ -47,12 +46,21 @@ async def _answer_json(request: Request, backend: Backend) -> Response:
     body = validate(PredictRequest, await read_json(request))
     texts = _texts(body, backend)
     if body.identify_language:
-        texts = await asyncio.to_thread(_identified, texts, backend)
+        texts = await asyncio.to_thread(
+            lambda: [
+                text if text.language else replace(text, language=backend.identify_language(text.content))
+                for text in texts
+            ]
+        )
     terms = terms_of(request, timeout_seconds=body.timeout, store=not body.do_not_store)
     with backend.scorer.session(Target(), terms) as session:
-        score = _explained if body.spans else _scored
-        results = await unless_departed(request, score(texts, session))
-        version = session.version
+        labels, version = session.contract.labels, session.version
+        if body.spans:
+            found = await unless_departed(request, session.explain(texts[0], lane=Lane.INTERACTIVE))
+            results = [score_json(found.score, labels) | {"spans": spans_json(found.spans, labels)}]
+        else:
+            scores = await unless_departed(request, session.score(texts, lane=Lane.INTERACTIVE))
+            results = [score_json(score, labels) for score in scores]
     if body.identify_language:
         for result, text in zip(results, texts, strict=True):
             result["language"] = text.language
@@ -64,20 +72,7 @@ async def _answer_json(request: Request, backend: Backend) -> Response:
         "scored": len(results),
         "rejected": 0,
     }
-    headers = {MODEL_VERSION_HEADER: version}
-    return Response(orjson.dumps(answer), media_type=JSON_TYPE, headers=headers)
-
-
-async def _scored(texts: Sequence[Text], session: Session) -> list[dict[str, object]]:
-    labels = session.contract.labels
-    return [score_json(score, labels) for score in await session.score(texts, lane=Lane.INTERACTIVE)]
-
-
-async def _explained(texts: Sequence[Text], session: Session) -> list[dict[str, object]]:
-    (text,) = texts
-    labels = session.contract.labels
-    explanation = await session.explain(text, lane=Lane.INTERACTIVE)
-    return [{**score_json(explanation.score, labels), "spans": spans_json(explanation.spans, labels)}]
+    return Response(orjson.dumps(answer), media_type=JSON_TYPE, headers={MODEL_VERSION_HEADER: version})
 
 
 def _texts(body: PredictRequest, backend: Backend) -> list[Text]:
@@ -96,14 +91,6 @@ def _texts(body: PredictRequest, backend: Backend) -> list[Text]:
         )
     check_texts(named, backend.limits)
     return [Text(text, body.lang or body.language) for text in named.values()]
-
-
-def _identified(texts: Sequence[Text], backend: Backend) -> list[Text]:
-    """Return `texts` with their languages; blocks."""
-    return [
-        text if text.language else replace(text, language=backend.identify_language(text.content))
-        for text in texts
-    ]
 
 
 NATIVE = Door(

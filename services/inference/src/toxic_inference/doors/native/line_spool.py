@@ -48,8 +48,17 @@ class LineSpool:
 
     async def write(self, part: bytes) -> None:
         """Append a part of the request."""
+
+        def append() -> None:
+            if self._read_at == self._written:
+                self._file.seek(0)
+                self._file.truncate()
+                self._read_at = self._written = 0
+            self._file.seek(self._written)
+            self._written += self._file.write(part)
+
         async with self._lock:
-            await asyncio.to_thread(self._append, part)
+            await asyncio.to_thread(append)
         self._changed.set()
 
     def close(self) -> None:
@@ -75,7 +84,13 @@ class LineSpool:
                 break
             if self._read_at < self._written:
                 async with self._lock:
-                    self._split(await asyncio.to_thread(self._read))
+                    *lines, self._rest = (self._rest + await asyncio.to_thread(self._read)).split(b"\n")
+                for line in lines:
+                    too_long = self._skipping or len(line) > self._max_line_bytes
+                    self._skipping = False
+                    self._lines.append(None if too_long else line)
+                if len(self._rest) > self._max_line_bytes:
+                    self._rest, self._skipping = b"", True
             elif self._closed:
                 # A last line without a line feed.
                 if self._rest or self._skipping:
@@ -87,25 +102,8 @@ class LineSpool:
                 await self._changed.wait()
         return [self._lines.popleft() for _ in range(min(most, len(self._lines)))]
 
-    def _append(self, part: bytes) -> None:
-        if self._read_at == self._written:
-            self._file.seek(0)
-            self._file.truncate()
-            self._read_at = self._written = 0
-        self._file.seek(self._written)
-        self._written += self._file.write(part)
-
     def _read(self) -> bytes:
         self._file.seek(self._read_at)
         part = self._file.read(_READ_BYTES)
         self._read_at += len(part)
         return part
-
-    def _split(self, part: bytes) -> None:
-        *lines, self._rest = (self._rest + part).split(b"\n")
-        for line in lines:
-            too_long = self._skipping or len(line) > self._max_line_bytes
-            self._skipping = False
-            self._lines.append(None if too_long else line)
-        if len(self._rest) > self._max_line_bytes:
-            self._rest, self._skipping = b"", True

@@ -55,7 +55,11 @@ async def answer_form(request: Request, backend: Backend) -> Response:
         )
         held.push_async_callback(form.close)
         language = read_language(_value(form, "lang") or _value(form, "language"), field="lang")
-        file, message = _file(form), _value(form, "message")
+        file, message = _single(form, "file"), _value(form, "message")
+        if isinstance(file, str) and file:
+            raise InvalidRequestError("file must be an uploaded file, not a value.", field="file")
+        if not isinstance(file, UploadFile) or (not file.filename and not file.size):
+            file = None  # a browser sends an empty file without a name if none was chosen
         if file is None and message is None:
             raise InvalidRequestError(
                 f"The form has neither message nor file. For JSON, set Content-Type to {JSON_TYPE}.",
@@ -94,15 +98,6 @@ def _value(form: FormData, name: str) -> str | None:
     value = _single(form, name)
     if isinstance(value, UploadFile):
         raise InvalidRequestError(f"{name} must be a value, not a file.", field=name)
-    return value
-
-
-def _file(form: FormData) -> UploadFile | None:
-    value = _single(form, "file")
-    if isinstance(value, str) and value:
-        raise InvalidRequestError("file must be an uploaded file, not a value.", field="file")
-    if not isinstance(value, UploadFile) or (not value.filename and not value.size):
-        return None  # a browser sends an empty file without a name if none was chosen
     return value
 
 

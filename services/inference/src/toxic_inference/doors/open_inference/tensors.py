@@ -74,7 +74,13 @@ class Tensor:
         if kind is None or len(self.message.shape) != 2:  # noqa: PLR2004  a matrix
             raise InvalidTensorError(f"{self.name} must be INT32 with a shape [rows, length].")
         if self.raw is None:
-            values = self._numbers()
+            elements = self._elements()
+            if not all(type(element) is int for element in elements):
+                raise InvalidTensorError(f"{self.name} must contain integers.")
+            try:
+                values = np.array(elements, dtype=np.int64)
+            except OverflowError as error:
+                raise InvalidTensorError(f"{self.name} has a number beyond 64 bits.") from error
         elif len(self.raw) % kind.itemsize:
             raise InvalidTensorError(f"{self.name}: the bytes are not {self.message.datatype}.")
         else:
@@ -84,15 +90,6 @@ class Tensor:
         if (narrow != values).any():
             raise InvalidTensorError(f"{self.name} has a number beyond 32 bits.")
         return narrow.reshape(self.message.shape)
-
-    def _numbers(self) -> NDArray[np.int64]:
-        elements = self._elements()
-        if not all(type(element) is int for element in elements):
-            raise InvalidTensorError(f"{self.name} must contain integers.")
-        try:
-            return np.array(elements, dtype=np.int64)
-        except OverflowError as error:
-            raise InvalidTensorError(f"{self.name} has a number beyond 64 bits.") from error
 
     def _elements(self) -> list[JsonValue]:
         elements = list(_flat(self.message.data or [], depth=0))

@@ -35,7 +35,7 @@ from toxic_inference.doors.perspective.problems import (
     refusal,
     unsupported_language,
 )
-from toxic_inference.doors.perspective.requests import Attribute, Suggestion, analysis_of, suggestion_of
+from toxic_inference.doors.perspective.requests import Attribute, analysis_of, suggestion_of
 from toxic_inference.doors.perspective.sentences import Sentence, sentences_of, utf16_length
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
 from toxic_inference.http.body import check_media_type, read_json, unless_departed
@@ -116,10 +116,12 @@ async def suggestscore(request: Request, backend: Backend) -> Response:
     detected = (
         None if suggestion.languages else await asyncio.to_thread(backend.identify_language, suggestion.text)
     )
+    # A client that tries again sends the same suggestion without an id, so its digest is the id. But the
+    # digest of a text that must not be stored would confirm a guess of the text.
+    identity = (suggestion.client_token, suggestion.session, suggestion.community, suggestion.text)
+    said = orjson.dumps([*identity, sorted(suggestion.labels.items())])
     correction = backend.corrections.make(
-        # A client that tries again sends the same suggestion without an id, so its digest is the id. But the
-        # digest of a text that must not be stored would confirm a guess of the text.
-        _digest(suggestion) if keep else uuid.uuid4().hex,
+        sha256(said).hexdigest() if keep else uuid.uuid4().hex,
         text=suggestion.text if keep else None,
         language=suggestion.languages[0] if suggestion.languages else detected,
         labels=suggestion.labels,
@@ -134,17 +136,6 @@ async def suggestscore(request: Request, backend: Backend) -> Response:
             client_token=suggestion.client_token,
         )
     )
-
-
-def _digest(suggestion: Suggestion) -> str:
-    parts = [
-        suggestion.client_token,
-        suggestion.session,
-        suggestion.community,
-        suggestion.text,
-        sorted(suggestion.labels.items()),
-    ]
-    return sha256(orjson.dumps(parts)).hexdigest()
 
 
 async def discovery(request: Request, _: Backend) -> Response:

@@ -13,7 +13,6 @@ from toxic_core.labels import PERSPECTIVE_LABELS, LabelName
 from toxic_core.languages import primary_language
 from toxic_inference.doors.perspective.messages import (
     AnalyzeCommentRequest,
-    AttributeParameters,
     AttributeScores,
     Context,
     Score,
@@ -102,9 +101,14 @@ def analysis_of(request: AnalyzeCommentRequest, *, max_bytes: int) -> Analysis:
     _check_context(request.context)
     if not request.requested_attributes:
         raise refusal("Missing requested_attributes", ErrorType.NO_REQUESTED_ATTRIBUTES)
+    attributes: list[Attribute] = []
+    for name, parameters in request.requested_attributes.items():
+        label = _label(name)
+        _check_score_type(parameters.score_type, name)
+        attributes.append(Attribute(name, label, threshold=parameters.score_threshold or 0.0))
     return Analysis(
         text=text,
-        attributes=tuple(_attribute(*item) for item in request.requested_attributes.items()),
+        attributes=tuple(attributes),
         languages=_languages(request.languages),
         spans=bool(request.span_annotations),
         store=not request.do_not_store,
@@ -168,12 +172,6 @@ def _label(name: str) -> LabelName:
     return ATTRIBUTES[name]
 
 
-def _attribute(name: str, parameters: AttributeParameters) -> Attribute:
-    label = _label(name)
-    _check_score_type(parameters.score_type, name)
-    return Attribute(name, label, threshold=parameters.score_threshold or 0.0)
-
-
 def _check_score_type(score_type: ScoreType | None, attribute: str) -> None:
     if score_type not in {None, ScoreType.SCORE_TYPE_UNSPECIFIED, ScoreType.PROBABILITY}:
         raise refusal(f"Requested score type {score_type} is not supported by attribute {attribute}")
@@ -187,17 +185,16 @@ def _suggested(name: str, scores: AttributeScores) -> float:
         given.append(span.score)
     if not given:
         raise refusal(f"Missing scores of attribute {name}")
+    values: list[float] = []
     # The whole comment's score decides; without it, a label of one part applies to the comment.
-    return max(_value(name, score) for score in (given[:1] if scores.summary_score else given))
-
-
-def _value(name: str, score: Score | None) -> float:
-    if score is None or score.value is None:
-        raise refusal(f"All scores of {name} must have a value")
-    _check_score_type(score.type, name)
-    if not 0.0 <= score.value <= 1.0:
-        raise refusal(f"Scores of {name} must be from 0 to 1")
-    return score.value
+    for score in given[:1] if scores.summary_score else given:
+        if score is None or score.value is None:
+            raise refusal(f"All scores of {name} must have a value")
+        _check_score_type(score.type, name)
+        if not 0.0 <= score.value <= 1.0:
+            raise refusal(f"Scores of {name} must be from 0 to 1")
+        values.append(score.value)
+    return max(values)
 
 
 def _languages(codes: list[str] | None) -> tuple[str, ...]:

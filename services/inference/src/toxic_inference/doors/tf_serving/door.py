@@ -16,14 +16,14 @@ from starlette.responses import Response
 
 from toxic_core.contract import ATTENTION_MASK, INPUT_IDS, SCORES, SIGNATURE
 from toxic_core.errors import RegistryUnavailableError, UnknownModelError
-from toxic_inference.doors.tf_serving.requests import PredictInputs, parse_predict
+from toxic_inference.doors.tf_serving.requests import parse_predict
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
 from toxic_inference.http.body import read_json, unless_departed
 from toxic_inference.http.door import JSON_TYPE, Door, Operation, example
 from toxic_inference.http.error_shapes import MESSAGE
 from toxic_inference.http.errors import MalformedRequestError
 from toxic_inference.http.terms import target_of, terms_of
-from toxic_inference.serving.interfaces import Float32Array, Lane, Session
+from toxic_inference.serving.interfaces import Lane
 from toxic_inference.serving.versions.states import State, VersionStatus
 
 _METHOD_NAME = "tensorflow/serving/predict"
@@ -47,19 +47,17 @@ async def predict(request: Request, backend: Backend) -> Response:
     body = await read_json(request)
     with backend.scorer.session(target, terms_of(request)) as session:
         inputs = parse_predict(body, limits=backend.limits, max_tokens=session.contract.max_tokens)
-        scores = await unless_departed(request, _infer(session, inputs))
+        if inputs.texts:
+            scoring = session.infer_texts(inputs.texts, lane=Lane.INTERACTIVE)
+        else:
+            scoring = session.infer(inputs.rows, lane=Lane.INTERACTIVE)
+        scores = await unless_departed(request, scoring)
         key = "outputs" if inputs.columnar else "predictions"
         return Response(
             orjson.dumps({key: scores}, option=orjson.OPT_SERIALIZE_NUMPY),
             media_type=JSON_TYPE,
             headers={MODEL_VERSION_HEADER: session.version},
         )
-
-
-async def _infer(session: Session, inputs: PredictInputs) -> Float32Array:
-    if inputs.texts:
-        return await session.infer_texts(inputs.texts, lane=Lane.INTERACTIVE)
-    return await session.infer(inputs.rows, lane=Lane.INTERACTIVE)
 
 
 async def refuse_method(request: Request, backend: Backend) -> Response:
