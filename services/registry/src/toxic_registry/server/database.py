@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -32,38 +32,26 @@ def check_database(uri: str) -> None:
     shown = url.render_as_string(hide_password=True)
     if url.get_backend_name() not in _DATABASES:
         raise ConfigurationError(f"MLflow doesn't support {shown}; use one of {', '.join(_DATABASES)}.")
+    # libpq's drivers decode text by this encoding; without it, SQLAlchemy fails on an SQL_ASCII database.
+    options = {"client_encoding": "utf8"} if url.get_driver_name() in {"psycopg", "psycopg2"} else {}
+    queries = {
+        "sqlite": "PRAGMA user_version",  # SQLite opens any file; a query that reads it shows what it is
+        "postgresql": "SHOW server_encoding",
+    }
     try:
-        engine = create_engine(url)
-        if url.get_backend_name() == "postgresql" and _server_encoding(engine) == "SQL_ASCII":
-            raise ConfigurationError(
-                f"The registry can't use the database {shown}: it has no text encoding (SQL_ASCII). "
-                f"Create one with CREATE DATABASE … TEMPLATE template0 ENCODING 'UTF8', and {_ADVICE}"
-            )
+        engine = create_engine(url, connect_args=options)
         with engine.connect() as connection:
-            # SQLite opens any file; only a query that reads it shows whether it is a database.
-            query = "PRAGMA user_version" if url.get_backend_name() == "sqlite" else "SELECT 1"
-            connection.execute(text(query))
+            answer = connection.execute(text(queries.get(url.get_backend_name(), "SELECT 1"))).scalar()
         engine.dispose()
     except (SQLAlchemyError, ImportError) as error:
-        raise _unusable(shown, error) from error
-
-
-def _server_encoding(engine: Engine) -> str:
-    """Ask the driver directly: without an encoding it returns bytes, on which SQLAlchemy fails."""
-    arguments, options = engine.dialect.create_connect_args(engine.url)
-    dbapi = engine.dialect.loaded_dbapi
-    try:
-        connection = dbapi.connect(*arguments, **options)
-    except dbapi.Error as error:
-        raise _unusable(engine.url.render_as_string(hide_password=True), error) from error
-    with closing(connection), closing(connection.cursor()) as cursor:
-        cursor.execute("SHOW server_encoding")
-        (found,) = cursor.fetchone()
-    return found.decode() if isinstance(found, bytes) else str(found)
-
-
-def _unusable(shown: str, error: Exception) -> ConfigurationError:
-    return ConfigurationError(f"The registry can't use the database {shown}: {first_line(error)}; {_ADVICE}")
+        raise ConfigurationError(
+            f"The registry can't use the database {shown}: {first_line(error)}; {_ADVICE}"
+        ) from error
+    if answer == "SQL_ASCII":
+        raise ConfigurationError(
+            f"The registry can't use the database {shown}: it has no text encoding (SQL_ASCII). "
+            f"Create one with CREATE DATABASE … TEMPLATE template0 ENCODING 'UTF8', and {_ADVICE}"
+        )
 
 
 def upgrade_database(uri: str) -> None:

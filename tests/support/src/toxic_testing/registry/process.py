@@ -13,7 +13,7 @@ import threading
 from collections.abc import Mapping, Sequence
 
 START_SECONDS = 300
-STOP_SECONDS = 30
+STOP_SECONDS = 120
 
 
 def free_port() -> int:
