@@ -36,7 +36,7 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def parts(out: Path) -> dict[str, tuple[int, int]]:
-    """Return what tells whether each part was written anew."""
+    """Return the facts that change if a part is written again."""
     found = {path.name: path.stat() for path in sorted(out.glob("part-*"))}
     return {name: (stat.st_ino, stat.st_mtime_ns) for name, stat in found.items()}
 
@@ -47,7 +47,7 @@ def test_a_killed_job_goes_on_without_scoring_again(build_bundle: BundleFactory,
     bundle = build_bundle(tmp_path / "bundle")
     source = write_rows(tmp_path / "comments.csv", rows=3_000)
     out = tmp_path / "out"
-    # Two cores, where there are two: batches are then computed side by side.
+    # Two cores if there are two, so that batches run in parallel.
     cpus = min(2, os.cpu_count() or 1)
     where = (source, "--bundle", bundle, "--out", out)
     arguments = (*where, "--block-bytes", 1_000, "--workers", 1, "--worker-cpus", cpus)
@@ -86,7 +86,7 @@ def test_a_killed_job_goes_on_without_scoring_again(build_bundle: BundleFactory,
 
 @pytest.mark.e2e
 def test_a_bad_block_stops_no_other(build_bundle: BundleFactory, tmp_path: Path) -> None:
-    """The rest is scored, and the command ends with status 1 and one line that says which block is bad."""
+    """The rest is scored, and the command ends with status 1 and one line that names the bad block."""
     (tmp_path / "a.csv").write_text("text\nyou are kind\n", encoding="utf-8")
     (tmp_path / "b.csv").write_text("text\nyou,are,stupid\n", encoding="utf-8")
     bundle = build_bundle(tmp_path / "bundle")
@@ -100,7 +100,7 @@ def test_a_bad_block_stops_no_other(build_bundle: BundleFactory, tmp_path: Path)
 
 
 def test_bad_input_is_refused_before_ray_starts(build_bundle: BundleFactory, tmp_path: Path) -> None:
-    """A file without texts, or one that is scored already, ends with one line that says what to do."""
+    """A file without texts, or one that is scored already, ends with one line and what to do."""
     bundle = build_bundle(tmp_path / "bundle")
     (tmp_path / "a.csv").write_text("name,score_toxic\nx,1\n", encoding="utf-8")
     ended = run(tmp_path / "a.csv", "--bundle", bundle, "--out", tmp_path / "out")

@@ -50,14 +50,14 @@ def test_a_ratio_is_of_one_round_and_against_that_rounds_best_peer(tmp_path: Pat
 
 
 def test_a_missed_figure_is_shown_as_missed(tmp_path: Path) -> None:
-    """A report that hides what doesn't hold would be worth nothing."""
+    """A report must show missed targets."""
     floor = {"rate": 40.0, "cpu_per_thousand": 1.0, "matmul_per_second": 1e9, "operations_per_second": 5e8}
     written = report(tmp_path, Results(rounds={OURS: [figures(30.0)], FLOOR: [floor]}, errors={}))
     assert "service keeps | 0.75 (0.75 to 0.75) | ≥ 0.9 | **no** |" in written
 
 
 def test_a_peer_that_does_not_start_is_named_with_its_error(tmp_path: Path) -> None:
-    """Ratios against it are said to be missing, not left out."""
+    """Ratios against it are reported as missing."""
     written = report(
         tmp_path,
         Results(rounds={OURS: [figures(3.0)]}, errors={"mlflow": f"{ROOT}/a.py can't be\ninstalled"}),
@@ -76,7 +76,7 @@ def test_scores_are_found_however_a_peer_wraps_them(answer: object) -> None:
 
 
 def test_a_rate_is_of_the_time_in_which_every_caller_asks() -> None:
-    """Neither the first answers, which all begin at once, nor the last, which nobody asks beside, count."""
+    """The first answers, which all begin at once, and the last, without load beside them, don't count."""
     four = [10.0, 10.0, 10.5, 11.0, 11.5, 12.0, 12.5, 13.0, 20.0, 30.0]
     answered = [Outcome(due=end - 1, seconds=1.0, status=200, version="1") for end in four]
     lost = [Outcome(due=0.0, seconds=11.2, status=status, version="") for status in (LOST, 503)]
@@ -92,7 +92,7 @@ def test_every_contender_states_the_length_of_what_it_sends() -> None:
 
 
 def test_answers_in_chunks_are_read_whole() -> None:
-    """A peer that answers in chunks leaves nothing in the way of the next answer."""
+    """A peer's chunked answer is read to its end."""
     head = b"HTTP/1.1 200 OK\r\n"
     chunks = head + b"transfer-encoding: chunked\r\n\r\n4\r\n[0.5\r\n1\r\n]\r\n0\r\n\r\n"
     answers = [chunks, head + b"content-length: 2\r\n\r\n[]"]

@@ -27,7 +27,7 @@ def test_it():
 
 
 def test_a_modules_registry_ends_with_it(tmp_path: Path) -> None:
-    """A server that the next module starts isn't told of it, not even by a variable of MLflow's own."""
+    """A server that the next module starts doesn't inherit it, not even by one of MLflow's variables."""
     shutil.copy(ROOT / "conftest.py", tmp_path)
     (tmp_path / "test_a.py").write_text(SETS_A_REGISTRY)
     (tmp_path / "test_b.py").write_text(STARTS_A_SERVER)

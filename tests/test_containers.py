@@ -38,7 +38,7 @@ def _requirements(*packages: str) -> set[str]:
 
 
 def test_images_turn_every_telemetry_off() -> None:
-    """The variables are set for whatever runs in a container, `docker exec` included."""
+    """The variables are set for every program in a container, `docker exec` included."""
     assert re.findall(r"FROM runtime AS (\S+)", DOCKERFILE) == ["registry", "training", "inference"]
     (variables,) = re.findall(r"^ENV (DO_NOT_TRACK.*?[^\\])$", _stages()["runtime"], re.MULTILINE | re.DOTALL)
     assert dict(re.findall(r"(\w+)=(\S+)", variables)) == TELEMETRY_OFF
@@ -46,7 +46,7 @@ def test_images_turn_every_telemetry_off() -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_an_image_runs_as_a_fixed_user_and_reports_its_health(service: str) -> None:
-    """Volumes keep their owner across builds, and whatever starts a container can wait for it."""
+    """Volumes keep their owner across builds, and a health check lets others wait for the container."""
     stage = _stages()[service]
     assert "USER 10001:10001" in stage
     assert "HEALTHCHECK" in stage
@@ -91,7 +91,7 @@ def test_a_package_that_another_needs_must_be_named() -> None:
 
 
 def test_every_setting_of_the_stack_is_explained() -> None:
-    """What the compose file reads stands in .env.example, and nothing else does."""
+    """.env.example has exactly the variables that the compose file reads."""
     read = set(re.findall(r"\$\{(\w+)", COMPOSE)) - {"TOXIC_REVISION"}
     assert read == set(re.findall(r"(?m)^(\w+)=", EXAMPLE.read_text(encoding="utf-8")))
 
@@ -119,7 +119,7 @@ def test_every_container_has_a_limit_and_comes_back() -> None:
 
 
 def test_only_what_a_person_opens_is_published_and_on_this_machine() -> None:
-    """Who wants more says so in TOXIC_BIND."""
+    """TOXIC_BIND changes that."""
     for name, service in _services().items():
         ports = cast("list[str]", service.get("ports", []))
         networks = cast("list[str]", service["networks"])
@@ -168,7 +168,7 @@ class _Service(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Print no output."""
 
 
 @pytest.fixture
@@ -195,7 +195,7 @@ def test_the_health_check_tells_well_from_ill_from_gone(port: int) -> None:
 
 
 def test_a_command_that_the_stack_does_not_know_prints_those_it_does() -> None:
-    """A misspelt action starts nothing."""
+    """A misspelt action is an error."""
     told = subprocess.run([str(CONTAINERS / "stack"), "upp"], check=False, capture_output=True, text=True)
     assert told.returncode == 1
     assert "stack restore FOLDER" in told.stderr

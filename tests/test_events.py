@@ -28,7 +28,7 @@ def ports() -> tuple[int, int]:
 
 @pytest.fixture
 def registry(tmp_path: Path, ports: tuple[int, int]) -> Iterator[RegistryProcess]:
-    """A real registry that tells the service of changes."""
+    """A real registry that sends its webhooks to the service."""
     process = RegistryProcess(
         {
             "REGISTRY_PORT": str(ports[0]),
@@ -87,7 +87,7 @@ def test_a_signed_message_brings_a_new_champion_at_once(
     server = inference.start(_environment(tmp_path, ports, event_secret=SECRET, poll_interval_seconds="60"))
     server.logs.wait_for("route.moved")
     seconds = _switch(client, ports[1])
-    print(f"by a message: {seconds:.2f} s")  # noqa: T201  the measured time, for whoever looks
+    print(f"by a message: {seconds:.2f} s")  # noqa: T201  the measured time
     assert seconds < MESSAGE_BOUND_SECONDS
 
 
@@ -95,7 +95,7 @@ def test_a_signed_message_brings_a_new_champion_at_once(
 def test_without_a_message_that_counts_polling_finds_it(
     client: MlflowClient, inference: Any, tmp_path: Path, ports: tuple[int, int], secret: str
 ) -> None:
-    """A service that takes no messages, or whose secret is another, follows within a poll's interval."""
+    """A service without messages, or with another secret, follows within a poll's interval."""
     server = inference.start(_environment(tmp_path, ports, event_secret=secret, poll_interval_seconds="1"))
     server.logs.wait_for("route.moved")
     seconds = _switch(client, ports[1])

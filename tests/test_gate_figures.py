@@ -47,7 +47,7 @@ def _scores(rows: int, *, source: str) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def measured() -> set[str]:
-    """Name every figure that training measures where all files are there."""
+    """Return every figure that training measures if it has all files."""
     point = OperatingPoint(
         calibration={label: {"*": Calibration()} for label in LABELS},
         thresholds={label: {"*": 0.5} for label in LABELS},
@@ -70,7 +70,7 @@ def measured() -> set[str]:
 
 @pytest.mark.parametrize("name", PACKAGED)
 def test_every_figure_of_a_packaged_gate_is_one_that_training_measures(name: str, measured: set[str]) -> None:
-    """A misspelt figure would guard nothing, and nobody would notice."""
+    """A misspelt figure would never be checked, without an error."""
     policy = read_policy(name)
     asked = {check.figure for check in policy.checks} | set(policy.not_worse_than_champion.same_test_set)
     asked |= {comparison.figure for comparison in policy.not_worse_than_champion.figures}

@@ -36,7 +36,7 @@ FROM_ELSEWHERE = {"POSTGRES_PASSWORD", "TMPDIR", "PORT"}
 """Environment variables that are no setting: for other variables, for Python, and KServe's."""
 
 OLDEST_KUBECTL = 25
-"""Minor version of the first kubectl whose kustomize understands the overlays."""
+"""Minor version of the first kubectl with a kustomize that supports the overlays."""
 
 Manifest = dict[str, Any]
 
@@ -122,7 +122,7 @@ def operator_types(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def complaints(monitor: Manifest, types: Path) -> str:
-    """Return what the compiler, which knows every field, and then the kind's schema say against a monitor."""
+    """Return the faults of a monitor by the compiler, which has every field, and by the kind's schema."""
     module = "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/ServiceMonitor"
     text = json.dumps(monitor)
     source = f"import {{IServiceMonitor}} from '{module}';\nexport const monitor: IServiceMonitor = {text};\n"
@@ -253,7 +253,7 @@ def test_selectors_find_their_pods(overlay: str) -> None:
 
 @pytest.mark.parametrize("name", ["inference", "postgres", "registry"])
 def test_manifests_and_compose_run_the_same(name: str) -> None:
-    """Image, port and the names of the variables that both set; what is Kubernetes' own is said here."""
+    """Image, port and the names of the variables that both set; Kubernetes' own values are in the test."""
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
     kind = "StatefulSet" if name == "postgres" else "Deployment"
     ((_, container),) = containers(find("local", kind, name))

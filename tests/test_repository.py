@@ -75,7 +75,7 @@ def test_the_production_overlay_names_images_of_this_version() -> None:
 
 
 def test_locks_record_no_address() -> None:
-    """Whoever installs uses their own index."""
+    """Users have their own index."""
     listed = ["constraints.txt", "*requirements.txt", "*package-lock.json", "*.lock", "*go.sum"]
     command = ["git", "-C", str(ROOT), "ls-files", *listed]
     locks = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()

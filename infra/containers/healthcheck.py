@@ -1,9 +1,9 @@
-"""Exits with 0 where this container's own service answers a path with 200, and with 1 where it doesn't.
+"""Exits with 0 if this container's service answers a path with 200, else with 1.
 
     python healthcheck.py PATH PORT [VARIABLE …]
 
 VARIABLEs may name another port, the first that is set. Runs every few seconds, so it imports little; and asks
-the service itself, whatever proxy the environment names.
+the service itself, not a proxy of the environment.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Prints what packages of this repository depend on, so that a layer of an image holds that and nothing else.
+"""Prints the dependencies of this repository's packages, for an image layer of their own.
 
     python requirements.py libs/toxic_core services/inference:cpu
 

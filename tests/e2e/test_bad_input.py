@@ -1,4 +1,4 @@
-"""Bad input at the running service: a 4xx that says what is wrong, in one shape, and nothing else happens."""
+"""Bad input at the running service is a 4xx with a reason, in one shape."""
 
 import json
 
@@ -65,7 +65,7 @@ def test_a_bad_request_is_a_4xx_in_one_shape(
     ],
 )
 def test_a_bad_file_is_a_4xx_in_one_shape(stack: LocalStack, content: bytes, says: str) -> None:
-    """A file from which nothing can be scored is refused with the reason."""
+    """A file without a text to score is refused with the reason."""
     answer = _upload(stack, content)
     assert 400 <= answer.status_code < 500, answer.text
     error = answer.json()["error"]
@@ -92,5 +92,5 @@ def test_a_file_with_some_bad_rows_scores_the_rest(stack: LocalStack) -> None:
 
 
 def test_the_service_is_ready_after_all_of_it(stack: LocalStack) -> None:
-    """Nothing above brought it down."""
+    """The service still runs after all of the above."""
     assert httpx.get(f"{stack.plan.inference_uri}/health/ready", trust_env=False).status_code == 200

@@ -71,7 +71,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.mark.parametrize("language", RUDE_AND_KIND)
 def test_the_baseline_tells_rude_from_kind(served: str, language: str) -> None:
-    """In each language an insult scores as toxic, and thanks are decided to carry nothing."""
+    """In each language an insult scores as toxic, and thanks get no label."""
     texts = RUDE_AND_KIND[language]
     answer = httpx.post(f"{served}/predict", json={"texts": texts, "language": language}, trust_env=False)
     rude, kind = answer.raise_for_status().json()["results"]

@@ -108,7 +108,7 @@ def test_a_registered_version_loads_as_a_pyfunc(bundle: Path) -> None:
 
 
 def test_a_version_carries_its_lineage_and_figures(stack: LocalStack) -> None:
-    """The version's tags say what it was trained on and from, and what it is worth."""
+    """The version's tags have its training data, its base model and its figures."""
     client = mlflow.MlflowClient(stack.plan.registry_uri)
     version = client.get_model_version(MODEL, "1")
     assert {"encoder", "code_revision", "data.train.sha256", "test.toxic.all.auc"} <= version.tags.keys()

@@ -73,7 +73,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryProce
 
 
 def test_the_dag_is_that_of_the_pipelines(tmp_path: Path) -> None:
-    """What lies in the repository is what `make dag` writes."""
+    """The file in the repository is what `make dag` writes."""
     words = ("airflow", "create", "--group-by", "namespace", "--jinja-file", AIRFLOW / "dag.py.j2")
     _run(
         *(sys.executable, "-m", "toxic_training", *words, "--target-dir", tmp_path),

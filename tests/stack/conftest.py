@@ -1,6 +1,6 @@
 """The container stack of the end-to-end run: a project, ports and settings of its own, removed at the end.
 
-`TOXIC_E2E_SERVICES` names the services where not all of them can be had, such as without Grafana's image.
+`TOXIC_E2E_SERVICES` names the services if some are unavailable, such as without Grafana's image.
 """
 
 import os
@@ -42,7 +42,7 @@ def _environment(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ContainerStack]:
-    """Start the stack from nothing by `make up`; remove it and its data afterwards."""
+    """Start the stack from scratch by `make up`; remove it and its data afterwards."""
     services = os.environ.get("TOXIC_E2E_SERVICES", "")
     running = ContainerStack(
         root=ROOT,

@@ -26,14 +26,14 @@ IMAGES = {
 
 
 def test_up_serves_the_shipped_model(stack: ContainerStack) -> None:
-    """From nothing, one command: the registry's first champion is the shipped model, and it answers."""
+    """After one command, the registry's first champion is the shipped model, and it answers."""
     assert stack.champion() == "1"
     assert stack.version() == "1"
     assert "make up" in stack.make("history")
 
 
 def test_up_again_changes_nothing(stack: ContainerStack) -> None:
-    """Who isn't sure whether it runs starts it once more."""
+    """Starting a running stack again is harmless."""
     before = {service: stack.container(service) for service in stack.running()}
     assert "Ready." in stack.up()
     assert {service: stack.container(service) for service in stack.running()} == before
@@ -49,7 +49,7 @@ def test_an_image_holds_what_its_service_needs_and_nothing_to_build_with(image: 
         "[w for w in ('gcc', 'cc', 'uv') if shutil.which(w)], os.getuid()]))"
     )
     packages, tools, user = json.loads(docker("run", "--rm", image, "python", "-c", code))
-    # As root, who alone may look into the home of whoever built the image.
+    # As root, because other users can't read the home of the image's build user.
     code = "import pathlib; print(pathlib.Path('~root/.cache').expanduser().exists())"
     cache = docker("run", "--rm", "--user=root", image, "python", "-c", code).strip()
     assert not set(packages) & set(IMAGES[image])
@@ -85,7 +85,7 @@ def test_the_endpoint_serves_by_itself() -> None:
 
 
 def test_ports_are_open_on_this_machine_only(stack: ContainerStack) -> None:
-    """What isn't published can't be reached, and what is listens on the loopback address."""
+    """Published ports listen on the loopback address; others can't be reached."""
     for service in stack.running():
         bindings = json.loads(
             docker("inspect", "--format", "{{json .HostConfig.PortBindings}}", stack.container(service))
@@ -95,7 +95,7 @@ def test_ports_are_open_on_this_machine_only(stack: ContainerStack) -> None:
 
 
 def test_nothing_in_it_reaches_the_outside(stack: ContainerStack) -> None:
-    """Comments stay where they are, whatever a library may try."""
+    """No library can send comments out of the containers' network."""
     code = (
         "import socket\n"
         "try:\n"
@@ -109,7 +109,7 @@ def test_nothing_in_it_reaches_the_outside(stack: ContainerStack) -> None:
 
 
 def test_a_version_is_trained_in_the_container(stack: ContainerStack) -> None:
-    """`make train` finds the running stack, says so, and registers a challenger; the champion stays."""
+    """`make train` finds the running stack, prints that, and registers a challenger; the champion stays."""
     told = stack.make("train", f"ARGS={TRAINING}")
     assert "In the container stack" in told
     assert "Registered toxic-comments version 2 as challenger" in told
@@ -145,7 +145,7 @@ def test_prometheus_reaches_every_target(stack: ContainerStack) -> None:
 
 
 def test_what_the_service_dashboard_asks_has_an_answer(stack: ContainerStack) -> None:
-    """Every expression of every panel returns data under load, but for those that need an event first."""
+    """Every expression of every panel returns data under load, except those that need an event first."""
     waiting = {
         query.expr.replace("$__rate_interval", "2m")
         for panel in SERVICE.panels()
@@ -167,7 +167,7 @@ def test_what_the_service_dashboard_asks_has_an_answer(stack: ContainerStack) ->
 
 
 def test_google_s_own_client_is_answered(stack: ContainerStack) -> None:
-    """A program written for the Perspective API changes its address and nothing else."""
+    """A program for the Perspective API changes only its address."""
     with discovery.build(
         "commentanalyzer",
         "v1alpha1",
@@ -237,7 +237,7 @@ def test_inference_starts_from_its_cache_without_a_registry(stack: ContainerStac
 
 @pytest.mark.parametrize("service", ["inference", "registry", "training"])
 def test_a_crash_is_healed_by_itself(stack: ContainerStack, service: str) -> None:
-    """Whatever ends a process, its container comes back without anybody."""
+    """A container restarts by itself, no matter how its process ended."""
     before = docker("inspect", "--format", "{{.State.StartedAt}}", stack.container(service))
     subprocess.run(
         ["docker", "exec", stack.container(service), "sh", "-c", "kill -9 -1"],

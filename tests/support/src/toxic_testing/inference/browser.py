@@ -1,6 +1,6 @@
 """A real browser, for the tests of the page and its pictures.
 
-Invariant: the browser is one that is installed already; nothing is downloaded, and it ends with the block.
+It uses an installed browser, without a download, and ends it with the block.
 """
 
 import os

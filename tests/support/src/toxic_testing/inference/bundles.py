@@ -73,7 +73,7 @@ def make_contract(*, max_tokens: int = MAX_TOKENS, labels: tuple[LabelName, ...]
 
 
 def write_plain_bundle(path: Path, payload: bytes = b"model") -> Path:
-    """Seal a bundle whose SavedModel is any bytes, for whoever only moves files."""
+    """Seal a bundle with arbitrary bytes as SavedModel, for tests that only move files."""
     for name, content in ((f"{SAVED_MODEL_DIR}/saved_model.pb", payload), (TOKENIZER_FILE, b"{}")):
         (path / name).parent.mkdir(parents=True)
         (path / name).write_bytes(content)
@@ -102,7 +102,7 @@ class BundleFactory:
     """Makes bundles; the SavedModel of each kind only once.
 
     Args:
-        folder: where the SavedModels are kept.
+        folder: of the SavedModels.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -125,7 +125,7 @@ class BundleFactory:
             model: which model; else the tiny one with `bias`.
             bias: see `TinyModel`.
             warmup_shift: added to the recorded scores, to make them wrong.
-            figures: of the evaluation, where it has one.
+            figures: of the evaluation, if it has one.
         """
         wanted = model or TinyModel(bias=bias)
         saved, recorded = self._saved_model(wanted)
@@ -156,12 +156,12 @@ def _save_model(path: Path, wanted: TinyModel) -> None:
     vocabulary = len(_SPECIAL) + len(WORDS)
 
     class MeanOfEmbeddings(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
-        """Sigmoid of the masked mean of one vector a token, after work that changes nothing."""
+        """Sigmoid of the masked mean of one vector per token, after work without effect on the result."""
 
         def __init__(self) -> None:
             super().__init__()
             self.table = tf.Variable(rng.normal(0, 2, (vocabulary, len(wanted.labels))).astype(np.float32))
-            # An orthogonal matrix: however often it is applied, nothing overflows or vanishes.
+            # An orthogonal matrix: repeated application neither overflows nor vanishes.
             turn = np.linalg.qr(rng.normal(0, 1, (256, 256)))[0] if wanted.work else np.eye(1)
             self.turn = tf.constant(turn.astype(np.float32))
 

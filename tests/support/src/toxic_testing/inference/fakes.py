@@ -1,6 +1,6 @@
 """Fakes of the serving core, and a clock that a test moves.
 
-Invariant: nothing here sleeps, starts a thread or needs TensorFlow.
+The fakes never sleep, start a thread or need TensorFlow.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ AnyEvent = TypeVar("AnyEvent", bound=Event)
 
 
 class HeldExecutor(Executor):
-    """Runs nothing until the test releases it, one call at a time."""
+    """Runs a call only when the test releases it, one at a time."""
 
     def __init__(self) -> None:
         self.held: list[tuple[Future[Any], Callable[[], object]]] = []
@@ -46,7 +46,7 @@ class HeldExecutor(Executor):
 
 
 class ManualClock:
-    """A clock that moves when a test says so; implements `Clock`."""
+    """A clock that a test moves; implements `Clock`."""
 
     def __init__(self) -> None:
         self._now = 1000.0
@@ -97,7 +97,7 @@ async def spin(until: Callable[[], bool]) -> None:
 
 
 class FakeModel:
-    """A model whose score for a row is the sum of its unmasked ids over a thousand.
+    """A model that scores a row by the sum of its unmasked ids over a thousand.
 
     Attributes:
         loaded: the model, as a loader returns it.

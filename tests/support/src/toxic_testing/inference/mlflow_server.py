@@ -39,7 +39,7 @@ class Registry:
         """Wait until it answers, once it was launched."""
         assert self._server is not None
         if not self._answers:
-            # With one worker uvicorn says so once its socket listens, which is after the application's start.
+            # With one worker, uvicorn logs this once its socket listens, after the application's start.
             self._server.logs.wait_for("Uvicorn running on")
         self._answers = True
 
@@ -55,7 +55,7 @@ class Registry:
 
 
 class RegisteredModel:
-    """A registered model of the test's own, with nothing in it."""
+    """An empty registered model for one test."""
 
     def __init__(self, registry: Registry, name: str) -> None:
         self.registry = registry

@@ -1,7 +1,7 @@
 """Python programs as processes of their own, with their logs.
 
-Invariant: whoever starts one ends it (`terminate` or `kill`); its output goes to a file, so that it never
-blocks on a full pipe and nobody is busy with it, and waiting means waiting for a line of that output.
+A test that starts one ends it (`terminate` or `kill`); its output goes to a file, so that it never
+blocks on a full pipe. Waiting means waiting for a line of that output.
 """
 
 import os
@@ -43,7 +43,7 @@ class Logs:
             time.sleep(_LOOK_SECONDS)
 
     def _next_line(self) -> str:
-        """Return a whole line, or nothing yet."""
+        """Return a whole line, or an empty string."""
         self._begun += self._output.readline()
         if not self._begun.endswith("\n"):
             return ""
@@ -81,7 +81,7 @@ class Server:
 
 
 def free_port() -> int:
-    """Return a port that nothing listens on."""
+    """Return an unused port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port: int = listening.getsockname()[1]
     return port

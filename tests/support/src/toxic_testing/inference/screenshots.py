@@ -32,7 +32,7 @@ _ROWS = (
 
 
 def main() -> None:
-    """Take every picture; say in one line what keeps one from being taken."""
+    """Take every picture; print one line with the reason if one fails."""
     parser = argparse.ArgumentParser(description="Take pictures of the page.")
     parser.add_argument("--address", required=True, help="where the service listens")
     parser.add_argument("--out", type=Path, required=True, help="the pictures' folder")

@@ -1,6 +1,6 @@
 """The container stack as a test sees it: `make`, `docker` and HTTP, as an operator has them.
 
-Invariant: nothing here reaches into the services; what a test learns, a person could.
+It uses only what a person can use, never the inside of the services.
 """
 
 import json
@@ -29,9 +29,9 @@ class ContainerStack:
         root: the repository's folder.
         environment: of every command about it.
         inference: the service's address on this machine.
-        registry: likewise.
-        prometheus: likewise.
-        services: that run; all of them where empty.
+        registry: address of the registry.
+        prometheus: address of Prometheus.
+        services: that run; empty for all.
     """
 
     root: Path
@@ -68,7 +68,7 @@ class ContainerStack:
         """Start it, and return what was printed.
 
         Raises:
-            AssertionError: it didn't start; with what the containers said last.
+            AssertionError: it didn't start; the message has the end of the containers' logs.
         """
         try:
             return self.make("up", f"SERVICES={self.services}")
@@ -82,7 +82,7 @@ class ContainerStack:
         return "\n".join(f"--- {name}\n{_tail(name)}" for name in sorted(names))
 
     def remove(self) -> None:
-        """Stop it and remove its data, as `make clean` does where it is told to."""
+        """Stop it and remove its data, as `make clean` does if asked to."""
         subprocess.run(
             ["infra/containers/stack", "clean"],
             cwd=self.root,
@@ -93,7 +93,7 @@ class ContainerStack:
         )
 
     def container(self, service: str) -> str:
-        """Return the container's id; empty where it doesn't run."""
+        """Return the container's id; empty if it doesn't run."""
         labels = (f"project={self.project}", f"service={service}", "oneoff=False")
         filters = [word for label in labels for word in ("--filter", f"label=com.docker.compose.{label}")]
         return docker("ps", "--all", "--quiet", *filters).strip()
@@ -107,7 +107,7 @@ class ContainerStack:
         return set(told.split())
 
     def is_healthy(self, service: str) -> bool:
-        """Whether its own check says so; one without a check is where it runs."""
+        """Whether its health check passes; without a check, whether it runs."""
         state = json.loads(docker("inspect", "--format", "{{json .State}}", self.container(service)))
         return bool(state["Running"] and state.get("Health", {}).get("Status", "healthy") == "healthy")
 
@@ -122,7 +122,7 @@ class ContainerStack:
         return str(self.predict().json()["model_version"])
 
     def champion(self) -> str:
-        """Return the champion, as the registry's API tells it."""
+        """Return the champion from the registry's API."""
         answer = httpx.get(
             f"{self.registry}/api/2.0/mlflow/registered-models/alias",
             params={"name": MODEL, "alias": "champion"},
