@@ -209,6 +209,10 @@ lock: $(VENV)/.installed-dev ## Resolve dependencies into constraints.txt; ARGS=
 metrics: $(VENV)/.installed ## Write docs/metrics.md, the table of the inference service's metrics
 	@$(RUN) toxic_inference.metrics.catalogue > docs/metrics.md
 
+.PHONY: settings
+settings: $(VENV)/.installed-dev ## Write docs/settings.md, the environment variables of the services
+	@$(RUN) toxic_testing.settings_document docs/settings.md
+
 .PHONY: doors
 doors: $(VENV)/.installed ## Write docs/doors.md, the table of the inference service's doors
 	@$(RUN) toxic_inference.doors > docs/doors.md

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from toxic_registry.cli import commands as registry_commands
+from toxic_testing.settings_document import document as settings_document
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGETS = set(re.findall(r"^([a-z][a-z0-9-]*):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
@@ -107,6 +108,11 @@ def test_every_decision_is_listed_in_the_index() -> None:
         number, _, title = record.read_text().splitlines()[0].removeprefix("# ").partition(": ")
         assert record.name.startswith(number)
         assert f"| [{number}]({record.name}) | {title} |" in index, f"{record.name} is not in the index"
+
+
+def test_the_settings_document_is_up_to_date() -> None:
+    """docs/settings.md lists every environment variable of the services; `make settings` writes it."""
+    assert (ROOT / "docs" / "settings.md").read_text() == settings_document()
 
 
 def test_the_readme_stays_short() -> None:

@@ -1,7 +1,6 @@
-"""Every setting of the inference service.
+"""Every setting of the inference service: environment variables with the prefix `INFERENCE_`.
 
-Invariant: read once, in `__main__`, from environment variables with the prefix `INFERENCE_`; frozen, and
-passed down from there. Nothing else reads the environment.
+Invariant: `__main__` reads them once and passes them down; no other module reads the environment.
 """
 
 from ipaddress import ip_address
@@ -34,7 +33,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
 class Settings(BaseSettings):
     """Settings of the inference service; each is the environment variable `INFERENCE_<NAME>`."""
 
-    # An empty variable is as good as none: so a container unsets what its image set.
+    # An empty variable counts as unset, so that a container can unset a variable of its image.
     model_config = SettingsConfigDict(
         env_prefix="INFERENCE_", frozen=True, extra="ignore", env_ignore_empty=True
     )
@@ -45,26 +44,25 @@ class Settings(BaseSettings):
         ge=1,
         le=65535,
         validation_alias=AliasChoices("INFERENCE_PORT", "PORT"),
-        description="Port to listen on; plain PORT is honoured too.",
+        description="Port to listen on; PORT works too.",
     )
     api_keys_file: Path | None = Field(
         default=None,
-        description="File of API keys, made by `toxic-inference keys add NAME`; without one nobody is asked "
-        "for a key.",
+        description="File of API keys, made by `toxic-inference keys add NAME`; if unset, no key is needed.",
     )
     requests_per_minute: PositiveInt | None = Field(
-        default=None, description="How often each API key may ask; any number of times where it isn't set."
+        default=None, description="Most requests per minute of each API key; unlimited if unset."
     )
     cors_origins: tuple[str, ...] = Field(
         default=(),
-        description="Pages that may ask from a browser, as a JSON list of origins such as "
-        '["https://forum.example"]; no others but the service\'s own.',
+        description="Origins of other pages that may call the service from a browser, as a JSON list such as "
+        '["https://forum.example"].',
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        default="INFO", description="The lowest level that is logged."
+        default="INFO", description="Lowest level that is logged."
     )
     shutdown_grace_seconds: PositiveInt = Field(
-        default=60, description="How long accepted requests may still take after SIGTERM."
+        default=60, description="Time for accepted requests to finish after SIGTERM."
     )
 
     registry_uri: str = Field(
@@ -73,44 +71,44 @@ class Settings(BaseSettings):
     model_name: Name = Field(
         default=MODEL_NAME, description="The registered model, and its name in the /v1/models routes."
     )
-    model_alias: Name = Field(default=CHAMPION, description="The alias whose version answers.")
+    model_alias: Name = Field(default=CHAMPION, description="Alias of the version that answers by default.")
     served_aliases: Annotated[tuple[Name, ...], NoDecode] = Field(
         default=(),
-        description="Further aliases, comma-separated, served beside it, such as challenger, each under "
+        description="More aliases to serve, comma-separated, such as challenger; each under "
         "/v1/models/NAME/labels/ALIAS. Each distinct version takes its own memory.",
     )
     pinned_versions: Annotated[tuple[Name, ...], NoDecode] = Field(
         default=(),
-        description="Versions, comma-separated, that are served whatever the aliases say, each under "
+        description="Versions to serve independently of aliases, comma-separated; each under "
         "/v1/models/NAME/versions/VERSION.",
     )
     version_policy: VersionPolicy = Field(
         default=VersionPolicy.AVAILABILITY_PRESERVING,
-        description="availability_preserving loads the next version before it frees the one that serves; "
+        description="availability_preserving loads the next version before it frees the current one; "
         "resource_preserving frees first, for machines that can't hold two, and answers 503 meanwhile.",
     )
     shadow_fraction: float = Field(
         default=0.0,
         ge=0.0,
         le=1.0,
-        description="Share of the texts that the shadow alias's version scores too, in idle moments, to show "
-        "in the metrics where it disagrees.",
+        description="Share of the texts, from 0 to 1, that the shadow alias's version scores too, in idle "
+        "moments; metrics show its disagreement.",
     )
     shadow_alias: Name = Field(
         default=CHALLENGER,
-        description="The alias whose version is shadowed; served where the share isn't 0.",
+        description="Alias of the version that shadows; it is served if the share isn't 0.",
     )
     model_directory: Path | None = Field(
         default=None,
         description="A folder of numbered versions, each a model bundle, to serve instead of the registry's.",
     )
     poll_interval_seconds: PositiveFloat = Field(
-        default=2.0, description="How often the registry or the model folder is asked what to serve."
+        default=2.0, description="Interval of polling the registry or the model folder."
     )
     event_secret: SecretStr = Field(
         default=SecretStr(""),
-        description="Secret that the registry signs its messages to POST /events with "
-        "(REGISTRY_EVENT_SECRET); without one that route is off, and changes are found by polling.",
+        description="Secret of the registry's signed messages to POST /events (REGISTRY_EVENT_SECRET); if "
+        "unset, that route is off, and changes are found by polling.",
     )
     load_retry_initial_seconds: PositiveFloat = Field(
         default=2.0, description="Wait after a version's first failed load; doubled after each further one."
@@ -119,30 +117,31 @@ class Settings(BaseSettings):
         default=300.0, description="Longest wait between two loads of a failing version."
     )
     cache_dir: Path = Field(
-        default=Path("var/inference-cache"), description="Where downloaded versions are kept."
+        default=Path("var/inference-cache"), description="Folder for downloaded versions."
     )
     cache_size_bytes: PositiveInt = Field(
-        default=4 * _GIB, description="How much the cache holds; what is in use is never removed."
+        default=4 * _GIB, description="Size of the cache; versions in use are never removed."
     )
 
     state_dir: Path = Field(
-        default=Path("var/inference"), description="Where corrections and uploaded files are kept."
+        default=Path("var/inference"), description="Folder for corrections and uploaded files."
     )
     feedback_url: str = Field(
         default="",
-        description="Where corrections are kept instead: sqlite:///folder/file.db, or "
-        "postgresql://user:password@host/database.",
+        description="Database of corrections: sqlite:///folder/file.db, or "
+        "postgresql://user:password@host/database; a file in the state folder if unset.",
         repr=False,
     )
 
     max_bundle_bytes: PositiveInt = Field(
-        default=4 * _GIB, description="Largest version that is fetched and read; a larger one is refused."
+        default=4 * _GIB, description="Largest version that is downloaded; a larger one is refused."
     )
     job_keep_hours: PositiveFloat = Field(
-        default=24.0, description="How long an uploaded file's scores are kept for download."
+        default=24.0, description="Time that the scores of an uploaded file are kept for download."
     )
     jobs_size_bytes: PositiveInt = Field(
-        default=4 * _GIB, description="How much uploaded files and their scores may take; more are refused."
+        default=4 * _GIB,
+        description="Most disk space of uploaded files and their scores; more uploads are refused.",
     )
 
     max_text_bytes: PositiveInt = Field(
@@ -150,7 +149,7 @@ class Settings(BaseSettings):
     )
     max_texts: PositiveInt = Field(default=1_000, description="Most texts in one JSON request.")
     max_body_bytes: PositiveInt = Field(
-        default=8 * _MIB, description="Largest request body, but for CSV uploads."
+        default=8 * _MIB, description="Largest request body, except for CSV uploads."
     )
     max_upload_bytes: PositiveInt = Field(
         default=512 * _MIB, description="Largest CSV upload; it is spooled to the temporary folder."
@@ -160,12 +159,12 @@ class Settings(BaseSettings):
         default=4_096, description="Most tokens in a batch, padding included."
     )
     queue_rows: PositiveInt = Field(
-        default=2_048, description="Most texts that wait to be scored; more are refused with 429."
+        default=2_048, description="Most queued texts; more are refused with 429."
     )
     max_queue_seconds: PositiveFloat = Field(
         default=5.0,
-        description="Longest that a text may be expected to wait for its turn; where it would be longer, it "
-        "is refused with 429 at once. Bulk work (files) waits instead.",
+        description="Longest expected time in the queue; if it would be longer, the request is refused with "
+        "429 at once. Bulk work (files) waits instead.",
     )
     window_overlap_tokens: NonNegativeInt = Field(
         default=32,
@@ -173,50 +172,50 @@ class Settings(BaseSettings):
     )
     max_windows: PositiveInt = Field(
         default=32,
-        description="Most windows that one text is read in; of a longer one the end isn't read, and the "
-        "answer says truncated.",
+        description="Most windows per text; the end of a longer text isn't read, and its result is marked as "
+        "truncated.",
     )
     max_span_passes: int = Field(
         default=64,
         ge=LEAST_PASSES,
-        description="Most model passes spent on finding the words that drove a score.",
+        description="Most model passes to find the words that drove a score.",
     )
     score_cache_entries: NonNegativeInt = Field(
         default=100_000,
-        description="Scores kept for texts that come again, for each served version, at about 400 bytes "
-        "each; 0 for none. No text is kept, only a keyed digest.",
+        description="Entries of the score cache of each served version, about 400 bytes each; 0 for none. "
+        "It contains keyed digests, no texts.",
     )
     compute_threads: PositiveInt = Field(
-        default=2, description="Threads that compute one batch; the number of cores serves best."
+        default=2, description="Threads that compute one batch; best set to the number of cores."
     )
     runtime: Literal["auto", "openvino", "tensorflow"] = Field(
         default="auto",
-        description="What computes models. auto takes OpenVINO on a CPU, where it gives a version's recorded "
-        "scores, and else TensorFlow.",
+        description="Runtime that computes models. auto uses OpenVINO on a CPU if it reproduces a version's "
+        "recorded scores, otherwise TensorFlow.",
     )
     precision: Literal["auto", "float32"] = Field(
         default="auto",
-        description="auto computes in 8-bit integers or bfloat16 where the CPU has instructions for it, the "
-        "version's evaluation found that no label's AUC moves by more than 0.002, and it is faster; float32 "
-        "never does.",
+        description="auto computes in 8-bit integers or bfloat16 if the CPU has instructions for it, the "
+        "version's evaluation found no change of a label's AUC above 0.002, and it is faster; float32 never "
+        "does.",
     )
-    tokenise_threads: PositiveInt = Field(default=1, description="Threads that turn texts into tokens.")
+    tokenise_threads: PositiveInt = Field(default=1, description="Threads that tokenise texts.")
 
     metrics: Literal["on", "off"] = Field(
         default="on",
-        description="Whether the service counts what it does; off leaves the process's own metrics.",
+        description="Whether the service has metrics; off leaves only those of the process.",
     )
     monitor_min_texts: PositiveInt = Field(
-        default=500, description="Fewest texts in a window that drift and estimated quality are shown from."
+        default=500, description="Fewest texts in a window for figures of drift and estimated quality."
     )
     monitor_min_feedback: PositiveInt = Field(
-        default=20, description="Fewest corrections that a version's live quality is shown from."
+        default=20, description="Fewest corrections for figures of a version's live quality."
     )
     monitor_feedback_rows: PositiveInt = Field(
-        default=10_000, description="Latest corrections that live quality is made from."
+        default=10_000, description="Number of latest corrections that live quality uses."
     )
     monitor_feedback_interval_seconds: PositiveFloat = Field(
-        default=60.0, description="How often corrections are read for live quality."
+        default=60.0, description="Interval of reading corrections for live quality."
     )
 
     @field_validator("served_aliases", "pinned_versions", mode="before")
