@@ -4,7 +4,7 @@
 
 The same generated comments, as long as Jigsaw's, every time; the ways take turns, so that a machine that
 slows down slows all of them. A job's speed is that from its first written part to its last, since what it
-takes to start Ray and load the model is the same however long the job is; it is told beside it.
+takes to start Ray and load the model doesn't depend on the job's length; it is reported separately.
 """
 
 import argparse
@@ -39,12 +39,12 @@ LEAST_SHARE = 0.9
 ROWS_ON_PAPER = 100_000_000
 WORKERS_ON_PAPER = (1, 2, 4, 16, 64)
 _BLOCK_BYTES = 1024 * 1024
-"""A quarter of what a block is where nothing is said, so that a short job has several; packed 3% worse."""
+"""A quarter of the default block, so that a short job has several; packed 3% worse."""
 _LONGEST = 1_000
 _TRIED = 5
 """One of so many of the bare model's batches is tried both ways first."""
 _WINDOWS, _OVERLAP = 32, 32
-"""What `toxic-batch` reads a long text in, where nothing else is said."""
+"""What `toxic-batch` reads a long text in by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,7 @@ def _job(way: Way, bundle: Path, source: Path, out: Path) -> Measured:
     parts = sorted(out.glob("part-*"), key=lambda part: part.stat().st_mtime)
     written = [part.stat().st_mtime for part in parts]
     rows = [pq.read_metadata(part).num_rows for part in parts]
-    # The first of each worker is left out, since nobody saw it begin.
+    # The first of each worker is left out, because its start wasn't measured.
     first = way.workers
     return Measured(
         rate=sum(rows[first:]) / (written[-1] - written[first - 1]),

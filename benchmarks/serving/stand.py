@@ -1,6 +1,6 @@
-"""The test stand: the service and a registry as processes, small models, texts, and a look at memory.
+"""The test stand: processes of the service and a registry, small models, texts and memory readings.
 
-Invariant: whatever is started is ended with the stand.
+All processes end with the stand.
 """
 
 import os
@@ -23,7 +23,7 @@ SECRET = "of the test stand"  # noqa: S105  between two processes that live for 
 FIGURES = {"test.toxic.all.rows": 1000.0, "test.toxic.all.auc": 0.9}
 
 LIGHT = TinyModel(max_tokens=128)
-"""Costs next to nothing, so that the machinery shows."""
+"""Computes almost nothing, so that the service's overhead shows."""
 
 HEAVY = TinyModel(max_tokens=128, work=300)
 """Costs some milliseconds a text, so that the model is what there isn't enough of."""
@@ -34,7 +34,7 @@ class Stand:
     """Processes and bundles in one folder.
 
     Attributes:
-        folder: where everything is kept.
+        folder: for all files.
         factory: makes the bundles.
     """
 
@@ -68,7 +68,7 @@ class Stand:
         return folder
 
     def registry(self, port: int, *, inference_port: int) -> RegistryProcess:
-        """Start a registry that tells the service of changes, and wait until it answers."""
+        """Start a registry that notifies the service of changes, and wait until it answers."""
         process = RegistryProcess(
             {
                 "REGISTRY_PORT": str(port),
@@ -104,7 +104,7 @@ class Stand:
 
 @contextmanager
 def stand(folder: Path) -> Iterator[Stand]:
-    """Make a stand in a folder, and end what it started."""
+    """Make a stand in a folder, and end its processes afterwards."""
     (folder / "saved").mkdir(parents=True)
     made = Stand(folder, BundleFactory(folder / "saved"))
     try:

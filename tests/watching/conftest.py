@@ -27,7 +27,7 @@ INFRA = ROOT / "infra"
 MODEL = "toxic-comments"
 TOKEN = "of this test alone"
 PATIENCE_SECONDS = 600
-"""A training takes a minute, on a machine that does nothing else."""
+"""A training takes a minute on an idle machine."""
 
 _CLOCKS = {
     "scrape_interval": "1s",
@@ -46,7 +46,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def find_program(*names: str) -> str:
-    """Return the first program there is; a test that needs one fails where there is none."""
+    """Return the first installed program; a test that needs one fails without it."""
     found = next((path for name in names if (path := shutil.which(name))), None)
     assert found, f"{names[0]} is not installed; Debian: apt install prometheus prometheus-alertmanager"
     return found
@@ -60,7 +60,7 @@ def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 @pytest.fixture
 def run() -> Run:
-    """Run a program to its end, and return what it says."""
+    """Run a program to its end, and return its output."""
 
     def to_end(
         command: Sequence[str | Path], *, environment: Mapping[str, str] | None = None
@@ -128,7 +128,7 @@ class Loop:
         self.http = httpx.Client(trust_env=False, timeout=120)
 
     def address(self, service: str) -> str:
-        """Return a service's address; nothing listens on `nobody`'s."""
+        """Return a service's address; no server listens on `nobody`'s."""
         return f"http://127.0.0.1:{self._ports[service]}"
 
     def start(self) -> None:
@@ -171,7 +171,7 @@ class Loop:
         self.client.set_registered_model_alias(MODEL, alias, version)
 
     def predict(self, texts: Sequence[str], **fields: Any) -> httpx.Response:
-        """Ask for scores; whatever is answered."""
+        """Request scores and ignore the response."""
         body = {"texts": list(texts), "timeout": 60, **fields}
         return self.http.post(f"{self.address('inference')}/predict", json=body)
 
@@ -307,7 +307,7 @@ class Loop:
         self.wait_until(lambda: bool(self.ask("up")), "prometheus")
 
     def _write_past(self, data: Path) -> None:
-        """Write what nobody can wait for: days in which version 1 was expected to be always right."""
+        """Write the samples of past days, in which version 1 was expected to be always right."""
         name = "version_label_window:toxic_inference_estimated_f1_ratio:avg"
         labels = '{version="1",label="toxic",window="24h"}'
         now = datetime.now(UTC)
@@ -342,7 +342,7 @@ class Answers:
     """Which of many expressions have ever had data: asked again and again, since some have it for moments.
 
     Args:
-        loop: whom to ask.
+        loop: the running services.
         expressions: PromQL.
     """
 
@@ -404,7 +404,7 @@ def ask_all(loop: Loop) -> Iterator[Callable[[Iterable[str]], Answers]]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what wasn't run."""
+    """Report what wasn't run."""
     terminalreporter.write_line(
         "Not run here: Grafana itself. Its dashboards are checked as JSON, and each of their expressions "
         "by a real Prometheus."

@@ -33,7 +33,7 @@ def _alerts() -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("file", RULES, ids=lambda file: file.name)
 def test_every_rule_is_one(run: Run, promtool: str, file: Path) -> None:
-    """`promtool check rules` finds nothing wrong."""
+    """`promtool check rules` finds no error."""
     checked = run([promtool, "check", "rules", file])
     assert checked.returncode == 0, checked.stderr
 
@@ -141,7 +141,7 @@ NAMED = {
 def test_alertmanager_is_configured_from_the_environment(
     run: Run, amtool: str, infra: Path, tmp_path: Path, environment: dict[str, str], expected: list[str]
 ) -> None:
-    """Who is named is told, with tokens in files; who isn't is told of nothing. amtool accepts each."""
+    """Named receivers are notified, with tokens in files; others aren't. amtool accepts each."""
     told = {"ALERTMANAGER_RUN_DIR": str(tmp_path), **environment}
     rendered = run([infra / "alertmanager" / "entrypoint.sh", "render"], environment=told)
     assert rendered.returncode == 0, rendered.stderr
@@ -186,7 +186,7 @@ class _Receiver(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Write no log."""
 
 
 @pytest.fixture

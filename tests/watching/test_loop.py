@@ -106,7 +106,7 @@ def test_overload_is_noticed(loop: Any) -> None:
 
 
 def test_a_version_that_cannot_be_loaded_is_noticed(loop: Any) -> None:
-    """Past the gate, which asks nothing of a challenger; the champion goes on."""
+    """A challenger needs no gate, and the champion continues."""
     loop.promote(loop.add_version(model=TinyModel(bias=2.0), broken=True), "challenger")
     _expect_alerts(loop, "ModelLoadFailed")
     assert loop.predict(["you"]).json()["model_version"] == "1"
@@ -137,7 +137,7 @@ def test_drift_ends_in_a_challenger(loop: Any) -> None:
 
 
 def test_moderators_contradiction_is_noticed(loop: Any) -> None:
-    """They say otherwise than the champion decided, of many texts."""
+    """They disagree with the champion's decisions on many texts."""
     for number in range(60):
         judged = number % 2 == 0
         correction = {
@@ -162,6 +162,6 @@ def test_a_registry_that_is_gone_is_noticed(loop: Any) -> None:
 
 
 def test_every_rule_and_every_panel_has_had_data(loop: Any, answers: Any) -> None:
-    """Nothing draws or alerts on a series that nobody exports."""
+    """Dashboards and alerts use exported series only."""
     loop.wait_until(lambda: not answers.missing or answers.fault is not None, f"data for {answers.missing}")
     assert answers.fault is None

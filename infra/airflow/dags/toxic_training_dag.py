@@ -2,9 +2,9 @@
 
 Made by `make dag` from the Kedro pipelines and infra/airflow/dag.py.j2; change those.
 
-A worker needs training's program (TOXIC_TRAINING names it where it isn't `toxic-training`), the variable
-MLFLOW_TRACKING_URI, and TOXIC_DATA_DIR: one folder that all workers share, since what a task makes is a file
-there for the next. A training that was killed and is tried again is taken up where it was.
+A worker needs training's program (TOXIC_TRAINING names it if it isn't `toxic-training`), the variable
+MLFLOW_TRACKING_URI, and TOXIC_DATA_DIR: one folder that all workers share, because tasks exchange files. A
+retried training continues from its checkpoint.
 """
 
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Stand-ins for the stack's programs: the same addresses and exit statuses, none of the work."""
+"""Fakes of the stack's programs, with the same addresses and exit statuses."""
 
 import json
 import os
@@ -55,12 +55,12 @@ sys.exit(5 if os.environ.get("STANDIN_BROKEN") == name else 0)
 
 
 def command(source: str, name: str) -> tuple[str, ...]:
-    """Return the command line of a stand-in."""
+    """Return the command line of a fake program."""
     return (sys.executable, "-c", source, name)
 
 
 class LocalCommand:
-    """`toxic-local` with stand-ins, in a process of its own, its output read line by line."""
+    """`toxic-local` with fake programs in a process, with its output line by line."""
 
     def __init__(self, arguments: list[str], environment: Mapping[str, str], commands: Commands) -> None:
         code = (
@@ -83,7 +83,7 @@ class LocalCommand:
             text=True,
         )
         self.lines: list[str] = []
-        # A stand-in that hangs must fail the test rather than hang it.
+        # A fake program that hangs must fail the test.
         self._watchdog = threading.Timer(END_SECONDS, self.process.kill)
         self._watchdog.start()
 
@@ -117,7 +117,7 @@ class LocalCommand:
 
 @pytest.fixture
 def free_port() -> Callable[[], int]:
-    """Give ports that nothing listens on."""
+    """Return unused ports."""
 
     def find() -> int:
         with socket.socket() as probe:
@@ -166,7 +166,7 @@ def toxic_local(stand_ins: Commands, environment: dict[str, str]) -> Iterator[Ca
 
 @pytest.fixture
 def held(tmp_path: Path) -> Path:
-    """Give a named pipe whose reader sees the end of file once no process holds it open."""
+    """Return a named pipe that ends when the last process has closed it."""
     path = tmp_path / "held"
     os.mkfifo(path)
     return path

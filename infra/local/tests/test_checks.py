@@ -9,14 +9,14 @@ from toxic_local.errors import CheckFailedError
 
 
 def test_free_port_passes(free_port: Callable[[], int]) -> None:
-    """Nothing is held afterwards: the check can run again."""
+    """The check leaves the port free, so it can run again."""
     port = free_port()
     for _ in range(2):
         check_port(port, needed_by="the registry", variable="REGISTRY_PORT")
 
 
 def test_taken_port_is_named_with_its_user_and_variable() -> None:
-    """One line says which port, who needs it and how to choose another."""
+    """One line has the port, its user and how to choose another."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -33,7 +33,7 @@ def test_state_folder_is_made(tmp_path: Path) -> None:
 
 
 def test_unwritable_state_folder_is_named_with_its_variable(tmp_path: Path) -> None:
-    """A file where the folder should be can't hold anything."""
+    """A file in place of the folder is an error."""
     (tmp_path / "file").touch()
     with pytest.raises(CheckFailedError, match=r"file/state.*TOXIC_STATE_DIR"):
         check_writable(tmp_path / "file" / "state")

@@ -25,7 +25,7 @@ class Command(Protocol):
 
     @property
     def lines(self) -> list[str]:
-        """The same, by line."""
+        """Return the output line by line."""
         ...
 
     def read_until(self, text: str) -> None:
@@ -45,7 +45,7 @@ ToxicLocal = Callable[..., Command]
 
 
 def test_demo_does_every_step_in_order(toxic_local: ToxicLocal, environment: dict[str, str]) -> None:
-    """Its output says each step, what the programs say, and the addresses as soon as they answer."""
+    """Its output has each step, the programs' output, and the addresses as soon as they answer."""
     demo = toxic_local("demo")
     demo.read_until("is the challenger")
     demo.send(signal.SIGINT)
@@ -112,7 +112,7 @@ def test_demo_stops_in_the_middle_of_training(toxic_local: ToxicLocal, held: Pat
 
 
 def test_dead_server_ends_the_demo(toxic_local: ToxicLocal, environment: dict[str, str]) -> None:
-    """It says which one, shows the end of its log and fails."""
+    """It names the program, prints the end of its log and fails."""
     demo = toxic_local("demo")
     demo.read_until("curl -s")
     uri = f"http://127.0.0.1:{environment['INFERENCE_PORT']}"
@@ -133,7 +133,7 @@ def test_dead_server_ends_the_demo(toxic_local: ToxicLocal, environment: dict[st
     ],
 )
 def test_failing_step_ends_the_demo(toxic_local: ToxicLocal, broken: str, told: str) -> None:
-    """The last line says what failed and where to look."""
+    """The last line has the failure and the log."""
     demo = toxic_local("demo", STANDIN_BROKEN=broken)
     assert demo.end() == 1
     assert demo.lines[-1].startswith(f"toxic-local: {told}")
@@ -142,7 +142,7 @@ def test_failing_step_ends_the_demo(toxic_local: ToxicLocal, broken: str, told: 
 
 @pytest.mark.parametrize("variable", ["INFERENCE_PORT", "REGISTRY_PORT"])
 def test_taken_port_is_one_line(toxic_local: ToxicLocal, environment: dict[str, str], variable: str) -> None:
-    """Nothing is started, and the line names the port and its variable."""
+    """No process starts, and the line names the port and its variable."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", int(environment[variable])))
         other.listen()
@@ -154,7 +154,7 @@ def test_taken_port_is_one_line(toxic_local: ToxicLocal, environment: dict[str, 
 
 
 def test_serve_needs_a_champion(toxic_local: ToxicLocal) -> None:
-    """Without one it says how to get one."""
+    """Without one the error explains how to get one."""
     serve = toxic_local("serve")
     assert serve.end() == 1
     assert "no champion" in serve.lines[-1]
@@ -162,7 +162,7 @@ def test_serve_needs_a_champion(toxic_local: ToxicLocal) -> None:
 
 
 def test_serve_stays_until_it_is_stopped(toxic_local: ToxicLocal) -> None:
-    """It trains nothing."""
+    """It trains no model."""
     serve = toxic_local("serve", STANDIN_CHAMPION="yes")
     serve.read_until("curl -s")
     serve.send(signal.SIGTERM)
@@ -204,7 +204,7 @@ def test_with_registry_never_replaces_the_one_that_was_named(toxic_local: ToxicL
 
 
 def test_stopped_command_has_the_shell_s_status(toxic_local: ToxicLocal) -> None:
-    """A script that calls it can tell a stop from a failure."""
+    """A calling script can distinguish a stop from a failure."""
     code = "import signal; print('waiting', flush=True); signal.pause()"
     ran = toxic_local("with-registry", "--", sys.executable, "-c", code)
     ran.read_until("waiting")
@@ -214,6 +214,6 @@ def test_stopped_command_has_the_shell_s_status(toxic_local: ToxicLocal) -> None
 
 @pytest.mark.parametrize("arguments", [["with-registry"], ["demo", "--", "ls"], ["nonsense"], []])
 def test_wrong_usage_is_status_2(arguments: list[str]) -> None:
-    """Nothing is started for a command line that makes no sense."""
+    """An invalid command line starts no process."""
     with pytest.raises(SystemExit, match="2"):
         main(arguments)

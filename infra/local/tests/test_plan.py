@@ -15,12 +15,12 @@ def test_defaults_are_the_documented_ports() -> None:
 
 
 def test_repository_is_found() -> None:
-    """State goes to the repository's var/, wherever the command is run."""
+    """State is in the repository's var/, independent of the working directory."""
     assert (project_root() / "Makefile").is_file()
 
 
 def test_state_folder_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A relative one counts from where the command is run."""
+    """A relative path is relative to the working directory."""
     monkeypatch.chdir(tmp_path)
     assert state_root({"TOXIC_STATE_DIR": "elsewhere"}) == tmp_path / "elsewhere"
 

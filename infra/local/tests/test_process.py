@@ -65,7 +65,7 @@ def test_output_goes_to_the_log(spawn: Spawn, tmp_path: Path) -> None:
 
 
 def test_missing_log_has_no_last_lines(tmp_path: Path) -> None:
-    """A process that never started left nothing to show."""
+    """A process that never started has no log."""
     assert last_lines(tmp_path / "none.log") == ()
 
 
@@ -104,7 +104,7 @@ def test_orphaned_grandchild_is_killed_with_its_group(spawn: Spawn, held: Path) 
 
 
 def test_stopping_twice_is_harmless(spawn: Spawn) -> None:
-    """The second call finds nothing to do."""
+    """The second call has no effect."""
     child = spawn(ENDS)
     assert child.stop() == child.stop()
 

@@ -15,7 +15,7 @@ from toxic_local.stop import StopSignal
 
 @pytest.fixture
 def plan(tmp_path: Path, free_port: Callable[[], int], stand_ins: Commands) -> StackPlan:
-    """Plan a stack of stand-ins."""
+    """Return the plan of a stack of fake programs."""
     return StackPlan(tmp_path, free_port(), free_port(), stand_ins)
 
 
@@ -81,7 +81,7 @@ def test_failed_training_is_told_with_its_status(plan: StackPlan) -> None:
 
 
 def test_server_that_dies_while_starting_points_to_its_log(plan: StackPlan) -> None:
-    """Nobody waits for a process that is gone."""
+    """Waiting ends when the process has ended."""
     with (
         LocalStack(plan, environment={**os.environ, "STANDIN_BROKEN": "registry"}) as stack,
         pytest.raises(ProcessFailedError, match="registry ended with status 4") as told,
@@ -109,7 +109,7 @@ def test_stop_ends_the_wait_for_a_server(plan: StackPlan) -> None:
 
 
 def test_taken_port_is_found_before_the_start(plan: StackPlan) -> None:
-    """Whatever answers on the port isn't mistaken for our own registry."""
+    """Another server on the port isn't mistaken for our registry."""
     with LocalStack(plan) as first, LocalStack(plan) as second:
         first.start_registry()
         with pytest.raises(CheckFailedError, match="REGISTRY_PORT"):
@@ -125,7 +125,7 @@ def test_champion_is_asked_of_the_registry(plan: StackPlan) -> None:
 
 
 def test_champion_s_version_is_told(plan: StackPlan) -> None:
-    """It is what MLflow says the alias points to."""
+    """It is the version of the alias in MLflow."""
     with LocalStack(plan, environment={**os.environ, "STANDIN_CHAMPION": "yes"}) as stack:
         stack.start_registry()
         assert stack.champion() == "3"
@@ -144,5 +144,5 @@ def test_children_reach_each_other_without_a_proxy() -> None:
 
 
 def test_children_send_no_usage_statistics() -> None:
-    """Whatever the caller's variables say."""
+    """The caller's variables don't change that."""
     assert child_environment({"MLFLOW_DISABLE_TELEMETRY": "false"})["MLFLOW_DISABLE_TELEMETRY"] == "true"

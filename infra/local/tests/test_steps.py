@@ -15,7 +15,7 @@ def test_each_step_says_its_number_and_time() -> None:
 
 
 def test_failed_step_isn_t_said_to_have_been_done() -> None:
-    """The error itself goes on to whoever tells it."""
+    """The error itself is raised to the caller."""
     out = io.StringIO()
     with pytest.raises(RuntimeError), Steps(1, out=out).step("train"):
         raise RuntimeError

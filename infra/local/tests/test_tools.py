@@ -18,7 +18,7 @@ echo "$*" >>"$TOOLS_ROOT/apt.log"
 
 
 class Machine:
-    """A machine whose programs are those in `usr/bin` below a folder, and a few of this one's shell."""
+    """A machine with the programs in `usr/bin` below a folder, and a few of this one's shell."""
 
     def __init__(self, folder: Path, *, user: int) -> None:
         self.folder = folder
@@ -75,12 +75,12 @@ def machine(tmp_path: Path) -> Machine:
 
 @pytest.fixture
 def users_machine(tmp_path: Path) -> Machine:
-    """The same for a user who isn't root."""
+    """Return the same machine for a user who isn't root."""
     return Machine(tmp_path, user=1000)
 
 
 def test_complete_machine_is_left_alone_within_a_second(machine: Machine) -> None:
-    """The check runs before every test run, so it must cost nothing."""
+    """The check runs before every test run, so it must be fast."""
     machine.has("apt-get", APT)
     machine.has_every_tool()
     began = time.monotonic()
@@ -154,7 +154,7 @@ def test_passwordless_sudo_installs(users_machine: Machine) -> None:
 
 @pytest.mark.parametrize("sudo", [None, "exit 1"], ids=["no sudo", "sudo asks for a password"])
 def test_without_root_the_one_command_is_printed(users_machine: Machine, sudo: str | None) -> None:
-    """Nothing is installed, and the message can be pasted."""
+    """No package is installed, and the command can be pasted."""
     users_machine.has("apt-get", APT)
     if sudo:
         users_machine.has("sudo", sudo)
@@ -212,7 +212,7 @@ def test_another_python_is_left_to_its_owner(machine: Machine) -> None:
 
 @pytest.mark.parametrize("arguments", [[], ["", "test"]])
 def test_wrong_usage_is_explained(machine: Machine, arguments: list[str]) -> None:
-    """A misspelt group installs nothing."""
+    """A misspelt group is an error."""
     machine.has("apt-get", APT)
     assert machine.run(*arguments).returncode == 1
     assert machine.apt == []

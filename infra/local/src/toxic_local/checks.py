@@ -80,7 +80,7 @@ def check_disk(
 
 
 def _answers(port: int) -> bool:
-    # Where something listens on every address, macOS lets others bind the loopback one.
+    # If a process listens on every address, macOS lets others bind the loopback address.
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex((LOOPBACK, port)) == 0

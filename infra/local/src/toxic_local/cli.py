@@ -1,7 +1,7 @@
 """The command line of `toxic-local`.
 
-Invariant: whatever goes wrong on purpose ends with one line on stderr that says what to do, after the end of
-the log that tells more, and exit status 1. Ctrl-C is how the demo is meant to end: status 0.
+An expected error ends with one line on stderr with what to do, after the end of
+the log, and exit status 1. Ctrl-C ends the demo with status 0.
 """
 
 import argparse
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None, *, commands: Commands | None = 
     """Run one command and exit with its status.
 
     Args:
-        arguments: of the command line; this process's where not given.
+        arguments: of the command line; default: this process's.
         commands: the programs to start, so that tests can name their own.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)

@@ -1,6 +1,6 @@
 """What can go wrong with the stack on this machine.
 
-Invariant: each message is one line that says what happened and what to do.
+Each message is one line: what happened and what to do.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ class ProcessFailedError(ToxicError):
     """A process of the stack ended by itself, or didn't come up in time.
 
     Attributes:
-        log: where its output went; None where it went to the terminal.
+        log: file of its output; None for the terminal.
     """
 
     def __init__(self, message: str, *, log: Path | None) -> None:

@@ -1,6 +1,6 @@
-"""What to run and where: ports, folders, addresses and the programs themselves.
+"""The plan of a stack: its programs, ports, folders and addresses.
 
-Reads these environment variables, and nothing else does:
+Only this module reads these environment variables:
 
     TOXIC_STATE_DIR      folder for everything the stack keeps; `var/` in the repository
     REGISTRY_PORT        the registry's port; 5000
@@ -42,9 +42,9 @@ class StackPlan:
     """One stack on this machine.
 
     Attributes:
-        state_dir: where all of it is kept; stacks with different folders know nothing of each other.
+        state_dir: for all files; stacks with different folders are independent.
         registry_port: on the loopback address.
-        inference_port: likewise.
+        inference_port: for inference.
         commands: the programs.
     """
 
@@ -69,7 +69,7 @@ class StackPlan:
 
 
 def plan_from(environment: Mapping[str, str], *, name: str, commands: Commands | None = None) -> StackPlan:
-    """Make the plan of the stack called `name`, whose state lies in the folder of that name.
+    """Make the plan of the stack called `name`, with its state in the folder of that name.
 
     Raises:
         CheckFailedError: a variable can't be used.
@@ -94,7 +94,7 @@ def state_root(environment: Mapping[str, str]) -> Path:
 
 
 def project_root() -> Path:
-    """Return the repository this is installed from; the working directory where there is none."""
+    """Return the repository that this is installed from; without one, the working directory."""
     root = Path(__file__).resolve().parents[4]
     return root if (root / "constraints.txt").is_file() else Path.cwd()
 

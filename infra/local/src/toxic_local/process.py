@@ -28,7 +28,7 @@ class ProcessSpec:
         name: what messages call it.
         command: the program and its arguments.
         environment: its whole environment.
-        log: where its output goes, added to what is there; None for this process's own output.
+        log: file that its output is appended to; None for this process's own output.
     """
 
     name: str
@@ -69,7 +69,7 @@ class ManagedProcess:
             self._signal_group(signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(grace_seconds)
-        # Also where the leader is gone: it may have left processes behind.
+        # Also if the leader is gone, because it may have left processes behind.
         self._signal_group(signal.SIGKILL)
         return self._process.wait()
 
@@ -79,7 +79,7 @@ class ManagedProcess:
 
 
 def last_lines(path: Path, *, count: int = 15) -> tuple[str, ...]:
-    """Return the end of a log; empty where there is none."""
+    """Return the end of a log; empty without one."""
     try:
         with path.open(encoding="utf-8", errors="replace") as lines:
             return tuple(line.rstrip("\n") for line in deque(lines, maxlen=count))

@@ -91,7 +91,7 @@ def with_registry(
         told = {**child_environment(environment), "MLFLOW_TRACKING_URI": uri}
         return run_to_end(ProcessSpec("the command", command, told), stop=stop)
     if chosen:
-        # Whoever named a registry doesn't want another one filled in its place.
+        # A user who named a registry doesn't want another one to be filled.
         raise CheckFailedError(
             f"No registry answers at MLFLOW_TRACKING_URI={chosen}; start it, or unset the variable to use "
             f"the one in {_short(plan.state_dir)}."

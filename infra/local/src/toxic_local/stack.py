@@ -1,7 +1,7 @@
 """The stack itself: registry, training, promotion and inference as this process's children.
 
 Invariant: `LocalStack` owns every process it starts, and leaving its context ends them all, the last started
-first. It prints nothing; whoever drives it does.
+first. It has no output of its own.
 """
 
 import os
@@ -35,7 +35,7 @@ class LocalStack:
         self.plan = plan
         self._stop = stop or StopSignal()
         inherited = os.environ if environment is None else environment
-        # Where the demo's training keeps its tables and checkpoints, unless its caller has another place.
+        # The default folder of the demo's tables and checkpoints.
         self._environment = {
             "TOXIC_DEMO_DIR": str(plan.state_dir / "data"),
             **_events(plan),
@@ -255,7 +255,7 @@ def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _events(plan: StackPlan) -> dict[str, str]:
-    """Let the registry tell inference of a new champion at once, by a secret of this run's own."""
+    """Let the registry notify inference of a new champion at once, with a secret of this run."""
     secret = secrets.token_urlsafe(32)
     return {
         "REGISTRY_EVENT_URLS": f"{plan.inference_uri}/events",
@@ -266,7 +266,7 @@ def _events(plan: StackPlan) -> dict[str, str]:
 
 def _get(uri: str, **query: str) -> httpx.Response | None:
     try:
-        # Without the environment: a proxy must not stand between processes of one machine.
+        # Without the environment, because processes of one machine must not use a proxy.
         with httpx.Client(trust_env=False, timeout=_PROBE_SECONDS) as client:
             return client.get(uri, params=query)
     except (httpx.HTTPError, httpx.InvalidURL):

@@ -1,6 +1,6 @@
 """Progress that a person can follow: which step, how many, how long each took.
 
-Invariant: every line is flushed at once, so that it stands in order with what child processes print.
+Invariant: every line is flushed at once, so that it is in order with the output of child processes.
 """
 
 import time
@@ -21,7 +21,7 @@ class Steps:
 
     @contextmanager
     def step(self, what: str) -> Iterator[None]:
-        """Announce a step, and say afterwards how long it took or that it failed."""
+        """Announce a step, and print afterwards how long it took or that it failed."""
         self._number += 1
         began = self._clock()
         self._say(f"{what} …")
