@@ -69,6 +69,3 @@ _PERSPECTIVE = {label.name: label.perspective for label in KNOWN_LABELS}
 def perspective_attribute(label: LabelName) -> str:
     """Return the Perspective API's attribute for `label`: its name in upper case if none is known."""
     return _PERSPECTIVE.get(label, label.upper())
-
-
-PERSPECTIVE_LABELS: dict[str, LabelName] = {perspective_attribute(label): label for label in LABELS}

@@ -12,7 +12,6 @@ import pytest
 from numpy.typing import NDArray
 
 from toxic_core.errors import NoVersionReadyError, UnknownModelError
-from toxic_core.labels import LABELS
 from toxic_core.text import words
 from toxic_inference.adapters.feedback_store import DatabaseFeedbackStore
 from toxic_inference.corrections.service import CorrectionService
@@ -90,19 +89,21 @@ class FakeCore:
         await self._work(lane)
         return Explanation(
             score=self._score(text),
-            spans=tuple(Span(w.begin, w.end, (0.1,) * len(LABELS)) for w in words(text.content)),
+            spans=tuple(
+                Span(w.begin, w.end, (0.1,) * len(self.contract.labels)) for w in words(text.content)
+            ),
         )
 
     async def infer(self, rows: Sequence[Row], *, lane: Lane) -> NDArray[np.float32]:
         """Score rows by their number of tokens."""
         await self._work(lane)
         self.rows += rows
-        return np.array([[len(row.ids) / 100] * 6 for row in rows], dtype=np.float32)
+        return np.array([[len(row.ids) / 100] * len(self.contract.labels) for row in rows], dtype=np.float32)
 
     async def infer_texts(self, texts: Sequence[str], *, lane: Lane) -> NDArray[np.float32]:
         """Score texts by their length."""
         await self._work(lane)
-        return np.array([[len(text) / 100] * 6 for text in texts], dtype=np.float32)
+        return np.array([[len(text) / 100] * len(self.contract.labels) for text in texts], dtype=np.float32)
 
     async def _work(self, lane: Lane) -> None:
         self.lanes.append(lane)
@@ -117,8 +118,12 @@ class FakeCore:
 
     def _score(self, text: Text) -> TextScore:
         score = min(len(text.content) / 100, 1.0)
+        labels = len(self.contract.labels)
         return TextScore(
-            scores=(score,) * 6, decisions=(score >= 0.5,) * 6, tokens=3, truncated=len(text.content) > 90
+            scores=(score,) * labels,
+            decisions=(score >= 0.5,) * labels,
+            tokens=3,
+            truncated=len(text.content) > 90,
         )
 
 

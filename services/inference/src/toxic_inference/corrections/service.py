@@ -69,6 +69,10 @@ class CorrectionService:
         """Remove a correction. Raises as `FeedbackStore.delete`."""
         await asyncio.to_thread(self.store.delete, feedback_id)
 
+    async def labels(self) -> list[LabelName]:
+        """Return every label that a correction judges, sorted. Raises as `FeedbackStore.labels`."""
+        return sorted(await asyncio.to_thread(self.store.labels))
+
     async def pages(self) -> AsyncIterator[list[Feedback]]:
         """Yield every correction in pages, oldest first."""
         after = 0

@@ -1,13 +1,16 @@
 """What every door calls: scoring, versions, background work, limits."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
+from toxic_core.errors import NoVersionReadyError, UnknownModelError
+from toxic_core.labels import KNOWN_LABELS, LabelName
 from toxic_inference.corrections.service import CorrectionService
 from toxic_inference.events import Emit
 from toxic_inference.jobs.queue import JobQueue
-from toxic_inference.serving.interfaces import Scorer
+from toxic_inference.serving.interfaces import Scorer, Target
 from toxic_inference.serving.versions.states import VersionStatus
 from toxic_inference.webhooks import WebhookReceiver
 
@@ -79,3 +82,19 @@ class Backend:
     render_metrics: Callable[[], bytes]
     limits: Limits
     emit: Emit
+
+    def served_labels(self) -> tuple[LabelName, ...]:
+        """Return the labels of every version that answers, those of the most important one first."""
+        labels: dict[LabelName, None] = {}
+        for status in self.status.statuses():
+            # A version that is listed may be unloaded before it is asked.
+            with (
+                suppress(UnknownModelError, NoVersionReadyError),
+                self.scorer.session(Target(version=status.version)) as session,
+            ):
+                labels |= dict.fromkeys(session.contract.labels)
+        return tuple(labels)
+
+    def correctable_labels(self) -> tuple[LabelName, ...]:
+        """Return the labels that a correction may judge: those served, or those known if none is."""
+        return self.served_labels() or tuple(label.name for label in KNOWN_LABELS)

@@ -4,16 +4,18 @@ import csv
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from toxic_core.contract import Contract
 from toxic_inference.adapters.key_file import KeyFile, save_keys
 from toxic_inference.http.guard import GuardRules
 from toxic_inference.keys import Role, new_key
+from toxic_testing.inference.bundles import make_contract
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -54,6 +56,23 @@ def test_a_comment_gets_six_scores_and_decisions(page: Page, length: int, decisi
     for fact in ("English", "toxic-comments, version 7", "3 tokens"):
         expect(facts).to_contain_text(fact)
     expect(facts).to_contain_text(" ms ")
+
+
+class Versioned(Protocol):
+    """The fake core's contract, which a test replaces."""
+
+    contract: Contract
+
+
+def test_the_page_shows_the_labels_of_the_version(page: Page, core: Versioned) -> None:
+    """As scores, as the reason and in the correction: the page knows no label by itself."""
+    core.contract = make_contract(labels=("off_topic", "toxic"))
+    score(page, "a fool " * 5)
+    expect(page.locator("#scores .number")).to_have_text(["0.350"] * 2)
+    expect(page.get_by_role("meter", name="Off topic", exact=True)).to_be_visible()
+    expect(page.locator("#words-title")).to_have_text("What drives off topic")
+    page.get_by_text("Correct this").click()
+    expect(page.locator("#correct-labels input")).to_have_count(2)
 
 
 def test_the_words_that_drove_the_score_are_marked(page: Page) -> None:

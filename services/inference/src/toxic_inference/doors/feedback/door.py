@@ -8,7 +8,7 @@ Invariant: a text leaves only through the export, and only if its sender consent
 import csv
 import io
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from http import HTTPStatus
 from typing import Annotated
 
@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from toxic_core.labels import LABELS, Label
+from toxic_core.labels import LabelName
 from toxic_inference.corrections.record import Feedback, FeedbackSource
 from toxic_inference.http.backend import Backend
 from toxic_inference.http.body import check_media_type, read_json, validate
@@ -27,10 +27,7 @@ from toxic_inference.http.errors import InvalidRequestError
 from toxic_inference.http.texts import Language, check_texts
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:/@-]+$", min_length=1, max_length=128)]
-KnownLabelName = Annotated[Label, Field(strict=False)]
 Probability = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
-
-EXPORT_COLUMNS = ("id", "text", "language", *LABELS, "created_at", "model_version", "source")
 
 
 class FeedbackRequest(BaseModel):
@@ -49,7 +46,7 @@ class FeedbackRequest(BaseModel):
         }
     )
 
-    labels: dict[KnownLabelName, bool] = Field(
+    labels: dict[LabelName, bool] = Field(
         min_length=1, description="Judgement by label; labels that are missing were not judged."
     )
     text: str | None = Field(default=None, description="The comment. Stored only with `consent`.")
@@ -61,7 +58,7 @@ class FeedbackRequest(BaseModel):
     )
     language: Language | None = Field(default=None, description="Language of the comment.")
     model_version: Name | None = Field(default=None, description="The version that scored it.")
-    scores: dict[KnownLabelName, Probability] = Field(
+    scores: dict[LabelName, Probability] = Field(
         default_factory=dict, description="The scores that the moderator saw, by label."
     )
     source: FeedbackSource = Field(
@@ -93,12 +90,19 @@ async def file(request: Request, backend: Backend) -> Response:
         check_texts({"text": body.text}, backend.limits)
     elif body.consent:
         raise InvalidRequestError("consent is given, but there is no text to store.", field="text")
+    known = backend.correctable_labels()
+    for field, judged in (("labels", body.labels), ("scores", body.scores)):
+        if unknown := [label for label in judged if label not in known]:
+            raise InvalidRequestError(
+                f"{field}.{unknown[0]} isn't a label of a served version; those are {', '.join(known)}.",
+                field=f"{field}.{unknown[0]}",
+            )
     correction = backend.corrections.make(
         body.id or uuid.uuid4().hex,
         text=body.text if body.consent else None,
         language=body.language,
-        labels={str(label): value for label, value in body.labels.items()},
-        scores={str(label): value for label, value in body.scores.items()},
+        labels=body.labels,
+        scores=body.scores,
         model_version=body.model_version,
         source=body.source,
         actor=body.actor,
@@ -113,15 +117,19 @@ async def export(request: Request, backend: Backend) -> Response:
     wanted = request.query_params.get("format", "csv")
     if wanted not in _WRITERS:
         raise InvalidRequestError(f"format must be one of {', '.join(_WRITERS)}.", field="format")
-    write, header, media_type = _WRITERS[wanted]
+    write, media_type = _WRITERS[wanted]
+    # Labels of versions that are no longer served come last; one that is judged for the first time during
+    # the export is missing.
+    labels = tuple(dict.fromkeys((*backend.served_labels(), *await backend.corrections.labels())))
+    header = _csv([[*_FACTS_BEFORE, *labels, *_FACTS_AFTER]]) if wanted == "csv" else b""
     pages = backend.corrections.pages()
     # The first page is read before the answer starts, so that an unavailable store has its own status.
     first: list[Feedback] = await anext(pages, [])
 
     async def body() -> AsyncIterator[bytes]:
-        yield header + write(_row(correction) for correction in first)
+        yield header + write(_row(correction, labels) for correction in first)
         async for page in pages:
-            yield write(_row(correction) for correction in page)
+            yield write(_row(correction, labels) for correction in page)
 
     return StreamingResponse(
         body(),
@@ -139,13 +147,17 @@ async def remove(request: Request, backend: Backend) -> Response:
 Row = dict[str, str | int | None]
 
 
-def _row(correction: Feedback) -> Row:
-    labels = {label: correction.labels.get(label) for label in LABELS}
+_FACTS_BEFORE = ("id", "text", "language")
+_FACTS_AFTER = ("created_at", "model_version", "source")
+
+
+def _row(correction: Feedback, labels: Sequence[LabelName]) -> Row:
+    judged = {label: correction.labels.get(label) for label in labels}
     return {
         "id": correction.id,
         "text": correction.text,
         "language": correction.language,
-        **{label: None if judged is None else int(judged) for label, judged in labels.items()},
+        **{label: None if applies is None else int(applies) for label, applies in judged.items()},
         "created_at": correction.created_at.isoformat(),
         "model_version": correction.model_version,
         "source": correction.source.value,
@@ -158,19 +170,14 @@ def _csv(rows: Iterable[Iterable[object]]) -> bytes:
     return buffer.getvalue().encode()
 
 
-_WRITERS: dict[str, tuple[Callable[[Iterable[Row]], bytes], bytes, str]] = {
-    "csv": (
-        lambda rows: _csv(row.values() for row in rows),
-        _csv([EXPORT_COLUMNS]),
-        "text/csv; charset=utf-8",
-    ),
+_WRITERS: dict[str, tuple[Callable[[Iterable[Row]], bytes], str]] = {
+    "csv": (lambda rows: _csv(row.values() for row in rows), "text/csv; charset=utf-8"),
     "ndjson": (
         lambda rows: b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows),
-        b"",
         "application/x-ndjson",
     ),
 }
-"""Export formats: rows to bytes, the header, the media type."""
+"""Export formats: rows to bytes, and the media type."""
 
 _UNAVAILABLE = {503: "The store can't be reached now."}
 

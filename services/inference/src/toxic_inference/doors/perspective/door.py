@@ -48,19 +48,20 @@ async def analyze(request: Request, backend: Backend) -> Response:
     """Score a comment by attribute; with spanAnnotations, each sentence too."""
     check_media_type(request)
     message = read_message(AnalyzeCommentRequest, await read_json(request))
-    analysis = analysis_of(message, max_bytes=backend.limits.text_bytes)
-    languages = analysis.languages
-    if not languages:
-        identified = await asyncio.to_thread(backend.identify_language, analysis.text)
-        if identified is None:
-            raise refusal("Unable to detect language", ErrorType.LANGUAGE_DETECTION_FAILED)
-        languages = (identified,)
-    sentences = sentences_of(analysis.text) if analysis.spans else []
-    with backend.scorer.session(Target(), terms_of(request, store=analysis.store)) as session:
+    terms = terms_of(request, store=not message.do_not_store)
+    with backend.scorer.session(Target(), terms) as session:
         contract = session.contract
+        analysis = analysis_of(message, labels=contract.labels, max_bytes=backend.limits.text_bytes)
+        languages = analysis.languages
+        if not languages:
+            identified = await asyncio.to_thread(backend.identify_language, analysis.text)
+            if identified is None:
+                raise refusal("Unable to detect language", ErrorType.LANGUAGE_DETECTION_FAILED)
+            languages = (identified,)
         if unsupported := [language for language in languages if language not in contract.languages]:
             attribute, detected = analysis.attributes[0].name, not analysis.languages
             raise unsupported_language(attribute, unsupported, detected=detected)
+        sentences = sentences_of(analysis.text) if analysis.spans else []
         # One text has one calibration; with several languages it is the one for any language.
         language = languages[0] if len(languages) == 1 else None
         # The whole text, then its sentences if there are several.
@@ -112,7 +113,9 @@ async def suggestscore(request: Request, backend: Backend) -> Response:
     # Not in the published message, but some clients send it with everything.
     keep = not (isinstance(body, dict) and body.pop("doNotStore", body.pop("do_not_store", False)) is True)
     message = read_message(SuggestCommentScoreRequest, body)
-    suggestion = suggestion_of(message, max_bytes=backend.limits.text_bytes)
+    suggestion = suggestion_of(
+        message, labels=backend.correctable_labels(), max_bytes=backend.limits.text_bytes
+    )
     detected = (
         None if suggestion.languages else await asyncio.to_thread(backend.identify_language, suggestion.text)
     )

@@ -6,10 +6,10 @@ Invariant: every `Analysis` can be scored and every `Suggestion` filed: the text
 attributes are labels, and the languages are codes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from toxic_core.labels import PERSPECTIVE_LABELS, LabelName
+from toxic_core.labels import LabelName, perspective_attribute
 from toxic_core.languages import primary_language
 from toxic_inference.doors.perspective.messages import (
     AnalyzeCommentRequest,
@@ -27,11 +27,6 @@ from toxic_inference.serving.scoring.texts import check_text
 
 _SUGGESTED_FROM = 0.5
 """Suggested score from which on the label applies to the comment."""
-
-ATTRIBUTES: Mapping[str, LabelName] = PERSPECTIVE_LABELS | {
-    f"{name}_EXPERIMENTAL": label for name, label in PERSPECTIVE_LABELS.items()
-}
-"""Every attribute that is scored; some languages had only the experimental one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +53,6 @@ class Analysis:
         attributes: requested attributes, in the caller's order.
         languages: primary codes, in the caller's order; empty to identify them.
         spans: whether each sentence is scored too.
-        store: whether scores may be stored.
         client_token: echoed in the answer.
     """
 
@@ -66,7 +60,6 @@ class Analysis:
     attributes: tuple[Attribute, ...]
     languages: tuple[str, ...]
     spans: bool
-    store: bool
     client_token: str | None
 
 
@@ -91,8 +84,13 @@ class Suggestion:
     session: str | None
 
 
-def analysis_of(request: AnalyzeCommentRequest, *, max_bytes: int) -> Analysis:
+def analysis_of(request: AnalyzeCommentRequest, *, labels: Sequence[LabelName], max_bytes: int) -> Analysis:
     """Return the request for scores.
+
+    Args:
+        request: the message.
+        labels: of the version that answers.
+        max_bytes: longest text, in UTF-8 bytes.
 
     Raises:
         MalformedRequestError: it can't be answered.
@@ -101,9 +99,10 @@ def analysis_of(request: AnalyzeCommentRequest, *, max_bytes: int) -> Analysis:
     _check_context(request.context)
     if not request.requested_attributes:
         raise refusal("Missing requested_attributes", ErrorType.NO_REQUESTED_ATTRIBUTES)
+    label_of = _labels_by_attribute(labels)
     attributes: list[Attribute] = []
     for name, parameters in request.requested_attributes.items():
-        label = _label(name)
+        label = label_of(name)
         _check_score_type(parameters.score_type, name)
         attributes.append(Attribute(name, label, threshold=parameters.score_threshold or 0.0))
     return Analysis(
@@ -111,13 +110,19 @@ def analysis_of(request: AnalyzeCommentRequest, *, max_bytes: int) -> Analysis:
         attributes=tuple(attributes),
         languages=_languages(request.languages),
         spans=bool(request.span_annotations),
-        store=not request.do_not_store,
         client_token=request.client_token,
     )
 
 
-def suggestion_of(request: SuggestCommentScoreRequest, *, max_bytes: int) -> Suggestion:
+def suggestion_of(
+    request: SuggestCommentScoreRequest, *, labels: Sequence[LabelName], max_bytes: int
+) -> Suggestion:
     """Return the correction.
+
+    Args:
+        request: the message.
+        labels: those that a correction may judge.
+        max_bytes: longest text, in UTF-8 bytes.
 
     Raises:
         MalformedRequestError: it can't be filed.
@@ -127,9 +132,10 @@ def suggestion_of(request: SuggestCommentScoreRequest, *, max_bytes: int) -> Sug
     if not request.attribute_scores:
         raise refusal("Missing attribute_scores")
     suggested = {name: _suggested(name, scores) for name, scores in request.attribute_scores.items()}
+    label_of = _labels_by_attribute(labels)
     return Suggestion(
         text=text,
-        labels={_label(name): value >= _SUGGESTED_FROM for name, value in suggested.items()},
+        labels={label_of(name): value >= _SUGGESTED_FROM for name, value in suggested.items()},
         languages=_languages(request.languages),
         client_token=request.client_token,
         community=request.community_id,
@@ -166,10 +172,18 @@ def _check_context(context: Context | None) -> None:
         _check_plain(entry)
 
 
-def _label(name: str) -> LabelName:
-    if name not in ATTRIBUTES:
-        raise refusal(f"Unknown requested attribute: {name}")
-    return ATTRIBUTES[name]
+def _labels_by_attribute(labels: Sequence[LabelName]) -> Callable[[str], LabelName]:
+    """Return the function from an attribute, or its experimental form, to the label that answers it."""
+    known = {
+        f"{perspective_attribute(label)}{end}": label for label in labels for end in ("", "_EXPERIMENTAL")
+    }
+
+    def label_of(name: str) -> LabelName:
+        if name not in known:
+            raise refusal(f"Unknown requested attribute: {name}")
+        return known[name]
+
+    return label_of
 
 
 def _check_score_type(score_type: ScoreType | None, attribute: str) -> None:
