@@ -1,8 +1,11 @@
 """What holds for the tests of every package: markers, groups for parallel runs, and no state that leaks."""
 
+import inspect
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
+from types import CodeType, FunctionType
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Workers share the cores. Set before NumPy and TensorFlow are imported, here and in processes of tests.
@@ -23,26 +26,34 @@ SHARED = {
 }
 """Fixtures whose servers last for a session, each with a group: one worker runs the tests of a group."""
 
-SERVERS = frozenset(
-    {
-        *SHARED,
-        "airflow",
-        "browser",
-        "inference",
-        "loop",
-        "plain_server",
-        "promtool",
-        "amtool",
-        "operator_types",
-    }
-    | {"start_registry", "start_server", "start_training", "toxic_local"}
-)
-"""Fixtures that start processes: tests that use one get the marker `server`."""
+STARTERS = {"executable", "LocalCommand", "LocalStack", "PostgresServer", "RegistryProcess", "Server"} | {
+    "find_program",
+    "open_chromium",
+}
+"""Names that start processes, `sys.executable` among them: a test that uses one gets the marker `server`."""
+
+PROGRAMS = ("python", "chromium", "node", "npm", "go", "prometheus", "promtool", "initdb", "pg_ctl")
+"""Programs that take seconds: `make test-fast` refuses to start them."""
 
 WORKER_BYTES = 4 * 1024**3
 """Memory of a worker with TensorFlow and of the servers that its tests start."""
 
 _AT_FIRST = {name: os.environ.get(name) for name in ADDRESSES}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the fast tests fast."""
+    if "not server" in config.option.markexpr:
+        sys.addaudithook(_refuse_programs)
+
+
+def _refuse_programs(event: str, arguments: tuple[object, ...]) -> None:
+    test = os.environ.get("PYTEST_CURRENT_TEST")
+    if event != "subprocess.Popen" or test is None:
+        return
+    program = Path(str(arguments[0])).name
+    if program.startswith(PROGRAMS):
+        raise RuntimeError(f"{test} starts {program}: mark it with `server`, or use no process.")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -52,17 +63,42 @@ def pytest_xdist_auto_num_workers() -> int:
     return max(1, min((os.cpu_count() or 1) + 1, memory // WORKER_BYTES))
 
 
+def _names(function: FunctionType, seen: set[FunctionType]) -> set[str]:
+    """Return the names that a function uses, itself or through functions of its module."""
+    seen.add(function)
+    codes, names = [function.__code__], set[str]()
+    while codes:
+        code = codes.pop()
+        names.update(code.co_names)
+        codes += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+    for value in [function.__globals__.get(name) for name in names]:
+        if isinstance(value, FunctionType) and value.__module__ == function.__module__ and value not in seen:
+            names |= _names(value, seen)
+    return names
+
+
+def _starts_processes(item: pytest.Function) -> bool:
+    definitions = item._fixtureinfo.name2fixturedefs.values()  # noqa: SLF001  pytest offers no other way
+    functions = {item.function, *(each.func for several in definitions for each in several)}
+    unwrapped = {inspect.unwrap(getattr(function, "__func__", function)) for function in functions}
+    seen: set[FunctionType] = set()
+    return any(STARTERS & _names(each, seen) for each in unwrapped if isinstance(each, FunctionType))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that use servers, form the groups, and put the longest tests first."""
     for item in items:
         names = set(getattr(item, "fixturenames", ()))
-        if names & SERVERS or item.get_closest_marker("e2e"):
+        group = next((SHARED[name] for name in SHARED if name in names), None)
+        if (
+            group
+            or item.get_closest_marker("e2e")
+            or (isinstance(item, pytest.Function) and _starts_processes(item))
+        ):
             item.add_marker("server")
         # A module stays together: its fixtures are made once.
-        module = item.nodeid.partition("::")[0]
-        group = next((SHARED[name] for name in SHARED if name in names), module)
-        item.add_marker(pytest.mark.xdist_group(group))
+        item.add_marker(pytest.mark.xdist_group(group or item.nodeid.partition("::")[0]))
     items.sort(key=lambda item: [item.get_closest_marker(name) is None for name in ("e2e", "server")])
 
 
