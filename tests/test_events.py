@@ -10,7 +10,8 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from toxic_testing.inference.bundles import BundleFactory
-from toxic_testing.registry import RegistryProcess, free_port
+from toxic_testing.ports import free_port
+from toxic_testing.registry import RegistryProcess
 
 MODEL = "toxic-comments"
 SECRET = "of this test alone"

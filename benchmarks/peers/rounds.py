@@ -17,7 +17,7 @@ from benchmarks.peers.contenders import CONTENDERS, OURS, Contender, environment
 from benchmarks.peers.processes import Running, StartError, ask, running
 from benchmarks.serving.load import Callers, Outcome, closed_loop, open_loop, percentile
 from toxic_core.contract import WARMUP_TOLERANCE
-from toxic_testing.inference.process import free_port
+from toxic_testing.ports import free_port
 
 Found = dict[str, float]
 _OK = 200

@@ -23,7 +23,7 @@ from benchmarks.serving.report import Figure
 from benchmarks.serving.scale import WARM_UP, Scale
 from benchmarks.serving.stand import HEAVY, SECRET, Stand, texts
 from toxic_core.registered import CHAMPION, MODEL_NAME
-from toxic_testing.inference.process import free_port
+from toxic_testing.ports import free_port
 
 OK = 200
 _ALIAS_PATH = "/api/2.0/mlflow/registered-models/alias"

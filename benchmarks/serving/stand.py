@@ -16,7 +16,8 @@ from mlflow.tracking import MlflowClient
 from benchmarks.serving.load import HOST
 from toxic_core.registered import CHAMPION, MODEL_NAME
 from toxic_testing.inference.bundles import WORDS, BundleFactory, TinyModel
-from toxic_testing.inference.process import Server, free_port
+from toxic_testing.inference.process import Server
+from toxic_testing.ports import free_port
 from toxic_testing.registry import RegistryProcess
 
 SECRET = "of the test stand"  # noqa: S105  between two processes that live for a minute

@@ -1,7 +1,6 @@
 """One stack for all end-to-end tests: a real registry, a really trained model, the real service."""
 
 import os
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,22 +9,17 @@ import pytest
 
 from toxic_local.plan import StackPlan
 from toxic_local.stack import LocalStack
+from toxic_testing.ports import free_port
 
 TRAINING = ("--env", "demo", "--params", "modelling.epochs=1,evaluation.bootstrap_samples=0")
 """The demo's training, cut to one pass: what is tested here is the path, not the model."""
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")
 def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     """Train version 1 on the sample, promote it, serve it."""
     state = tmp_path_factory.mktemp("stack")
-    plan = StackPlan(state_dir=state, registry_port=_free_port(), inference_port=_free_port())
+    plan = StackPlan(state_dir=state, registry_port=free_port(), inference_port=free_port())
     environment = {
         **os.environ,
         "REGISTRY_GATE_FILE": str(Path(__file__).parent / "gate.yml"),

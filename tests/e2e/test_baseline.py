@@ -11,7 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from toxic_testing.inference.process import Server, free_port
+from toxic_testing.inference.process import Server
+from toxic_testing.ports import free_port
 
 pytestmark = pytest.mark.e2e
 

@@ -19,7 +19,8 @@ from mlflow.tracking import MlflowClient
 
 from toxic_testing.inference.bundles import BundleFactory, TinyModel
 from toxic_testing.inference.process import Server
-from toxic_testing.registry import RegistryProcess, free_port
+from toxic_testing.ports import free_port
+from toxic_testing.registry import RegistryProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 INFRA = ROOT / "infra"

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from toxic_local.plan import Commands
+from toxic_testing.ports import free_port
 
 END_SECONDS = 60
 
@@ -116,18 +116,6 @@ class LocalCommand:
 
 
 @pytest.fixture
-def free_port() -> Callable[[], int]:
-    """Return unused ports."""
-
-    def find() -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return int(probe.getsockname()[1])
-
-    return find
-
-
-@pytest.fixture
 def stand_ins() -> Commands:
     """Give a program for each part of the stack."""
     return Commands(
@@ -139,7 +127,7 @@ def stand_ins() -> Commands:
 
 
 @pytest.fixture
-def environment(tmp_path: Path, free_port: Callable[[], int]) -> dict[str, str]:
+def environment(tmp_path: Path) -> dict[str, str]:
     """Give the variables of a stack that has the machine to itself."""
     return {
         "TOXIC_STATE_DIR": str(tmp_path / "state with space"),

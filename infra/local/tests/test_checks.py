@@ -1,14 +1,14 @@
 import socket
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from toxic_local.checks import check_disk, check_port, check_writable
 from toxic_local.errors import CheckFailedError
+from toxic_testing.ports import free_port
 
 
-def test_free_port_passes(free_port: Callable[[], int]) -> None:
+def test_free_port_passes() -> None:
     """The check leaves the port free, so it can run again."""
     port = free_port()
     for _ in range(2):

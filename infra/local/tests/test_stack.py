@@ -1,7 +1,6 @@
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -11,10 +10,11 @@ from toxic_local.errors import CheckFailedError, ProcessFailedError, StopRequest
 from toxic_local.plan import Commands, StackPlan
 from toxic_local.stack import LocalStack, child_environment, registry_answers
 from toxic_local.stop import StopSignal
+from toxic_testing.ports import free_port
 
 
 @pytest.fixture
-def plan(tmp_path: Path, free_port: Callable[[], int], stand_ins: Commands) -> StackPlan:
+def plan(tmp_path: Path, stand_ins: Commands) -> StackPlan:
     """Return the plan of a stack of fake programs."""
     return StackPlan(tmp_path, free_port(), free_port(), stand_ins)
 

@@ -117,14 +117,6 @@ def one_registry(start_server: StartServer, tmp_path_factory: pytest.TempPathFac
     return Registry(start_server, tmp_path_factory.mktemp("registry"))
 
 
-@pytest.fixture(scope="session", autouse=True)
-def registry_ahead_of_time(request: pytest.FixtureRequest) -> None:
-    """Launch the MLflow server before its first test: it takes long, and other tests fill the wait."""
-    items = (item for item in request.session.items if isinstance(item, pytest.Function))
-    if any("registered_model" in item.fixturenames for item in items):
-        request.getfixturevalue("one_registry").launch()
-
-
 @pytest.fixture
 def registered_model(one_registry: Registry, request: pytest.FixtureRequest) -> RegisteredModel:
     """A registered model on a running MLflow server."""

@@ -5,7 +5,8 @@ import pytest
 from werkzeug.security import check_password_hash
 
 from toxic_registry.cli import main
-from toxic_testing.registry import Versions, free_port
+from toxic_testing.ports import free_port
+from toxic_testing.registry import Versions
 
 Run = Callable[..., tuple[int, str, str]]
 

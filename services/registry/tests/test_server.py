@@ -15,7 +15,8 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from toxic_registry.client.registry_client import RegistryClient
-from toxic_testing.registry import PostgresServer, RegistryProcess, Versions, free_port
+from toxic_testing.ports import free_port
+from toxic_testing.registry import PostgresServer, RegistryProcess, Versions
 
 START_SECONDS = 60
 StartRegistry = Callable[[Mapping[str, str]], RegistryProcess]

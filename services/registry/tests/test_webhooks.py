@@ -8,7 +8,8 @@ from toxic_core.errors import InvalidSignatureError
 from toxic_core.signing import verify
 from toxic_registry.ledger.entries import Change, Entry, Outcome, append_to
 from toxic_registry.server.webhooks import WebhookSender, message
-from toxic_testing.registry import Receiver, free_port
+from toxic_testing.ports import free_port
+from toxic_testing.registry import Receiver
 
 
 def moved(after: int, outcome: Outcome = Outcome.ACCEPTED) -> Entry:

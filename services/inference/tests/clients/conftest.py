@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from toxic_testing.inference.process import Server, free_port
+from toxic_testing.inference.process import Server
+from toxic_testing.ports import free_port
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from pathlib import Path
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from toxic_testing.inference.process import Server, free_port
+from toxic_testing.inference.process import Server
+from toxic_testing.ports import free_port
 
 StartServer = Callable[..., Server]
 

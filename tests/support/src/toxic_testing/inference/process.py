@@ -6,7 +6,6 @@ blocks on a full pipe. Waiting means waiting for a line of that output.
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -78,10 +77,3 @@ class Server:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self._output.close()
-
-
-def free_port() -> int:
-    """Return an unused port."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-    return port

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from sqlalchemy import create_engine, text
 
-from toxic_testing.registry.process import START_SECONDS, free_port
+from toxic_testing.ports import free_port
+from toxic_testing.registry.process import START_SECONDS
 
 
 class PostgresServer:

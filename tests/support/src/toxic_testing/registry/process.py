@@ -6,21 +6,15 @@ A thread reads its output continuously, so that it never blocks on a full pipe.
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
 
+from toxic_testing.ports import free_port
+
 START_SECONDS = 300
 STOP_SECONDS = 120
-
-
-def free_port() -> int:
-    """Return an unused TCP port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class RegistryProcess:
