@@ -43,7 +43,7 @@ class Way:
 
     Attributes:
         batches_a_group: over how many batches comments are sorted by length; 1 for none.
-        bfloat16: whether the CPU computes in bfloat16 where it can.
+        bfloat16: whether the CPU may compute in bfloat16.
         xla: whether XLA compiles the step.
     """
 

@@ -3,8 +3,8 @@
     python -m benchmarks.peers --bundle FOLDER --scale full
 
 Makes the peers' environments, measures everybody in turns, and writes docs/benchmarks.md. A run that was
-killed goes on where it stopped, unless model, texts or code have changed; `--again` begins anew. The
-machine should have nothing else to do.
+killed resumes, unless model, texts or code have changed; `--again` begins anew. The
+machine should be idle otherwise.
 """
 
 import argparse
@@ -128,7 +128,7 @@ def _read(path: Path) -> list[_Line]:
 
 
 def _line(bench: Bench, name: str, number: int, lines: Sequence[_Line]) -> _Line:
-    """Measure one round; a peer that can't be measured gets a line that says why, and no further round."""
+    """Measure one round; a peer that can't be measured gets a line with the reason, and no further round."""
     try:
         return {"name": name, "round": number, "figures": _round(bench, name, number, lines), "error": ""}
     except (InstallError, StartError) as error:

@@ -57,9 +57,9 @@ def _ours(port: int, folder: Path) -> Mapping[str, str]:
         "INFERENCE_PORT": str(port),
         "INFERENCE_MODEL_DIRECTORY": str(folder / "models"),
         "INFERENCE_STATE_DIR": str(folder / "state"),
-        # The sample comes again and again, and peers remember nothing.
+        # The sample repeats, and peers have no cache.
         "INFERENCE_SCORE_CACHE_ENTRIES": "0",
-        # Peers cut a text where the model's input ends; ours would go on reading.
+        # Peers cut a text at the model's longest input; ours would read on.
         "INFERENCE_MAX_WINDOWS": "1",
         "INFERENCE_COMPUTE_THREADS": THREADS,
     }
@@ -84,7 +84,7 @@ CONTENDERS: Mapping[str, Contender] = {
             _script("mlflow"),
             "/invocations",
             lambda text: {"dataframe_split": {"columns": ["text"], "data": [[text]]}},
-            # A worker a processor, so a thread a worker.
+            # One worker per processor, so one thread per worker.
             lambda _port, _folder: {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"},
         ),
         Contender("bentoml", _bentoml, "/score", lambda text: {"texts": [text]}),

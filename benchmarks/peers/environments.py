@@ -21,7 +21,7 @@ class InstallError(ToxicError):
 
 
 def make_environment(name: str, *, cache: Path) -> None:
-    """Make a peer's environment where it isn't yet.
+    """Make a peer's environment if it is missing.
 
     Raises:
         InstallError: uv couldn't; with its last words.

@@ -27,7 +27,7 @@ from toxic_model.runtime import any_of
 from toxic_model.runtimes.openvino import compile_model
 
 disable_telemetry()
-import openvino as ov  # noqa: E402 - so that it reports nothing
+import openvino as ov  # noqa: E402 - after telemetry is off
 from openvino import opset13 as operation  # noqa: E402
 
 _WAITING = 32
@@ -36,7 +36,7 @@ _WAITING = 32
 _SIDE = 1_024
 _PRODUCTS = 40
 _REFERENCE = 5
-"""Texts whose scores the peers' answers are held against."""
+"""Texts to compare the peers' scores on."""
 
 _PRODUCT_TYPES = ("MatMul", "Einsum")
 _THREADS = os.cpu_count() or 1
@@ -82,7 +82,7 @@ def operations(saved_model: Path, packed: Sequence[EncodedBatch]) -> float:
 
 
 def _weights(node: "ov.Node") -> int:
-    """Return the size of the constant that a product has on its right; 0 where it has none."""
+    """Return the size of the constant that a product has on its right; 0 without one."""
     shape = node.input_value(1).get_partial_shape()
     return int(np.prod(shape.to_shape())) if shape.is_static else 0
 

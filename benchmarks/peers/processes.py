@@ -34,7 +34,7 @@ class Running:
 
     Attributes:
         root: its first process.
-        port: where it listens.
+        port: that it listens on.
         ready_seconds: from its start to its first answer.
     """
 
@@ -86,7 +86,7 @@ def ask(contender: Contender, port: int, text: str) -> object:
     """Ask once and return the answer's JSON.
 
     Raises:
-        OSError, HTTPException: nobody answers, or not with 200.
+        OSError, HTTPException: no answer, or a status other than 200.
     """
     connection = HTTPConnection("127.0.0.1", port, timeout=60)
     try:

@@ -46,7 +46,7 @@ class Results:
         return [name for name, rounds in self.rounds.items() if rounds and _PEAK in rounds[0]]
 
     def median(self, name: str, key: str) -> float:
-        """Return the median over rounds; NaN where there is none."""
+        """Return the median over rounds; NaN without any."""
         found = [_number(figures[key]) for figures in self.rounds.get(name, ()) if key in figures]
         return statistics.median(found) if found else float("nan")
 
@@ -184,7 +184,7 @@ _READING = (
 
 
 def _shown(error: str) -> str:
-    """Return an error on one line, its files told from the repository's root: the report is for others."""
+    """Return an error on one line, with paths relative to the repository's root."""
     return " ".join(error.replace(f"{ROOT}/", "").split())
 
 

@@ -1,7 +1,7 @@
 """One round of one contender: started, checked, loaded, ended.
 
 Invariant: what a round found is appended to the results as one line once it is over, so that a run that was
-killed goes on where it stopped.
+killed resumes.
 """
 
 import asyncio
@@ -75,7 +75,7 @@ class Bench:
     scale: Scale
 
     def place(self, name: str) -> Path:
-        """Return a contender's folder, with the model in it where a server looks for numbered versions."""
+        """Return a contender's folder, with the model in it as a numbered version."""
         place = self.folder / name
         (place / "models").mkdir(parents=True, exist_ok=True)
         if not (place / "models/1").exists():
@@ -122,7 +122,7 @@ def _check(
 
 
 def scores_in(answer: object) -> list[float]:
-    """Return the first list of scores in an answer, however it is wrapped; empty where there is none."""
+    """Return the first list of scores in an answer, however it is wrapped; empty without one."""
     if isinstance(answer, list) and answer and all(isinstance(part, float) for part in answer):
         return answer
     parts = answer.values() if isinstance(answer, dict) else answer if isinstance(answer, list) else ()
@@ -137,7 +137,7 @@ async def _load(bench: Bench, contender: Contender, server: Running, *, rate: fl
     for number, asked in bench.scale.requests.items():
         count = asked + 2 * number
         callers.outcomes.clear()
-        # The same texts for everybody, whatever was sent before.
+        # The same texts for every contender, independent of earlier requests.
         requests = itertools.cycle([contender.request(text) for text in bench.texts])
         used, own = server.cpu_seconds(), time.process_time()
         await closed_loop(callers, requests, count=count, requesters=number)
@@ -160,7 +160,7 @@ async def _load(bench: Bench, contender: Contender, server: Running, *, rate: fl
 def steady_rate(outcomes: Sequence[Outcome], *, requesters: int) -> float:
     """Return the answers a second of a closed loop, between its first and last answer to each requester.
 
-    Before and after, fewer ask than are said to, so a short run would look slower than a long one.
+    Before and after, fewer callers are active, so a short run would look slower than a long one.
     """
     ends = sorted(outcome.due + outcome.seconds for outcome in outcomes if outcome.status == _OK)
     steady = ends[requesters:-requesters]

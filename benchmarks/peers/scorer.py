@@ -1,6 +1,6 @@
 """The model as every peer calls it: the bundle's SavedModel behind the bundle's tokenizer.
 
-Runs inside the peers' own environments, so it imports nothing but TensorFlow, NumPy and `toxic_core.tokens`.
+Runs inside the peers' own environments, so it imports only TensorFlow, NumPy and `toxic_core.tokens`.
 Invariant: what it returns are the scores that the inference service makes its answers from.
 """
 
@@ -18,14 +18,14 @@ MAX_BATCH = 32
 """Rows: the batch size that the peers' own documents begin with, and that suits this model."""
 
 MAX_WAIT_SECONDS = 0.01
-"""How long a batch waits to be filled, where a peer asks for it."""
+"""How long a batch waits to be filled, for peers that ask."""
 
 
 class Scorer:
     """Scores texts, padded to the longest of them.
 
     Args:
-        bundle: its folder; from the environment where not given.
+        bundle: its folder; None to take it from the environment.
     """
 
     def __init__(self, bundle: Path | None = None) -> None:

@@ -13,7 +13,7 @@ from toxic_core.tokens import Tokeniser
 
 _SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 _TOKENS = (4, 11, 14, 22, 30, 39, 51, 67, 89, 126, 208, 305, 867)
-"""The quantiles; what lies above the last is cut there, far over what the model reads."""
+"""The quantiles; longer texts are cut at the last one, far beyond the model's input."""
 
 _SENTENCES = (
     "the article you wrote is not very good please read it again before asking why they removed your page",
@@ -28,7 +28,7 @@ _WORDS = tuple(word for sentence in _SENTENCES for word in sentence.split())
 
 
 def comments(count: int, *, tokeniser: Tokeniser, seed: int = 1) -> list[str]:
-    """Return generated comments whose lengths in tokens are drawn from the distribution.
+    """Return generated comments with token lengths drawn from the distribution.
 
     Args:
         count: how many.

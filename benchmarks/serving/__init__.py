@@ -1,1 +1,1 @@
-"""How the inference service bears load and faults, measured on a real process with a small stand-in model."""
+"""Load and fault benchmarks of the inference service: a real process with a small stand-in model."""

@@ -3,7 +3,7 @@
     python -m benchmarks.serving --scale full
 
 Starts everything it needs, prints each figure as it comes, and writes them as Markdown. The machine should
-have nothing else to do.
+be idle otherwise.
 """
 
 import argparse

@@ -64,7 +64,7 @@ async def _move(
 ) -> None:
     """Move the champion so often; note when each switch began and ended.
 
-    By MLflow's REST API, not by its client: that would hold up the load generator, whose process this is.
+    By MLflow's REST API: its client would block the load generator in this process.
     """
     for version in itertools.islice(itertools.cycle("21"), times):
         started = time.monotonic()

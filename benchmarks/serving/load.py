@@ -1,7 +1,7 @@
 """A load generator: HTTP/1.1 on asyncio's transports, no more, so that it takes little of the machine.
 
 Invariant: an open loop's latencies count from when a request was due, not from when it could be sent, so that
-a service that stands still doesn't slow the clock down with it.
+a service that stalls doesn't slow the clock down with it.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ class Outcome:
         due: when it was to be sent, on the monotonic clock.
         seconds: from then to the end of the answer.
         status: HTTP's, or `LOST`.
-        version: the model version that answered; empty where none did.
+        version: the model version that answered; empty if none did.
     """
 
     due: float
@@ -160,7 +160,7 @@ async def closed_loop(callers: Callers, requests: Iterator[bytes], *, count: int
 async def open_loop(
     send: Callable[[float], Awaitable[object]], *, rate: float, count: int, seed: int = 1
 ) -> None:
-    """Send so many requests at random moments, so many a second on average, whatever becomes of them.
+    """Send so many requests at random moments, at a given mean rate, without waiting for answers.
 
     Args:
         send: sends one, given when it was due.

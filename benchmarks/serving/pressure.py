@@ -119,7 +119,7 @@ async def hang_ups(stand: Stand, scale: Scale) -> list[Figure]:
 def _sender(
     callers: Callers, requests: Iterator[bytes], *, leaving: bool
 ) -> Callable[[float], Awaitable[object]]:
-    """Return what sends a request; every tenth leaves before its answer, where they do."""
+    """Return what sends a request; every tenth leaves before its answer, if they should."""
     leaves = itertools.cycle([leaving, *[False] * 9])
 
     def send(due: float) -> Awaitable[object]:

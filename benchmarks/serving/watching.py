@@ -33,7 +33,7 @@ class _Turn:
 
 
 async def watching(stand: Stand, scale: Scale) -> list[Figure]:
-    """Measure throughput with metrics on and off, and the processor's time where the model costs nothing."""
+    """Measure throughput with metrics on and off, and the processor's time with a model of no cost."""
     heavy, light = await _pairs(stand, scale, HEAVY), await _pairs(stand, scale, LIGHT)
     lost = [1 - off.seconds / on.seconds for off, on in heavy]
     more = [(on.cpu_seconds - off.cpu_seconds) / scale.sample * _MICROSECONDS for off, on in light]

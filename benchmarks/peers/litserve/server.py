@@ -26,7 +26,7 @@ class Toxicity(ls.LitAPI):
         return self.scorer(x)
 
     def unbatch(self, output: list[list[float]]) -> list[list[float]]:
-        """One row a text."""
+        """One row per text."""
         return output
 
     def encode_response(self, output: list[float]) -> dict[str, list[float]]:

@@ -25,7 +25,7 @@ class Toxicity(PythonModel):
 
 
 def main() -> None:
-    """Write the pyfunc where it isn't yet, and become the server."""
+    """Write the pyfunc if it is missing, and become the server."""
     port, folder = sys.argv[1], Path(sys.argv[2]) / "pyfunc"
     if not folder.is_dir():
         save_model(str(folder), python_model=__file__, pip_requirements=[])

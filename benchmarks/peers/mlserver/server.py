@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def _free_ports(number: int) -> list[int]:
-    """Return so many ports that nothing listens on."""
+    """Return so many free ports."""
     with ExitStack() as held:
         return [
             held.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1] for _ in range(number)

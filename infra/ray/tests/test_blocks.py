@@ -58,7 +58,7 @@ def test_a_parquet_file_is_cut_inside_row_groups(tmp_path: Path, block_bytes: in
 
 @pytest.mark.parametrize("block_bytes", [1, 60, 1_000_000])
 def test_an_ndjson_file_is_cut_between_lines(tmp_path: Path, block_bytes: int) -> None:
-    """Fields that are no strings come as their JSON, and what a line leaves out as nothing."""
+    """Fields that are no strings become JSON, and missing fields become nulls."""
     lines = '{"text": "a\u2028b", "id": 7}\n\n{"text": "c"}\n{"id": null, "text": "d"}'
     (tmp_path / "a.ndjson").write_text(lines, encoding="utf-8")
     _, rows = read_all(tmp_path / "a.ndjson", block_bytes=block_bytes)
@@ -88,7 +88,7 @@ def test_an_ndjson_file_is_cut_between_lines(tmp_path: Path, block_bytes: int) -
         ("a.parquet", b"PAR1 secret", "isn't a Parquet file"),
     ],
 )
-def test_what_cant_be_read_is_said(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
+def test_a_file_that_cant_be_read_is_named(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
     """An error names the file and what is wrong with it, and quotes none of it."""
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InvalidDataError, match=reason) as caught:
@@ -98,7 +98,7 @@ def test_what_cant_be_read_is_said(tmp_path: Path, name: str, content: bytes, re
 
 
 def test_a_folder_gives_its_files_by_name(tmp_path: Path) -> None:
-    """Those of other kinds are left."""
+    """Files of other kinds are ignored."""
     for name in ("b.csv", "a.jsonl", "notes.txt", "deep/c.parquet"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()

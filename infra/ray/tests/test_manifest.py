@@ -29,7 +29,7 @@ JOB = Manifest(asked="version champion", version="3", digest="ab", work=WORK)
 
 
 def test_a_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
-    """A resumed job knows what it is."""
+    """A resumed job finds its own facts."""
     out = Place.of(str(tmp_path / "out"))
     assert read_manifest(out) is None
     write_manifest(out, JOB)
@@ -57,14 +57,14 @@ def test_two_jobs_dont_mix_in_one_folder(asked: str, work: Work, named: str) -> 
 
 
 def test_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
-    """Parts are written among nothing that isn't the job's."""
+    """A job writes only into a folder of its own."""
     (tmp_path / "holiday.jpg").touch()
     with pytest.raises(ConfigurationError, match="holds other files"):
         read_manifest(Place.of(str(tmp_path)))
 
 
 def test_half_written_parts_dont_count(tmp_path: Path) -> None:
-    """What a killed worker left under a temporary name is done again."""
+    """A block is scored again if a killed worker left only a temporary file."""
     blocks = [Block(number, "/data/a.csv", begin=number, end=number + 1) for number in range(3)]
     (tmp_path / part_name(1, form="parquet")).touch()
     (tmp_path / f".partial-1-{part_name(2, form='parquet')}").touch()

@@ -1,4 +1,4 @@
-"""How a model is rewritten before it is compiled."""
+"""Rewriting a model before it is compiled."""
 
 import numpy as np
 import openvino as ov
@@ -41,7 +41,7 @@ def _kinds(model: ov.Model) -> set[str]:
 def test_an_einsum_with_weights_becomes_the_product_that_it_is(
     equation: str, left: tuple[int, ...], right: tuple[int, ...]
 ) -> None:
-    """Of any number of texts and tokens."""
+    """The result is the same for any number of texts and tokens."""
     source = operation.parameter([-1, -1, *left[2:]], np.float32)
     weights = RNG.normal(size=right).astype(np.float32)
     model = ov.Model([operation.einsum([source, operation.constant(weights)], equation)], [source])
@@ -55,7 +55,7 @@ def test_an_einsum_with_weights_becomes_the_product_that_it_is(
 
 @pytest.mark.parametrize("equation", ["abc,dce->abde", "abc,cde->adbe", "abc,acd->abd"])
 def test_other_einsums_stay(equation: str) -> None:
-    """What isn't one matrix product isn't made one."""
+    """An einsum that isn't one matrix product stays."""
     source = operation.parameter([2, 3, 4], np.float32)
     shape = (2, 4, 4) if equation == "abc,acd->abd" else (4, 4, 4)
     weights = operation.constant(RNG.normal(size=shape).astype(np.float32))
@@ -66,7 +66,7 @@ def test_other_einsums_stay(equation: str) -> None:
 
 @pytest.mark.parametrize("equation", ["abc->cba", "...c,cd->...d"])
 def test_an_einsum_of_one_side_or_of_open_axes_stays(equation: str) -> None:
-    """Whatever a model holds, it is read."""
+    """A model without any of the patterns stays as it is."""
     source = operation.parameter([2, 3, 4], np.float32)
     weights = operation.constant(RNG.normal(size=(4, 5)).astype(np.float32))
     sides = [source, weights] if "," in equation else [source]
@@ -81,7 +81,7 @@ def test_an_einsum_of_one_side_or_of_open_axes_stays(equation: str) -> None:
 def test_a_transposed_product_becomes_that_of_its_transposed_sides(
     order: list[int], turned: tuple[bool, bool]
 ) -> None:
-    """Only where its last two axes change places; whichever way round its sides were."""
+    """Only if its last two axes are swapped; each side may be transposed before."""
     source = operation.parameter([2, 4, 4], np.float32)
     other = operation.constant(RNG.normal(size=(2, 4, 4)).astype(np.float32))
     product = operation.matmul(source, other, transpose_a=turned[0], transpose_b=turned[1])
@@ -144,7 +144,7 @@ def test_a_layer_normalisation_becomes_one_operation(
 def test_what_is_added_to_turned_heads_is_added_to_the_product(
     shape: tuple[int, ...], order: list[int], *, fits: bool
 ) -> None:
-    """Only where it holds a number for each of the product's outputs."""
+    """Only if it has one number per output of the product."""
     source = operation.parameter([-1, 5, 32], np.float32)
     weights = operation.constant(RNG.normal(size=(32, 64)).astype(np.float32))
     product = operation.matmul(source, weights, transpose_a=False, transpose_b=False)
@@ -171,7 +171,7 @@ def test_what_is_added_to_turned_heads_is_added_to_the_product(
 def test_a_mask_after_a_softmax_is_dropped_where_it_changes_nothing(
     *, hiding: float, after: float, same: bool, dropped: bool
 ) -> None:
-    """That is where the same mask hid the same places before it."""
+    """Only if the same mask hid the same places before the softmax."""
     source = operation.parameter([-1, 4], np.float32)
     mask = operation.less(source, np.float32(1.0))
     other = mask if same else operation.less(source, np.float32(0.5))

@@ -1,6 +1,6 @@
 """`toxic-batch …`, also as `python -m toxic_batch …`.
 
-Owns what must happen before Ray is imported: telemetry off.
+It turns telemetry off before Ray is imported.
 """
 
 import os
@@ -13,9 +13,10 @@ def main() -> None:
     disable_telemetry()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    # On a busy machine a node's agents take longer to start than the half minute that Ray allows.
+    # On a busy machine a node and its agents take longer to start than Ray allows.
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "300")
     os.environ.setdefault("RAY_agent_register_timeout_ms", "300000")
-    # What Ray will do with GPUs in a later version; ours are said by --worker-gpus.
+    # The default of a later Ray; --worker-gpus decides about GPUs here.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     # Imported late: Ray and MLflow read the environment when they are imported.
     from toxic_batch.cli import run  # noqa: PLC0415

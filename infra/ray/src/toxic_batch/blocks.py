@@ -1,4 +1,4 @@
-"""How input files are cut into blocks: CSV and NDJSON between records, Parquet inside its row groups.
+"""Cut input files into blocks: CSV and NDJSON between records, Parquet inside its row groups.
 
 Invariant: the same files and the same size give the same blocks, every row is in exactly one, and a block can
 be read without the others.
@@ -8,6 +8,7 @@ import csv
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import PurePosixPath
 
 import pyarrow as pa
@@ -41,14 +42,14 @@ class Block:
     header: int = 0
 
     def __str__(self) -> str:
-        """Say where it is, for people."""
+        """Return the file and the range, for messages."""
         unit = "rows" if kind_of(self.path) == PARQUET else "bytes"
         return f"{self.path} {unit} {self.begin:,} to {self.end:,}"
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Where a file is cut.
+    """The cuts of a file.
 
     Attributes:
         ends: of each block; the first begins at `header`, or at 0.
@@ -63,7 +64,7 @@ def kind_of(path: str) -> str:
     """Return a file's kind, its ending.
 
     Raises:
-        ConfigurationError: it is none of those that can be read.
+        ConfigurationError: files of this kind can't be read.
     """
     kind = PurePosixPath(path).suffix.lower()
     if kind not in KINDS:
@@ -74,7 +75,7 @@ def kind_of(path: str) -> str:
 def plan(files: list[Place], *, block_bytes: int) -> list[Block]:
     """Cut every file into blocks of about `block_bytes`, uncompressed.
 
-    A CSV or NDJSON file is read once for this, which takes seconds for what takes hours to score.
+    A CSV or NDJSON file is read once for this: seconds for a file that takes hours to score.
 
     Raises:
         InvalidDataError: a file can't be read, or none has rows.
@@ -123,33 +124,28 @@ def parquet_file(file: Place) -> parquet.ParquetFile:
 
 def _cut(file: Place, *, block_bytes: int) -> Cut:
     match kind_of(file.path):
-        case ".parquet":
-            return _cut_parquet(file, block_bytes=block_bytes)
         case ".csv":
             offsets = _record_ends(file)
             header = next(offsets, 0)
             return Cut(_every(offsets, block_bytes, begin=header), header=header)
+        case ".parquet":
+            pass
         case _:
-            return Cut(_every(_line_ends(file), block_bytes, begin=0))
-
-
-def _cut_parquet(file: Place, *, block_bytes: int) -> Cut:
+            return Cut(_every(accumulate(len(line) for line in _lines(file)), block_bytes, begin=0))
     ends: list[int] = []
     begin = 0
     with parquet_file(file) as opened:
         for index in range(opened.metadata.num_row_groups):
             group = opened.metadata.row_group(index)
             rows = max(1, group.num_rows * block_bytes // max(1, group.total_byte_size))
-            ends += [
-                min(end, begin + group.num_rows)
-                for end in range(begin + rows, begin + group.num_rows + rows, rows)
-            ]
-            begin += group.num_rows
+            last = begin + group.num_rows
+            ends += [min(end, last) for end in range(begin + rows, last + rows, rows)]
+            begin = last
     return Cut(tuple(ends))
 
 
 def _every(offsets: Iterator[int], size: int, *, begin: int) -> tuple[int, ...]:
-    """Return the first offset at least `size` after `begin`, then after that one, and so on, and the last."""
+    """Return offsets at least `size` apart, from `begin` on, and the last one."""
     ends: list[int] = []
     last = begin
     for last in offsets:
@@ -160,37 +156,26 @@ def _every(offsets: Iterator[int], size: int, *, begin: int) -> tuple[int, ...]:
 
 
 def _lines(file: Place) -> Iterator[bytes]:
-    # compression=None: a file whose name ends in .csv is taken as what it says.
+    # compression=None: a file is read as its name's ending declares.
     with file.filesystem.open_input_stream(file.path, compression=None, buffer_size=1 << 20) as stream:
-        yield from _buffered(stream)
-
-
-def _buffered(stream: pa.NativeFile) -> Iterator[bytes]:
-    rest = b""
-    while chunk := stream.read(1 << 20):
-        *whole, rest = (rest + chunk).split(b"\n")
-        for line in whole:
-            yield line + b"\n"
-    if rest:
-        yield rest
-
-
-def _line_ends(file: Place) -> Iterator[int]:
-    offset = 0
-    for line in _lines(file):
-        offset += len(line)
-        yield offset
+        rest = b""
+        while chunk := stream.read(1 << 20):
+            *whole, rest = (rest + chunk).split(b"\n")
+            for line in whole:
+                yield line + b"\n"
+        if rest:
+            yield rest
 
 
 def _record_ends(file: Place) -> Iterator[int]:
-    """Yield where each CSV record ends, in bytes; a quoted field may hold line ends."""
+    """Yield the offset of each CSV record's end, in bytes; a quoted field may contain line ends."""
     offset = 0
 
     def lines() -> Iterator[str]:
         nonlocal offset
         for line in _lines(file):
             offset += len(line)
-            # A character a byte: what ends a field or a record is ASCII.
+            # One character per byte: delimiters are ASCII.
             yield line.decode("latin-1")
 
     try:
@@ -212,7 +197,7 @@ def _first_lines(file: Place) -> Iterator[str]:
 
 
 def not_utf8(path: str) -> str:
-    """Say that a file is in another encoding."""
+    """Return the message for a file in another encoding."""
     return f"{path} isn't UTF-8; convert it, for instance with iconv -f WINDOWS-1252 -t UTF-8."
 
 
@@ -233,7 +218,7 @@ def infos(addresses: list[str]) -> list[tuple[Place, fs.FileInfo]]:
     """Return the files that addresses name: files, or every file of a known kind below a folder.
 
     Raises:
-        ConfigurationError: there is nothing at an address, or nothing that can be read.
+        ConfigurationError: an address doesn't exist, or has no file that can be read.
     """
     found: list[tuple[Place, fs.FileInfo]] = []
     for address in addresses:

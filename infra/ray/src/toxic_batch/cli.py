@@ -1,6 +1,6 @@
 """The command line of `toxic-batch`.
 
-Invariant: whatever a user can mend ends as one line on standard error and exit status 1.
+Invariant: an error that a user can fix is one line on standard error, with exit status 1.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from toxic_batch.cluster import Cluster
-from toxic_batch.job import Job, Model, Summary
+from toxic_batch.job import Job, Model
 from toxic_batch.job import run as run_job
 from toxic_batch.reading import FORMATS
 from toxic_batch.worker import TEXT_COLUMN_OPTION
@@ -24,7 +24,7 @@ _MIB = 1024 * 1024
 
 
 def run() -> None:
-    """Score what the command line names."""
+    """Score the files that the command line names."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("toxic_batch").setLevel(logging.INFO)
     try:
@@ -32,16 +32,12 @@ def run() -> None:
     except (ToxicError, OSError, ConnectionError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        sys.exit("Stopped; the same command goes on where this one ended.")
-    sys.stdout.write(_line(summary) + "\n")
-
-
-def _line(summary: Summary) -> str:
+        sys.exit("Stopped. The same command resumes the job.")
     speed = summary.rows / summary.seconds if summary.rows else 0.0
-    return (
+    sys.stdout.write(
         f"{summary.rows:,} comments scored by version {summary.version} in {summary.seconds:.1f} s "
         f"({speed:.0f} a second), {summary.rejected:,} without a text; "
-        f"{summary.blocks} parts, {summary.done_before} of them from before"
+        f"{summary.blocks} parts, {summary.done_before} of them from before\n"
     )
 
 
@@ -80,8 +76,8 @@ def _job(arguments: argparse.Namespace) -> Job:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="toxic-batch",
-        description="Score CSV, NDJSON and Parquet files of comments on Ray Data. Killed, the same command "
-        "goes on where it was.",
+        description="Score CSV, NDJSON and Parquet files of comments on Ray Data. The same command resumes "
+        "a job that was killed.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help="a file or folder; s3:// and gs:// too")
@@ -98,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     model.add_argument(
         "--registry",
         default=os.environ.get("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000"),
-        help="MLFLOW_TRACKING_URI where that is set",
+        help="address of the MLflow registry; MLFLOW_TRACKING_URI if that is set",
     )
     model.add_argument("--model-name", default=MODEL_NAME, help="the registered model")
     model.add_argument(

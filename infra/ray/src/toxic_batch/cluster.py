@@ -1,6 +1,6 @@
-"""Where a job runs: on this machine alone, or on a Ray cluster.
+"""Start Ray on this machine, or join a Ray cluster.
 
-Owns Ray's start. Invariant: a Ray that can't be started or reached ends in one sentence that says what to do.
+Invariant: if Ray can't be started or reached, the error is one message with the cause and a remedy.
 """
 
 import logging
@@ -8,18 +8,17 @@ from dataclasses import dataclass
 
 import ray
 from ray.data import DataContext
-from ray.exceptions import RayError
 
 from toxic_core.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Where the job runs.
+    """The machines that a job runs on.
 
     Attributes:
-        address: of a running Ray cluster; None for this machine alone.
-        workers: model copies at work; None for as many as there are CPUs for.
+        address: of a running Ray cluster; None for only this machine.
+        workers: copies of the model; None for as many as the CPUs allow.
         worker_cpus: of each.
         worker_gpus: of each.
     """
@@ -31,7 +30,7 @@ class Cluster:
 
 
 def start(cluster: Cluster) -> None:
-    """Join the cluster, or start a Ray of this machine's own, without its dashboard.
+    """Join the cluster, or start Ray on this machine without its dashboard.
 
     Raises:
         ConfigurationError: Ray doesn't start, or no cluster answers at the address.
@@ -41,8 +40,7 @@ def start(cluster: Cluster) -> None:
             ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         else:
             ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
-    # What Ray raises here differs by how it fails, from a wrong address to a full disk.
-    except (RayError, RuntimeError, ValueError, OSError) as error:
+    except Exception as error:  # Ray raises bare ones too: a wrong address, a full disk, a busy machine
         raise ConfigurationError(_reason(cluster, error)) from error
     context = DataContext.get_current()
     context.enable_progress_bars = False
@@ -51,7 +49,7 @@ def start(cluster: Cluster) -> None:
 
 
 def room(cluster: Cluster) -> int:
-    """Return how many workers the cluster's CPUs and GPUs have room for."""
+    """Return how many workers fit on the cluster's CPUs and GPUs."""
     resources = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray left its types out here
     fitting = int(resources.get("CPU", 1)) // cluster.worker_cpus
     if cluster.worker_gpus:

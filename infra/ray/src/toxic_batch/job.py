@@ -1,7 +1,7 @@
 """A job: from addresses of files to a folder of scored parts, on Ray Data.
 
-Invariant: what is scored is never scored again, however often the job is killed and started; and whatever can
-be refused is refused before Ray starts.
+Invariant: a block is never scored again, however often the job is killed and started; and bad input is
+refused before Ray starts.
 """
 
 import logging
@@ -41,12 +41,12 @@ _SHOWN_FAULTS = 5
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """Which model scores.
+    """The model that scores.
 
     Attributes:
-        bundle: a bundle's folder; where None, the registry is asked.
+        bundle: a bundle's folder; None for a registered version.
         version: a registered version's number, or an alias.
-        registry: where versions are.
+        registry: has the versions.
     """
 
     bundle: Path | None
@@ -56,7 +56,7 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is asked for.
+    """A job as the command line describes it.
 
     Attributes:
         inputs: addresses of files and folders.
@@ -66,7 +66,7 @@ class Job:
         text_column: the name of the text column; None to find it.
         form: of the parts.
         block_bytes: of input that make a part, uncompressed.
-        cluster: where it runs.
+        cluster: the machines that run it.
     """
 
     inputs: list[str]
@@ -81,7 +81,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a run did.
+    """The result of a run.
 
     Attributes:
         blocks: of the job.
@@ -101,10 +101,10 @@ class Summary:
 
 
 def run(job: Job) -> Summary:
-    """Score what isn't scored yet.
+    """Score the blocks that have no part yet.
 
     Raises:
-        ToxicError: the job can't begin, or blocks couldn't be scored; the others are, and stay.
+        ToxicError: the job can't start, or some blocks couldn't be scored; the parts of the others stay.
     """
     out = Place.of(job.out)
     found = infos(job.inputs)
@@ -122,7 +122,9 @@ def run(job: Job) -> Summary:
     before = read_manifest(out)
     with tempfile.TemporaryDirectory(prefix="toxic-batch-") as folder:
         chosen = _choose(job.model, before, folder=Path(folder))
-        manifest = _begin(out, before, asked=_asked(job.model, chosen), chosen=chosen, work=work)
+        from_registry = job.model.bundle is None
+        asked = f"version {job.model.version}" if from_registry else f"bundle {chosen.digest}"
+        manifest = _begin(out, before, asked=asked, chosen=chosen, work=work)
         blocks = plan(list(files.values()), block_bytes=job.block_bytes)
         left = pending(blocks, out, form=job.form)
         done = len(blocks) - len(left)
@@ -152,12 +154,8 @@ def _common_columns(files: list[Place]) -> tuple[str, ...]:
     return columns
 
 
-def _asked(model: Model, chosen: VersionedBundle) -> str:
-    return f"version {model.version}" if model.bundle is None else f"bundle {chosen.digest}"
-
-
 def _choose(model: Model, before: Manifest | None, *, folder: Path) -> VersionedBundle:
-    """Return the model; where a job is taken up, the version it began with, wherever the alias is now."""
+    """Return the model; for a resumed job the version it began with, even if the alias moved."""
     if model.bundle is not None:
         return open_folder(model.bundle)
     taken_up = before is not None and before.asked == f"version {model.version}"
@@ -214,13 +212,13 @@ def _score(
             num_cpus=cluster.worker_cpus,
             num_gpus=cluster.worker_gpus,
         )
-        yield from _told((Outcome(**row) for row in outcomes.iter_rows()), total=len(blocks))
+        yield from _logged((Outcome(**row) for row in outcomes.iter_rows()), total=len(blocks))
     finally:
         ray.shutdown()
 
 
-def _told(outcomes: Iterator[Outcome], *, total: int) -> Iterator[Outcome]:
-    """Say in the log, at the first block and now and then, how far the job is."""
+def _logged(outcomes: Iterator[Outcome], *, total: int) -> Iterator[Outcome]:
+    """Log the progress of the job, after the first block and every few seconds."""
     started = logged = time.monotonic()
     rows = 0
     for number, outcome in enumerate(outcomes, start=1):

@@ -1,7 +1,7 @@
-"""What a job's output folder says of itself, so that a killed job is taken up and no two jobs mix.
+"""The manifest in a job's output folder: it lets a killed job resume, and keeps jobs apart.
 
-Invariant: a folder holds the parts of one job: one model version, one set of unchanged files, one way of
-cutting them. Part n is there exactly if block n is scored.
+Invariant: a folder has the parts of one job: one model version, one set of unchanged files, one way of
+cutting them. Part n exists exactly if block n is scored.
 """
 
 from typing import Literal
@@ -35,12 +35,12 @@ class InputFile(_Frozen):
 
     @classmethod
     def of(cls, info: fs.FileInfo) -> "InputFile":
-        """Return what a file system says of a file."""
+        """Return the facts of a file."""
         return cls(path=info.path, bytes=info.size, modified_ns=info.mtime_ns or 0)
 
 
 class Work(_Frozen):
-    """What is to be done, whichever model does it.
+    """The work of a job, without its model.
 
     Attributes:
         files: in order.
@@ -69,7 +69,7 @@ class Manifest(_Frozen):
         asked: the model as it was asked for: an alias, a number, or a bundle's folder.
         version: what that was when the job began; a resumed job keeps to it.
         digest: SHA-256 of the model's contract.
-        work: what is to be done.
+        work: of the job.
     """
 
     schema_version: Literal[1] = 1
@@ -80,10 +80,10 @@ class Manifest(_Frozen):
 
 
 def read_manifest(out: Place) -> Manifest | None:
-    """Return the manifest in an output folder, or None where there is none yet.
+    """Return the manifest in an output folder, or None if it has none yet.
 
     Raises:
-        ConfigurationError: it can't be read, or the folder holds something else.
+        ConfigurationError: it can't be read, or the folder has other files.
     """
     place = out.child(MANIFEST)
     if place.info.type is fs.FileType.NotFound:
@@ -102,7 +102,7 @@ def check_same(found: Manifest, *, asked: str, work: Work) -> None:
     """Refuse to mix two jobs in one folder.
 
     Raises:
-        ConfigurationError: the folder's job is another; the message says in what.
+        ConfigurationError: the folder has another job; the message names the difference.
     """
     wanted = {"model": asked, **{name: getattr(work, name) for name in Work.model_fields}}
     before = {"model": found.asked, **{name: getattr(found.work, name) for name in Work.model_fields}}
@@ -114,7 +114,7 @@ def check_same(found: Manifest, *, asked: str, work: Work) -> None:
 
 
 def write_manifest(out: Place, manifest: Manifest) -> None:
-    """Begin a job."""
+    """Write the manifest of a new job."""
     out.child(MANIFEST).write(manifest.model_dump_json(indent=2).encode() + b"\n")
 
 

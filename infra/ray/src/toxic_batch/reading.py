@@ -1,6 +1,6 @@
 """One block of an input file as a table, and a scored table as a file's bytes.
 
-Invariant: what can't be read is an error that names the block, and never quotes what stands in it.
+Invariant: an error of reading names the block and never quotes its content.
 """
 
 import json
@@ -20,8 +20,8 @@ def read_block(block: Block, file: Place, columns: tuple[str, ...]) -> pa.Table:
     """Return a block's rows.
 
     Args:
-        block: which part of the file.
-        file: where it lies.
+        block: the part of the file.
+        file: the block's file.
         columns: the job's; cells of CSV are strings, and fields of NDJSON strings or other values' JSON.
 
     Raises:
@@ -84,7 +84,7 @@ def _read_csv(block: Block, file: Place, columns: tuple[str, ...]) -> pa.Table:
             ),
         )
     except pa.ArrowInvalid as error:
-        # Arrow's message would quote the row.
+        # Not Arrow's message, which quotes the row.
         reason = not_utf8(str(block)) if "UTF8" in str(error) else f"{block} isn't a well-formed CSV."
         raise InvalidDataError(reason) from None
     if ragged:
@@ -107,7 +107,10 @@ def _read_ndjson(block: Block, file: Place, columns: tuple[str, ...]) -> pa.Tabl
                     "which the first line lacks; give every line the first one's fields."
                 )
             for name, column in cells.items():
-                column.append(_cell(row.get(name)))
+                value = row.get(name)
+                if value is not None and not isinstance(value, str):
+                    value = json.dumps(value, ensure_ascii=False)
+                column.append(value)
         offset += len(line) + 1
     return pa.table({name: pa.array(column, pa.string()) for name, column in cells.items()})
 
@@ -122,7 +125,3 @@ def _object(line: bytes, *, where: str) -> dict[str, object]:
     if not isinstance(found, dict):
         raise InvalidDataError(f"{where} isn't a JSON object.")
     return found
-
-
-def _cell(value: object) -> str | None:
-    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,7 +1,7 @@
-"""Where files lie: this machine, or an object store, by address.
+"""Files on this machine or in an object store, by address.
 
-Invariant: a file that is written appears whole or not at all. On a disk it is written under a temporary name
-and renamed; an object store shows an object only once all of it is there.
+Invariant: a written file appears whole or not at all. On a disk it is written under a temporary name and
+renamed; an object store shows only complete objects.
 """
 
 import uuid
@@ -33,10 +33,10 @@ class Place:
     def of(cls, address: str) -> Self:
         """Return the place of a path, or of an `s3://`, `gs://` or `file://` address.
 
-        Object stores take their credentials from where their own tools do, such as `AWS_ACCESS_KEY_ID`.
+        Object stores take the credentials of their own tools, such as `AWS_ACCESS_KEY_ID`.
 
         Raises:
-            ConfigurationError: the address names no file system that is known.
+            ConfigurationError: the address names an unknown file system.
         """
         if "://" not in address:
             return cls(fs.LocalFileSystem(), str(Path(address).absolute()))
@@ -53,11 +53,11 @@ class Place:
 
     @property
     def info(self) -> fs.FileInfo:
-        """What is there now."""
+        """The file's current facts."""
         return self.filesystem.get_file_info(self.path)
 
     def files(self, *, recursive: bool) -> list[fs.FileInfo]:
-        """Return the files in this folder, by name; none where it isn't there."""
+        """Return the files in this folder, by name; none if the folder is missing."""
         selector = fs.FileSelector(self.path, recursive=recursive, allow_not_found=True)
         found = [info for info in self.filesystem.get_file_info(selector) if info.type is fs.FileType.File]
         return sorted(found, key=lambda info: info.path)

@@ -1,7 +1,7 @@
 """From a verified bundle to a model in memory: which runtime and which precision compute it.
 
-Invariant: an opened model gave the scores that its warm-up examples record, computed in float32, whatever
-precision it is then computed in.
+Invariant: an opened model gave the recorded warm-up scores in float32, even if it is then computed in a lower
+precision.
 """
 
 from collections.abc import Callable

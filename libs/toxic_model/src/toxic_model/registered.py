@@ -80,7 +80,7 @@ class Registry:
 
         Args:
             version: its number, or an alias.
-            folder: where to write the bundle.
+            folder: the folder to write.
 
         Raises:
             UnknownModelError: there is no such model, version or alias.

@@ -1,9 +1,9 @@
-"""How a model is rewritten for OpenVINO: to the same function, in a form that it computes faster.
+"""Rewrite a model for OpenVINO: to the same function, in a form that OpenVINO computes faster.
 
-Owns the patterns that Keras writes and OpenVINO doesn't see through by itself. Importing it imports OpenVINO,
-so `openvino` does that when it reads a model.
+The patterns are those that Keras writes and that OpenVINO doesn't optimise by itself. Importing this module
+imports OpenVINO.
 
-Invariant: a rewritten model gives the same scores but for rounding; what fits no pattern stays as it is.
+Invariant: a rewritten model gives the same scores except for rounding; parts that fit no pattern stay.
 """
 
 from collections.abc import Callable
@@ -16,17 +16,17 @@ from openvino import opset13 as operation
 from openvino.passes import AnyInput, Manager, Matcher, MatcherPass, WrapType
 
 _LEAST_SIDE = 64
-"""Weights with a shorter side, such as the head's, stay: they cost little and decide much."""
+"""Weights with a shorter side, such as the head's, stay in float32: they cost little and decide much."""
 _INT8_MAX = 127
 _HIDING = -1e8
-"""What is set to this or less before a softmax is exactly 0 after it, where anything else is left."""
+"""A value of this or less before a softmax is exactly 0 after it, if any other value remains."""
 
 Found = Callable[[WrapType], ov.Output]
-"""Gives what a part of a pattern was matched with."""
+"""Returns the output that matched a part of a pattern."""
 
 
 def rewrite(model: ov.Model) -> None:
-    """Rewrite a model, in place, in every way below but the rounding."""
+    """Apply every rewrite of this module, in place, except rounding."""
     turn_einsums_into_products(model)
     turn_transposed_products(model)
     fuse_layer_norms(model)
@@ -35,7 +35,7 @@ def rewrite(model: ov.Model) -> None:
 
 
 def turn_einsums_into_products(model: ov.Model) -> None:
-    """Replace, in place, each Einsum that is a product with weights by a MatMul, which OpenVINO does faster.
+    """Replace, in place, each Einsum that is a product with weights by a MatMul, which is faster.
 
     Keras writes the projections around attention as `abc,cde->abde` and `abcd,cde->abe`.
     """
@@ -61,9 +61,9 @@ def turn_einsums_into_products(model: ov.Model) -> None:
 
 
 def turn_transposed_products(model: ov.Model) -> None:
-    """Replace, in place, each product that is transposed afterwards by that of its transposed sides.
+    """Replace, in place, each transposed product by the product of its transposed sides.
 
-    Keras makes attention's weights keys by queries and turns them: for long texts a tenth of all time.
+    Keras computes attention as keys by queries and transposes it: a tenth of the time of long texts.
     """
     for node in model.get_ordered_ops():
         product = node.input_value(0).get_node() if node.get_type_name() == "Transpose" else None
@@ -85,7 +85,7 @@ def turn_transposed_products(model: ov.Model) -> None:
 
 
 def fuse_layer_norms(model: ov.Model) -> None:
-    """Replace, in place, each layer normalisation that is written out by the operation that it is.
+    """Replace, in place, each layer normalisation that Keras writes out by one operation.
 
     Keras writes it as x * (gamma / deviation) + (beta - mean * gamma / deviation), in ten steps.
     """
@@ -111,9 +111,9 @@ def fuse_layer_norms(model: ov.Model) -> None:
 
 
 def add_biases_to_products(model: ov.Model) -> None:
-    """Add, in place, what is added to a product once its heads were parted and turned, to the product itself.
+    """Move, in place, a bias that is added after splitting and transposing heads to the product itself.
 
-    There OpenVINO adds it on the way, instead of reading everything once more.
+    OpenVINO adds it there as part of the product, without reading the result once more.
     """
     weights, parting, order, bias = _constant(), _constant(), _constant(), _constant()
     product = _node("MatMul", AnyInput(), weights)
@@ -126,7 +126,7 @@ def add_biases_to_products(model: ov.Model) -> None:
         if added.ndim != len(turn) or outputs.is_dynamic:
             return None
         before = np.transpose(added, np.argsort(turn))
-        # Zeros keep axes of the product; what follows are its outputs, each with a number of its own.
+        # Zeros keep axes of the product; the rest are its outputs, each with one number.
         kept = parts.count(0)
         if list(before.shape) != [1] * kept + parts[kept:] or before.size != outputs.get_length():
             return None
@@ -137,10 +137,10 @@ def add_biases_to_products(model: ov.Model) -> None:
 
 
 def drop_masks_after_softmax(model: ov.Model) -> None:
-    """Leave out, in place, setting to 0 what a softmax has made 0 already.
+    """Remove, in place, a mask that sets to 0 what the softmax before it already made 0.
 
-    Keras masks attention before the softmax and after it. The second makes a difference only for a text
-    without any token, which the contract doesn't know.
+    Keras masks attention before the softmax and after it. The second mask changes only a text without any
+    token, which the contract doesn't allow.
     """
     mask, hiding, zero = AnyInput(), _constant(), _constant()
     softmax = _node("Softmax", _node("Select", mask, AnyInput(), hiding))
@@ -154,7 +154,7 @@ def drop_masks_after_softmax(model: ov.Model) -> None:
 
 
 def round_weights(model: ov.Model) -> None:
-    """Round, in place, the weights of products to 8 bits, each output's by a scale of its own."""
+    """Round, in place, the weights of products to 8 bits, with one scale per output."""
     for node in model.get_ordered_ops():
         weights = _weights(node) if node.get_type_name() == "MatMul" else None
         if weights is None or weights.ndim != 2 or min(weights.shape) < _LEAST_SIDE:  # noqa: PLR2004  a matrix
@@ -173,9 +173,9 @@ def round_weights(model: ov.Model) -> None:
 
 
 def _contracted_axes(equation: str) -> int:
-    """Return over how many axes, the left's last and the right's first, an einsum is a matrix product.
+    """Return the number of axes, the left's last and the right's first, that a matrix product contracts.
 
-    0 where it is none, or leaves its axes open by an ellipsis.
+    0 if it isn't one, or has an ellipsis.
     """
     sides, _, result = equation.partition("->")
     left, _, right = sides.partition(",")
@@ -186,7 +186,7 @@ def _contracted_axes(equation: str) -> int:
 
 
 def _weights(product: ov.Node) -> NDArray[np.float32] | None:
-    """Return the constant that a product of two has on its right, if it has one there."""
+    """Return the constant on the right of a product of two, or None."""
     if product.get_input_size() != 2:  # noqa: PLR2004  two
         return None
     right = product.input_value(1).get_node()
@@ -214,7 +214,7 @@ def _values(output: ov.Output) -> list[float]:
 
 
 def _replace(model: ov.Model, pattern: WrapType, make: Callable[[Found], ov.Node | None]) -> None:
-    """Replace every match of a pattern by what `make` makes of it; None leaves it."""
+    """Replace every match of a pattern by the node that `make` returns; None keeps the match."""
 
     class Replacing(MatcherPass):  # type: ignore[misc]  # OpenVINO's passes have no types
         def __init__(self) -> None:

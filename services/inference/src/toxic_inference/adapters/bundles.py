@@ -1,4 +1,4 @@
-"""The seam between where bundles come from and what loads them."""
+"""The seam between sources of bundles and the loader."""
 
 from typing import Protocol
 

@@ -1,6 +1,6 @@
 """NVIDIA's GPUs, by the driver's own library (NVML).
 
-Invariant: a machine without a driver, or without the package `nvidia-ml-py`, has no GPUs; that is no error.
+A machine without a driver or without the package `nvidia-ml-py` has no GPUs, which is no error.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
-"""Tables of any size, read and written in chunks: CSV or Parquet, by their file's ending.
+"""Tables of any size, read and written in chunks: CSV or Parquet, by the file's ending.
 
-Invariant: memory holds one chunk; a file that is written appears whole or not at all.
+Invariant: only one chunk is in memory; a written file appears whole or not at all.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,6 +14,7 @@ from pyarrow import ArrowInvalid
 from pyarrow.parquet import ParquetFile, ParquetWriter
 
 from toxic_core.errors import ConfigurationError, InvalidDataError, MissingDataError
+from toxic_core.files import replacing
 from toxic_training.kedro_project.failures import unreadable
 
 _CSV = ".csv"
@@ -26,7 +27,7 @@ class TableChunks:
     """A table in a file, which every iteration reads anew.
 
     Args:
-        path: of a CSV file, whose cells are read as words, or a Parquet file.
+        path: of a CSV file, with cells read as strings, or of a Parquet file.
         rows: in a chunk, at most.
     """
 
@@ -49,7 +50,7 @@ class TableChunks:
         except (UnicodeDecodeError, EmptyDataError, ParserError, ArrowInvalid) as error:
             raise InvalidDataError(f"{self._path} {unreadable(error)}") from error
         if rows == 0:
-            raise InvalidDataError(f"{self._path} holds no rows; there is nothing to score.")
+            raise InvalidDataError(f"{self._path} holds no rows to score.")
 
     def _read_csv(self) -> Iterator[pd.DataFrame]:
         with pd.read_csv(
@@ -71,8 +72,8 @@ class ChunkedTableDataset(AbstractDataset[Chunks, Chunks]):
     """A table as chunks.
 
     Args:
-        filepath: ends in `.csv` or `.parquet`; none where a run names none.
-        option: what a user calls the path, for the error where there is none.
+        filepath: ends in `.csv` or `.parquet`; None if a run names none.
+        option: how users name the path, for error messages.
         chunk_rows: read at once.
     """
 
@@ -90,7 +91,7 @@ class ChunkedTableDataset(AbstractDataset[Chunks, Chunks]):
         self.metadata = metadata
 
     def load(self) -> Chunks:
-        """Return the table; nothing is read before it is iterated.
+        """Return the table; it is read when it is iterated.
 
         Raises:
             ConfigurationError: there is no path, or it ends in neither.
@@ -104,13 +105,8 @@ class ChunkedTableDataset(AbstractDataset[Chunks, Chunks]):
     def save(self, data: Chunks) -> None:
         """Write chunk by chunk under a temporary name, then rename."""
         path = self._path()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".partial-{path.name}")
-        try:
+        with replacing(path) as partial:
             (_write_csv if _kind(path) == _CSV else _write_parquet)(partial, data)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
 
     def _path(self) -> Path:
         if not self._filepath:

@@ -1,8 +1,8 @@
-"""The exported model: a SavedModel and its tokenizer, the very files that a bundle seals and inference loads.
+"""The exported model: a SavedModel and its tokenizer, the same files that a bundle seals and inference loads.
 
-Everything that is measured is measured on it, so that figures are those of what is served.
+Every figure is measured on it, so that figures describe the served model.
 
-Invariant: an export appears whole or not at all; a killed run leaves the one before.
+Invariant: an export appears whole or not at all; a killed run keeps the previous one.
 """
 
 import shutil
@@ -31,7 +31,7 @@ _FACTS_FILE = "exported.json"
 
 
 class ExportFacts(BaseModel):
-    """What the files themselves don't say.
+    """Facts that the files don't contain.
 
     Attributes:
         max_tokens: longest input, special tokens included.
@@ -48,12 +48,12 @@ class ExportFacts(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class ExportParts:
-    """What is exported.
+    """The parts of an export.
 
     Attributes:
         classifier: gives logits, from `build_classifier`.
-        encoder: whose tokenizer the classifier reads.
-        facts: what goes with them.
+        encoder: has the classifier's tokenizer.
+        facts: of the export.
     """
 
     classifier: keras.Model
@@ -67,7 +67,7 @@ class ExportedModel:
 
     Attributes:
         folder: holds `saved_model/` and `tokenizer/`, as a bundle does.
-        facts: what goes with them.
+        facts: of the export.
     """
 
     folder: Path
@@ -93,19 +93,19 @@ class ExportedModel:
         return self.folder / TOKENIZER_FILE
 
     def tokeniser(self, *, overlap: int) -> Tokeniser:
-        """Return the path from texts to token ids, whose windows share `overlap` tokens."""
+        """Return the tokenizer; neighbouring windows share `overlap` tokens."""
         return Tokeniser.from_file(
             self.tokenizer, max_tokens=self.facts.max_tokens, pad_id=self.facts.pad_id, overlap=overlap
         )
 
     def size_bytes(self) -> int:
-        """Return what the SavedModel and the tokenizer weigh on disk."""
+        """Return the size on disk of the SavedModel and the tokenizer."""
         files = [*self.saved_model.rglob("*"), self.tokenizer]
         return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def write_export(parts: ExportParts, folder: Path) -> None:
-    """Export `parts` as `folder`, replacing the one that is there."""
+    """Export `parts` as `folder`, replacing the previous one."""
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     (partial / TOKENIZER_FILE).parent.mkdir(parents=True)
@@ -134,7 +134,7 @@ def read_export(folder: Path) -> ExportedModel:
 def export_saved_model(classifier: keras.Model, folder: Path) -> None:
     """Export `classifier` with sigmoids on its logits, under the contract's signature.
 
-    Not by Keras's own exporter, which writes every weight twice.
+    Keras's own exporter would write every weight twice.
     """
     specification = [tf.TensorSpec([None, None], tf.int32, name=name) for name in (INPUT_IDS, ATTENTION_MASK)]
 
