@@ -34,6 +34,7 @@ from toxic_inference.serving.scoring import explaining
 from toxic_inference.serving.scoring.cache import RawScore
 from toxic_inference.serving.scoring.tokenising import Tokenised, complete, summarise, tokenise
 from toxic_inference.serving.versions.harness import ActiveServable
+from toxic_model.scoring import decide
 
 Result = TypeVar("Result")
 
@@ -112,7 +113,7 @@ class _LeasedSession:
         whole = await self.infer([Row(ids=window) for window in aligned.text.windows], lane=lane)
         occlusion = explaining.plan(aligned, whole, passes=limits.span_passes)
         trials = await self.infer(occlusion.rows, lane=lane) if occlusion.rows else whole[:0]
-        (score,) = self._decide([summarise(aligned.text, whole)], [text.language])
+        (score,) = self._decide(summarise([aligned.text], whole), [text.language])
         windows, without = (
             calibrate(raw, languages=[text.language] * len(raw), contract=self.contract)
             for raw in (whole, trials)
@@ -163,11 +164,7 @@ class _LeasedSession:
         contract = self.contract
         raw = np.stack([score.scores for score in found])
         calibrated = calibrate(raw, languages=languages, contract=contract)
-        thresholds = np.array(
-            [[contract.threshold(label, language) for label in contract.labels] for language in languages],
-            dtype=np.float32,
-        )
-        decided = calibrated >= thresholds
+        decided = decide(calibrated, languages, contract)
         tokens = [score.tokens for score in found]
         self._service.emit(TextsScored(self.version, languages, calibrated, decided, tokens))
         return [

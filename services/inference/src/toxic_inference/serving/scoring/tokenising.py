@@ -1,16 +1,12 @@
-"""From texts to rows of model input, and from the rows' scores back to the texts'.
-
-Invariant: a text's score is the highest over its windows, label by label. Calibration is monotone, so it may
-be applied before or after.
-"""
+"""From texts to rows of model input, and from the rows' scores back to the texts'."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 
 from toxic_core.tokens import Tokeniser, WindowedText
 from toxic_inference.serving.interfaces import Float32Array, Row
 from toxic_inference.serving.scoring.cache import RawScore, ScoreCache
+from toxic_model.scoring import highest
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +55,14 @@ def complete(tokenised: Tokenised, scores: Float32Array) -> list[RawScore]:
         tokenised: the texts.
         scores: of its `rows`, float32 [rows, labels].
     """
-    ends = accumulate(len(text.windows) for text in tokenised.unknown)
-    computed = (
-        summarise(text, scores[end - len(text.windows) : end])
-        for text, end in zip(tokenised.unknown, ends, strict=True)
-    )
+    computed = iter(summarise(tokenised.unknown, scores))
     return [next(computed) if score is None else score for score in tokenised.known]
 
 
-def summarise(text: WindowedText, scores: Float32Array) -> RawScore:
-    """Return a text's score from those of its windows, float32 [windows, labels]."""
-    return RawScore(
-        scores=scores.max(axis=0),
-        tokens=text.tokens,
-        windows=len(text.windows),
-        truncated=text.truncated,
-    )
+def summarise(texts: Sequence[WindowedText], scores: Float32Array) -> list[RawScore]:
+    """Return each text's score from those of its windows, float32 [windows of all texts, labels]."""
+    return [
+        # A copy, so that a cached score doesn't keep the whole array in memory.
+        RawScore(scores=row.copy(), tokens=text.tokens, windows=len(text.windows), truncated=text.truncated)
+        for text, row in zip(texts, highest(scores, texts), strict=True)
+    ]
