@@ -157,7 +157,7 @@ async function showResult(job) {
   showTable(header, Number(last) + 1 < Number(size) ? rows.slice(0, -1) : rows); // the last one may be cut
   // The browser downloads by itself, resuming where it broke; it can't send a header.
   $("download").href = apiKey() ? `${address}?key=${encodeURIComponent(apiKey())}` : address;
-  const rejected = job.rejected ? ` ${rowsOf(job.rejected)} couldn't be scored; the file says why.` : "";
+  const rejected = job.rejected ? ` ${rowsOf(job.rejected)} couldn't be scored; the file has the reasons.` : "";
   $("file-summary").textContent =
     `${rowsOf(job.scored)} scored by version ${job.model_version}.${rejected} ` +
     `Kept until ${new Date(job.expires_at).toLocaleString()}.`;
