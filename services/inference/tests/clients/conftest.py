@@ -39,5 +39,5 @@ def service_process(
 
 @pytest.fixture(scope="session")
 def address(service_process: Service) -> str:
-    """Where the service listens."""
+    """The service's address."""
     return service_process.address

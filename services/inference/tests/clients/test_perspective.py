@@ -1,4 +1,4 @@
-"""Clients of the Perspective API that others wrote, with their address changed and nothing else."""
+"""Third-party clients of the Perspective API, with only their address changed."""
 
 import json
 import os
@@ -75,7 +75,7 @@ def test_google_s_python_client(service: Any) -> None:
 
 
 def test_google_s_python_client_reads_our_errors(service: Any) -> None:
-    """Status, reason and details are where it looks for them."""
+    """The client finds status, reason and details."""
     request = {"comment": {"text": ""}, "requestedAttributes": {"TOXICITY": {}}}
     with pytest.raises(HttpError) as caught:
         service.comments().analyze(body=request).execute()
@@ -85,7 +85,7 @@ def test_google_s_python_client_reads_our_errors(service: Any) -> None:
 
 
 def test_google_s_python_client_suggests(service: Any, address: str) -> None:
-    """What it suggests stands in the export."""
+    """The export contains its suggestion."""
     scores = {"THREAT": {"summaryScore": {"value": 0}}}
     request = {"comment": {"text": TEXT}, "attributeScores": scores, "clientToken": "from-python"}
     answer = service.comments().suggestscore(body=request).execute()
@@ -95,7 +95,7 @@ def test_google_s_python_client_suggests(service: Any, address: str) -> None:
 
 
 def test_a_client_for_node(address: str, tmp_path: Path) -> None:
-    """perspective-api-client, whose address is built in and is all that is changed."""
+    """perspective-api-client, with its built-in address changed."""
     node, npm = program("node", "nodejs"), program("npm", "npm")
     for source in ("package.json", "package-lock.json", "analyze.js"):
         shutil.copy(HERE / "node" / source, tmp_path)

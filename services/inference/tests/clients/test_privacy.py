@@ -1,4 +1,4 @@
-"""What a comment says stays out of everything but the answer."""
+"""A comment's text appears only in the answer."""
 
 from typing import Any
 

@@ -1,137 +1,24 @@
 """The application over a fake core."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from toxic_core.errors import NoVersionReadyError, UnknownModelError
-from toxic_core.text import words
 from toxic_inference.adapters.feedback_store import DatabaseFeedbackStore
 from toxic_inference.corrections.service import CorrectionService
 from toxic_inference.doors.listing import DOORS
 from toxic_inference.http.application import create_api
-from toxic_inference.http.backend import Backend, Limits
+from toxic_inference.http.backend import Backend
 from toxic_inference.http.errors import describe
 from toxic_inference.jobs.files import JobFiles
 from toxic_inference.jobs.queue import JobQueue, JobQueueConfig
 from toxic_inference.metrics import Metrics
 from toxic_inference.monitoring.monitor import Monitor
-from toxic_inference.serving.interfaces import (
-    Explanation,
-    Lane,
-    Row,
-    Session,
-    Span,
-    Target,
-    Terms,
-    Text,
-    TextScore,
-)
-from toxic_inference.serving.versions.states import State, VersionStatus
-from toxic_testing.inference.bundles import make_contract
+from toxic_testing.inference.core import LIMITS, Calendar, FakeCore, identify_language
 from toxic_testing.inference.fakes import ManualClock
-
-NO_TERMS = Terms()
-LIMITS = Limits(text_bytes=200, texts=5, body_bytes=4_000, upload_bytes=200_000)
-
-
-class FakeCore:
-    """Scores a text by its length over a hundred; implements `Scorer`, `Session` and `StatusView`."""
-
-    def __init__(self) -> None:
-        self.version = "7"
-        self.contract = make_contract()
-        self.ready = True
-        self.error: Exception | None = None
-        self.source_error: Exception | None = None
-        self.held: asyncio.Event | None = None
-        self.cancelled = False
-        self.leases = 0
-        self.texts: list[Text] = []
-        self.rows: list[Row] = []
-        self.lanes: list[Lane] = []
-        self.terms: list[Terms] = []
-        self.known = [VersionStatus("7", State.AVAILABLE, None, ("champion",))]
-
-    @contextmanager
-    def session(self, target: Target, terms: Terms = NO_TERMS) -> Iterator[Session]:
-        """Hold version 7."""
-        if not self.ready:
-            raise NoVersionReadyError("No version is available yet.")
-        if target.version not in {None, "7"} or target.alias not in {None, "champion"}:
-            raise UnknownModelError("There is no such version.")
-        self.terms.append(terms)
-        self.leases += 1
-        try:
-            yield self
-        finally:
-            self.leases -= 1
-
-    def statuses(self) -> Sequence[VersionStatus]:
-        """Return what is known."""
-        return self.known
-
-    async def score(self, texts: Sequence[Text], *, lane: Lane) -> Sequence[TextScore]:
-        """Score texts by their length."""
-        await self._work(lane)
-        self.texts += texts
-        return [self._score(text) for text in texts]
-
-    async def explain(self, text: Text, *, lane: Lane) -> Explanation:
-        """Score a text by its length, and say that each of its words had a tenth of it."""
-        await self._work(lane)
-        return Explanation(
-            score=self._score(text),
-            spans=tuple(
-                Span(w.begin, w.end, (0.1,) * len(self.contract.labels)) for w in words(text.content)
-            ),
-        )
-
-    async def infer(self, rows: Sequence[Row], *, lane: Lane) -> NDArray[np.float32]:
-        """Score rows by their number of tokens."""
-        await self._work(lane)
-        self.rows += rows
-        return np.array([[len(row.ids) / 100] * len(self.contract.labels) for row in rows], dtype=np.float32)
-
-    async def infer_texts(self, texts: Sequence[str], *, lane: Lane) -> NDArray[np.float32]:
-        """Score texts by their length."""
-        await self._work(lane)
-        return np.array([[len(text) / 100] * len(self.contract.labels) for text in texts], dtype=np.float32)
-
-    async def _work(self, lane: Lane) -> None:
-        self.lanes.append(lane)
-        if self.error is not None:
-            raise self.error
-        if self.held is not None:
-            try:
-                await self.held.wait()
-            except asyncio.CancelledError:
-                self.cancelled = True
-                raise
-
-    def _score(self, text: Text) -> TextScore:
-        score = min(len(text.content) / 100, 1.0)
-        labels = len(self.contract.labels)
-        return TextScore(
-            scores=(score,) * labels,
-            decisions=(score >= 0.5,) * labels,
-            tokens=3,
-            truncated=len(text.content) > 90,
-        )
-
-
-def identify_language(text: str) -> str | None:
-    """Return `es` for a text with hola, None for one without letters, else `en`."""
-    if "hola" in text:
-        return "es"
-    return "en" if any(character.isalpha() for character in text) else None
 
 
 @pytest.fixture
@@ -148,21 +35,10 @@ def metrics(clock: ManualClock) -> Metrics:
 
 @pytest.fixture
 def feedback_store(tmp_path: Path) -> Iterator[DatabaseFeedbackStore]:
-    """Where corrections are kept."""
+    """The store of corrections."""
     store = DatabaseFeedbackStore(f"sqlite:///{tmp_path}/feedback.db")
     yield store
     store.close()
-
-
-class Calendar:
-    """The time of day, which a test moves."""
-
-    def __init__(self) -> None:
-        self.moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        """Return it."""
-        return self.moment
 
 
 @pytest.fixture
@@ -230,7 +106,7 @@ async def client(backend: Backend) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 def metric(metrics: Metrics) -> Callable[..., float]:
-    """Return the function that reads one sample; 0 where it was never written."""
+    """Return the function that reads one sample; 0 if it was never written."""
 
     def read(name: str, **labels: str) -> float:
         return metrics.registry.get_sample_value(name, labels) or 0.0

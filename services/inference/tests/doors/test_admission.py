@@ -13,6 +13,7 @@ from toxic_inference.http.application import create_api
 from toxic_inference.http.backend import Backend
 from toxic_inference.metrics import Metrics
 from toxic_inference.serving.errors import InferenceError
+from toxic_testing.inference.core import FakeCore
 
 pytestmark = pytest.mark.anyio
 
@@ -30,7 +31,7 @@ ALWAYS = ("/health/live", "/health/ready", "/v2/health/ready", "/metrics", "/", 
 
 
 class Meter:
-    """Seconds that pass when a test says so."""
+    """Seconds that a test advances."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -95,7 +96,7 @@ async def test_dearer_requests_lower_the_limit_and_cheaper_ones_raise_it(
 async def test_what_the_loop_does_beside_rare_requests_is_not_their_cost(
     limit: RequestLimit, cpu: Meter, wall: Meter
 ) -> None:
-    """One request a minute, and a poll every other second, say nothing about a hundred a second."""
+    """The cost of one request per minute, beside a poll every other second, is no estimate for a hundred."""
     for _ in range(200):
         wall.seconds += 60
         serve(limit, (cpu,), count=1, cost=0.3)
@@ -118,7 +119,7 @@ def full(limit: RequestLimit, cpu: Meter, wall: Meter) -> RequestLimit:
 
 
 class Queue:
-    """Has room until a test says otherwise."""
+    """Has room until a test fills it."""
 
     def __init__(self) -> None:
         self.error: OverloadedError | None = None
@@ -152,7 +153,7 @@ def client(backend: Backend, queue: Queue) -> Callable[..., Any]:
 async def test_each_door_refuses_in_its_own_shape(
     path: str, full: RequestLimit, client: Callable[..., Any], metrics: Metrics
 ) -> None:
-    """429 with Retry-After, counted; nothing reaches the core."""
+    """429 with Retry-After, counted; the request does not reach the core."""
     async with client(full) as asking:
         refused = await asking.post(path, json=REQUESTS[path])
         assert refused.status_code == 429
@@ -166,7 +167,7 @@ async def test_each_door_refuses_in_its_own_shape(
 
 @pytest.mark.parametrize("path", REQUESTS)
 async def test_what_the_queue_would_refuse_is_not_read(
-    path: str, limit: RequestLimit, queue: Queue, client: Callable[..., Any], core: Any, metrics: Metrics
+    path: str, limit: RequestLimit, queue: Queue, client: Callable[..., Any], core: FakeCore, metrics: Metrics
 ) -> None:
     """The queue's own error, before the body is looked at."""
     queue.error = OverloadedError("9 rows are waiting; ask again.", retry_after_seconds=6.4)
@@ -184,7 +185,7 @@ async def test_what_the_queue_would_refuse_is_not_read(
 async def test_a_version_that_is_named_has_a_queue_of_its_own(
     named: str, limit: RequestLimit, queue: Queue, client: Callable[..., Any]
 ) -> None:
-    """What waits for the champion says nothing about another's."""
+    """The champion's queue does not limit another version."""
     queue.error = OverloadedError("9 rows are waiting; ask again.", retry_after_seconds=6.4)
     async with client(limit) as asking:
         path = f"/v1/models/toxic-comments/{named}:predict"
@@ -205,7 +206,7 @@ async def test_what_operators_and_files_need_is_never_refused(
 
 
 async def test_room_comes_back_however_a_request_ends(
-    limit: RequestLimit, cpu: Meter, wall: Meter, client: Callable[..., Any], core: Any, turn: Turn
+    limit: RequestLimit, cpu: Meter, wall: Meter, client: Callable[..., Any], core: FakeCore, turn: Turn
 ) -> None:
     """Refused, failed or left by its caller: none stays counted."""
     serve(limit, (cpu, wall), count=200, cost=1.0)

@@ -1,7 +1,7 @@
 import csv
 import io
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 import httpx
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from toxic_core.labels import LABELS
 from toxic_inference.serving.interfaces import Lane, Text
 from toxic_inference.tables.reader import CsvTable, InvalidCsvError
+from toxic_testing.inference.core import FakeCore
 
 pytestmark = pytest.mark.anyio
 
@@ -34,7 +35,9 @@ def lines_and_codes(content: bytes) -> list[tuple[int | None, str]]:
 
 
 @pytest.mark.parametrize("column", ["content", "comment_text", " Comment_Text ", "Body"])
-async def test_a_file_s_rows_are_scored_by_line(client: httpx.AsyncClient, core: Any, column: str) -> None:
+async def test_a_file_s_rows_are_scored_by_line(
+    client: httpx.AsyncClient, core: FakeCore, column: str
+) -> None:
     """Every usual column name works, and each result names its line."""
     answer = await upload(client, f"id,{column}\n1,{'a' * 10}\n2,{'b' * 20}\n".encode())
     body = answer.json()
@@ -47,7 +50,7 @@ async def test_a_file_s_rows_are_scored_by_line(client: httpx.AsyncClient, core:
 AMBIGUOUS = b"text,body\nhi,hello\n"
 
 
-async def test_text_column_chooses_between_candidates(client: httpx.AsyncClient, core: Any) -> None:
+async def test_text_column_chooses_between_candidates(client: httpx.AsyncClient, core: FakeCore) -> None:
     """As a query parameter of a CSV body and as a field of a form."""
     in_query = await client.post(
         "/predict", params={"text_column": "body"}, content=AMBIGUOUS, headers={"content-type": "text/csv"}
@@ -59,7 +62,9 @@ async def test_text_column_chooses_between_candidates(client: httpx.AsyncClient,
     assert [text.content for text in core.texts] == ["hello", "hello"]
 
 
-async def test_bad_rows_are_reported_and_the_rest_scored(client: httpx.AsyncClient, metric: Any) -> None:
+async def test_bad_rows_are_reported_and_the_rest_scored(
+    client: httpx.AsyncClient, metric: Callable[..., float]
+) -> None:
     """Every bad row is there with its line and reason; every good one with its score."""
     content = (
         b"id,content,lang\n"
@@ -90,7 +95,9 @@ async def test_bad_rows_are_reported_and_the_rest_scored(client: httpx.AsyncClie
     assert metric("toxic_inference_rejected_rows_total", reason="wrong_cell_count") == 2
 
 
-async def test_languages_come_from_the_row_and_then_the_form(client: httpx.AsyncClient, core: Any) -> None:
+async def test_languages_come_from_the_row_and_then_the_form(
+    client: httpx.AsyncClient, core: FakeCore
+) -> None:
     """A row's own language goes before the request's."""
     files = {"file": ("c.csv", b"content,lang\nhola,es\nciao,\n")}
     await client.post("/predict", files=files, data={"lang": "it"})
@@ -107,7 +114,7 @@ async def test_message_and_file_come_together(client: httpx.AsyncClient) -> None
 
 
 async def test_an_empty_file_field_is_no_file(client: httpx.AsyncClient) -> None:
-    """A browser sends one where none was chosen."""
+    """A browser sends one if no file was chosen."""
     answer = await client.post("/predict", files={"file": ("", b"")}, data={"message": "a"})
     assert answer.json()["scored"] == 1
 
@@ -137,7 +144,7 @@ async def test_an_empty_file_field_is_no_file(client: httpx.AsyncClient) -> None
 async def test_files_that_aren_t_a_csv_with_texts_are_refused(
     client: httpx.AsyncClient, content: bytes, says: str
 ) -> None:
-    """Each kind of wrong file is told what it is."""
+    """The error names each kind of wrong file."""
     answer = await upload(client, content)
     assert answer.status_code == 422, answer.text
     error = answer.json()["error"]
@@ -196,7 +203,7 @@ async def test_a_csv_answer_leaves_numbers_alone(client: httpx.AsyncClient) -> N
     assert list(csv.reader(io.StringIO(answer.text)))[1][0] == "-1.5"
 
 
-async def test_a_large_file_streams_in_chunks(client: httpx.AsyncClient, core: Any) -> None:
+async def test_a_large_file_streams_in_chunks(client: httpx.AsyncClient, core: FakeCore) -> None:
     """Thousands of rows come back all, in order, scored a chunk at a time."""
     content = "n,content\n" + "".join(f"{n},{'x' * (n % 50 + 1)}\n" for n in range(3_000))
     answer = await upload(client, content.encode(), accept="text/csv")
@@ -212,7 +219,7 @@ def test_a_byte_order_mark_isn_t_part_of_the_header() -> None:
 
 
 def test_lines_are_counted_through_quoted_breaks_and_empty_lines() -> None:
-    """A row's line is where it begins in the file."""
+    """A row's line is its first line in the file."""
     assert lines_and_codes(b'content\r\n"a\r\nb"\r\n\r\nc\r\n') == [(2, "a\r\nb"), (5, "c")]
 
 
@@ -253,7 +260,7 @@ def test_a_file_of_one_endless_line_is_refused() -> None:
 
 
 def test_nothing_but_broken_quotes_ends() -> None:
-    """A file made to send the reader back at every line is given up on, and says so."""
+    """Reading ends with an error for a file that would send the reader back at every line."""
     rows = lines_and_codes(b"content\n" + b'"a\n' * 3_000)
     assert rows[-1][1] == "[gave_up]"
     assert len(rows) < 1_100

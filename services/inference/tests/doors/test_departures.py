@@ -1,4 +1,4 @@
-"""Who leaves while an answer is worked on."""
+"""Callers that leave while their answer is computed."""
 
 import asyncio
 from contextlib import suppress
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Caller:
-    """A caller who stays until told to leave, and the request that is his."""
+    """A caller who stays until the test lets it leave, with its request."""
 
     def __init__(self) -> None:
         self.left = asyncio.Event()
@@ -65,7 +65,7 @@ async def test_who_leaves_in_the_moment_of_the_answer_cancels_nothing_after_it(t
 
 
 async def test_a_task_that_is_cancelled_from_outside_stays_cancelled() -> None:
-    """Even if its caller leaves in the same moment: a server that shuts down isn't told of a departure."""
+    """Even if its caller leaves at the same moment: a shutdown is not a departure."""
     for leaves in (False, True):
         caller = Caller()
         task = asyncio.ensure_future(unless_departed(caller.request, asyncio.Event().wait()))

@@ -30,7 +30,7 @@ class Registry:
         self.pokes += 1
 
     def message(self, **changes: object) -> bytes:
-        """Return the body that says champion moved."""
+        """Return the body of a message that champion moved."""
         data = {"name": "toxic-comments", "alias": "champion", "version": "2"}
         return json.dumps(
             {"entity": "model_version_alias", "action": "created", "data": data, **changes}
@@ -77,7 +77,7 @@ async def test_a_signed_message_makes_the_service_ask_now(
 async def test_a_message_counts_once(
     told: httpx.AsyncClient, registry: Registry, metric: Callable[..., float]
 ) -> None:
-    """A retry, or a recording played again, is acknowledged and changes nothing; a new message does."""
+    """A retry or a replay is acknowledged without effect; a new message has one."""
     body = registry.message()
     headers = registry.headers(body)
     for seconds in (0, 1, TOLERANCE_SECONDS):
@@ -112,7 +112,7 @@ async def test_a_message_that_isn_t_the_registry_s_is_refused(
     late: float,
     appended: bytes,
 ) -> None:
-    """Another secret, a recording from long ago, a changed body: 403, and nothing is asked."""
+    """Another secret, an old recording, a changed body: 403, and the registry is not asked."""
     body = registry.message()
     headers = registry.headers(body, secret=secret)
     registry.now += int(late)
@@ -141,14 +141,14 @@ async def test_an_unsigned_message_is_refused(told: httpx.AsyncClient, registry:
 async def test_other_news_is_acknowledged_and_left(
     told: httpx.AsyncClient, registry: Registry, changes: dict[str, object]
 ) -> None:
-    """MLflow's webhooks may tell of other models and things, and each promotion of an alias not served."""
+    """MLflow's webhooks also report other models and entities, and aliases that are not served."""
     body = registry.message(**changes)
     assert (await told.post("/events", content=body, headers=registry.headers(body))).status_code == 204
     assert registry.pokes == 0
 
 
 async def test_a_signed_body_that_is_no_event_is_refused(told: httpx.AsyncClient, registry: Registry) -> None:
-    """Whoever signs something else has a bug to find."""
+    """A sender that signs another message has a bug."""
     body = b"[1]"
     answer = await told.post("/events", content=body, headers=registry.headers(body))
     assert answer.status_code == 422

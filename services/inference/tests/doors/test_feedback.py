@@ -36,7 +36,7 @@ CORRECTION = {
 async def test_a_correction_is_kept_once(
     client: httpx.AsyncClient, feedback_store: DatabaseFeedbackStore, metric: Callable[..., float]
 ) -> None:
-    """201 the first time; sent again, 200 and nothing new."""
+    """201 the first time; sent again, 200 and no second correction."""
     first, second = [await client.post("/feedback", json=CORRECTION) for _ in range(2)]
     assert (first.status_code, first.json()) == (201, {"id": "queue-1", "created": True, "text_kept": True})
     assert (second.status_code, second.json()["created"]) == (200, False)
@@ -132,7 +132,7 @@ async def test_a_correction_can_be_deleted(client: httpx.AsyncClient) -> None:
 async def test_bad_corrections_say_what_is_wrong(
     client: httpx.AsyncClient, body: Any, status: int, says: str
 ) -> None:
-    """Nothing of them is kept."""
+    """None of them is stored."""
     answer = await client.post("/feedback", json=body)
     assert answer.status_code == status, answer.text
     assert re.search(says, answer.json()["error"]["message"])

@@ -13,6 +13,7 @@ from toxic_inference.http.application import create_api
 from toxic_inference.http.backend import Backend
 from toxic_inference.http.guard import GuardRules
 from toxic_inference.keys import Role, new_key
+from toxic_testing.inference.fakes import ManualClock
 
 pytestmark = pytest.mark.anyio
 
@@ -106,8 +107,10 @@ async def test_without_keys_only_this_machine_reads_corrections(serve: Callable[
             assert "toxic-inference keys add" in answer.json()["error"]["message"]
 
 
-async def test_a_key_asks_so_often_a_minute(serve: Callable[..., Any], keys: Path, clock: Any) -> None:
-    """Then it waits as long as it is told, and another key doesn't."""
+async def test_a_key_asks_so_often_a_minute(
+    serve: Callable[..., Any], keys: Path, clock: ManualClock
+) -> None:
+    """Then it waits for the seconds in Retry-After; another key does not."""
     rules = GuardRules(keys=KeyFile(keys), requests_per_minute=3, now=clock.now)
     headers = {"x-api-key": CLIENT}
     async with serve(rules) as client:
@@ -128,7 +131,7 @@ def spoil(file: Path) -> None:
 
 
 async def test_a_removed_key_is_refused_at_once(serve: Callable[..., Any], keys: Path) -> None:
-    """The file is looked at again; one that broke changes nothing."""
+    """The file is read again; an invalid one has no effect."""
     async with serve(GuardRules(keys=KeyFile(keys))) as client:
         headers = {"x-api-key": CLIENT}
         assert (await client.post("/predict", json=TEXT, headers=headers)).status_code == 200
@@ -139,7 +142,7 @@ async def test_a_removed_key_is_refused_at_once(serve: Callable[..., Any], keys:
 
 
 async def test_the_log_names_the_key_s_owner_and_never_the_key(serve: Callable[..., Any], keys: Path) -> None:
-    """Whoever reads the log knows who asked."""
+    """The log names the caller."""
     async with serve(GuardRules(keys=KeyFile(keys))) as client:
         with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as logs:
             await client.post("/predict", json=TEXT, params={"key": CLIENT})
@@ -164,7 +167,7 @@ async def test_other_pages_may_ask_only_where_they_are_named(serve: Callable[...
 
 @pytest.mark.parametrize("path", ["/", "/predict", "/unknown", "/jobs/x", "/v1alpha1/nothing"])
 async def test_every_answer_has_the_security_headers(serve: Callable[..., Any], path: str) -> None:
-    """Whatever the answer is."""
+    """Answers of every status."""
     async with serve(GuardRules()) as client:
         headers = (await client.get(path)).headers
     assert headers["x-content-type-options"] == "nosniff"

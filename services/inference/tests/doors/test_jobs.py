@@ -18,6 +18,8 @@ from toxic_inference.jobs.files import JobFiles, count_rows
 from toxic_inference.jobs.queue import JobQueue
 from toxic_inference.serving.errors import InferenceError
 from toxic_inference.serving.interfaces import Lane
+from toxic_testing.inference.core import FakeCore
+from toxic_testing.inference.fakes import ManualClock
 
 pytestmark = pytest.mark.anyio
 
@@ -39,7 +41,7 @@ class Process:
         self._task = asyncio.create_task(self._queue.run())
 
     async def stop(self) -> None:
-        """End in the middle of whatever it does."""
+        """Stop, also in the middle of a job."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
@@ -54,7 +56,7 @@ class Process:
         return job
 
     async def until(self, job_id: str, *states: str) -> dict[str, Any]:
-        """Ask until the job stands so; return it."""
+        """Poll until the job has one of the states; return it."""
         async with asyncio.timeout(30):
             while True:
                 answer = (await self.client.get(f"/jobs/{job_id}")).json()
@@ -79,7 +81,7 @@ async def start(backend: Backend, new_queue: Callable[[], JobQueue]) -> AsyncIte
 
 
 async def test_a_file_is_scored_while_nobody_waits(
-    start: Callable[[], Process], core: Any, metric: Callable[..., float]
+    start: Callable[[], Process], core: FakeCore, metric: Callable[..., float]
 ) -> None:
     """Upload, progress, result: every row in order, formulas harmless, the version named."""
     process = start()
@@ -140,14 +142,14 @@ async def test_a_form_s_file_is_taken_too(start: Callable[[], Process]) -> None:
 async def test_what_isn_t_a_csv_is_refused_at_once(
     start: Callable[[], Process], content: bytes, code: str, tmp_path: Path
 ) -> None:
-    """Nothing of it stays."""
+    """Its files are removed."""
     answer = await start().client.post("/jobs", content=content, headers=CSV)
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, code)
     assert list((tmp_path / "jobs").iterdir()) == []
 
 
 async def test_an_upload_over_the_limit_leaves_nothing(start: Callable[[], Process], tmp_path: Path) -> None:
-    """Also where its length wasn't declared."""
+    """Also if its length was not declared."""
 
     async def parts() -> AsyncIterator[bytes]:
         yield b"content\n"
@@ -159,7 +161,7 @@ async def test_an_upload_over_the_limit_leaves_nothing(start: Callable[[], Proce
     assert list((tmp_path / "jobs").iterdir()) == []
 
 
-async def test_a_job_outlives_its_process(start: Callable[[], Process], core: Any) -> None:
+async def test_a_job_outlives_its_process(start: Callable[[], Process], core: FakeCore) -> None:
     """What was under way when the service stopped is begun again; what was done is still there."""
     first = start()
     first.work()
@@ -180,7 +182,7 @@ async def test_a_job_outlives_its_process(start: Callable[[], Process], core: An
 
 
 async def test_a_file_that_stops_the_service_again_and_again_is_given_up(
-    start: Callable[[], Process], core: Any
+    start: Callable[[], Process], core: FakeCore
 ) -> None:
     """Three times; then it has failed, and others have their turn."""
     core.held = asyncio.Event()
@@ -205,7 +207,7 @@ async def test_a_file_that_stops_the_service_again_and_again_is_given_up(
     ],
 )
 async def test_a_job_that_fails_says_why(
-    start: Callable[[], Process], core: Any, error: Exception, code: str, says: str
+    start: Callable[[], Process], core: FakeCore, error: Exception, code: str, says: str
 ) -> None:
     """And the next one is scored."""
     process = start()
@@ -222,7 +224,7 @@ async def test_a_job_that_fails_says_why(
 
 
 async def test_without_a_version_a_job_waits(
-    start: Callable[[], Process], core: Any, clock: Any, turn: Callable[..., Any]
+    start: Callable[[], Process], core: FakeCore, clock: ManualClock, turn: Callable[..., Any]
 ) -> None:
     """It doesn't fail, and costs no attempt."""
     core.ready = False
@@ -240,8 +242,8 @@ async def test_without_a_version_a_job_waits(
             await asyncio.sleep(0)  # as above
 
 
-async def test_a_deleted_job_is_gone(start: Callable[[], Process], core: Any, tmp_path: Path) -> None:
-    """Running or done, with every file; who asks for it is told."""
+async def test_a_deleted_job_is_gone(start: Callable[[], Process], core: FakeCore, tmp_path: Path) -> None:
+    """Running or done, with every file; asking for it afterwards is a 404."""
     process = start()
     process.work()
     done = await process.upload()
@@ -263,7 +265,7 @@ async def test_a_deleted_job_is_gone(start: Callable[[], Process], core: Any, tm
 
 
 async def test_results_expire(
-    start: Callable[[], Process], calendar: Any, clock: Any, tmp_path: Path
+    start: Callable[[], Process], calendar: Any, clock: ManualClock, tmp_path: Path
 ) -> None:
     """After the hours that were set, in this process or the next."""
     process = start()
@@ -318,15 +320,17 @@ def test_rows_are_counted_before_they_are_scored(tmp_path: Path, content: bytes,
     assert count_rows(tmp_path / "file.csv") == rows
 
 
-@pytest.mark.parametrize("form", [False, True], ids=["query", "form"])
-async def test_a_job_uses_the_chosen_text_column(start: Callable[[], Process], core: Any, form: bool) -> None:  # noqa: FBT001  a case
+@pytest.mark.parametrize("place", ["query", "form"])
+async def test_a_job_uses_the_chosen_text_column(
+    start: Callable[[], Process], core: FakeCore, place: str
+) -> None:
     """Also after a restart, since the record has it; without a choice, two candidates are refused."""
     content = b"text,body\nhi,hello\n"
     process = start()
     refused = await process.client.post("/jobs", content=content, headers=CSV)
     assert refused.status_code == 422
     assert "'text', 'body'" in refused.json()["error"]["message"]
-    if form:
+    if place == "form":
         answer = await process.client.post(
             "/jobs", data={"text_column": "body"}, files={"file": ("a.csv", content, "text/csv")}
         )

@@ -12,6 +12,7 @@ from toxic_inference.doors.native.line_spool import LineSpool
 from toxic_inference.http.application import create_api
 from toxic_inference.http.backend import Backend
 from toxic_inference.serving.interfaces import Lane, Text
+from toxic_testing.inference.core import FakeCore
 
 pytestmark = pytest.mark.anyio
 
@@ -26,9 +27,9 @@ def lines_of(answer: httpx.Response) -> list[dict[str, Any]]:
 
 
 async def test_each_line_is_answered_by_a_line(
-    client: httpx.AsyncClient, core: Any, metric: Callable[..., float]
+    client: httpx.AsyncClient, core: FakeCore, metric: Callable[..., float]
 ) -> None:
-    """In order, with the caller's ids; a bad line has its reason, an empty one nothing."""
+    """In order, with the caller's ids; a bad line has its reason, an empty one no answer."""
     body = b"""\
 "hello"
 {"text": "hola amigo", "id": "x-7", "lang": "es-MX"}
@@ -59,7 +60,7 @@ async def test_an_empty_stream_is_an_empty_answer(client: httpx.AsyncClient) -> 
     assert lines_of(await client.post("/predict", content=b"", headers=NDJSON)) == []
 
 
-async def test_a_stream_without_a_version_is_a_503(client: httpx.AsyncClient, core: Any) -> None:
+async def test_a_stream_without_a_version_is_a_503(client: httpx.AsyncClient, core: FakeCore) -> None:
     """Before the answer starts."""
     core.ready = False
     assert (await client.post("/predict", content=b'"a"', headers=NDJSON)).status_code == 503
@@ -134,7 +135,7 @@ async def test_a_line_is_answered_while_the_next_is_still_to_come(app: Any) -> N
 
 
 @pytest.mark.parametrize("more", [True, False])
-async def test_who_leaves_is_not_scored_for(app: Any, core: Any, more: bool) -> None:  # noqa: FBT001  a case
+async def test_who_leaves_is_not_scored_for(app: Any, core: FakeCore, more: bool) -> None:  # noqa: FBT001  a case
     """In the middle of the body as after it; and who doesn't listen is waited for."""
     caller = Caller(app)
     caller.listening.clear()
@@ -166,7 +167,7 @@ async def test_the_spool_keeps_order_and_starts_over() -> None:
 
 
 async def test_a_spool_that_failed_says_so_at_once() -> None:
-    """Whatever still waits."""
+    """Lines that still wait."""
     with LineSpool(max_line_bytes=10) as spool:
         await spool.write(b"a\nb\n")
         spool.fail(ClientDisconnect())

@@ -8,6 +8,7 @@ import pytest
 
 from toxic_core.errors import NoVersionReadyError, OverloadedError
 from toxic_inference.serving.interfaces import Text
+from toxic_testing.inference.core import FakeCore
 
 pytestmark = pytest.mark.anyio
 
@@ -31,7 +32,7 @@ def tokens(ids: Any, mask: Any, *, shape: list[int], datatype: str = "INT32") ->
     }
 
 
-async def test_texts_get_probabilities_and_decisions(client: httpx.AsyncClient, core: Any) -> None:
+async def test_texts_get_probabilities_and_decisions(client: httpx.AsyncClient, core: FakeCore) -> None:
     """As JSON, with the request's id, language and the version that answered."""
     request = texts("a" * 20, "b" * 60) | {"id": "42", "parameters": {"language": "en-GB"}}
     answer = await client.post(INFER, json=request)
@@ -54,7 +55,7 @@ async def test_texts_get_probabilities_and_decisions(client: httpx.AsyncClient, 
 
 
 @pytest.mark.parametrize("datatype", ["INT32", "INT64"])
-async def test_tokens_get_raw_scores(client: httpx.AsyncClient, core: Any, datatype: str) -> None:
+async def test_tokens_get_raw_scores(client: httpx.AsyncClient, core: FakeCore, datatype: str) -> None:
     """Flat or nested; padding at the end is taken off."""
     for ids, mask in (([2, 5, 3, 0], [1, 1, 1, 0]), ([[2, 5, 3, 0]], [[1, 1, 1, 0]])):
         answer = await client.post(INFER, json=tokens(ids, mask, shape=[1, 4], datatype=datatype))
@@ -76,7 +77,7 @@ async def test_an_output_can_be_asked_for(client: httpx.AsyncClient) -> None:
     assert answer.content[length:] == b"\0" * 6
 
 
-async def test_texts_may_come_behind_the_json(client: httpx.AsyncClient, core: Any) -> None:
+async def test_texts_may_come_behind_the_json(client: httpx.AsyncClient, core: FakeCore) -> None:
     """In Triton's form: each with its length before it."""
     data = b"".join(struct.pack("<I", len(text)) + text for text in ("hé".encode(), b"b"))
     tensor = {
@@ -140,7 +141,7 @@ async def test_bad_requests_say_what_is_wrong(
     assert re.search(says, answer.json()["error"])
 
 
-async def test_health_and_metadata(client: httpx.AsyncClient, core: Any) -> None:
+async def test_health_and_metadata(client: httpx.AsyncClient, core: FakeCore) -> None:
     """Ready is 400 before a version answers, as the protocol has it."""
     for path in ("/v2/health/live", "/v2/health/ready", f"{MODEL}/ready", f"{MODEL}/versions/7/ready"):
         assert (await client.get(path)).status_code == 200, path
@@ -179,9 +180,9 @@ async def test_what_isn_t_served_is_404(client: httpx.AsyncClient) -> None:
     ],
 )
 async def test_the_core_s_errors_have_the_protocol_s_shape(
-    client: httpx.AsyncClient, core: Any, error: Exception, status: int
+    client: httpx.AsyncClient, core: FakeCore, error: Exception, status: int
 ) -> None:
-    """Overload says when to come back; what nobody foresaw isn't told."""
+    """Overload has a Retry-After; an unforeseen error has no details."""
     core.error = error
     answer = await client.post(INFER, json=texts("a"))
     assert (answer.status_code, answer.json().keys()) == (status, {"error"})

@@ -8,12 +8,13 @@ from jsonschema_rs import validate
 
 from toxic_core.errors import ContractError, RegistryUnavailableError
 from toxic_inference.serving.versions.states import State, VersionStatus
+from toxic_testing.inference.core import FakeCore
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_live_is_not_ready(client: httpx.AsyncClient, core: Any) -> None:
-    """A process without a version lives, and says what it waits for."""
+async def test_live_is_not_ready(client: httpx.AsyncClient, core: FakeCore) -> None:
+    """A process without a version is alive, and the answer names what it waits for."""
     core.ready = False
     core.known = []
     assert (await client.get("/health/live")).status_code == 200
@@ -30,15 +31,15 @@ async def test_live_is_not_ready(client: httpx.AsyncClient, core: Any) -> None:
     ],
 )
 async def test_not_ready_says_what_is_in_the_way(
-    client: httpx.AsyncClient, core: Any, status: VersionStatus, says: str
+    client: httpx.AsyncClient, core: FakeCore, status: VersionStatus, says: str
 ) -> None:
-    """A load under way and a load that failed are told apart."""
+    """The detail distinguishes a load in progress from a failed one."""
     core.ready = False
     core.known = [status]
     assert (await client.get("/health/ready")).json()["detail"] == says
 
 
-async def test_not_ready_says_that_the_registry_is_gone(client: httpx.AsyncClient, core: Any) -> None:
+async def test_not_ready_says_that_the_registry_is_gone(client: httpx.AsyncClient, core: FakeCore) -> None:
     """A first start without a registry isn't mistaken for an empty one."""
     core.ready = False
     core.known = []
@@ -73,7 +74,7 @@ async def test_requests_are_counted_by_template(
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/assets/page.js", "/assets/page.css"])
 async def test_pages_name_no_other_host(client: httpx.AsyncClient, path: str) -> None:
-    """A browser that opens them asks nobody else, and may run no script but ours."""
+    """A browser that opens them asks no other host, and may only run the page's own scripts."""
     answer = await client.get(path)
     assert answer.status_code == 200
     addresses = set(re.findall(r"https?://[\w.]+", answer.text)) - {"http://www.w3.org"}
@@ -83,7 +84,7 @@ async def test_pages_name_no_other_host(client: httpx.AsyncClient, path: str) ->
 
 
 async def test_what_the_pages_refer_to_is_there(client: httpx.AsyncClient) -> None:
-    """Every script and style sheet of the page and the documentation is served; nothing else is."""
+    """Every script and style sheet of the page and the documentation is served, and no other file."""
     for page in ("/", "/docs"):
         for path in re.findall(r'(?:src|href)="(/[^"]+)"', (await client.get(page)).text):
             assert (await client.get(path)).status_code == 200, path

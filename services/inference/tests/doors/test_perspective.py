@@ -10,6 +10,7 @@ from toxic_inference.adapters.feedback_store import DatabaseFeedbackStore
 from toxic_inference.doors.perspective.sentences import MAX_SENTENCES, sentences_of
 from toxic_inference.serving.errors import InferenceError
 from toxic_inference.serving.interfaces import Lane, Terms, Text
+from toxic_testing.inference.core import FakeCore
 
 pytestmark = pytest.mark.anyio
 
@@ -35,7 +36,7 @@ def error_of(answer: httpx.Response, status: int, name: str) -> dict[str, Any]:
     return error
 
 
-async def test_a_comment_gets_the_published_answer(client: httpx.AsyncClient, core: Any) -> None:
+async def test_a_comment_gets_the_published_answer(client: httpx.AsyncClient, core: FakeCore) -> None:
     """Scores by attribute with the whole text's span, languages, the token, and the version in a header."""
     answer = await client.post(
         ANALYZE,
@@ -58,14 +59,14 @@ async def test_a_comment_gets_the_published_answer(client: httpx.AsyncClient, co
 
 
 async def test_every_attribute_is_one_of_our_labels(client: httpx.AsyncClient) -> None:
-    """The six, and their experimental names, which clients ask for where a language had no others."""
+    """The six, and their experimental names, which clients request for languages that had no others."""
     names = ("TOXICITY", "SEVERE_TOXICITY", "IDENTITY_ATTACK", "INSULT", "PROFANITY", "THREAT")
     both = [*names, *(f"{name}_EXPERIMENTAL" for name in names)]
     answer = await client.post(ANALYZE, json=asked("hello", *both))
     assert list(answer.json()["attributeScores"]) == both
 
 
-async def test_a_language_that_isn_t_said_is_identified(client: httpx.AsyncClient, core: Any) -> None:
+async def test_a_language_that_isn_t_said_is_identified(client: httpx.AsyncClient, core: FakeCore) -> None:
     """It is answered as detected, and chooses calibration and thresholds."""
     core.contract = core.contract.model_copy(update={"languages": ("en", "es")})
     silences: tuple[dict[str, Any], ...] = ({}, {"languages": []}, {"languages": None})
@@ -75,7 +76,9 @@ async def test_a_language_that_isn_t_said_is_identified(client: httpx.AsyncClien
     assert core.texts == [Text("hola", "es")] * 3
 
 
-async def test_several_languages_have_the_calibration_of_any(client: httpx.AsyncClient, core: Any) -> None:
+async def test_several_languages_have_the_calibration_of_any(
+    client: httpx.AsyncClient, core: FakeCore
+) -> None:
     """Regions are dropped, the order is kept."""
     core.contract = core.contract.model_copy(update={"languages": ("en", "pt")})
     answer = await client.post(ANALYZE, json=asked("hello", languages=["pt-BR", "en", "pt"]))
@@ -95,14 +98,14 @@ async def test_spans_are_sentences_in_utf_16(client: httpx.AsyncClient) -> None:
     assert scores["summaryScore"]["value"] == 0.3
 
 
-async def test_one_sentence_is_scored_once(client: httpx.AsyncClient, core: Any) -> None:
+async def test_one_sentence_is_scored_once(client: httpx.AsyncClient, core: FakeCore) -> None:
     """Its span has the score of the whole."""
     await client.post(ANALYZE, json=asked("Have a lovely day.", spanAnnotations=True))
     assert len(core.texts) == 1
 
 
 async def test_scores_below_their_threshold_are_left_out(client: httpx.AsyncClient) -> None:
-    """An attribute of which nothing is left is not there; a sentence may be above where the whole isn't."""
+    """An attribute without a score above it is left out; a sentence may be above it if the whole is not."""
     request = asked("a" * 40 + ". b. " + "c" * 20, spanAnnotations=True)
     request["requestedAttributes"] = {
         "TOXICITY": {"scoreThreshold": 0.3, "scoreType": "PROBABILITY"},
@@ -226,9 +229,9 @@ async def test_json_that_isn_t_the_message_is_named_as_google_names_it(
     ],
 )
 async def test_the_core_s_errors_have_google_s_shape(
-    client: httpx.AsyncClient, core: Any, error: Exception, status: int, name: str
+    client: httpx.AsyncClient, core: FakeCore, error: Exception, status: int, name: str
 ) -> None:
-    """Overload, no version and a failure too; what nobody foresaw isn't told."""
+    """Overload, no version and a failure too; an unforeseen error has no details."""
     core.error = error
     answer = await client.post(ANALYZE, json=asked())
     assert "secret" not in error_of(answer, status, name)["message"]
@@ -247,9 +250,9 @@ async def test_errors_of_the_framework_have_google_s_shape(client: httpx.AsyncCl
 
 
 async def test_a_departed_caller_cancels_the_work(
-    client: httpx.AsyncClient, core: Any, turn: Callable[..., Any]
+    client: httpx.AsyncClient, core: FakeCore, turn: Callable[..., Any]
 ) -> None:
-    """Nothing is computed for nobody."""
+    """The computation is cancelled."""
     core.held = asyncio.Event()
     task = asyncio.create_task(client.post(ANALYZE, json=asked()))
     await turn(lambda: bool(core.lanes))
@@ -263,7 +266,7 @@ async def test_a_departed_caller_cancels_the_work(
 async def test_a_suggestion_is_filed(
     client: httpx.AsyncClient, feedback_store: DatabaseFeedbackStore, metric: Callable[..., float]
 ) -> None:
-    """Scores from a half on say that the comment carries the label; sent twice it counts once."""
+    """From a score of a half on, the label applies to the comment; sent twice it counts once."""
     body = {
         "comment": {"text": "hello"},
         "attributeScores": {
@@ -289,7 +292,7 @@ async def test_a_suggestion_is_filed(
 async def test_a_suggestion_that_mustn_t_be_stored_leaves_no_text(
     client: httpx.AsyncClient, feedback_store: DatabaseFeedbackStore, name: str
 ) -> None:
-    """What was said is kept, the comment isn't; its language is identified first."""
+    """The judgement is stored without the comment; its language is identified first."""
     scores = {"TOXICITY": {"summaryScore": {"value": 0.2}}}
     answer = await client.post(
         SUGGEST, json={"comment": {"text": "hola"}, "attributeScores": scores, name: True}
@@ -349,7 +352,7 @@ async def test_the_discovery_document_names_no_other_host(client: httpx.AsyncCli
     ],
 )
 def test_sentences(text: str, parts: list[str]) -> None:
-    """They end where a reader ends them, and nothing invisible is one."""
+    """They end as a reader would end them, and invisible text is not a sentence."""
     assert [sentence.text for sentence in sentences_of(text)] == parts
 
 

@@ -14,6 +14,7 @@ from toxic_inference.http.application import create_api
 from toxic_inference.http.backend import Backend
 from toxic_inference.serving.errors import InferenceError
 from toxic_inference.serving.interfaces import Lane, Terms, Text
+from toxic_testing.inference.core import FakeCore
 
 pytestmark = pytest.mark.anyio
 
@@ -32,7 +33,7 @@ def error_of(answer: httpx.Response, status: int, code: str) -> str:
     return message
 
 
-async def test_texts_get_six_scores_and_the_version(client: httpx.AsyncClient, core: Any) -> None:
+async def test_texts_get_six_scores_and_the_version(client: httpx.AsyncClient, core: FakeCore) -> None:
     """JSON in, and per text six scores, six decisions, and which version answered."""
     answer = await client.post("/predict", json={"texts": ["a" * 20, "b" * 95]})
     assert answer.status_code == 200
@@ -55,14 +56,14 @@ async def test_texts_get_six_scores_and_the_version(client: httpx.AsyncClient, c
 
 
 @pytest.mark.parametrize("member", ["lang", "language"])
-async def test_a_language_reaches_the_core(client: httpx.AsyncClient, core: Any, member: str) -> None:
-    """Thresholds and calibration are chosen by the request's language, whatever its case or region."""
+async def test_a_language_reaches_the_core(client: httpx.AsyncClient, core: FakeCore, member: str) -> None:
+    """Thresholds and calibration are chosen by the request's language, in any case and with any region."""
     await client.post("/predict", json={"text": "hola", member: "ES-mx"})
     assert core.texts == [Text("hola", "es")]
 
 
-async def test_a_language_can_be_identified(client: httpx.AsyncClient, core: Any) -> None:
-    """Where none is said; it chooses thresholds, and stands in the answer."""
+async def test_a_language_can_be_identified(client: httpx.AsyncClient, core: FakeCore) -> None:
+    """For texts without one; it chooses thresholds, and the answer contains it."""
     answer = await client.post("/predict", json={"texts": ["hola", "12"], "identify_language": True})
     assert [result["language"] for result in answer.json()["results"]] == ["es", None]
     assert core.texts == [Text("hola", "es"), Text("12", None)]
@@ -71,15 +72,15 @@ async def test_a_language_can_be_identified(client: httpx.AsyncClient, core: Any
 
 
 async def test_words_that_drove_a_score_are_told_on_request(client: httpx.AsyncClient) -> None:
-    """Where they stand in the text, and what they did to each score; of one text at a time."""
+    """Their positions in the text and their influence on each score; for one text at a time."""
     (result,) = (await client.post("/predict", json={"text": "you fool", "spans": True})).json()["results"]
     assert [(span["begin"], span["end"]) for span in result["spans"]] == [(0, 3), (4, 8)]
     assert result["spans"][0]["influence"] == dict.fromkeys(LABELS, 0.1)
     error_of(await client.post("/predict", json={"texts": ["a", "b"], "spans": True}), 422, "invalid_request")
 
 
-async def test_terms_reach_the_core(client: httpx.AsyncClient, core: Any) -> None:
-    """The body's timeout before the header's; no keeping where the caller says so."""
+async def test_terms_reach_the_core(client: httpx.AsyncClient, core: FakeCore) -> None:
+    """The body's timeout before the header's; scores are not stored if the caller forbids it."""
     await client.post(
         "/predict", json={"text": "a", "timeout": 2, "do_not_store": True}, headers={"timeout": "9"}
     )
@@ -231,7 +232,7 @@ async def test_an_undeclared_length_over_the_limit_is_refused_while_it_streams(
     assert sent <= 6_000
 
 
-async def test_overload_says_when_to_come_back(client: httpx.AsyncClient, core: Any) -> None:
+async def test_overload_says_when_to_come_back(client: httpx.AsyncClient, core: FakeCore) -> None:
     """A full queue is 429 with Retry-After."""
     core.error = OverloadedError("The queue is full.", retry_after_seconds=3.4)
     answer = await client.post("/predict", json={"text": "a"})
@@ -239,16 +240,16 @@ async def test_overload_says_when_to_come_back(client: httpx.AsyncClient, core: 
     assert answer.headers["retry-after"] == "4"
 
 
-async def test_no_version_is_503(client: httpx.AsyncClient, core: Any) -> None:
-    """Before a version is available, callers are told to come back."""
+async def test_no_version_is_503(client: httpx.AsyncClient, core: FakeCore) -> None:
+    """Before a version is available, the answer has a Retry-After."""
     core.ready = False
     answer = await client.post("/predict", json={"text": "a"})
     error_of(answer, 503, "no_version_ready")
     assert answer.headers["retry-after"] == "1"
 
 
-async def test_a_failing_model_is_500_in_the_same_shape(client: httpx.AsyncClient, core: Any) -> None:
-    """What the core reports and what nobody foresaw are both answered."""
+async def test_a_failing_model_is_500_in_the_same_shape(client: httpx.AsyncClient, core: FakeCore) -> None:
+    """The core's errors and unforeseen ones are both answered."""
     core.error = InferenceError("The model failed.")
     error_of(await client.post("/predict", json={"text": "a"}), 500, "inference_failed")
     core.error = ZeroDivisionError("secret detail")
@@ -265,7 +266,7 @@ async def test_unknown_routes_and_methods_have_the_same_shape(client: httpx.Asyn
 
 
 async def test_a_caller_who_leaves_is_not_computed_for(
-    core: Any, backend: Backend, metric: Callable[..., float]
+    core: FakeCore, backend: Backend, metric: Callable[..., float]
 ) -> None:
     """When the connection goes, the call into the core is cancelled and counted as 499."""
     core.held = asyncio.Event()

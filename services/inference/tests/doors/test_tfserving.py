@@ -7,6 +7,7 @@ import pytest
 
 from toxic_core.errors import ContractError, RegistryUnavailableError
 from toxic_inference.serving.versions.states import State, VersionStatus
+from toxic_testing.inference.core import FakeCore
 
 pytestmark = pytest.mark.anyio
 
@@ -14,7 +15,7 @@ PREDICT = "/v1/models/toxic-comments:predict"
 INPUTS = {"input_ids": [[2, 5, 3, 0], [2, 6, 7, 3]], "attention_mask": [[1, 1, 1, 0], [1, 1, 1, 1]]}
 
 
-async def test_rows_of_tokens_in_row_form(client: httpx.AsyncClient, core: Any) -> None:
+async def test_rows_of_tokens_in_row_form(client: httpx.AsyncClient, core: FakeCore) -> None:
     """Instances of the signature's inputs give predictions, as TensorFlow Serving does."""
     instances = [
         {"input_ids": ids, "attention_mask": mask}
@@ -33,7 +34,7 @@ async def test_rows_of_tokens_in_column_form(client: httpx.AsyncClient) -> None:
     assert answer.json() == {"outputs": [[0.03] * 6, [0.04] * 6]}
 
 
-async def test_holes_in_a_mask_are_kept(client: httpx.AsyncClient, core: Any) -> None:
+async def test_holes_in_a_mask_are_kept(client: httpx.AsyncClient, core: FakeCore) -> None:
     """A mask that isn't padding at the end reaches the model as it is."""
     await client.post(
         PREDICT, json={"inputs": {"input_ids": [[0, 5, 3, 0]], "attention_mask": [[0, 1, 1, 0]]}}
@@ -127,7 +128,7 @@ async def test_bad_requests_say_what_is_wrong(
 async def test_other_methods_are_refused_as_tensorflow_serving_refuses_them(
     client: httpx.AsyncClient, target: str, method: str, noun: str
 ) -> None:
-    """The model has a predict signature, and the message says so in its words."""
+    """The model has only a predict signature; the message is TensorFlow Serving's."""
     answer = await client.post(
         f"/v1/models/toxic-comments{target}:{method}", json={"examples": [{"text": "a"}]}
     )
@@ -152,7 +153,9 @@ async def test_errors_of_the_framework_have_the_surface_s_shape(client: httpx.As
         assert isinstance(answer.json()["error"], str)
 
 
-async def test_the_status_shows_every_version_and_its_error(client: httpx.AsyncClient, core: Any) -> None:
+async def test_the_status_shows_every_version_and_its_error(
+    client: httpx.AsyncClient, core: FakeCore
+) -> None:
     """A version that failed has ended with its error; one that can't be fetched is unavailable."""
     core.known = [
         VersionStatus("9", State.FAILED, ContractError("contract.json is missing"), ()),

@@ -18,7 +18,7 @@ from toxic_inference.http.backend import Backend
 from toxic_inference.http.guard import GuardRules
 from toxic_testing.inference.browser import open_chromium
 
-# For a machine that does much else; nothing waits longer than it must.
+# For a busy machine; every wait ends as soon as its condition holds.
 PATIENCE_MILLISECONDS = 20_000
 
 
@@ -83,14 +83,14 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Callable[[Site], Page]]:
-    """Return the function that opens a tab that asks no other host and in which nothing fails."""
+    """Return the function that opens a tab; a request to another host or an error fails the test."""
     context = browser.new_context(accept_downloads=True, color_scheme="light")
     context.set_default_timeout(PATIENCE_MILLISECONDS)
     faults: list[str] = []
     addresses: list[str] = []
     context.on("request", lambda request: addresses.append(request.url))
     context.on("weberror", lambda error: faults.append(str(error.error)))
-    # An answer like 422 is logged there too; what the page makes of it, the tests say.
+    # An answer like 422 is logged there too; the tests check what the page shows then.
     context.on(
         "console",
         lambda message: (
@@ -117,7 +117,7 @@ def visit(browser: Browser) -> Iterator[Callable[[Site], Page]]:
 
 @pytest.fixture
 def site(serve: Callable[..., Site]) -> Site:
-    """The application, which asks nobody for a key."""
+    """The application without keys."""
     return serve()
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from toxic_testing.inference.core import FakeCore
+
 pytestmark = pytest.mark.timeout(120)
 
 TEXT = "you are a stupid idiot"
@@ -56,8 +58,8 @@ def test_a_file_is_watched_and_downloaded(page: Page, file: Path) -> None:
     expect(page.locator("#file-result")).to_be_hidden()
 
 
-def test_progress_shows_until_the_end(page: Page, site: Any, core: Any, file: Path) -> None:
-    """How many rows of how many, on a bar; also where the page is loaded again meanwhile."""
+def test_progress_shows_until_the_end(page: Page, site: Any, core: FakeCore, file: Path) -> None:
+    """A bar shows the rows done of the total, also after a reload."""
     core.held = held = asyncio.Event()
     upload(page, file)
     expect(page.get_by_text("Scoring: 0 of 301 rows")).to_be_visible()
@@ -70,7 +72,7 @@ def test_progress_shows_until_the_end(page: Page, site: Any, core: Any, file: Pa
     expect(page.locator("#file-progress")).to_be_hidden()
 
 
-def test_a_file_is_cancelled(page: Page, site: Any, core: Any, file: Path) -> None:
+def test_a_file_is_cancelled(page: Page, site: Any, core: FakeCore, file: Path) -> None:
     """Scoring ends, and another file can be scored."""
     core.held = held = asyncio.Event()
     upload(page, file)
