@@ -140,7 +140,7 @@ def test_a_failed_checkout_holds_nothing(
 def test_what_a_killed_process_left_is_removed_and_a_living_one_s_kept(
     tmp_path: Path, make_cache: Callable[..., BundleCache]
 ) -> None:
-    """Downloads under way are locked by whoever makes them."""
+    """A download in progress is locked."""
     for name in (".partial-dead", ".partial-alive"):
         (tmp_path / "cache" / name).mkdir(parents=True)
     descriptor = os.open(tmp_path / "cache" / ".partial-alive", os.O_RDONLY)

@@ -37,7 +37,7 @@ def test_pinned_numbers_are_served_beside_the_largest(tmp_path: Path, plain_bund
 
 
 def test_an_empty_folder_wants_nothing(source: DirectorySource) -> None:
-    """There is nothing to serve yet, which is no error."""
+    """An empty folder isn't an error."""
     assert source.aspired() == ()
 
 

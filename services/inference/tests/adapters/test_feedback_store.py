@@ -163,7 +163,7 @@ def test_deleting_leaves_nothing(store: DatabaseFeedbackStore, tmp_path: Path) -
 
 
 def test_two_at_once_leave_one_row(store: DatabaseFeedbackStore) -> None:
-    """Whoever comes second is told that it was there."""
+    """The second request reports that it exists."""
     barrier = threading.Barrier(4)
     created: list[bool] = []
 
@@ -180,7 +180,7 @@ def test_two_at_once_leave_one_row(store: DatabaseFeedbackStore) -> None:
 
 
 def test_sqlite_writes_ahead_and_waits_for_the_disk(store: DatabaseFeedbackStore, tmp_path: Path) -> None:
-    """Readers don't stop writers, and a power cut takes nothing that was answered."""
+    """Readers don't block writers, and a power cut loses no acknowledged correction."""
     store.add(FEEDBACK)
     connection = sqlite3.connect(tmp_path / "feedback.db")
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -207,7 +207,7 @@ def test_a_postgresql_that_doesn_t_answer_is_found_later() -> None:
 
 
 def test_a_broken_file_is_unavailable(store: DatabaseFeedbackStore, tmp_path: Path) -> None:
-    """And says why in the driver's words."""
+    """The message has the driver's reason."""
     store.add(FEEDBACK)
     store.close()
     for path in tmp_path.iterdir():
@@ -217,7 +217,7 @@ def test_a_broken_file_is_unavailable(store: DatabaseFeedbackStore, tmp_path: Pa
 
 
 def test_the_latest_scored_corrections_are_read_without_their_texts(store: DatabaseFeedbackStore) -> None:
-    """Newest first, up to the limit; one without scores or a version says nothing of any version."""
+    """Newest first, up to the limit; one without scores or a version is left out."""
     for number in range(4):
         store.add(replace(FEEDBACK, id=f"{number}", model_version=f"{number}"))
     store.add(replace(FEEDBACK, id="unscored", scores={}))

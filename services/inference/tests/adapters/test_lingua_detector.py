@@ -18,5 +18,5 @@ from toxic_inference.adapters.lingua_detector import LinguaDetector
     ],
 )
 def test_a_text_s_language_is_told(text: str, language: str | None) -> None:
-    """One of the seven, or none where there are no letters."""
+    """One of the seven, or none without letters."""
     assert LinguaDetector().identify(text) == language

@@ -66,7 +66,7 @@ def test_a_version_holds_its_bundle(store: Folder, loader: BundleLoader) -> None
 
 
 def test_a_refused_version_holds_nothing(build_bundle: BundleFactory, tmp_path: Path) -> None:
-    """A bundle whose warm-up fails is released."""
+    """A bundle with a failed warm-up is released."""
     store = Folder(build_bundle(tmp_path / "wrong", warmup_shift=0.002))
     with pytest.raises(WarmupError, match="3 of 3 warm-up examples"):
         BundleLoader(store, partial(open_model, threads=1)).load(ID)
@@ -88,7 +88,7 @@ def test_a_damaged_file_is_refused(store: Folder, loader: BundleLoader, file: st
 
 @pytest.mark.anyio
 async def test_batched_equals_single(loader: BundleLoader, log: EventLog) -> None:
-    """A text's scores stay within 1e-4 of those that it gets alone, whatever shares its batch."""
+    """A text's scores in any batch are within 1e-4 of those it gets alone."""
     model = loader.load(ID)
     generator = np.random.default_rng(3)
     rows = [Row(generator.integers(4, 14, generator.integers(1, 17)).astype(np.int32)) for _ in range(100)]

@@ -30,13 +30,13 @@ def test_a_missing_or_broken_file_recalls_nothing(tmp_path: Path, content: bytes
 
 
 def test_another_registry_s_versions_aren_t_recalled(tmp_path: Path) -> None:
-    """A changed registry address starts from nothing."""
+    """A changed registry address starts without saved state."""
     ServedFile(tmp_path / "routes.json", registry="http://old").remember(SERVED)
     assert ServedFile(tmp_path / "routes.json", registry="http://new").recall() == ()
 
 
 def test_a_disk_that_refuses_stops_nothing(tmp_path: Path) -> None:
-    """Serving continues if nothing can be written."""
+    """Serving continues if the file can't be written."""
     (tmp_path / "gone").touch()
     file = ServedFile(tmp_path / "gone" / "routes.json", registry="http://registry")
     file.remember(SERVED)

@@ -58,7 +58,7 @@ def test_other_scores_languages_and_lengths_show_as_drift(monitor: Monitor, repo
 
 
 def test_below_the_fewest_texts_there_are_no_figures(monitor: Monitor, report: Report) -> None:
-    """99 texts say how many they are, and nothing else."""
+    """With 99 texts, only their number is known."""
     monitor.scored(report([0.05] * 99))
     figures = monitor.figures("1", Window.DAY)
     assert figures.texts == 99
@@ -79,7 +79,7 @@ def test_texts_without_a_language_say_nothing_of_languages(monitor: Monitor, rep
 
 
 def test_a_window_forgets_what_is_older(monitor: Monitor, report: Report, clock: ManualClock) -> None:
-    """After an hour only the day remembers, after a day nobody; counters never forget."""
+    """After an hour only the day's window has them, after a day none; counters keep them."""
     monitor.scored(report([0.95] * 100))
     clock.advance(3600)
     assert monitor.figures("1", Window.HOUR).texts == 0
@@ -153,7 +153,7 @@ def test_estimated_quality_falls_where_scores_lose_their_certainty(monitor: Moni
 
 
 def test_a_version_is_watched_by_its_own_labels(clock: ManualClock) -> None:
-    """Counts, drift and estimates are those of the contract's labels, whatever they are."""
+    """Counts, drift and estimates are those of the contract's labels."""
     monitor = Monitor(clock, min_texts=100)
     monitor.available(version="1", contract=make_contract(labels=("spam", "off_topic")))
     scores = np.tile(np.array([[0.1, 0.9]], dtype=np.float32), (200, 1))

@@ -27,14 +27,14 @@ _log = structlog.get_logger(__name__)
 _PARTIAL = ".partial-"
 
 Download = Callable[[ServableId, Path], Path]
-"""Fetches a version's bundle into a folder and returns where in it the bundle lies."""
+"""Downloads a version's bundle into a folder and returns the bundle's path in it."""
 
 
 class BundleCache:
     """Keeps downloaded bundles; implements `BundleStore`.
 
     Args:
-        folder: the cache's own folder; made where missing.
+        folder: of the cache; created if it is missing.
         size_limit_bytes: how much it may hold beyond what is checked out.
         max_bundle_bytes: the largest bundle that is read.
         download: fetches what isn't here.

@@ -1,9 +1,8 @@
 """A plain folder of numbered versions, as stock TensorFlow Serving watches: each subfolder is a bundle.
 
-Invariant: the largest number is what the alias means here; pinned numbers are served beside it where they
-are there; and nothing is copied: a bundle is verified and
-loaded where it lies. A folder whose contract changed is another servable, so one that was copied half is
-tried again as soon as it is whole.
+The alias names the largest number; pinned numbers are served beside it if they exist. Bundles are verified
+and loaded in place, without a copy. A folder with a changed contract is another servable, so an incomplete
+copy is tried again once it is complete.
 """
 
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ class DirectorySource:
     Args:
         folder: holds the numbered folders.
         alias: what its largest number is served as.
-        pinned: numbers that are served whatever the largest is.
+        pinned: numbers that are served besides the largest.
         max_bytes: the largest bundle that is read; None for any.
     """
 
@@ -66,7 +65,7 @@ class DirectorySource:
         return bundle
 
     def release(self, servable_id: ServableId) -> None:
-        """Do nothing: the folder is the operator's."""
+        """Keep the folder, which is the operator's."""
 
     def _fingerprint(self, version: str) -> str:
         try:

@@ -33,7 +33,7 @@ from toxic_inference.monitoring.live import Judged
 _SQLITE = "sqlite"
 _DRIVERS = {_SQLITE: "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 _BUSY_SECONDS = 5
-_LOCK = 0x746F786963  # any number that nothing else in the database locks
+_LOCK = 0x746F786963  # any number without another lock in the database
 
 _metadata = sql.MetaData()
 _corrections = sql.Table(

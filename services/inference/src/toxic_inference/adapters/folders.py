@@ -13,10 +13,10 @@ _PROBE_BYTES = 64 * 1024
 
 
 def check_writable(folder: Path, *, setting: str) -> None:
-    """Make `folder` where it is missing, write a little there and remove it.
+    """Make `folder` if it is missing, and check that it is writable.
 
     Args:
-        folder: where files will be written.
+        folder: for the files.
         setting: which names it, for the message.
 
     Raises:

@@ -1,7 +1,7 @@
 """API keys in a file, read again when it changes.
 
 Invariant: a key that is removed from the file is refused from the next request on; a file that can't be read
-any more changes nothing, and says so in the log.
+any more has no effect but a log entry.
 """
 
 import os

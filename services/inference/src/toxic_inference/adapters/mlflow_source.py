@@ -3,7 +3,7 @@
 Owns everything that knows MLflow, and imports it only when a registry is first asked: the import takes
 seconds, and a start from the cache must not wait for it.
 
-Invariant: an alias or model that the registry says doesn't exist is left out; a registry that doesn't answer
+Invariant: an alias or model that doesn't exist in the registry is left out; a registry that doesn't answer
 is an error, never an empty set.
 """
 
@@ -42,7 +42,7 @@ class MlflowRegistry:
         uri: the registry's address, such as http://127.0.0.1:5000.
         model_name: the registered model.
         aliases: which aliases are served, the most important first.
-        pinned: versions that are served whatever the aliases say.
+        pinned: versions that are served independent of the aliases.
         max_bytes: the largest bundle that is fetched.
     """
 
@@ -75,7 +75,7 @@ class MlflowRegistry:
         return tuple(AspiredVersion(s, frozenset(names)) for s, names in aliases.items())
 
     def download(self, servable_id: ServableId, folder: Path) -> Path:
-        """Fetch a version's bundle into `folder`; return where in it the bundle lies.
+        """Fetch a version's bundle into `folder`; return the bundle's path in it.
 
         Raises:
             ContractError: the version holds no bundle, or one that is too large.
@@ -160,7 +160,7 @@ class MlflowRegistry:
         if self._client is None:
             for name, value in _BOUNDED_HTTP.items():
                 os.environ.setdefault(name, value)
-            # The poller says once that the registry is gone; urllib3 would say it at every poll.
+            # The poller logs once that the registry is gone; urllib3 would log it at every poll.
             logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
             import mlflow  # noqa: PLC0415  see the module's docstring
 
@@ -193,7 +193,7 @@ def _root_cause(error: BaseException) -> BaseException:
 
 
 def _id_of(version: "ModelVersion") -> ServableId:
-    """Tell a version from one of the same number in a registry that was made anew."""
+    """Identify a version, as another registry can have one of the same number."""
     facts = f"{version.source}|{version.run_id}|{version.creation_timestamp}"
     fingerprint = hashlib.sha256(facts.encode()).hexdigest()[:_FINGERPRINT_LENGTH]
     return ServableId(str(version.version), fingerprint)

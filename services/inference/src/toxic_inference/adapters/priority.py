@@ -17,8 +17,8 @@ _STEPS = 5
 def give_way() -> None:
     """Raise the nice level of the calling thread and of the threads that it starts from now on.
 
-    Only Linux has priorities per thread; elsewhere nothing changes. In a container or a systemd service they
-    count only among its own threads, so the service loses nothing to other processes.
+    Only Linux has priorities per thread; other systems ignore this. In a container or a systemd service they
+    count only among its own threads, so the service keeps its share among other processes.
     """
     if sys.platform != "linux":
         return

@@ -1,7 +1,7 @@
 """The versions that were served last, in a small file beside the cached bundles.
 
 Invariant: the file is replaced atomically. A file that can't be read, or that is about another registry,
-counts as nothing remembered.
+counts as no saved state.
 """
 
 from pathlib import Path
@@ -43,7 +43,7 @@ class ServedFile:
         self._registry = registry
 
     def recall(self) -> tuple[AspiredVersion, ...]:
-        """Return what was remembered of this registry, or nothing. Blocks."""
+        """Return the saved state of this registry, if any. Blocks."""
         try:
             remembered = _Routes.model_validate_json(self._path.read_bytes())
         except FileNotFoundError:

@@ -1,1 +1,1 @@
-"""Whether the model is still right: by what it says of the traffic, and by what moderators correct."""
+"""Model monitoring: drift of the traffic, and quality by moderators' corrections."""

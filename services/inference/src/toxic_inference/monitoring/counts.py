@@ -56,7 +56,7 @@ class Counts:
 
 
 class Scheme:
-    """How one version's traffic is binned: by its contract's reference where it has one.
+    """The bins of one version's traffic: those of its contract's reference, if it has one.
 
     Attributes:
         contract: the version's.
@@ -89,7 +89,7 @@ class Scheme:
         self._ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes])
 
     def empty(self) -> Counts:
-        """Return counts of nothing."""
+        """Return empty counts."""
         return self.view(np.zeros(int(self._ends[-1])))
 
     def view(self, flat: Floats) -> Counts:
@@ -131,6 +131,6 @@ class Scheme:
 
 
 def _histogram(values: Floats, edges: Sequence[float]) -> NDArray[np.intp]:
-    """Return how many values each bin holds; what lies outside is in the outermost."""
+    """Return the number of values per bin; values outside count in the outermost bins."""
     bins = np.searchsorted(np.asarray(edges[1:-1]), values, side="right")
     return np.bincount(bins, minlength=len(edges) - 1)

@@ -10,13 +10,13 @@ Counts1D = NDArray[np.float64]
 
 _FLOOR = 1e-4
 """Share added to every bin, so that one that is empty on one side isn't infinitely far; to both sides alike,
-so that a bin that is empty on both adds nothing, however few texts there are on one."""
+so that a bin that is empty on both sides adds 0, for any number of texts."""
 
 
 def psi(found: Counts1D, reference: Counts1D) -> float:
     """Return the population stability index: the symmetrised Kullback-Leibler divergence, in nats.
 
-    After Siddiqi, Credit Risk Scorecards (2006), whose rule of thumb is 0.1 for little and 0.25 for much.
+    After Siddiqi, Credit Risk Scorecards (2006), whose rule of thumb is 0.1 for small, 0.25 for large.
 
     Args:
         found: counts, float [bins], not all 0.

@@ -24,9 +24,9 @@ class EstimatedQuality:
 
     Attributes:
         prevalence: share of texts that carry the label.
-        precision: of flagged texts; None where none is.
+        precision: of flagged texts; None without any.
         recall: of texts that carry the label.
-        f1: of both; 0 where no text is flagged.
+        f1: of both; 0 if no text is flagged.
         accuracy: share of right decisions.
     """
 

@@ -1,4 +1,4 @@
-"""Counts as they stood some time ago, so that windows can be seen that slide.
+"""Past counts, for sliding windows.
 
 Invariant: memory is bounded: one copy a bucket of time in which something came, and none older than the
 longest window. A window reaches back to the beginning of a bucket: it is short by up to one bucket.
@@ -42,7 +42,7 @@ class History:
         return len(self._moments)
 
     def mark(self, flat: Floats, *, now: float) -> None:
-        """Keep a copy of how things stand before the first text of a new bucket."""
+        """Copy the counts before the first text of a new bucket."""
         bucket = int(now // BUCKET_SECONDS)
         if self._moments and self._moments[-1].bucket >= bucket:
             return
@@ -51,7 +51,7 @@ class History:
             self._moments.popleft()
 
     def since(self, flat: Floats, window: Window, *, now: float) -> Floats:
-        """Return what came within a window, given how things stand now."""
+        """Return the counts within a window, given the present counts."""
         first = int(now // BUCKET_SECONDS) - window.buckets + 1
         before = next((moment.flat for moment in self._moments if moment.bucket >= first), flat)
         return flat - before

@@ -3,7 +3,7 @@
 Moderators judge what they are shown, mostly what was flagged, so that these figures are of that and not of
 the stream: they compare versions and moments, and precision alone is what it is called.
 
-Invariant: only the latest corrections count, as many as the limit says; texts are never read.
+Invariant: only the latest corrections count, up to the limit; texts are never read.
 """
 
 import asyncio
@@ -30,9 +30,9 @@ class Judged:
 
     Attributes:
         version: that scored the comment.
-        language: of the comment, where it is known.
-        labels: what the moderator says.
-        scores: what the version said, as far as the client told.
+        language: of the comment, if known.
+        labels: the moderator's decisions.
+        scores: of the version, if the client sent them.
     """
 
     version: str
@@ -50,9 +50,9 @@ class LiveQuality:
         label: which.
         yes: texts judged to carry it.
         no: texts judged not to.
-        auc: how often one of the first has the higher score; None where there are too few, or none of a kind.
-        precision: share of flagged texts that carry it; None where too few are flagged.
-        disagreement: share of texts that moderators decide otherwise; None where there are too few.
+        auc: probability that a positive one scores higher; None if there are too few of a kind.
+        precision: share of flagged texts that are positive; None if too few are flagged.
+        disagreement: share of texts with another decision by moderators; None if there are too few.
     """
 
     version: str
@@ -92,11 +92,11 @@ class LiveQualityRead(Event):
 def live_quality(
     judged: Sequence[Judged], contracts: Mapping[str, Contract], *, at_least: int
 ) -> Iterator[LiveQuality]:
-    """Yield the quality of every version and label that something was said of.
+    """Yield the quality per version and label that has corrections.
 
     Args:
         judged: corrections.
-        contracts: of the versions that are served, whose thresholds say what was flagged.
+        contracts: of the served versions, for their thresholds.
         at_least: fewest texts that a figure is made from.
     """
     for version, contract in contracts.items():
@@ -140,7 +140,7 @@ class LiveParts:
     """What watching corrections works with.
 
     Attributes:
-        source: where they are kept.
+        source: of the corrections.
         contracts: of the versions that are served, asked anew each time.
         clock: for the wait between two readings.
         time: seconds since 1970.
@@ -177,7 +177,7 @@ class LiveWatch:
             await self._parts.clock.wait(asyncio.Event(), at_most_seconds=self._interval_seconds)
 
     async def read(self) -> None:
-        """Read once; where the store can't be reached, the figures stay and only their time tells."""
+        """Read once; if the store can't be reached, the figures stay, with their old time."""
         contracts = dict(self._parts.contracts())
         try:
             figures = await asyncio.to_thread(self._measure, contracts)

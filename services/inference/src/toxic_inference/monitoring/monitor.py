@@ -1,4 +1,4 @@
-"""Watches what every version says of its traffic.
+"""Watches the scores of every version.
 
 Owns the counts of each version, for as long as the version is known. Callers' texts cost an append: they are
 counted many at a time, when enough have come, when a bucket of time ends, or when someone looks.
@@ -40,7 +40,7 @@ class WindowFigures:
 
     Attributes:
         texts: how many it was made from.
-        scores: drift of each label's scores; empty of too few texts, or where there is no reference.
+        scores: drift per label; empty with too few texts or without a reference.
         languages: drift of the languages; None likewise.
         lengths: drift of the lengths; None likewise.
         quality: estimated, of each label; empty likewise.
@@ -144,7 +144,7 @@ class VersionMonitor:
 
 
 def _drift(found: Counts1D, reference: Counts1D) -> Drift | None:
-    """Return the drift; None from a reference of nothing, which no version should have."""
+    """Return the drift; None from an empty reference, which no version should have."""
     return Drift(psi(found, reference), js_distance(found, reference)) if reference.any() else None
 
 
@@ -152,7 +152,7 @@ class Monitor:
     """Watches every version that is known.
 
     Args:
-        clock: says which bucket of time it is.
+        clock: determines the bucket of time.
         min_texts: fewest texts that a figure is made from.
     """
 
@@ -162,7 +162,7 @@ class Monitor:
         self._versions: dict[str, VersionMonitor] = {}
 
     def available(self, *, version: str, contract: Contract) -> None:
-        """Begin to watch a version; the same one, loaded again, goes on where it stood."""
+        """Begin to watch a version; a version that is loaded again continues its counts."""
         known = self._versions.get(version)
         if known is None or known.scheme.contract != contract:
             self._versions[version] = VersionMonitor(contract, min_texts=self._min_texts)
