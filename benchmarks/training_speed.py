@@ -42,22 +42,22 @@ class Way:
     """One way of training.
 
     Attributes:
-        batches_a_group: over how many batches comments are sorted by length; 1 for none.
+        group_batches: over how many batches comments are sorted by length; 1 for none.
         bfloat16: whether the CPU may compute in bfloat16.
         xla: whether XLA compiles the step.
     """
 
-    batches_a_group: int
+    group_batches: int
     bfloat16: bool
     xla: bool
 
 
 WAYS = {
-    "plain": Way(batches_a_group=1, bfloat16=False, xla=False),
-    "bfloat16": Way(batches_a_group=1, bfloat16=True, xla=False),
-    "bucketed": Way(batches_a_group=50, bfloat16=False, xla=False),
-    "bucketed, bfloat16": Way(batches_a_group=50, bfloat16=True, xla=False),
-    "bucketed, XLA": Way(batches_a_group=50, bfloat16=False, xla=True),
+    "plain": Way(group_batches=1, bfloat16=False, xla=False),
+    "bfloat16": Way(group_batches=1, bfloat16=True, xla=False),
+    "bucketed": Way(group_batches=50, bfloat16=False, xla=False),
+    "bucketed, bfloat16": Way(group_batches=50, bfloat16=True, xla=False),
+    "bucketed, XLA": Way(group_batches=50, bfloat16=False, xla=True),
 }
 PLAIN = "plain"
 
@@ -137,13 +137,13 @@ def _measure(way: Way, arguments: argparse.Namespace) -> float:
         batch_size=parameters.batch_size,
         pad_id=encoder.pad_id,
         seed=parameters.seed,
-        batches_a_group=way.batches_a_group,
+        group_batches=way.group_batches,
     )
     loss = training_loss([1.0] * len(LABEL_COLUMNS), teacher_share=0.0)
     classifier.compile(optimizer=optimiser(parameters), loss=loss, jit_compile=way.xla)
     with cpu_bfloat16(wanted=way.bfloat16):
         _train(classifier, batches, range(WARM_UP_STEPS))
-        seconds = _train(classifier, batches, range(batches.steps_a_pass))
+        seconds = _train(classifier, batches, range(batches.steps_per_epoch))
     return float(arguments.comments / seconds)
 
 

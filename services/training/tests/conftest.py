@@ -39,7 +39,7 @@ Made = tuple[Encoder, keras.Model, ExportedModel]
 
 @pytest.fixture(scope="session")
 def data_parameters() -> DataParameters:
-    """Parameters that hold out about a fifth and thin nothing."""
+    """Parameters that hold out about a fifth and keep all rows."""
     return DataParameters(
         train=SourceParameters(language="en", train_fraction=0.8),
         validation=SourceParameters(train_fraction=0.5),
@@ -129,7 +129,7 @@ def corpus() -> pd.DataFrame:
 
 @pytest.fixture(scope="session")
 def scored() -> Scored:
-    """Make a table of raw scores from the labels `toxic` and the scores; the other labels are not known."""
+    """Make a table of raw scores from `toxic` labels and scores; the other labels are missing."""
 
     def make(
         toxic: Sequence[float], scores: Sequence[float], *, language: str = "en", source: str = "train"
@@ -154,7 +154,7 @@ def scored() -> Scored:
 
 @pytest.fixture
 def sealed(tmp_path: Path) -> Path:
-    """Seal a bundle whose model is a few bytes that nobody can load."""
+    """Seal a bundle with a dummy model that can't be loaded."""
     folder = tmp_path / "sealed"
     for name in REQUIRED_FILES:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

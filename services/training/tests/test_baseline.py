@@ -33,7 +33,7 @@ from toxic_training.modelling.encoders.bert import bert_weights
 from toxic_training.modelling.encoders.source import find_encoder
 from toxic_training.modelling.parameters import ModellingParameters
 from toxic_training.release.baseline import read_baseline, round_weights, unpack
-from toxic_training.release.bundle import WARMUP_TEXTS, write_bundle
+from toxic_training.release.bundle import warmup_texts, write_bundle
 from toxic_training.release.model_version import RegistrationParameters, Release
 from toxic_training.scoring.exported import ExportedModel
 from toxic_training.scoring.texts import open_scorer
@@ -95,7 +95,7 @@ def packed(made: Made, tmp_path: Path) -> Path:
     return folder
 
 
-def test_what_is_unpacked_is_what_was_packed(made: Made, packed: Path, tmp_path: Path) -> None:
+def test_unpacking_reverses_packing(made: Made, packed: Path, tmp_path: Path) -> None:
     """The unpacked version has the packed one's scores, figures, lineage and operating point."""
     registration = RegistrationParameters(model_name="toxic-comments", alias="challenger")
     catalog = DataCatalog(
@@ -117,7 +117,7 @@ def test_what_is_unpacked_is_what_was_packed(made: Made, packed: Path, tmp_path:
     )
     assert read_evaluation(bundle.path) == read_evaluation(made[2].path)
     before, after = (
-        open_scorer(ExportedModel.of(each), ScoringOptions(batch_tokens=512))(WARMUP_TEXTS).scores
+        open_scorer(ExportedModel.of(each), ScoringOptions(batch_tokens=512))(warmup_texts()).scores
         for each in (made[2], bundle)
     )
     np.testing.assert_allclose(after, before, atol=1e-6)
@@ -129,8 +129,8 @@ def test_the_packed_folder_is_small(made: Made, packed: Path) -> None:
     assert size < ExportedModel.of(made[2]).size_bytes() / 3
 
 
-def test_people_find_the_card_and_the_report_beside_the_weights(packed: Path) -> None:
-    """The folder explains itself to who opens it in a browser or a repository."""
+def test_the_folder_contains_card_and_report(packed: Path) -> None:
+    """The folder documents itself for people."""
     assert "| figure | value |" in (packed / "README.md").read_text(encoding="utf-8")
     assert (packed / "evaluation.html").read_text(encoding="utf-8") == REPORT
 
@@ -147,8 +147,8 @@ def test_training_can_start_from_the_baseline(
     assert not any(name.startswith("classifier") for name in files.weights)
 
 
-def test_training_can_go_on_from_the_last_one(made: Made, tmp_path: Path) -> None:
-    """The fine-tuned encoder's folder loads with the weights that training left."""
+def test_training_can_start_from_the_last_one(made: Made, tmp_path: Path) -> None:
+    """The fine-tuned encoder's folder loads with the trained weights."""
     catalog = DataCatalog(
         {
             "classifier": MemoryDataset(made[0], copy_mode="assign"),
@@ -182,17 +182,17 @@ def test_a_missing_file_is_named(packed: Path, missing: str) -> None:
         read_baseline(packed)
 
 
-def test_a_missing_folder_says_what_names_it(
+def test_a_missing_folder_is_an_error(
     tmp_path: Path, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
 ) -> None:
-    """Without the shipped folder, the error says which variable leads to another."""
+    """Without the shipped folder, the error names the variable for another one."""
     parameters = modelling_parameters.model_copy(update={"encoder": "baseline"})
     with pytest.raises(ContractError, match="TOXIC_BASELINE_DIR"):
         prepare_encoder(corpus, tmp_path / "nowhere", parameters)
 
 
-def test_weights_that_give_other_scores_are_refused(packed: Path, tmp_path: Path) -> None:
-    """Scores are checked against those recorded when the folder was packed."""
+def test_weights_with_other_scores_are_refused(packed: Path, tmp_path: Path) -> None:
+    """Scores are compared with those recorded when the folder was packed."""
     baseline = read_baseline(packed)
     encoders = EncoderDataset(str(tmp_path / "encoder"))
     kernel, bias = baseline.head

@@ -13,7 +13,7 @@ from toxic_model.loaded import LoadedModel
 from toxic_model.scoring import ScoringOptions
 from toxic_model.table_scoring import NO_TEXT, TableScorer
 from toxic_testing.inference.bundles import make_contract, make_tokenizer
-from toxic_training.data.chunked_tables import ChunkedTableDataset, TableChunks
+from toxic_training.kedro_project.chunked_tables import ChunkedTableDataset, TableChunks
 from toxic_training.kedro_project.failures import explain
 from toxic_training.scoring.table_scoring import ScoredChunks, append_scores
 

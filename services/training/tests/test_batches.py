@@ -13,14 +13,14 @@ def _batches(lengths: list[int], batch_size: int = 4) -> LengthBatches:
 
 
 def _rows_in_order(batches: LengthBatches, number: int = 0) -> list[int]:
-    start = number * batches.steps_a_pass
-    steps = range(start, start + batches.steps_a_pass)
+    start = number * batches.steps_per_epoch
+    steps = range(start, start + batches.steps_per_epoch)
     return [int(row) for step in steps for row in batches.batch(step)[1][:, 0]]
 
 
 @given(st.lists(st.integers(2, 40), min_size=1, max_size=300))
-def test_a_pass_holds_every_comment_once(lengths: list[int]) -> None:
-    """Bucketing by length neither loses nor repeats a comment, in this pass or the next."""
+def test_an_epoch_contains_every_comment_once(lengths: list[int]) -> None:
+    """Bucketing by length neither loses nor repeats a comment, in this epoch or the next."""
     batches = _batches(lengths)
     assert sorted(_rows_in_order(batches)) == list(range(len(lengths)))
     assert sorted(_rows_in_order(batches, 1)) == list(range(len(lengths)))
@@ -34,8 +34,8 @@ def test_padding_is_masked_and_labels_follow_their_comment() -> None:
     assert (inputs[INPUT_IDS][:, 0] - 10).tolist() == labels[:, 0].tolist()
 
 
-def test_passes_differ_and_repeat_with_the_seed() -> None:
-    """Each pass has its own order, and the same seed gives the same orders again."""
+def test_epochs_differ_and_repeat_with_the_seed() -> None:
+    """Each epoch has its own order, and the same seed gives the same orders again."""
     first, again = _batches(list(range(2, 60))), _batches(list(range(2, 60)))
     order = _rows_in_order(first)
     assert _rows_in_order(first, 1) != order
@@ -43,9 +43,9 @@ def test_passes_differ_and_repeat_with_the_seed() -> None:
     assert _rows_in_order(again) == order
 
 
-def test_bucketing_wastes_little_padding() -> None:
-    """Most positions of a batch are tokens, though lengths vary twenty-fold."""
+def test_bucketing_needs_little_padding() -> None:
+    """Most positions of a batch are tokens, although lengths vary twenty-fold."""
     lengths = np.random.default_rng(1).integers(8, 160, 3200).tolist()
     batches = _batches(lengths, batch_size=32)
-    positions = sum(batches.batch(step)[0][INPUT_IDS].size for step in range(batches.steps_a_pass))
+    positions = sum(batches.batch(step)[0][INPUT_IDS].size for step in range(batches.steps_per_epoch))
     assert sum(lengths) / positions > 0.93

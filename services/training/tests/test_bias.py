@@ -31,8 +31,8 @@ def _auc(rows: pd.DataFrame) -> float:
 
 
 @given(ROWS)
-def test_the_three_aucs_are_those_of_their_definitions(rows: list[tuple[float, float, str]]) -> None:
-    """Each is scikit-learn's AUC on the rows that its name says."""
+def test_the_three_aucs_match_their_definitions(rows: list[tuple[float, float, str]]) -> None:
+    """Each is scikit-learn's AUC on the rows in its definition."""
     table = _table(rows)
     inside = table["identities"].str.split("|").map(lambda terms: "gay" in terms)
     toxic = table["toxic"] == 1
@@ -48,7 +48,7 @@ def test_the_three_aucs_are_those_of_their_definitions(rows: list[tuple[float, f
 
 
 def test_the_combined_score_is_jigsaws() -> None:
-    """A quarter each of the overall AUC and of three power means, as the competition's own code has it."""
+    """It is a quarter each of the overall AUC and of three power means, as in the competition's code."""
     generator = np.random.default_rng(1)
     table = _table(
         [
@@ -68,7 +68,7 @@ def test_the_combined_score_is_jigsaws() -> None:
     assert figures["bias.toxic.combined"] == pytest.approx((figures["bias.toxic.overall_auc"] + means) / 4)
 
 
-def test_scores_that_rise_with_a_term_show_in_bpsn() -> None:
+def test_scores_that_rise_with_a_term_lower_bpsn() -> None:
     """Harmless texts that mention the group rank above toxic ones that don't."""
     rows = [
         (t, 0.3 + 0.1 * t + (0.5 if term else 0.0), term) for t in (0.0, 1.0) for term in ("", "gay")
@@ -79,8 +79,8 @@ def test_scores_that_rise_with_a_term_show_in_bpsn() -> None:
     assert figures["bias.toxic.combined"] < 0.8
 
 
-def test_intervals_hold_the_values() -> None:
-    """The combined score and every AUC come with the ends of their intervals."""
+def test_intervals_contain_the_values() -> None:
+    """The combined score and every AUC have the ends of their intervals."""
     generator = np.random.default_rng(2)
     rows = [
         (t, float(generator.normal(t, 1)), term)
@@ -93,8 +93,8 @@ def test_intervals_hold_the_values() -> None:
         assert figures[f"{name}_low"] < figures[name] < figures[f"{name}_high"]
 
 
-def test_a_group_of_few_texts_does_not_end_the_evaluation() -> None:
-    """A resample without any of its toxic texts says nothing, and the others make the interval."""
+def test_a_small_group_does_not_end_the_evaluation() -> None:
+    """Resamples without any of its toxic texts are left out of the interval."""
     rows = [(t, 0.3 + 0.4 * t, "gay" if i == 0 else "") for t in (0.0, 1.0) for i in range(6)]
     figures = measure_bias(_table(rows), QUICK)
     assert figures["bias.toxic.gay.bpsn_auc_low"] == figures["bias.toxic.gay.bpsn_auc"] == 1
@@ -111,5 +111,5 @@ def test_a_group_of_few_texts_does_not_end_the_evaluation() -> None:
     ],
 )
 def test_without_groups_of_both_classes_there_are_no_figures(rows: list[tuple[float, float, str]]) -> None:
-    """Nothing is made up about groups that the templates don't cover."""
+    """Groups that the templates don't cover have no figures."""
     assert measure_bias(_table(rows), QUICK) == {}

@@ -34,7 +34,7 @@ from toxic_training.kedro_project.pipelines.evaluation.nodes import (
 from toxic_training.kedro_project.pipelines.registration.nodes import assemble_bundle
 from toxic_training.modelling.classifier import Encoder
 from toxic_training.modelling.parameters import ModellingParameters
-from toxic_training.release.bundle import WARMUP_TEXTS, write_bundle
+from toxic_training.release.bundle import warmup_texts, write_bundle
 from toxic_training.scoring.exported import ExportedModel, read_export
 from toxic_training.scoring.texts import open_scorer
 
@@ -44,14 +44,14 @@ Table = Callable[..., pd.DataFrame]
 
 @pytest.fixture
 def point(scored: Table, evaluation_parameters: EvaluationParameters) -> OperatingPoint:
-    """Fit a calibration that moves scores."""
+    """Return an operating point whose calibration changes scores."""
     return fit_operating_point(scored([0.0, 1.0] * 20, [0.6, 0.7] * 20), evaluation_parameters)
 
 
-def test_the_exported_model_scores_as_the_classifier(
+def test_the_exported_model_scores_like_the_classifier(
     made: Made, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
 ) -> None:
-    """Batched by length, it gives each comment the score that the classifier gives it alone."""
+    """In batches by length, each comment gets the classifier's score of it alone."""
     encoder, classifier, exported = made
     scored = open_scorer(exported, ScoringOptions(batch_tokens=64))(corpus["text"].tolist())
     tokeniser = encoder.tokeniser(max_tokens=modelling_parameters.max_tokens)
@@ -63,8 +63,8 @@ def test_the_exported_model_scores_as_the_classifier(
         assert tokens == batch.input_ids.shape[1]
 
 
-def test_a_long_comment_scores_as_its_highest_window(made: Made, corpus: pd.DataFrame) -> None:
-    """As in serving: nothing hides behind the model's length."""
+def test_a_long_comment_gets_its_highest_windows_score(made: Made, corpus: pd.DataFrame) -> None:
+    """As in serving, text beyond the model's length counts too."""
     texts = corpus["text"].tolist()
     long = " ".join(texts)
     cut, whole = (
@@ -77,10 +77,10 @@ def test_a_long_comment_scores_as_its_highest_window(made: Made, corpus: pd.Data
     assert whole.tokens[1] > cut.tokens[1] == made[2].facts.max_tokens
 
 
-def test_progress_is_logged_while_much_is_scored(
+def test_progress_of_long_scoring_is_logged(
     made: Made, corpus: pd.DataFrame, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Every so many seconds a line says how much is done and how long it will take."""
+    """A line at intervals reports how much is done and how long the rest will take."""
     seconds = iter(range(0, 10_000, 10))
     with caplog.at_level("INFO"):
         open_scorer(made[2], ScoringOptions(batch_tokens=16), clock=lambda: next(seconds))(
@@ -100,14 +100,14 @@ def test_no_comments_have_no_scores(made: Made, corpus: pd.DataFrame) -> None:
     assert "text" not in full.columns
 
 
-def test_a_bundle_holds_what_was_measured(
+def test_a_bundle_contains_what_was_measured(
     made: Made,
     point: OperatingPoint,
     tmp_path: Path,
     corpus: pd.DataFrame,
     evaluation_parameters: EvaluationParameters,
 ) -> None:
-    """The sealed model is the exported one, with its operating point, figures and warm-up scores."""
+    """The bundle contains the exported model, its operating point, figures and warm-up scores."""
     scorer = open_scorer(made[2], ScoringOptions(batch_tokens=64))
     scores = score_comments(scorer, corpus)
     parts = assemble_bundle(
@@ -123,12 +123,12 @@ def test_a_bundle_holds_what_was_measured(
     assert OperatingPoint.of(bundle.contract) == point
     assert read_evaluation(bundle.path) == {"test.toxic.all.auc": 0.9}
     examples = bundle.warmup()
-    assert [example.text for example in examples] == list(WARMUP_TEXTS)
-    again = open_scorer(ExportedModel.of(bundle), ScoringOptions(batch_tokens=4096))(WARMUP_TEXTS).scores
+    assert [example.text for example in examples] == list(warmup_texts())
+    again = open_scorer(ExportedModel.of(bundle), ScoringOptions(batch_tokens=4096))(warmup_texts()).scores
     np.testing.assert_allclose(again, [example.scores for example in examples], atol=1e-5)
 
 
-def test_reference_scores_are_those_of_deployment(
+def test_reference_scores_have_the_deployments_share(
     scored: Table, point: OperatingPoint, evaluation_parameters: EvaluationParameters
 ) -> None:
     """Of a hundred comments, half of them toxic, ten are counted as toxic and ninety as not."""
@@ -139,10 +139,10 @@ def test_reference_scores_are_those_of_deployment(
     assert reference["toxic"]["en"]["counts"] == counts
 
 
-def test_reference_traffic_is_that_of_deployment(
+def test_reference_traffic_has_the_deployments_share(
     scored: Table, evaluation_parameters: EvaluationParameters
 ) -> None:
-    """Languages and lengths are weighted alike; what is longer than the last edge is in the last bin."""
+    """Languages and lengths are weighted equally; lengths above the last edge are in the last bin."""
     english, turkish = scored([0.0, 1.0] * 20, [0.5] * 40), scored([0.0] * 20, [0.5] * 20, language="tr")
     table = pd.concat([english, turkish], ignore_index=True).assign(tokens=[1] * 20 + [9] * 20 + [5_000] * 20)
     traffic = ReferenceTraffic.model_validate(describe_traffic(table, evaluation_parameters))
@@ -154,10 +154,10 @@ def test_reference_traffic_is_that_of_deployment(
     assert traffic.deployment_toxic_share == evaluation_parameters.deployment_toxic_share
 
 
-def test_a_killed_export_leaves_the_bundle_before(
+def test_a_killed_export_leaves_the_previous_bundle(
     made: Made, point: OperatingPoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A bundle is replaced whole or not at all."""
+    """A bundle is replaced completely or not at all."""
     folder = tmp_path / "bundle"
     folder.mkdir()
     (folder / "marker").write_text("the bundle before")
@@ -174,21 +174,21 @@ def test_a_killed_export_leaves_the_bundle_before(
     assert (folder / "marker").read_text() == "the bundle before"
 
 
-def test_a_missing_export_says_what_to_run(tmp_path: Path) -> None:
-    """Whoever runs a later pipeline first learns which comes before."""
+def test_a_missing_export_is_an_error(tmp_path: Path) -> None:
+    """The error names the pipeline to run first."""
     with pytest.raises(InvalidDataError, match="run the pipeline `evaluation`"):
         read_export(tmp_path)
 
 
 def test_an_operating_point_survives_its_file(point: OperatingPoint, tmp_path: Path) -> None:
-    """To the last digit: a threshold decides by it."""
+    """It is equal to the last digit, because a threshold decides by it."""
     dataset = OperatingPointDataset(str(tmp_path / "point.json"))
     dataset.save(point)
     assert dataset.load() == point
 
 
-def test_decisions_are_those_of_the_contract(made: Made, point: OperatingPoint, scored: Table) -> None:
-    """The operating point decides as the sealed contract that it becomes part of."""
+def test_decisions_equal_those_of_the_contract(made: Made, point: OperatingPoint, scored: Table) -> None:
+    """The operating point decides like the contract that contains it."""
     contract = assemble_bundle(
         model=made[2], point=point, reference_scores={}, figures={"x": 0.9}, training_data={}
     ).contract
@@ -219,14 +219,14 @@ def _catalog(corpus: pd.DataFrame, parameters: EvaluationParameters, **more: obj
     return DataCatalog({name: MemoryDataset(data, copy_mode="assign") for name, data in fixed.items()})
 
 
-def test_a_bundle_measured_again_has_the_figures_it_was_sealed_with(
+def test_a_bundle_measured_again_has_its_own_figures(
     made: Made,
     tmp_path: Path,
     corpus: pd.DataFrame,
     modelling_parameters: ModellingParameters,
     evaluation_parameters: EvaluationParameters,
 ) -> None:
-    """Both pipelines run on an in-memory catalog, and measure the same model alike."""
+    """Both pipelines run on an in-memory catalog and give the same figures."""
     encoder, classifier, _ = made
     training = _catalog(
         corpus,
@@ -257,8 +257,8 @@ def test_a_bundle_measured_again_has_the_figures_it_was_sealed_with(
     assert "comparison.toxic.en.auc_difference" not in report
 
 
-def test_what_to_evaluate_is_a_folder_or_a_version(sealed: Path, tmp_path: Path) -> None:
-    """Neither or both is an error that says what to write."""
+def test_the_evaluated_model_is_a_folder_or_a_version(sealed: Path, tmp_path: Path) -> None:
+    """Neither or both is an error that names the options."""
     chosen = ChosenBundleDataset(model_name="m", filepath=str(tmp_path / "x"), bundle=str(sealed))
     assert chosen.load() == open_bundle(sealed)
     for folder, version in ((None, None), (str(sealed), 3)):

@@ -21,7 +21,7 @@ def _sigmoid(logits: Floats) -> Floats:
 
 
 def _draw(rows: int, *, slope: float, intercept: float, seed: int = 0) -> tuple[Floats, Floats]:
-    """Draw scores, and truths whose chance is what Platt scaling with these numbers makes of them."""
+    """Draw scores, and labels with the probabilities that Platt scaling with these numbers gives."""
     generator = np.random.default_rng(seed)
     logits = generator.normal(0, 3, rows)
     truth = generator.random(rows) < _sigmoid(slope * logits + intercept)
@@ -29,8 +29,8 @@ def _draw(rows: int, *, slope: float, intercept: float, seed: int = 0) -> tuple[
 
 
 @given(st.floats(0.3, 2.0), st.floats(-1.5, 1.5))
-def test_platt_scaling_finds_what_made_the_labels(slope: float, intercept: float) -> None:
-    """Fitted on labels drawn by known numbers, it returns about those."""
+def test_platt_scaling_finds_the_true_parameters(slope: float, intercept: float) -> None:
+    """Fitted on labels drawn with known parameters, it returns about those."""
     truth, scores = _draw(4_000, slope=slope, intercept=intercept)
     fitted = fit_platt(truth, scores, np.ones(truth.size))
     assert fitted is not None
@@ -38,23 +38,23 @@ def test_platt_scaling_finds_what_made_the_labels(slope: float, intercept: float
     assert fitted.intercept == pytest.approx(intercept, abs=0.3)
 
 
-def test_classes_that_scores_separate_give_a_finite_slope() -> None:
-    """Platt's smoothed targets keep a perfect classifier from infinite certainty."""
+def test_separable_classes_give_a_finite_slope() -> None:
+    """Platt's smoothed targets keep the slope of a perfect classifier finite."""
     truth = np.repeat([0.0, 1.0], 20)
     fitted = fit_platt(truth, np.repeat([0.2, 0.9], 20), np.ones(40))
     assert fitted is not None
     assert fitted.slope < 10
 
 
-def test_scores_that_rank_the_wrong_way_are_not_turned_around() -> None:
-    """A negative slope is no calibration."""
+def test_scores_with_a_reversed_ranking_are_not_calibrated() -> None:
+    """A negative slope is refused."""
     truth = np.repeat([0.0, 1.0], 20)
     assert fit_platt(truth, np.repeat([0.9, 0.2], 20), np.ones(40)) is None
 
 
 @given(st.lists(st.booleans(), min_size=2, max_size=50), st.floats(0.01, 0.99))
-def test_weights_bring_any_set_to_the_share(toxic: list[bool], share: float) -> None:
-    """Weighted, toxic rows make up the share asked for, and rows count 1 on average."""
+def test_weights_give_any_set_the_share(toxic: list[bool], share: float) -> None:
+    """Weighted, toxic rows make up the requested share, and the mean weight is 1."""
     labels = np.array(toxic, dtype=np.float64)
     weights = weights_for_share(labels, share)
     assert weights.mean() == pytest.approx(1)
@@ -79,7 +79,7 @@ def test_calibration_holds_at_its_share_of_toxic_comments(
 def test_a_threshold_has_its_precision_in_deployment(
     scored: Scored, evaluation_parameters: EvaluationParameters
 ) -> None:
-    """At the deployment's share of toxic comments, not at the validation set's."""
+    """The precision is that at the deployment's share of toxic comments, not the validation set's."""
     truth, scores = _draw(40_000, slope=1.5, intercept=0.0)
     point = fit_operating_point(scored(truth, scores), evaluation_parameters)
     unseen = scored(*_draw(40_000, slope=1.5, intercept=0.0, seed=1))
@@ -105,27 +105,27 @@ def test_a_language_has_its_own_only_with_enough_data(
     assert point.calibration_of(Label.TOXIC, "it") == point.calibration_of(Label.TOXIC, None)
 
 
-def test_a_label_that_never_occurs_is_left_as_it_is(
+def test_a_label_that_never_occurs_is_not_calibrated(
     scored: Scored, evaluation_parameters: EvaluationParameters
 ) -> None:
-    """Without truth there is nothing to fit: scores stay, and 0.5 decides."""
+    """Without positives the scores stay raw, and the threshold is 0.5."""
     point = fit_operating_point(scored([0.0, 1.0], [0.1, 0.9]), evaluation_parameters)
     assert point.calibration_of(Label.THREAT, None).slope == 1.0
     assert point.threshold(Label.THREAT, "en") == DEFAULT_THRESHOLD
 
 
-def test_unreachable_precision_is_said(
+def test_unreachable_precision_is_logged(
     scored: Scored, evaluation_parameters: EvaluationParameters, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Scores that say nothing reach no precision; 0.5 decides, and the log warns."""
+    """If no threshold reaches the precision, it is 0.5 and a warning is logged."""
     point = fit_operating_point(scored([0.0, 1.0] * 50, [0.5] * 100), evaluation_parameters)
     assert point.threshold(Label.TOXIC, "en") == DEFAULT_THRESHOLD
     assert "No threshold of toxic has a precision of 0.8" in caplog.text
 
 
-def test_no_validation_comments_are_a_clear_error(
+def test_no_validation_comments_are_an_error(
     scored: Scored, evaluation_parameters: EvaluationParameters
 ) -> None:
-    """The error says what to change."""
+    """The error names the parameter to change."""
     with pytest.raises(InvalidDataError, match="lower train_fraction"):
         fit_operating_point(scored([], []), evaluation_parameters)

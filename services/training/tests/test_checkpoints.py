@@ -50,8 +50,8 @@ kept = ("steps", "selections", "selection_auc", "final_loss")
 """Trains, and dies by SIGKILL at the given reading of the clock; 0 for never."""
 
 
-def test_what_was_saved_is_read(tmp_path: Path) -> None:
-    """State and variables come back as they went, unsigned and whole numbers too."""
+def test_a_checkpoint_restores_what_was_saved(tmp_path: Path) -> None:
+    """State and variables are unchanged, including unsigned and integer ones."""
     variables: Arrays = {
         "model.0": np.arange(6, dtype=np.float32).reshape(2, 3),
         "model.1": np.array([1, 2], np.uint32),
@@ -69,22 +69,22 @@ def test_what_was_saved_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"", b"not a checkpoint", b"\x10\x00\x00\x00\x00\x00\x00\x00{}"])
-def test_a_damaged_checkpoint_is_as_none(tmp_path: Path, damage: bytes) -> None:
-    """A file that can't be read doesn't keep training from starting anew."""
+def test_a_damaged_checkpoint_is_ignored(tmp_path: Path, damage: bytes) -> None:
+    """Training starts anew if the file can't be read."""
     path = tmp_path / "checkpoint"
     path.write_bytes(damage)
     assert CheckpointFile(path, fingerprint="a").load() is None
 
 
-def test_another_trainings_checkpoint_is_not_taken_up(tmp_path: Path) -> None:
+def test_another_trainings_checkpoint_is_ignored(tmp_path: Path) -> None:
     """Other data, another encoder or other parameters have another fingerprint."""
     path = tmp_path / "checkpoint"
     CheckpointFile(path, fingerprint="a").save(_STATE, {"model.0": np.zeros(1, np.float32)})
     assert CheckpointFile(path, fingerprint="b").load() is None
 
 
-def test_a_fingerprint_knows_its_parts_apart() -> None:
-    """Moving a byte from one part to the next gives another fingerprint."""
+def test_a_fingerprint_separates_its_parts() -> None:
+    """Moving a byte from one part to the next changes the fingerprint."""
     assert fingerprint(b"ab", b"c") != fingerprint(b"a", b"bc")
 
 
@@ -107,10 +107,10 @@ def start_training(
     return start
 
 
-def test_a_killed_training_ends_as_an_unbroken_one(
+def test_a_killed_training_resumes_to_the_same_result(
     tmp_path: Path, start_training: Callable[[str, int], int]
 ) -> None:
-    """Killed in its second pass and taken up, training ends with the same weights and figures."""
+    """Killed in its second epoch and resumed, training ends with the same weights and figures."""
     assert start_training("killed", 75) == -signal.SIGKILL
     assert (tmp_path / "killed" / "checkpoint").exists(), "the kill came after a checkpoint"
     assert not (tmp_path / "killed" / "result.json").exists(), "the kill came before the end"

@@ -30,7 +30,7 @@ Trained = tuple[Encoder, keras.Model, dict[str, float]]
 def trained(
     tmp_path_factory: pytest.TempPathFactory, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
 ) -> Trained:
-    """Train once for this module: the encoder, the classifier, what training took."""
+    """Train once for this module; return the encoder, the classifier and the result."""
     return _train(tmp_path_factory.mktemp("models"), corpus, modelling_parameters)
 
 
@@ -56,16 +56,16 @@ def _score(classifier: keras.Model, row: list[int], length: int) -> NDArray[np.f
 
 
 def test_padding_does_not_change_a_score(trained: Trained) -> None:
-    """A comment scores alike alone and in a batch of longer ones."""
+    """A comment has the same score alone and in a batch of longer ones."""
     _, classifier, _ = trained
     short, long = (_score(classifier, [0, 10, 11, 2], length) for length in (4, 64))
     np.testing.assert_allclose(short, long, atol=1e-5)
 
 
-def test_training_separates_what_can_be_separated(
+def test_training_learns_separable_comments(
     trained: Trained, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
 ) -> None:
-    """Two kinds of comments that share no words are told apart after two passes."""
+    """Two kinds of comments that share no words are separated after two epochs."""
     encoder, classifier, _ = trained
     rows = encoder.tokeniser(max_tokens=modelling_parameters.max_tokens).token_ids(corpus["text"].tolist())
     scores = np.array([_score(classifier, row.tolist(), len(row))[0, 0] for row in rows])
@@ -81,10 +81,10 @@ def test_the_same_seed_trains_the_same_classifier(
         np.testing.assert_allclose(first, second, atol=1e-6)
 
 
-def test_training_stops_when_its_minutes_are_over(
+def test_training_stops_at_its_time_limit(
     tmp_path: Path, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
 ) -> None:
-    """A spent time budget ends training after the step under way, with a classifier to show for it."""
+    """Training ends after the current step, with a usable classifier."""
     hurried = modelling_parameters.model_copy(update={"max_train_minutes": 1e-9})
     _, classifier, result = _train(tmp_path, corpus, hurried)
     assert result["stopped_by_time"]
@@ -95,13 +95,13 @@ def test_training_stops_when_its_minutes_are_over(
 def test_comments_of_one_class_are_refused(
     tmp_path: Path, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
 ) -> None:
-    """Nothing can be learnt from toxic comments alone."""
+    """Training needs both classes."""
     with pytest.raises(InvalidDataError, match="all of one class of toxic"):
         _train(tmp_path, corpus[corpus["toxic"] == 1], modelling_parameters)
 
 
 def test_loss_ignores_missing_labels_and_matches_keras_on_the_rest() -> None:
-    """A missing label contributes nothing; what is there costs what Keras's own loss says."""
+    """A missing label contributes 0; the others contribute Keras's own loss."""
     logits = np.array([[2.0, -1.0, 0.5, 7.0, -7.0, 0.0]], np.float32)
     labels = np.array([[1.0, 0.0, 1.0, -1.0, -1.0, -1.0]], np.float32)
     loss = ops.convert_to_numpy(masked_binary_crossentropy(labels, logits))
@@ -109,8 +109,8 @@ def test_loss_ignores_missing_labels_and_matches_keras_on_the_rest() -> None:
     assert float(loss.mean()) == pytest.approx(float(expected), rel=1e-5)
 
 
-def test_a_positive_costs_its_weight() -> None:
-    """A label's weight multiplies the loss of its positives and leaves its negatives alone."""
+def test_a_positive_has_its_weight() -> None:
+    """A label's weight multiplies the loss of its positives, not of its negatives."""
     logits = np.array([[0.3, 0.3]], np.float32)
     labels = np.array([[1.0, 0.0]], np.float32)
     plain, weighted = (
@@ -122,7 +122,7 @@ def test_a_positive_costs_its_weight() -> None:
 
 
 def test_rarer_labels_weigh_more_up_to_a_limit(modelling_parameters: ModellingParameters) -> None:
-    """A positive weighs the root of how many negatives it stands against, between 1 and the limit."""
+    """The weight is the root of the negatives per positive, between 1 and the limit."""
     labels = np.full((110, 6), np.nan, np.float32)
     labels[:, 0] = np.arange(110) < 10
     labels[:, 1] = np.arange(110) < 100
@@ -137,7 +137,7 @@ def test_rarer_labels_weigh_more_up_to_a_limit(modelling_parameters: ModellingPa
 def test_no_teacher_survives_its_file(
     corpus: pd.DataFrame, tmp_path: Path, modelling_parameters: ModellingParameters
 ) -> None:
-    """A table without columns comes back from Parquet without rows; the labels alone are learnt."""
+    """A table without columns loses its rows in Parquet; then only the labels are learnt."""
     labels = label_matrix(corpus)
     asked = ask_teacher(corpus, modelling_parameters)
     asked.to_parquet(tmp_path / "teacher_scores.parquet")
@@ -146,8 +146,8 @@ def test_no_teacher_survives_its_file(
     np.testing.assert_array_equal(join_targets(labels, asked), labels)
 
 
-def test_a_teacher_is_followed_where_labels_are_missing() -> None:
-    """With a teacher, the loss is a mix of the labels' and the teacher's, which knows every label."""
+def test_a_teacher_supplies_missing_labels() -> None:
+    """The loss is a mix of the labels' and the teacher's, which has every label."""
     logits = np.array([[1.0, -2.0, 0.5, 0.0, 3.0, -1.0]], np.float32)
     labels = np.array([[1.0, -1.0, -1.0, -1.0, -1.0, -1.0]], np.float32)
     teacher = np.array([[0.9, 0.2, 0.4, 0.1, 0.7, 0.3]], np.float32)
@@ -162,7 +162,7 @@ def test_a_teacher_is_followed_where_labels_are_missing() -> None:
 
 
 def test_a_classifier_survives_its_file(trained: Trained, tmp_path: Path) -> None:
-    """A saved classifier scores as before."""
+    """A saved and loaded classifier has the same scores."""
     dataset = KerasModelDataset(str(tmp_path / "classifier.keras"))
     dataset.save(trained[1])
     np.testing.assert_allclose(

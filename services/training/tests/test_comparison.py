@@ -18,10 +18,10 @@ def _table(scored: Scored, *, noise: float, seed: int = 1) -> pd.DataFrame:
     return scored(truth.tolist(), scores.tolist())
 
 
-def test_a_better_model_shows_in_the_difference(
+def test_a_better_model_has_a_positive_difference(
     scored: Scored, evaluation_parameters: EvaluationParameters
 ) -> None:
-    """The interval of the paired difference lies above zero, and is narrower than the figures' own."""
+    """The interval of the paired difference is above zero, and narrower than the figures' own."""
     figures = compare(_table(scored, noise=0.1), _table(scored, noise=1.5), evaluation_parameters)
     difference = "comparison.toxic.en.auc_difference"
     assert 0 < figures[f"{difference}_low"] < figures[difference] < figures[f"{difference}_high"]
@@ -32,7 +32,7 @@ def test_a_better_model_shows_in_the_difference(
 
 
 def test_a_model_equals_itself(scored: Scored, evaluation_parameters: EvaluationParameters) -> None:
-    """Paired, there is no noise between a model and itself."""
+    """The paired difference of a model and itself is exactly zero."""
     table = _table(scored, noise=0.1)
     figures = compare(table, table, evaluation_parameters)
     ends = [figures[f"comparison.toxic.all.auc_difference{end}"] for end in ("", "_low", "_high")]
@@ -42,12 +42,12 @@ def test_a_model_equals_itself(scored: Scored, evaluation_parameters: Evaluation
 def test_without_a_champion_there_is_no_difference(
     scored: Scored, evaluation_parameters: EvaluationParameters
 ) -> None:
-    """The first model of a registry has nobody to be compared with."""
+    """The first model of a registry has no comparison."""
     assert compare(_table(scored, noise=0.1), pd.DataFrame(), evaluation_parameters) == {}
 
 
 def test_other_comments_are_refused(scored: Scored, evaluation_parameters: EvaluationParameters) -> None:
-    """Scores left from another test set can't be compared by accident."""
+    """Scores of another test set can't be compared by accident."""
     table = _table(scored, noise=0.1)
     with pytest.raises(InvalidDataError, match="other comments"):
         compare(table, table.iloc[::-1].reset_index(drop=True), evaluation_parameters)

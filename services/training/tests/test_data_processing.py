@@ -44,7 +44,7 @@ def _kept(counts: Counts) -> float:
 
 @pytest.fixture
 def split(data_parameters: DataParameters) -> Split:
-    """Split tables, of which those that a test doesn't name hold one comment or none."""
+    """Split tables; those that a test doesn't name contain one comment or none."""
 
     def run(
         train: Tidied,
@@ -65,10 +65,10 @@ def split(data_parameters: DataParameters) -> Split:
     return run
 
 
-def test_nothing_is_measured_on_a_text_that_was_trained_on(
+def test_no_text_is_both_measured_and_trained_on(
     raw_train: MakeTable, split: Split, data_parameters: DataParameters
 ) -> None:
-    """A text that stands in several files stays in the test set, or else in validation."""
+    """A text in several files stays in the test set, or else in validation."""
     train = tidy_train(
         raw_train(["in  test", "in validation", "own", "own"], ["0", "1", "1", "1"]), data_parameters
     )
@@ -95,7 +95,7 @@ def test_every_row_is_kept_or_counted_as_dropped(raw_train: MakeTable, split: Sp
     assert counts["dropped.forum.unlabelled"] == 1
 
 
-def test_where_a_comment_goes_depends_on_its_text_alone(
+def test_a_comments_set_depends_on_its_text_alone(
     raw_train: MakeTable, split: Split, data_parameters: DataParameters
 ) -> None:
     """More rows, or another order, move no comment from one set to another."""
@@ -106,8 +106,8 @@ def test_where_a_comment_goes_depends_on_its_text_alone(
     assert set(first["text"]) == set(second["text"])
 
 
-def test_the_sets_stay_what_they_were(raw_train: MakeTable, split: Split) -> None:
-    """Figures are compared over years: which comments are held out doesn't change with the code."""
+def test_the_sets_do_not_change_with_the_code(raw_train: MakeTable, split: Split) -> None:
+    """Figures are compared over years, so that the held-out comments must stay the same."""
     parameters = DataParameters(
         train=SourceParameters(language="en", train_fraction=0.9),
         validation=SourceParameters(train_fraction=0.5),
@@ -130,8 +130,8 @@ def test_non_toxic_comments_are_thinned_to_the_wanted_ratio(raw_train: MakeTable
     assert np.bincount(training["toxic"].astype(int)).tolist() == [30, 20]
 
 
-def test_repeated_rows_stand_at_the_end_of_the_training_comments(raw_train: MakeTable, split: Split) -> None:
-    """A source that a pass shows three times is there three times, and counted."""
+def test_repeated_rows_are_at_the_end_of_the_training_comments(raw_train: MakeTable, split: Split) -> None:
+    """A source with `repeat: 3` occurs three times, and is counted."""
     parameters = DataParameters(train=SourceParameters(language="en"), validation=SourceParameters(repeat=3))
     train = tidy_train(raw_train(["a", "b"], ["0", "1"]), parameters)
     training, *_, counts = split(train, validation=tidied_validation(["v", "w"]), parameters=parameters)
@@ -140,8 +140,8 @@ def test_repeated_rows_stand_at_the_end_of_the_training_comments(raw_train: Make
     assert counts["rows.training"] == 8
 
 
-def test_an_additional_table_joins_by_configuration_alone(raw_train: MakeTable, split: Split) -> None:
-    """Its texts are trained on with the labels and the language it states; the others are unknown."""
+def test_an_additional_table_needs_only_configuration(raw_train: MakeTable, split: Split) -> None:
+    """Its texts are trained on with its own labels and language; other labels are unknown."""
     parameters = with_table("forum")
     table = raw_table(content=["ciao", "salve"], language=["it", "it"], toxic=["1", ""], insult=[None, "0"])
     train = tidy_train(raw_train(["a"], ["0"]), parameters)
@@ -156,8 +156,8 @@ def test_an_additional_table_joins_by_configuration_alone(raw_train: MakeTable, 
 
 
 @pytest.mark.parametrize("label", ["1", 1, 1.0, True, np.int64(1), np.float32(1)])
-def test_labels_are_read_however_a_table_holds_them(label: object) -> None:
-    """CSV gives words, a database or Parquet numbers or truth values."""
+def test_labels_of_every_type_are_read(label: object) -> None:
+    """CSV contains words, a database or Parquet numbers or booleans."""
     parameters = with_table("forum")
     table = raw_table(
         text=["a", "b"],
@@ -168,8 +168,8 @@ def test_labels_are_read_however_a_table_holds_them(label: object) -> None:
     np.testing.assert_array_equal(comments["toxic"], [1.0, np.nan])
 
 
-def test_a_text_of_an_earlier_table_is_not_taken_again(raw_train: MakeTable, split: Split) -> None:
-    """Test wins over validation, that over train, and that over additional tables in their order."""
+def test_a_text_of_an_earlier_table_is_dropped(raw_train: MakeTable, split: Split) -> None:
+    """The order is test, validation, train, then additional tables in their order."""
     parameters = ALL_OF_IT.model_copy(
         update={"additional": {"first": SourceParameters(), "second": SourceParameters()}}
     )
@@ -184,10 +184,10 @@ def test_a_text_of_an_earlier_table_is_not_taken_again(raw_train: MakeTable, spl
     assert (counts["dropped.first.leaked"], counts["dropped.second.leaked"]) == (2, 1)
 
 
-def test_a_table_that_is_not_there_is_counted_and_said(
+def test_an_absent_table_is_counted_and_logged(
     raw_train: MakeTable, split: Split, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An optional table's absence is no error and no secret."""
+    """An optional table may be absent; the log names it."""
     parameters = with_table("forum")
     train = tidy_train(raw_train(["a"], ["0"]), parameters)
     with caplog.at_level("INFO"):
@@ -199,15 +199,15 @@ def test_a_table_that_is_not_there_is_counted_and_said(
 
 @pytest.mark.parametrize("tables", [{}, {"forum": None, "chat": None}])
 def test_a_table_needs_an_entry_in_catalog_and_parameters(tables: OptionalTables) -> None:
-    """A name in one of the two alone is an error that shows both."""
+    """A name in only one of the two is an error that shows both."""
     parameters = with_table("forum")
     with pytest.raises(ConfigurationError, match=r"data.additional \(parameters.yml\), which has forum"):
         tidy_additional(tables, parameters)
 
 
 @pytest.mark.parametrize("name", ["test", "validation", "train", "My Table"])
-def test_a_table_needs_a_name_of_its_own(name: str) -> None:
-    """A table called `test` would be tested on."""
+def test_a_table_needs_an_unreserved_name(name: str) -> None:
+    """A table named `test` would be used for testing."""
     with pytest.raises(ValidationError):
         DataParameters(
             train=SourceParameters(), validation=SourceParameters(), additional={name: SourceParameters()}
@@ -215,28 +215,28 @@ def test_a_table_needs_a_name_of_its_own(name: str) -> None:
 
 
 def test_a_configured_language_is_a_code() -> None:
-    """`english` is found before anything is read."""
-    with pytest.raises(ValidationError, match="no code of ISO 639-1"):
+    """`english` is refused before any file is read."""
+    with pytest.raises(ValidationError, match="neither an ISO 639-1 code"):
         SourceParameters(language="english")
 
 
 def test_an_additional_table_needs_texts_and_labels() -> None:
-    """What could be there, and what is, stands in the error."""
+    """The error lists the possible columns and the table's own."""
     parameters = with_table("forum")
     with pytest.raises(
-        InvalidDataError, match=r"table forum needs a column of texts .*; it has text, label\."
+        InvalidDataError, match=r"table forum needs a column of labels .*; it has text, label\."
     ):
         tidy_additional({"forum": raw_table(text=["a"], label=["1"])}, parameters)
 
 
-def test_the_digests_of_what_is_trained_on_are_kept() -> None:
-    """Lineage names each file that was read, and none that wasn't there."""
+def test_the_digests_of_training_files_are_recorded() -> None:
+    """Lineage contains each file that was read, and no absent one."""
     tables = {"forum": RawTable(pd.DataFrame(), digest="f"), "chat": None}
     assert collect_digests("t", "v", tables) == {"train": "t", "validation": "v", "forum": "f"}
 
 
-def test_where_duplicates_disagree_the_majority_holds(raw_train: MakeTable, split: Split) -> None:
-    """The texts that were labelled differently are counted; a tie goes to 1."""
+def test_the_majority_decides_between_duplicates(raw_train: MakeTable, split: Split) -> None:
+    """Texts with conflicting labels are counted; a tie gives 1."""
     raw = raw_train(["twice 1", "twice 1", "once 1", "twice 1", "tie", "tie"], ["1", "1", "0", "0", "0", "1"])
     training, *_, counts = split(tidy_train(raw, ALL_OF_IT), parameters=ALL_OF_IT)
     labels = dict(zip(training["text"], training["toxic"], strict=True))
@@ -244,8 +244,8 @@ def test_where_duplicates_disagree_the_majority_holds(raw_train: MakeTable, spli
     assert counts["conflicting.train"] == 2
 
 
-def test_a_later_source_is_counted_but_not_heard(raw_train: MakeTable, split: Split) -> None:
-    """What another file says of a text that is there already changes no label."""
+def test_labels_of_a_later_source_are_ignored(raw_train: MakeTable, split: Split) -> None:
+    """A conflicting label in another file is counted and changes nothing."""
     tables = {"forum": raw_table(text=["a", "a", "a"], toxic=["1", "1", "1"])}
     train = tidy_train(raw_train(["a"], ["0"]), ALL_OF_IT)
     training, *_, counts = split(train, tables=tables, parameters=with_table("forum"))
@@ -260,14 +260,14 @@ def test_a_later_source_is_counted_but_not_heard(raw_train: MakeTable, split: Sp
     test=st.lists(st.text(), min_size=1),
     forum=st.lists(st.tuples(st.none() | st.text(), st.sampled_from(["0", "1", "", "2"]))),
 )
-def test_whatever_the_texts_no_set_shares_one_and_every_row_is_accounted_for(
+def test_for_any_texts_the_sets_are_disjoint_and_every_row_is_counted(
     raw_train: MakeTable,
     train: list[tuple[str, str]],
     validation: list[str],
     test: list[str],
     forum: list[tuple[str | None, str]],
 ) -> None:
-    """The promises of the split hold for any text, however it is spaced, repeated or composed."""
+    """The split's properties hold for any spacing, repetition or composition of texts."""
     parameters = DataParameters(
         train=SourceParameters(language="en", train_fraction=0.5, non_toxic_per_toxic=1.0),
         validation=SourceParameters(train_fraction=0.5),

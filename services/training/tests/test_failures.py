@@ -11,13 +11,13 @@ from toxic_core.errors import InvalidDataError
 from toxic_training.kedro_project.failures import explain
 
 
-def test_an_error_of_this_project_is_its_own_explanation() -> None:
-    """A reason that the code states is passed on, in one line."""
+def test_an_error_of_this_project_explains_itself() -> None:
+    """Its message is printed in one line."""
     assert explain(InvalidDataError("The train file\n  holds no rows.")) == "The train file holds no rows."
 
 
 def test_a_full_disk_is_found_behind_kedros_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Kedro wraps a failed write; the line still says that the disk is full."""
+    """Kedro wraps a failed write; the line still reports that the disk is full."""
 
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "report.json")
@@ -41,6 +41,6 @@ def test_a_broken_table_is_named(tmp_path: Path) -> None:
     assert "\n" not in explanation
 
 
-def test_an_error_of_the_code_keeps_its_traceback() -> None:
-    """A bug isn't dressed up as the user's mistake."""
+def test_an_unknown_error_keeps_its_traceback() -> None:
+    """A bug isn't reported as the user's mistake."""
     assert explain(KeyError("text")) is None

@@ -18,8 +18,8 @@ POINT = OperatingPoint(
 )
 
 
-def test_a_case_passes_where_the_decision_is_its_gold_label(scored: Scored) -> None:
-    """Decided at the threshold of `toxic` in English, by functionality and over all."""
+def test_a_case_passes_if_the_decision_is_its_gold_label(scored: Scored) -> None:
+    """Decisions use the English threshold of `toxic`, by functionality and over all."""
     table = scored([float("nan")] * 6, [0.7, 0.7, 0.5, 0.1, 0.1, 0.65])
     table["functionality"] = ["slur_h", "slur_h", "slur_h", "ident_nh", "ident_nh", "ident_nh"]
     table["hateful"] = [1.0, 1.0, 1.0, 0.0, 0.0, 0.0]
@@ -36,5 +36,5 @@ def test_a_case_passes_where_the_decision_is_its_gold_label(scored: Scored) -> N
 
 
 def test_without_cases_there_are_no_figures(scored: Scored) -> None:
-    """A suite whose file isn't there is no suite that failed."""
+    """An absent suite has no figures instead of failures."""
     assert measure_hatecheck(scored([], []).assign(functionality=[], hateful=[]), POINT, RESAMPLING) == {}

@@ -16,10 +16,10 @@ def files() -> EncoderFiles:
     return random_encoder([f"word number {index}" for index in range(50)], vocabulary_size=300, seed=5)
 
 
-def test_a_backbone_gives_back_the_weights_it_was_read_from(
+def test_converting_a_backbone_restores_its_weights(
     files: EncoderFiles, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Hugging Face's names and shapes to Keras's and back change nothing, and setting them is the reverse."""
+    """Conversion to Keras and back changes no weight, and setting them is the reverse."""
     dataset = EncoderDataset(str(tmp_path_factory.mktemp("encoder")))
     dataset.save(files)
     encoder = encoder_of(build_classifier(dataset.load().load_backbone(), dropout=0.0, train_embeddings=True))
@@ -35,7 +35,7 @@ def test_a_backbone_gives_back_the_weights_it_was_read_from(
 
 
 def test_fewer_layers_keep_the_last(files: EncoderFiles) -> None:
-    """One layer of two is the second, under the first's name; everything else stays."""
+    """The second of two layers is kept under the first's name; everything else is unchanged."""
     cut = keep_layers(files, 1)
     assert cut.config["num_hidden_layers"] == 1
     name = "attention.self.query.weight"

@@ -22,7 +22,7 @@ sys.stdin.read()
 
 @pytest.fixture
 def held(tmp_path: Path) -> Path:
-    """Return a file that another process is to write."""
+    """Return a file that another process writes."""
     return tmp_path / "06_models" / "bundle"
 
 
@@ -38,31 +38,31 @@ def holder(held: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.mark.usefixtures("holder")
-def test_a_second_run_is_told_of_the_first(held: Path, tmp_path: Path) -> None:
-    """The error names the file and the way out, and the second holds none of its own."""
+def test_a_second_run_is_refused(held: Path, tmp_path: Path) -> None:
+    """The error names the file and the remedy, and the second run holds no lock."""
     other = tmp_path / "03_primary" / "table.parquet"
-    with pytest.raises(RunInProgressError, match=r"06_models/bundle; .*TOXIC_DATA_DIR"):
+    with pytest.raises(RunInProgressError, match=r"06_models/bundle\. .*TOXIC_DATA_DIR"):
         OutputLocks().acquire([other, held], data=tmp_path)
     OutputLocks().acquire([other], data=tmp_path)
 
 
 @pytest.mark.usefixtures("holder")
-def test_runs_that_write_other_files_go_side_by_side(held: Path, tmp_path: Path) -> None:
-    """Neither another file of the folder is locked, nor the same one of another folder."""
+def test_runs_that_write_other_files_run_in_parallel(held: Path, tmp_path: Path) -> None:
+    """Another file of the folder isn't locked, nor the same file of another folder."""
     OutputLocks().acquire([held.with_name("champion")], data=tmp_path)
     OutputLocks().acquire([held], data=tmp_path / "elsewhere")
     assert not (tmp_path / "elsewhere").exists()
 
 
 def test_a_killed_runs_locks_end_with_it(holder: subprocess.Popen[str], held: Path, tmp_path: Path) -> None:
-    """Nobody has to remove a file."""
+    """No lock has to be removed by hand."""
     holder.kill()
     holder.wait(10)
     OutputLocks().acquire([held], data=tmp_path)
 
 
-def test_a_run_that_ended_gives_its_locks_back(held: Path, tmp_path: Path) -> None:
-    """So that the same process can do the next."""
+def test_a_run_that_ended_releases_its_locks(held: Path, tmp_path: Path) -> None:
+    """The same process can start another run."""
     locks = OutputLocks()
     for _ in range(2):
         locks.acquire([held], data=tmp_path)

@@ -29,7 +29,7 @@ def _random(rows: int, seed: int) -> tuple[list[float], list[float]]:
 def test_figures_are_named_by_set_label_and_language(
     scored: Scored, evaluation_parameters: EvaluationParameters
 ) -> None:
-    """The train file's rows are `heldout`; each figure is scikit-learn's on exactly its rows."""
+    """The train file's rows are `heldout`; each figure is scikit-learn's on its rows."""
     test = pd.concat([scored(*_random(80, 1)), scored(*_random(60, 2), language="es")], ignore_index=True)
     validation = pd.concat(
         [scored(*_random(50, 3)), scored(*_random(50, 4), source="validation", language="tr")],
@@ -53,7 +53,7 @@ def test_figures_are_named_by_set_label_and_language(
 def test_the_mean_over_labels_needs_every_label(
     scored: Scored, evaluation_parameters: EvaluationParameters
 ) -> None:
-    """It is the mean of the six AUCs, and absent where a label isn't known."""
+    """It is the mean of the labels' AUCs, and absent if a label is unknown."""
     truth, scores = _random(200, 5)
     labelled = scored(truth, scores)
     for index, label in enumerate(LABELS):
@@ -69,7 +69,7 @@ def test_the_mean_over_labels_needs_every_label(
 def test_one_class_or_few_rows_have_no_figure(
     scored: Scored, evaluation_parameters: EvaluationParameters
 ) -> None:
-    """Nothing is made up about Spanish comments that are all alike, or an Italian one on its own."""
+    """Spanish comments of one class, or one Italian comment, have no figures."""
     test = pd.concat(
         [
             scored(*_random(40, 1)),
@@ -86,7 +86,7 @@ def test_one_class_or_few_rows_have_no_figure(
 def test_comments_are_measured_by_length_too(
     scored: Scored, evaluation_parameters: EvaluationParameters
 ) -> None:
-    """The ranges part the test set: nothing is counted twice or left out."""
+    """Every comment of the test set is in exactly one range."""
     test = scored(*_random(300, 8))
     test["tokens"] = np.tile([8, 9, 16, 17, 30, 1], 50).astype(np.int32)
     figures = measure_sets(test.head(0), test, point=AS_IT_IS, parameters=evaluation_parameters)
@@ -100,10 +100,8 @@ def test_comments_are_measured_by_length_too(
     }
 
 
-def test_decisions_are_taken_on_calibrated_scores(
-    scored: Scored, evaluation_parameters: EvaluationParameters
-) -> None:
-    """A threshold of 0.5 on scores that calibration halves decides less than on the raw ones."""
+def test_decisions_use_calibrated_scores(scored: Scored, evaluation_parameters: EvaluationParameters) -> None:
+    """A threshold of 0.5 on halved scores gives fewer positive decisions than on raw ones."""
     test = scored(*_random(200, 9))
     lowered = AS_IT_IS.model_copy(
         update={"calibration": {label: {"*": Calibration(intercept=-1.0)} for label in LABELS}}

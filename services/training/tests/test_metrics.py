@@ -45,7 +45,7 @@ def _both_classes_count(truth: Floats, weights: Floats) -> bool:
 
 @given(ROWS)
 def test_auc_and_average_precision_are_scikit_learns(rows: Weighted) -> None:
-    """With any weights and ties."""
+    """They are equal for any weights and ties."""
     truth, scores, weights = rows
     assume(_both_classes_count(truth, weights))
     measured = Rows.of(truth, scores, weights)
@@ -56,7 +56,7 @@ def test_auc_and_average_precision_are_scikit_learns(rows: Weighted) -> None:
 
 @given(ROWS)
 def test_log_loss_is_scikit_learns(rows: Weighted) -> None:
-    """Scores of 0 and 1 cost much, but not infinitely much."""
+    """Scores of 0 and 1 have a large but finite loss."""
     truth, scores, weights = rows
     assume(weights.sum() > 0)
     clipped = np.clip(scores, 1e-7, 1 - 1e-7)
@@ -66,7 +66,7 @@ def test_log_loss_is_scikit_learns(rows: Weighted) -> None:
 
 @given(st.integers(1, 6), st.integers(1, 8), st.integers(0, 1000))
 def test_reliability_is_scikit_learns_over_quantiles(bins: int, rows_a_bin: int, seed: int) -> None:
-    """Where bins can be equal, the points of the diagram are scikit-learn's."""
+    """If bins can be equal, the diagram's points are scikit-learn's."""
     generator = np.random.default_rng(seed)
     scores = generator.random(bins * rows_a_bin)
     truth = (generator.random(scores.size) < scores).astype(float)
@@ -82,8 +82,8 @@ def test_reliability_is_scikit_learns_over_quantiles(bins: int, rows_a_bin: int,
 
 
 @given(ROWS, st.integers(1, 20))
-def test_calibration_error_is_a_share_that_no_order_changes(rows: Weighted, bins: int) -> None:
-    """It lies between 0 and 1, and equal scores are never parted, so the rows' order is no matter."""
+def test_calibration_error_does_not_depend_on_order(rows: Weighted, bins: int) -> None:
+    """It is between 0 and 1, and equal scores are always in the same bin."""
     truth, scores, weights = rows
     assume(weights.sum() > 0)
     error = calibration_error_of(Rows.of(truth, scores, weights), bins=bins)
@@ -93,8 +93,8 @@ def test_calibration_error_is_a_share_that_no_order_changes(rows: Weighted, bins
     assert again == pytest.approx(error)
 
 
-def test_calibration_error_of_true_probabilities_is_small_and_of_inflated_ones_is_the_inflation() -> None:
-    """On many rows it is about what was put in."""
+def test_calibration_error_equals_the_inflation() -> None:
+    """On many rows it is about 0 for true probabilities, and about the inflation for inflated ones."""
     generator = np.random.default_rng(5)
     chances = generator.uniform(0, 0.8, 40_000)
     truth = (generator.random(chances.size) < chances).astype(float)
@@ -103,8 +103,8 @@ def test_calibration_error_of_true_probabilities_is_small_and_of_inflated_ones_i
 
 
 @given(ROWS)
-def test_counting_a_row_twice_is_having_it_twice(rows: Weighted) -> None:
-    """Resampling by counts is resampling of rows."""
+def test_counting_a_row_twice_equals_repeating_it(rows: Weighted) -> None:
+    """Resampling by counts equals resampling of rows."""
     truth, scores, weights = rows
     counts = np.arange(truth.size) % 3
     assume(_both_classes_count(np.repeat(truth, counts), np.repeat(weights, counts)))
@@ -116,8 +116,8 @@ def test_counting_a_row_twice_is_having_it_twice(rows: Weighted) -> None:
 
 
 @pytest.mark.parametrize("truth", [[], [0.0, 0.0], [1.0, 1.0]])
-def test_what_is_undefined_is_not_a_number(truth: list[float]) -> None:
-    """Without rows, or without both classes, no AUC is made up."""
+def test_undefined_metrics_are_nan(truth: list[float]) -> None:
+    """Without rows, or without both classes, the AUC is NaN."""
     rows = Rows.of(np.array(truth), np.linspace(0.2, 0.8, len(truth)))
     assert np.isnan(auc_of(rows))
     assert np.isnan(average_precision_of(rows)) == (not any(truth))
@@ -126,8 +126,8 @@ def test_what_is_undefined_is_not_a_number(truth: list[float]) -> None:
 
 
 @given(ROWS)
-def test_plain_auc_agrees_with_the_weighted_one(rows: Weighted) -> None:
-    """The two ways to the same figure give it."""
+def test_plain_auc_equals_the_weighted_one(rows: Weighted) -> None:
+    """Both implementations give the same figure."""
     truth, scores, _ = rows
     assume(has_both_classes(truth))
     assert auc(truth, scores) == pytest.approx(auc_of(Rows.of(truth, scores)))
@@ -135,7 +135,7 @@ def test_plain_auc_agrees_with_the_weighted_one(rows: Weighted) -> None:
 
 @given(ROWS, st.floats(0.1, 1.0))
 def test_a_threshold_reaches_its_precision(rows: Weighted, precision: float) -> None:
-    """Deciding at the threshold is at least as precise as asked, on the weighted rows it was chosen on."""
+    """Its decisions have at least the wanted precision on the weighted rows."""
     truth, scores, weights = rows
     assume(_both_classes_count(truth, weights))
     threshold = operating_threshold(truth, scores, precision=precision, weights=weights)
@@ -144,14 +144,14 @@ def test_a_threshold_reaches_its_precision(rows: Weighted, precision: float) -> 
         assert rates.precision >= precision - 1e-12
 
 
-def test_no_threshold_where_one_class_is_missing() -> None:
-    """A label that never occurs has no threshold to choose."""
+def test_a_missing_class_has_no_threshold() -> None:
+    """A label that never occurs has no threshold."""
     assert operating_threshold(np.zeros(4), np.linspace(0, 1, 4), precision=0.5) is None
 
 
 @given(ROWS, st.sampled_from([0.1, 0.5, 2.0]))
 def test_decision_rates_are_scikit_learns(rows: Weighted, threshold: float) -> None:
-    """And undefined rather than 0 where there is nothing to divide by."""
+    """They are NaN instead of 0 if the denominator is 0."""
     truth, scores, weights = rows
     assume(_both_classes_count(truth, weights))
     decided = scores >= threshold

@@ -24,20 +24,20 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="module", autouse=True)
 def project() -> None:
-    """Make Kedro know this project."""
+    """Configure Kedro for this project."""
     bootstrap_project(PROJECT)
     configure_project("toxic_training")
 
 
-def test_the_default_pipeline_is_the_whole_path() -> None:
-    """Run without a name, Kedro goes from raw tables to a registered version."""
+def test_the_default_pipeline_is_complete() -> None:
+    """Without a name, Kedro runs from raw tables to a registered version."""
     whole = pipelines["__default__"]
     assert {"raw_train", "raw_validation", "raw_test", "raw_test_labels"} <= whole.inputs()
     assert "model_version" in whole.outputs()
 
 
-def test_layers_follow_one_another_in_every_pipeline() -> None:
-    """Kedro-Viz shows layers only where none comes both before and after another."""
+def test_layers_are_ordered_in_every_pipeline() -> None:
+    """Kedro-Viz shows layers only if their order has no cycle."""
     loader = OmegaConfigLoader(conf_source=str(PROJECT / "conf"), env="demo", **settings.CONFIG_LOADER_ARGS)
     resolver = CatalogConfigResolver(loader["catalog"])
     for name, pipeline in pipelines.items():
@@ -51,8 +51,8 @@ def test_layers_follow_one_another_in_every_pipeline() -> None:
             )
 
 
-def test_every_file_has_a_layer() -> None:
-    """What is kept on disk or in MLflow has its place in the story."""
+def test_every_dataset_has_a_layer() -> None:
+    """Every file and every MLflow dataset has a layer."""
     loader = OmegaConfigLoader(conf_source=str(PROJECT / "conf"), env="demo", **settings.CONFIG_LOADER_ARGS)
     resolver = CatalogConfigResolver(loader["catalog"])
     for dataset in pipelines["__default__"].datasets():
@@ -61,7 +61,7 @@ def test_every_file_has_a_layer() -> None:
 
 
 def test_parts_of_the_pipeline_meet_on_disk_only() -> None:
-    """A scheduler may run each on another machine, or run one again."""
+    """A scheduler may run each on another machine, or repeat one."""
     loader = OmegaConfigLoader(conf_source=str(PROJECT / "conf"), env="demo", **settings.CONFIG_LOADER_ARGS)
     resolver = CatalogConfigResolver(loader["catalog"])
     groups = pipelines["__default__"].group_nodes_by("namespace")
@@ -143,12 +143,12 @@ def test_missing_files_are_named_before_anything_runs(tmp_path: Path) -> None:
 
 
 def test_code_revision_outside_git_is_unknown(tmp_path: Path) -> None:
-    """A model trained from an installed package says that its revision isn't known."""
+    """An installed package has an unknown revision."""
     assert code_revision(tmp_path) == UNKNOWN
 
 
-def test_the_demo_environment_states_only_what_differs() -> None:
-    """Configuration is merged key by key, so that a user's file holds the user's wishes alone."""
+def test_the_demo_environment_contains_only_differences() -> None:
+    """Configuration is merged key by key, so that a user's file contains only the user's changes."""
     loader = OmegaConfigLoader(conf_source=str(PROJECT / "conf"), env="demo", **settings.CONFIG_LOADER_ARGS)
     data = DataParameters.model_validate(loader["parameters"]["data"])
     assert data.train == SourceParameters(language="und", train_fraction=0.9)

@@ -12,8 +12,8 @@ _matrices = arrays.arrays(np.float32, st.tuples(st.integers(1, 4), st.just(64)),
 
 
 @given(_matrices)
-def test_what_was_rounded_once_is_stored_without_loss(matrix: Floats) -> None:
-    """Packing unpacked weights gives the same bits again, in 4 as in 8 bits."""
+def test_rounded_weights_are_stored_without_loss(matrix: Floats) -> None:
+    """Packing unpacked weights gives the same bits again, in 4 and in 8 bits."""
     packed = pack_weights({"table": matrix, "matrix": matrix}, table="table")
     again = pack_weights(unpack_weights(packed), table="table")
     rounded, twice = unpack_weights(packed), unpack_weights(again)
@@ -23,7 +23,7 @@ def test_what_was_rounded_once_is_stored_without_loss(matrix: Floats) -> None:
 
 @given(_matrices)
 def test_eight_bits_are_off_by_half_a_step_at_most(matrix: Floats) -> None:
-    """No number moves by more than half of its output's step."""
+    """No number changes by more than half of its output's step."""
     rounded = unpack_weights(pack_weights({"matrix": matrix}, table="table"))["matrix"]
     step = np.abs(matrix).max(axis=1, keepdims=True) / 127
     assert (np.abs(rounded - matrix) <= step * 0.5 + 1e-6).all()
@@ -31,14 +31,14 @@ def test_eight_bits_are_off_by_half_a_step_at_most(matrix: Floats) -> None:
 
 @given(_matrices)
 def test_four_bits_are_off_by_a_step_at_most(matrix: Floats) -> None:
-    """No number moves by more than one step of its block: the end away from the furthest has seven steps."""
+    """No number changes by more than one step of its block; one end has only seven steps."""
     rounded = unpack_weights(pack_weights({"table": matrix}, table="table"))["table"]
     step = np.abs(matrix).reshape(len(matrix), -1, 32).max(axis=-1) / 8
     assert (np.abs(rounded - matrix) <= np.repeat(step, 32, axis=1) * 1.01 + 1e-6).all()
 
 
-def test_sizes_are_what_the_bits_say() -> None:
-    """A table takes four bits and a half for each number, a matrix eight, a bias 32."""
+def test_sizes_follow_from_the_bits() -> None:
+    """A table takes four and a half bits per number, a matrix eight, a bias 32."""
     weights = {
         "table": np.ones((64, 384), np.float32),
         "matrix": np.ones((64, 384), np.float32),
@@ -51,8 +51,8 @@ def test_sizes_are_what_the_bits_say() -> None:
     assert sizes["bias"] == 64 * 4
 
 
-def test_a_table_whose_width_has_no_blocks_takes_eight_bits() -> None:
-    """A width that isn't a multiple of 32 is stored all the same."""
+def test_a_table_without_whole_blocks_takes_eight_bits() -> None:
+    """A width that isn't a multiple of 32 is stored in eight bits."""
     table = np.ones((3, 20), np.float32)
     packed = pack_weights({"table": table}, table="table")
     assert set(packed) == {"table.q8", "table.scale"}
@@ -60,6 +60,6 @@ def test_a_table_whose_width_has_no_blocks_takes_eight_bits() -> None:
 
 
 def test_a_tensor_without_its_scale_is_refused() -> None:
-    """Half a pair of tensors can't be read."""
+    """The error names the missing tensor."""
     with pytest.raises(ConfigurationError, match=r"matrix\.scale"):
         unpack_weights({"matrix.q8": np.ones((2, 2), np.int8)})

@@ -13,13 +13,13 @@ from toxic_core.labels import LABELS
 from toxic_training.evaluation.measuring import measure_sets
 from toxic_training.evaluation.operating_point import OperatingPoint
 from toxic_training.evaluation.parameters import EvaluationParameters
-from toxic_training.evaluation.reporting.card import MOST_CHARACTERS, model_card
+from toxic_training.evaluation.reporting.card import MAX_CHARACTERS, model_card
 from toxic_training.evaluation.reporting.figures import Figure, find, headline_table, headlines
+from toxic_training.evaluation.reporting.plots import PLOTS
 from toxic_training.evaluation.reporting.report import bias_table, length_table
 from toxic_training.kedro_project.pipelines.reporting.nodes import (
-    PLOTS,
     draw_plots,
-    tell_headlines,
+    log_headlines,
     write_report,
 )
 from toxic_training.scoring.exported import ExportedModel, ExportFacts
@@ -52,7 +52,7 @@ SUITES = {
 
 @pytest.fixture
 def test_scores(scored: Scored) -> pd.DataFrame:
-    """Score two languages at random, the better the higher."""
+    """Score two languages at random, toxic comments higher."""
     generator = np.random.default_rng(1)
     scores = generator.random(400)
     truth = (generator.random(400) < scores).astype(float)
@@ -79,7 +79,7 @@ def _report(figures: dict[str, float], test_scores: pd.DataFrame, parameters: Ev
 def test_the_report_is_one_file_that_needs_no_network(
     figures: dict[str, float], test_scores: pd.DataFrame, evaluation_parameters: EvaluationParameters
 ) -> None:
-    """Nothing is loaded from anywhere, and every figure of the headlines is in it."""
+    """It loads nothing, and contains every headline figure."""
     html = _report(figures, test_scores, evaluation_parameters)
     page = re.sub(r"<script>.*?</script>", "", html, flags=re.DOTALL)
     assert not re.search(r"(?:src|href)=|@import|url\(", page)
@@ -92,10 +92,10 @@ def test_the_report_is_one_file_that_needs_no_network(
     assert "prefers-color-scheme: dark" in page
 
 
-def test_the_plots_in_the_report_can_be_read_back(
+def test_the_plots_in_the_report_are_json(
     figures: dict[str, float], test_scores: pd.DataFrame, evaluation_parameters: EvaluationParameters
 ) -> None:
-    """Each is JSON with the curves that its title promises."""
+    """Each contains the curves in its title."""
     html = _report(figures, test_scores, evaluation_parameters)
     found = dict(re.findall(r'^  "(\w+_plot)": (.*),$', html, flags=re.MULTILINE))
     assert list(found) == [f"{name}_plot" for name in PLOTS]
@@ -108,7 +108,7 @@ def test_the_plots_in_the_report_can_be_read_back(
 def test_without_suites_and_champion_the_report_is_shorter(
     test_scores: pd.DataFrame, evaluation_parameters: EvaluationParameters
 ) -> None:
-    """What wasn't measured has no section, rather than an empty one."""
+    """Sections without figures are left out."""
     measured = measure_sets(test_scores.head(0), test_scores, point=POINT, parameters=evaluation_parameters)
     html = _report(measured, test_scores, evaluation_parameters)
     assert "<h2>HateCheck" not in html
@@ -117,13 +117,13 @@ def test_without_suites_and_champion_the_report_is_shorter(
     assert "<h2>By language" in html
 
 
-def test_every_plot_is_an_image_too(
+def test_every_plot_is_also_an_image(
     figures: dict[str, float],
     test_scores: pd.DataFrame,
     evaluation_parameters: EvaluationParameters,
     tmp_path: Path,
 ) -> None:
-    """As PNG, for the pages that show no HTML."""
+    """Images are PNG files, for pages that show no HTML."""
     *_, images = draw_plots(figures, test_scores, POINT, evaluation_parameters)
     assert isinstance(images, dict)
     assert list(images) == [f"{name}.png" for name in PLOTS]
@@ -132,12 +132,12 @@ def test_every_plot_is_an_image_too(
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_table_shows_what_there_is_with_its_interval(
+def test_the_table_contains_figures_with_intervals(
     figures: dict[str, float], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A line a headline, logged as well; a figure that is absent has no line."""
+    """It has one line per headline and is logged; an absent figure has no line."""
     with caplog.at_level("INFO"):
-        table = tell_headlines(figures)
+        table = log_headlines(figures)
     value = find(figures, "test.toxic.es.auc")
     assert value is not None
     assert re.search(rf"^AUC of toxic, test, es +{value} +{value.interval}$", table, re.MULTILINE)
@@ -147,15 +147,15 @@ def test_the_table_shows_what_there_is_with_its_interval(
     assert headline_table({}).splitlines()[0].startswith("figure")
 
 
-def test_the_groups_that_fare_worst_come_first(figures: dict[str, float]) -> None:
-    """Whoever looks for bias finds it in the first row."""
+def test_the_groups_with_the_lowest_aucs_come_first(figures: dict[str, float]) -> None:
+    """The first row has the lowest AUC."""
     rows = bias_table(figures).rows
     assert [row[0] for row in rows] == ["middle aged", "old"]
     assert rows[0][2] == Figure(0.6)
 
 
 def test_lengths_are_in_order(figures: dict[str, float]) -> None:
-    """From the shortest to the longest."""
+    """Ranges are sorted from the shortest to the longest."""
     assert [row[0] for row in length_table(figures).rows] == ["to 8 tokens", "to 16 tokens", "over 16 tokens"]
 
 
@@ -173,23 +173,23 @@ def _contract(languages: tuple[str, ...]) -> Contract:
     )
 
 
-def test_the_card_says_what_the_model_is_and_is_worth(figures: dict[str, float]) -> None:
-    """Data with digests, figures with intervals, thresholds, use and limits."""
+def test_the_card_describes_the_model(figures: dict[str, float]) -> None:
+    """It has data with digests, figures with intervals, thresholds, use and limits."""
     card = model_card(_contract(("en", "es")), figures)
     value = find(figures, "test.toxic.en.auc")
     assert value is not None
     assert f"| AUC of toxic, test, en | {value} | {value.interval} |" in card
     assert f"train, SHA-256 `{'a' * 64}`" in card
     assert "toxic: any 0.123, en 0.123, es 0.123" in card
-    assert "Groups that fare worst: middle aged, old." in card
-    assert "Not meant to remove" in card
+    assert "Groups with the lowest AUCs: middle aged, old." in card
+    assert "Not for removing comments" in card
     assert "## Limits" in card
 
 
 def test_the_card_fits_the_registry(figures: dict[str, float]) -> None:
-    """However many languages and figures there are, the database takes it."""
+    """It fits the database's column for any number of languages and figures."""
     many = {f"test.toxic.l{index}.auc": 0.5 for index in range(200)} | figures
-    assert len(model_card(_contract(("en",)), many)) <= MOST_CHARACTERS
+    assert len(model_card(_contract(("en",)), many)) <= MAX_CHARACTERS
     seven = {
         f"{kind}.{code}.{name}{end}": 0.123456
         for code in ("en", "es", "fr", "it", "pt", "ru", "tr", "all")

@@ -12,8 +12,8 @@ TRUTH_AND_SCORES = st.lists(st.tuples(st.booleans(), st.floats(0, 1, width=32)),
 
 
 @given(TRUTH_AND_SCORES)
-def test_an_auc_has_its_interval_between_0_and_1(rows: tuple[Floats, Floats]) -> None:
-    """The ends stand in order; resampling within classes never loses one."""
+def test_an_aucs_interval_is_between_0_and_1(rows: tuple[Floats, Floats]) -> None:
+    """The ends are ordered; resampling within classes never loses one."""
     truth, scores = rows
     assume(has_both_classes(truth))
     interval = auc_interval(truth, scores, Resampling(samples=20, confidence=0.9, seed=1))
@@ -35,7 +35,7 @@ def test_an_interval_covers_the_value_and_narrows_with_rows() -> None:
 
 
 def test_the_interval_of_a_mean_is_the_textbooks() -> None:
-    """On a mean, whose standard error is known, the bootstrap gives 1.96 of it to both sides."""
+    """On a mean with a known standard error, the bootstrap gives 1.96 of it on both sides."""
     values = np.random.default_rng(2).normal(10, 2, 2_000)
     (interval,) = intervals(
         lambda counts: np.array([np.average(values, weights=counts)]),
@@ -47,21 +47,21 @@ def test_the_interval_of_a_mean_is_the_textbooks() -> None:
     assert interval.high == pytest.approx(values.mean() + 1.96 * error, abs=error / 5)
 
 
-def test_what_is_undefined_is_not_named() -> None:
-    """A figure without a value is left out rather than written as NaN."""
+def test_undefined_figures_are_left_out() -> None:
+    """A figure without a value is absent instead of NaN."""
     assert Interval(float("nan"), 0.0, 1.0).named("auc") == {}
     assert Interval(0.5, 0.4, 0.6).named("auc") == {"auc": 0.5, "auc_low": 0.4, "auc_high": 0.6}
 
 
-def test_no_samples_give_the_value_alone() -> None:
-    """A quick run may do without intervals."""
+def test_without_samples_an_interval_is_the_value() -> None:
+    """A quick run may skip the intervals."""
     truth, scores = np.array([0.0, 1.0]), np.array([0.1, 0.2])
     interval = auc_interval(truth, scores, Resampling(samples=0, confidence=0.95, seed=1))
     assert interval == Interval(1.0, 1.0, 1.0)
 
 
-def test_an_error_lies_in_its_interval_though_noise_adds_to_it() -> None:
-    """The calibration error of true probabilities isn't 0 on a few rows, and larger still on resamples."""
+def test_an_error_is_in_its_interval_despite_noise() -> None:
+    """The calibration error of true probabilities isn't 0 on a few rows, and is larger on resamples."""
     generator = np.random.default_rng(6)
     chances = generator.random(200)
     truth = (generator.random(200) < chances).astype(float)

@@ -45,7 +45,7 @@ def held_out() -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_the_committed_file_is_what_the_generator_writes(name: str, tmp_path: Path) -> None:
+def test_the_committed_file_equals_the_generated_one(name: str, tmp_path: Path) -> None:
     """Regenerating the sample gives the committed file byte for byte."""
     write_sample(tmp_path)
     assert (tmp_path / name).read_bytes() == (SAMPLE / name).read_bytes(), (
@@ -54,7 +54,7 @@ def test_the_committed_file_is_what_the_generator_writes(name: str, tmp_path: Pa
 
 
 def test_another_seed_gives_other_comments(splits: Splits) -> None:
-    """The seed decides the comments."""
+    """The comments depend on the seed."""
     other = {comment.text for comment in generate(seed=8)[Split.TRAIN]}
     assert len(other & {comment.text for comment in splits[Split.TRAIN]}) < len(other) / 10
 
@@ -78,13 +78,13 @@ def test_each_file_has_the_jigsaw_columns(name: str, columns: list[str], rows: i
 
 
 def test_train_ids_are_sixteen_hexadecimal_digits(train: pd.DataFrame) -> None:
-    """Ids in the train file look as they do at Jigsaw; elsewhere they count from 0."""
+    """Ids in the train file look like Jigsaw's; elsewhere they count from 0."""
     assert train["id"].str.fullmatch(r"[0-9a-f]{16}").all()
     assert pd.read_csv(SAMPLE / VALIDATION)["id"].tolist() == list(range(400))
 
 
 def test_reading_the_train_file_gives_the_generated_texts(train: pd.DataFrame, splits: Splits) -> None:
-    """Newlines, quotes and commas survive the way through CSV."""
+    """Newlines, quotes and commas survive CSV."""
     texts = [comment.text for comment in splits[Split.TRAIN]]
     assert Counter(train["comment_text"]) == Counter(texts)
     for mark in ("\n", '"', ",", "https://", "🙂"):
@@ -92,7 +92,7 @@ def test_reading_the_train_file_gives_the_generated_texts(train: pd.DataFrame, s
 
 
 def test_every_language_is_in_every_split(splits: Splits) -> None:
-    """Each split holds at least 50 comments in each language, a quarter to a third of them toxic."""
+    """Each split has at least 50 comments per language, a quarter to a third of them toxic."""
     for split, comments in splits.items():
         for language in LANGUAGES:
             own = [comment for comment in comments if comment.language == language]
@@ -101,7 +101,7 @@ def test_every_language_is_in_every_split(splits: Splits) -> None:
 
 
 def test_labels_occur_often_enough_to_learn(train: pd.DataFrame) -> None:
-    """Every label has its positives in the train file, at plausible rates."""
+    """Every label has positives in the train file, at plausible rates."""
     positives = train[list(LABELS)].sum()
     assert 0.25 <= positives["toxic"] / len(train) <= 0.30
     assert positives["severe_toxic"] >= 30
@@ -111,8 +111,8 @@ def test_labels_occur_often_enough_to_learn(train: pd.DataFrame) -> None:
     assert positives["identity_hate"] >= 40
 
 
-def test_labels_occur_together_as_they_should(train: pd.DataFrame) -> None:
-    """No label goes without `toxic`, severe is a subset, and some comments carry several labels."""
+def test_labels_occur_together_plausibly(train: pd.DataFrame) -> None:
+    """No label occurs without `toxic`, severe is a subset, and some comments have several labels."""
     labels = train[list(LABELS)]
     assert (labels[labels["toxic"] == 0].sum() == 0).all()
     severe = labels[labels["severe_toxic"] == 1]
@@ -124,13 +124,13 @@ def test_labels_occur_together_as_they_should(train: pd.DataFrame) -> None:
 
 
 def test_no_comment_occurs_twice(splits: Splits) -> None:
-    """No two comments are the same after normalisation, within a split or across them."""
+    """No two comments are equal after normalisation, within a split or across splits."""
     texts = [normalise(comment.text) for comments in splits.values() for comment in comments]
     assert all(texts)
     assert len(set(texts)) == len(texts)
 
 
-def test_a_bag_of_words_learns_it_but_not_all(train: pd.DataFrame, held_out: pd.DataFrame) -> None:
+def test_a_bag_of_words_learns_most_of_it(train: pd.DataFrame, held_out: pd.DataFrame) -> None:
     """A bag of words reaches an AUC between 0.75 and 0.97 on the test split."""
     words = CountVectorizer()
     model = LogisticRegression(max_iter=2000).fit(words.fit_transform(train["comment_text"]), train["toxic"])
@@ -146,8 +146,8 @@ def test_a_bag_of_words_learns_it_but_not_all(train: pd.DataFrame, held_out: pd.
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_rude_words_alone_do_not_decide(language: Language, splits: Splits) -> None:
-    """Comments without any label use the insults, too: in reports, denials and self-mockery."""
+def test_rude_words_alone_do_not_decide(language: Language, splits: Splits) -> None:
+    """Comments without any label use the insults too: in reports, denials and self-mockery."""
     insults = load_phrasebook(language).words["insult"]
     clean = [
         comment for comment in splits[Split.TRAIN] if comment.language == language and not comment.labels
@@ -156,7 +156,7 @@ def test_the_rude_words_alone_do_not_decide(language: Language, splits: Splits) 
 
 
 def test_a_phrase_with_an_unknown_slot_is_refused() -> None:
-    """A phrasebook whose phrase no words can fill names the slot."""
+    """The error names the slot."""
     book = load_phrasebook(Language.ENGLISH)
     broken = replace(book, phrases={**book.phrases, Kind.THREAT: ("I saw {nobody}.",)})
     with pytest.raises(InvalidDataError, match="nobody"):
@@ -164,14 +164,14 @@ def test_a_phrase_with_an_unknown_slot_is_refused() -> None:
 
 
 def test_a_kind_without_phrases_is_refused() -> None:
-    """A phrasebook without phrases of a kind names the kind."""
+    """The error names the kind."""
     book = load_phrasebook(Language.FRENCH)
     with pytest.raises(InvalidDataError, match=r"fr phrasebook.*threat"):
         check_phrasebook(replace(book, phrases={**book.phrases, Kind.THREAT: ()}))
 
 
 def test_the_command_writes_the_four_files(tmp_path: Path) -> None:
-    """`python -m toxic_training.data.sample --out` makes the folder and reports each file."""
+    """`python -m toxic_training.data.sample --out` creates the folder and reports each file."""
     out = tmp_path / "new" / "sample"
     done = _run("--out", str(out))
     assert done.returncode == 0
@@ -179,8 +179,8 @@ def test_the_command_writes_the_four_files(tmp_path: Path) -> None:
     assert all(name in done.stdout for name in FILES)
 
 
-def test_the_command_says_in_one_line_where_it_cannot_write(tmp_path: Path) -> None:
-    """A folder that can't be made is one clear line and status 1."""
+def test_the_command_reports_a_write_error_in_one_line(tmp_path: Path) -> None:
+    """If the folder can't be created, it prints one line and exits with 1."""
     (tmp_path / "file").write_text("in the way")
     done = _run("--out", str(tmp_path / "file" / "sample"))
     assert done.returncode == 1

@@ -19,7 +19,7 @@ WORDS = st.text(string.ascii_lowercase, min_size=3, max_size=12)
 
 
 def test_a_seed_gives_the_same_choices_on_every_python() -> None:
-    """The stream of choices is pinned: a change would change the sample."""
+    """The stream of choices is fixed, because a change would change the sample."""
     dice = Dice("a seed")
     assert [dice.below(100) for _ in range(8)] == [39, 3, 76, 40, 87, 90, 67, 1]
 
@@ -27,7 +27,7 @@ def test_a_seed_gives_the_same_choices_on_every_python() -> None:
 @given(st.lists(st.integers()), st.text(max_size=5))
 @patient
 def test_shuffling_keeps_every_item(items: list[int], seed: str) -> None:
-    """A shuffled list holds the same items, and the given one is left alone."""
+    """A shuffled list has the same items, and the original is unchanged."""
     before = list(items)
     assert sorted(Dice(seed).shuffled(items)) == sorted(before)
     assert items == before
@@ -51,8 +51,8 @@ def test_weights_set_the_shares() -> None:
 @pytest.mark.parametrize("way", [d.split_invisibly, d.full_width])
 @given(word=WORDS)
 @patient
-def test_normalisation_sees_through(way: Callable[[str], str], word: str) -> None:
-    """Zero-width characters and full-width letters vanish in normalisation."""
+def test_normalisation_removes_invisible_disguises(way: Callable[[str], str], word: str) -> None:
+    """Normalisation removes zero-width characters and full-width letters."""
     assert way(word) != word
     assert normalise(way(word)) == word
 
@@ -60,8 +60,8 @@ def test_normalisation_sees_through(way: Callable[[str], str], word: str) -> Non
 @pytest.mark.parametrize("way", [d.spaced, d.dotted, d.starred, d.stretched])
 @given(word=WORDS)
 @patient
-def test_normalisation_leaves_other_disguises(way: Callable[[str], str], word: str) -> None:
-    """Disguises made of visible characters stay for the model to learn, first and last letter in place."""
+def test_normalisation_keeps_visible_disguises(way: Callable[[str], str], word: str) -> None:
+    """Disguises of visible characters stay, with the first and last letter in place."""
     disguised = normalise(way(word))
     assert disguised != word
     assert (disguised[0], disguised[-1]) == (word[0], word[-1])
@@ -76,7 +76,7 @@ def test_only_the_last_word_is_disguised() -> None:
 
 
 def test_turkish_has_its_own_capitals() -> None:
-    """Dotted and dotless i change case as Turkish wants, so that a shout is not another word."""
+    """Dotted and dotless i keep their kind, so that capitals don't change the word."""
     assert d.shouted("iyi", language=Language.TURKISH) == "İYİ"
     assert d.lowered("İYİ", language=Language.TURKISH) == "iyi"
     assert d.lowered("KIRIK", language=Language.TURKISH) == "k\u0131r\u0131k"
@@ -87,5 +87,5 @@ def test_turkish_has_its_own_capitals() -> None:
 @given(st.text(max_size=40), st.text(max_size=5))
 @patient
 def test_a_typing_slip_loses_no_character(text: str, seed: str) -> None:
-    """A slip swaps letters and drops none, on any text."""
+    """A slip swaps two letters of any text and drops none."""
     assert sorted(d.mistyped(text, dice=Dice(seed))) == sorted(text)

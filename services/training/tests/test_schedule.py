@@ -4,7 +4,7 @@ from toxic_training.modelling.schedule import Progress, learning_rate_at
 
 
 class _Clock:
-    """Seconds that pass when told to."""
+    """A clock that tests set."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -13,14 +13,14 @@ class _Clock:
         return self.now
 
 
-def test_the_rate_rises_then_falls_to_nothing() -> None:
-    """Linear warm-up to the peak, then linear decay to zero."""
+def test_the_rate_rises_then_falls_to_zero() -> None:
+    """Linear warm-up to the peak is followed by linear decay to zero."""
     rates = [learning_rate_at(share, peak=2.0, warmup_fraction=0.2) for share in (0.0, 0.1, 0.2, 0.6, 1.0)]
     assert rates == pytest.approx([0.0, 1.0, 2.0, 1.0, 0.0])
 
 
-def test_time_moves_progress_where_steps_are_slow() -> None:
-    """A slow machine ends on time, with the schedule run down to its end."""
+def test_time_advances_progress_if_steps_are_slow() -> None:
+    """A slow machine ends on time, with the schedule at its end."""
     clock = _Clock()
     progress = Progress(planned_steps=1000, budget_seconds=60.0, clock=clock)
     progress.steps = 10
@@ -32,8 +32,8 @@ def test_time_moves_progress_where_steps_are_slow() -> None:
     assert progress.is_over
 
 
-def test_the_first_step_is_taken_however_late() -> None:
-    """A budget that is spent before the first step still yields a classifier."""
+def test_the_first_step_is_always_taken() -> None:
+    """A budget that is spent before the first step still gives a classifier."""
     clock = _Clock()
     progress = Progress(planned_steps=5, budget_seconds=1.0, clock=clock)
     clock.now += 10.0
@@ -42,8 +42,8 @@ def test_the_first_step_is_taken_however_late() -> None:
     assert progress.is_over
 
 
-def test_a_resumed_run_counts_what_came_before() -> None:
-    """Steps and seconds of the stopped run stand; the pace is that of this run."""
+def test_a_resumed_run_continues_the_counts() -> None:
+    """Steps and seconds of the stopped run count; the speed is that of this run."""
     clock = _Clock()
     progress = Progress(planned_steps=100, budget_seconds=1000.0, clock=clock)
     progress.resume(steps=60, seconds=300.0)

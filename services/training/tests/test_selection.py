@@ -11,7 +11,7 @@ from toxic_training.modelling.selection import BestWeights, selection_set
 
 @pytest.fixture
 def classifier() -> keras.Model:
-    """One weight is all that keeping weights needs."""
+    """Return a model with one weight."""
     inputs = keras.Input((1,))
     return keras.Model(inputs, keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")(inputs))
 
@@ -29,7 +29,7 @@ def _kept(best: BestWeights, classifier: keras.Model) -> float:
 
 
 def test_the_latest_weights_win_within_the_margin(classifier: keras.Model) -> None:
-    """A difference that could be noise doesn't hold training back."""
+    """A difference within the noise doesn't hold training back."""
     best = BestWeights(margin=0.01)
     _offer(best, classifier, 0.90, 0.95, 0.945)
     assert _kept(best, classifier) == 3.0
@@ -37,7 +37,7 @@ def test_the_latest_weights_win_within_the_margin(classifier: keras.Model) -> No
 
 
 def test_clearly_better_weights_are_put_back(classifier: keras.Model) -> None:
-    """Weights that got worse by more than the margin give way to the best before them."""
+    """Weights that are worse by more than the margin are replaced by the best before them."""
     best = BestWeights(margin=0.01)
     _offer(best, classifier, 0.90, 0.95, 0.93, 0.92)
     assert _kept(best, classifier) == 2.0
@@ -45,14 +45,14 @@ def test_clearly_better_weights_are_put_back(classifier: keras.Model) -> None:
 
 
 def test_an_undefined_score_keeps_the_latest(classifier: keras.Model) -> None:
-    """Without a comment of each class there is nothing to choose by."""
+    """Without comments of each class the latest weights are kept."""
     best = BestWeights(margin=0.01)
     _offer(best, classifier, float("nan"), float("nan"))
     assert _kept(best, classifier) == 2.0
 
 
-def test_keeping_goes_on_from_a_checkpoint(classifier: keras.Model) -> None:
-    """What was kept before a run was stopped is still there to be put back."""
+def test_kept_weights_survive_a_checkpoint(classifier: keras.Model) -> None:
+    """Weights that were kept before a run was stopped can still be put back."""
     before, after = BestWeights(margin=0.0), BestWeights(margin=0.0)
     _offer(before, classifier, 0.9, 0.8)
     after.restore(before.weights, scores=before.scores, misses=before.misses)
@@ -62,7 +62,7 @@ def test_keeping_goes_on_from_a_checkpoint(classifier: keras.Model) -> None:
 
 
 def test_every_language_has_its_share() -> None:
-    """Rare languages are taken whole, and frequent ones fill what is left."""
+    """Rare languages are used completely, and frequent ones fill the rest."""
     languages = ["en"] * 50 + ["tr"] * 4
     table = pd.DataFrame({"text": [f"word {i}" for i in range(54)], "language": languages})
     table[LABEL_COLUMNS] = np.nan

@@ -23,7 +23,7 @@ def _hatecheck(**columns: list[str]) -> dict[str, RawTable | None]:
 
 
 def test_templates_have_their_label_and_identities() -> None:
-    """A term is found as whole words in any case, and inside a longer term too."""
+    """A term is found as whole words in any case, also inside a longer term."""
     texts = ["Sam is a kind African American friend", "old and OLDER", "Kim is boldly kind"]
     table = tidy_templates(_templates(Text=texts, Label=["NOT_BAD", "BAD", "BAD"]))
     assert table["toxic"].tolist() == [0.0, 1.0, 1.0]
@@ -37,7 +37,7 @@ def test_templates_have_their_label_and_identities() -> None:
 
 
 def test_hatecheck_cases_keep_their_functionality() -> None:
-    """Hateful or not stands beside the labels, none of which the suite states."""
+    """The column `hateful` is separate from the labels, which the suite doesn't have."""
     columns = {
         "functionality": ["a_h", "b_nh"],
         "test_case": ["one", "two"],
@@ -50,10 +50,10 @@ def test_hatecheck_cases_keep_their_functionality() -> None:
 
 
 @pytest.mark.parametrize("suites", [{}, {TEMPLATES: None, HATECHECK: None}])
-def test_a_suite_that_is_not_there_is_empty_and_said(
+def test_an_absent_suite_is_empty_and_logged(
     suites: dict[str, RawTable | None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its figures will be absent, for a reason that the log names."""
+    """Its figures are absent, and the log names the reason."""
     with caplog.at_level("INFO"):
         templates, hatecheck = tidy_templates(suites), tidy_hatecheck(suites)
     assert len(templates) == len(hatecheck) == 0
@@ -62,8 +62,8 @@ def test_a_suite_that_is_not_there_is_empty_and_said(
     assert f"No file for the test suite {HATECHECK}" in caplog.text
 
 
-def test_other_columns_labels_or_no_rows_are_clear_errors() -> None:
-    """The error names what is wrong, and never quotes a text."""
+def test_other_columns_labels_or_no_rows_are_errors() -> None:
+    """The error names the problem, and never quotes a text."""
     with pytest.raises(InvalidDataError, match=r"no column Label; it has Text\."):
         tidy_templates(_templates(Text=["a"]))
     with pytest.raises(
@@ -75,7 +75,7 @@ def test_other_columns_labels_or_no_rows_are_clear_errors() -> None:
 
 
 def test_there_are_fifty_terms() -> None:
-    """As many as the authors list, each once, in lower case."""
+    """The terms are the authors' fifty, each once, in lower case."""
     terms = identity_terms()
     assert len(set(terms)) == len(terms) == 50
     assert [term.lower() for term in terms] == terms

@@ -18,8 +18,8 @@ def _explained(file: Path, kind: dict[str, object]) -> str:
     return str(explain(caught.value))
 
 
-def test_optional_tables_are_read_where_their_files_are(tmp_path: Path) -> None:
-    """A file that isn't there is None, one that is comes with its digest."""
+def test_optional_tables_are_read_if_they_exist(tmp_path: Path) -> None:
+    """An absent file is None; an existing one has its digest."""
     (tmp_path / "forum.csv").write_text("text,toxic\nhello,0\n")
     entries: dict[str, dict[str, object]] = {
         name: {**CSV, "filepath": str(tmp_path / f"{name}.csv")} for name in ("forum", "chat")
@@ -31,8 +31,8 @@ def test_optional_tables_are_read_where_their_files_are(tmp_path: Path) -> None:
     assert tables["forum"].digest == hashlib.sha256(b"text,toxic\nhello,0\n").hexdigest()
 
 
-def test_a_table_that_cannot_be_written_leaves_the_one_before(tmp_path: Path) -> None:
-    """A write that fails half-way changes nothing under the table's name."""
+def test_a_failed_write_leaves_the_previous_table(tmp_path: Path) -> None:
+    """A write that fails half-way doesn't change the table."""
     dataset = TableDataset(filepath=str(tmp_path / "folder" / "table.parquet"))
     dataset.save(pd.DataFrame({"text": ["before"]}))
     with pytest.raises(DatasetError):
@@ -49,8 +49,8 @@ def test_a_table_that_cannot_be_written_leaves_the_one_before(tmp_path: Path) ->
         pytest.param(b'text,toxic\n"never closed,0\nb,0\n', "isn't a well-formed CSV", id="an open quote"),
     ],
 )
-def test_a_csv_that_cannot_be_read_is_explained(tmp_path: Path, content: bytes, says: str) -> None:
-    """The error names the file and what is wrong with it, in one line without Python's words for it."""
+def test_an_unreadable_csv_is_explained(tmp_path: Path, content: bytes, says: str) -> None:
+    """The error names the file and the problem, in one line."""
     file = tmp_path / "forum.csv"
     file.write_bytes(content)
     explanation = _explained(file, CSV)
@@ -60,7 +60,7 @@ def test_a_csv_that_cannot_be_read_is_explained(tmp_path: Path, content: bytes, 
 
 
 def test_a_damaged_parquet_file_is_explained(tmp_path: Path) -> None:
-    """A file that isn't what its name says is named."""
+    """The error names the file."""
     file = tmp_path / "forum.parquet"
     file.write_bytes(b"text,toxic\n")
     explanation = _explained(file, {"type": "toxic_training.kedro_project.table_datasets.TableDataset"})
@@ -68,8 +68,8 @@ def test_a_damaged_parquet_file_is_explained(tmp_path: Path) -> None:
     assert "isn't a Parquet file" in explanation
 
 
-def test_a_table_that_breaks_its_promise_is_explained(tmp_path: Path) -> None:
-    """What Kedro's validator refuses is said by table and column."""
+def test_a_table_that_violates_its_schema_is_explained(tmp_path: Path) -> None:
+    """The error of Kedro's validator names table and column."""
     entry = {
         "type": "toxic_training.kedro_project.table_datasets.TableDataset",
         "filepath": str(tmp_path / "comments.parquet"),

@@ -21,7 +21,7 @@ MakeTable = Callable[[list[str], list[str]], pd.DataFrame]
 def test_tidy_train_normalises_text_and_keeps_every_label(
     raw_train: MakeTable, data_parameters: DataParameters
 ) -> None:
-    """Texts are cleaned as serving cleans them, and labels become numbers."""
+    """Texts are normalised as in serving, and labels become numbers."""
     tidied = tidy_train(raw_train(["  two\n\nlines ", "null"], ["0", "1"]), data_parameters).comments
     assert tidied["text"].tolist() == ["two lines", "null"]
     assert tidied["toxic"].tolist() == [0.0, 1.0]
@@ -29,34 +29,34 @@ def test_tidy_train_normalises_text_and_keeps_every_label(
 
 
 def test_missing_labels_are_nan_not_zero() -> None:
-    """A file that carries only `toxic` says nothing about the other five labels."""
+    """In a file with only `toxic`, the other labels are unknown."""
     tidied = tidied_validation(["hola"]).comments
     assert tidied["toxic"].tolist() == [0.0]
     assert tidied[LABEL_COLUMNS[1:]].isna().all(axis=None)
 
 
 def test_a_missing_column_is_named(raw_train: MakeTable, data_parameters: DataParameters) -> None:
-    """A table without a column is refused with the column's name and those there are."""
+    """The error names the missing column and the table's own."""
     with pytest.raises(InvalidDataError, match="train has no column insult; it has id, comment_text"):
         tidy_train(raw_train(["a"], ["0"]).drop(columns="insult"), data_parameters)
 
 
 def test_an_empty_file_is_refused(raw_train: MakeTable, data_parameters: DataParameters) -> None:
-    """A table with a header alone is refused."""
+    """A table with only a header is refused."""
     with pytest.raises(InvalidDataError, match="holds no rows"):
         tidy_train(raw_train([], []), data_parameters)
 
 
 def test_rows_longer_than_the_header_are_refused(raw_train: MakeTable) -> None:
-    """Where pandas would shift every column by one, the error says what is wrong."""
+    """Pandas would shift every column by one; the error explains it."""
     shifted = raw_train(["a"], ["0"]).set_index("id")
     with pytest.raises(InvalidDataError, match="train have more fields than its header"):
         tidy_train(shifted, ALL_OF_IT)
 
 
 @pytest.mark.parametrize("label", ["2", "", "yes", "0.5", None])
-def test_a_row_with_a_label_other_than_0_and_1_is_set_aside(raw_train: MakeTable, label: str) -> None:
-    """It is listed with its line and reason and counted, and the others are used."""
+def test_a_row_with_an_invalid_label_is_rejected(raw_train: MakeTable, label: str) -> None:
+    """It is listed with line and reason and counted, and the other rows are used."""
     texts = [f"comment {i}" for i in range(40)]
     tidied = tidy_train(raw_train(texts, ["0"] * 20 + [label] + ["1"] * 19), ALL_OF_IT)
     assert tidied.rejected.to_dict("records") == [
@@ -66,8 +66,8 @@ def test_a_row_with_a_label_other_than_0_and_1_is_set_aside(raw_train: MakeTable
     assert tidied.counts["rejected.train.label_not_0_or_1"] == 1
 
 
-def test_a_table_with_many_wrong_rows_is_refused(raw_train: MakeTable) -> None:
-    """Then it isn't stray rows but the wrong file; the error says how many, why, and where to look."""
+def test_a_table_with_many_invalid_rows_is_refused(raw_train: MakeTable) -> None:
+    """The error contains how many rows, why, and where to look."""
     raw = raw_train(["a", "b", "", "c"], ["0", "2", "0", "2"])
     with pytest.raises(InvalidDataError) as caught:
         tidy_train(raw, ALL_OF_IT)
@@ -85,8 +85,8 @@ def test_a_row_with_several_faults_is_rejected_once(raw_train: MakeTable) -> Non
     assert tidied.rejected["reason"].tolist() == ["text_missing"]
 
 
-def test_an_unknown_language_is_a_reason() -> None:
-    """A word that is no code of ISO 639-1 is rejected; region and case don't matter."""
+def test_an_unknown_language_is_rejected() -> None:
+    """A word that isn't an ISO 639-1 code is rejected; region and case don't matter."""
     texts = [f"olá {i}" for i in range(40)]
     raw = pd.DataFrame(
         {"id": texts, "comment_text": texts, "lang": ["pt-BR", " PT", *["pt"] * 37, "klingon"]}
@@ -97,14 +97,14 @@ def test_an_unknown_language_is_a_reason() -> None:
     assert rejected == [[41, "lang", "language_unknown"]]
 
 
-def test_an_over_long_comment_is_kept(raw_train: MakeTable) -> None:
-    """A comment of a million characters breaks nothing; training cuts it to its tokens."""
+def test_a_very_long_comment_is_kept(raw_train: MakeTable) -> None:
+    """A comment of a million characters is kept; training cuts it to its maximum of tokens."""
     tidied = tidy_train(raw_train(["word " * 200_000], ["1"]), ALL_OF_IT)
     assert tidied.comments["text"].str.len().tolist() == [999_999]
 
 
-def test_a_language_is_identified_where_none_is_stated() -> None:
-    """Per row, and only there; a text that tells nothing stays undetermined."""
+def test_a_missing_language_is_identified() -> None:
+    """Only rows without a language are identified; a text without evidence stays undetermined."""
     texts = [
         "Grazie mille per la spiegazione, sei stato gentilissimo.",
         "Thanks, that was kind.",
@@ -116,37 +116,37 @@ def test_a_language_is_identified_where_none_is_stated() -> None:
     assert tidied.counts["identified.forum"] == 1
 
 
-def test_a_configured_language_is_taken_for_every_row() -> None:
-    """A file whose language is known isn't read to guess it."""
+def test_a_configured_language_applies_to_every_row() -> None:
+    """No text of such a file is identified."""
     table = raw_table(text=["Grazie mille per la spiegazione."], language=["it"], toxic=["0"])
     tidied = tidy_additional({"forum": table}, with_table("forum", SourceParameters(language="en")))
     assert tidied.comments["language"].tolist() == ["en"]
 
 
 def test_test_comments_without_labels_are_refused() -> None:
-    """A test file and a labels file that don't fit are refused rather than joined in part."""
+    """A test file and a labels file that don't match are refused."""
     comments = pd.DataFrame({"id": ["0", "1"], "content": ["a", "b"], "lang": "it"})
-    with pytest.raises(InvalidDataError, match="every id of the one"):
+    with pytest.raises(InvalidDataError, match="every id of the test file"):
         tidy_test(comments, pd.DataFrame({"id": ["0"], "toxic": ["1"]}), ALL_OF_IT)
 
 
 def test_unscored_test_comments_are_left_out() -> None:
-    """Jigsaw marks test comments that nobody labelled with -1; they measure nothing, and are counted."""
+    """Jigsaw's label -1 marks unlabelled comments, which are counted and left out."""
     comments = pd.DataFrame({"id": ["0", "1"], "content": ["a", "b"], "lang": "it"})
     tidied = tidy_test(comments, pd.DataFrame({"id": ["0", "1"], "toxic": ["-1", "1"]}), ALL_OF_IT)
     assert tidied.comments["id"].tolist() == ["1"]
     assert tidied.counts["dropped.test.unscored"] == 1
 
 
-def test_a_feedback_file_without_corrections_is_no_error() -> None:
-    """An export with a header alone means that nobody has corrected anything yet."""
+def test_a_feedback_file_without_corrections_is_accepted() -> None:
+    """An export with only a header contains no corrections yet."""
     tidied = tidy_additional({"forum": raw_table(text=[], toxic=[])}, with_table("forum"))
     assert tidied.comments.empty
     assert tidied.counts["read.forum"] == 0
 
 
 def test_rejected_rows_of_every_table_are_collected(raw_train: MakeTable) -> None:
-    """One table lists them all."""
+    """One table lists all of them."""
     good = [f"c{i}" for i in range(39)]
     train = tidy_train(raw_train([*good, ""], ["0"] * 40), ALL_OF_IT)
     forum = tidy_additional(

@@ -1,6 +1,6 @@
-"""The pipelines that `kedro run --pipeline NAME` knows; the default one is the whole path.
+"""The pipelines by name; `__default__` runs from raw data to a registered version.
 
-Each of its five parts is a namespace too: a box in Kedro-Viz, and a task where a scheduler runs them apart.
+Each of its five parts is also a namespace: a box in Kedro-Viz, and a task of a scheduler.
 """
 
 from kedro.pipeline import Pipeline

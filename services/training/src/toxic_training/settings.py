@@ -1,22 +1,21 @@
-"""Kedro's settings of this project: hooks, and what configuration files may refer to."""
+"""Kedro's settings of this project: hooks, and the resolvers that configuration files may use."""
 
 from omegaconf.resolvers import oc
 
 from toxic_training.kedro_project.hooks import (
     CauseHook,
     LocksHook,
-    NarratorHook,
     ParametersHook,
+    ProgressHook,
     RawDataHook,
-    RunReportHook,
 )
 
-HOOKS = (LocksHook(), RawDataHook(), CauseHook(), ParametersHook(), NarratorHook(), RunReportHook())
+HOOKS = (LocksHook(), RawDataHook(), CauseHook(), ParametersHook(), ProgressHook())
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",
-    # An environment states only what differs from base.
+    # An environment contains only the differences from base.
     "merge_strategy": {"catalog": "soft", "parameters": "soft"},
     "custom_resolvers": {"oc.env": oc.env},
 }

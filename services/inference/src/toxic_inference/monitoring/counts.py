@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from toxic_core.contract import Contract
 from toxic_core.contract.reference import LENGTH_EDGES
 from toxic_core.labels import Label
-from toxic_core.languages import ANY_LANGUAGE
+from toxic_core.languages import ANY_LANGUAGE, UNDETERMINED
 from toxic_inference.events import TextsScored
 from toxic_inference.monitoring.estimate import Floats, deployment_probabilities
 
 OTHER: Final = "other"
-UNDETERMINED: Final = "und"
+
 SCORE_EDGES: Final = tuple(round(0.05 * edge, 2) for edge in range(21))
 
 

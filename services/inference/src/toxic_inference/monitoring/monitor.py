@@ -14,9 +14,9 @@ import numpy as np
 
 from toxic_core.contract import Contract
 from toxic_core.labels import LabelName
-from toxic_core.languages import ANY_LANGUAGE
+from toxic_core.languages import ANY_LANGUAGE, UNDETERMINED
 from toxic_inference.events import TextsScored
-from toxic_inference.monitoring.counts import OTHER, UNDETERMINED, Counts, Scheme
+from toxic_inference.monitoring.counts import OTHER, Counts, Scheme
 from toxic_inference.monitoring.distance import Counts1D, js_distance, psi
 from toxic_inference.monitoring.estimate import EstimatedQuality, estimate
 from toxic_inference.monitoring.history import BUCKET_SECONDS, History, Window

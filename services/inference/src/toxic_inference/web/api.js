@@ -3,9 +3,11 @@
 // Labels are those of the version that answers: "identity_hate" is shown as "Identity hate".
 export const titleOf = (label) => (label[0].toUpperCase() + label.slice(1)).replaceAll("_", " ");
 
-export const LANGUAGES = {
-  en: "English", es: "Español", fr: "Français", it: "Italiano", pt: "Português", ru: "Русский", tr: "Türkçe",
-};
+// A language's own name: "Español" for "es".
+export function languageName(code) {
+  const name = new Intl.DisplayNames([code], { type: "language" }).of(code);
+  return name[0].toLocaleUpperCase(code) + name.slice(1);
+}
 
 export const $ = (id) => document.getElementById(id);
 

@@ -1,6 +1,6 @@
 // One comment: its scores, the words that drove them, and what a moderator says of it.
 
-import { $, LANGUAGES, ask, element, showError, titleOf } from "./api.js";
+import { $, ask, element, languageName, showError, titleOf } from "./api.js";
 
 const LEAST_INFLUENCE = 0.02;
 
@@ -28,7 +28,7 @@ function scoreRow(name, score, decision) {
 }
 
 function facts(answer, result, milliseconds) {
-  const language = result.language ? `${LANGUAGES[result.language] || result.language} · ` : "";
+  const language = result.language ? `${languageName(result.language)} · ` : "";
   const windows = result.windows > 1 ? ` in ${result.windows} windows` : "";
   const cut = result.truncated ? " · its end wasn't read" : "";
   return (
@@ -125,6 +125,11 @@ async function scoreComment(event) {
   } finally {
     button.disabled = false;
   }
+}
+for (const code of $("language").dataset.languages.split(" ")) {
+  const option = element("option", "", languageName(code));
+  option.value = code;
+  $("language").append(option);
 }
 $("comment-form").addEventListener("submit", scoreComment);
 $("comment").addEventListener("keydown", (event) => {

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from toxic_core.languages import LANGUAGES
 from toxic_inference.http.backend import Backend
 from toxic_inference.http.door import JSON_TYPE, Access, Door, Operation
 from toxic_inference.http.error_shapes import NATIVE
@@ -45,7 +46,6 @@ class _Asset:
     cache_control: str = "no-cache"
 
 
-_PAGE = _Asset("toxic_inference.web", "index.html", "text/html")
 _ASSETS: Mapping[str, _Asset] = {
     "page.css": _Asset("toxic_inference.web", "page.css", "text/css"),
     **{
@@ -64,8 +64,10 @@ def _serve(asset: _Asset) -> Response:
 
 
 async def page(_: Request, __: Backend) -> Response:
-    """The page."""
-    return _serve(_PAGE)
+    """The page, with the languages to choose from."""
+    source = files("toxic_inference.web").joinpath("index.html").read_text(encoding="utf-8")
+    content = source.replace("{languages}", " ".join(LANGUAGES))
+    return Response(content, media_type="text/html", headers={"cache-control": "no-cache"})
 
 
 async def docs(_: Request, __: Backend) -> Response:

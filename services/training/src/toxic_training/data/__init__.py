@@ -1,1 +1,1 @@
-"""Comments on their way from raw tables to training, validation and test rows."""
+"""The data stage: raw tables become training, validation and test comments."""

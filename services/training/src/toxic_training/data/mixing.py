@@ -1,10 +1,7 @@
-"""What is trained on, what is validated on and what is tested on.
+"""Assigns cleaned comments to the training, validation and test sets.
 
-Owns the separation of cleaned comments: one text in one set only, and how much of each source a pass over the
-training comments shows.
-
-Invariant: which set a comment belongs to depends on its text and the parameters alone, never on its
-neighbours or the order of rows, so that figures of two runs are about the same comments.
+Invariant: a text is in one set only, and the set depends on the text and the parameters alone, not on other
+rows or their order, so that the figures of two runs are about the same comments.
 """
 
 import hashlib
@@ -23,76 +20,64 @@ TRAIN = "train"
 
 
 def keep_first_of_each_text(comments: pd.DataFrame) -> tuple[pd.DataFrame, Counts]:
-    """Return the comments with every text once, from the first source that has it.
+    """Return the comments with every text once, from the first source that contains it.
 
-    Where the rows of a text within its source disagree about a label, their majority holds, and 1 in a tie:
-    it was somebody's judgement that the comment is harmful. What a later source says doesn't count.
+    If the rows of a text within its source disagree about a label, the majority decides; a tie counts as 1.
+    Labels from later sources are ignored.
 
     Returns:
-        The comments, and for each source how many rows were dropped as duplicates within it or as leaked,
-        which is what a text of an earlier source is, and how many texts were given different labels, within
-        the source or against the earlier one.
+        The comments, and per source the number of rows dropped as duplicates within it, of rows dropped as
+        leaked from an earlier source, and of texts with conflicting labels, within the source or against the
+        earlier one.
     """
+    repeated = comments[comments[TEXT].duplicated(keep=False)]
+    stated = repeated.groupby(TEXT)[LABEL_COLUMNS].transform("first")
+    labels = repeated[LABEL_COLUMNS]
+    conflicts = (labels.notna() & (labels != stated)).any(axis=1)
+    conflicts = conflicts.reindex(comments.index, fill_value=False)
     again = comments[TEXT].duplicated()
     within = comments.duplicated([SOURCE, TEXT])
-    disagreed = _disagreed(comments)
     counts: Counts = {}
     for source in comments[SOURCE].unique():
         own = comments[SOURCE] == source
         counts[f"dropped.{source}.duplicate"] = int((own & within).sum())
         counts[f"dropped.{source}.leaked"] = int((own & again & ~within).sum())
-        counts[f"conflicting.{source}"] = int(comments.loc[own & disagreed, TEXT].nunique())
-    return _by_majority(comments)[~again].reset_index(drop=True), counts
-
-
-def _disagreed(comments: pd.DataFrame) -> pd.Series:
-    """Whether a row states a label otherwise than the first row of its text that states it."""
-    repeated = comments[comments[TEXT].duplicated(keep=False)]
-    first = repeated.groupby(TEXT)[LABEL_COLUMNS].transform("first")
-    labels = repeated[LABEL_COLUMNS]
-    return (labels.notna() & (labels != first)).any(axis=1).reindex(comments.index, fill_value=False)
-
-
-def _by_majority(comments: pd.DataFrame) -> pd.DataFrame:
-    repeated = comments.duplicated([SOURCE, TEXT], keep=False)
-    share = comments[repeated].groupby([SOURCE, TEXT])[LABEL_COLUMNS].transform("mean")
+        counts[f"conflicting.{source}"] = int(comments.loc[own & conflicts, TEXT].nunique())
+    # The majority of each text's rows within a source.
+    rows = comments.duplicated([SOURCE, TEXT], keep=False)
+    share = comments[rows].groupby([SOURCE, TEXT])[LABEL_COLUMNS].transform("mean")
     majority = comments.copy()
-    majority.loc[repeated, LABEL_COLUMNS] = (share >= _MAJORITY).astype("float32").where(share.notna())
-    return majority
+    majority.loc[rows, LABEL_COLUMNS] = (share >= _MAJORITY).astype("float32").where(share.notna())
+    return majority[~again].reset_index(drop=True), counts
 
 
 def divide(
     comments: pd.DataFrame, parameters: SourceParameters, *, source: str
 ) -> tuple[pd.DataFrame, pd.DataFrame, Counts]:
-    """Return what of one source's comments is trained on and what is validated on.
+    """Divide one source's comments into training and validation.
 
     Returns:
-        Both tables, and how many comments were thinned out of the first.
+        Both tables, and how many training comments were thinned out.
     """
     texts = comments[TEXT]
-    # Two rules, because figures can be compared only while the comments held out remain the same.
+    # Two rules for historical reasons: figures stay comparable only if the held-out comments stay the same.
     if source == VALIDATION:
-        trained_on = _draw(texts, salt="validation") < parameters.train_fraction
+        is_training = _draw(texts, salt="validation") < parameters.train_fraction
     else:
-        trained_on = _draw(texts, salt="holdout") >= 1 - parameters.train_fraction
-    training = comments[trained_on]
-    thinned = _thin_non_toxic(training, parameters.non_toxic_per_toxic)
-    return thinned, comments[~trained_on], {f"dropped.{source}.thinned": len(training) - len(thinned)}
-
-
-def _thin_non_toxic(comments: pd.DataFrame, per_toxic: float | None) -> pd.DataFrame:
-    if per_toxic is None:
-        return comments
-    toxic = comments[LABEL_COLUMNS].max(axis=1) > 0
-    wanted = int(toxic.sum() * per_toxic)
-    rank = _draw(comments[TEXT], salt="thinning").where(~toxic).rank(method="first")
-    return comments[toxic | (rank <= wanted)]
+        is_training = _draw(texts, salt="holdout") >= 1 - parameters.train_fraction
+    training = thinned = comments[is_training]
+    if parameters.non_toxic_per_toxic is not None:
+        toxic = training[LABEL_COLUMNS].max(axis=1) > 0
+        rank = _draw(training[TEXT], salt="thinning").where(~toxic).rank(method="first")
+        thinned = training[toxic | (rank <= int(toxic.sum() * parameters.non_toxic_per_toxic))]
+    return thinned, comments[~is_training], {f"dropped.{source}.thinned": len(training) - len(thinned)}
 
 
 def _draw(texts: pd.Series, *, salt: str) -> pd.Series:
-    """Return a number in [0, 1) that depends on the text and `salt` alone, as good as random."""
-    return texts.map(lambda text: _hash(f"{salt}\n{text}") / 2**64).astype(float)
+    """Return a pseudo-random number in [0, 1) for each text, from the text and `salt` alone."""
 
+    def draw(text: str) -> float:
+        digest = hashlib.blake2b(f"{salt}\n{text}".encode(), digest_size=8).digest()
+        return int.from_bytes(digest) / 2**64
 
-def _hash(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
+    return texts.map(draw).astype(float)

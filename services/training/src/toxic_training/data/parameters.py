@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from toxic_training.data.languages import KNOWN_LANGUAGES
+from toxic_core.languages import KNOWN_LANGUAGES
 
 _FILES = frozenset({"train", "validation", "test", "test_labels"})
 

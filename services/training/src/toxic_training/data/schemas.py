@@ -1,9 +1,9 @@
-"""The schema of every raw table, and of the comments made of them (Pandera).
+"""The Pandera schemas of the raw tables, and of the comments made from them.
 
-Kedro's own validators accept or refuse a whole table, which fits the comments (`catalog.yml` names `COMMENTS`
-there). Of a raw table that people filled in, single rows may be wrong: `sort_rows` sets those aside.
+Kedro's own validators accept or refuse a whole table, which suits the comments (`catalog.yml` refers to
+`COMMENTS`). In a raw table, single rows may be wrong; `sort_rows` separates them.
 
-Invariant: a row that breaks its schema is never dropped silently; it keeps its line and gets a reason.
+Invariant: a row that violates its schema keeps its line number and gets a reason; none is dropped silently.
 """
 
 from collections import Counter
@@ -14,9 +14,9 @@ import pandera.pandas as pa
 from pandera.errors import SchemaErrors
 
 from toxic_core.errors import InvalidDataError
-from toxic_model.tables import TEXT_COLUMNS, language_column, text_candidates, text_column
+from toxic_core.languages import KNOWN_LANGUAGES
+from toxic_model.tables import language_column, text_column
 from toxic_training.data.comments import ID, LABEL_COLUMNS, LANGUAGE, SOURCE, TEXT
-from toxic_training.data.languages import KNOWN_LANGUAGES
 
 NO_ID = "id_missing"
 NO_TEXT = "text_missing"
@@ -24,7 +24,7 @@ BAD_LABEL = "label_not_0_or_1"
 BAD_LANGUAGE = "language_unknown"
 
 NOT_SCORED = "-1"
-"""What Jigsaw's test labels hold where a comment wasn't labelled."""
+"""The value of Jigsaw's test labels for a comment that wasn't labelled."""
 
 REJECTED_COLUMNS = ["table", "line", ID, "column", "reason"]
 
@@ -32,11 +32,7 @@ _TOXIC = LABEL_COLUMNS[0]
 _HELP = "data/README.md lists the columns of every file."
 
 
-def _column(allowed: pa.Check) -> pa.Column:
-    return pa.Column(checks=allowed, nullable=True)
-
-
-def _stated(reason: str) -> pa.Check:
+def _present(reason: str) -> pa.Check:
     return pa.Check(lambda values: values.notna() & (values != ""), error=reason, ignore_na=False)
 
 
@@ -44,21 +40,26 @@ def _one_of(allowed: frozenset[str], reason: str) -> pa.Check:
     return pa.Check(lambda values: values.isin(allowed), error=reason, ignore_na=False)
 
 
-_id = _column(_stated(NO_ID))
-_text = _column(_stated(NO_TEXT))
-_language = _column(_one_of(KNOWN_LANGUAGES | {""}, BAD_LANGUAGE))
-_label = _column(_one_of(frozenset({"0", "1"}), BAD_LABEL))
-_optional_label = _column(_one_of(frozenset({"0", "1", ""}), BAD_LABEL))
+_id, _text, _language, _label, _optional_label = (
+    pa.Column(checks=check, nullable=True)
+    for check in (
+        _present(NO_ID),
+        _present(NO_TEXT),
+        _one_of(KNOWN_LANGUAGES | {""}, BAD_LANGUAGE),
+        _one_of(frozenset({"0", "1"}), BAD_LABEL),
+        _one_of(frozenset({"0", "1", ""}), BAD_LABEL),
+    )
+)
 
 TRAIN = pa.DataFrameSchema({"id": _id, "comment_text": _text, **dict.fromkeys(LABEL_COLUMNS, _label)})
 VALIDATION = pa.DataFrameSchema({"id": _id, "comment_text": _text, "lang": _language, _TOXIC: _label})
 TEST = pa.DataFrameSchema({"id": _id, "content": _text, "lang": _language, _TOXIC: _label})
-"""The test file joined with its labels, but the comments that nobody labelled."""
+"""The test file joined with its labels, without the comments that weren't labelled."""
 
 COMMENTS = pa.DataFrameSchema(
     {
         ID: pa.Column(str),
-        TEXT: pa.Column(str, _stated(NO_TEXT)),
+        TEXT: pa.Column(str, _present(NO_TEXT)),
         LANGUAGE: pa.Column(str, _one_of(KNOWN_LANGUAGES, BAD_LANGUAGE)),
         SOURCE: pa.Column(str),
         **{label: pa.Column("float32", pa.Check.isin([0, 1]), nullable=True) for label in LABEL_COLUMNS},
@@ -66,63 +67,59 @@ COMMENTS = pa.DataFrameSchema(
     strict=True,
     ordered=True,
 )
-"""What `toxic_training.data.comments` promises of every table of comments."""
+"""The schema of every table of comments; see `toxic_training.data.comments`."""
 
 
-def find_text(table: pd.DataFrame) -> str | None:
-    """Return the name of the column of texts, or None.
+def find_text(table: pd.DataFrame) -> str:
+    """Return the name of the column that holds the texts.
 
     Raises:
-        InvalidDataError: more than one column may hold the texts.
+        InvalidDataError: no column fits, or more than one does.
     """
-    columns = [str(column) for column in table.columns]
-    return columns[text_column(columns)] if text_candidates(columns) else None
+    return str(table.columns[text_column(table.columns.astype(str).tolist())])
 
 
 def find_language(table: pd.DataFrame) -> str | None:
-    """Return the name of the column of languages, or None."""
-    columns = [str(column) for column in table.columns]
-    index = language_column(columns)
-    return None if index is None else columns[index]
+    """Return the name of the column that holds the languages, if there is one."""
+    index = language_column(table.columns.astype(str).tolist())
+    return None if index is None else str(table.columns[index])
 
 
 def additional(table: pd.DataFrame, *, name: str) -> pa.DataFrameSchema:
-    """Return the schema of a table of any origin: of those columns that it has and we know.
+    """Return the schema of a table of any origin: of those of its columns that are known.
 
     Raises:
-        InvalidDataError: it has no texts or no labels.
+        InvalidDataError: it has no column of texts, more than one, or no label.
     """
-    text, language = find_text(table), find_language(table)
+    try:
+        text = find_text(table)
+    except InvalidDataError as error:
+        raise InvalidDataError(f"The table {name} can't be used: {error}") from error
     labels = [label for label in LABEL_COLUMNS if label in table]
-    if text is None or not labels:
+    if not labels:
         raise InvalidDataError(
-            f"The table {name} needs a column of texts ({', '.join(TEXT_COLUMNS)}) and one of labels "
-            f"({', '.join(LABEL_COLUMNS)}); it has {', '.join(table.columns)}."
+            f"The table {name} needs a column of labels ({', '.join(LABEL_COLUMNS)}); it has "
+            f"{', '.join(table.columns)}."
         )
     columns = {text: _text, **dict.fromkeys(labels, _optional_label)}
     if ID in table:
         columns[ID] = _id
-    if language is not None:
+    if (language := find_language(table)) is not None:
         columns[language] = _language
     return pa.DataFrameSchema(columns)
 
 
 def require_rows(table: pd.DataFrame, *, name: str) -> None:
-    """Refuse a table without rows.
-
-    Raises:
-        InvalidDataError: it has none.
-    """
+    """Raise InvalidDataError if the table has no rows."""
     if table.empty:
         raise InvalidDataError(f"The table {name} holds no rows. {_HELP}")
 
 
 def require_columns(table: pd.DataFrame, columns: Iterable[str], *, name: str) -> None:
-    """Refuse a table that lacks a column.
-
-    Raises:
-        InvalidDataError: naming those missing and those there.
-    """
+    """Raise InvalidDataError if a column is missing, or if rows are longer than the header."""
+    if not pd.api.types.is_integer_dtype(table.index):
+        # pandas uses surplus fields as the index.
+        raise InvalidDataError(f"The rows of the table {name} have more fields than its header. {_HELP}")
     if missing := [column for column in columns if column not in table]:
         raise InvalidDataError(
             f"The table {name} has no column {', '.join(missing)}; it has {', '.join(table.columns)}. {_HELP}"
@@ -132,28 +129,36 @@ def require_columns(table: pd.DataFrame, columns: Iterable[str], *, name: str) -
 def sort_rows(
     table: pd.DataFrame, schema: pa.DataFrameSchema, *, name: str, max_rejected_fraction: float
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the rows of `table` that keep `schema`, and those that don't.
+    """Separate the rows of `table` that satisfy `schema` from those that don't.
 
     Args:
-        table: labels and languages as words; its index is the row's place in the file.
-        schema: of the raw table.
-        name: of the table, for messages and for the rejected rows.
-        max_rejected_fraction: more than this is no stray row but a broken file.
+        table: labels and languages as words; its index is the row's position in the file.
+        schema: the raw table's schema.
+        name: the table's name, for messages and for the rejected rows.
+        max_rejected_fraction: a larger share of rejected rows means that the file itself is wrong.
 
     Returns:
-        The good rows, and for each rejected one its table, line, id, column and reason; the header is line 1,
+        The valid rows, and the rejected ones with table, line, id, column and reason. The header is line 1,
         as in a spreadsheet. A row with several faults gets the first.
 
     Raises:
-        InvalidDataError: the table lacks a column, or too many of its rows are rejected.
+        InvalidDataError: too many of the table's rows are rejected.
     """
-    if not pd.api.types.is_integer_dtype(table.index):
-        # What pandas can't give a column becomes the index.
-        raise InvalidDataError(f"The rows of the table {name} have more fields than its header. {_HELP}")
-    require_columns(table, schema.columns, name=name)
-    rejected = _rejected(table, schema, name=name)
+    rejected = no_rejected_rows()
+    try:
+        schema.validate(table, lazy=True)
+    except SchemaErrors as errors:
+        first = errors.failure_cases.drop_duplicates("index").set_index("index").sort_index()
+        rejected = pd.DataFrame({"column": first["column"].astype(str), "reason": first["check"].astype(str)})
+        rejected.index = rejected.index.astype(int)
+        ids = table[ID].reindex(rejected.index).fillna("").astype(str) if ID in table else ""
+        rejected = rejected.assign(table=name, line=rejected.index + 2, id=ids)[REJECTED_COLUMNS]
     if len(rejected) > max_rejected_fraction * len(table):
-        raise InvalidDataError(_too_many(rejected, name=name, rows=len(table), allowed=max_rejected_fraction))
+        raise InvalidDataError(
+            f"{len(rejected):,} of the {len(table):,} rows of the table {name} can't be used, more than the "
+            f"share of {max_rejected_fraction:g} that data.max_rejected_fraction allows: {_listed(rejected)}."
+            " Check those lines: is it the right file, with its columns in place?"
+        )
     return table.drop(index=rejected.index), rejected.reset_index(drop=True)
 
 
@@ -164,29 +169,11 @@ def no_rejected_rows() -> pd.DataFrame:
     )
 
 
-def _rejected(table: pd.DataFrame, schema: pa.DataFrameSchema, *, name: str) -> pd.DataFrame:
-    """Return the rejected rows by their place in `table`."""
-    try:
-        schema.validate(table, lazy=True)
-    except SchemaErrors as errors:
-        first = errors.failure_cases.drop_duplicates("index").set_index("index").sort_index()
-    else:
-        return no_rejected_rows()
-    rejected = pd.DataFrame({"column": first["column"].astype(str), "reason": first["check"].astype(str)})
-    rejected.index = rejected.index.astype(int)
-    ids = table[ID].reindex(rejected.index).fillna("").astype(str) if ID in table else ""
-    return rejected.assign(table=name, line=rejected.index + 2, id=ids)[REJECTED_COLUMNS]
-
-
-def _too_many(rejected: pd.DataFrame, *, name: str, rows: int, allowed: float) -> str:
+def _listed(rejected: pd.DataFrame) -> str:
+    """Return each reason with its count and first line."""
     first = rejected.drop_duplicates(["column", "reason"])
     counts = Counter(zip(rejected["column"], rejected["reason"], strict=True))
-    listed = "; ".join(
+    return "; ".join(
         f"{counts[column, reason]:,} times {reason} in {column}, first on line {line}"
         for column, reason, line in zip(first["column"], first["reason"], first["line"], strict=True)
-    )
-    return (
-        f"{len(rejected):,} of the {rows:,} rows of the table {name} can't be used, more than the share of "
-        f"{allowed:g} that data.max_rejected_fraction allows: {listed}. Look at those lines: is it the right "
-        "file, with its columns in place?"
     )

@@ -1,10 +1,9 @@
 """Test suites with texts of their own: identity templates and HateCheck, as tables that can be scored.
 
-Their files are optional. Where one isn't there its table is empty, the log says so, and its figures are
-absent.
+Their files are optional: without one, its table is empty, a line is logged, and its figures are absent.
 
-Invariant: a suite's table has the columns of the comments table, so that it is scored like one, and its own
-columns beside them; a case that can't be read is an error, since a suite is only a suite when it is whole.
+Invariant: a suite's table has the columns of the comments table plus its own. A case that can't be read is an
+error, because an incomplete suite measures something else.
 """
 
 import logging
@@ -14,6 +13,7 @@ from importlib.resources import files
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from toxic_core.errors import InvalidDataError
 from toxic_core.labels import Label
@@ -21,7 +21,6 @@ from toxic_core.languages import Language
 from toxic_core.text import normalise
 from toxic_training.data.comments import COLUMNS, ID, LABEL_COLUMNS, LANGUAGE, SOURCE, TEXT
 from toxic_training.data.tables import OptionalTables
-from toxic_training.evaluation.metrics import Floats
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +42,7 @@ def tidy_templates(suites: OptionalTables) -> pd.DataFrame:
     """Return the identity templates (Dixon et al., 2018) with the label `toxic` and their identity terms.
 
     Raises:
-        InvalidDataError: the file is there but has other columns or labels, or no rows.
+        InvalidDataError: the file has other columns or labels, or no rows.
     """
     raw = _read(suites, TEMPLATES, ["Text", "Label"])
     if raw is None:
@@ -64,7 +63,7 @@ def tidy_hatecheck(suites: OptionalTables) -> pd.DataFrame:
     """Return HateCheck's cases (Röttger et al., 2021) with their functionality and whether they are hateful.
 
     Raises:
-        InvalidDataError: the file is there but has other columns or labels, or no rows.
+        InvalidDataError: the file has other columns or labels, or no rows.
     """
     raw = _read(suites, HATECHECK, ["functionality", "test_case", "label_gold"])
     if raw is None:
@@ -77,7 +76,7 @@ def tidy_hatecheck(suites: OptionalTables) -> pd.DataFrame:
 
 
 def identity_terms() -> list[str]:
-    """Return the terms that identity groups are found by, in lower case."""
+    """Return the terms that identify groups, in lower case."""
     source = files("toxic_training") / "identity_terms.toml"
     return [str(term) for term in tomllib.loads(source.read_text(encoding="utf-8"))["terms"]]
 
@@ -92,15 +91,17 @@ def _read(suites: OptionalTables, name: str, columns: list[str]) -> pd.DataFrame
     if table is None:
         logger.info("No file for the test suite %s; its figures are left out", name)
         return None
-    there = ", ".join(table.rows.columns)
     if missing := [column for column in columns if column not in table.rows.columns]:
-        raise InvalidDataError(f"The test suite {name} has no column {', '.join(missing)}; it has {there}.")
+        raise InvalidDataError(
+            f"The test suite {name} has no column {', '.join(missing)}; it has "
+            f"{', '.join(table.rows.columns)}."
+        )
     if table.rows.empty:
         raise InvalidDataError(f"The test suite {name} holds no cases; fetch its file again, or remove it.")
     return table.rows
 
 
-def _values(column: pd.Series, known: dict[str, float], *, name: str) -> Floats:
+def _values(column: pd.Series, known: dict[str, float], *, name: str) -> NDArray[np.float64]:
     wrong = ~column.isin(list(known))
     if wrong.any():
         raise InvalidDataError(
@@ -111,10 +112,8 @@ def _values(column: pd.Series, known: dict[str, float], *, name: str) -> Floats:
 
 
 def _table(texts: list[str], *, source: str) -> pd.DataFrame:
+    """Return normalised texts as a table of comments without labels."""
     table = pd.DataFrame({TEXT: [normalise(text) for text in texts]}, dtype=object)
     table[ID] = [f"{source}-{index}" for index in range(len(texts))]
-    table[LANGUAGE] = Language.ENGLISH.value
-    table[SOURCE] = source
-    for label in LABEL_COLUMNS:
-        table[label] = np.float32("nan")
-    return table[COLUMNS]
+    table[LANGUAGE], table[SOURCE] = Language.ENGLISH.value, source
+    return table.assign(**dict.fromkeys(LABEL_COLUMNS, np.float32("nan")))[COLUMNS]

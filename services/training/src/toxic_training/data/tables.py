@@ -1,8 +1,4 @@
-"""Tables on their way from disk to comments.
-
-Invariant: a table and its digest are of the same bytes, and every row that was read is a comment, rejected or
-counted.
-"""
+"""Raw tables, and what tidying makes of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,34 +6,24 @@ from dataclasses import dataclass
 import pandas as pd
 
 Counts = dict[str, float]
+"""Numbers of rows by table and reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class RawTable:
-    """A table that was read.
-
-    Attributes:
-        rows: as they came.
-        digest: SHA-256 of the file.
-    """
+    """A raw table and the SHA-256 digest of its file."""
 
     rows: pd.DataFrame
     digest: str
 
 
 OptionalTables = Mapping[str, RawTable | None]
-"""Tables by name; None where the catalog names a file that isn't there."""
+"""Tables by name; None if the file in the catalog doesn't exist."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tidied:
-    """What became of a raw table.
-
-    Attributes:
-        comments: the table of `toxic_training.data.comments`, duplicates included.
-        rejected: rows that break the table's schema, as `toxic_training.data.schemas.sort_rows` returns them.
-        counts: rows read, rejected and set aside, by table and reason.
-    """
+    """A tidied raw table: comments with duplicates, rejected rows, and the counts of both and of others."""
 
     comments: pd.DataFrame
     rejected: pd.DataFrame

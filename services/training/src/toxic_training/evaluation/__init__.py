@@ -1,1 +1,1 @@
-"""What a model is worth: figures, calibration, decisions, the report."""
+"""The evaluation stage: figures, calibration, operating thresholds, the report."""

@@ -1,18 +1,18 @@
-"""Unintended bias towards identity groups, measured by ranking.
+"""Unintended bias against identity groups, measured by ranking.
 
-Three AUCs a group (Borkan et al., 2019, after Dixon et al., 2018), each asking another question:
+Three AUCs per group (Borkan et al., 2019, after Dixon et al., 2018):
 
-    subgroup_auc  does it tell toxic from other texts about the group?
-    bpsn_auc      background positive, subgroup negative: do harmless texts about the group rank below toxic
-                  ones about others? Low where mentioning the group raises scores.
-    bnsp_auc      background negative, subgroup positive: do toxic texts about the group rank above harmless
-                  ones about others? Low where mentioning the group lowers scores.
+    subgroup_auc  separates toxic from other texts about the group
+    bpsn_auc      background positive, subgroup negative: harmless texts about the group against toxic texts
+                  about others; low if mentioning the group raises scores
+    bnsp_auc      background negative, subgroup positive: toxic texts about the group against harmless texts
+                  about others; low if mentioning the group lowers scores
 
-Owns the names of these figures: `bias.toxic.<group>.<auc>`, `bias.toxic.overall_auc`, and
-`bias.toxic.combined`: the combined score of Jigsaw's competition, a quarter each of the overall AUC and the
-power means (p = -5) of the three AUCs over groups, which the worst groups dominate.
+The figures' names are `bias.toxic.<group>.<auc>`, `bias.toxic.overall_auc` and `bias.toxic.combined`: the
+combined score of Jigsaw's competition, a quarter each of the overall AUC and the power means (p = -5) of the
+three AUCs over groups, which the worst groups dominate.
 
-Invariant: a group without both classes has no figures and doesn't count in the means.
+Invariant: a group without both classes has no figures and isn't part of the means.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ import pandas as pd
 from toxic_core.labels import Label
 from toxic_training.data.suites import IDENTITIES, split_identities
 from toxic_training.evaluation.metrics import Floats, Integers, has_both_classes
-from toxic_training.evaluation.resampling import Interval, Resampling, intervals
+from toxic_training.evaluation.resampling import Resampling, intervals
 
 SUBMETRICS = ("subgroup_auc", "bpsn_auc", "bnsp_auc")
 _POWER = -5.0
@@ -32,25 +32,44 @@ _WEIGHT = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class _Group:
-    """One identity group's rows.
+class Group:
+    """One identity group.
 
     Attributes:
         name: the identity term, words joined by `_`.
-        rows: their places, int [group].
-        ties: number of each row's distinct score within the group, int [group].
+        rows: positions of its rows, int [group].
+        ties: rank of each row's score within the group, equal for equal scores, int [group].
     """
 
     name: str
     rows: Integers
     ties: Integers
 
+    def aucs(
+        self, positive: Floats, negative: Floats, *, above: Floats, below: Floats
+    ) -> tuple[float, float, float]:
+        """Return the three AUCs from all rows' weights, and from the weights ranked above and below them."""
+        own_positive, own_negative = positive[self.rows], negative[self.rows]
+        positives, negatives = own_positive.sum(), own_negative.sum()
+        hits, misses = np.bincount(self.ties, own_positive), np.bincount(self.ties, own_negative)
+        inside = (hits * (np.cumsum(misses) - misses / 2)).sum()
+        # Pairs with the background are pairs with all rows minus pairs inside the group.
+        harmless = (own_negative * above[self.rows]).sum() - inside
+        toxic = (own_positive * below[self.rows]).sum() - inside
+        # A resample may contain no toxic text of a small group, or no harmless one.
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return (
+                inside / (positives * negatives),
+                harmless / ((positive.sum() - positives) * negatives),
+                toxic / (positives * (negative.sum() - negatives)),
+            )
+
 
 def measure_bias(scored: pd.DataFrame, resampling: Resampling) -> dict[str, float]:
-    """Return the figures of scored templates, by name; none where there are no templates.
+    """Return the figures of scored templates, by name; none if there are no templates.
 
-    Intervals resample single sentences. Sentences of one template are alike, so the figures would move more
-    from one set of templates to another than the intervals say.
+    Intervals resample single sentences. Sentences of one template are similar, so that other templates would
+    change the figures by more than the intervals show.
     """
     truth = scored[Label.TOXIC].to_numpy(np.float64)
     if not has_both_classes(truth):
@@ -63,16 +82,16 @@ def measure_bias(scored: pd.DataFrame, resampling: Resampling) -> dict[str, floa
     combined, overall, *rest = intervals(meter.statistic, truth, resampling)
     figures = {"bias.toxic.rows": float(truth.size)}
     figures |= combined.named("bias.toxic.combined") | overall.named("bias.toxic.overall_auc")
-    for group, measured in zip(groups, _chunks(rest, len(SUBMETRICS)), strict=True):
-        for name, interval in zip(SUBMETRICS, measured, strict=True):
-            figures |= interval.named(f"bias.toxic.{group.name}.{name}")
+    names = [f"bias.toxic.{group.name}.{name}" for group in groups for name in SUBMETRICS]
+    for name, interval in zip(names, rest, strict=True):
+        figures |= interval.named(name)
     return figures
 
 
 class BiasMeter:
     """Measures all groups at once on resampled rows, in time linear in the rows of all groups."""
 
-    def __init__(self, truth: Floats, scores: Floats, groups: Sequence[_Group]) -> None:
+    def __init__(self, truth: Floats, scores: Floats, groups: Sequence[Group]) -> None:
         _, self._ties = np.unique(scores, return_inverse=True)
         self._truth = truth
         self._groups = groups
@@ -81,57 +100,26 @@ class BiasMeter:
         """Return the combined score, the overall AUC, then each group's three AUCs."""
         positive, negative = counts * self._truth, counts * (1 - self._truth)
         at_score, below_score = (np.bincount(self._ties, weights) for weights in (positive, negative))
-        # Of every row: the positives ranked above it, and the negatives below it; ties count half.
+        # For every row: the positives ranked above it, and the negatives below it; ties count half.
         above = (positive.sum() - np.cumsum(at_score) + at_score / 2)[self._ties]
         below = (np.cumsum(below_score) - below_score / 2)[self._ties]
         overall = (positive * below).sum() / (positive.sum() * negative.sum())
-        by_group = np.array(
-            [_aucs(group, positive, negative, above=above, below=below) for group in self._groups]
-        )
-        means = _power_mean(by_group)
+        aucs = np.array([group.aucs(positive, negative, above=above, below=below) for group in self._groups])
+        with np.errstate(divide="ignore"):  # an AUC of 0 makes its power mean 0
+            means = np.mean(aucs**_POWER, axis=0) ** (1 / _POWER)
         combined = _WEIGHT * overall + _WEIGHT * means.sum()
-        return np.concatenate([[combined, overall], by_group.ravel()])
+        return np.concatenate([[combined, overall], aucs.ravel()])
 
 
-def _aucs(
-    group: _Group, positive: Floats, negative: Floats, *, above: Floats, below: Floats
-) -> tuple[float, float, float]:
-    own_positive, own_negative = positive[group.rows], negative[group.rows]
-    positives, negatives = own_positive.sum(), own_negative.sum()
-    hits, misses = np.bincount(group.ties, own_positive), np.bincount(group.ties, own_negative)
-    inside = (hits * (np.cumsum(misses) - misses / 2)).sum()
-    # Pairs with the background are pairs with all rows less pairs inside the group.
-    harmless = (own_negative * above[group.rows]).sum() - inside
-    toxic = (own_positive * below[group.rows]).sum() - inside
-    # A resample may hold none of a small group's toxic texts, or of its harmless ones.
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return (
-            inside / (positives * negatives),
-            harmless / ((positive.sum() - positives) * negatives),
-            toxic / (positives * (negative.sum() - negatives)),
-        )
-
-
-def _power_mean(values: Floats) -> Floats:
-    """Return each column's generalised mean; an AUC of 0 makes it 0."""
-    with np.errstate(divide="ignore"):
-        return np.asarray(np.mean(values**_POWER, axis=0) ** (1 / _POWER), dtype=np.float64)
-
-
-def _groups(scored: pd.DataFrame, truth: Floats, scores: Floats) -> list[_Group]:
+def _groups(scored: pd.DataFrame, truth: Floats, scores: Floats) -> list[Group]:
     members: dict[str, list[int]] = {}
     for row, joined in enumerate(scored[IDENTITIES]):
         for term in split_identities(joined):
             members.setdefault(term, []).append(row)
     groups = []
-    for term, places in sorted(members.items()):
-        rows = np.array(places)
-        background = np.delete(truth, rows)
-        if has_both_classes(truth[rows]) and has_both_classes(background):
+    for term, positions in sorted(members.items()):
+        rows = np.array(positions)
+        if has_both_classes(truth[rows]) and has_both_classes(np.delete(truth, rows)):
             _, ties = np.unique(scores[rows], return_inverse=True)
-            groups.append(_Group(name=term.replace(" ", "_"), rows=rows, ties=ties))
+            groups.append(Group(name=term.replace(" ", "_"), rows=rows, ties=ties))
     return groups
-
-
-def _chunks(values: list[Interval], size: int) -> list[list[Interval]]:
-    return [values[start : start + size] for start in range(0, len(values), size)]

@@ -1,11 +1,10 @@
 """Fits calibration and operating thresholds on validation comments, which are never trained on.
 
-The comments are enriched in toxic ones, and differently in every language, so that neither a probability nor
-a precision read off them as they stand holds anywhere else. Both are fitted on rows weighted to a stated
-share of toxic comments (`toxic_training.evaluation.shares`; parameters `calibration_toxic_share` and
-`deployment_toxic_share`).
+The comments contain more toxic ones than a stream does, differently in every language. Calibration and
+precision are therefore fitted on rows weighted to a given share of toxic comments (see
+`toxic_training.evaluation.shares`; parameters `calibration_toxic_share` and `deployment_toxic_share`).
 
-Invariant: a slope is positive, so calibration never turns a ranking around.
+Invariant: a slope is positive, so that calibration never reverses a ranking.
 """
 
 import logging
@@ -28,7 +27,7 @@ from toxic_training.evaluation.shares import share_weights
 logger = logging.getLogger(__name__)
 
 DEFAULT_THRESHOLD = 0.5
-"""Operating threshold of a label for which none reaches the wanted precision."""
+"""Operating threshold of a label for which no threshold reaches the wanted precision."""
 
 _EPSILON = 1e-7
 _MAX_ITERATIONS = 1000
@@ -37,33 +36,58 @@ _MAX_ITERATIONS = 1000
 def fit_operating_point(validation: pd.DataFrame, parameters: EvaluationParameters) -> OperatingPoint:
     """Return calibration and thresholds, both fitted on raw scores of validation comments.
 
-    A language gets its own where it has `calibration_min_a_class` comments with and as many without the
-    label, and what is fitted can be used.
+    A language gets its own if it has at least `calibration_min_a_class` comments with the label and as many
+    without it, and if the fit is usable.
 
     Raises:
         InvalidDataError: there is no validation comment.
     """
     if validation.empty:
         raise InvalidDataError(
-            "No comment is left to calibrate on; lower train_fraction of a source in the parameters."
+            "No comment is left for calibration; lower train_fraction of a source in the parameters."
         )
-    calibration = {label: dict(_calibrations(validation, label, parameters)) for label in LABELS}
-    uncut = {label: {ANY_LANGUAGE: DEFAULT_THRESHOLD} for label in LABELS}
-    point = OperatingPoint(calibration=calibration, thresholds=uncut)
-    thresholds = {label: dict(_thresholds(validation, label, point, parameters)) for label in LABELS}
-    return point.model_copy(update={"thresholds": thresholds})
+    point = OperatingPoint(
+        calibration={label: {ANY_LANGUAGE: Calibration()} for label in LABELS},
+        thresholds={label: {ANY_LANGUAGE: DEFAULT_THRESHOLD} for label in LABELS},
+    )
+    for label in LABELS:
+        for language, rows in _groups(validation, label, parameters):
+            truth, scores = _truth_and_scores(rows, label)
+            fitted = fit_platt(truth, scores, share_weights(rows, parameters.calibration_toxic_share))
+            if fitted is not None:
+                point.calibration[label][language] = fitted
+            else:
+                logger.warning(
+                    "Scores of %s are lower where it is likelier (language %s); they stay uncalibrated",
+                    label, language,
+                )  # fmt: skip
+        for language, rows in _groups(validation, label, parameters):
+            # Requests without a language get the calibration for any language, and its threshold.
+            truth, scores = _truth_and_scores(point.calibrated(rows.assign(**{LANGUAGE: language})), label)
+            weights = share_weights(rows, parameters.deployment_toxic_share)
+            threshold = operating_threshold(
+                truth, scores, precision=parameters.threshold_precision, weights=weights
+            )
+            if threshold is not None:
+                point.thresholds[label][language] = threshold
+            else:
+                logger.warning(
+                    "No threshold of %s has a precision of %g (language %s)",
+                    label, parameters.threshold_precision, language,
+                )  # fmt: skip
+    return point
 
 
 def fit_platt(truth: Floats, scores: Floats, weights: Floats) -> Calibration | None:
-    """Fit Platt scaling (Platt, 1999) on the scores' logits; None where its slope isn't positive.
+    """Fit Platt scaling (Platt, 1999) on the scores' logits; None if its slope isn't positive.
 
-    The targets are Platt's smoothed ones instead of 0 and 1, so that classes which scores separate wholly
-    still give a finite slope.
+    The targets are Platt's smoothed ones instead of 0 and 1, so that the slope is finite even if the scores
+    separate the classes completely.
 
     Args:
         truth: 0 or 1, float [rows], both classes present.
         scores: raw, float [rows].
-        weights: what each row counts, float [rows].
+        weights: weight of each row, float [rows].
     """
     positives, negatives = (truth == 1).sum(), (truth == 0).sum()
     target = np.where(truth == 1, (positives + 1) / (positives + 2), 1 / (negatives + 2))
@@ -79,49 +103,10 @@ def fit_platt(truth: Floats, scores: Floats, weights: Floats) -> Calibration | N
     return Calibration(slope=slope, intercept=intercept) if slope > 0 else None
 
 
-def _calibrations(
-    validation: pd.DataFrame, label: LabelName, parameters: EvaluationParameters
-) -> Iterator[tuple[str, Calibration]]:
-    yield ANY_LANGUAGE, Calibration()
-    for language, rows in _groups(validation, label, parameters):
-        truth, scores = _truth_and_scores(rows, label)
-        fitted = fit_platt(truth, scores, share_weights(rows, parameters.calibration_toxic_share))
-        if fitted is not None:
-            yield language, fitted
-        else:
-            logger.warning(
-                "Scores of %s fall where it is likelier (language %s), so they are left as they are",
-                label, language,
-            )  # fmt: skip
-
-
-def _thresholds(
-    validation: pd.DataFrame, label: LabelName, point: OperatingPoint, parameters: EvaluationParameters
-) -> Iterator[tuple[str, float]]:
-    yield ANY_LANGUAGE, DEFAULT_THRESHOLD
-    for language, rows in _groups(validation, label, parameters):
-        # Who names no language gets the calibration for any, and the threshold that goes with it.
-        calibrated = point.calibrated(rows.assign(**{LANGUAGE: language}))
-        truth, scores = _truth_and_scores(calibrated, label)
-        threshold = operating_threshold(
-            truth,
-            scores,
-            precision=parameters.threshold_precision,
-            weights=share_weights(rows, parameters.deployment_toxic_share),
-        )
-        if threshold is not None:
-            yield language, threshold
-        else:
-            logger.warning(
-                "No threshold of %s has a precision of %g (language %s)",
-                label, parameters.threshold_precision, language,
-            )  # fmt: skip
-
-
 def _groups(
     validation: pd.DataFrame, label: LabelName, parameters: EvaluationParameters
 ) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield the labelled rows of all languages as `*`, then those of each that has enough."""
+    """Yield the labelled rows of all languages as `*`, then those of each language that has enough."""
     labelled = validation[validation[label].notna()]
     if has_both_classes(labelled[label].to_numpy(np.float64)):
         yield ANY_LANGUAGE, labelled

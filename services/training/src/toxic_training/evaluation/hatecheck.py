@@ -1,19 +1,16 @@
 """HateCheck: functional tests of hate speech detection (Röttger et al., ACL 2021).
 
-A case passes where the decision on `toxic` at its operating threshold is its gold label: hateful cases are to
-be decided, non-hateful ones not. `toxic`, because that is the decision that hides a comment or queues it for
-review, and the one label that every training table carries; `identity_hate` is closer to what HateCheck means
-by hate, but has too few examples for a decision that could be relied on.
+A case passes if the decision on `toxic` at its operating threshold equals its gold label. `toxic` is the
+decision that hides a comment or queues it for review, and the only label in every training table;
+`identity_hate` is closer to HateCheck's definition of hate, but has too few examples for reliable decisions.
 
-The two disagree in places. Abuse of things and of people outside protected groups (`target_obj_nh`,
-`target_indiv_nh`, `target_group_nh`) and profanity (`profanity_nh`) are no hate, yet many of these cases are
-toxic by the labels' own definition, so a good model fails some. That is why the gate sets no floors here, but
-compares each non-hateful functionality with the champion's.
+The definitions differ in places. Abuse of objects and of people outside protected groups (`target_obj_nh`,
+`target_indiv_nh`, `target_group_nh`) and profanity (`profanity_nh`) aren't hate, but many of these cases are
+toxic by the labels' own definition, so that a good model fails some. Therefore the gate has no floors here;
+it compares each non-hateful functionality with the champion's.
 
-Owns the names of these figures: `hatecheck.<functionality>.accuracy` and `.cases`, and the same for
-`hateful`, `non_hateful` and `all`.
-
-Invariant: without cases there are no figures.
+The figures' names are `hatecheck.<functionality>.accuracy` and `.cases`, and the same for `hateful`,
+`non_hateful` and `all`. Without cases there are none.
 """
 
 import numpy as np
@@ -38,15 +35,16 @@ def measure_hatecheck(
     functionality = scored[FUNCTIONALITY].to_numpy(str)
     groups = {name: functionality == name for name in np.unique(functionality).tolist()}
     groups |= {"hateful": hateful == 1, "non_hateful": hateful == 0, "all": np.ones(len(scored), bool)}
-    masks = np.array([mask for mask in groups.values() if mask.any()], dtype=np.float64)
+    groups = {name: mask for name, mask in groups.items() if mask.any()}
+    masks = np.array(list(groups.values()), dtype=np.float64)
 
     def statistic(counts: Floats) -> Floats:
         return np.asarray((masks @ (passed * counts)) / (masks @ counts), dtype=np.float64)
 
     figures: dict[str, float] = {}
-    names = [name for name, mask in groups.items() if mask.any()]
-    # Resampled within each functionality, which is how the suite was written.
-    for name, interval in zip(names, intervals(statistic, functionality, resampling), strict=True):
+    # Resampled within each functionality, because that is how the suite was written.
+    measured = intervals(statistic, functionality, resampling)
+    for (name, mask), interval in zip(groups.items(), measured, strict=True):
         figures |= interval.named(f"hatecheck.{name}.accuracy")
-        figures[f"hatecheck.{name}.cases"] = float(groups[name].sum())
+        figures[f"hatecheck.{name}.cases"] = float(mask.sum())
     return figures

@@ -1,26 +1,25 @@
-"""What a model is worth on labelled comments, by set, label and language.
+"""Measures a model on labelled comments, by set, label and language.
 
-Owns the names of these figures: `<set>.<label>.<language>.<figure>`, language `all` over all rows. Sets are
+The figures' names are `<set>.<label>.<language>.<figure>`, with language `all` over all rows. Sets are
 `test`, `heldout` (rows of the train file that were never trained on) and the other sources of validation
-comments by their own names. The figures:
+comments by their names. The figures:
 
-    rows, positives         how many
-    auc, average_precision  on the rows as they stand
+    rows, positives         numbers of rows
+    auc, average_precision  on unweighted rows
     log_loss, ece           of calibrated scores, rows weighted to `calibration_toxic_share`
-    ece_unweighted          of calibrated scores, on the rows as they stand
+    ece_unweighted          of calibrated scores, on unweighted rows
     ece_uncalibrated        of raw scores, rows weighted to `calibration_toxic_share`
     recall, false_positive_rate, precision
                             of decisions at the operating threshold; the last in a stream with
                             `deployment_toxic_share`
 
-`auc`, `average_precision`, `log_loss` and `ece` come with the ends of their bootstrap intervals, `_low` and
-`_high`. The test set also has `length.<label>.<tokens>.<figure>`, by the number of tokens, and a set that
-carries all six labels has their mean AUC as `<set>.mean.<language>.auc`.
+`auc`, `average_precision`, `log_loss` and `ece` have the ends of their bootstrap intervals, `_low` and
+`_high`. The test set also has `length.<label>.<tokens>.<figure>`, by the number of tokens, and a set with all
+labels has their mean AUC as `<set>.mean.<language>.auc`.
 
-Invariant: a figure that is undefined, or of a group too small to say something, is left out.
+Invariant: a figure that is undefined, or whose group is too small, is absent.
 """
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 
@@ -49,7 +48,7 @@ MEAN = "mean"
 TEST = "test"
 TOKENS = "tokens"
 SET_OF_SOURCE = {"train": "heldout"}
-"""What validation rows of a source are called where it isn't the source's own name."""
+"""The set's name for a source's validation rows, if it isn't the source's own name."""
 
 Figures = dict[str, float]
 
@@ -57,17 +56,11 @@ Figures = dict[str, float]
 def measure_sets(
     validation: pd.DataFrame, test: pd.DataFrame, *, point: OperatingPoint, parameters: EvaluationParameters
 ) -> Figures:
-    """Return every figure on validation and test comments, by name.
-
-    Args:
-        validation: raw scores, one row a comment.
-        test: likewise.
-        point: how they are read.
-        parameters: of the evaluation.
-    """
+    """Return every figure of raw scores on validation and test comments, by name."""
     meter = _Meter(point, parameters)
     figures: Figures = {}
-    for name, table in _sets(validation, test):
+    sets = [(SET_OF_SOURCE.get(str(name), str(name)), rows) for name, rows in validation.groupby(SOURCE)]
+    for name, table in [*sets, (TEST, test)]:
         calibrated = point.calibrated(table)
         for language, rows in by_language(calibrated, parameters).items():
             for label in LABELS:
@@ -99,16 +92,10 @@ def by_length(table: pd.DataFrame, parameters: EvaluationParameters) -> dict[str
 
 
 def resampling_of(parameters: EvaluationParameters) -> Resampling:
-    """Return how the parameters want intervals made."""
+    """Return the resampling that the parameters define."""
     return Resampling(
         samples=parameters.bootstrap_samples, confidence=parameters.confidence, seed=parameters.seed
     )
-
-
-def _sets(validation: pd.DataFrame, test: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    for source, rows in validation.groupby(SOURCE):
-        yield SET_OF_SOURCE.get(str(source), str(source)), rows
-    yield TEST, test
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +106,7 @@ class _Meter:
     parameters: EvaluationParameters
 
     def measure(self, key: str, rows: pd.DataFrame, label: LabelName) -> Figures:
-        """Return all figures of a label; none where a class is missing."""
+        """Return all figures of a label; none if a class is missing."""
         labelled = rows[rows[label].notna()]
         truth = labelled[label].to_numpy(np.float64)
         if not has_both_classes(truth):
@@ -127,17 +114,28 @@ class _Meter:
         scores, raw = (labelled[f"{kind}_{label}"].to_numpy(np.float64) for kind in ("score", "raw"))
         weights = share_weights(labelled, self.parameters.calibration_toxic_share)
         bins = self.parameters.calibration_bins
+        plain, weighted = Rows.of(truth, scores), Rows.of(truth, scores, weights)
+
+        def statistic(counts: Floats) -> Floats:
+            ranked, probable = plain.resampled(counts), weighted.resampled(counts)
+            ranking = [auc_of(ranked), average_precision_of(ranked)]
+            return np.array([*ranking, log_loss_of(probable), calibration_error_of(probable, bins=bins)])
+
+        auc, precision, loss, error = intervals(statistic, truth, resampling_of(self.parameters))
         return {
             f"{key}.rows": float(truth.size),
             f"{key}.positives": float(truth.sum()),
-            **self._with_intervals(key, truth, scores, weights),
-            f"{key}.ece_unweighted": calibration_error_of(Rows.of(truth, scores), bins=bins),
+            **auc.named(f"{key}.auc"),
+            **precision.named(f"{key}.average_precision"),
+            **loss.named(f"{key}.log_loss"),
+            **error.without_bias().named(f"{key}.ece"),
+            f"{key}.ece_unweighted": calibration_error_of(plain, bins=bins),
             f"{key}.ece_uncalibrated": calibration_error_of(Rows.of(truth, raw, weights), bins=bins),
             **self._decisions(key, labelled, label),
         }
 
     def measure_slice(self, key: str, rows: pd.DataFrame) -> Figures:
-        """Return AUC and decisions of `toxic`; nothing where a class is missing."""
+        """Return AUC and decisions of `toxic`; none if a class is missing."""
         labelled = rows[rows[Label.TOXIC].notna()]
         truth = labelled[Label.TOXIC].to_numpy(np.float64)
         if not has_both_classes(truth):
@@ -150,7 +148,7 @@ class _Meter:
         }
 
     def mean_auc(self, key: str, rows: pd.DataFrame) -> Figures:
-        """Return the mean AUC over the labels, where each of them is known of every row and occurs."""
+        """Return the mean AUC over the labels, if every row has all of them and both classes occur."""
         labels = rows[LABEL_COLUMNS].to_numpy(np.float64)
         if np.isnan(labels).any() or not all(has_both_classes(column) for column in labels.T):
             return {}
@@ -163,28 +161,6 @@ class _Meter:
         strata = rows[Label.TOXIC].to_numpy(np.float64)
         (interval,) = intervals(statistic, strata, resampling_of(self.parameters))
         return interval.named(f"{key}.auc")
-
-    def _with_intervals(self, key: str, truth: Floats, scores: Floats, weights: Floats) -> Figures:
-        plain, weighted = Rows.of(truth, scores), Rows.of(truth, scores, weights)
-
-        def statistic(counts: Floats) -> Floats:
-            ranked, probable = plain.resampled(counts), weighted.resampled(counts)
-            return np.array(
-                [
-                    auc_of(ranked),
-                    average_precision_of(ranked),
-                    log_loss_of(probable),
-                    calibration_error_of(probable, bins=self.parameters.calibration_bins),
-                ]
-            )
-
-        auc, precision, loss, error = intervals(statistic, truth, resampling_of(self.parameters))
-        return {
-            **auc.named(f"{key}.auc"),
-            **precision.named(f"{key}.average_precision"),
-            **loss.named(f"{key}.log_loss"),
-            **error.without_bias().named(f"{key}.ece"),
-        }
 
     def _decisions(self, key: str, labelled: pd.DataFrame, label: LabelName) -> Figures:
         rates = decision_rates(

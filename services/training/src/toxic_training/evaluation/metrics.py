@@ -1,10 +1,9 @@
-"""What a set of scores is worth: figures of one label on one set of rows.
+"""Metrics of one label's scores on one set of rows.
 
-Every figure counts rows by weight, so that a set with another share of toxic comments than the stream it
-stands for can be weighted to it (`toxic_training.evaluation.shares`), and resampling is a matter of weights.
+Every metric counts rows by weight, so that a set can be weighted to another share of toxic comments
+(`toxic_training.evaluation.shares`), and resampling is a change of weights.
 
-
-Invariant: a figure that can't be computed (too few rows, one class only) is absent or NaN, never made up.
+Invariant: a metric that is undefined (too few rows, one class only) is NaN or None.
 """
 
 from collections.abc import Mapping
@@ -19,7 +18,7 @@ Floats = NDArray[np.floating]
 Integers = NDArray[np.integer]
 
 _EPSILON = 1e-7
-"""Scores are kept this far from 0 and 1 where their logarithm is taken, as calibration does."""
+"""Minimum distance of scores from 0 and 1 in logarithms; the same as for calibration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +28,9 @@ class Rows:
     Attributes:
         truth: 0 or 1, float [rows].
         scores: ascending, float [rows].
-        weights: what each row counts, float [rows].
-        ties: number of each row's distinct score, counted from 0, int [rows].
-        order: each row's place before sorting, int [rows].
+        weights: weight of each row, float [rows].
+        ties: rank of each row's score from 0, equal for equal scores, int [rows].
+        order: each row's position before sorting, int [rows].
     """
 
     truth: Floats
@@ -42,7 +41,7 @@ class Rows:
 
     @classmethod
     def of(cls, truth: Floats, scores: Floats, weights: Floats | None = None) -> Self:
-        """Sort rows; each counts 1 where no weights are given."""
+        """Sort rows; without weights each counts 1."""
         order = np.argsort(scores, kind="stable")
         _, ties = np.unique(scores[order], return_inverse=True)
         counted = np.ones(len(scores)) if weights is None else weights.astype(np.float64)
@@ -65,7 +64,7 @@ class Rows:
 
 
 def has_both_classes(truth: Floats) -> bool:
-    """Whether ranking metrics are defined on `truth`."""
+    """Return whether ranking metrics are defined on `truth`."""
     return bool(truth.size) and truth.min() != truth.max()
 
 
@@ -75,16 +74,11 @@ def auc(truth: Floats, scores: Floats) -> float:
 
 
 def auc_of(rows: Rows) -> float:
-    """Area under the ROC curve: the weighted share of pairs in the right order, ties as half.
+    """Area under the ROC curve: the weighted share of pairs in the right order, ties as half, or NaN.
 
-    The same as scikit-learn's at a fifth of the time, which a thousand resamples make worth it.
+    Equal to scikit-learn's in a fifth of the time, which matters for a thousand resamples.
     """
     positive, negative = rows.by_class()
-    return pair_share(positive, negative)
-
-
-def pair_share(positive: Floats, negative: Floats) -> float:
-    """AUC from the weight of positives and negatives at each distinct score, ascending; NaN without both."""
     pairs = positive.sum() * negative.sum()
     if pairs <= 0:
         return float("nan")
@@ -114,9 +108,9 @@ def log_loss_of(rows: Rows) -> float:
 def calibration_error_of(rows: Rows, *, bins: int) -> float:
     """Expected calibration error (Naeini et al., 2015) over bins of equal mass; NaN without rows.
 
-    Equal mass rather than equal width because most comments score near 0, and because it is the less biased
-    estimate (Roelofs et al., 2022). Rows with the same score are always in the same bin, so the order of
-    rows doesn't matter.
+    Bins have equal mass, not equal width, because most comments score near 0, and because that estimate is
+    less biased (Roelofs et al., 2022). Rows with the same score share a bin, so that the order of rows
+    doesn't matter.
     """
     curve = reliability(rows, bins=bins)
     if not curve.mass.size:
@@ -126,12 +120,12 @@ def calibration_error_of(rows: Rows, *, bins: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """What scores say and what is so, by bins of equal mass.
+    """Predicted and observed shares of positives, by bins of equal mass that contain rows.
 
     Attributes:
-        predicted: mean score, float [bins that hold rows].
-        observed: share of positives, likewise.
-        mass: weight of the rows, likewise.
+        predicted: mean score, float [bins].
+        observed: share of positives, float [bins].
+        mass: weight of the rows, float [bins].
     """
 
     predicted: Floats
@@ -172,12 +166,12 @@ def operating_threshold(
 
 @dataclass(frozen=True, slots=True)
 class DecisionRates:
-    """What deciding at a threshold does; NaN where there is nothing to divide by.
+    """The rates of decisions at a threshold; NaN if the denominator is 0.
 
     Attributes:
-        precision: share of decided rows that are positive.
-        recall: share of positives that are decided.
-        false_positive_rate: share of negatives that are decided.
+        precision: share of positives among positive decisions.
+        recall: share of positive decisions among positives.
+        false_positive_rate: share of positive decisions among negatives.
     """
 
     precision: float
@@ -186,20 +180,20 @@ class DecisionRates:
 
 
 def decision_rates(truth: Floats, decided: NDArray[np.bool_], weights: Floats) -> DecisionRates:
-    """Return the rates of decisions, float [rows] each, rows counted by weight."""
+    """Return the rates of decisions; all arguments are [rows], rows counted by weight."""
     positive = truth == 1
+
+    def share(chosen: NDArray[np.bool_], within: NDArray[np.bool_]) -> float:
+        total = weights[within].sum()
+        return float(weights[within & chosen].sum() / total) if total > 0 else float("nan")
+
     return DecisionRates(
-        precision=_share(positive, within=decided, weights=weights),
-        recall=_share(decided, within=positive, weights=weights),
-        false_positive_rate=_share(decided, within=~positive, weights=weights),
+        precision=share(positive, decided),
+        recall=share(decided, positive),
+        false_positive_rate=share(decided, ~positive),
     )
 
 
-def _share(chosen: NDArray[np.bool_], *, within: NDArray[np.bool_], weights: Floats) -> float:
-    total = weights[within].sum()
-    return float(weights[within & chosen].sum() / total) if total > 0 else float("nan")
-
-
 def as_mlflow_metrics(figures: Mapping[str, float]) -> dict[str, dict[str, float]]:
-    """Return `figures` in the form that MLflow's metrics are logged in."""
+    """Return `figures` as kedro-mlflow logs metrics."""
     return {name: {"value": float(value), "step": 0} for name, value in figures.items()}

@@ -1,7 +1,6 @@
-"""How a model's raw scores are read: calibration and operating thresholds, by label and language.
+"""Calibration and operating thresholds of a model's raw scores, by label and language.
 
-Invariant: every label has both for any language (`*`); a language has its own only where there was enough
-data for it.
+Invariant: every label has both for any language (`*`); a language has its own only if there was enough data.
 """
 
 from typing import Self
@@ -22,12 +21,7 @@ RAW_COLUMNS = [f"raw_{label}" for label in LABEL_COLUMNS]
 
 
 class OperatingPoint(BaseModel):
-    """What the artifact contract says about reading scores.
-
-    Attributes:
-        calibration: by label, then by language or `*`.
-        thresholds: operating thresholds on calibrated scores, by label, then by language or `*`.
-    """
+    """Calibration, and thresholds on calibrated scores, by label, then by language or `*`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -36,7 +30,7 @@ class OperatingPoint(BaseModel):
 
     @classmethod
     def of(cls, contract: Contract) -> Self:
-        """Return a sealed bundle's own."""
+        """Return those of a bundle's contract."""
         return cls(calibration=contract.calibration, thresholds=contract.thresholds)
 
     @property
@@ -55,7 +49,7 @@ class OperatingPoint(BaseModel):
         return by_language.get(language or ANY_LANGUAGE, by_language[ANY_LANGUAGE])
 
     def calibrated(self, scored: pd.DataFrame) -> pd.DataFrame:
-        """Return a table of raw scores with calibrated ones in their place, the raw ones in `raw_<label>`."""
+        """Return a table with calibrated scores in place of raw ones, and the raw ones in `raw_<label>`."""
         raw = scored[SCORE_COLUMNS].to_numpy(np.float32)
         calibrated = scored.copy()
         calibrated[RAW_COLUMNS] = raw

@@ -1,7 +1,7 @@
 """Bootstrap confidence intervals.
 
-Invariant: what is resampled is how often each row counts, so that figures of several labels, groups or models
-can be resampled on the same rows at once, and a difference is a paired one.
+Invariant: a resample is a count per row, so that several labels, groups or models can be measured on the same
+resampled rows, and the interval of a difference is paired.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from toxic_training.evaluation.metrics import Floats, Rows, auc_of
 
 Statistic = Callable[[Floats], Floats]
-"""From how often each row counts, float [rows], to one or more figures, float [figures]."""
+"""Maps the count of each row, float [rows], to one or more figures, float [figures]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +21,10 @@ class Interval:
     """A figure with its bootstrap confidence interval.
 
     Attributes:
-        value: on the rows themselves.
-        low: end of the interval.
-        high: end of the interval.
-        bias: mean over the resamples, less `value`.
+        value: the figure on the rows themselves.
+        low: lower end of the interval.
+        high: upper end of the interval.
+        bias: mean over the resamples, minus `value`.
     """
 
     value: float
@@ -33,15 +33,15 @@ class Interval:
     bias: float = 0.0
 
     def without_bias(self) -> "Interval":
-        """Return the interval of an error that noise can only add to, moved back by what resampling added.
+        """Return the interval shifted by its bias, for an error that noise can only increase.
 
-        A calibration error is such a one: on resampled rows it is larger on average than on the rows
-        themselves, so that the plain interval may lie wholly above the value.
+        A calibration error is on average larger on resampled rows than on the rows themselves, so that the
+        plain interval may be entirely above the value.
         """
         return replace(self, low=max(0.0, self.low - self.bias), high=self.high - self.bias, bias=0.0)
 
     def named(self, name: str) -> dict[str, float]:
-        """Return the figure and its ends as `name`, `name_low` and `name_high`; nothing where undefined."""
+        """Return the figure and its ends as `name`, `name_low` and `name_high`; empty if undefined."""
         if not np.isfinite([self.value, self.low, self.high]).all():
             return {}
         return {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
@@ -49,13 +49,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Resampling:
-    """How intervals are made.
-
-    Attributes:
-        samples: resamples; with 0 an interval is the value itself.
-        confidence: coverage, 0 to 1.
-        seed: of the resampling.
-    """
+    """The number of resamples (0 for intervals of width 0), the coverage 0 to 1, and the seed."""
 
     samples: int
     confidence: float
@@ -68,25 +62,32 @@ def intervals(
     """Return each figure of `statistic` with a percentile interval (Efron, 1979).
 
     Args:
-        statistic: what is measured.
-        strata: a value for each row; rows are drawn with replacement among those of the same value.
-        resampling: how often, and how wide the intervals are.
+        statistic: computes the figures.
+        strata: a value per row; rows are drawn with replacement among those of the same value.
+        resampling: number of resamples, and coverage of the intervals.
     """
-    values = statistic(np.ones(len(strata)))
+    values = statistic(np.ones(len(strata))).tolist()
     if resampling.samples == 0:
-        return tuple(Interval(value, value, value) for value in values.tolist())
+        return tuple(Interval(value, value, value) for value in values)
     generator = np.random.default_rng(resampling.seed)
     members = [np.flatnonzero(strata == value) for value in np.unique(strata)]
-    drawn = np.array(
-        [
-            statistic(_counts(members, rows=len(strata), generator=generator))
-            for _ in range(resampling.samples)
-        ]
-    )
-    return tuple(
-        _interval(value, column, resampling.confidence)
-        for value, column in zip(values.tolist(), drawn.T, strict=True)
-    )
+    drawn = []
+    for _ in range(resampling.samples):
+        counts = np.zeros(len(strata))
+        for rows in members:
+            counts[rows] = np.bincount(generator.integers(len(rows), size=len(rows)), minlength=len(rows))
+        drawn.append(statistic(counts))
+    tail = (1 - resampling.confidence) / 2
+    found = []
+    for value, column in zip(values, np.array(drawn).T, strict=True):
+        # A figure is undefined on a resample that lacks a class; the other resamples still count.
+        defined = column[np.isfinite(column)]
+        if defined.size:
+            low, high = np.quantile(defined, [tail, 1 - tail]).tolist()
+            found.append(Interval(value, low, high, bias=float(defined.mean() - value)))
+        else:
+            found.append(Interval(value, float("nan"), float("nan")))
+    return tuple(found)
 
 
 def auc_interval(truth: Floats, scores: Floats, resampling: Resampling) -> Interval:
@@ -94,24 +95,3 @@ def auc_interval(truth: Floats, scores: Floats, resampling: Resampling) -> Inter
     rows = Rows.of(truth, scores)
     (interval,) = intervals(lambda counts: np.array([auc_of(rows.resampled(counts))]), truth, resampling)
     return interval
-
-
-def _counts(
-    members: list[NDArray[np.intp]], *, rows: int, generator: np.random.Generator
-) -> NDArray[np.float64]:
-    counts = np.zeros(rows)
-    for stratum in members:
-        counts[stratum] = np.bincount(
-            generator.integers(len(stratum), size=len(stratum)), minlength=len(stratum)
-        )
-    return counts
-
-
-def _interval(value: float, drawn: Floats, confidence: float) -> Interval:
-    # A resample may miss a class altogether; what is undefined there says nothing about the others.
-    defined = drawn[np.isfinite(drawn)]
-    if not defined.size:
-        return Interval(value, float("nan"), float("nan"))
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(defined, [tail, 1 - tail])
-    return Interval(value, float(low), float(high), bias=float(defined.mean() - value))

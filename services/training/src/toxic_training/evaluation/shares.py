@@ -1,12 +1,12 @@
-"""How much each row counts where a set holds another share of toxic comments than the stream it stands for.
+"""Weights rows so that toxic comments have another share of the whole.
 
-Labelled sets are enriched: Jigsaw's train file has 10% toxic comments, its test file 50% in English and 15 to
-20% in other languages, a forum 1 to 10%. Calibration and precision are properties of one share, and only of
-that. Weighting toxic and other comments apart brings a set to any share, if toxic comments look alike
-wherever they are, and others too (label shift: Saerens et al., 2002; Lipton et al., 2018).
+Labelled sets contain more toxic comments than a real stream: Jigsaw's train file has 10%, its test file 50%
+in English and 15 to 20% in other languages, a forum 1 to 10%. Calibration and precision hold for one share
+only. Weighting toxic and other comments separately gives a set any share, if toxic comments are alike
+everywhere, and others too (label shift: Saerens et al., 2002; Lipton et al., 2018).
 
-Invariant: weights depend on the label `toxic` alone and have mean 1. The other labels keep the frequency they
-have among toxic and among other comments.
+Invariant: weights depend on the label `toxic` alone and have mean 1. The other labels keep their frequency
+among toxic and among other comments.
 """
 
 import numpy as np
@@ -20,11 +20,11 @@ def weights_for_share(toxic: Floats, share: float) -> Floats:
     """Return each row's weight, so that toxic rows make up `share` of the whole.
 
     Args:
-        toxic: the label of each row, float [rows]; NaN where it isn't known, which counts as not toxic.
-        share: of toxic comments, 0 to 1, ends excluded.
+        toxic: the label of each row, float [rows]; NaN if unknown, which counts as not toxic.
+        share: the share of toxic comments, above 0 and below 1.
 
     Returns:
-        float [rows]; 1 for all where the rows are all toxic or all not, since nothing can be balanced then.
+        float [rows]; 1 for all if all rows or none are toxic.
     """
     is_toxic = toxic == 1
     found = float(is_toxic.mean()) if toxic.size else 0.0
@@ -34,5 +34,5 @@ def weights_for_share(toxic: Floats, share: float) -> Floats:
 
 
 def share_weights(rows: pd.DataFrame, share: float) -> Floats:
-    """Return the weights of a table's rows, as if toxic ones made up `share` of them."""
+    """Return the weights of a table's rows, so that toxic rows make up `share` of the whole."""
     return weights_for_share(rows[Label.TOXIC].to_numpy(np.float64), share)

@@ -1,11 +1,11 @@
-"""Catalog entries of this project's own kinds: encoders, classifiers, bundles, digests, model versions.
+"""The catalog's own dataset types for encoders, classifiers, bundles, digests and model versions.
 
-Invariant: the only modules that read or write these are the ones called here; nodes see objects, not paths.
+Nodes get objects instead of paths; only these datasets call the modules that read and write the files.
 """
 
 import logging
 from pathlib import Path
-from typing import Generic, Never, NoReturn, TypeVar
+from typing import ClassVar, Generic, Never, NoReturn, TypeVar
 
 import keras
 import mlflow
@@ -13,6 +13,7 @@ from kedro.io import AbstractDataset, DatasetError
 
 from toxic_core.contract import Bundle, file_digest, open_bundle
 from toxic_core.errors import ConfigurationError, ContractError, RegistryUnavailableError, UnknownModelError
+from toxic_core.files import replacing
 from toxic_core.registered import CHAMPION
 from toxic_model.registered import Registry, VersionedBundle, open_folder
 from toxic_training.evaluation.operating_point import OperatingPoint
@@ -43,15 +44,28 @@ class _PathDataset(AbstractDataset[In, Out], Generic[In, Out]):
         return {"filepath": str(self._path)}
 
 
+class _ReadOnlyDataset(_PathDataset[Never, Out], Generic[Out]):
+    """A dataset that nodes can't save. It always exists, because loading it explains what is missing."""
+
+    refusal: ClassVar[str]
+
+    def save(self, data: Never) -> NoReturn:  # noqa: ARG002 - Kedro's name
+        """Raise DatasetError."""
+        raise DatasetError(self.refusal)
+
+    def _exists(self) -> bool:
+        return True
+
+
 class EncoderDataset(_PathDataset[EncoderFiles, Encoder]):
-    """An encoder as a folder in Hugging Face's layout."""
+    """An encoder as a folder in Hugging Face's layout. Loading checks it and reads only the tokenizer."""
 
     def save(self, data: EncoderFiles) -> None:
         """Write the folder."""
         write_encoder(data, self._path)
 
     def load(self) -> Encoder:
-        """Check the folder and read the tokenizer; the weights are left for who trains."""
+        """Check the folder and read the tokenizer."""
         files = read_encoder(self._path)
         return Encoder(folder=self._path, tokenizer=files.tokenizer, pad_id=files.pad_id)
 
@@ -60,11 +74,11 @@ class KerasModelDataset(_PathDataset[keras.Model, keras.Model]):
     """A Keras model in Keras's own `.keras` format."""
 
     def save(self, data: keras.Model) -> None:
-        """Write the file under a temporary name, then rename it."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._path.with_name(f".partial-{self._path.name}")
-        data.save(partial)
-        partial.replace(self._path)
+        """Replace the file atomically."""
+        with replacing(self._path) as partial:
+            named = partial.with_suffix(".keras")  # Keras insists on the suffix
+            data.save(named)
+            named.rename(partial)
 
     def load(self) -> keras.Model:
         """Read the file, without its optimiser."""
@@ -76,11 +90,10 @@ class ExportedModelDataset(_PathDataset[ExportParts, ExportedModel]):
 
     def save(self, data: ExportParts) -> None:
         """Export the classifier."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         write_export(data, self._path)
 
     def load(self) -> ExportedModel:
-        """Read what goes with the model, which whoever scores loads."""
+        """Open the export; the SavedModel itself is loaded for scoring."""
         return read_export(self._path)
 
 
@@ -88,21 +101,20 @@ class OperatingPointDataset(_PathDataset[OperatingPoint, OperatingPoint]):
     """Calibration and thresholds as JSON."""
 
     def save(self, data: OperatingPoint) -> None:
-        """Write the file."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.write_text(data.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        """Replace the file atomically."""
+        with replacing(self._path) as partial:
+            partial.write_text(data.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
     def load(self) -> OperatingPoint:
-        """Read and check the file."""
+        """Read and validate the file."""
         return OperatingPoint.model_validate_json(self._path.read_bytes())
 
 
 class BundleDataset(_PathDataset[BundleParts, Bundle]):
-    """A model bundle: saved from its parts, loaded verified."""
+    """A model bundle."""
 
     def save(self, data: BundleParts) -> None:
-        """Export and seal the bundle."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        """Write and seal the bundle."""
         write_bundle(data, self._path)
 
     def load(self) -> Bundle:
@@ -110,21 +122,26 @@ class BundleDataset(_PathDataset[BundleParts, Bundle]):
         return open_bundle(self._path)
 
 
-class ChampionDataset(_PathDataset[Never, Bundle | None]):
-    """The registry's champion, fetched into a folder; None where there is none. Can't be saved.
+class BaselineDataset(_PathDataset[BaselineParts, Baseline]):
+    """A packed classifier."""
 
-    Args:
-        model_name: the registered model.
-        filepath: the folder.
-    """
+    def save(self, data: BaselineParts) -> None:
+        """Pack the classifier."""
+        pack(data, self._path)
+
+    def load(self) -> Baseline:
+        """Read and verify the folder."""
+        return read_baseline(self._path)
+
+
+class ChampionDataset(_ReadOnlyDataset[Bundle | None]):
+    """The registry's champion, fetched into the folder `filepath`; None if there is none."""
+
+    refusal = "The champion can't be saved; promote a version instead."
 
     def __init__(self, model_name: str, filepath: str, metadata: dict[str, object] | None = None) -> None:
         super().__init__(filepath, metadata)
         self._model_name = model_name
-
-    def save(self, data: Never) -> NoReturn:  # noqa: ARG002 - Kedro's name
-        """Refuse: the champion is made by promotion."""
-        raise DatasetError("The champion can't be saved; promote a version.")
 
     def load(self) -> Bundle | None:
         """Fetch the champion, or log why there is none to compare with."""
@@ -134,19 +151,18 @@ class ChampionDataset(_PathDataset[Never, Bundle | None]):
             logger.info("No champion to compare with: %s", error)
             return None
 
-    def _exists(self) -> bool:
-        return True
 
-
-class VersionedBundleDataset(_PathDataset[Never, VersionedBundle]):
-    """The bundle that a run is about, with its version: a folder, or a registered version. Can't be saved.
+class _ChosenDataset(_ReadOnlyDataset[Out], Generic[Out]):
+    """The bundle that a run is about: a folder, or a registered version.
 
     Args:
         model_name: the registered model.
-        filepath: where a registered version is fetched to.
+        filepath: folder that a registered version is fetched into.
         bundle: a bundle's folder.
         registered: a registered version's number or alias.
     """
+
+    refusal = "A bundle that is evaluated or scores can't be saved."
 
     def __init__(
         self,
@@ -162,11 +178,7 @@ class VersionedBundleDataset(_PathDataset[Never, VersionedBundle]):
         self._bundle = bundle
         self._registered = registered
 
-    def save(self, data: Never) -> NoReturn:  # noqa: ARG002 - Kedro's name
-        """Refuse: the bundle exists already."""
-        raise DatasetError("A bundle that is evaluated or scores isn't saved.")
-
-    def load(self) -> VersionedBundle:
+    def _open(self) -> VersionedBundle:
         """Open and verify the bundle; a registered version is fetched first.
 
         Raises:
@@ -174,90 +186,56 @@ class VersionedBundleDataset(_PathDataset[Never, VersionedBundle]):
         """
         if (self._bundle is None) == (self._registered is None):
             raise ConfigurationError(
-                "Name one model: BUNDLE=<a bundle's folder>, or VERSION=<number or alias>."
+                "Choose the model by either BUNDLE=<a bundle's folder> or VERSION=<number or alias>."
             )
         if self._bundle is not None:
             return open_folder(Path(self._bundle))
         return Registry(model_name=self._model_name).fetch(str(self._registered), self._path)
 
-    def _exists(self) -> bool:
-        return True
+    def _describe(self) -> dict[str, object]:
+        return {"filepath": str(self._path), "bundle": self._bundle, "registered": self._registered}
 
 
-class ChosenBundleDataset(_PathDataset[Never, Bundle]):
-    """The bundle of `VersionedBundleDataset`, without its version. Can't be saved."""
-
-    def __init__(
-        self,
-        *,
-        model_name: str,
-        filepath: str,
-        bundle: str | None = None,
-        registered: str | int | None = None,
-        metadata: dict[str, object] | None = None,
-    ) -> None:
-        super().__init__(filepath, metadata)
-        self._versioned = VersionedBundleDataset(
-            model_name=model_name, filepath=filepath, bundle=bundle, registered=registered
-        )
-
-    def save(self, data: Never) -> NoReturn:
-        """Refuse: the bundle exists already."""
-        self._versioned.save(data)
+class ChosenBundleDataset(_ChosenDataset[Bundle]):
+    """The bundle that a run is about."""
 
     def load(self) -> Bundle:
-        """Open and verify the bundle; a registered version is fetched first."""
-        return self._versioned.load().bundle
+        """Open and verify it; a registered version is fetched first."""
+        return self._open().bundle
 
-    def _exists(self) -> bool:
-        return True
+
+class VersionedBundleDataset(_ChosenDataset[VersionedBundle]):
+    """The bundle that a run is about, with its version."""
+
+    def load(self) -> VersionedBundle:
+        """Open and verify it; a registered version is fetched first."""
+        return self._open()
 
 
 class FileDigestDataset(_PathDataset[Never, str]):
-    """The SHA-256 of a file; can't be saved."""
+    """The SHA-256 digest of a file, in hexadecimal."""
 
     def save(self, data: Never) -> NoReturn:  # noqa: ARG002 - Kedro's name
-        """Refuse: a digest follows from its file."""
+        """Raise DatasetError."""
         raise DatasetError(f"The digest of {self._path} can't be saved.")
 
     def load(self) -> str:
-        """Read the file and return its digest in hexadecimal."""
+        """Read the file and return its digest."""
         return file_digest(self._path)
 
 
-class BaselineDataset(_PathDataset[BaselineParts, Baseline]):
-    """A packed classifier: saved from a trained one and its bundle, loaded verified."""
+class PathDataset(_ReadOnlyDataset[Path]):
+    """A path itself, for a node that reads and writes its own file while it runs."""
 
-    def save(self, data: BaselineParts) -> None:
-        """Pack the classifier."""
-        pack(data, self._path)
-
-    def load(self) -> Baseline:
-        """Read and verify the folder."""
-        return read_baseline(self._path)
-
-
-class PathDataset(_PathDataset[Never, Path]):
-    """A path itself, for what keeps its own file there while a node runs; can't be saved."""
-
-    def save(self, data: Never) -> NoReturn:  # noqa: ARG002 - Kedro's name
-        """Refuse: who takes the path writes there."""
-        raise DatasetError(f"{self._path} is written by the node that takes it.")
+    refusal = "The node that takes this path writes it."
 
     def load(self) -> Path:
-        """Return the path, whether or not anything is there."""
+        """Return the path, whether or not it exists."""
         return self._path
-
-    def _exists(self) -> bool:
-        return True
 
 
 class RunMetricsDataset(AbstractDataset[dict[str, float], Never]):
-    """Figures as metrics of the active MLflow run, sent in batches: hundreds of requests take long.
-
-    Args:
-        prefix: goes before every name, with a dot.
-    """
+    """Figures as metrics of the active MLflow run, sent in one request, named with a prefix and a dot."""
 
     def __init__(self, prefix: str, metadata: dict[str, object] | None = None) -> None:
         self._prefix = prefix
@@ -268,8 +246,8 @@ class RunMetricsDataset(AbstractDataset[dict[str, float], Never]):
         mlflow.log_metrics({f"{self._prefix}.{name}": value for name, value in data.items()})
 
     def load(self) -> NoReturn:
-        """Refuse: a run's metrics are read where it is shown."""
-        raise DatasetError("A run's metrics aren't loaded through the catalog.")
+        """Raise DatasetError."""
+        raise DatasetError("A run's metrics can't be loaded; see the run in MLflow.")
 
     def _describe(self) -> dict[str, object]:
         return {"prefix": self._prefix}
@@ -286,8 +264,8 @@ class ModelVersionDataset(AbstractDataset[Release, Never]):
         register(data)
 
     def load(self) -> NoReturn:
-        """Refuse: versions are read from the registry by whoever serves them."""
-        raise DatasetError("A registered version isn't loaded through the catalog; ask the registry.")
+        """Raise DatasetError."""
+        raise DatasetError("A registered version can't be loaded; ask the registry for it.")
 
     def _describe(self) -> dict[str, object]:
         return {}

@@ -1,4 +1,4 @@
-"""What happens around every run: files locked, raw ones checked first, parameters logged, progress told.
+"""Hooks around every run: lock outputs, check raw files, log parameters, report progress.
 
 Invariant: hooks never change what a pipeline computes.
 """
@@ -29,19 +29,19 @@ logger = logging.getLogger(__name__)
 RAW_PREFIX = "raw_"
 WHERE_TO_GET = (
     "The files come from the competition 'Jigsaw Multilingual Toxic Comment Classification' on Kaggle; "
-    "data/README.md lists them. TOXIC_DATA_DIR names the folder that holds 01_raw/."
+    "data/README.md lists them. Set TOXIC_DATA_DIR to the folder that contains 01_raw/."
 )
 
 
 class RawDataHook:
-    """Fails a run before its first node where a raw file is missing."""
+    """Fails a run before its first node if a raw file is missing."""
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: Catalog) -> None:
         """Look for the file of every raw table that the run reads.
 
         Raises:
-            MissingDataError: naming each missing file, its folder, and where to get it.
+            MissingDataError: names each missing file, its folder, and where to get it.
         """
         missing = []
         for name in sorted(pipeline.inputs()):
@@ -54,28 +54,31 @@ class RawDataHook:
 
 
 class LocksHook:
-    """Fails a run before its first node where another one is writing the same files."""
+    """Fails a run before its first node if another run is writing the same files."""
 
-    _data: Path  # known before any run: Kedro makes the context first
+    _data: Path  # known before any run, because Kedro creates the context first
 
     def __init__(self) -> None:
         self._locks = OutputLocks()
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Learn which folder the layers lie in."""
+        """Remember the folder of the data layers."""
         self._data = context.project_path / context.config_loader["globals"]["data"]
 
-    @hook_impl(tryfirst=True)  # a run that can't start isn't to show in MLflow
+    @hook_impl(tryfirst=True)  # a run that can't start must not appear in MLflow
     def before_pipeline_run(self, pipeline: Pipeline, catalog: Catalog) -> None:
-        """Lock what the run writes.
+        """Lock the files that the run writes.
 
         Raises:
             RunInProgressError: another run holds one of the locks.
         """
-        datasets = (catalog.get(name) for name in pipeline.all_outputs())
-        paths = [_local_path(dataset) for dataset in datasets if dataset is not None]
-        self._locks.acquire(filter(None, paths), data=self._data)
+        paths = []
+        for dataset in map(catalog.get, pipeline.all_outputs()):
+            described = {} if dataset is None else dataset._describe()  # noqa: SLF001 - Kedro has no other
+            if "filepath" in described and described.get("protocol", "file") == "file":
+                paths.append(Path(str(described["filepath"])))
+        self._locks.acquire(paths, data=self._data)
 
     @hook_impl
     def after_pipeline_run(self) -> None:
@@ -98,96 +101,67 @@ class ParametersHook:
             return
         for name, value in inputs.items():
             if name.startswith("params:") and isinstance(value, BaseModel):
-                prefix = name.removeprefix("params:")
-                mlflow.log_params(dict(_flat(prefix, value.model_dump())))
+                mlflow.log_params(dict(_flat(name.removeprefix("params:"), value.model_dump())))
 
 
 class CauseHook:
-    """Tags a run in MLflow with why it was started, where its parameters say so."""
+    """Tags a run in MLflow with the cause in its parameters, if there is one."""
 
-    @hook_impl(trylast=True)  # kedro-mlflow's starts the MLflow run
+    @hook_impl(trylast=True)  # after kedro-mlflow's hook, which starts the MLflow run
     def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
-        """Set a tag for each fact that the parameter `cause` states."""
+        """Set a tag per fact of the parameter `cause`."""
         cause = run_params["runtime_params"].get(CAUSE)
         if isinstance(cause, dict) and mlflow.active_run() is not None:
             mlflow.set_tags({f"{CAUSE}.{fact}": str(value) for fact, value in cause.items()})
 
 
-class NarratorHook:
-    """Tells which step runs and how long each took."""
+class ProgressHook:
+    """Reports progress: in the log, and to the training server if it started this process."""
 
     def __init__(self) -> None:
-        self._total = 0
-        self._done = 0
+        self._path: Path | None = None
+        self._report = RunReport()
         self._started = 0.0
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline) -> None:
         """Count the steps."""
-        self._total, self._done = len(pipeline.nodes), 0
+        self._path, self._report = report_path(), RunReport()
+        self._update(steps=len(pipeline.nodes))
 
     @hook_impl
     def before_node_run(self, node: Node) -> None:
-        """Name the step."""
+        """Report the step and the MLflow run."""
         self._started = time.monotonic()
-        logger.info("[%d/%d] %s …", self._done + 1, self._total, _title(node))
+        self._update(step=self._report.step + 1, node=node.short_name.lower().replace("_", " "))
+        if (run := mlflow.active_run()) is not None:
+            self._update(experiment_id=run.info.experiment_id, mlflow_run_id=run.info.run_id)
+        self._log("…")
 
     @hook_impl
-    def after_node_run(self, node: Node) -> None:
-        """Say how long the step took."""
-        self._done += 1
-        seconds = time.monotonic() - self._started
-        logger.info("[%d/%d] %s: %.1f s", self._done, self._total, _title(node), seconds)
-
-
-class RunReportHook:
-    """Tells the server that started this process where the run stands; does nothing in any other process."""
-
-    def __init__(self) -> None:
-        self._path: Path | None = None
-        self._report = RunReport()
-
-    @hook_impl
-    def before_pipeline_run(self, pipeline: Pipeline) -> None:
-        """Count the steps."""
-        self._path = report_path()
-        self._tell(RunReport(steps=len(pipeline.nodes)))
-
-    @hook_impl
-    def before_node_run(self, node: Node) -> None:
-        """Name the step, and the MLflow run."""
-        run = mlflow.active_run()
-        now: dict[str, object] = {"step": self._report.step + 1, "node": _title(node)}
-        if run is not None:
-            now |= {"experiment_id": run.info.experiment_id, "mlflow_run_id": run.info.run_id}
-        self._tell(self._report.model_copy(update=now))
+    def after_node_run(self) -> None:
+        """Log how long the step took."""
+        self._log(f"{time.monotonic() - self._started:.1f} s")
 
     @hook_impl
     def on_pipeline_error(self, error: Exception) -> None:
-        """Say why the run failed."""
-        reason = explain(error) or f"{error}"
-        self._tell(self._report.model_copy(update={"error_type": type(error).__name__, "error": reason}))
+        """Report why the run failed."""
+        self._update(error_type=type(error).__name__, error=explain(error) or f"{error}")
 
-    def _tell(self, report: RunReport) -> None:
-        self._report = report
+    def _update(self, **facts: object) -> None:
+        self._report = self._report.model_copy(update=facts)
         if self._path is not None:
-            write_report(self._path, report)
+            write_report(self._path, self._report)
 
-
-def _local_path(dataset: AbstractDataset[object, object]) -> Path | None:
-    """Return where a dataset lies on this machine; None for one that is elsewhere, or no file."""
-    described = dataset._describe()  # noqa: SLF001 - Kedro has no other
-    path = described.get("filepath")
-    return Path(str(path)) if path is not None and described.get("protocol", "file") == "file" else None
+    def _log(self, what: str) -> None:
+        report = self._report
+        logger.info("[%d/%d] %s: %s", report.step, report.steps, report.node, what)
 
 
 def _flat(name: str, value: object) -> Iterator[tuple[str, object]]:
+    """Yield nested fields with dotted names."""
     if isinstance(value, dict) and value:
         for key, field in value.items():
             yield from _flat(f"{name}.{key}", field)
     else:
         yield name, value
-
-
-def _title(node: Node) -> str:
-    return node.short_name.lower().replace("_", " ")

@@ -1,6 +1,6 @@
-"""Locks on what a run writes, so that two runs never mix their files.
+"""Locks on the files that a run writes, so that two runs never mix their files.
 
-Invariant: a lock ends with its process, however that ends; nobody has to remove one by hand.
+Invariant: a lock ends with its process, however that ends; none has to be removed by hand.
 """
 
 from collections.abc import Iterable
@@ -15,17 +15,17 @@ LOCKS_FOLDER = ".locks"
 
 
 class OutputLocks:
-    """The locks of one run, each on a file or folder beneath a data folder.
+    """The locks of one run, one per file or folder below a data folder.
 
-    Runs that write different files, such as the parts of a pipeline that a scheduler runs side by side, don't
-    exclude each other, and neither do runs with data folders of their own.
+    Runs that write different files don't exclude each other, such as the parts of a pipeline that a scheduler
+    runs in parallel, and neither do runs with data folders of their own.
     """
 
     def __init__(self) -> None:
         self._held = ExitStack()
 
     def acquire(self, outputs: Iterable[Path], *, data: Path) -> None:
-        """Lock the outputs that lie beneath `data`, all or none; what was held before is released.
+        """Lock the outputs below `data`, all or none; locks that were held before are released.
 
         Raises:
             RunInProgressError: another process holds one of them.
@@ -42,11 +42,11 @@ class OutputLocks:
                     taken.enter_context(FileLock(lock, timeout=0, thread_local=False))
                 except Timeout as error:
                     raise RunInProgressError(
-                        f"Another run is writing {path}; wait for its end, or give this one a folder of its "
-                        "own with TOXIC_DATA_DIR."
+                        f"Another run is writing {path}. Wait until it ends, or set TOXIC_DATA_DIR to "
+                        "another folder for this one."
                     ) from error
             self._held = taken.pop_all()
 
     def release(self) -> None:
-        """Give all of them back."""
+        """Release all of them."""
         self._held.close()

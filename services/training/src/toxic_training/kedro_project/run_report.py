@@ -18,17 +18,7 @@ CAUSE = "cause"
 
 
 class RunReport(BaseModel):
-    """A run's progress.
-
-    Attributes:
-        experiment_id: MLflow's id of the experiment, once there is an MLflow run.
-        mlflow_run_id: MLflow's id of the run, once there is one.
-        step: number of nodes that have begun.
-        steps: number of nodes.
-        node: the node that runs, or ran last.
-        error_type: the class of the error, if the run failed.
-        error: why the run failed, and what to do.
-    """
+    """A run's progress: its ids in MLflow, its current node and number of nodes, and its error."""
 
     model_config = ConfigDict(frozen=True)
 

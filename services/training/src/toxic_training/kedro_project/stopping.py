@@ -1,6 +1,6 @@
-"""What a signal means to a run: it ends where it is, and says so in MLflow.
+"""Ends a run on a signal, and marks it KILLED in MLflow.
 
-Invariant: a run that was stopped is never left RUNNING, nor taken for one that finished.
+Invariant: a run that was stopped is never left RUNNING, nor marked FINISHED.
 """
 
 import os
@@ -13,17 +13,23 @@ from typing import NoReturn
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SIGNALLED = 128
-"""The shell's convention for an exit status, to which the signal is added."""
+"""Offset of a signal's number in the exit status, by the shell's convention."""
 
 
 @contextmanager
 def stopped_by_signals() -> Iterator[None]:
-    """Let a signal end the block as `SystemExit`, and mark the active MLflow run KILLED.
+    """Let a signal end the block with `SystemExit`, and mark the active MLflow run KILLED.
 
-    Not as an exception of the common kind, which libraries catch and take for a failed attempt. A second
-    signal ends the process at once.
+    `SystemExit`, because libraries catch ordinary exceptions and retry. A second signal ends the process at
+    once.
     """
-    before = {signum: signal.signal(signum, _stop) for signum in STOP_SIGNALS}
+
+    def stop(signum: int, _frame: FrameType | None) -> NoReturn:
+        for each in STOP_SIGNALS:
+            signal.signal(each, signal.SIG_DFL)
+        raise SystemExit(SIGNALLED + signum)
+
+    before = {signum: signal.signal(signum, stop) for signum in STOP_SIGNALS}
     try:
         yield
     except SystemExit as stopped:
@@ -35,21 +41,16 @@ def stopped_by_signals() -> Iterator[None]:
             signal.signal(signum, handler)
 
 
-def _stop(signum: int, _frame: FrameType | None) -> NoReturn:
-    for each in STOP_SIGNALS:
-        signal.signal(each, signal.SIG_DFL)
-    raise SystemExit(SIGNALLED + signum)
-
-
 def _mark_killed() -> None:
-    mlflow = sys.modules.get("mlflow")  # not imported: then there is no run
+    """Mark the active MLflow run KILLED, and print whether that succeeded."""
+    mlflow = sys.modules.get("mlflow")  # if it isn't imported, there is no run
     run = mlflow.active_run() if mlflow else None
     if mlflow is None or run is None:
         return
-    # Whoever stopped us may be stopping the registry too, and won't wait for minutes of retries.
+    # The registry may be stopping too; don't retry for minutes.
     os.environ |= {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
     try:
-        # kedro-mlflow starts the run anew at each node; whichever is left open, MLflow finishes at exit.
+        # kedro-mlflow starts the run again at each node; MLflow marks those left open FINISHED at exit.
         while mlflow.active_run() is not None:
             mlflow.end_run(status="KILLED")
     except mlflow.exceptions.MlflowException as error:

@@ -1,1 +1,1 @@
-"""The classifier and its training: encoders, batches, the loop, checkpoints."""
+"""The modelling stage: encoders, the classifier, batches, the training loop, checkpoints."""

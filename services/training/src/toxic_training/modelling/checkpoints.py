@@ -1,7 +1,7 @@
-"""Checkpoints of a training run: one file that holds all it takes to go on.
+"""Checkpoints of a training run: one file with everything that is needed to resume it.
 
-Invariant: the file is whole or absent, and is taken up only by a run of the same data, encoder and
-parameters; what it restores continues to the same classifier as a run that was never stopped.
+Invariant: the file is complete or absent, and only a run with the same data, encoder and parameters resumes
+from it. A resumed run produces the same classifier as an uninterrupted one.
 """
 
 import hashlib
@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from toxic_core.files import replacing
+
 logger = logging.getLogger(__name__)
 
 _STATE = "state"
@@ -26,15 +28,7 @@ Arrays = dict[str, NDArray[np.generic]]
 
 @dataclass(frozen=True, slots=True)
 class TrainingState:
-    """Where training stands, beside its variables.
-
-    Attributes:
-        steps: optimiser steps taken.
-        seconds: time spent on them.
-        loss: running mean of the training loss.
-        scores: mean AUC at each selection so far.
-        misses: selections since the weights that are kept.
-    """
+    """Steps, seconds, mean loss, the AUC of each selection, and selections since the kept weights."""
 
     steps: int
     seconds: float
@@ -43,50 +37,48 @@ class TrainingState:
     misses: int
 
 
+@dataclass(frozen=True, slots=True)
 class CheckpointFile:
-    """The checkpoint of the run whose `fingerprint` is given, at one path."""
+    """The checkpoint file at `path` of the run with this `fingerprint`."""
 
-    def __init__(self, path: Path, *, fingerprint: str) -> None:
-        self._path = path
-        self._fingerprint = fingerprint
+    path: Path
+    fingerprint: str
 
     def save(self, state: TrainingState, variables: Arrays) -> None:
-        """Write under a temporary name, then rename."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._path.with_name(f".partial-{self._path.name}")
-        metadata = {_FINGERPRINT: self._fingerprint, _STATE: json.dumps(asdict(state))}
-        save_file(variables, partial, metadata=metadata)
-        partial.replace(self._path)
+        """Replace the file atomically."""
+        metadata = {_FINGERPRINT: self.fingerprint, _STATE: json.dumps(asdict(state))}
+        with replacing(self.path) as partial:
+            save_file(variables, partial, metadata=metadata)
 
     def load(self) -> tuple[TrainingState, Arrays] | None:
-        """Return what was saved, or None where there is nothing that this run can take up."""
-        if not self._path.exists():
+        """Return the saved state, or None if this run can't resume from the file."""
+        if not self.path.exists():
             return None
         try:
-            with safe_open(self._path, framework="numpy") as file:
+            with safe_open(self.path, framework="numpy") as file:
                 metadata = file.metadata() or {}
-                if metadata.get(_FINGERPRINT) != self._fingerprint:
-                    logger.info("the checkpoint %s is another training's; starting anew", self._path)
+                if metadata.get(_FINGERPRINT) != self.fingerprint:
+                    logger.info("the checkpoint %s belongs to another training; starting anew", self.path)
                     return None
                 fields = json.loads(metadata[_STATE])
                 variables = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
         except (SafetensorError, OSError, ValueError) as error:
-            logger.warning("the checkpoint %s can't be read (%s); starting anew", self._path, error)
+            logger.warning("the checkpoint %s can't be read (%s); starting anew", self.path, error)
             return None
         return TrainingState(**{**fields, "scores": tuple(fields["scores"])}), variables
 
     def remove(self) -> None:
-        """Forget the checkpoint: training is over."""
-        self._path.unlink(missing_ok=True)
+        """Remove the file after training."""
+        self.path.unlink(missing_ok=True)
 
 
 def variables_of(classifier: keras.Model) -> Arrays:
-    """Return all that training changes: weights, the optimiser's state, random seeds; not what is frozen."""
+    """Return what training changes: weights, the optimiser's state, random seeds; not frozen weights."""
     return {name: ops.convert_to_numpy(variable) for name, variable in _variables(classifier).items()}
 
 
 def fingerprint(*parts: bytes) -> str:
-    """Return one digest for all that a training depends on."""
+    """Return one digest of everything that a training depends on."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(hashlib.sha256(part).digest())
@@ -94,7 +86,7 @@ def fingerprint(*parts: bytes) -> str:
 
 
 def restore(classifier: keras.Model, variables: Arrays) -> None:
-    """Give a compiled classifier the state that `variables_of` returned."""
+    """Set a compiled classifier to the state that `variables_of` returned."""
     classifier.optimizer.build(classifier.trainable_variables)
     for name, variable in _variables(classifier).items():
         variable.assign(variables[name])

@@ -1,6 +1,6 @@
-"""The classifier: an encoder, mean pooling over real tokens, six independent logits.
+"""The classifier: an encoder, mean pooling over real tokens, one independent logit per label.
 
-Owns the network and its loss. Invariant: padding has no influence on a score.
+Invariant: padding has no influence on a score.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,33 +26,27 @@ Loss = Callable[[keras.KerasTensor, keras.KerasTensor], keras.KerasTensor]
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """An encoder ready to be fine-tuned.
-
-    Attributes:
-        folder: its files, in Hugging Face's layout.
-        tokenizer: its tokenizer.
-        pad_id: its token id of padding.
-    """
+    """An encoder to fine-tune: its folder in Hugging Face's layout, its tokenizer, its id of padding."""
 
     folder: Path
     tokenizer: Tokenizer
     pad_id: int
 
     def load_backbone(self) -> keras.Model:
-        """Load it with KerasHub, freshly at each call: dropout takes its seed from Keras's at that moment."""
+        """Load a new copy with KerasHub. Dropout takes its seed from Keras's at that moment."""
         return keras_hub.models.Backbone.from_preset(str(self.folder))
 
     def tokeniser(self, *, max_tokens: int) -> Tokeniser:
-        """Return this encoder's path from texts to token ids."""
+        """Return the tokeniser of texts for this encoder."""
         copy = Tokenizer.from_str(self.tokenizer.to_str())
         return Tokeniser(copy, max_tokens=max_tokens, pad_id=self.pad_id)
 
 
 @keras.saving.register_keras_serializable(package="toxic_training")
 class MaskedMean(keras.layers.Layer):
-    """Mean of token vectors where the mask is 1.
+    """Mean of the token vectors whose mask is 1.
 
-    Call with `[vectors, mask]`: float [batch, length, width] and int [batch, length]; gives float
+    Inputs are `[vectors, mask]`: float [batch, length, width] and int [batch, length]; the output is float
     [batch, width].
     """
 
@@ -64,12 +58,16 @@ class MaskedMean(keras.layers.Layer):
 
 
 def build_classifier(backbone: keras.Model, *, dropout: float, train_embeddings: bool) -> keras.Model:
-    """Return a model from `input_ids` and `attention_mask`, int32 [batch, length], to logits [batch, 6]."""
+    """Return a model from ids and mask, int32 [batch, length], to logits, float [batch, labels]."""
     input_ids = keras.Input((None,), dtype="int32", name=INPUT_IDS)
     attention_mask = keras.Input((None,), dtype="int32", name=ATTENTION_MASK)
     backbone.get_layer("token_embedding").trainable = train_embeddings
-    vectors = _token_vectors(backbone, input_ids, attention_mask)
-    pooled = MaskedMean(name="mean_pooling")([vectors, attention_mask])
+    if isinstance(backbone.output, dict):  # BERT's pooled output stays out of the graph
+        backbone = keras.Model(backbone.input, backbone.output["sequence_output"], name="encoder")
+    inputs = {"token_ids": input_ids, "padding_mask": attention_mask}
+    if "segment_ids" in backbone.input:
+        inputs["segment_ids"] = ops.zeros_like(input_ids)
+    pooled = MaskedMean(name="mean_pooling")([backbone(inputs), attention_mask])
     dropped = keras.layers.Dropout(dropout, name="pooled_dropout")(pooled)
     logits = keras.layers.Dense(len(LABELS), name=LOGITS)(dropped)
     return keras.Model({INPUT_IDS: input_ids, ATTENTION_MASK: attention_mask}, logits, name="classifier")
@@ -80,30 +78,18 @@ def encoder_of(classifier: keras.Model) -> keras.Model:
     return next(layer for layer in classifier.layers if isinstance(layer, keras.Model))
 
 
-def _token_vectors(
-    backbone: keras.Model, input_ids: keras.KerasTensor, attention_mask: keras.KerasTensor
-) -> keras.KerasTensor:
-    output = backbone.output
-    if isinstance(output, dict):  # BERT also gives a pooled output, which stays out of the graph
-        backbone = keras.Model(backbone.input, output["sequence_output"], name="encoder")
-    inputs = {"token_ids": input_ids, "padding_mask": attention_mask}
-    if "segment_ids" in backbone.input:
-        inputs["segment_ids"] = ops.zeros_like(input_ids)
-    return backbone(inputs)
-
-
 def masked_binary_crossentropy(
     labels: keras.KerasTensor, logits: keras.KerasTensor, positive_weights: Sequence[float] = (1.0,)
 ) -> keras.KerasTensor:
-    """Mean binary cross-entropy over the labels that are there.
+    """Mean binary cross-entropy over the labels that aren't missing.
 
     Args:
-        labels: float [batch, labels]; 0 to 1, negative where missing.
+        labels: float [batch, labels]; 0 to 1, negative if missing.
         logits: float [batch, labels].
-        positive_weights: what a positive costs against a negative, for each label or for all.
+        positive_weights: the weight of a positive relative to a negative, per label or for all.
 
     Returns:
-        float [batch], each row's summed loss over the batch's mean number of labels a row, so that its mean
+        float [batch], each row's summed loss over the batch's mean number of labels per row, so that its mean
         is the mean over labels.
     """
     present = ops.cast(labels >= 0, logits.dtype)
@@ -111,15 +97,15 @@ def masked_binary_crossentropy(
     weight = 1.0 + (ops.convert_to_tensor(positive_weights, logits.dtype) - 1.0) * target
     # log(1 + exp(-|x|)) + max(x, 0) - x * y: stable for large logits of either sign.
     loss = ops.softplus(-ops.abs(logits)) + ops.maximum(logits, 0.0) - logits * target
-    labels_a_row = ops.maximum(ops.mean(ops.sum(present, axis=-1)), 1e-6)
-    return ops.sum(weight * loss * present, axis=-1) / labels_a_row
+    labels_per_row = ops.maximum(ops.mean(ops.sum(present, axis=-1)), 1e-6)
+    return ops.sum(weight * loss * present, axis=-1) / labels_per_row
 
 
 def training_loss(positive_weights: Sequence[float], *, teacher_share: float) -> Loss:
     """Return the loss of a batch's targets and logits.
 
-    Targets are float [batch, 6], the labels; or [batch, 12], where a teacher's scores follow them. The
-    teacher scores every label, also those that a comment's source doesn't carry.
+    Targets are float [batch, labels], or [batch, 2 * labels] if a teacher's scores follow the labels. The
+    teacher scores every label, also those that a comment's source doesn't contain.
 
     Args:
         positive_weights: see `masked_binary_crossentropy`.
@@ -138,30 +124,20 @@ def training_loss(positive_weights: Sequence[float], *, teacher_share: float) ->
 
 
 def compiles_whole_steps() -> bool:
-    """Whether XLA is to compile training and scoring on Keras's backend.
+    """Return whether XLA compiles training and scoring on Keras's backend.
 
-    TensorFlow without it keeps one graph for all batch lengths and lets oneDNN compute in bfloat16, and is
-    the faster on a CPU; JAX without it would run operation by operation.
+    Without XLA, TensorFlow keeps one graph for all batch lengths and lets oneDNN compute in bfloat16, which
+    is faster on a CPU; JAX would run operation by operation.
     """
     return str(keras.backend.backend()) != "tensorflow"
 
 
 def logits_of(
-    classifier: keras.Model,
-    token_ids: list[Int32Array],
-    *,
-    pad_id: int,
-    batch_size: int,
-    on_scored: Callable[[int], None] = lambda _: None,
+    classifier: keras.Model, token_ids: list[Int32Array], *, pad_id: int, batch_size: int
 ) -> NDArray[np.float32]:
-    """Return the classifier's logits, float32 [comments, 6], scoring comments of like length together.
+    """Return logits, float32 [comments, labels], of comments with int32 [tokens] each.
 
-    Args:
-        classifier: from `build_classifier`.
-        token_ids: int32 [tokens] for each comment.
-        pad_id: token id of padding.
-        batch_size: comments scored at once.
-        on_scored: called with the number of comments done so far.
+    Batches have comments of similar length.
     """
     classifier.jit_compile = compiles_whole_steps()
     order = np.argsort([len(row) for row in token_ids], kind="stable")
@@ -170,5 +146,4 @@ def logits_of(
         rows = order[start : start + batch_size]
         inputs = model_inputs([token_ids[row] for row in rows], pad_id=pad_id)
         logits[rows] = ops.convert_to_numpy(classifier.predict_on_batch(inputs))
-        on_scored(start + len(rows))
     return logits

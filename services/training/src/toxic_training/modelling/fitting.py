@@ -1,7 +1,7 @@
-"""Fine-tuning: the loop, its checkpoints, its choice of weights, its progress.
+"""Fine-tuning: the training loop, with checkpoints, selection of weights, and progress.
 
-Invariant: with steps enough time, the result depends on the seed alone, however often the run was stopped and
-taken up again.
+Invariant: if steps end training, the result depends on the seed alone, however often the run was stopped and
+resumed.
 """
 
 import logging
@@ -25,26 +25,26 @@ from toxic_training.modelling.selection import BestWeights, SelectionSet
 logger = logging.getLogger(__name__)
 
 _LOG_EVERY_SECONDS = 15.0
-_SECONDS_A_MINUTE = 60.0
-_KIB_A_GIB = 1024.0**2
+_SECONDS_PER_MINUTE = 60.0
+_KIB_PER_GIB = 1024.0**2
 _LOSS_MEMORY = 0.98
-"""Weight of the running mean of the loss against the newest step's."""
+"""Weight of the running mean of the loss against the latest step's."""
 
 
 @dataclass(frozen=True, slots=True)
 class FitResult:
-    """What a training run did.
+    """The result of a training run.
 
     Attributes:
         steps: optimiser steps taken.
-        planned_steps: steps of all passes.
-        seconds: wall time, that of runs stopped before included.
+        planned_steps: steps of all epochs.
+        seconds: wall time, including interrupted runs before.
         comments_per_second: throughput over that time.
         final_loss: running mean of the training loss at the end.
-        stopped_by_time: whether `max_train_minutes` ended it.
-        stopped_early: whether the mean AUC had stopped rising.
-        selections: how often weights were measured.
-        selection_auc: mean AUC over languages of the weights that are kept, NaN where it is undefined.
+        stopped_by_time: whether `max_train_minutes` ended training.
+        stopped_early: whether the patience ended training.
+        selections: number of times that weights were evaluated.
+        selection_auc: mean AUC over languages of the weights that are kept, NaN if undefined.
         peak_memory_gib: the process's largest resident memory so far.
     """
 
@@ -61,7 +61,7 @@ class FitResult:
 
 
 class Trainer:
-    """One training run over a compiled classifier, which it changes in place. Use `fit`."""
+    """One training run of a classifier, which it changes in place."""
 
     def __init__(
         self,
@@ -80,43 +80,51 @@ class Trainer:
         self._checkpoint = checkpoint
         self._best = BestWeights(margin=parameters.selection_margin)
         self._progress = Progress(
-            planned_steps=batches.steps_a_pass * parameters.epochs,
-            budget_seconds=parameters.max_train_minutes * _SECONDS_A_MINUTE,
+            planned_steps=batches.steps_per_epoch * parameters.epochs,
+            budget_seconds=parameters.max_train_minutes * _SECONDS_PER_MINUTE,
             clock=clock,
         )
         self._loss = math.nan
         self._logged = self._saved = self._progress.seconds
 
-    def run(self) -> FitResult:
-        """Train until the steps, the minutes or the patience run out; leave the best weights in place."""
-        self._take_up()
-        bar = keras.utils.Progbar(
-            self._progress.planned_steps,
-            verbose=bar_verbosity(),
-            stateful_metrics=["loss"],
-            unit_name="step",
+    def fit(self, loss: Loss) -> FitResult:
+        """Compile the classifier, then train until steps, time or patience end; keep the best weights."""
+        progress, best, parameters = self._progress, self._best, self._parameters
+        self._classifier.compile(
+            optimizer=optimiser(parameters), loss=loss, jit_compile=compiles_whole_steps()
         )
-        while not (self._progress.is_over or self._is_patience_over):
-            self._step()
-            bar.update(self._progress.steps, [("loss", self._loss)])
-            if self._is_selection_due:
-                self._select()
-            self._log_now_and_then()
-            self._save_now_and_then()
-        self._best.put_back(self._classifier)
-        self._checkpoint.remove()
-        return self._result()
+        with cpu_bfloat16(wanted=parameters.cpu_bfloat16):
+            self._resume()
+            # One line per epoch if stdout isn't a terminal, where the bar would be one line per step.
+            verbosity = 1 if sys.stdout.isatty() else 2
+            bar = keras.utils.Progbar(
+                progress.planned_steps, verbose=verbosity, stateful_metrics=["loss"], unit_name="step"
+            )
+            while not (progress.is_over or best.misses >= parameters.patience):
+                self._step()
+                bar.update(progress.steps, [("loss", self._loss)])
+                if progress.is_over or progress.share * parameters.selections >= len(best.scores) + 1:
+                    best.offer(self._selection.mean_auc(self._classifier), self._classifier)
+                    logger.info("step %d, mean AUC over languages %.4f", progress.steps, best.scores[-1])
+                self._log_and_save()
+            best.put_back(self._classifier)
+            self._checkpoint.remove()
+        stopped_early = best.misses >= parameters.patience
+        return FitResult(
+            steps=progress.steps,
+            planned_steps=progress.planned_steps,
+            seconds=progress.seconds,
+            comments_per_second=progress.steps * parameters.batch_size / max(progress.seconds, 1e-9),
+            final_loss=self._loss,
+            stopped_by_time=progress.steps < progress.planned_steps and not stopped_early,
+            stopped_early=stopped_early,
+            selections=len(best.scores),
+            selection_auc=best.score,
+            peak_memory_gib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _KIB_PER_GIB,
+        )
 
-    @property
-    def _is_selection_due(self) -> bool:
-        due = self._progress.share * self._parameters.selections
-        return self._progress.is_over or due >= len(self._best.scores) + 1
-
-    @property
-    def _is_patience_over(self) -> bool:
-        return self._best.misses >= self._parameters.patience
-
-    def _take_up(self) -> None:
+    def _resume(self) -> None:
+        """Resume from the checkpoint, if there is one."""
         found = self._checkpoint.load()
         if found is None:
             return
@@ -126,7 +134,7 @@ class Trainer:
         self._progress.resume(steps=state.steps, seconds=state.seconds)
         self._loss = state.loss
         self._logged = self._saved = self._progress.seconds
-        logger.info("taking up a stopped run at step %d of %d", state.steps, self._progress.planned_steps)
+        logger.info("resuming a stopped run at step %d of %d", state.steps, self._progress.planned_steps)
 
     def _step(self) -> None:
         self._classifier.optimizer.learning_rate = learning_rate_at(
@@ -139,61 +147,29 @@ class Trainer:
         before = loss if math.isnan(self._loss) else self._loss
         self._loss = _LOSS_MEMORY * before + (1 - _LOSS_MEMORY) * loss
 
-    def _select(self) -> None:
-        score = self._selection.mean_auc(self._classifier)
-        self._best.offer(score, self._classifier)
-        logger.info("step %d, mean AUC over languages %.4f", self._progress.steps, score)
-
-    def _log_now_and_then(self) -> None:
-        if self._progress.seconds - self._logged < _LOG_EVERY_SECONDS:
-            return
-        self._logged = self._progress.seconds
-        logger.info(
-            "step %d of %d, loss %.4f, %.0f s done, about %.0f s left",
-            self._progress.steps,
-            self._progress.planned_steps,
-            self._loss,
-            self._progress.seconds,
-            self._progress.seconds_left,
-        )
-
-    def _save_now_and_then(self) -> None:
-        if self._progress.seconds - self._saved < self._parameters.checkpoint_minutes * _SECONDS_A_MINUTE:
-            return
-        self._saved = self._progress.seconds
-        state = TrainingState(
-            steps=self._progress.steps,
-            seconds=self._progress.seconds,
-            loss=self._loss,
-            scores=tuple(self._best.scores),
-            misses=self._best.misses,
-        )
-        self._checkpoint.save(state, variables_of(self._classifier) | self._best.weights)
-
-    def _result(self) -> FitResult:
-        comments = self._progress.steps * self._parameters.batch_size
-        return FitResult(
-            steps=self._progress.steps,
-            planned_steps=self._progress.planned_steps,
-            seconds=self._progress.seconds,
-            comments_per_second=comments / max(self._progress.seconds, 1e-9),
-            final_loss=self._loss,
-            stopped_by_time=self._progress.steps < self._progress.planned_steps
-            and not self._is_patience_over,
-            stopped_early=self._is_patience_over,
-            selections=len(self._best.scores),
-            selection_auc=self._best.score,
-            peak_memory_gib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _KIB_A_GIB,
-        )
-
-
-def fit(
-    trainer: Trainer, classifier: keras.Model, loss: Loss, *, parameters: ModellingParameters
-) -> FitResult:
-    """Compile `classifier` and run its `trainer`."""
-    classifier.compile(optimizer=optimiser(parameters), loss=loss, jit_compile=compiles_whole_steps())
-    with cpu_bfloat16(wanted=parameters.cpu_bfloat16):
-        return trainer.run()
+    def _log_and_save(self) -> None:
+        """Log the progress and write a checkpoint, each if its interval is over."""
+        progress = self._progress
+        if progress.seconds - self._logged >= _LOG_EVERY_SECONDS:
+            self._logged = progress.seconds
+            logger.info(
+                "step %d of %d, loss %.4f, %.0f s done, about %.0f s left",
+                progress.steps,
+                progress.planned_steps,
+                self._loss,
+                progress.seconds,
+                progress.seconds_left,
+            )
+        if progress.seconds - self._saved >= self._parameters.checkpoint_minutes * _SECONDS_PER_MINUTE:
+            self._saved = progress.seconds
+            state = TrainingState(
+                steps=progress.steps,
+                seconds=progress.seconds,
+                loss=self._loss,
+                scores=tuple(self._best.scores),
+                misses=self._best.misses,
+            )
+            self._checkpoint.save(state, variables_of(self._classifier) | self._best.weights)
 
 
 def optimiser(parameters: ModellingParameters) -> keras.optimizers.Optimizer:
@@ -205,16 +181,11 @@ def optimiser(parameters: ModellingParameters) -> keras.optimizers.Optimizer:
     return adamw
 
 
-def bar_verbosity() -> int:
-    """Keras's live bar on a terminal; one line an epoch elsewhere, where a bar is a line a step."""
-    return 1 if sys.stdout.isatty() else 2
-
-
 @contextmanager
 def cpu_bfloat16(*, wanted: bool) -> Iterator[None]:
-    """Let oneDNN compute in bfloat16 for the time of the block, where it can and `wanted`.
+    """Let oneDNN compute in bfloat16 during the block, if `wanted` and if the CPU supports it.
 
-    Weights stay float32. Off again afterwards, so that evaluation and export compute as serving does.
+    Weights stay float32. Disabled afterwards, so that evaluation and export compute as serving does.
     """
     if not (wanted and keras.backend.backend() == "tensorflow" and _cpu_has_bfloat16()):
         yield

@@ -1,7 +1,7 @@
-"""How far training is, and the learning rate that goes with it.
+"""The progress of training and its learning rate.
 
-Invariant: the rate is near zero when training ends, whether the steps or the minutes run out first; where the
-steps do, it depends on them alone.
+Invariant: the rate is near zero at the end, whether the steps or the time limit end training. If the steps
+do, the rate depends on them alone.
 """
 
 import time
@@ -17,7 +17,7 @@ def learning_rate_at(progress: float, *, peak: float, warmup_fraction: float) ->
     Args:
         progress: share of training that is done, 0 to 1.
         peak: the highest rate.
-        warmup_fraction: share of training that warms up.
+        warmup_fraction: share of training for the warm-up.
     """
     if progress < warmup_fraction:
         return peak * progress / warmup_fraction
@@ -26,15 +26,7 @@ def learning_rate_at(progress: float, *, peak: float, warmup_fraction: float) ->
 
 @dataclass(slots=True)
 class Progress:
-    """Steps taken and seconds spent, against what was planned; a resumed run goes on where it was.
-
-    Attributes:
-        planned_steps: steps of all passes.
-        budget_seconds: after which training ends.
-        clock: seconds, never falling.
-        steps: optimiser steps taken, by earlier runs too.
-        seconds_before: time that earlier runs spent on their steps.
-    """
+    """Steps and monotonic seconds against their limits. A resumed run continues the counts."""
 
     planned_steps: int
     budget_seconds: float
@@ -48,14 +40,14 @@ class Progress:
         self._started = self.clock()
 
     def resume(self, *, steps: int, seconds: float) -> None:
-        """Go on after `steps` that took an earlier run `seconds`."""
+        """Continue after `steps` for which earlier runs needed `seconds`."""
         self.steps = self._steps_at_start = steps
         self.seconds_before = seconds
         self._started = self.clock()
 
     @property
     def seconds(self) -> float:
-        """Seconds of training, earlier runs' included."""
+        """Seconds of training, including earlier runs."""
         return self.seconds_before + self.clock() - self._started
 
     @property
@@ -65,7 +57,7 @@ class Progress:
 
     @property
     def next_share(self) -> float:
-        """The share at which the next step stands: neither the first nor the last has a rate of zero."""
+        """The share of the next step; neither the first nor the last step has a learning rate of zero."""
         steps = (self.steps + 1) / (self.planned_steps + 1)
         return min(1.0, max(steps, self.seconds / self.budget_seconds))
 
@@ -77,7 +69,7 @@ class Progress:
 
     @property
     def seconds_left(self) -> float:
-        """An estimate from the pace of this run."""
+        """An estimate from the speed of this run."""
         taken = max(1, self.steps - self._steps_at_start)
         by_steps = (self.clock() - self._started) / taken * (self.planned_steps - self.steps)
         return max(0.0, min(by_steps, self.budget_seconds - self.seconds))

@@ -1,7 +1,7 @@
-"""Which weights of a training run are kept: those with the best mean AUC over languages.
+"""Selects the weights of a training run that are kept: those with the best mean AUC over languages.
 
-Invariant: only comments that aren't trained on choose. The latest weights win unless earlier ones were better
-by more than a margin, since with few comments in a language an AUC's noise is larger than most differences.
+Only comments outside the training set are used. The latest weights win unless earlier ones were better by
+more than a margin, because with few comments per language an AUC's noise is larger than most differences.
 """
 
 import math
@@ -13,28 +13,28 @@ import numpy as np
 import pandas as pd
 from keras import ops
 from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
 
 from toxic_core.tokens import Int32Array, Tokeniser
 from toxic_training.data.comments import LABEL_COLUMNS, LANGUAGE, TEXT
-from toxic_training.evaluation.metrics import auc, has_both_classes
 from toxic_training.modelling.checkpoints import Arrays
 from toxic_training.modelling.classifier import logits_of
 
 _BEST = "best."
 _TARGET = LABEL_COLUMNS[0]
-"""The one label that every source carries."""
+"""The only label that every source contains."""
 
 
 @dataclass(frozen=True, slots=True)
 class SelectionSet:
-    """Comments that choose.
+    """The comments that weights are evaluated on.
 
     Attributes:
         token_ids: int32 [tokens] for each comment.
-        truth: whether it is toxic, float64 [comments].
+        truth: whether the comment is toxic, float64 [comments].
         languages: its language, str [comments].
         pad_id: token id of padding.
-        batch_size: comments scored at once.
+        batch_size: comments per batch.
     """
 
     token_ids: list[Int32Array]
@@ -44,17 +44,19 @@ class SelectionSet:
     batch_size: int
 
     def mean_auc(self, classifier: keras.Model) -> float:
-        """Return the mean over languages of the AUC of `toxic`; NaN where no language has both classes."""
-        scores = logits_of(classifier, self.token_ids, pad_id=self.pad_id, batch_size=self.batch_size)[
-            :, 0
-        ].astype(np.float64)
-        groups = [self.languages == language for language in np.unique(self.languages)]
-        aucs = [auc(self.truth[rows], scores[rows]) for rows in groups if has_both_classes(self.truth[rows])]
-        return float(np.mean(aucs)) if aucs else float("nan")
+        """Return the mean over languages of the AUC of `toxic`; NaN if no language has both classes."""
+        logits = logits_of(classifier, self.token_ids, pad_id=self.pad_id, batch_size=self.batch_size)
+        scores = logits[:, 0].astype(np.float64)
+        aucs = []
+        for language in np.unique(self.languages):
+            rows = self.languages == language
+            if np.unique(self.truth[rows]).size > 1:
+                aucs.append(roc_auc_score(self.truth[rows], scores[rows]))
+        return float(np.mean(aucs)) if aucs else math.nan
 
 
 class BestWeights:
-    """Keeps the weights to end with: the latest whose score is within `margin` of the best score so far."""
+    """Keeps the final weights: the latest whose score is within `margin` of the best score so far."""
 
     def __init__(self, *, margin: float) -> None:
         self._margin = margin
@@ -80,12 +82,12 @@ class BestWeights:
         }
 
     def put_back(self, classifier: keras.Model) -> None:
-        """Give the classifier the weights that were kept."""
+        """Set the classifier to the weights that were kept."""
         for index, weight in enumerate(classifier.trainable_variables):
             weight.assign(self.weights[f"{_BEST}{index}"])
 
     def restore(self, variables: Arrays, *, scores: Sequence[float], misses: int) -> None:
-        """Go on from a checkpoint that held `weights` among its variables."""
+        """Resume from a checkpoint whose variables contain `weights`."""
         self.scores, self.misses = list(scores), misses
         self.weights = {name: value for name, value in variables.items() if name.startswith(_BEST)}
 
@@ -93,7 +95,7 @@ class BestWeights:
 def selection_set(
     validation: pd.DataFrame, tokeniser: Tokeniser, *, comments: int, batch_size: int, seed: int
 ) -> SelectionSet:
-    """Take at most `comments` labelled rows, as many of each language as there are, the rarest first."""
+    """Take at most `comments` labelled rows, spread over languages as evenly as possible."""
     labelled = validation[validation[_TARGET].notna()]
     left, kept = comments, []
     groups = sorted(labelled.groupby(LANGUAGE), key=lambda group: len(group[1]))

@@ -1,1 +1,1 @@
-"""From a trained model to a registered version: bundle, lineage, the shipped baseline."""
+"""The release stage: bundles, registered versions, and the baseline that ships with the repository."""

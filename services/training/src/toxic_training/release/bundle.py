@@ -1,6 +1,6 @@
-"""Writes what the artifact contract asks for.
+"""Writes model bundles, as the artifact contract defines them.
 
-Invariant: a bundle folder appears whole or not at all; a killed run leaves the one before.
+Invariant: a bundle's folder appears complete or not at all; a killed run leaves the previous one.
 """
 
 import shutil
@@ -17,33 +17,18 @@ from toxic_core.contract import (
     write_warmup,
 )
 from toxic_core.contract.evidence import write_evaluation
+from toxic_core.languages import LANGUAGES
 from toxic_model.scoring import ScoringOptions
+from toxic_training.data.sample.phrasebook import load_phrasebook
 from toxic_training.scoring.exported import ExportedModel
-from toxic_training.scoring.texts import Score, open_scorer
+from toxic_training.scoring.texts import open_scorer
 
-WARMUP_TEXTS = (
-    "Thank you for the explanation, that was very helpful.",
-    "I disagree with this edit; please add a source before you change it again.",
-    "Gracias por la ayuda, el artículo ha quedado mucho mejor.",
-    "Merci pour votre aide, l'article est bien plus clair maintenant.",
-    "Grazie per la correzione, adesso la pagina è molto più chiara.",
-    "Obrigado pela ajuda, o artigo ficou muito melhor.",
-    "Спасибо за помощь, статья стала намного понятнее.",
-    "Yardımın için teşekkürler, madde şimdi çok daha anlaşılır.",
-    "This sentence is repeated until it is longer than a model can read. " * 60,
-)
-"""What a loader replays: every supported language, a short text, and one that has to be cut."""
+_LONG_TEXT = "This sentence is repeated until it is longer than a model can read. " * 60
 
 
 @dataclass(frozen=True, slots=True)
 class BundleParts:
-    """What goes into a bundle.
-
-    Attributes:
-        model: the exported model, which was measured.
-        contract: complete but for the files' digests.
-        figures: what the model is worth, by name.
-    """
+    """The measured model, its contract without the files' digests, and the evaluation's figures."""
 
     model: ExportedModel
     contract: Contract
@@ -51,14 +36,20 @@ class BundleParts:
 
 
 def write_bundle(parts: BundleParts, folder: Path) -> Bundle:
-    """Write `parts` as the bundle `folder`, replacing the one that is there."""
+    """Write `parts` as the bundle `folder`, replacing an existing one."""
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(parts.model.saved_model, partial / SAVED_MODEL_DIR)
     (partial / TOKENIZER_FILE).parent.mkdir()
     shutil.copyfile(parts.model.tokenizer, partial / TOKENIZER_FILE)
-    # One text a batch, and cut where it is too long: a loader replays what the model itself gives.
-    write_warmup(partial, replay(open_scorer(parts.model, ScoringOptions(batch_tokens=1))))
+    # One text per batch, and cut if it is too long: a loader replays the scores of the model itself.
+    texts = warmup_texts()
+    score = open_scorer(parts.model, ScoringOptions(batch_tokens=1))
+    scores = score(texts).scores.astype(float).tolist()
+    write_warmup(
+        partial,
+        [WarmupExample(text=text, scores=tuple(row)) for text, row in zip(texts, scores, strict=True)],
+    )
     write_evaluation(partial, parts.figures)
     sealed = seal(partial, parts.contract)
     shutil.rmtree(folder, ignore_errors=True)
@@ -66,9 +57,6 @@ def write_bundle(parts: BundleParts, folder: Path) -> Bundle:
     return Bundle(path=folder, contract=sealed.contract)
 
 
-def replay(score: Score) -> tuple[WarmupExample, ...]:
-    """Return the scores that the exported model gives to the warm-up texts."""
-    scores = score(WARMUP_TEXTS).scores.astype(float).tolist()
-    return tuple(
-        WarmupExample(text=text, scores=tuple(row)) for text, row in zip(WARMUP_TEXTS, scores, strict=True)
-    )
+def warmup_texts() -> list[str]:
+    """Return the texts that a loader replays: one per supported language, and one that has to be cut."""
+    return [*(load_phrasebook(language).example for language in LANGUAGES), _LONG_TEXT]

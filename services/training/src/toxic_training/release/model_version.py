@@ -1,6 +1,6 @@
-"""Puts a bundle into the model registry as a new version.
+"""Registers a bundle as a new model version.
 
-Invariant: a version that has its alias is complete: bundle, metrics, tags and description came first.
+Invariant: the alias is set last, when the version has its bundle, metrics, tags and description.
 """
 
 import importlib.metadata
@@ -38,15 +38,7 @@ class RegistrationParameters(Parameters):
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A version about to be registered.
-
-    Attributes:
-        bundle: the verified model bundle; its folder must be called `bundle`.
-        model_name: the registered model.
-        alias: what the new version is set as.
-        tags: the version's tags.
-        description: the version's description, in Markdown.
-    """
+    """A version to register: a bundle in a folder named `bundle`, and the version's names, tags and text."""
 
     bundle: Bundle
     model_name: str
@@ -59,7 +51,7 @@ def register(release: Release) -> str:
     """Log and register `release` in the active MLflow run; return the version's number."""
     if release.bundle.path.name != _ARTIFACT:
         raise ValueError(
-            f"The bundle's folder must be called {_ARTIFACT!r}, not {release.bundle.path.name!r}."
+            f"The name of the bundle's folder must be {_ARTIFACT!r}, not {release.bundle.path.name!r}."
         )
     info = mlflow.pyfunc.log_model(
         name="model",

@@ -1,7 +1,8 @@
 """The model as MLflow's `python_function` flavour, from code: no pickle.
 
 MLflow runs this file when it loads a version (`mlflow.pyfunc.load_model`, `mlflow models serve`,
-`spark_udf`), with `toxic_core` beside it, so it imports nothing else of this repository.
+`spark_udf`). The version contains only `toxic_core` of this repository, so that this file must import no
+other package of it.
 """
 
 import warnings
@@ -19,7 +20,7 @@ from toxic_core.tokens import Tokeniser
 
 _BATCH_SIZE = 32
 
-# MLflow infers a signature from type hints; this model comes with one of its own.
+# MLflow infers signatures from type hints; this model has its own.
 warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method", category=UserWarning)
 
 
@@ -36,7 +37,7 @@ class ToxicCommentsModel(mlflow.pyfunc.PythonModel):  # type: ignore[name-define
         self._model = tf.saved_model.load(str(bundle.saved_model))
 
     def predict(self, model_input: pd.DataFrame, params: dict[str, object] | None = None) -> pd.DataFrame:  # noqa: ARG002 - MLflow's name
-        """Return the six calibrated scores of each text in the column `text`."""
+        """Return the calibrated scores of each text in the column `text`, one column per label."""
         texts = model_input["text"].tolist()
         batches = [
             self._score(texts[start : start + _BATCH_SIZE]) for start in range(0, len(texts), _BATCH_SIZE)

@@ -1,4 +1,4 @@
-"""Which code trained a model."""
+"""Finds the Git revision of the code that trains a model."""
 
 import os
 import shutil
@@ -6,20 +6,20 @@ import subprocess
 from pathlib import Path
 
 REVISION_VARIABLE = "TOXIC_CODE_REVISION"
-"""Environment variable that says it where the code lies outside Git, such as in an image."""
+"""Environment variable with the revision, for code outside Git, such as in a container image."""
 
 UNKNOWN = "unknown"
 
 
 def code_revision(folder: Path) -> str:
-    """Return the Git commit of `folder`, with `-dirty` where files differ from it.
+    """Return the Git commit of `folder`, with `-dirty` if files differ from it.
 
-    Outside Git it is what `TOXIC_CODE_REVISION` says, or `unknown`.
+    Outside Git, return TOXIC_CODE_REVISION, or `unknown`.
     """
-    told = os.environ.get(REVISION_VARIABLE) or UNKNOWN
+    configured = os.environ.get(REVISION_VARIABLE) or UNKNOWN
     git = shutil.which("git")
     if git is None:
-        return told
+        return configured
     command = [git, "-C", str(folder), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - fixed words
-    return result.stdout.strip() or told
+    result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - fixed arguments
+    return result.stdout.strip() or configured

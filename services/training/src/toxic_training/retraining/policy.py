@@ -49,14 +49,7 @@ class Episode:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A retraining run that was started.
-
-    Attributes:
-        run_id: the server's id of the run.
-        at: when it was started.
-        episodes: the alerts that it handles.
-        outcome: how it ended.
-    """
+    """A retraining run that was started, with the alert episodes that it handles."""
 
     run_id: str
     at: datetime
@@ -66,13 +59,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an operator allows.
-
-    Attributes:
-        cool_down: shortest time from one start to the next.
-        daily_runs: maximum number of starts per 24 hours.
-        dry_run: whether a start is only logged.
-    """
+    """The minimum time between starts, the maximum starts per 24 hours, and whether to only log."""
 
     cool_down: timedelta
     daily_runs: int
@@ -81,13 +68,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The decision about one notification.
-
-    Attributes:
-        refusal: why no run starts; None if one does.
-        alerts: the alerts that the decision is about.
-        message: the reason, for people.
-    """
+    """The decision about alerts: why no run starts, or None if one does, and a message for people."""
 
     refusal: Refusal | None
     alerts: tuple[Alert, ...]
@@ -98,12 +79,6 @@ def decide(alerts: Sequence[Alert], *, starts: Sequence[Start], limits: Limits, 
     """Decide about one notification. All its alerts share one run, or get none.
 
     After a run that failed or was stopped, its alerts may start another one once the cool-down is over.
-
-    Args:
-        alerts: the notification's alerts.
-        starts: earlier starts, the newest last.
-        limits: what an operator allows.
-        now: the time.
     """
     asking = tuple(alert for alert in alerts if alert.requests_retraining)
     if not asking:

@@ -35,27 +35,14 @@ class RetrainingRefused:
 
 @dataclass(frozen=True, slots=True)
 class Retraining:
-    """The result of one notification.
-
-    Attributes:
-        decision: the decision and its reason.
-        run_id: the run that was started, or None.
-    """
+    """The decision about one notification, and the run that was started, if any."""
 
     decision: Decision
     run_id: str | None
 
 
 class RetrainingTrigger:
-    """Starts retraining runs for alerts, within the limits.
-
-    Args:
-        start_run: starts a run.
-        history: earlier starts.
-        limits: what an operator allows.
-        emit: receives every refusal.
-        now: the clock.
-    """
+    """Starts retraining runs for alerts, within the limits; `emit` receives every refusal."""
 
     def __init__(
         self,

@@ -58,13 +58,9 @@ class ChildRun:
 
 
 async def launch_child(request: str, run_id: str, *, env: str | None, grace_seconds: float) -> ChildRun:
-    """Start `toxic_training.server.child` and send it the request; it inherits stdout and stderr.
+    """Start a child and send it the request, Kedro's `RunRequest` as JSON; it inherits stdout and stderr.
 
-    Args:
-        request: Kedro's `RunRequest` as JSON.
-        run_id: the server's id of the run.
-        env: Kedro's configuration environment; None for the default.
-        grace_seconds: time between SIGTERM and SIGKILL.
+    A stopped child gets SIGTERM, and SIGKILL after `grace_seconds`.
     """
     folder = Path(tempfile.mkdtemp(prefix=f"run-{run_id}-"))
     process = await asyncio.create_subprocess_exec(

@@ -38,17 +38,7 @@ class Trigger(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """What is known about a run.
-
-    Attributes:
-        run_id: the server's id, not MLflow's.
-        pipelines: the names that were requested.
-        trigger: what started it.
-        state: its state.
-        started_at: when it was accepted.
-        ended_at: when it ended; None if it is under way.
-        report: the run's own latest report.
-    """
+    """What is known about a run: the server's id (not MLflow's), its request, state and latest report."""
 
     run_id: str
     pipelines: tuple[str, ...]
@@ -101,14 +91,7 @@ Launch = Callable[[str, str], Awaitable[RunProcess]]
 
 
 class RunManager:
-    """Starts, watches and remembers runs.
-
-    Args:
-        launch: starts a run's process.
-        keep_runs: number of runs to remember.
-        emit: receives every event, on the event loop.
-        now: the clock.
-    """
+    """Starts, watches and remembers the latest `keep_runs` runs; `emit` receives every event."""
 
     def __init__(
         self,
@@ -137,12 +120,6 @@ class RunManager:
         run_id: str | None = None,
     ) -> RunRecord:
         """Start a run and return at once.
-
-        Args:
-            request: Kedro's `RunRequest` as JSON.
-            pipelines: the names in it.
-            trigger: what starts the run.
-            run_id: a unique id, if the caller needs to know it in advance.
 
         Raises:
             RunInProgressError: another run is under way.

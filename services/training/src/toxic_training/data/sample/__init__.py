@@ -1,7 +1,7 @@
-"""The generated sample: four small files with the names and columns of the Jigsaw ones.
+"""The generated sample: four small files with the names and columns of the Jigsaw files.
 
-Invariant: the same code and seed give the same bytes on every machine, so a test can hold `data/sample`
-against its generator.
+Invariant: the same code and seed give the same bytes on every machine, so that a test can compare
+`data/sample` with its generator.
 """
 
 from toxic_training.data.sample.generator import Split, generate

@@ -9,13 +9,11 @@ from toxic_training.data.sample.tables import write_sample
 
 
 def main() -> int:
-    """Write the sample where the arguments say; return the process's exit status."""
+    """Write the sample to the folder in the arguments; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m toxic_training.data.sample", description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("data/sample"), help="folder (default: %(default)s)")
     parser.add_argument(
-        "--out", type=Path, default=Path("data/sample"), help="folder to write into (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--seed", type=int, default=DEFAULT_SEED, help="of the generator (default: %(default)s)"
+        "--seed", type=int, default=DEFAULT_SEED, help="the generator's seed (default: %(default)s)"
     )
     arguments = parser.parse_args()
     try:

@@ -1,7 +1,6 @@
-"""Seeded choices.
+"""Seeded choices, the same on every Python.
 
-Invariant: built on `random.Random.random` alone, the one method whose sequence Python promises to keep for a
-seed, so that a sample is the same on every Python.
+Python guarantees the sequence of a seed only for `random.Random.random`, so that every choice is built on it.
 """
 
 import random
@@ -15,7 +14,7 @@ class Dice:
     """A stream of choices, the same for the same seed."""
 
     def __init__(self, seed: str) -> None:
-        self._random = random.Random(seed)  # noqa: S311  # made to be repeated, not to be secret
+        self._random = random.Random(seed)  # noqa: S311  # reproducible by design
 
     def chance(self, probability: float) -> bool:
         """Return True with this probability."""

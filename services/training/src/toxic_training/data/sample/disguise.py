@@ -1,7 +1,7 @@
-"""How writers slip rude words past filters, and how they shout, mumble and mistype.
+"""Disguises of rude words against filters, and changes of case and spelling.
 
-Invariant: a person can still read a disguised word; some disguises vanish in `toxic_core.text.normalise`
-(zero-width characters, full-width letters) and the others don't, as in the wild.
+A person can still read a disguised word. `toxic_core.text.normalise` removes some disguises (zero-width
+characters, full-width letters) and keeps the others.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,12 +30,12 @@ def starred(word: str) -> str:
 
 
 def split_invisibly(word: str) -> str:
-    """Put a zero-width space into the middle of `word`."""
+    """Insert a zero-width space into the middle of `word`."""
     return word[: len(word) // 2] + _ZERO_WIDTH_SPACE + word[len(word) // 2 :]
 
 
 def full_width(word: str) -> str:
-    """Write the ASCII letters of `word` in their full-width forms."""
+    """Replace the ASCII letters of `word` by their full-width forms."""
     return "".join(chr(ord(c) + _FULL_WIDTH_OFFSET) if "!" <= c <= "~" else c for c in word)
 
 
@@ -46,7 +46,7 @@ def stretched(word: str) -> str:
 
 
 def disguise(words: str, *, leet: Mapping[str, str], dice: Dice) -> str:
-    """Return `words` with the last of them disguised in one way."""
+    """Return `words` with the last word disguised in one way."""
     *before, last = words.split(" ")
 
     def in_digits(word: str) -> str:
@@ -65,17 +65,17 @@ def disguise(words: str, *, leet: Mapping[str, str], dice: Dice) -> str:
 
 
 def shouted(text: str, *, language: Language) -> str:
-    """Return `text` in capitals, with Turkish's own dotted İ."""
+    """Return `text` in capitals; in Turkish i becomes the dotted İ."""
     return (text.replace("i", "İ") if language is Language.TURKISH else text).upper()
 
 
 def lowered(text: str, *, language: Language) -> str:
-    """Return `text` without capitals, with Turkish's own dotless i."""
+    """Return `text` in lower case; in Turkish I becomes a dotless i."""
     return (text.replace("İ", "i").replace("I", _DOTLESS_I) if language is Language.TURKISH else text).lower()
 
 
 def capitalised(text: str, *, language: Language) -> str:
-    """Return `text` with its first letter as a capital."""
+    """Return `text` with a capital first letter."""
     return shouted(text[:1], language=language) + text[1:]
 
 

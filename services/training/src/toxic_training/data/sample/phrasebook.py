@@ -1,4 +1,4 @@
-"""The phrases of each language, as packaged TOML files hold them.
+"""The phrases of each language, from packaged TOML files: `phrases/<code>.toml`.
 
 Invariant: a phrasebook that loads can fill every slot of every phrase, and has phrases of every kind.
 """
@@ -15,9 +15,11 @@ from toxic_core.languages import Language
 
 SLOT = re.compile(r"\{(\w+)\}")
 
+_FOLDER = resources.files(__package__) / "phrases"
+
 
 class Kind(StrEnum):
-    """What a phrase does in a comment, by its key in the TOML files."""
+    """The purpose of a phrase in a comment, by its key in the TOML files."""
 
     OPENING = "opening"
     CLOSING = "closing"
@@ -39,18 +41,20 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Phrasebook:
-    """What the generator can say in one language.
+    """The phrases and words of one language.
 
     Attributes:
-        language: of the phrases.
-        phrases: templates with `{slot}`s, by what they do.
-        words: what may fill a slot, by its name.
+        language: their language.
+        example: a friendly sentence, which new bundles use as a warm-up text.
+        phrases: templates with `{slot}`s, by purpose.
+        words: the words for a slot, by its name.
         warm: emoji that mostly go with friendly comments.
         cold: emoji that mostly go with toxic ones.
         leet: digits that stand for letters.
     """
 
     language: Language
+    example: str
     phrases: Mapping[Kind, tuple[str, ...]]
     words: Mapping[str, tuple[str, ...]]
     warm: tuple[str, ...]
@@ -62,11 +66,14 @@ def load_phrasebook(language: Language) -> Phrasebook:
     """Read the phrasebook of `language`.
 
     Raises:
-        InvalidDataError: a kind has no phrase, or a phrase has a slot that no words fill.
+        InvalidDataError: a kind has no phrase, or a phrase has a slot without words.
     """
-    common, own = _read("common"), _read(language)
+    common, own = (
+        tomllib.loads((_FOLDER / f"{name}.toml").read_text(encoding="utf-8")) for name in ("common", language)
+    )
     book = Phrasebook(
         language=language,
+        example=own["example"],
         phrases={Kind(name): tuple(phrases) for name, phrases in own["phrases"].items()},
         words={name: tuple(words) for name, words in {**common["words"], **own["words"]}.items()},
         warm=tuple(common["decorations"]["warm"]),
@@ -77,17 +84,8 @@ def load_phrasebook(language: Language) -> Phrasebook:
     return book
 
 
-def _read(name: str) -> dict[str, dict[str, list[str]]]:
-    file = resources.files(__package__) / "phrases" / f"{name}.toml"
-    return tomllib.loads(file.read_text(encoding="utf-8"))
-
-
 def check_phrasebook(book: Phrasebook) -> None:
-    """Refuse a phrasebook that can't write every comment.
-
-    Raises:
-        InvalidDataError: a kind has no phrase, or a phrase has a slot that no words fill.
-    """
+    """Raise InvalidDataError if a kind has no phrase, or if a phrase has a slot without words."""
     if missing := [kind for kind in Kind if not book.phrases.get(kind)]:
         raise InvalidDataError(f"The {book.language} phrasebook has no phrase of: {', '.join(missing)}.")
     slots = {slot for phrases in book.phrases.values() for phrase in phrases for slot in SLOT.findall(phrase)}

@@ -1,14 +1,11 @@
-"""The sample as the four Jigsaw files.
-
-Invariant: names, columns and quoting are those of the competition's files, and each file is replaced whole.
-"""
+"""Writes the sample as the four Jigsaw files, with their names, columns and quoting."""
 
 import csv
 import hashlib
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from toxic_core.files import replacing
 from toxic_core.labels import LABELS, Label
 from toxic_training.data.sample.generator import DEFAULT_SEED, Comment, Split, generate
 
@@ -20,32 +17,22 @@ FILES = (TRAIN_FILE, VALIDATION_FILE, TEST_FILE, TEST_LABELS_FILE)
 
 _ID_LENGTH = 16
 
-Cell = str | int
+Row = Sequence[str | int]
 
 
 def write_sample(folder: Path, *, seed: int = DEFAULT_SEED) -> dict[str, int]:
-    """Write the four files into `folder`, which is made if need be.
+    """Write the four files into `folder`, which is created if it doesn't exist.
 
     Returns:
-        Rows of each file, by its name.
+        The number of rows per file name.
 
     Raises:
         OSError: the folder or a file can't be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    tables = _tables(seed=seed)
-    for name, (header, rows) in tables.items():
-        temporary = folder / f".{name}.partial"
-        temporary.write_bytes(_csv(header, rows))
-        temporary.replace(folder / name)
-    return {name: len(rows) for name, (_, rows) in tables.items()}
-
-
-def _tables(*, seed: int) -> dict[str, tuple[Sequence[str], list[Sequence[Cell]]]]:
-    """Return header and rows of each file."""
+    # The order by digest, which is also the id, mixes the languages.
     splits = generate(seed=seed)
-    train, validation, test = (_by_digest(splits[split]) for split in Split)
-    return {
+    train, validation, test = (sorted(splits[split], key=_digest) for split in Split)
+    tables: dict[str, tuple[Row, list[Row]]] = {
         TRAIN_FILE: (
             ("id", "comment_text", *LABELS),
             [(_digest(c), c.text, *(int(label in c.labels) for label in LABELS)) for c in train],
@@ -60,20 +47,11 @@ def _tables(*, seed: int) -> dict[str, tuple[Sequence[str], list[Sequence[Cell]]
             [(row, int(Label.TOXIC in c.labels)) for row, c in enumerate(test)],
         ),
     }
-
-
-def _by_digest(comments: Iterable[Comment]) -> list[Comment]:
-    """Return `comments` in an order that mixes languages, by the digest that is also their id."""
-    return sorted(comments, key=_digest)
+    for name, (header, rows) in tables.items():
+        with replacing(folder / name) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows([header, *rows])
+    return {name: len(rows) for name, (_, rows) in tables.items()}
 
 
 def _digest(comment: Comment) -> str:
     return hashlib.sha256(comment.text.encode()).hexdigest()[:_ID_LENGTH]
-
-
-def _csv(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue().encode()

@@ -1,1 +1,1 @@
-"""What people read of an evaluation: the headline table, plots, the report, the model card."""
+"""The evaluation report, its plots and tables, and the model card."""

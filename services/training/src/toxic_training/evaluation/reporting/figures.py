@@ -1,6 +1,6 @@
-"""Figures by name, read back for people.
+"""Finds figures by name, for the report, the card and the table.
 
-Invariant: what is absent from an evaluation is absent here, not zero.
+Invariant: a figure that is absent from an evaluation is absent here, not zero.
 """
 
 import re
@@ -14,13 +14,7 @@ Figures = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One figure.
-
-    Attributes:
-        value: as measured.
-        low: end of its interval, or None where it has none.
-        high: likewise.
-    """
+    """One figure, with the ends of its interval if it has one."""
 
     value: float
     low: float | None = None
@@ -31,12 +25,12 @@ class Figure:
 
     @property
     def interval(self) -> str:
-        """Its interval in words; empty where it has none."""
+        """The interval as text; empty if there is none."""
         return "" if self.low is None or self.high is None else f"{self.low:.4f} to {self.high:.4f}"
 
 
 def find(figures: Figures, name: str) -> Figure | None:
-    """Return the figure called `name` with its interval, or None."""
+    """Return the figure `name` with its interval, or None."""
     if name not in figures:
         return None
     return Figure(figures[name], figures.get(f"{name}_low"), figures.get(f"{name}_high"))
@@ -49,19 +43,13 @@ def groups(figures: Figures, pattern: str) -> list[str]:
 
 
 def languages(figures: Figures) -> list[str]:
-    """Return the languages that the test set has figures for."""
+    """Return the languages for which the test set has figures."""
     return [name for name in groups(figures, r"test\.toxic\.(\w+)\.auc") if name != "all"]
 
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """One of the figures that sum a model up.
-
-    Attributes:
-        name: in the evaluation.
-        title: what it is, in words.
-        figure: its value.
-    """
+    """A headline figure: its name in the evaluation, its title, its value."""
 
     name: str
     title: str
@@ -69,7 +57,7 @@ class Headline:
 
 
 def headlines(figures: Figures) -> list[Headline]:
-    """Return the figures that sum a model up, in the order in which they are read."""
+    """Return the headline figures of a model, in reading order."""
     named = ((name, title, find(figures, name)) for name, title in _titles(figures))
     return [Headline(name, title, figure) for name, title, figure in named if figure is not None]
 
@@ -77,29 +65,25 @@ def headlines(figures: Figures) -> list[Headline]:
 def _titles(figures: Figures) -> Iterator[tuple[str, str]]:
     tested = [*languages(figures), "all"]
     yield from ((f"test.toxic.{code}.auc", f"AUC of toxic, test, {code}") for code in tested)
-    yield "heldout.mean.all.auc", "mean AUC over the six labels, held-out train comments"
+    yield "heldout.mean.all.auc", "mean AUC over the labels, held-out train comments"
     for label in LABELS:
         yield f"heldout.{label}.all.auc", f"AUC of {label}, held-out train comments"
     yield from ((f"test.toxic.{code}.ece", f"calibration error of toxic, test, {code}") for code in tested)
-    yield "bias.toxic.combined", "bias over identity groups, combined score"
-    yield from _hatecheck_titles(figures)
-    for code in tested:
-        name = f"comparison.{Label.TOXIC}.{code}.auc_difference"
-        yield name, f"AUC of toxic less the champion's, test, {code}"
-    yield "serving.latency_ms", "latency of one comment of median length, ms"
-    yield "serving.threads", "threads of that"
-    yield "serving.size_mb", "size of the exported model, MB"
-
-
-def _hatecheck_titles(figures: Figures) -> Iterator[tuple[str, str]]:
+    yield "bias.toxic.combined", "bias against identity groups, combined score"
     sums = ["hateful", "non_hateful", "all"]
     singles = [name for name in groups(figures, r"hatecheck\.(\w+)\.accuracy") if name not in sums]
     for name in [*sums, *singles]:
         yield f"hatecheck.{name}.accuracy", f"HateCheck accuracy, {name}"
+    for code in tested:
+        name = f"comparison.{Label.TOXIC}.{code}.auc_difference"
+        yield name, f"AUC of toxic minus the champion's, test, {code}"
+    yield "serving.latency_ms", "latency of one comment of median length, ms"
+    yield "serving.threads", "threads for that latency"
+    yield "serving.size_mb", "size of the exported model, MB"
 
 
 def headline_table(figures: Figures) -> str:
-    """Return the headlines as a table of plain text, with their intervals."""
+    """Return the headlines as a plain-text table, with their intervals."""
     rows = [(line.title, str(line.figure), line.figure.interval) for line in headlines(figures)]
     rows.insert(0, ("figure", "value", "interval"))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]

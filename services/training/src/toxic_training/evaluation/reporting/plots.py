@@ -1,9 +1,9 @@
-"""What the report's plots show, apart from how they are drawn.
+"""The data of the report's plots, independent of how they are drawn.
 
-Invariant: a plot is small: curves are thinned to as many points as can be seen.
+Curves have at most `_MAX_POINTS` points, so that the report stays small.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,7 +19,10 @@ from toxic_training.evaluation.reporting.figures import Figures, find, groups, l
 from toxic_training.evaluation.reporting.published import MULTILINGUAL_AUC
 from toxic_training.evaluation.shares import share_weights
 
-_MOST_POINTS = 150
+PLOTS = ("roc", "precision_recall", "reliability", "thresholds", "languages", "functionalities")
+"""Names of the report's plots, in order."""
+
+_MAX_POINTS = 150
 _SCORE = f"score_{Label.TOXIC}"
 
 
@@ -31,8 +34,8 @@ class Series:
         name: in the legend.
         x: numbers, or names of bars.
         y: numbers.
-        below: how far each interval reaches below `y`; empty where there are none.
-        above: likewise above.
+        below: distance of each interval's lower end from `y`; empty if there are no intervals.
+        above: distance of each interval's upper end from `y`.
     """
 
     name: str
@@ -44,16 +47,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """One plot; both axes go from 0 to 1 unless they have names.
-
-    Attributes:
-        title: what it shows.
-        x_title: of the horizontal axis.
-        y_title: of the vertical axis.
-        kind: how the series are drawn.
-        series: what is drawn; none where there was nothing to measure.
-        diagonal: whether a line marks what is no better than chance, or perfectly calibrated.
-    """
+    """One plot, perhaps with the diagonal of chance. Axes of numbers go from 0 to 1."""
 
     title: str
     x_title: str
@@ -63,108 +57,94 @@ class Plot:
     diagonal: bool = False
 
 
-def roc_plot(test: pd.DataFrame, parameters: EvaluationParameters) -> Plot:
-    """ROC curves of `toxic` on calibrated test scores, by language."""
-    series = []
-    for name, truth, rows in _tested(test, parameters):
-        false_positives, recall, _ = roc_curve(truth, rows[_SCORE])
-        series.append(_line(name, false_positives, recall))
-    return Plot("ROC of toxic, test", "false positive rate", "recall", "lines", tuple(series), diagonal=True)
+def draw(figures: Figures, test: pd.DataFrame, parameters: EvaluationParameters) -> list[Plot]:
+    """Return the plots of `PLOTS`, from figures and from calibrated test scores."""
+    return [*curve_plots(test, parameters), language_plot(figures), functionality_plot(figures)]
 
 
-def precision_recall_plot(test: pd.DataFrame, parameters: EvaluationParameters) -> Plot:
-    """Precision by recall of `toxic`, at the deployment's share of toxic comments, by language."""
-    series = []
-    for name, truth, rows in _tested(test, parameters):
+def curve_plots(test: pd.DataFrame, parameters: EvaluationParameters) -> tuple[Plot, Plot, Plot, Plot]:
+    """Return the curves of `toxic` on calibrated test scores, by language.
+
+    ROC; precision by recall; the observed share of toxic comments by score; and precision and recall by
+    threshold on all languages. Rows are weighted to the deployment's share of toxic comments, for reliability
+    to the calibration's.
+    """
+    roc, precision_recall, reliable, thresholded = [], [], [], []
+    labelled = test[test[Label.TOXIC].notna()]
+    for name, rows in by_language(labelled, parameters).items():
+        truth, scores = (rows[column].to_numpy(np.float64) for column in (Label.TOXIC, _SCORE))
+        if not has_both_classes(truth):
+            continue
+        false_positives, hits, _ = roc_curve(truth, scores)
+        roc.append(_line(name, false_positives, hits))
         weights = share_weights(rows, parameters.deployment_toxic_share)
-        precision, recall, _ = precision_recall_curve(truth, rows[_SCORE], sample_weight=weights)
-        series.append(_line(name, recall, precision))
-    title = f"Precision and recall of toxic, test, {_share(parameters.deployment_toxic_share)} toxic"
-    return Plot(title, "recall", "precision", "lines", tuple(series))
-
-
-def reliability_plot(test: pd.DataFrame, parameters: EvaluationParameters) -> Plot:
-    """Observed share of toxic comments by calibrated score, at the calibration's share, by language."""
-    series = []
-    for name, truth, rows in _tested(test, parameters):
-        weights = share_weights(rows, parameters.calibration_toxic_share)
-        weighted = Rows.of(truth, rows[_SCORE].to_numpy(np.float64), weights)
+        precision, recall, thresholds = precision_recall_curve(truth, scores, sample_weight=weights)
+        precision_recall.append(_line(name, recall, precision))
+        weighted = Rows.of(truth, scores, share_weights(rows, parameters.calibration_toxic_share))
         curve = reliability(weighted, bins=parameters.calibration_bins)
-        series.append(_line(name, curve.predicted, curve.observed))
-    title = f"Reliability of toxic, test, {_share(parameters.calibration_toxic_share)} toxic"
-    return Plot(title, "calibrated score", "share that is toxic", "lines", tuple(series), diagonal=True)
-
-
-def threshold_plot(test: pd.DataFrame, parameters: EvaluationParameters) -> Plot:
-    """What deciding at each threshold does to all test comments, at the deployment's share."""
-    series: list[Series] = []
-    for name, truth, rows in _tested(test, parameters):
+        reliable.append(_line(name, curve.predicted, curve.observed))
         if name == ALL:
-            weights = share_weights(rows, parameters.deployment_toxic_share)
-            curve = precision_recall_curve(truth, rows[_SCORE], sample_weight=weights)
-            precision, recall, thresholds = curve
-            series.append(_line("precision", thresholds, precision[: len(thresholds)]))
-            series.append(_line("recall", thresholds, recall[: len(thresholds)]))
-    title = f"Thresholds of toxic, test, {_share(parameters.deployment_toxic_share)} toxic"
-    return Plot(title, "threshold", "share", "lines", tuple(series))
+            for title, values in (("precision", precision), ("recall", recall)):
+                thresholded.append(_line(title, thresholds, values[: len(thresholds)]))
+    deployed, calibrated = (
+        f"test, {share:.0%} toxic"
+        for share in (parameters.deployment_toxic_share, parameters.calibration_toxic_share)
+    )
+    title = f"Precision and recall of toxic, {deployed}"
+    return (
+        Plot("ROC of toxic, test", "false positive rate", "recall", "lines", tuple(roc), diagonal=True),
+        Plot(title, "recall", "precision", "lines", tuple(precision_recall)),
+        Plot(
+            f"Reliability of toxic, {calibrated}",
+            "calibrated score",
+            "share that is toxic",
+            "lines",
+            tuple(reliable),
+            diagonal=True,
+        ),
+        Plot(f"Thresholds of toxic, {deployed}", "threshold", "share", "lines", tuple(thresholded)),
+    )
 
 
 def language_plot(figures: Figures) -> Plot:
-    """AUC of `toxic` by language, with what is published for Detoxify."""
+    """Return the AUC of `toxic` by language, with Detoxify's published ones."""
     codes = languages(figures)
     published = [code for code in codes if code in MULTILINGUAL_AUC]
+    title = "Detoxify multilingual, published, other splits"
     series = [
         _bars("this model", codes, figures, "test.toxic.{}.auc"),
         _bars("champion", codes, figures, "comparison.toxic.{}.champion_auc"),
-        Series(
-            "Detoxify multilingual, published, other splits",
-            published,
-            [MULTILINGUAL_AUC[code] for code in published],
-        ),
+        Series(title, published, [MULTILINGUAL_AUC[code] for code in published]),
     ]
-    title = "AUC of toxic by language, test"
-    return Plot(title, "language", "AUC", "bars", tuple(one for one in series if one.y))
+    shown = tuple(one for one in series if one.y)
+    return Plot("AUC of toxic by language, test", "language", "AUC", "bars", shown)
 
 
 def functionality_plot(figures: Figures) -> Plot:
-    """HateCheck accuracy by functionality."""
+    """Return HateCheck accuracy by functionality."""
     names = groups(figures, r"hatecheck\.(\w+_n?h)\.accuracy")
     kinds = {
         "hateful": [name for name in names if not name.endswith("_nh")],
         "not hateful": [name for name in names if name.endswith("_nh")],
     }
     series = [_bars(kind, named, figures, "hatecheck.{}.accuracy") for kind, named in kinds.items()]
-    title = "HateCheck, decisions of toxic"
-    return Plot(title, "functionality", "accuracy", "bars", tuple(one for one in series if one.y))
-
-
-def _tested(
-    test: pd.DataFrame, parameters: EvaluationParameters
-) -> Iterator[tuple[str, Floats, pd.DataFrame]]:
-    labelled = test[test[Label.TOXIC].notna()]
-    for language, rows in by_language(labelled, parameters).items():
-        truth = rows[Label.TOXIC].to_numpy(np.float64)
-        if has_both_classes(truth):
-            yield language, truth, rows
+    shown = tuple(one for one in series if one.y)
+    return Plot("HateCheck, decisions of toxic", "functionality", "accuracy", "bars", shown)
 
 
 def _line(name: str, x: Floats, y: Floats) -> Series:
-    kept = np.unique(np.linspace(0, len(x) - 1, min(len(x), _MOST_POINTS)).round().astype(int))
+    kept = np.unique(np.linspace(0, len(x) - 1, min(len(x), _MAX_POINTS)).round().astype(int))
     return Series(name, x[kept].round(5).tolist(), y[kept].round(5).tolist())
 
 
-def _bars(name: str, groups_: list[str], figures: Figures, pattern: str) -> Series:
-    found = {group: find(figures, pattern.format(group)) for group in groups_}
-    there = {group: figure for group, figure in found.items() if figure is not None}
-    ends = [(f.value, f.low, f.high) for f in there.values() if f.low is not None and f.high is not None]
+def _bars(name: str, keys: list[str], figures: Figures, pattern: str) -> Series:
+    found = {key: find(figures, pattern.format(key)) for key in keys}
+    existing = {key: figure for key, figure in found.items() if figure is not None}
+    ends = [(f.value, f.low, f.high) for f in existing.values() if f.low is not None and f.high is not None]
     return Series(
         name,
-        list(there),
-        [figure.value for figure in there.values()],
+        list(existing),
+        [figure.value for figure in existing.values()],
         below=[max(0.0, value - low) for value, low, _ in ends],
         above=[max(0.0, high - value) for value, _, high in ends],
     )
-
-
-def _share(share: float) -> str:
-    return f"{share:.0%}"

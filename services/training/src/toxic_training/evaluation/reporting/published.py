@@ -1,7 +1,7 @@
-"""What others have published, to stand beside our figures.
+"""Published figures of other models, shown next to ours.
 
-Detoxify's numbers are from its README (Unitary, 2020): AUC on its own splits of the competition's test sets,
-in per cent there. They are no comparison on the same rows, and whatever shows them says so.
+Detoxify's figures are from its README (Unitary, 2020): AUC on its own splits of the competition's test sets,
+in per cent there. The rows differ from ours, and every place that shows them states that.
 """
 
 SOURCE = "Detoxify's README (Hanu and Unitary, 2020)"

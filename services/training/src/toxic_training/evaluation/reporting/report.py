@@ -1,6 +1,6 @@
-"""The evaluation report: one HTML file that opens anywhere, without a network.
+"""The evaluation report: one HTML file that needs no network.
 
-Invariant: nothing is fetched: plotly.js stands in the file. No comment's text is in it.
+Invariant: plotly.js is in the file, and no comment's text is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,12 +28,7 @@ Cell = str | Figure | None
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of the report.
-
-    Attributes:
-        columns: headings.
-        rows: cells, as many a row as there are headings; None is shown as a dash.
-    """
+    """A table of the report: headings, and rows with as many cells; None is shown as a dash."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
@@ -47,32 +42,9 @@ def render_report(
     facts: ExportFacts,
     parameters: EvaluationParameters,
 ) -> str:
-    """Return the report as HTML.
-
-    Args:
-        figures: of the evaluation, by name.
-        plots: by the name of the section's anchor, in order.
-        point: calibration and thresholds.
-        facts: of the model.
-        parameters: of the evaluation.
-    """
+    """Return the report as HTML, with the plots by anchor; a plot without data is left out."""
     source = (files("toxic_training.evaluation.reporting") / _TEMPLATE).read_text(encoding="utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    return environment.from_string(source).render(
-        facts=facts,
-        parameters=parameters,
-        published=published,
-        headlines=[line for line in headlines(figures) if not line.name.startswith("hatecheck.")],
-        tables=_tables(figures, point),
-        # In a script, `</` would end it. A plot of nothing is left out.
-        plots={
-            name: str(figure.to_json()).replace("</", "<\\/") for name, figure in plots.items() if figure.data
-        },
-        plotly=get_plotlyjs(),
-    )
-
-
-def _tables(figures: Figures, point: OperatingPoint) -> dict[str, Table]:
     tables = {
         "languages": language_table(figures),
         "labels": label_table(figures),
@@ -81,33 +53,44 @@ def _tables(figures: Figures, point: OperatingPoint) -> dict[str, Table]:
         "hatecheck": hatecheck_table(figures),
         "lengths": length_table(figures),
     }
-    return {name: table for name, table in tables.items() if table.rows}
+    return environment.from_string(source).render(
+        facts=facts,
+        parameters=parameters,
+        published=published,
+        headlines=[line for line in headlines(figures) if not line.name.startswith("hatecheck.")],
+        tables={name: table for name, table in tables.items() if table.rows},
+        # `</` would end the script.
+        plots={
+            name: str(figure.to_json()).replace("</", "<\\/") for name, figure in plots.items() if figure.data
+        },
+        plotly=get_plotlyjs(),
+    )
 
 
 def language_table(figures: Figures) -> Table:
-    """Return what is measured of `toxic` on test comments, a row a language."""
+    """Return the figures of `toxic` on test comments, one row per language."""
     names = ("average_precision", "ece", "precision", "recall", "false_positive_rate")
     rows: list[list[Cell]] = []
-    for code in [*languages(figures), "all"]:
+    for code in [*languages(figures), "all"] if "test.toxic.all.auc" in figures else []:
         key = f"test.toxic.{code}"
+        detoxify = published.MULTILINGUAL_AUC.get(code)
         rows.append(
             [
                 code,
                 *_counts(figures, key),
                 find(figures, f"{key}.auc"),
                 find(figures, f"comparison.toxic.{code}.auc_difference"),
-                _auc(published.MULTILINGUAL_AUC.get(code)),
+                None if detoxify is None else Figure(detoxify),
                 *(find(figures, f"{key}.{name}") for name in names),
             ]
         )
-    ranking = ("AUC", "less champion's", "Detoxify's")
+    ranking = ("AUC", "minus champion's", "Detoxify's")
     headings = ("average precision", "ECE", "precision", "recall", "false positives")
-    columns = ["language", "rows", "toxic", *ranking, *headings]
-    return Table(columns, rows if "test.toxic.all.auc" in figures else [])
+    return Table(["language", "rows", "toxic", *ranking, *headings], rows)
 
 
 def label_table(figures: Figures) -> Table:
-    """Return what is measured on held-out train comments, a row a label."""
+    """Return the figures on held-out train comments, one row per label."""
     names = ("auc", "average_precision", "ece", "precision", "recall")
     rows: list[list[Cell]] = [
         [
@@ -136,10 +119,9 @@ def threshold_table(point: OperatingPoint) -> Table:
 
 def bias_table(figures: Figures) -> Table:
     """Return the three AUCs of every identity group, the group with the lowest first."""
-    names = groups(figures, r"bias\.toxic\.(\w+)\.subgroup_auc")
     found = {
         name: [figure for sub in SUBMETRICS if (figure := find(figures, f"bias.toxic.{name}.{sub}"))]
-        for name in names
+        for name in groups(figures, r"bias\.toxic\.(\w+)\.subgroup_auc")
     }
     ordered = sorted(found.items(), key=lambda item: min(figure.value for figure in item[1]))
     rows: list[list[Cell]] = [[name.replace("_", " "), *cells] for name, cells in ordered]
@@ -147,7 +129,7 @@ def bias_table(figures: Figures) -> Table:
 
 
 def hatecheck_table(figures: Figures) -> Table:
-    """Return the share of cases that pass, a row a functionality, the sums first."""
+    """Return the share of cases that pass, one row per functionality, the sums first."""
     names = [name for name in _HATECHECK_SUMS if f"hatecheck.{name}.accuracy" in figures]
     names += [n for n in groups(figures, r"hatecheck\.(\w+)\.accuracy") if n not in _HATECHECK_SUMS]
     rows: list[list[Cell]] = [
@@ -158,7 +140,7 @@ def hatecheck_table(figures: Figures) -> Table:
 
 
 def length_table(figures: Figures) -> Table:
-    """Return what is measured of `toxic` on test comments, a row a range of lengths."""
+    """Return the figures of `toxic` on test comments, one row per range of lengths."""
     names = groups(figures, rf"length\.{Label.TOXIC}\.(\w+)\.auc")
     ordered = sorted(names, key=lambda name: (name.startswith("over"), int(name.rpartition("_")[2])))
     measured = ("auc", "recall", "false_positive_rate")
@@ -175,7 +157,3 @@ def length_table(figures: Figures) -> Table:
 
 def _counts(figures: Figures, key: str) -> tuple[str, str]:
     return f"{figures[f'{key}.rows']:.0f}", f"{figures[f'{key}.positives']:.0f}"
-
-
-def _auc(value: float | None) -> Figure | None:
-    return None if value is None else Figure(value)

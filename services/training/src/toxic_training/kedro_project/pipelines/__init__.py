@@ -1,1 +1,1 @@
-"""The pipelines, one folder each: `nodes.py` holds plain functions, `pipeline.py` only wires them."""
+"""The pipelines, one folder each: `nodes.py` contains plain functions, `pipeline.py` connects them."""

@@ -1,7 +1,7 @@
-"""A fine-tuned BERT backbone back into Hugging Face's names, the reverse of how KerasHub reads them.
+"""Converts a fine-tuned BERT backbone back to Hugging Face's names, the reverse of KerasHub's converter.
 
-Invariant: an encoder that is read from a folder, turned into weights by `bert_weights` and written again is
-the encoder that was read, but for the pooler, which nothing here uses and becomes zeros.
+Invariant: an encoder that is read from a folder, converted by `bert_weights` and written again is unchanged,
+except for the pooler, which no classifier here uses and which becomes zeros.
 """
 
 from collections.abc import Iterator
@@ -24,8 +24,8 @@ _BERT_LAYERS = {
     "embeddings_layer_norm",
     f"{_BLOCK}0",
 }
-_HEADS_APART = 3
-_NORM = {"weight": "gamma", "bias": "beta"}
+_HEADS_SEPARATE = 3
+"""Dimensions of an attention kernel, whose heads are a dimension of their own."""
 
 
 def bert_weights(encoder: keras.Model) -> dict[str, Floats]:
@@ -34,82 +34,70 @@ def bert_weights(encoder: keras.Model) -> dict[str, Floats]:
     Raises:
         ConfigurationError: the encoder isn't a BERT.
     """
-    _require_bert(encoder)
-    hidden = encoder.get_layer("token_embedding").embeddings.shape[1]
-    tables = {name: _array(variable) for name, variable in _tables(encoder)}
-    # KerasHub reads a pooler too, which no classifier here has.
-    pooler = {
-        "pooler.dense.weight": np.zeros((hidden, hidden), np.float32),
-        "pooler.dense.bias": np.zeros(hidden, np.float32),
-    }
-    return tables | pooler | {name: _flat(variable, hidden=hidden) for name, variable in _variables(encoder)}
+    hidden = _tables(encoder)[WORD_EMBEDDINGS].shape[1]
+    weights = {name: _array(variable) for name, variable in _tables(encoder).items()}
+    # KerasHub's reader expects a pooler.
+    weights["pooler.dense.weight"] = np.zeros((hidden, hidden), np.float32)
+    weights["pooler.dense.bias"] = np.zeros(hidden, np.float32)
+    for name, variable in _variables(encoder):
+        array = _array(variable)
+        if array.ndim == _HEADS_SEPARATE:
+            # The heads are on the side that isn't `hidden` wide.
+            array = array.reshape((hidden, -1) if array.shape[0] == hidden else (-1, hidden))
+        weights[name] = np.ascontiguousarray(array.T) if variable.name == "kernel" else array.reshape(-1)
+    return weights
 
 
 def set_bert_weights(encoder: keras.Model, weights: dict[str, Floats]) -> None:
-    """Give the encoder the weights that `bert_weights` returned, or others of the same shapes."""
-    _require_bert(encoder)
+    """Set the encoder's weights to those that `bert_weights` returned, or to others of the same shapes."""
+    tables = _tables(encoder)
     for name, variable in _variables(encoder):
         array = weights[name]
         variable.assign((array.T if array.ndim > 1 else array).reshape(variable.shape))
-    for name, variable in _tables(encoder):
+    for name, variable in tables.items():
         variable.assign(weights[name])
 
 
-def _tables(encoder: keras.Model) -> Iterator[tuple[str, keras.Variable]]:
-    """Yield the embedding tables, which both sides hold alike."""
-    yield WORD_EMBEDDINGS, encoder.get_layer("token_embedding").embeddings
-    yield (
-        "embeddings.position_embeddings.weight",
-        encoder.get_layer("position_embedding").position_embeddings,
-    )
-    yield "embeddings.token_type_embeddings.weight", encoder.get_layer("segment_embedding").embeddings
+def _tables(encoder: keras.Model) -> dict[str, keras.Variable]:
+    """Return the embedding tables, which have the same shape on both sides."""
+    if missing := sorted(_BERT_LAYERS - {layer.name for layer in encoder.layers}):
+        raise ConfigurationError(
+            "Only BERT-like encoders can be packed, such as multilingual-e5-small and MiniLM; this one has "
+            f"no layer {', '.join(missing)}."
+        )
+    positions = encoder.get_layer("position_embedding").position_embeddings
+    return {
+        WORD_EMBEDDINGS: encoder.get_layer("token_embedding").embeddings,
+        "embeddings.position_embeddings.weight": positions,
+        "embeddings.token_type_embeddings.weight": encoder.get_layer("segment_embedding").embeddings,
+    }
 
 
 def _variables(encoder: keras.Model) -> Iterator[tuple[str, keras.Variable]]:
-    yield from _norm("embeddings.LayerNorm", encoder.get_layer("embeddings_layer_norm"))
-    blocks = [layer for layer in encoder.layers if layer.name.startswith(_BLOCK)]
-    for index in range(len(blocks)):
+    """Yield the variables of norms and dense layers."""
+
+    def norm(name: str, layer: keras.layers.Layer) -> Iterator[tuple[str, keras.Variable]]:
+        yield f"{name}.weight", layer.gamma
+        yield f"{name}.bias", layer.beta
+
+    def dense(name: str, layer: keras.layers.Layer) -> Iterator[tuple[str, keras.Variable]]:
+        yield f"{name}.weight", layer.kernel
+        yield f"{name}.bias", layer.bias
+
+    yield from norm("embeddings.LayerNorm", encoder.get_layer("embeddings_layer_norm"))
+    blocks = sum(layer.name.startswith(_BLOCK) for layer in encoder.layers)
+    for index in range(blocks):
         block = encoder.get_layer(f"{_BLOCK}{index}")
         prefix = f"encoder.layer.{index}"
         attention = block._self_attention_layer  # noqa: SLF001 - KerasHub's own converter has no other way
         for part in ("query", "key", "value"):
-            yield from _dense(f"{prefix}.attention.self.{part}", getattr(attention, f"{part}_dense"))
-        yield from _dense(f"{prefix}.attention.output.dense", attention.output_dense)
-        yield from _norm(f"{prefix}.attention.output.LayerNorm", block._self_attention_layer_norm)  # noqa: SLF001
-        yield from _dense(f"{prefix}.intermediate.dense", block._feedforward_intermediate_dense)  # noqa: SLF001
-        yield from _dense(f"{prefix}.output.dense", block._feedforward_output_dense)  # noqa: SLF001
-        yield from _norm(f"{prefix}.output.LayerNorm", block._feedforward_layer_norm)  # noqa: SLF001
-
-
-def _dense(name: str, layer: keras.layers.Layer) -> Iterator[tuple[str, keras.Variable]]:
-    yield f"{name}.weight", layer.kernel
-    yield f"{name}.bias", layer.bias
-
-
-def _norm(name: str, layer: keras.layers.Layer) -> Iterator[tuple[str, keras.Variable]]:
-    for theirs, ours in _NORM.items():
-        yield f"{name}.{theirs}", getattr(layer, ours)
-
-
-def _require_bert(encoder: keras.Model) -> None:
-    names = {layer.name for layer in encoder.layers}
-    if lacking := sorted(_BERT_LAYERS - names):
-        raise ConfigurationError(
-            "Only BERT-shaped encoders can be packed, as multilingual-e5-small and MiniLM are; this one has "
-            f"no layer {', '.join(lacking)}."
-        )
+            yield from dense(f"{prefix}.attention.self.{part}", getattr(attention, f"{part}_dense"))
+        yield from dense(f"{prefix}.attention.output.dense", attention.output_dense)
+        yield from norm(f"{prefix}.attention.output.LayerNorm", block._self_attention_layer_norm)  # noqa: SLF001
+        yield from dense(f"{prefix}.intermediate.dense", block._feedforward_intermediate_dense)  # noqa: SLF001
+        yield from dense(f"{prefix}.output.dense", block._feedforward_output_dense)  # noqa: SLF001
+        yield from norm(f"{prefix}.output.LayerNorm", block._feedforward_layer_norm)  # noqa: SLF001
 
 
 def _array(variable: keras.Variable) -> Floats:
     return np.asarray(ops.convert_to_numpy(variable), dtype=np.float32)
-
-
-def _flat(variable: keras.Variable, *, hidden: int) -> Floats:
-    """Return a bias or norm as [outputs], a kernel as [outputs, inputs].
-
-    Attention's kernels hold the heads apart, on the side that isn't `hidden` wide.
-    """
-    array = _array(variable)
-    if array.ndim == _HEADS_APART:
-        array = array.reshape((hidden, -1) if array.shape[0] == hidden else (-1, hidden))
-    return np.ascontiguousarray(array.T) if variable.name == "kernel" else array.reshape(-1)

@@ -1,7 +1,7 @@
 """An encoder as the files of a Hugging Face folder: configuration, weights, tokenizer.
 
-Owns that form. Invariant: whatever an encoder came from (random numbers, a package's own format, a
-downloaded folder), from here on it is a folder that KerasHub and any other reader of that layout can load.
+Every encoder takes this form, whether it is random, in a package's own format, or downloaded, so that
+KerasHub and other readers of the layout can load it.
 """
 
 import json
@@ -22,16 +22,13 @@ TOKENIZER_FILE = "tokenizer.json"
 
 WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
 
+INITIAL_DEVIATION = 0.02
+"""Standard deviation of BERT's random weights."""
+
 
 @dataclass(frozen=True, slots=True)
 class EncoderFiles:
-    """One encoder.
-
-    Attributes:
-        config: the content of `config.json`, in Hugging Face's terms.
-        weights: tensors by their name in the safetensors file.
-        tokenizer: the tokenizer whose ids index the word embeddings.
-    """
+    """One encoder: the content of `config.json`, tensors by name, and the tokenizer."""
 
     config: dict[str, object]
     weights: dict[str, NDArray[np.float32]]
@@ -42,7 +39,7 @@ class EncoderFiles:
         """The token id of padding."""
         pad_id = self.config.get("pad_token_id", 0)
         if not isinstance(pad_id, int):
-            raise ConfigurationError(f"config.json has pad_token_id {pad_id!r}; it must be a whole number.")
+            raise ConfigurationError(f"config.json has pad_token_id {pad_id!r}; it must be an integer.")
         return pad_id
 
 
@@ -55,8 +52,8 @@ def read_encoder(folder: Path) -> EncoderFiles:
     for name in (CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE):
         if not (folder / name).is_file():
             raise ConfigurationError(
-                f"The encoder folder {folder} has no {name}. It must hold {CONFIG_FILE}, {WEIGHTS_FILE} and "
-                f"{TOKENIZER_FILE}, as `huggingface-cli download` leaves them."
+                f"The encoder folder {folder} has no {name}. It needs {CONFIG_FILE}, {WEIGHTS_FILE} and "
+                f"{TOKENIZER_FILE}, for example from `huggingface-cli download`."
             )
     try:
         weights = load_file(folder / WEIGHTS_FILE)
@@ -76,3 +73,26 @@ def write_encoder(files: EncoderFiles, folder: Path) -> None:
     weights = {name: np.ascontiguousarray(tensor) for name, tensor in files.weights.items()}
     save_file(weights, folder / WEIGHTS_FILE, metadata={"format": "np"})
     files.tokenizer.save(str(folder / TOKENIZER_FILE))
+
+
+def bert_config(
+    *, hidden: int, layers: int, heads: int, feed_forward: int, vocabulary: int, positions: int, types: int
+) -> dict[str, object]:
+    """Return the `config.json` of a `BertModel` of this size, with XLM-R's special tokens."""
+    return {
+        "architectures": ["BertModel"],
+        "model_type": "bert",
+        "hidden_size": hidden,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "intermediate_size": feed_forward,
+        "vocab_size": vocabulary,
+        "max_position_embeddings": positions,
+        "type_vocab_size": types,
+        "layer_norm_eps": 1e-12,
+        "hidden_act": "gelu",
+        "hidden_dropout_prob": 0.1,
+        "attention_probs_dropout_prob": 0.1,
+        "initializer_range": INITIAL_DEVIATION,
+        "pad_token_id": 1,
+    }

@@ -1,6 +1,6 @@
 """Fewer layers of an encoder, for a smaller and faster student (Sanh et al., 2019).
 
-Invariant: what is kept is kept unchanged, in its order; the last layer always is.
+Invariant: layers that are kept are unchanged and in their order; the last one is always kept.
 """
 
 import re
@@ -19,12 +19,12 @@ def keep_layers(files: EncoderFiles, count: int) -> EncoderFiles:
     """Return the encoder with `count` of its layers, evenly spread.
 
     Raises:
-        ConfigurationError: it has fewer, or names its layers in a way that isn't known.
+        ConfigurationError: it has fewer layers, or its layers' names are unknown.
     """
     key = next((name for name in _COUNT_KEYS if name in files.config), None)
     layers = files.config.get(key or "")
     if key is None or not isinstance(layers, int) or not any(_LAYER.match(name) for name in files.weights):
-        raise ConfigurationError("This encoder's layers can't be told apart; leave `layers` at null.")
+        raise ConfigurationError("The names of this encoder's layers are unknown; set `layers` to null.")
     if count > layers:
         raise ConfigurationError(f"The encoder has {layers} layers; `layers` asks for {count}.")
     kept = np.linspace(layers - 1, 0, count).round().astype(int)[::-1].tolist() if count > 1 else [layers - 1]

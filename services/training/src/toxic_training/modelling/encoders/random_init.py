@@ -8,7 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from toxic_training.modelling.encoders.files import WORD_EMBEDDINGS, EncoderFiles
+from toxic_training.modelling.encoders.files import (
+    INITIAL_DEVIATION,
+    WORD_EMBEDDINGS,
+    EncoderFiles,
+    bert_config,
+)
 from toxic_training.modelling.encoders.vocabulary import learn_tokenizer
 
 _HIDDEN = 96
@@ -16,21 +21,16 @@ _LAYERS = 2
 _HEADS = 4
 _FEED_FORWARD = 256
 _POSITIONS = 512
-_INITIAL_DEVIATION = 0.02  # BERT's
 
 
 def random_encoder(texts: Sequence[str], *, vocabulary_size: int, seed: int) -> EncoderFiles:
-    """Return an untrained encoder whose vocabulary is learnt from `texts`."""
+    """Return an untrained encoder with a vocabulary learnt from `texts`."""
     tokenizer = learn_tokenizer(texts, size=vocabulary_size)
-    size = tokenizer.get_vocab_size()
-    return EncoderFiles(config=_config(size), weights=_weights(size, seed=seed), tokenizer=tokenizer)
-
-
-def _weights(vocabulary_size: int, *, seed: int) -> dict[str, NDArray[np.float32]]:
+    vocabulary = tokenizer.get_vocab_size()
     generator = np.random.default_rng(seed)
 
     def random(*shape: int) -> NDArray[np.float32]:
-        return generator.normal(0.0, _INITIAL_DEVIATION, shape).astype(np.float32)
+        return generator.normal(0.0, INITIAL_DEVIATION, shape).astype(np.float32)
 
     def dense(name: str, inputs: int, outputs: int) -> dict[str, NDArray[np.float32]]:
         return {f"{name}.weight": random(outputs, inputs), f"{name}.bias": np.zeros(outputs, np.float32)}
@@ -39,7 +39,7 @@ def _weights(vocabulary_size: int, *, seed: int) -> dict[str, NDArray[np.float32
         return {f"{name}.weight": np.ones(_HIDDEN, np.float32), f"{name}.bias": np.zeros(_HIDDEN, np.float32)}
 
     weights = {
-        WORD_EMBEDDINGS: random(vocabulary_size, _HIDDEN),
+        WORD_EMBEDDINGS: random(vocabulary, _HIDDEN),
         "embeddings.position_embeddings.weight": random(_POSITIONS, _HIDDEN),
         "embeddings.token_type_embeddings.weight": random(2, _HIDDEN),
         **norm("embeddings.LayerNorm"),
@@ -52,24 +52,13 @@ def _weights(vocabulary_size: int, *, seed: int) -> dict[str, NDArray[np.float32
         weights |= dense(f"{prefix}.intermediate.dense", _HIDDEN, _FEED_FORWARD)
         weights |= dense(f"{prefix}.output.dense", _FEED_FORWARD, _HIDDEN)
         weights |= norm(f"{prefix}.attention.output.LayerNorm") | norm(f"{prefix}.output.LayerNorm")
-    return weights
-
-
-def _config(vocabulary_size: int) -> dict[str, object]:
-    return {
-        "architectures": ["BertModel"],
-        "model_type": "bert",
-        "hidden_size": _HIDDEN,
-        "num_hidden_layers": _LAYERS,
-        "num_attention_heads": _HEADS,
-        "intermediate_size": _FEED_FORWARD,
-        "vocab_size": vocabulary_size,
-        "max_position_embeddings": _POSITIONS,
-        "type_vocab_size": 2,
-        "layer_norm_eps": 1e-12,
-        "hidden_act": "gelu",
-        "hidden_dropout_prob": 0.1,
-        "attention_probs_dropout_prob": 0.1,
-        "initializer_range": _INITIAL_DEVIATION,
-        "pad_token_id": 1,
-    }
+    config = bert_config(
+        hidden=_HIDDEN,
+        layers=_LAYERS,
+        heads=_HEADS,
+        feed_forward=_FEED_FORWARD,
+        vocabulary=vocabulary,
+        positions=_POSITIONS,
+        types=2,
+    )
+    return EncoderFiles(config=config, weights=weights, tokenizer=tokenizer)

@@ -1,8 +1,4 @@
-"""Which encoder the parameter `encoder` names.
-
-Invariant: every name gives the same kind of thing, `EncoderFiles`, or a `ConfigurationError` that lists the
-names there are.
-"""
+"""Finds the encoder that the parameter `encoder` names."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,14 +21,14 @@ HUB = "hf://"
 
 
 def find_encoder(name: str, *, texts: Sequence[str], vocabulary_size: int, seed: int) -> EncoderFiles:
-    """Return the encoder called `name`.
+    """Return the encoder `name`.
 
     Args:
         name: `tiny`, `builtin:e5-small`, `hf://owner/name` with `@revision` or without, or a folder in
             Hugging Face's layout.
-        texts: training comments; a vocabulary is learnt from them or cut down to them.
-        vocabulary_size: pieces to learn (`tiny`) or to keep beside those in `texts` (`builtin:e5-small`).
-        seed: of random weights.
+        texts: training comments; the vocabulary is learnt from them or reduced to them.
+        vocabulary_size: pieces to learn (`tiny`), or to keep besides those in `texts` (`builtin:e5-small`).
+        seed: seed of random weights.
 
     Raises:
         ConfigurationError: there is no such encoder, or it can't be read.
@@ -42,32 +38,28 @@ def find_encoder(name: str, *, texts: Sequence[str], vocabulary_size: int, seed:
     if name == E5_SMALL:
         return prune(read_e5_small(), texts=texts, keep=vocabulary_size)
     if name.startswith(HUB):
-        return read_encoder(_download(name.removeprefix(HUB)))
+        return _download(name.removeprefix(HUB))
     if Path(name).is_dir():
         return read_encoder(Path(name))
     raise ConfigurationError(
-        f"There is no encoder {name!r}: give {TINY}, {E5_SMALL}, {HUB}owner/name, or a folder that holds "
+        f"There is no encoder {name!r}. Use {TINY}, {E5_SMALL}, {HUB}owner/name, or a folder with "
         f"{CONFIG_FILE}, {WEIGHTS_FILE} and {TOKENIZER_FILE}."
     )
 
 
-def _download(repository: str) -> Path:
-    # Imported late: only this source reaches out, and only when it is named.
+def _download(repository: str) -> EncoderFiles:
+    # Imported late: only this source needs the network.
     from huggingface_hub import snapshot_download  # noqa: PLC0415
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError  # noqa: PLC0415
 
     name, _, revision = repository.partition("@")
     try:
-        return Path(
-            snapshot_download(
-                name,
-                revision=revision or None,
-                allow_patterns=[CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE],
-            )
-        )
+        wanted = [CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE]
+        folder = snapshot_download(name, revision=revision or None, allow_patterns=wanted)
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigurationError(
-            f"The encoder {HUB}{repository} can't be downloaded ({reason}). Where the hub can't be reached, "
-            "download it elsewhere and give its folder."
+            f"The encoder {HUB}{repository} can't be downloaded ({reason}). Without access to the "
+            "hub, download it elsewhere and use its folder."
         ) from error
+    return read_encoder(Path(folder))

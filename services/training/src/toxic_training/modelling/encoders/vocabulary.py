@@ -1,7 +1,7 @@
-"""Vocabularies: learnt from comments, or cut down to what the supported languages use.
+"""Vocabularies: learnt from comments, or reduced to the scripts of the supported languages.
 
 Invariant: after `prune`, token id i of the tokenizer is row i of the word embeddings, special tokens keep
-their ids, and every kept piece keeps its score, so texts made of kept pieces are cut as they were before.
+their ids, and every kept piece keeps its score, so that texts made of kept pieces are tokenised as before.
 """
 
 import json
@@ -12,10 +12,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
+from toxic_core.languages import LANGUAGES
 from toxic_core.text import normalise
 from toxic_training.modelling.encoders.files import WORD_EMBEDDINGS, EncoderFiles
 
-_SUPPORTED_SCRIPTS = ("LATIN", "CYRILLIC", "COMBINING", "MODIFIER", "FEMININE", "MASCULINE")
+_SUPPORTED_SCRIPTS = (
+    *sorted({language.script for language in LANGUAGES}),
+    *("COMBINING", "MODIFIER", "FEMININE", "MASCULINE"),
+)
+"""First words of the Unicode names of supported letters and marks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +42,16 @@ def unigram_tokenizer(pieces: Sequence[tuple[str, float]], *, specials: SpecialT
 
     Args:
         pieces: every piece with its log probability, special tokens included, in the order of ids.
-        specials: which of the pieces are the special tokens.
+        specials: the special tokens among them.
     """
-    tokenizer = Tokenizer(models.Unigram(list(pieces), unk_id=_id_of(specials.unk, pieces)))
-    return _dress(tokenizer, specials)
+    unk_id = [piece for piece, _ in pieces].index(specials.unk)
+    return _complete(Tokenizer(models.Unigram(list(pieces), unk_id=unk_id)), specials)
 
 
 def learn_tokenizer(texts: Iterable[str], *, size: int) -> Tokenizer:
     """Learn a byte-pair vocabulary (Sennrich et al., 2016) of at most `size` pieces from `texts`.
 
-    Not Unigram, whose trainer in `tokenizers` gives another vocabulary at every run.
+    Not Unigram: its trainer in `tokenizers` isn't deterministic.
     """
     specials = SpecialTokens()
     tokenizer = Tokenizer(models.BPE(unk_token=specials.unk))
@@ -55,11 +60,11 @@ def learn_tokenizer(texts: Iterable[str], *, size: int) -> Tokenizer:
         vocab_size=size, special_tokens=specials.in_order(), show_progress=False, min_frequency=2
     )
     tokenizer.train_from_iterator((normalise(text) for text in texts), trainer)
-    return _dress(tokenizer, specials)
+    return _complete(tokenizer, specials)
 
 
-def _dress(tokenizer: Tokenizer, specials: SpecialTokens) -> Tokenizer:
-    """Add what stands around a SentencePiece-like model: clean-up, word marks, sentence ends."""
+def _complete(tokenizer: Tokenizer, specials: SpecialTokens) -> Tokenizer:
+    """Add the other parts of a SentencePiece-like tokenizer: normaliser, word marks, sentence ends."""
     tokenizer.normalizer = normalizers.Sequence([normalizers.Nmt(), normalizers.NFKC()])
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
@@ -71,19 +76,17 @@ def _dress(tokenizer: Tokenizer, specials: SpecialTokens) -> Tokenizer:
     return tokenizer
 
 
-def _id_of(piece: str, pieces: Sequence[tuple[str, float]]) -> int:
-    return next(index for index, (known, _) in enumerate(pieces) if known == piece)
-
-
 def prune(files: EncoderFiles, *, texts: Sequence[str], keep: int) -> EncoderFiles:
-    """Cut a Unigram encoder's vocabulary down to what its users' comments need.
+    """Reduce a Unigram encoder's vocabulary to the pieces that comments need.
 
-    Kept are the special tokens, the `keep` likeliest pieces in the supported languages' scripts, and every
-    piece that `texts` use.
+    These are the special tokens, the `keep` likeliest pieces in the supported languages' scripts, and every
+    piece in `texts`.
     """
-    pieces = _pieces(files.tokenizer)
+    vocabulary = json.loads(files.tokenizer.to_str())["model"]["vocab"]
+    pieces: list[tuple[str, float]] = [(piece, score) for piece, score in vocabulary]
     specials = set(SpecialTokens().in_order())
-    kept = _used_ids(files.tokenizer, texts)
+    encodings = files.tokenizer.encode_batch_fast([normalise(text) for text in texts])
+    kept = {token_id for encoding in encodings for token_id in encoding.ids}
     kept.update(index for index, (piece, _) in enumerate(pieces) if piece in specials)
     by_rank = sorted(range(len(pieces)), key=lambda index: -pieces[index][1])
     supported = (index for index in by_rank if _is_supported(pieces[index][0]))
@@ -98,19 +101,8 @@ def prune(files: EncoderFiles, *, texts: Sequence[str], keep: int) -> EncoderFil
     )
 
 
-def _used_ids(tokenizer: Tokenizer, texts: Sequence[str]) -> set[int]:
-    used: set[int] = set()
-    for encoding in tokenizer.encode_batch_fast([normalise(text) for text in texts]):
-        used.update(encoding.ids)
-    return used
-
-
-def _pieces(tokenizer: Tokenizer) -> list[tuple[str, float]]:
-    return [(piece, score) for piece, score in json.loads(tokenizer.to_str())["model"]["vocab"]]
-
-
 def _is_supported(piece: str) -> bool:
-    """Whether every letter and mark of `piece` belongs to a supported language's script."""
+    """Return whether every letter and mark of `piece` belongs to a supported language's script."""
     return all(
         unicodedata.name(character, "").startswith(_SUPPORTED_SCRIPTS)
         for character in piece

@@ -1,10 +1,10 @@
-"""A classifier as a folder small enough for a repository, with all that its bundle says about it.
+"""A classifier as a folder small enough for a repository, with the facts of its bundle.
 
-Owns the folder's layout: `contract.json` with the digest of every file, `config.json` and
-`tokenizer/tokenizer.json` as Hugging Face has them, `weights.safetensors` as `quantisation` packs them,
-`warmup.jsonl` and `evaluation.json` as in a bundle; and without digests, what is there to be read by people.
+The folder contains `contract.json` with the digest of every file, `config.json` and
+`tokenizer/tokenizer.json` in Hugging Face's format, `weights.safetensors` as `quantisation` packs them,
+`warmup.jsonl` and `evaluation.json` as in a bundle; and without digests, documents for people.
 
-Invariant: a folder is written whole or not at all, and read only where every digest fits.
+Invariant: a folder is written completely or not at all, and read only if every digest matches.
 """
 
 import json
@@ -30,6 +30,7 @@ from toxic_core.contract import (
 )
 from toxic_core.contract.evidence import EVALUATION_FILE, read_evaluation
 from toxic_core.errors import ContractError, DigestMismatchError
+from toxic_core.files import plain_files
 from toxic_training.modelling.classifier import LOGITS, Encoder, build_classifier, encoder_of, logits_of
 from toxic_training.modelling.encoders.bert import bert_weights, set_bert_weights
 from toxic_training.modelling.encoders.files import CONFIG_FILE, WORD_EMBEDDINGS, EncoderFiles
@@ -50,9 +51,9 @@ class Baseline:
     Attributes:
         encoder: its fine-tuned encoder, without the classification layer.
         head: kernel [labels, width] and bias [labels] of the classification layer, float32.
-        contract: of the bundle that it was packed from; `files` are the folder's own.
-        figures: of that bundle's evaluation.
-        warmup: texts with the scores that it must give.
+        contract: that of the original bundle, except that `files` are the folder's own.
+        figures: the figures of that bundle's evaluation.
+        warmup: texts with their expected scores.
     """
 
     encoder: EncoderFiles
@@ -64,14 +65,7 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True)
 class BaselineParts:
-    """What is packed.
-
-    Attributes:
-        classifier: its weights rounded by `round_weights`.
-        encoder: whose configuration and tokenizer go with it.
-        bundle: what is known about the classifier.
-        documents: by file name, what is there for people only: the model card, the report.
-    """
+    """What is packed: a rounded classifier, its encoder and bundle, and documents for people by file name."""
 
     classifier: keras.Model
     encoder: Encoder
@@ -80,7 +74,7 @@ class BaselineParts:
 
 
 def round_weights(classifier: keras.Model) -> None:
-    """Round the classifier's weights, in place, to those that packing keeps.
+    """Round the classifier's weights, in place, to the precision that packing keeps.
 
     Raises:
         ConfigurationError: its encoder isn't a BERT.
@@ -91,7 +85,7 @@ def round_weights(classifier: keras.Model) -> None:
 
 
 def pack(parts: BaselineParts, folder: Path) -> None:
-    """Write `parts` as `folder`, replacing what is there.
+    """Write `parts` as `folder`, replacing an existing one.
 
     Raises:
         ConfigurationError: the encoder isn't a BERT.
@@ -104,7 +98,7 @@ def pack(parts: BaselineParts, folder: Path) -> None:
     for name in _COPIED:
         (partial / name).parent.mkdir(exist_ok=True)
         shutil.copy(parts.bundle.path / name, partial / name)
-    files = {file.relative_to(partial).as_posix(): file_digest(file) for file in _files(partial)}
+    files = {name: file_digest(file) for name, file in plain_files(partial).items()}
     contract = parts.bundle.contract.model_copy(update={"files": files})
     (partial / CONTRACT_FILE).write_text(contract.model_dump_json(indent=2) + "\n", encoding="utf-8")
     for name, text in parts.documents.items():
@@ -121,7 +115,9 @@ def read_baseline(folder: Path) -> Baseline:
         DigestMismatchError: a file was changed or damaged.
     """
     if not folder.is_dir():
-        raise ContractError(f"{folder} is no folder; TOXIC_BASELINE_DIR names that of a packed model.")
+        raise ContractError(
+            f"{folder} is not a folder; set TOXIC_BASELINE_DIR to the folder of a packed model."
+        )
     contract = read_contract(folder)
     for name, digest in contract.files.items():
         if not (folder / name).is_file():
@@ -148,12 +144,8 @@ def read_baseline(folder: Path) -> Baseline:
 def unpack(baseline: Baseline, encoder: Encoder) -> keras.Model:
     """Return the classifier.
 
-    Args:
-        baseline: from `read_baseline`.
-        encoder: its encoder, written as a folder of its own.
-
     Raises:
-        ContractError: it doesn't give the scores that it gave when it was packed.
+        ContractError: its scores differ from those recorded when it was packed.
     """
     classifier = build_classifier(encoder.load_backbone(), dropout=0.0, train_embeddings=False)
     _set_head(classifier, *baseline.head)
@@ -177,7 +169,3 @@ def _weights(classifier: keras.Model) -> dict[str, Floats]:
 
 def _set_head(classifier: keras.Model, kernel: Floats, bias: Floats) -> None:
     classifier.get_layer(LOGITS).set_weights([kernel.T, bias])
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.rglob("*") if file.is_file())

@@ -1,11 +1,11 @@
-"""Weights in few bits: 4 for the table of token embeddings, 8 for the other matrices, 32 for the rest.
+"""Quantised weights: 4 bits for the table of token embeddings, 8 for the other matrices, 32 for the rest.
 
-Invariant: packing what was unpacked gives the same bits again, so a classifier whose weights have been
-rounded once is stored without loss.
+Invariant: packing unpacked weights gives the same bits again, so that a classifier whose weights were rounded
+once is stored without loss.
 
-The table is stored in blocks of 32 numbers with one float16 scale `d` each, a number being `(q - 8) * d`
-with `q` from 0 to 15 (llama.cpp's Q4_0); the other matrices in whole numbers from -127 to 127 with one
-float32 scale for each output, symmetric (Jacob et al., 2018).
+The table is stored in blocks of 32 numbers with one float16 scale `d` each, a number being `(q - 8) * d` with
+`q` from 0 to 15 (llama.cpp's Q4_0); the other matrices as integers from -127 to 127 with one float32 scale
+per output, symmetric (Jacob et al., 2018).
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ _ZERO = 8
 _NIBBLE = 4
 _LARGEST_BYTE = 127.0
 _SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
-"""Below it a float32 loses digits; numbers that small are stored as zero."""
+"""A float32 below it loses digits; such numbers are stored as zero."""
 
 _FOUR_BITS = ".q4"
 _EIGHT_BITS = ".q8"
@@ -35,7 +35,7 @@ def pack_weights(weights: Mapping[str, Floats], *, table: str) -> Arrays:
 
     Args:
         weights: float32 by name; matrices are [outputs, inputs].
-        table: the name of the token embeddings, [pieces, width], stored in 4 bits where the width is a
+        table: the name of the token embeddings, [pieces, width], stored in 4 bits if the width is a
             multiple of 32.
     """
     packed: Arrays = {}
@@ -63,7 +63,7 @@ def unpack_weights(packed: Mapping[str, NDArray[np.generic]]) -> dict[str, Float
         if bits not in {_FOUR_BITS, _EIGHT_BITS}:
             weights[name] = tensor.astype(np.float32)
         elif base + _SCALE not in packed:
-            raise ConfigurationError(f"The packed weights hold {name} without {base + _SCALE}.")
+            raise ConfigurationError(f"The packed weights contain {name} without {base + _SCALE}.")
         else:
             restore = _from_four_bits if bits == _FOUR_BITS else _from_eight_bits
             weights[base] = restore(tensor, packed[base + _SCALE])
@@ -73,7 +73,7 @@ def unpack_weights(packed: Mapping[str, NDArray[np.generic]]) -> dict[str, Float
 def _to_four_bits(weight: Floats) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
     blocks = weight.reshape(weight.shape[0], -1, _BLOCK)
     furthest = np.take_along_axis(blocks, np.abs(blocks).argmax(axis=-1, keepdims=True), axis=-1)
-    # The number furthest from zero becomes q = 0, the one end that reaches 8 steps.
+    # The number furthest from zero becomes q = 0, the only end that is 8 steps away.
     scale = (furthest[..., 0] / -_ZERO).astype(np.float16)
     divisor = np.where(scale == 0, 1.0, scale.astype(np.float32))[..., None]
     quanta = np.clip(np.rint(blocks / divisor) + _ZERO, 0, 15).astype(np.uint8)

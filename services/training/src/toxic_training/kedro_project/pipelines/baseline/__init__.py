@@ -1,4 +1,4 @@
-"""The model that ships with the repository: packed once, unpacked wherever a registry is to start with it."""
+"""Packs the model that ships with the repository, and unpacks it into a bundle or a registered version."""
 
 from toxic_training.kedro_project.pipelines.baseline.pipeline import (
     create_encoder_pipeline,

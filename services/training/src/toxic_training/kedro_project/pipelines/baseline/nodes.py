@@ -1,4 +1,4 @@
-"""Between a trained classifier and the folder that ships: plain functions."""
+"""From a trained classifier to the packed folder and back: plain functions."""
 
 import json
 
@@ -19,7 +19,7 @@ REPORT_FILE = "evaluation.html"
 
 
 def gather_parts(classifier: keras.Model, encoder: Encoder, bundle: Bundle, report: str) -> BaselineParts:
-    """Return what is packed: a classifier, the bundle that says what it is worth, and both for people."""
+    """Return what is packed: a classifier, its bundle with the figures, and card and report for people."""
     card = model_card(bundle.contract, read_evaluation(bundle.path))
     return BaselineParts(
         classifier=classifier,
@@ -30,7 +30,7 @@ def gather_parts(classifier: keras.Model, encoder: Encoder, bundle: Bundle, repo
 
 
 def fine_tuned_encoder(classifier: keras.Model, encoder: Encoder) -> EncoderFiles:
-    """Return the encoder inside a trained classifier, for another training to start from."""
+    """Return the encoder inside a trained classifier, as the start of another training."""
     return EncoderFiles(
         config=json.loads((encoder.folder / CONFIG_FILE).read_text(encoding="utf-8")),
         weights=bert_weights(encoder_of(classifier)),
@@ -44,10 +44,10 @@ def encoder_files(baseline: Baseline) -> EncoderFiles:
 
 
 def prepare_export(baseline: Baseline, encoder: Encoder) -> ExportParts:
-    """Return the unpacked classifier, to be exported.
+    """Return the parts of the unpacked classifier's export.
 
     Raises:
-        ContractError: it doesn't give the scores that it gave when it was packed.
+        ContractError: its scores differ from those recorded when it was packed.
     """
     contract = baseline.contract
     facts = ExportFacts(max_tokens=contract.max_tokens, pad_id=contract.pad_id, encoder=contract.base_model)
@@ -55,5 +55,5 @@ def prepare_export(baseline: Baseline, encoder: Encoder) -> ExportParts:
 
 
 def assemble_bundle(baseline: Baseline, model: ExportedModel) -> BundleParts:
-    """Return the bundle's parts: what was measured when the baseline was made, with its model."""
+    """Return the bundle's parts: the exported model, and the figures recorded when it was packed."""
     return BundleParts(model=model, contract=baseline.contract, figures=baseline.figures)

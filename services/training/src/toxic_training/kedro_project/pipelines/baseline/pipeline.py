@@ -1,4 +1,4 @@
-"""Wires a classifier to the folder that ships, and that folder to a version in the registry."""
+"""Wires a classifier to the packed folder, and that folder to a registered version."""
 
 from kedro.pipeline import Node, Pipeline
 

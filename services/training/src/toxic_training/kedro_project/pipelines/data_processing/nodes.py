@@ -19,33 +19,33 @@ _TOXIC = LABEL_COLUMNS[0]
 
 
 def tidy_train(raw: pd.DataFrame, parameters: DataParameters) -> Tidied:
-    """Return Jigsaw's train file as comments with six labels."""
+    """Return Jigsaw's train file as comments with all labels."""
     schemas.require_rows(raw, name=TRAIN)
     return tidy(raw, schemas.TRAIN, name=TRAIN, source=parameters.train, parameters=parameters)
 
 
 def tidy_validation(raw: pd.DataFrame, parameters: DataParameters) -> Tidied:
-    """Return Jigsaw's validation file as comments; only `toxic` is labelled there."""
+    """Return Jigsaw's validation file as comments; it has only the label `toxic`."""
     schemas.require_rows(raw, name=VALIDATION)
     return tidy(raw, schemas.VALIDATION, name=VALIDATION, source=parameters.validation, parameters=parameters)
 
 
 def tidy_test(raw: pd.DataFrame, raw_labels: pd.DataFrame, parameters: DataParameters) -> Tidied:
-    """Return Jigsaw's test file joined with its labels; only `toxic` is labelled there.
+    """Return Jigsaw's test file joined with its labels; it has only the label `toxic`.
 
-    Comments that Jigsaw marks with -1, which nobody labelled, are counted and left out.
+    Comments with the label -1, which weren't labelled, are counted and left out.
 
     Raises:
         InvalidDataError: a comment has no label, or two; or a file is empty or lacks a column.
     """
-    schemas.require_rows(raw, name=TEST)
-    schemas.require_rows(raw_labels, name="test_labels")
-    schemas.require_columns(raw, ["id"], name=TEST)
-    schemas.require_columns(raw_labels, ["id", _TOXIC], name="test_labels")
+    for table, columns, name in ((raw, ["id"], TEST), (raw_labels, ["id", _TOXIC], "test_labels")):
+        schemas.require_rows(table, name=name)
+        schemas.require_columns(table, columns, name=name)
     joined = raw.merge(raw_labels[["id", _TOXIC]], on="id", how="left")
     if len(joined) != len(raw) or joined[_TOXIC].isna().any():
         raise InvalidDataError(
-            "The test file and its labels don't fit: every id of the one must stand once in the other."
+            "The test file and its labels don't match: every id of the test file must occur exactly once in "
+            "the labels."
         )
     unscored = joined[_TOXIC] == schemas.NOT_SCORED
     tidied = tidy(
@@ -57,15 +57,15 @@ def tidy_test(raw: pd.DataFrame, raw_labels: pd.DataFrame, parameters: DataParam
 
 
 def tidy_additional(tables: OptionalTables, parameters: DataParameters) -> Tidied:
-    """Return every additional table that is there as comments, one after another.
+    """Return every additional table that exists as comments, one after another.
 
-    A table has a column of texts (`comment_text`, `content` or `text`) and at least one label's; it may have
-    `id` and `lang` or `language`. An empty label is one that nobody judged. Rows without a single label, and
-    those whose text was withheld (it is null), are counted and left out.
+    A table has one column of texts and at least one of labels; `id` and `lang` or `language` are optional. An
+    empty label is unknown. Rows without any label, and those with a withheld text (null), are counted and
+    left out.
 
     Raises:
         ConfigurationError: the catalog and the parameters don't name the same tables.
-        InvalidDataError: a table that is there can't be used.
+        InvalidDataError: a table can't be used.
     """
     if tables.keys() != parameters.additional.keys():
         raise ConfigurationError(
@@ -73,41 +73,54 @@ def tidy_additional(tables: OptionalTables, parameters: DataParameters) -> Tidie
             f"{', '.join(sorted(tables)) or 'none'}, and in data.additional (parameters.yml), which has "
             f"{', '.join(sorted(parameters.additional)) or 'none'}."
         )
-    there = {name: table for name, table in tables.items() if table is not None}
-    absent = {f"read.{name}": 0.0 for name in tables if name not in there}
-    for name in tables.keys() - there.keys():
-        logger.info("No file for the optional table %s; training goes on without it", name)
-    tidied = join(
-        [_tidy_one(there[name].rows, name, parameters) for name in parameters.additional if name in there]
-    )
-    return replace(tidied, counts=absent | tidied.counts)
+    parts, counts = [], Counts()
+    for name in parameters.additional:
+        table = tables[name]
+        if table is None:
+            logger.info("No file for the optional table %s; training continues without it", name)
+            counts[f"read.{name}"] = 0.0
+            continue
+        raw = table.rows
+        schema = schemas.additional(raw, name=name)
+        withheld = raw[schemas.find_text(raw)].isna()
+        labels = [label_words(raw[label]) for label in LABEL_COLUMNS if label in raw]
+        unlabelled = ~withheld & pd.concat([label == "" for label in labels], axis=1).all(axis=1)
+        source = parameters.additional[name]
+        usable = raw[~(withheld | unlabelled)]
+        parts.append(tidy(usable, schema, name=name, source=source, parameters=parameters))
+        counts |= parts[-1].counts | {
+            f"read.{name}": float(len(raw)),
+            f"dropped.{name}.withheld": float(withheld.sum()),
+            f"dropped.{name}.unlabelled": float(unlabelled.sum()),
+        }
+    return replace(join(parts), counts=counts)
 
 
 def collect_digests(train: str, validation: str, additional: OptionalTables) -> dict[str, str]:
-    """Return the SHA-256 of every file that is trained on, by table."""
-    there = {name: table.digest for name, table in additional.items() if table is not None}
-    return {TRAIN: train, VALIDATION: validation, **there}
+    """Return the SHA-256 digest of every file used for training, by table."""
+    existing = {name: table.digest for name, table in additional.items() if table is not None}
+    return {TRAIN: train, VALIDATION: validation, **existing}
 
 
 def collect_rejected(train: Tidied, validation: Tidied, test: Tidied, additional: Tidied) -> pd.DataFrame:
     """Return every rejected row with its table, line, id, column and reason."""
     rejected = join([train, validation, test, additional]).rejected
     if len(rejected):
-        logger.warning("%d rows break their tables' schemas; rejected_comments lists them", len(rejected))
+        logger.warning("%d rows violate their tables' schemas; see rejected_comments", len(rejected))
     return rejected
 
 
 def split_comments(
     *, train: Tidied, validation: Tidied, test: Tidied, additional: Tidied, parameters: DataParameters
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, Counts]:
-    """Separate what is trained on, what is validated on and what is tested on.
+    """Split the comments into training, validation and test sets.
 
-    A text that occurs twice stays once, in the test set first, then in validation, then in training, so that
-    nothing is measured on a text that was trained on. Where a comment goes depends on its text alone.
+    A text that occurs twice stays once: in the test set first, then in validation, then in training, so that
+    no model is measured on a text that it was trained on.
 
     Returns:
         Training, validation and test comments, and the count of every row kept or dropped, by reason. Rows
-        that a pass shows more than once are repeated at the end of the training comments.
+        that an epoch contains more than once are repeated at the end of the training comments.
     """
     tidied = join([test, validation, train, additional])
     comments, dropped = keep_first_of_each_text(tidied.comments)
@@ -129,23 +142,3 @@ def split_comments(
         counts[f"rows.{name}"] = len(table)
         counts |= {f"rows.{name}.{label}": count for label, count in label_counts(table).items()}
     return tables["training"], tables["validation"], tables["test"], counts
-
-
-def _tidy_one(raw: pd.DataFrame, name: str, parameters: DataParameters) -> Tidied:
-    schema = schemas.additional(raw, name=name)
-    withheld = raw[schemas.find_text(raw)].isna()
-    labels = [label_words(raw[label]) for label in LABEL_COLUMNS if label in raw]
-    unlabelled = ~withheld & pd.concat([label == "" for label in labels], axis=1).all(axis=1)
-    tidied = tidy(
-        raw[~(withheld | unlabelled)],
-        schema,
-        name=name,
-        source=parameters.additional[name],
-        parameters=parameters,
-    )
-    counts = {
-        f"read.{name}": float(len(raw)),
-        f"dropped.{name}.withheld": float(withheld.sum()),
-        f"dropped.{name}.unlabelled": float(unlabelled.sum()),
-    }
-    return replace(tidied, counts=tidied.counts | counts)

@@ -1,4 +1,4 @@
-"""What the classifier is worth, on comments it has never seen."""
+"""Measures the classifier on comments that it wasn't trained on."""
 
 from toxic_training.kedro_project.pipelines.evaluation.pipeline import create_bundle_pipeline, create_pipeline
 

@@ -1,4 +1,4 @@
-"""What the exported model is worth, and how its scores are read: plain functions."""
+"""From an exported model to its figures and operating point: plain functions."""
 
 import time
 
@@ -19,7 +19,6 @@ from toxic_training.evaluation.comparison import compare
 from toxic_training.evaluation.cost import measure_latency, measure_size
 from toxic_training.evaluation.hatecheck import measure_hatecheck
 from toxic_training.evaluation.measuring import ALL, TOKENS, by_language, measure_sets, resampling_of
-from toxic_training.evaluation.metrics import Floats
 from toxic_training.evaluation.operating_point import SCORE_COLUMNS, OperatingPoint
 from toxic_training.evaluation.parameters import EvaluationParameters
 from toxic_training.evaluation.shares import share_weights
@@ -32,18 +31,18 @@ __all__ = ["fit_operating_point", "tidy_hatecheck", "tidy_templates"]
 
 
 def prepare_export(classifier: keras.Model, encoder: Encoder, parameters: ModellingParameters) -> ExportParts:
-    """Return what is exported, to be measured and then served."""
+    """Return the parts of the export that is measured and then served."""
     facts = ExportFacts(max_tokens=parameters.max_tokens, pad_id=encoder.pad_id, encoder=parameters.encoder)
     return ExportParts(classifier=classifier, encoder=encoder, facts=facts)
 
 
 def open_model(bundle: Bundle) -> ExportedModel:
-    """Return the model that a bundle seals."""
+    """Return the model in a bundle."""
     return ExportedModel.of(bundle)
 
 
 def open_operating_point(bundle: Bundle) -> OperatingPoint:
-    """Return how a bundle's contract reads its scores."""
+    """Return the calibration and thresholds of a bundle's contract."""
     return OperatingPoint.of(bundle.contract)
 
 
@@ -68,27 +67,26 @@ def describe_reference(
 ) -> dict[str, dict[str, dict[str, list[float]]]]:
     """Return each label's histogram of calibrated scores on validation comments by language, `*` over all.
 
-    Rows are weighted to the share of toxic comments in deployment, so that what is served is compared with
-    what was to be expected. A histogram has `edges` and `counts`, as `contract.json` holds them.
+    Rows are weighted to the share of toxic comments in deployment, so that served scores can be compared with
+    them. A histogram has `edges` and `counts`, as in `contract.json`.
     """
     edges = np.linspace(0.0, 1.0, parameters.reference_bins + 1)
-    groups = by_language(point.calibrated(validation), parameters)
-    return {
-        label: {
-            ANY_LANGUAGE if language == ALL else language: {
+    found: dict[str, dict[str, dict[str, list[float]]]] = {label: {} for label in LABEL_COLUMNS}
+    for language, rows in by_language(point.calibrated(validation), parameters).items():
+        weights = share_weights(rows, parameters.deployment_toxic_share)
+        for label in LABEL_COLUMNS:
+            counts, _ = np.histogram(rows[f"score_{label}"], edges, weights=weights)
+            found[label][ANY_LANGUAGE if language == ALL else language] = {
                 "edges": edges.tolist(),
-                "counts": _histogram(rows, label, edges, parameters),
+                "counts": [round(count) for count in counts.tolist()],
             }
-            for language, rows in groups.items()
-        }
-        for label in LABEL_COLUMNS
-    }
+    return found
 
 
 def describe_traffic(validation: pd.DataFrame, parameters: EvaluationParameters) -> dict[str, object]:
     """Return the languages and lengths of validation comments, weighted as the reference scores are.
 
-    As `contract.json` holds a `ReferenceTraffic`.
+    The result has the form of a `ReferenceTraffic` in `contract.json`.
     """
     weights = pd.Series(share_weights(validation, parameters.deployment_toxic_share), validation.index)
     tokens = validation[TOKENS].to_numpy(np.float64).clip(LENGTH_EDGES[0], LENGTH_EDGES[-1])
@@ -123,7 +121,7 @@ def measure_suites(
 def score_with_champion(
     champion: Bundle | None, comments: pd.DataFrame, parameters: EvaluationParameters
 ) -> pd.DataFrame:
-    """Return the champion's calibrated scores of `comments`; an empty table where there is no champion."""
+    """Return the champion's calibrated scores of `comments`; an empty table if there is no champion."""
     if champion is None:
         return pd.DataFrame()
     scores = score_with_export(ExportedModel.of(champion), comments, parameters)
@@ -143,7 +141,7 @@ def measure_cost(
     parameters: EvaluationParameters,
     clock: Clock = time.perf_counter,
 ) -> dict[str, float]:
-    """Return size and latency of the exported model, the latter on a test comment of median length."""
+    """Return size and latency of the exported model; latency on a test comment of median length."""
     score = open_scorer(model, _options(parameters))
     texts = test[TEXT].tolist()
     text = texts[median_comment(np.array([len(text) for text in texts], dtype=np.int32))]
@@ -153,7 +151,7 @@ def measure_cost(
 def measure_precision(
     model: ExportedModel, comments: pd.DataFrame, scored: pd.DataFrame, parameters: EvaluationParameters
 ) -> dict[str, float]:
-    """Return what serving the exported model in less than float32 costs."""
+    """Return how lower precisions than float32 change AUCs and scores."""
     return precision.measure_precision(
         model, comments, scored, options=_options(parameters), most=parameters.precision_comments
     )
@@ -171,11 +169,3 @@ def _options(parameters: EvaluationParameters) -> ScoringOptions:
         max_windows=parameters.max_windows,
         overlap=parameters.window_overlap_tokens,
     )
-
-
-def _histogram(
-    rows: pd.DataFrame, label: str, edges: Floats, parameters: EvaluationParameters
-) -> list[float]:
-    weights = share_weights(rows, parameters.deployment_toxic_share)
-    counts, _ = np.histogram(rows[f"score_{label}"], edges, weights=weights)
-    return [round(count) for count in counts.tolist()]

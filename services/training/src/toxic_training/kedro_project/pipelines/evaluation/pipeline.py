@@ -1,4 +1,4 @@
-"""Wires a model to its figures: one that was just trained, or one that is sealed in a bundle already."""
+"""Wires a model to its figures: one that was just trained, or one in a bundle."""
 
 from kedro.pipeline import Node, Pipeline
 
@@ -9,7 +9,7 @@ _PARAMETERS = "params:evaluation"
 
 
 def create_pipeline() -> Pipeline:
-    """Return the pipeline `evaluation`: export, measure, and choose how scores are read."""
+    """Return the pipeline `evaluation`: export, fit the operating point, measure."""
     return Pipeline(
         [
             Node(nodes.prepare_export, ["classifier", "encoder", "params:modelling"], "exported_model"),
@@ -29,12 +29,9 @@ def create_pipeline() -> Pipeline:
 
 
 def create_bundle_pipeline(bundle: str) -> Pipeline:
-    """Return the pipeline that measures a sealed bundle, whose calibration and thresholds are its own.
+    """Return the pipeline that measures a bundle with its own calibration and thresholds.
 
-    Its datasets are in the namespace `evaluated`, apart from those of the model in training.
-
-    Args:
-        bundle: name of the dataset that holds it.
+    Its datasets are in the namespace `evaluated`, separate from those of the model in training.
     """
     opening = [
         Node(nodes.open_model, bundle, "exported_model"),

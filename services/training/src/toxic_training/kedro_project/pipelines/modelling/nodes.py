@@ -1,7 +1,7 @@
 """From comments to a trained classifier: plain functions."""
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import keras
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from toxic_core.contract import file_digest, open_bundle
 from toxic_core.errors import InvalidDataError
-from toxic_core.tokens import Int32Array
 from toxic_model.scoring import ScoringOptions
 from toxic_training.data.comments import LABEL_COLUMNS, TEXT, label_matrix
 from toxic_training.modelling.batches import LengthBatches
@@ -20,7 +19,7 @@ from toxic_training.modelling.classifier import Encoder, build_classifier, train
 from toxic_training.modelling.encoders.files import WEIGHTS_FILE, EncoderFiles
 from toxic_training.modelling.encoders.layers import keep_layers
 from toxic_training.modelling.encoders.source import find_encoder
-from toxic_training.modelling.fitting import Trainer, fit
+from toxic_training.modelling.fitting import Trainer
 from toxic_training.modelling.parameters import ModellingParameters
 from toxic_training.modelling.schedule import Clock
 from toxic_training.modelling.selection import selection_set
@@ -33,12 +32,7 @@ BASELINE = "baseline"
 
 
 def prepare_encoder(training: pd.DataFrame, baseline: Path, parameters: ModellingParameters) -> EncoderFiles:
-    """Return the encoder to fine-tune: its vocabulary fitted to the training comments, its layers counted.
-
-    Args:
-        training: comments to learn from.
-        baseline: folder of the shipped model.
-        parameters: name the encoder.
+    """Return the encoder to fine-tune, with its vocabulary fitted to the training comments.
 
     Raises:
         ConfigurationError: there is no such encoder, or it can't be read.
@@ -56,7 +50,7 @@ def prepare_encoder(training: pd.DataFrame, baseline: Path, parameters: Modellin
 
 
 def ask_teacher(training: pd.DataFrame, parameters: ModellingParameters) -> pd.DataFrame:
-    """Return the teacher's scores of the training comments, a column a label; no columns without a teacher.
+    """Return the teacher's scores of the training comments, one column per label; none without a teacher.
 
     Raises:
         ContractError: the teacher isn't a complete bundle.
@@ -64,7 +58,7 @@ def ask_teacher(training: pd.DataFrame, parameters: ModellingParameters) -> pd.D
     if parameters.teacher is None:
         return pd.DataFrame(index=training.index)
     teacher = ExportedModel.of(open_bundle(Path(parameters.teacher)))
-    # Cut, not in windows: the student learns from the part of a comment that it is shown.
+    # Cut instead of windows: the student learns from the part of a comment that it reads.
     options = ScoringOptions(batch_tokens=parameters.batch_size * parameters.max_tokens)
     scores = open_scorer(teacher, options)(training[TEXT].tolist()).scores
     return pd.DataFrame(scores, columns=LABEL_COLUMNS, index=training.index)
@@ -83,91 +77,64 @@ def train_classifier(
     """Fine-tune the encoder with a classification layer on top.
 
     Args:
-        encoder: what is fine-tuned.
+        encoder: the encoder.
         training: comments to learn from.
-        teacher_scores: what a teacher says of them, from `ask_teacher`.
-        validation: comments that choose the weights to keep.
-        checkpoint: file where a killed run can be taken up.
-        parameters: of the network, the optimiser and the schedule.
-        clock: seconds, never falling.
+        teacher_scores: a teacher's scores of them, from `ask_teacher`.
+        validation: comments for selecting the weights that are kept.
+        checkpoint: file from which a stopped run can resume.
+        parameters: the network's, the optimiser's and the schedule's.
+        clock: monotonic seconds.
 
     Returns:
-        The classifier, and what training took.
+        The classifier, and the fields of `FitResult`.
 
     Raises:
         InvalidDataError: the comments are all toxic or all not.
     """
-    _require_both_classes(training)
-    examples = _examples(encoder, training, teacher_scores, parameters)
+    if set(training[LABEL_COLUMNS[0]].unique()) != {0.0, 1.0}:
+        raise InvalidDataError(
+            f"The {len(training)} training comments are all of one class of {LABEL_COLUMNS[0]}; "
+            "training needs toxic and non-toxic ones."
+        )
+    tokeniser = encoder.tokeniser(max_tokens=parameters.max_tokens)
+    token_ids = tokeniser.token_ids(training[TEXT].tolist())
+    labels = label_matrix(training)
+    targets = join_targets(labels, teacher_scores)
+    run = fingerprint(
+        np.concatenate(token_ids).tobytes(),
+        targets.tobytes(),
+        file_digest(encoder.folder / WEIGHTS_FILE).encode(),
+        parameters.model_dump_json(exclude={"checkpoint_minutes"}).encode(),
+    )
     keras.utils.set_random_seed(parameters.seed)
     classifier = build_classifier(
         encoder.load_backbone(), dropout=parameters.dropout, train_embeddings=parameters.train_embeddings
     )
+    batch_size, seed = parameters.batch_size, parameters.seed
     trainer = Trainer(
         classifier,
-        examples.batches(parameters, pad_id=encoder.pad_id),
+        LengthBatches(token_ids, targets, batch_size=batch_size, pad_id=encoder.pad_id, seed=seed),
         selection_set(
-            validation,
-            encoder.tokeniser(max_tokens=parameters.max_tokens),
-            comments=parameters.selection_comments,
-            batch_size=parameters.batch_size,
-            seed=parameters.seed,
+            validation, tokeniser, comments=parameters.selection_comments, batch_size=batch_size, seed=seed
         ),
         parameters=parameters,
-        checkpoint=CheckpointFile(checkpoint, fingerprint=_fingerprint(encoder, examples, parameters)),
+        checkpoint=CheckpointFile(checkpoint, run),
         clock=clock,
     )
-    weights = positive_weights(examples.labels, parameters)
-    loss = training_loss(weights, teacher_share=parameters.teacher_share)
-    result = fit(trainer, classifier, loss, parameters=parameters)
+    weights = positive_weights(labels, parameters)
+    result = trainer.fit(training_loss(weights, teacher_share=parameters.teacher_share))
     if parameters.quantise:
         round_weights(classifier)
-    # The same network without its optimiser, whose state is twice what was trained.
+    # The same network without its optimiser, whose state is twice the size of the trained weights.
     return keras.Model(classifier.input, classifier.output, name=classifier.name), asdict(result)
 
 
-@dataclass(frozen=True, slots=True)
-class _Examples:
-    """Comments as the network sees them.
-
-    Attributes:
-        token_ids: int32 [tokens] for each comment.
-        labels: float32 [comments, labels], NaN where missing.
-        targets: from `join_targets`.
-    """
-
-    token_ids: list[Int32Array]
-    labels: NDArray[np.float32]
-    targets: NDArray[np.float32]
-
-    def batches(self, parameters: ModellingParameters, *, pad_id: int) -> LengthBatches:
-        """Return them in batches of like length."""
-        return LengthBatches(
-            self.token_ids,
-            self.targets,
-            batch_size=parameters.batch_size,
-            pad_id=pad_id,
-            seed=parameters.seed,
-        )
-
-
-def _examples(
-    encoder: Encoder, training: pd.DataFrame, teacher_scores: pd.DataFrame, parameters: ModellingParameters
-) -> _Examples:
-    labels = label_matrix(training)
-    return _Examples(
-        token_ids=encoder.tokeniser(max_tokens=parameters.max_tokens).token_ids(training[TEXT].tolist()),
-        labels=labels,
-        targets=join_targets(labels, teacher_scores),
-    )
-
-
 def positive_weights(labels: NDArray[np.float32], parameters: ModellingParameters) -> list[float]:
-    """Return what a positive of each label costs against a negative, so that rare labels are learnt too.
+    """Return the weight of each label's positives relative to its negatives, so that rare labels are learnt.
 
     Args:
-        labels: float [comments, labels], NaN where missing.
-        parameters: give the power and the limit; a weight is never below 1.
+        labels: float [comments, labels], NaN if missing.
+        parameters: contain the power and the limit; a weight is never below 1.
     """
     positives = np.maximum((labels == 1).sum(axis=0), 1)
     ratios = (labels == 0).sum(axis=0) / positives
@@ -176,29 +143,10 @@ def positive_weights(labels: NDArray[np.float32], parameters: ModellingParameter
 
 
 def join_targets(labels: NDArray[np.float32], teacher_scores: pd.DataFrame) -> NDArray[np.float32]:
-    """Return labels with the teacher's scores beside them, float32 [comments, labels or twice as many].
+    """Return labels followed by the teacher's scores, float32 [comments, labels or twice as many].
 
-    Without a teacher its table has no columns, and after a file not even rows: Parquet keeps none without
-    columns.
+    Without a teacher its table has no columns, and no rows either once it was saved: Parquet drops them.
     """
     if teacher_scores.columns.empty:
         return labels
     return np.concatenate([labels, teacher_scores.to_numpy(np.float32)], axis=1)
-
-
-def _fingerprint(encoder: Encoder, examples: _Examples, parameters: ModellingParameters) -> str:
-    return fingerprint(
-        np.concatenate(examples.token_ids).tobytes(),
-        examples.targets.tobytes(),
-        file_digest(encoder.folder / WEIGHTS_FILE).encode(),
-        parameters.model_dump_json(exclude={"checkpoint_minutes"}).encode(),
-    )
-
-
-def _require_both_classes(training: pd.DataFrame) -> None:
-    values = set(training[LABEL_COLUMNS[0]].unique())
-    if values != {0.0, 1.0}:
-        raise InvalidDataError(
-            f"The {len(training)} training comments are all of one class of {LABEL_COLUMNS[0]}; "
-            "training needs toxic and non-toxic ones."
-        )

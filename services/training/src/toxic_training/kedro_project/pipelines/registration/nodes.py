@@ -25,7 +25,7 @@ def assemble_bundle(
     training_data: dict[str, str],
     reference_traffic: dict[str, object] | None = None,
 ) -> BundleParts:
-    """Return everything the artifact contract asks for, but the files' digests."""
+    """Return everything in the artifact contract except the files' digests."""
     contract = Contract(
         labels=point.labels,
         max_tokens=model.facts.max_tokens,

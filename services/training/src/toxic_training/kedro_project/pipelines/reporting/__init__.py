@@ -1,4 +1,4 @@
-"""What people read of an evaluation."""
+"""Plots, table and report of an evaluation."""
 
 from toxic_training.kedro_project.pipelines.reporting.pipeline import create_pipeline, reporting_nodes
 

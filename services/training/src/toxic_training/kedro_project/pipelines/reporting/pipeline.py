@@ -1,11 +1,12 @@
-"""Wires figures and scores to what people read of them."""
+"""Wires figures and scores to plots, table and report."""
 
 from kedro.pipeline import Node, Pipeline
 
+from toxic_training.evaluation.reporting.plots import PLOTS
 from toxic_training.kedro_project.pipelines.reporting import nodes
 
 _PARAMETERS = "params:evaluation"
-_PLOTS = {name: f"{name}_plot" for name in nodes.PLOTS}
+_PLOTS = {name: f"{name}_plot" for name in PLOTS}
 
 
 def create_pipeline() -> Pipeline:
@@ -32,5 +33,5 @@ def reporting_nodes() -> list[Node]:
             },
             "evaluation_html",
         ),
-        Node(nodes.tell_headlines, "evaluation_report", "evaluation_table"),
+        Node(nodes.log_headlines, "evaluation_report", "evaluation_table"),
     ]
