@@ -1,7 +1,7 @@
-"""`python -m toxic_inference`: settings, logging and the server, or `keys`, a command.
+"""`python -m toxic_inference`: reads settings, configures logging and runs the server, or the command `keys`.
 
-Invariant: whatever keeps the service from starting is one line on standard error and exit status 1; SIGTERM
-and SIGINT let every accepted request be answered and exit with 0.
+Invariant: an error that keeps the service from starting is one line on standard error and exit status 1.
+SIGTERM and SIGINT let every accepted request be answered, and exit with 0.
 """
 
 import logging
@@ -30,42 +30,37 @@ _BACKLOG = 2048
 
 
 def main() -> None:
-    """Run the service until it is told to stop; with arguments, a command."""
+    """Run the service until a signal stops it; with arguments, run a command."""
     disable_telemetry()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit_cleanly)
     try:
-        settings = _read_settings()
+        try:
+            settings = Settings()
+        except ValidationError as error:
+            faults = name_faults(error, prefix="INFERENCE_")
+            raise ConfigurationError(f"Settings can't be used: {faults}.") from error
         if arguments := sys.argv[1:]:
             run_key_command(arguments, default_file=settings.api_keys_file or settings.state_dir / "keys.txt")
             return
-        _prepare_libraries(settings)
+        _configure_libraries(settings)
         configure_logging(level=settings.log_level)
-        with _listen(settings) as listening:
-            _serve(settings, listening)
+        _serve(settings)
     except ToxicError as error:
         sys.stderr.write(f"toxic-inference: {error}\n")
         sys.exit(1)
-    # Not sys.exit: Python would wait for a load that is under way, and that may wait for a slow registry.
+    # Not sys.exit: Python would wait for a running load, which may wait for a slow registry.
     logging.shutdown()
     sys.stdout.flush()
     os._exit(0)
 
 
-def _read_settings() -> Settings:
-    try:
-        return Settings()
-    except ValidationError as error:
-        faults = name_faults(error, prefix="INFERENCE_")
-        raise ConfigurationError(f"Settings can't be used: {faults}.") from error
-
-
-def _prepare_libraries(settings: Settings) -> None:
-    """Set what TensorFlow and tokenizers read from the environment when they are imported."""
+def _configure_libraries(settings: Settings) -> None:
+    """Set the environment variables that TensorFlow and tokenizers read when they are imported."""
     threads = str(settings.compute_threads)
-    # Serving a SavedModel needs no Keras, and TensorFlow's import of it is half of the time to the first
-    # answer (7.6 of 15 CPU seconds, with scikit-learn and pandas beside it). Under this setting TensorFlow
-    # looks for the older tf_keras instead, and goes on without.
+    # Serving a SavedModel needs no Keras, and its import is half of the time to the first answer (7.6 of 15
+    # CPU seconds, with scikit-learn and pandas). With this setting TensorFlow looks for the older tf_keras
+    # instead, and continues without it.
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", threads)
@@ -74,20 +69,17 @@ def _prepare_libraries(settings: Settings) -> None:
     os.environ.setdefault("RAYON_NUM_THREADS", str(settings.tokenise_threads))
 
 
-def _listen(settings: Settings) -> socket.socket:
+def _serve(settings: Settings) -> None:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+        listening = socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise ConfigurationError(
             f"Can't listen on {settings.host}:{settings.port}: {error.strerror}. "
             "Stop what uses the port, or set INFERENCE_PORT."
         ) from error
-
-
-def _serve(settings: Settings, listening: socket.socket) -> None:
-    server = uvicorn.Server(
-        uvicorn.Config(
+    with listening:
+        config = uvicorn.Config(
             create_app(settings),
             loop="uvloop",
             http="httptools",
@@ -96,11 +88,10 @@ def _serve(settings: Settings, listening: socket.socket) -> None:
             server_header=False,
             timeout_graceful_shutdown=settings.shutdown_grace_seconds,
         )
-    )
-    _log.info("service.starting", host=settings.host, port=settings.port)
-    with suppress(_StoppedError):  # uvicorn raises a signal again once it has stopped
-        server.run(sockets=[listening])
-    _log.info("service.stopped")
+        _log.info("service.starting", host=settings.host, port=settings.port)
+        with suppress(_StoppedError):  # uvicorn raises a signal again after it has stopped
+            uvicorn.Server(config).run(sockets=[listening])
+        _log.info("service.stopped")
 
 
 class _StoppedError(SystemExit):

@@ -1,17 +1,16 @@
-"""The composition root: the only module that sees settings, doors, core and adapters together.
+"""The composition root: creates the objects of the service from its settings, and runs them.
 
-Invariant: every object of the service is made here, once, and passed down; nothing below reaches up.
+Two modules compose parts of it: `adapters.origin` the source of versions, and `watching` metrics and monitor.
+Every other object is created here, once, and passed down.
 """
 
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
 
 import structlog
 from starlette.applications import Starlette
@@ -38,7 +37,7 @@ from toxic_inference.serving.batching.executables import Executables
 from toxic_inference.serving.batching.scheduler import BatchScheduler, SchedulerResources
 from toxic_inference.serving.batching.slots import Slots
 from toxic_inference.serving.clock import SystemClock
-from toxic_inference.serving.interfaces import ServableId
+from toxic_inference.serving.interfaces import Scorer, ServableId
 from toxic_inference.serving.scoring.cache import ScoreCache
 from toxic_inference.serving.scoring.service import ScoringLimits, ScoringService
 from toxic_inference.serving.scoring.shadow import ShadowingScorer
@@ -48,7 +47,7 @@ from toxic_inference.serving.versions.policy import Backoff
 from toxic_inference.serving.versions.poller import Poller
 from toxic_inference.serving.versions.status import CoreStatus
 from toxic_inference.settings import Settings
-from toxic_inference.watching import start_watching
+from toxic_inference.watching import Watching, start_watching
 from toxic_inference.webhooks import WebhookReceiver
 from toxic_model.loaded import LoadedModel
 from toxic_model.runtime import STREAMS
@@ -56,22 +55,19 @@ from toxic_model.runtime import STREAMS
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
 class _Threads:
-    """One executor a kind of blocking work, so that none waits behind another."""
+    """One executor per kind of blocking work, so that none waits behind another."""
 
-    compute: Executor
-    tokenise: Executor
-    load: Executor
-    poll: Executor
+    def __init__(self, settings: Settings) -> None:
+        self.compute = ThreadPoolExecutor(STREAMS, thread_name_prefix="compute", initializer=give_way)
+        self.tokenise = ThreadPoolExecutor(settings.tokenise_threads, thread_name_prefix="tokenise")
+        # A load starts the runtime's own threads, which inherit its priority.
+        self.load = ThreadPoolExecutor(1, thread_name_prefix="load", initializer=give_way)
+        self.poll = ThreadPoolExecutor(1, thread_name_prefix="poll")
 
     def shutdown(self) -> None:
         for executor in (self.compute, self.tokenise, self.load, self.poll):
             executor.shutdown(wait=False, cancel_futures=True)
-
-
-class _Runner(Protocol):
-    async def run(self) -> None: ...
 
 
 def create_app(settings: Settings) -> Starlette:
@@ -81,144 +77,74 @@ def create_app(settings: Settings) -> Starlette:
         ConfigurationError: the cache, the model folder or the feedback file can't be used.
     """
     origin = open_origin(settings)
-    threads = _threads(settings)
+    threads = _Threads(settings)
     feedback = DatabaseFeedbackStore(settings.feedback_url or f"sqlite:///{settings.state_dir}/feedback.db")
     watching = start_watching(settings, feedback)
-    emit = watching.emit
-    manager = _manager(settings, origin, emit, threads)
-    poller = _poller(settings, origin, manager=manager, emit=emit, threads=threads)
-
-    scorer = _scorer(settings, manager=manager, emit=emit, threads=threads)
-    shadowing = _shadowing(settings, scorer, manager=manager, emit=emit)
-    jobs = _jobs(settings, scorer, emit)
+    manager = _make_manager(settings, origin, watching.emit, threads)
+    poller = Poller(
+        origin.source,
+        recall=origin.recall,
+        aspire=manager.set_aspired,
+        settled=manager.settled,
+        executor=threads.poll,
+        clock=SystemClock(),
+        emit=watching.emit,
+        interval_seconds=settings.poll_interval_seconds,
+    )
+    scorer = ScoringService(
+        lease=manager.lease,
+        executor=threads.tokenise,
+        clock=SystemClock(),
+        emit=watching.emit,
+        limits=ScoringLimits(windows=settings.max_windows, span_passes=settings.max_span_passes),
+    )
+    shadowing = _make_shadowing(settings, scorer, manager, watching.emit)
+    jobs = _make_jobs(settings, scorer, watching.emit)
+    backend = _make_backend(
+        settings,
+        scorer=shadowing or scorer,
+        status=CoreStatus(manager, poller),
+        corrections=CorrectionService(store=feedback, now=_now, emit=watching.emit),
+        jobs=jobs,
+        watching=watching,
+    )
+    runs = [manager.run, poller.run, jobs.run, *(task.run for task in watching.tasks)]
+    if shadowing:
+        runs.append(shadowing.run)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        shadow = (shadowing,) if shadowing else ()
-        async with _running(
-            (manager, poller, jobs, *watching.tasks, *shadow), manager=manager, threads=threads
-        ):
+        tasks = [asyncio.create_task(run()) for run in runs]
+        try:
             yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            for task in tasks:
+                with suppress(asyncio.CancelledError):
+                    await task
+            await manager.close()
+            threads.shutdown()
         feedback.close()
 
-    backend = Backend(
-        model_name=settings.model_name,
-        default_alias=settings.model_alias,
-        scorer=shadowing or scorer,
-        status=CoreStatus(manager, poller),
-        identify_language=LinguaDetector().identify,
-        corrections=CorrectionService(store=feedback, now=_now, emit=emit),
-        jobs=jobs,
-        webhooks=_webhooks(settings, poke=poller.poke, emit=emit),
-        render_metrics=watching.render,
-        limits=Limits(
-            text_bytes=settings.max_text_bytes,
-            texts=settings.max_texts,
-            body_bytes=settings.max_body_bytes,
-            upload_bytes=settings.max_upload_bytes,
-        ),
-        emit=emit,
-    )
+    if settings.api_keys_file is None and not settings.loopback:
+        _log.warning("service.unguarded", host=settings.host, advice="set INFERENCE_API_KEYS_FILE")
     return create_api(
         backend,
         DOORS,
-        rules=_rules(settings),
+        rules=GuardRules(
+            keys=None if settings.api_keys_file is None else KeyFile(settings.api_keys_file),
+            requests_per_minute=settings.requests_per_minute,
+            trusted=settings.loopback,
+            now=time.monotonic,
+        ),
         cors_origins=settings.cors_origins,
         admission=AdmissionRules(RequestLimit(settings.max_queue_seconds), overload=manager.overload),
         lifespan=lifespan,
     )
 
 
-def _scorer(settings: Settings, *, manager: Manager, emit: Emit, threads: _Threads) -> ScoringService:
-    return ScoringService(
-        lease=manager.lease,
-        executor=threads.tokenise,
-        clock=SystemClock(),
-        emit=emit,
-        limits=ScoringLimits(windows=settings.max_windows, span_passes=settings.max_span_passes),
-    )
-
-
-def _rules(settings: Settings) -> GuardRules:
-    if settings.api_keys_file is None and not settings.loopback:
-        _log.warning("service.unguarded", host=settings.host, advice="set INFERENCE_API_KEYS_FILE")
-    return GuardRules(
-        keys=None if settings.api_keys_file is None else KeyFile(settings.api_keys_file),
-        requests_per_minute=settings.requests_per_minute,
-        trusted=settings.loopback,
-        now=time.monotonic,
-    )
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _jobs(settings: Settings, scorer: ScoringService, emit: Emit) -> JobQueue:
-    folder = settings.state_dir / "jobs"
-    check_writable(folder, setting="INFERENCE_STATE_DIR")
-    return JobQueue(
-        JobQueueConfig(
-            files=JobFiles(folder),
-            scorer=scorer,
-            text_bytes=settings.max_text_bytes,
-            now=_now,
-            clock=SystemClock(),
-            emit=emit,
-            describe=describe,
-            keep=timedelta(hours=settings.job_keep_hours),
-            size_bytes=settings.jobs_size_bytes,
-        )
-    )
-
-
-def _shadowing(
-    settings: Settings, scorer: ScoringService, *, manager: Manager, emit: Emit
-) -> ShadowingScorer | None:
-    if not settings.shadow_fraction:
-        return None
-    return ShadowingScorer(
-        scorer,
-        default_alias=settings.model_alias,
-        shadow_alias=settings.shadow_alias,
-        fraction=settings.shadow_fraction,
-        idle=lambda: manager.idle,
-        clock=SystemClock(),
-        emit=emit,
-        draw=random.random,
-    )
-
-
-def _webhooks(settings: Settings, *, poke: Callable[[], None], emit: Emit) -> WebhookReceiver | None:
-    secret = settings.event_secret.get_secret_value()
-    if not secret:
-        return None
-    return WebhookReceiver(
-        model_name=settings.model_name,
-        aliases=settings.aliases,
-        secret=secret,
-        poke=poke,
-        now=time.time,
-        emit=emit,
-    )
-
-
-@asynccontextmanager
-async def _running(runners: Sequence[_Runner], *, manager: Manager, threads: _Threads) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(runner.run()) for runner in runners]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        for task in tasks:
-            with suppress(asyncio.CancelledError):
-                await task
-        await manager.close()
-        threads.shutdown()
-
-
-def _manager(settings: Settings, origin: Origin, emit: Emit, threads: _Threads) -> Manager:
+def _make_manager(settings: Settings, origin: Origin, emit: Emit, threads: _Threads) -> Manager:
     clock = SystemClock()
     resources = SchedulerResources(
         limits=BatchLimits(
@@ -237,10 +163,9 @@ def _manager(settings: Settings, origin: Origin, emit: Emit, threads: _Threads) 
         scheduler = BatchScheduler(executables, version=servable_id.version, resources=resources)
         return ActiveServable(servable_id, model, scheduler, ScoreCache(settings.score_cache_entries))
 
-    loader = BundleLoader(origin.store, model_opener(settings))
     return Manager(
         ManagerDependencies(
-            load=loader.load,
+            load=BundleLoader(origin.store, model_opener(settings)).load,
             activate=activate,
             remember=origin.remember,
             executor=threads.load,
@@ -257,24 +182,77 @@ def _manager(settings: Settings, origin: Origin, emit: Emit, threads: _Threads) 
     )
 
 
-def _poller(settings: Settings, origin: Origin, *, manager: Manager, emit: Emit, threads: _Threads) -> Poller:
-    return Poller(
-        origin.source,
-        recall=origin.recall,
-        aspire=manager.set_aspired,
-        settled=manager.settled,
-        executor=threads.poll,
+def _make_shadowing(
+    settings: Settings, scorer: ScoringService, manager: Manager, emit: Emit
+) -> ShadowingScorer | None:
+    if not settings.shadow_fraction:
+        return None
+    return ShadowingScorer(
+        scorer,
+        default_alias=settings.model_alias,
+        shadow_alias=settings.shadow_alias,
+        fraction=settings.shadow_fraction,
+        idle=lambda: manager.idle,
         clock=SystemClock(),
         emit=emit,
-        interval_seconds=settings.poll_interval_seconds,
+        draw=random.random,
     )
 
 
-def _threads(settings: Settings) -> _Threads:
-    return _Threads(
-        compute=ThreadPoolExecutor(STREAMS, thread_name_prefix="compute", initializer=give_way),
-        tokenise=ThreadPoolExecutor(settings.tokenise_threads, thread_name_prefix="tokenise"),
-        # A runtime's own threads are started by a load, and inherit.
-        load=ThreadPoolExecutor(1, thread_name_prefix="load", initializer=give_way),
-        poll=ThreadPoolExecutor(1, thread_name_prefix="poll"),
+def _make_jobs(settings: Settings, scorer: ScoringService, emit: Emit) -> JobQueue:
+    folder = settings.state_dir / "jobs"
+    check_writable(folder, setting="INFERENCE_STATE_DIR")
+    return JobQueue(
+        JobQueueConfig(
+            files=JobFiles(folder),
+            scorer=scorer,
+            text_bytes=settings.max_text_bytes,
+            now=_now,
+            clock=SystemClock(),
+            emit=emit,
+            describe=describe,
+            keep=timedelta(hours=settings.job_keep_hours),
+            size_bytes=settings.jobs_size_bytes,
+        )
     )
+
+
+def _make_backend(
+    settings: Settings,
+    *,
+    scorer: Scorer,
+    status: CoreStatus,
+    corrections: CorrectionService,
+    jobs: JobQueue,
+    watching: Watching,
+) -> Backend:
+    webhooks = WebhookReceiver(
+        model_name=settings.model_name,
+        aliases=settings.aliases,
+        secret=settings.event_secret.get_secret_value(),
+        poke=status.poller.poke,
+        now=time.time,
+        emit=watching.emit,
+    )
+    return Backend(
+        model_name=settings.model_name,
+        default_alias=settings.model_alias,
+        scorer=scorer,
+        status=status,
+        identify_language=LinguaDetector().identify,
+        corrections=corrections,
+        jobs=jobs,
+        webhooks=webhooks if settings.event_secret.get_secret_value() else None,
+        render_metrics=watching.render,
+        limits=Limits(
+            text_bytes=settings.max_text_bytes,
+            texts=settings.max_texts,
+            body_bytes=settings.max_body_bytes,
+            upload_bytes=settings.max_upload_bytes,
+        ),
+        emit=watching.emit,
+    )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -47,10 +47,9 @@ class Recorder:
                 metric.labels(start)
             for trigger in spec.on:
                 key = trigger.event, spec.labels
-                if key not in groups:
-                    groups[key] = _Group(spec.labels)
-                    self._handlers[trigger.event].append(groups[key].move)
-                groups[key].add(metric, trigger)
+                groups.setdefault(key, _Group(spec.labels)).add(metric, trigger)
+        for (event, _), group in groups.items():
+            self._handlers[event].append(group.handler())
         self._groups = tuple(groups.values())
 
     def emit(self, event: Event) -> None:
@@ -87,7 +86,7 @@ class _Group:
     """The metrics with the same labels that one class of events moves."""
 
     def __init__(self, labels: tuple[str, ...]) -> None:
-        self._values = attrgetter(*labels) if labels else _no_labels
+        self._values = attrgetter(*labels) if labels else None
         self._one = len(labels) == 1
         self._triggers: list[tuple[AnyMetric, Trigger]] = []
         self._series: dict[object, tuple[_Move, ...]] = {}
@@ -95,22 +94,31 @@ class _Group:
     def add(self, metric: AnyMetric, trigger: Trigger) -> None:
         self._triggers.append((metric, trigger))
 
-    def move(self, event: Event) -> None:
-        values = self._values(event)
-        moves = self._series.get(values)
-        if moves is None:
-            names = (values,) if self._one else values
-            series = [
-                (metric.labels(*names) if names else metric, trigger) for metric, trigger in self._triggers
-            ]
-            moves = tuple((trigger.amount, getattr(metric, trigger.move)) for metric, trigger in series)
-            self._series[values] = moves
-        for amount, move in moves:
-            move(amount(event))
+    def handler(self) -> Callable[[Event], None]:
+        """Return the handler of the group's events, once every metric was added."""
+        if self._values is not None:
+            return self._move
+        moves = self._open(())
+
+        def move_all(event: Event) -> None:
+            for amount, move in moves:
+                move(amount(event))
+
+        return move_all
 
     def forget(self) -> None:
         self._series.clear()
 
+    def _move(self, event: Event) -> None:
+        values = self._values(event)  # type: ignore[misc]  # None only without labels
+        moves = self._series.get(values)
+        if moves is None:
+            moves = self._series[values] = self._open((values,) if self._one else values)
+        for amount, move in moves:
+            move(amount(event))
 
-def _no_labels(_event: Event) -> tuple[str, ...]:
-    return ()
+    def _open(self, values: tuple[str, ...]) -> tuple[_Move, ...]:
+        series = [
+            (metric.labels(*values) if values else metric, trigger) for metric, trigger in self._triggers
+        ]
+        return tuple((on.amount, getattr(metric, on.move)) for metric, on in series)

@@ -13,7 +13,7 @@ from prometheus_client import (
     generate_latest,
 )
 
-from toxic_inference.events import Event, StateChanged, TextsScored, VersionAvailable
+from toxic_inference.events import Emit, Event, StateChanged, TextsScored, VersionAvailable
 from toxic_inference.metrics.catalogue import service as catalogue
 from toxic_inference.metrics.catalogue import specs
 from toxic_inference.metrics.corrections import CorrectionMetrics
@@ -39,6 +39,7 @@ class Metrics:
         for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
             self.registry.register(collector)
         self._recorder = Recorder(specs(), self.registry)
+        self.emit: Emit = self._recorder.emit
         self._budget = make_gauge(catalogue.BATCH_BUDGET_TOKENS, self.registry)
         VersionMetrics(self._recorder, self.registry)
         self._recorder.handle(LiveQualityRead, CorrectionMetrics(self.registry).show)
@@ -47,10 +48,6 @@ class Metrics:
         self._recorder.handle(StateChanged, self._forget)
         self.registry.register(TrafficCollector(monitor))
         self.registry.register(HealthCollector(monitor))
-
-    def emit(self, event: Event) -> None:
-        """Take an event in; implements `Emit`."""
-        self._recorder.emit(event)
 
     def handles(self, event: type[Event]) -> bool:
         """Return whether events of a class move anything."""

@@ -43,10 +43,12 @@ class Call:
         self.unanswered = len(self.rows)
 
     def answer(self, position: int, scores: Float32Array) -> None:
-        """Take one row's scores; the last ones complete the future."""
+        """Take one row's scores, unless the future is done; the last ones complete it."""
+        if self.future.done():
+            return
         self.scores[position] = scores
         self.unanswered -= 1
-        if self.unanswered == 0 and not self.future.done():
+        if self.unanswered == 0:
             self.future.set_result(np.stack([row for row in self.scores if row is not None]))
 
     def fail(self, error: BaseException) -> None:
@@ -62,21 +64,17 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row of a call, as a member of the queue or of a batch."""
+    """One row of a call, as a member of the queue or of a batch; `tokens` is its length."""
 
     key: int
     call: Call
     position: int
+    tokens: int
 
     @property
     def row(self) -> Row:
         """The row itself."""
         return self.call.rows[self.position]
-
-    @property
-    def tokens(self) -> int:
-        """Its length."""
-        return len(self.row.ids)
 
 
 def by_caller(entries: Sequence[Entry]) -> list[list[Entry]]:

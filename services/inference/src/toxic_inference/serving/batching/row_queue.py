@@ -52,9 +52,9 @@ class RowQueue:
 
     def add(self, call: Call) -> None:
         """Add every row of a call."""
-        for position in range(len(call.rows)):
+        for position, row in enumerate(call.rows):
             self._next_key += 1
-            entry = Entry(self._next_key, call, position)
+            entry = Entry(self._next_key, call, position, len(row.ids))
             self._lanes[call.lane][entry.key] = entry
             self._tokens[call.lane] += entry.tokens
             call.waiting.add(entry.key)

@@ -191,8 +191,6 @@ class BatchScheduler:
             )
         )
         for entry, row_scores in zip(entries, scores, strict=True):
-            if entry.call.future.done():
-                continue
             if np.isfinite(row_scores).all():
                 entry.call.answer(entry.position, row_scores)
             else:
