@@ -1,10 +1,11 @@
 """The disk cache of downloaded bundles.
 
-Owns its folder: `<version>-<fingerprint>/` is a bundle, `.partial-*/` a download under way.
+Owns its folder: `<version>-<fingerprint>/` is a bundle, `.partial-*/` a running download. Several processes
+may share the folder.
 
-Invariant: a folder with a bundle's name was verified before it got that name, and is verified again each time
-it is checked out. What is checked out is never removed; the rest goes oldest use first once the folder holds
-more than its limit. Several processes may share the folder.
+Invariant: a folder with a bundle's name was verified before it got that name, and is verified again at each
+checkout. Bundles that are checked out are never removed; others are removed, least recently used first, when
+the folder exceeds its limit.
 """
 
 import fcntl
@@ -27,17 +28,17 @@ _log = structlog.get_logger(__name__)
 _PARTIAL = ".partial-"
 
 Download = Callable[[ServableId, Path], Path]
-"""Downloads a version's bundle into a folder and returns the bundle's path in it."""
+"""Downloads a version's bundle into a folder, and returns the bundle's path in it."""
 
 
 class BundleCache:
-    """Keeps downloaded bundles; implements `BundleStore`.
+    """Caches downloaded bundles; implements `BundleStore`.
 
     Args:
-        folder: of the cache; created if it is missing.
-        size_limit_bytes: how much it may hold beyond what is checked out.
-        max_bundle_bytes: the largest bundle that is read.
-        download: fetches what isn't here.
+        folder: the cache's own folder; created if it is missing.
+        size_limit_bytes: its size limit, not counting bundles that are checked out.
+        max_bundle_bytes: size limit of one bundle.
+        download: downloads what isn't cached.
     """
 
     def __init__(
@@ -55,11 +56,11 @@ class BundleCache:
     def checkout(self, servable_id: ServableId) -> Bundle:
         """Return the version's bundle, verified: from disk, else downloaded.
 
-        A damaged cached bundle is removed and fetched again.
+        A damaged cached bundle is removed and downloaded again.
 
         Raises:
-            ContractError: what was downloaded is damaged or isn't a bundle.
-            RegistryUnavailableError: it isn't here and can't be fetched now.
+            ContractError: the download is damaged or isn't a bundle.
+            RegistryUnavailableError: it isn't cached and can't be downloaded now.
         """
         name = _entry_name(servable_id)
         with self._lock:
@@ -103,7 +104,7 @@ class BundleCache:
 
     @contextmanager
     def _partial(self) -> Iterator[Path]:
-        """A folder for one download, locked while this process lives, removed at the end."""
+        """Yield a folder for one download: locked while this process lives, removed at the end."""
         path = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=self._folder))
         descriptor = os.open(path, os.O_RDONLY)
         try:
@@ -114,7 +115,7 @@ class BundleCache:
             os.close(descriptor)
 
     def _remove_stale_partials(self) -> None:
-        """Remove downloads that a killed process left; a living one's are locked."""
+        """Remove the downloads of killed processes; those of living ones are locked."""
         for path in self._folder.glob(f"{_PARTIAL}*"):
             descriptor = os.open(path, os.O_RDONLY)
             try:

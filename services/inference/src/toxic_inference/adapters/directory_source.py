@@ -1,10 +1,11 @@
-"""A plain folder of numbered versions, as stock TensorFlow Serving watches: each subfolder is a bundle.
+"""A folder of numbered versions, as stock TensorFlow Serving watches one: each subfolder is a bundle.
 
-The alias names the largest number; pinned numbers are served beside it if they exist. Bundles are verified
-and loaded in place, without a copy. A folder with a changed contract is another servable, so an incomplete
-copy is tried again once it is complete.
+The alias names the largest number; pinned numbers are served too if they exist. Bundles are verified and
+loaded in place, not copied. A folder whose contract changed is another servable, so a half-copied bundle is
+tried again as soon as it is complete.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,10 +21,10 @@ class DirectorySource:
     """Implements `Source` and `BundleStore` over a folder.
 
     Args:
-        folder: holds the numbered folders.
-        alias: what its largest number is served as.
-        pinned: numbers that are served besides the largest.
-        max_bytes: the largest bundle that is read; None for any.
+        folder: contains the numbered folders.
+        alias: the alias of the largest number.
+        pinned: further numbers to serve.
+        max_bytes: size limit of a bundle; None for no limit.
     """
 
     def __init__(
@@ -35,13 +36,14 @@ class DirectorySource:
         self._max_bytes = max_bytes
 
     def aspired(self) -> tuple[AspiredVersion, ...]:
-        """Return the largest numbered folder, if there is one, and the pinned ones that are there.
+        """Return the largest numbered folder, if there is one, and the pinned ones that exist.
 
         Raises:
             RegistryUnavailableError: the folder can't be read now.
         """
         try:
-            numbers = [int(p.name) for p in self._folder.iterdir() if _is_number(p.name) and p.is_dir()]
+            names = [path.name for path in self._folder.iterdir() if path.is_dir()]
+            numbers = [int(name) for name in names if re.fullmatch("0|[1-9][0-9]*", name)]
             if not numbers:
                 return ()
             largest = str(max(numbers))
@@ -57,22 +59,18 @@ class DirectorySource:
         """Return the folder's bundle, verified.
 
         Raises:
-            ContractError: the bundle is damaged, isn't one, or was replaced meanwhile.
+            ContractError: the bundle is damaged or incomplete, or was replaced meanwhile.
         """
         bundle = open_bundle(self._folder / servable_id.version, max_bytes=self._max_bytes)
         if self._fingerprint(servable_id.version) != servable_id.fingerprint:
-            raise ContractError(f"{bundle.path} was replaced while it was about to be loaded.")
+            raise ContractError(f"{bundle.path} was replaced while it was being loaded.")
         return bundle
 
     def release(self, servable_id: ServableId) -> None:
-        """Keep the folder, which is the operator's."""
+        """Do nothing: the folder belongs to the operator."""
 
     def _fingerprint(self, version: str) -> str:
         try:
             return file_digest(self._folder / version / CONTRACT_FILE)[:_FINGERPRINT_LENGTH]
         except FileNotFoundError:
             return _INCOMPLETE
-
-
-def _is_number(name: str) -> bool:
-    return name.isascii() and name.isdigit() and str(int(name)) == name

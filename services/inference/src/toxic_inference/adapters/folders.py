@@ -1,7 +1,4 @@
-"""Folders that the service needs to write to.
-
-Invariant: a disk that refuses shows at the start, not with the first file.
-"""
+"""Checks at the start that a folder can be written to."""
 
 import os
 import tempfile
@@ -13,11 +10,11 @@ _PROBE_BYTES = 64 * 1024
 
 
 def check_writable(folder: Path, *, setting: str) -> None:
-    """Make `folder` if it is missing, and check that it is writable.
+    """Create `folder` if it is missing, write a small file there and remove it.
 
     Args:
-        folder: for the files.
-        setting: which names it, for the message.
+        folder: the folder that will be written to.
+        setting: the environment variable that names it, for the message.
 
     Raises:
         ConfigurationError: it can't be written.
@@ -31,5 +28,5 @@ def check_writable(folder: Path, *, setting: str) -> None:
     except OSError as error:
         raise ConfigurationError(
             f"The folder {folder} can't be written: {error.strerror}. Free space there, or set {setting} to "
-            "one that can."
+            "another folder."
         ) from error

@@ -1,9 +1,8 @@
-"""Which language a text is in, by lingua (https://github.com/pemistahl/lingua-py).
+"""Language identification by lingua (https://github.com/pemistahl/lingua-py).
 
-Only the languages of training are distinguished. Measured on 2 cores: 230 MB of memory and 0.9 s
-for the models, read with the first text; then 0.1 ms for a comment and 0.3 ms for `_READ` characters.
-
-Invariant: only a text with letters gets a language.
+It distinguishes only the languages that models are trained for. Measured on 2 cores: 230 MB of memory and
+0.9 s for its models, which are loaded with the first text; then 0.1 ms per comment and 0.3 ms for `_READ`
+characters.
 """
 
 from functools import cached_property
@@ -13,14 +12,14 @@ from lingua import IsoCode639_1, LanguageDetector, LanguageDetectorBuilder
 from toxic_core.languages import LANGUAGES
 
 _READ = 2_000
-"""Characters. More don't improve detection, and cost a millisecond per 4,000."""
+"""Characters that are read: more don't improve the result, and cost a millisecond per 4,000."""
 
 
 class LinguaDetector:
-    """Implements `LanguageIdentifier`. Thread-safe."""
+    """Identifies languages. Thread-safe."""
 
     def identify(self, text: str) -> str | None:
-        """Return the most likely language (ISO 639-1); None for a text without letters."""
+        """Return the most likely language (ISO 639-1); None if the text has no letters to identify it by."""
         found = self._detector.detect_language_of(text[:_READ])
         return None if found is None else found.iso_code_639_1.name.lower()
 

@@ -1,1 +1,1 @@
-"""Model monitoring: drift of the traffic, and quality by moderators' corrections."""
+"""Monitors whether the model is still right, from its scores of the traffic and from corrections."""

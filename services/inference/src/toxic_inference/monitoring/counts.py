@@ -1,7 +1,8 @@
-"""What is counted of one version's traffic, and how texts are added to it.
+"""The counts of one version's traffic.
 
-Invariant: counts only grow, so that the difference of two moments is what came between them. All of them lie
-in one flat array, which makes a moment one copy.
+All counts are in one flat array, so a snapshot is one copy.
+
+Invariant: counts only grow, so the difference of two snapshots is the traffic between them.
 """
 
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ class Counts:
     """Counts of texts; arrays are views into `flat`.
 
     Attributes:
-        flat: all of it.
+        flat: all counts.
         languages: texts by language, float [languages].
         flagged: by label and language, float [labels, languages].
         scores: by label and bin, float [labels, score bins].
@@ -59,8 +60,8 @@ class Scheme:
     """The bins of one version's traffic: those of its contract's reference, if it has one.
 
     Attributes:
-        contract: the version's.
-        languages: of its counts, in order: the contract's, then `other` and `und`.
+        contract: the version's contract.
+        languages: in the order of the counts: the contract's, then `other` and `und`.
         score_edges: edges of the score bins, 0 to 1.
         length_edges: edges of the length bins.
     """
@@ -89,11 +90,11 @@ class Scheme:
         self._ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes])
 
     def empty(self) -> Counts:
-        """Return empty counts."""
+        """Return counts that are all 0."""
         return self.view(np.zeros(int(self._ends[-1])))
 
     def view(self, flat: Floats) -> Counts:
-        """Return the counts that a flat array holds."""
+        """Return the counts in a flat array."""
         parts = np.split(flat, self._ends[:-1])
         arrays = [part.reshape(shape) for part, shape in zip(parts, self._shapes, strict=True)]
         languages, flagged, scores, score_sums, lengths, length_sum, hits, positives = arrays
@@ -131,6 +132,6 @@ class Scheme:
 
 
 def _histogram(values: Floats, edges: Sequence[float]) -> NDArray[np.intp]:
-    """Return the number of values per bin; values outside count in the outermost bins."""
+    """Return the number of values per bin; values outside are counted in the outermost bins."""
     bins = np.searchsorted(np.asarray(edges[1:-1]), values, side="right")
     return np.bincount(bins, minlength=len(edges) - 1)

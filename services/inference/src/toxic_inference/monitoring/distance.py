@@ -1,6 +1,6 @@
-"""How far two histograms are apart.
+"""Distances between two histograms.
 
-Invariant: both measures are finite for any counts, empty bins included, and 0 for histograms of like shape.
+Invariant: both measures are finite for any counts, empty bins included, and 0 for histograms of equal shape.
 """
 
 import numpy as np
@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 Counts1D = NDArray[np.float64]
 
 _FLOOR = 1e-4
-"""Share added to every bin, so that one that is empty on one side isn't infinitely far; to both sides alike,
-so that a bin that is empty on both sides adds 0, for any number of texts."""
+"""Share added to every bin of both histograms: a bin that is empty on one side must not be infinitely far,
+and one that is empty on both sides must add nothing."""
 
 
 def psi(found: Counts1D, reference: Counts1D) -> float:
     """Return the population stability index: the symmetrised Kullback-Leibler divergence, in nats.
 
-    After Siddiqi, Credit Risk Scorecards (2006), whose rule of thumb is 0.1 for small, 0.25 for large.
+    After Siddiqi, Credit Risk Scorecards (2006), whose rule of thumb is 0.1 for little and 0.25 for much.
 
     Args:
         found: counts, float [bins], not all 0.
@@ -27,7 +27,7 @@ def psi(found: Counts1D, reference: Counts1D) -> float:
 
 
 def js_distance(found: Counts1D, reference: Counts1D) -> float:
-    """Return the Jensen-Shannon distance, base 2: 0 for like shapes, 1 for histograms without a common bin.
+    """Return the Jensen-Shannon distance, base 2: 0 for equal shapes, 1 for histograms without a common bin.
 
     After Endres and Schindelin, A New Metric for Probability Distributions (2003).
 

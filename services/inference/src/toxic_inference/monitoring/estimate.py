@@ -1,11 +1,11 @@
-"""How well a classifier does, estimated from its calibrated scores alone.
+"""A classifier's quality, estimated from its calibrated scores alone.
 
-Confidence-based: a calibrated score is the probability that its decision is right, so that sums of them are
-the expected counts of the confusion matrix. See Garg et al., Leveraging Unlabeled Data to Predict
+Confidence-based: a calibrated score is the probability of its label, so sums of scores are the expected
+counts of the confusion matrix. See Garg et al., Leveraging Unlabeled Data to Predict
 Out-of-Distribution Performance (ICLR 2022), and CBPE in NannyML's documentation.
 
-Invariant: an estimate is of a stream with the deployment share of toxic comments, and as good as the
-calibration. It sees what moves the scores; it can't see a text that the model misreads with confidence.
+An estimate refers to a stream with the deployment share of toxic comments, and is as good as the calibration.
+It reflects what changes the scores; it misses texts that the model misreads with confidence.
 """
 
 from dataclasses import dataclass
@@ -24,10 +24,10 @@ class EstimatedQuality:
 
     Attributes:
         prevalence: share of texts that carry the label.
-        precision: of flagged texts; None without any.
+        precision: of flagged texts; None if there are none.
         recall: of texts that carry the label.
         f1: of both; 0 if no text is flagged.
-        accuracy: share of right decisions.
+        accuracy: share of correct decisions.
     """
 
     prevalence: float
@@ -46,7 +46,7 @@ def deployment_probabilities(scores: Floats, toxic: Floats, traffic: ReferenceTr
     Args:
         scores: calibrated, float [texts, labels].
         toxic: the column of the label `toxic`, float [texts].
-        traffic: has both shares.
+        traffic: contains both shares.
     """
     calibrated, deployed = traffic.calibration_toxic_share, traffic.deployment_toxic_share
     weight, other = deployed / calibrated, (1 - deployed) / (1 - calibrated)
@@ -55,7 +55,7 @@ def deployment_probabilities(scores: Floats, toxic: Floats, traffic: ReferenceTr
 
 
 def estimate(*, texts: float, flagged: float, hits: float, positives: float) -> EstimatedQuality:
-    """Return the quality that expected counts come to.
+    """Return the quality from expected counts.
 
     Args:
         texts: how many there are, more than 0.

@@ -1,7 +1,8 @@
-"""Past counts, for sliding windows.
+"""Snapshots of counts, for sliding windows.
 
-Invariant: memory is bounded: one copy a bucket of time in which something came, and none older than the
-longest window. A window reaches back to the beginning of a bucket: it is short by up to one bucket.
+A window starts at the beginning of a bucket of time, so it is short by up to one bucket.
+
+Invariant: memory is bounded: one snapshot per bucket with traffic, and none older than the longest window.
 """
 
 from collections import deque
@@ -15,14 +16,14 @@ BUCKET_SECONDS: Final = 300.0
 
 
 class Window(StrEnum):
-    """How far back figures look."""
+    """The time span of figures."""
 
     HOUR = "1h"
     DAY = "24h"
 
     @property
     def buckets(self) -> int:
-        """How many buckets of time it spans."""
+        """The number of buckets."""
         return {Window.HOUR: 12, Window.DAY: 288}[self]
 
 
@@ -42,7 +43,7 @@ class History:
         return len(self._moments)
 
     def mark(self, flat: Floats, *, now: float) -> None:
-        """Copy the counts before the first text of a new bucket."""
+        """Keep a snapshot before the first text of a new bucket."""
         bucket = int(now // BUCKET_SECONDS)
         if self._moments and self._moments[-1].bucket >= bucket:
             return
@@ -51,7 +52,7 @@ class History:
             self._moments.popleft()
 
     def since(self, flat: Floats, window: Window, *, now: float) -> Floats:
-        """Return the counts within a window, given the present counts."""
+        """Return the counts of a window that ends now, from the current counts."""
         first = int(now // BUCKET_SECONDS) - window.buckets + 1
         before = next((moment.flat for moment in self._moments if moment.bucket >= first), flat)
         return flat - before

@@ -1,7 +1,7 @@
-"""How the versions do on what moderators corrected.
+"""Live quality: the versions' quality on the comments that moderators corrected.
 
-Moderators judge what they are shown, mostly what was flagged, so that these figures are of that and not of
-the stream: they compare versions and moments, and precision alone is what it is called.
+Moderators judge the comments that they are shown, which are mostly flagged ones, so these figures don't
+describe the whole traffic. Use them to compare versions and times; only precision has its usual meaning.
 
 Invariant: only the latest corrections count, up to the limit; texts are never read.
 """
@@ -29,10 +29,10 @@ class Judged:
     """A correction without its text.
 
     Attributes:
-        version: that scored the comment.
-        language: of the comment, if known.
-        labels: the moderator's decisions.
-        scores: of the version, if the client sent them.
+        version: the version that scored the comment.
+        language: of the comment; None if unknown.
+        labels: the moderator's judgement per label.
+        scores: the version's scores, as the client reported them.
     """
 
     version: str
@@ -43,16 +43,16 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class LiveQuality:
-    """How a version does on one label.
+    """A version's quality on one label.
 
     Attributes:
-        version: which.
-        label: which.
+        version: the version.
+        label: the label.
         yes: texts judged to carry it.
         no: texts judged not to.
-        auc: probability that a positive one scores higher; None if there are too few of a kind.
-        precision: share of flagged texts that are positive; None if too few are flagged.
-        disagreement: share of texts with another decision by moderators; None if there are too few.
+        auc: how often one of the first has the higher score; None if there are too few, or none of one kind.
+        precision: share of flagged texts that carry it; None if too few are flagged.
+        disagreement: share of texts that moderators decide differently; None if there are too few.
     """
 
     version: str
@@ -92,12 +92,12 @@ class LiveQualityRead(Event):
 def live_quality(
     judged: Sequence[Judged], contracts: Mapping[str, Contract], *, at_least: int
 ) -> Iterator[LiveQuality]:
-    """Yield the quality per version and label that has corrections.
+    """Yield the quality of every version and label with a judgement.
 
     Args:
         judged: corrections.
-        contracts: of the served versions, for their thresholds.
-        at_least: fewest texts that a figure is made from.
+        contracts: of the served versions; their thresholds decide what was flagged.
+        at_least: fewest texts for a figure.
     """
     for version, contract in contracts.items():
         mine = [each for each in judged if each.version == version]
@@ -140,7 +140,7 @@ class LiveParts:
     """What watching corrections works with.
 
     Attributes:
-        source: of the corrections.
+        source: where they are kept.
         contracts: of the versions that are served, asked anew each time.
         clock: for the wait between two readings.
         time: seconds since 1970.
@@ -155,13 +155,13 @@ class LiveParts:
 
 
 class LiveWatch:
-    """Reads the latest corrections now and then, off the event loop and off every request's way.
+    """Reads the latest corrections at an interval, off the event loop.
 
     Args:
         parts: what it works with.
         interval_seconds: between two readings.
-        limit: most corrections that are read.
-        at_least: fewest texts that a figure is made from.
+        limit: most corrections to read.
+        at_least: fewest texts for a figure.
     """
 
     def __init__(self, parts: LiveParts, *, interval_seconds: float, limit: int, at_least: int) -> None:
@@ -171,13 +171,13 @@ class LiveWatch:
         self._at_least = at_least
 
     async def run(self) -> None:
-        """Read again and again, until cancelled."""
+        """Read at an interval, until cancelled."""
         while True:
             await self.read()
             await self._parts.clock.wait(asyncio.Event(), at_most_seconds=self._interval_seconds)
 
     async def read(self) -> None:
-        """Read once; if the store can't be reached, the figures stay, with their old time."""
+        """Read once. If the store can't be reached, the figures stay, and so does the time of the reading."""
         contracts = dict(self._parts.contracts())
         try:
             figures = await asyncio.to_thread(self._measure, contracts)

@@ -1,9 +1,9 @@
-"""Watches the scores of every version.
+"""Monitors each version's scores of its traffic: drift, and estimated quality.
 
-Owns the counts of each version, for as long as the version is known. Callers' texts cost an append: they are
-counted many at a time, when enough have come, when a bucket of time ends, or when someone looks.
+Owns the counts of each version, until the version is forgotten. A request costs one append: texts are counted
+in groups, when there are enough, when a bucket of time ends, or when figures are read.
 
-Invariant: used from the event loop's thread only. What waits to be counted is bounded, and so is all of it.
+Invariant: memory is bounded, that of texts not counted yet included. Used from the event loop's thread only.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,12 +23,12 @@ from toxic_inference.monitoring.history import BUCKET_SECONDS, History, Window
 from toxic_inference.serving.clock import Clock
 
 _WAITING: Final = 1024
-"""Texts that wait to be counted: numpy takes about as long for a thousand as for one."""
+"""Most texts that wait to be counted: numpy takes about as long for a thousand as for one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """How far traffic is from the reference, by both measures."""
+    """The distance of the traffic from the reference, by both measures."""
 
     psi: float
     js_distance: float
@@ -39,11 +39,11 @@ class WindowFigures:
     """One version's figures over one window.
 
     Attributes:
-        texts: how many it was made from.
-        scores: drift per label; empty with too few texts or without a reference.
-        languages: drift of the languages; None likewise.
-        lengths: drift of the lengths; None likewise.
-        quality: estimated, of each label; empty likewise.
+        texts: how many there are.
+        scores: drift of each label's scores; empty if there are too few texts or no reference.
+        languages: drift of the languages; None if there are too few texts or no reference.
+        lengths: drift of the lengths; None if there are too few texts or no reference.
+        quality: estimated, of each label; empty if there are too few texts or no reference.
     """
 
     texts: float
@@ -54,11 +54,11 @@ class WindowFigures:
 
 
 class VersionMonitor:
-    """Watches one version.
+    """Monitors one version.
 
     Args:
-        contract: the version's.
-        min_texts: fewest texts that a figure is made from.
+        contract: the version's contract.
+        min_texts: fewest texts for a figure.
     """
 
     def __init__(self, contract: Contract, *, min_texts: int) -> None:
@@ -71,7 +71,7 @@ class VersionMonitor:
         self._bucket_ends = 0.0
 
     def add(self, report: TextsScored, *, now: float) -> None:
-        """Take texts in."""
+        """Add texts."""
         if now >= self._bucket_ends:
             self._count()
             self._history.mark(self._counts.flat, now=now)
@@ -82,7 +82,7 @@ class VersionMonitor:
             self._count()
 
     def counts(self) -> Counts:
-        """Return all that was counted since the version was loaded; not to be changed."""
+        """Return the counts since the version was loaded; callers must not change them."""
         self._count()
         return self._counts
 
@@ -144,16 +144,16 @@ class VersionMonitor:
 
 
 def _drift(found: Counts1D, reference: Counts1D) -> Drift | None:
-    """Return the drift; None from an empty reference, which no version should have."""
+    """Return the drift; None from a reference of nothing, which no version should have."""
     return Drift(psi(found, reference), js_distance(found, reference)) if reference.any() else None
 
 
 class Monitor:
-    """Watches every version that is known.
+    """Monitors every known version.
 
     Args:
-        clock: determines the bucket of time.
-        min_texts: fewest texts that a figure is made from.
+        clock: for the buckets of time.
+        min_texts: fewest texts for a figure.
     """
 
     def __init__(self, clock: Clock, *, min_texts: int) -> None:
@@ -162,26 +162,26 @@ class Monitor:
         self._versions: dict[str, VersionMonitor] = {}
 
     def available(self, *, version: str, contract: Contract) -> None:
-        """Begin to watch a version; a version that is loaded again continues its counts."""
+        """Start to monitor a version; if the same one is loaded again, its counts continue."""
         known = self._versions.get(version)
         if known is None or known.scheme.contract != contract:
             self._versions[version] = VersionMonitor(contract, min_texts=self._min_texts)
 
     def forget(self, version: str) -> None:
-        """Drop what is known of a version."""
+        """Drop a version's counts."""
         self._versions.pop(version, None)
 
     def scored(self, report: TextsScored) -> None:
-        """Take texts in; those of a version that isn't watched are dropped."""
+        """Add texts; those of an unknown version are dropped."""
         if (version := self._versions.get(report.version)) is not None:
             version.add(report, now=self._clock.now())
 
     def versions(self) -> Mapping[str, VersionMonitor]:
-        """Return every version's own monitor."""
+        """Return every version's monitor."""
         return self._versions
 
     def contracts(self) -> Mapping[str, Contract]:
-        """Return the contract of every version that is watched."""
+        """Return the contract of every monitored version."""
         return {version: monitor.scheme.contract for version, monitor in self._versions.items()}
 
     def figures(self, version: str, window: Window) -> WindowFigures:
