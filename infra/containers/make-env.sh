@@ -1,5 +1,5 @@
 #!/bin/sh
-# Writes the container stack's settings, with passwords of its own, where there are none yet.
+# Writes the container stack's settings with new passwords, unless the file exists.
 #
 #   make-env.sh FILE
 set -eu
@@ -7,7 +7,7 @@ set -eu
 file=$1
 [ ! -e "$file" ] || exit 0
 
-# Only the owner may read it, from its first byte on; and it appears whole.
+# Only the owner may read it, and it appears at once, complete.
 umask 077
 partial=$file.partial
 while IFS= read -r line; do

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Removes what `make` and the tools have made. The local registries in var/ hold a user's models: only when told.
+# Removes what `make` and the tools generated. Asks before it removes var/, whose local registries hold a user's models.
 set -eu
 
 rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .viz

@@ -29,7 +29,11 @@ def check_port(port: int, *, needed_by: str, variable: str) -> None:
         CheckFailedError: it can't.
     """
     advice = f"choose another with {variable}=…"
-    if _answers(port):
+    # If a process listens on every address, macOS lets others bind the loopback address.
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        taken = probe.connect_ex((LOOPBACK, port)) == 0
+    if taken:
         raise CheckFailedError(
             f"Port {port}, which {needed_by} needs, is taken; stop what listens there, or {advice}"
         )
@@ -77,10 +81,3 @@ def check_disk(
             f"The disk of {folder} has {free / _GIB:.1f} GiB free, and {needed_bytes / _GIB:.0f} GiB are "
             "needed; make room, or choose a folder on another disk with TOXIC_STATE_DIR=…"
         )
-
-
-def _answers(port: int) -> bool:
-    # If a process listens on every address, macOS lets others bind the loopback address.
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex((LOOPBACK, port)) == 0

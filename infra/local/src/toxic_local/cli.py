@@ -30,7 +30,14 @@ def main(arguments: Sequence[str] | None = None, *, commands: Commands | None = 
     words = sys.argv[1:] if arguments is None else list(arguments)
     # Split by hand: how argparse treats a second `--`, the command's own, differs between Python versions.
     at = words.index("--") if "--" in words else len(words)
-    parser = _parser()
+    parser = argparse.ArgumentParser(
+        prog="toxic-local", description="The stack as processes of this machine."
+    )
+    actions = parser.add_subparsers(dest="action", required=True)
+    actions.add_parser("demo", help="train on the sample, promote, serve, and stay until Ctrl-C")
+    actions.add_parser("serve", help="serve the champion of the local registry until Ctrl-C")
+    around = actions.add_parser("with-registry", help="run a command with a registry to talk to")
+    around.usage = "toxic-local with-registry -- COMMAND …"
     action, command = parser.parse_args(words[:at]).action, words[at + 1 :]
     if (action == "with-registry") != bool(command):
         parser.error("a command after -- goes with with-registry, and only there")
@@ -54,15 +61,3 @@ def _run(action: str, command: Sequence[str], *, commands: Commands, stop: StopS
     except ToxicError as error:
         say(f"toxic-local: {error}", out=sys.stderr)
     return 1
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="toxic-local", description="The stack as processes of this machine."
-    )
-    actions = parser.add_subparsers(dest="action", required=True)
-    actions.add_parser("demo", help="train on the sample, promote, serve, and stay until Ctrl-C")
-    actions.add_parser("serve", help="serve the champion of the local registry until Ctrl-C")
-    around = actions.add_parser("with-registry", help="run a command with a registry to talk to")
-    around.usage = "toxic-local with-registry -- COMMAND …"
-    return parser

@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 STOP_GRACE_SECONDS = 10.0
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -43,7 +42,10 @@ class ManagedProcess:
     def __init__(self, spec: ProcessSpec) -> None:
         self.spec = spec
         with ExitStack() as files:
-            output = files.enter_context(_open_log(spec.log)) if spec.log else None
+            output = None
+            if spec.log:
+                spec.log.parent.mkdir(parents=True, exist_ok=True)
+                output = files.enter_context(spec.log.open("ab"))
             self._process = subprocess.Popen(  # noqa: S603  the stack's own programs, or the user's own command
                 list(spec.command),
                 env=dict(spec.environment),
@@ -85,11 +87,6 @@ def last_lines(path: Path, *, count: int = 15) -> tuple[str, ...]:
             return tuple(line.rstrip("\n") for line in deque(lines, maxlen=count))
     except FileNotFoundError:
         return ()
-
-
-def _open_log(path: Path) -> IO[bytes]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.open("ab")
 
 
 def _end_with(parent: int) -> Callable[[], None] | None:

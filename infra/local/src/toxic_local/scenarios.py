@@ -48,7 +48,9 @@ def demo(environment: Mapping[str, str], *, commands: Commands, stop: StopSignal
         # It comes up beside the next step, which leaves the second core free while it imports TensorFlow.
         stack.launch_inference()
         with steps.step("make the shipped baseline champion, unless there is one"):
-            _ensure_champion(stack)
+            if stack.champion() is None:
+                stack.train("--env", "demo", "--pipelines", "baseline")
+                stack.promote("challenger", reason="make demo: the shipped baseline")
         with steps.step(f"wait until inference serves it (log: {_short(plan.log('inference'))})"):
             stack.wait_for_inference()
         _tell_addresses(stack, seconds=steps.seconds())
@@ -112,12 +114,6 @@ def check_machine(plan: StackPlan) -> None:
     check_port(plan.registry_port, needed_by="the registry", variable="REGISTRY_PORT")
     check_writable(plan.state_dir)
     check_disk(plan.state_dir)
-
-
-def _ensure_champion(stack: LocalStack) -> None:
-    if stack.champion() is None:
-        stack.train("--env", "demo", "--pipelines", "baseline")
-        stack.promote("challenger", reason="make demo: the shipped baseline")
 
 
 def _tell_addresses(stack: LocalStack, *, seconds: float) -> None:

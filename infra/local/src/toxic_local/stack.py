@@ -35,10 +35,14 @@ class LocalStack:
         self.plan = plan
         self._stop = stop or StopSignal()
         inherited = os.environ if environment is None else environment
+        secret = secrets.token_urlsafe(32)
         # The default folder of the demo's tables and checkpoints.
         self._environment = {
             "TOXIC_DEMO_DIR": str(plan.state_dir / "data"),
-            **_events(plan),
+            # The registry notifies inference of a new champion at once, with a secret of this run.
+            "REGISTRY_EVENT_URLS": f"{plan.inference_uri}/events",
+            "REGISTRY_EVENT_SECRET": secret,
+            "INFERENCE_EVENT_SECRET": secret,
             **child_environment(inherited),
         }
         self._servers: list[ManagedProcess] = []
@@ -251,16 +255,6 @@ def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "NO_PROXY": no_proxy,
         "no_proxy": no_proxy,
-    }
-
-
-def _events(plan: StackPlan) -> dict[str, str]:
-    """Let the registry notify inference of a new champion at once, with a secret of this run."""
-    secret = secrets.token_urlsafe(32)
-    return {
-        "REGISTRY_EVENT_URLS": f"{plan.inference_uri}/events",
-        "REGISTRY_EVENT_SECRET": secret,
-        "INFERENCE_EVENT_SECRET": secret,
     }
 
 
