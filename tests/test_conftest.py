@@ -26,18 +26,49 @@ def test_it():
 """
 
 
-def test_a_modules_registry_ends_with_it(tmp_path: Path) -> None:
-    """A server that the next module starts doesn't inherit it, not even by one of MLflow's variables."""
-    shutil.copy(ROOT / "conftest.py", tmp_path)
-    (tmp_path / "test_a.py").write_text(SETS_A_REGISTRY)
-    (tmp_path / "test_b.py").write_text(STARTS_A_SERVER)
+STARTS_PROCESSES = """
+import subprocess
+import sys
+
+def start():
+    subprocess.run([sys.executable, "-c", ""], check=True)
+
+def test_by_a_helper():
+    start()
+
+def test_by_name():
+    subprocess.run(["python3", "-c", ""], check=True)
+
+def test_without():
+    pass
+"""
+
+
+def _pytest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    shutil.copy(ROOT / "conftest.py", folder)
     environment = {name: value for name, value in os.environ.items() if not name.endswith("_URI")}
-    told = subprocess.run(
-        (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)),
+    return subprocess.run(
+        (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments, str(folder)),
         env=environment,
-        cwd=tmp_path,
+        cwd=folder,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert told.returncode == 0, told.stdout
+
+
+def test_a_modules_registry_ends_with_it(tmp_path: Path) -> None:
+    """A server that the next module starts doesn't inherit it, not even by one of MLflow's variables."""
+    (tmp_path / "test_a.py").write_text(SETS_A_REGISTRY)
+    (tmp_path / "test_b.py").write_text(STARTS_A_SERVER)
+    ran = _pytest(tmp_path)
+    assert ran.returncode == 0, ran.stdout
+
+
+def test_the_fast_part_leaves_out_and_refuses_processes(tmp_path: Path) -> None:
+    """What a test uses decides; a process that this misses fails its test with the remedy."""
+    (tmp_path / "test_a.py").write_text(STARTS_PROCESSES)
+    ran = _pytest(tmp_path, "-m", "not server")
+    assert "1 failed, 1 passed, 1 deselected" in ran.stdout
+    assert "test_by_name (call) starts python3: mark it with `server`" in ran.stdout
+    assert _pytest(tmp_path).returncode == 0
