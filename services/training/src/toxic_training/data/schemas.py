@@ -51,7 +51,6 @@ _id, _text, _language, _label, _optional_label = (
     )
 )
 
-TRAIN = pa.DataFrameSchema({"id": _id, "comment_text": _text, **dict.fromkeys(LABEL_COLUMNS, _label)})
 VALIDATION = pa.DataFrameSchema({"id": _id, "comment_text": _text, "lang": _language, _TOXIC: _label})
 TEST = pa.DataFrameSchema({"id": _id, "content": _text, "lang": _language, _TOXIC: _label})
 """The test file joined with its labels, without the comments that weren't labelled."""
@@ -83,6 +82,12 @@ def find_language(table: pd.DataFrame) -> str | None:
     """Return the name of the column that holds the languages, if there is one."""
     index = language_column(table.columns.astype(str).tolist())
     return None if index is None else str(table.columns[index])
+
+
+def train(table: pd.DataFrame) -> pa.DataFrameSchema:
+    """Return the schema of the train file: the main label is required, others may be missing."""
+    labels = [label for label in LABEL_COLUMNS if label == _TOXIC or label in table]
+    return pa.DataFrameSchema({"id": _id, "comment_text": _text, **dict.fromkeys(labels, _label)})
 
 
 def additional(table: pd.DataFrame, *, name: str) -> pa.DataFrameSchema:

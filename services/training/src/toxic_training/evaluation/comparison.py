@@ -33,7 +33,8 @@ def compare(own: pd.DataFrame, champion: pd.DataFrame, parameters: EvaluationPar
         )
     figures: dict[str, float] = {}
     for language, rows in by_language(own, parameters).items():
-        for label in LABELS:
+        # The champion may have been trained on fewer labels.
+        for label in (label for label in LABELS if f"score_{label}" in champion):
             known = rows[label].notna().to_numpy()
             truth = rows[label].to_numpy(np.float64)[known]
             if not has_both_classes(truth):

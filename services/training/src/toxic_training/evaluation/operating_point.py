@@ -3,6 +3,7 @@
 Invariant: every label has both for any language (`*`); a language has its own only if there was enough data.
 """
 
+from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
@@ -12,16 +13,25 @@ from pydantic import BaseModel, ConfigDict
 
 from toxic_core.contract import Calibration, Contract, Probability
 from toxic_core.contract.calibration import calibrate
-from toxic_core.labels import LABELS, LabelName
+from toxic_core.labels import LabelName
 from toxic_core.languages import ANY_LANGUAGE
 from toxic_training.data.comments import LABEL_COLUMNS, LANGUAGE
 
-SCORE_COLUMNS = [f"score_{label}" for label in LABEL_COLUMNS]
-RAW_COLUMNS = [f"raw_{label}" for label in LABEL_COLUMNS]
+
+def score_columns(labels: Sequence[LabelName]) -> list[str]:
+    """Return the columns of a model's scores."""
+    return [f"score_{label}" for label in labels]
+
+
+SCORE_COLUMNS = score_columns(LABEL_COLUMNS)
+"""The columns of a model that was trained on `LABELS`."""
 
 
 class OperatingPoint(BaseModel):
-    """Calibration, and thresholds on calibrated scores, by label, then by language or `*`."""
+    """Calibration, and thresholds on calibrated scores, by label, then by language or `*`.
+
+    Labels are in the order of the model's output columns.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -31,12 +41,15 @@ class OperatingPoint(BaseModel):
     @classmethod
     def of(cls, contract: Contract) -> Self:
         """Return those of a bundle's contract."""
-        return cls(calibration=contract.calibration, thresholds=contract.thresholds)
+        return cls(
+            calibration={label: contract.calibration[label] for label in contract.labels},
+            thresholds={label: contract.thresholds[label] for label in contract.labels},
+        )
 
     @property
     def labels(self) -> tuple[LabelName, ...]:
         """The labels, in the order of a model's output columns."""
-        return LABELS
+        return tuple(self.calibration)
 
     def calibration_of(self, label: LabelName, language: str | None) -> Calibration:
         """Return the calibration of `label` for `language`, or the one for any language."""
@@ -50,10 +63,11 @@ class OperatingPoint(BaseModel):
 
     def calibrated(self, scored: pd.DataFrame) -> pd.DataFrame:
         """Return a table with calibrated scores in place of raw ones, and the raw ones in `raw_<label>`."""
-        raw = scored[SCORE_COLUMNS].to_numpy(np.float32)
+        columns = score_columns(self.labels)
+        raw = scored[columns].to_numpy(np.float32)
         calibrated = scored.copy()
-        calibrated[RAW_COLUMNS] = raw
-        calibrated[SCORE_COLUMNS] = calibrate(raw, languages=scored[LANGUAGE].tolist(), contract=self)
+        calibrated[[f"raw_{label}" for label in self.labels]] = raw
+        calibrated[columns] = calibrate(raw, languages=scored[LANGUAGE].tolist(), contract=self)
         return calibrated
 
     def decisions(self, calibrated: pd.DataFrame, label: LabelName) -> NDArray[np.bool_]:

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from toxic_core.labels import LABELS
 from toxic_model.errors import SignatureError
 from toxic_model.precision import Precision
 from toxic_model.runtime import Infer
@@ -75,7 +74,7 @@ def _inference(model: ExportedModel, precision: Precision) -> Infer | None:
         if not runtime.installed() or precision not in runtime.lower_precisions():
             continue
         try:
-            return runtime.read(model.saved_model, len(LABELS))(precision, _THREADS).whole
+            return runtime.read(model.saved_model, len(model.facts.labels))(precision, _THREADS).whole
         except SignatureError as error:
             logger.warning("%s can't measure %s: %s", runtime.name, precision, error)
     logger.info("This machine doesn't compute in %s, so its cost isn't measured.", precision)

@@ -57,7 +57,9 @@ class MaskedMean(keras.layers.Layer):
         return ops.sum(vectors * weights, axis=1) / ops.maximum(ops.sum(weights, axis=1), 1.0)
 
 
-def build_classifier(backbone: keras.Model, *, dropout: float, train_embeddings: bool) -> keras.Model:
+def build_classifier(
+    backbone: keras.Model, *, dropout: float, train_embeddings: bool, labels: int = len(LABELS)
+) -> keras.Model:
     """Return a model from ids and mask, int32 [batch, length], to logits, float [batch, labels]."""
     input_ids = keras.Input((None,), dtype="int32", name=INPUT_IDS)
     attention_mask = keras.Input((None,), dtype="int32", name=ATTENTION_MASK)
@@ -69,7 +71,7 @@ def build_classifier(backbone: keras.Model, *, dropout: float, train_embeddings:
         inputs["segment_ids"] = ops.zeros_like(input_ids)
     pooled = MaskedMean(name="mean_pooling")([backbone(inputs), attention_mask])
     dropped = keras.layers.Dropout(dropout, name="pooled_dropout")(pooled)
-    logits = keras.layers.Dense(len(LABELS), name=LOGITS)(dropped)
+    logits = keras.layers.Dense(labels, name=LOGITS)(dropped)
     return keras.Model({INPUT_IDS: input_ids, ATTENTION_MASK: attention_mask}, logits, name="classifier")
 
 
@@ -111,9 +113,9 @@ def training_loss(positive_weights: Sequence[float], *, teacher_share: float) ->
         positive_weights: see `masked_binary_crossentropy`.
         teacher_share: weight of the teacher's scores against the labels (Hinton et al., 2015), 0 to 1.
     """
-    labels = len(LABELS)
 
     def loss(targets: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:
+        labels = logits.shape[-1]
         hard = masked_binary_crossentropy(targets[:, :labels], logits, positive_weights)
         if targets.shape[-1] == labels:
             return hard
@@ -141,7 +143,7 @@ def logits_of(
     """
     classifier.jit_compile = compiles_whole_steps()
     order = np.argsort([len(row) for row in token_ids], kind="stable")
-    logits = np.zeros((len(token_ids), len(LABELS)), dtype=np.float32)
+    logits = np.zeros((len(token_ids), classifier.output_shape[-1]), dtype=np.float32)
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
         inputs = model_inputs([token_ids[row] for row in rows], pad_id=pad_id)

@@ -17,7 +17,6 @@ from pydantic import Field
 
 import toxic_core
 from toxic_core.contract import BUNDLE_ARTIFACT_PATH, Bundle
-from toxic_core.labels import LABELS
 from toxic_training.data.parameters import Parameters
 from toxic_training.release import pyfunc_model
 
@@ -61,7 +60,7 @@ def register(release: Release) -> str:
         pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in _REQUIREMENTS],
         signature=ModelSignature(
             inputs=Schema([ColSpec("string", "text")]),
-            outputs=Schema([ColSpec("float", label) for label in LABELS]),
+            outputs=Schema([ColSpec("float", label) for label in release.bundle.contract.labels]),
         ),
         input_example=pd.DataFrame({"text": [_EXAMPLE]}),
         registered_model_name=release.model_name,

@@ -24,6 +24,7 @@ from toxic_core.contract import (
     Bundle,
 )
 from toxic_core.errors import InvalidDataError
+from toxic_core.labels import LABELS, LabelName
 from toxic_core.tokens import Tokeniser
 from toxic_training.modelling.classifier import Encoder
 
@@ -37,6 +38,7 @@ class ExportFacts(BaseModel):
         max_tokens: longest input, special tokens included.
         pad_id: token id that fills a batch.
         encoder: which encoder was fine-tuned.
+        labels: the model's output columns, in order.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +46,7 @@ class ExportFacts(BaseModel):
     max_tokens: int
     pad_id: int
     encoder: str
+    labels: tuple[LabelName, ...] = LABELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,10 @@ class ExportedModel:
         """Return the model inside a bundle."""
         contract = bundle.contract
         facts = ExportFacts(
-            max_tokens=contract.max_tokens, pad_id=contract.pad_id, encoder=contract.base_model
+            max_tokens=contract.max_tokens,
+            pad_id=contract.pad_id,
+            encoder=contract.base_model,
+            labels=contract.labels,
         )
         return cls(folder=bundle.path, facts=facts)
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from toxic_core.labels import LABELS
 from toxic_core.tokens import Int32Array
 from toxic_model.precision import Precision
 from toxic_model.runtime import Infer
@@ -40,7 +39,7 @@ def open_scorer(
         infer: computes the model's batches; None for TensorFlow.
         clock: monotonic seconds, for the progress in the log.
     """
-    compute = infer or TENSORFLOW.read(model.saved_model, len(LABELS))(Precision.FLOAT32, 0).whole
+    compute = infer or TENSORFLOW.read(model.saved_model, len(model.facts.labels))(Precision.FLOAT32, 0).whole
     tokenizer = model.tokeniser(overlap=options.overlap)
 
     def score(texts: Sequence[str]) -> RawScores:
@@ -48,7 +47,7 @@ def open_scorer(
             texts,
             tokenizer=tokenizer,
             executables=(compute,),
-            labels=len(LABELS),
+            labels=len(model.facts.labels),
             options=options,
             progress=_log_progress(clock),
         )

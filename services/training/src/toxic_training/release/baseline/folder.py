@@ -147,7 +147,12 @@ def unpack(baseline: Baseline, encoder: Encoder) -> keras.Model:
     Raises:
         ContractError: its scores differ from those recorded when it was packed.
     """
-    classifier = build_classifier(encoder.load_backbone(), dropout=0.0, train_embeddings=False)
+    classifier = build_classifier(
+        encoder.load_backbone(),
+        dropout=0.0,
+        train_embeddings=False,
+        labels=len(baseline.contract.labels),
+    )
     _set_head(classifier, *baseline.head)
     tokeniser = encoder.tokeniser(max_tokens=baseline.contract.max_tokens)
     token_ids = tokeniser.token_ids([example.text for example in baseline.warmup])

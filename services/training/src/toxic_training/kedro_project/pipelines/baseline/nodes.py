@@ -50,7 +50,12 @@ def prepare_export(baseline: Baseline, encoder: Encoder) -> ExportParts:
         ContractError: its scores differ from those recorded when it was packed.
     """
     contract = baseline.contract
-    facts = ExportFacts(max_tokens=contract.max_tokens, pad_id=contract.pad_id, encoder=contract.base_model)
+    facts = ExportFacts(
+        max_tokens=contract.max_tokens,
+        pad_id=contract.pad_id,
+        encoder=contract.base_model,
+        labels=contract.labels,
+    )
     return ExportParts(classifier=unpack(baseline, encoder), encoder=encoder, facts=facts)
 
 

@@ -21,7 +21,7 @@ _TOXIC = LABEL_COLUMNS[0]
 def tidy_train(raw: pd.DataFrame, parameters: DataParameters) -> Tidied:
     """Return Jigsaw's train file as comments with all labels."""
     schemas.require_rows(raw, name=TRAIN)
-    return tidy(raw, schemas.TRAIN, name=TRAIN, source=parameters.train, parameters=parameters)
+    return tidy(raw, schemas.train(raw), name=TRAIN, source=parameters.train, parameters=parameters)
 
 
 def tidy_validation(raw: pd.DataFrame, parameters: DataParameters) -> Tidied:

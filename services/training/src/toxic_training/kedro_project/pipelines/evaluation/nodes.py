@@ -1,6 +1,7 @@
 """From an exported model to its figures and operating point: plain functions."""
 
 import time
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 
 from toxic_core.contract import Bundle
 from toxic_core.contract.reference import LENGTH_EDGES, Distribution, ReferenceTraffic
+from toxic_core.labels import LABELS, LabelName
 from toxic_core.languages import ANY_LANGUAGE
 from toxic_model.scoring import ScoringOptions
 from toxic_training.data.comments import LABEL_COLUMNS, LANGUAGE, TEXT
@@ -19,7 +21,7 @@ from toxic_training.evaluation.comparison import compare
 from toxic_training.evaluation.cost import measure_latency, measure_size
 from toxic_training.evaluation.hatecheck import measure_hatecheck
 from toxic_training.evaluation.measuring import ALL, TOKENS, by_language, measure_sets, resampling_of
-from toxic_training.evaluation.operating_point import SCORE_COLUMNS, OperatingPoint
+from toxic_training.evaluation.operating_point import OperatingPoint, score_columns
 from toxic_training.evaluation.parameters import EvaluationParameters
 from toxic_training.evaluation.shares import share_weights
 from toxic_training.modelling.classifier import Encoder
@@ -50,14 +52,17 @@ def score_with_export(
     model: ExportedModel, comments: pd.DataFrame, parameters: EvaluationParameters
 ) -> pd.DataFrame:
     """Return `comments` without their texts, with the exported model's raw scores."""
-    return score_comments(open_scorer(model, _options(parameters)), comments)
+    scorer = open_scorer(model, _options(parameters))
+    return score_comments(scorer, comments, labels=model.facts.labels)
 
 
-def score_comments(score: Score, comments: pd.DataFrame) -> pd.DataFrame:
+def score_comments(
+    score: Score, comments: pd.DataFrame, *, labels: Sequence[LabelName] = LABELS
+) -> pd.DataFrame:
     """Return `comments` without their texts, with `score_<label>` for every label and `tokens`."""
     scored = score(comments[TEXT].tolist())
     table = comments.drop(columns=TEXT)
-    table[SCORE_COLUMNS] = scored.scores
+    table[score_columns(labels)] = scored.scores
     table[TOKENS] = scored.tokens
     return table
 

@@ -61,7 +61,9 @@ def ask_teacher(training: pd.DataFrame, parameters: ModellingParameters) -> pd.D
     # Cut instead of windows: the student learns from the part of a comment that it reads.
     options = ScoringOptions(batch_tokens=parameters.batch_size * parameters.max_tokens)
     scores = open_scorer(teacher, options)(training[TEXT].tolist()).scores
-    return pd.DataFrame(scores, columns=LABEL_COLUMNS, index=training.index)
+    known = pd.DataFrame(scores, columns=list(teacher.facts.labels), index=training.index)
+    # A label that the teacher doesn't have is masked in its share of the loss.
+    return known.reindex(columns=LABEL_COLUMNS)
 
 
 def train_classifier(
