@@ -75,7 +75,7 @@ def test_inference_comes_without_training_and_the_registry_without_tensorflow() 
     """Each image depends on what its service imports; packages of this repository come in another layer."""
     inference = _requirements("libs/toxic_core", "libs/toxic_model", "services/inference:cpu")
     registry = _requirements("libs/toxic_core", "services/registry")
-    assert {"fastapi", "tensorflow-cpu", "tokenizers"} <= inference
+    assert {"starlette", "tensorflow-cpu", "tokenizers"} <= inference
     assert not inference & {"kedro", "keras-hub", "mlflow", "pandas", "scikit-learn", "tensorflow"}
     assert "mlflow" in registry
     assert not {name for name in registry if name.startswith(("tensorflow", "keras", "kedro"))}
