@@ -1,6 +1,6 @@
 // Requests to the service, with the API key and error messages.
 
-// Labels are those of the version that answers: "identity_hate" is shown as "Identity hate".
+// Labels are those of the version that answers: "off_topic" is shown as "Off topic".
 export const titleOf = (label) => (label[0].toUpperCase() + label.slice(1)).replaceAll("_", " ");
 
 // A language's own name: "Español" for "es".
