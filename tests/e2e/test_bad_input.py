@@ -57,7 +57,7 @@ def test_a_bad_request_is_a_4xx_in_one_shape(
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        pytest.param(b"id,body\n1,hello\n", "comment_text", id="no column of texts"),
+        pytest.param(b"id,title\n1,hello\n", "comment_text", id="no column of texts"),
         pytest.param(bytes(range(256)) * 50, "", id="a binary file"),
         pytest.param(b"\x89PNG\r\n\x1a\n" + bytes(5000), "", id="a picture"),
         pytest.param(b"", "empty", id="an empty file"),
