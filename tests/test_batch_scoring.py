@@ -99,6 +99,7 @@ def test_a_bad_block_stops_no_other(build_bundle: BundleFactory, tmp_path: Path)
     assert list(parts(tmp_path / "out")) == ["part-000000.parquet"]
 
 
+@pytest.mark.server
 def test_bad_input_is_refused_before_ray_starts(build_bundle: BundleFactory, tmp_path: Path) -> None:
     """A file without texts, or one that is scored already, ends with one line and what to do."""
     bundle = build_bundle(tmp_path / "bundle")

@@ -136,6 +136,7 @@ def complaints(monitor: Manifest, types: Path) -> str:
     return said
 
 
+@pytest.mark.server
 def test_the_service_monitor_is_the_operators(operator_types: Path) -> None:
     """No field that the Prometheus operator doesn't know, none missing, and durations in its form."""
     monitor = find("production", "ServiceMonitor", "toxic-comments")

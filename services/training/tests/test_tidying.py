@@ -37,8 +37,16 @@ def test_missing_labels_are_nan_not_zero() -> None:
 
 def test_a_missing_column_is_named(raw_train: MakeTable, data_parameters: DataParameters) -> None:
     """The error names the missing column and the table's own."""
-    with pytest.raises(InvalidDataError, match="train has no column insult; it has id, comment_text"):
-        tidy_train(raw_train(["a"], ["0"]).drop(columns="insult"), data_parameters)
+    with pytest.raises(InvalidDataError, match="train has no column toxic; it has id, comment_text"):
+        tidy_train(raw_train(["a"], ["0"]).drop(columns="toxic"), data_parameters)
+
+
+def test_a_label_that_the_train_file_lacks_is_unknown(
+    raw_train: MakeTable, data_parameters: DataParameters
+) -> None:
+    """Training masks such a label, as it does for tables with `toxic` alone."""
+    tidied = tidy_train(raw_train(["a"], ["0"]).drop(columns="insult"), data_parameters).comments
+    assert tidied["insult"].isna().all()
 
 
 def test_an_empty_file_is_refused(raw_train: MakeTable, data_parameters: DataParameters) -> None:
