@@ -156,7 +156,8 @@ def test_a_job_s_table_has_the_version_s_labels(service: httpx.Client, scores: d
 
 def test_perspective_answers_the_attributes_of_the_version_s_labels(service: httpx.Client) -> None:
     """The seventh label has its attribute; an attribute that only other models have is refused by name."""
-    attributes = {"TOXICITY": {}, "SEXUALLY_EXPLICIT": {}, "SEXUALLY_EXPLICIT_EXPERIMENTAL": {}}
+    names = ("TOXICITY", "SEXUALLY_EXPLICIT", "SEXUALLY_EXPLICIT_EXPERIMENTAL")
+    attributes: dict[str, dict[str, object]] = {name: {} for name in names}
     asked = {"comment": {"text": TEXT}, "languages": ["en"], "requestedAttributes": attributes}
     answer = service.post("/v1alpha1/comments:analyze", json=asked).raise_for_status().json()
     found = {name: score["summaryScore"]["value"] for name, score in answer["attributeScores"].items()}
