@@ -29,6 +29,9 @@ SERVICES ?=
 TO ?= backups/$(shell date -u +%Y-%m-%dT%H%M%SZ)
 FROM ?=
 
+# Without compiled files, every process compiles TensorFlow when it imports it: 27 seconds instead of 4.
+unexport PYTHONDONTWRITEBYTECODE
+
 include infra/telemetry.env
 export $(shell sed -n 's/^\([A-Z_]*\)=.*/\1/p' infra/telemetry.env)
 
@@ -274,5 +277,5 @@ $(VENV)/.installed: requirements.in constraints.txt $(PACKAGES) | python
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.in requirements.in constraints.txt $(PACKAGES) | python
-	@infra/local/install.sh "$(PYTHON)" $(VENV) requirements-dev.in
+	@UV_COMPILE_BYTECODE=1 infra/local/install.sh "$(PYTHON)" $(VENV) requirements-dev.in
 	@touch $(VENV)/.installed $@
