@@ -1,6 +1,7 @@
 """What holds for the tests of every package: markers, groups for parallel runs, and no state that leaks."""
 
 import inspect
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -100,6 +101,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         # A module stays together: its fixtures are made once.
         item.add_marker(pytest.mark.xdist_group(group or item.nodeid.partition("::")[0]))
     items.sort(key=lambda item: [item.get_closest_marker(name) is None for name in ("e2e", "server")])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quiet_root() -> None:
+    """Take away the handler that Kedro adds on import: it prints every package's warnings to stdout."""
+    handlers = logging.root.handlers
+    handlers[:] = [handler for handler in handlers if type(handler).__module__ != "kedro.logging"]
 
 
 @pytest.fixture(scope="module", autouse=True)
