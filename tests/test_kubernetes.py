@@ -13,7 +13,7 @@ import pytest
 import yaml
 from pydantic_settings import BaseSettings
 
-from toxic_inference.metrics.catalogue import specs
+from toxic_inference.metrics.catalogue import SPECS
 from toxic_inference.settings import Settings as InferenceSettings
 from toxic_registry.settings import Settings as RegistrySettings
 
@@ -211,7 +211,7 @@ def test_the_autoscaler_asks_for_a_figure_that_there_is() -> None:
     (metric,) = find("production", "HorizontalPodAutoscaler", "inference")["spec"]["metrics"]
     (rule,) = yaml.safe_load((KUBERNETES / "prometheus-adapter.yaml").read_text())["rules"]["custom"]
     assert metric["pods"]["metric"]["name"] == rule["name"]["as"]
-    assert "toxic_inference_queue_wait_seconds" in {spec.name for spec in specs()}
+    assert "toxic_inference_queue_wait_seconds" in {spec.name for spec in SPECS.values()}
     assert rule["metricsQuery"].count("toxic_inference_queue_wait_seconds_") == 2
 
 

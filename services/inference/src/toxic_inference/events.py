@@ -139,6 +139,11 @@ class BatchRan(Event):
     compute_seconds: float
     longest_wait_seconds: float
 
+    @property
+    def padding_tokens(self) -> int:
+        """Tokens of padding."""
+        return self.padded_tokens - self.tokens
+
 
 @dataclass(frozen=True, slots=True)
 class RowsRefused(Event):

@@ -12,8 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from toxic_core.labels import LABELS
 from toxic_inference.app import create_app
-from toxic_inference.metrics.catalogue import STANDARD, Kind, Spec, specs
-from toxic_inference.metrics.catalogue.spec import LABEL_VALUES
+from toxic_inference.metrics.catalogue import LABEL_VALUES, SPECS, STANDARD, Kind, Spec
 from toxic_inference.metrics.devices import GpuCollector
 from toxic_inference.monitoring.devices import GpuReading
 from toxic_inference.settings import Settings
@@ -22,7 +21,7 @@ pytestmark = pytest.mark.anyio
 
 BuildBundle = Callable[..., Path]
 
-GPU = {spec.name for spec in specs() if spec.name.startswith("toxic_inference_gpu_")}
+GPU = {spec.name for spec in SPECS.values() if spec.name.startswith("toxic_inference_gpu_")}
 CSV = b"content\nyou are kind\n\xff\xfe\nyou,are,many\n"
 
 
@@ -99,8 +98,8 @@ async def test_every_metric_is_documented_and_every_documented_one_is_there(
         found = await scrape(service)
     ours = {name: family for name, family in found.items() if name.startswith("toxic_inference_")}
     assert found.keys() - ours.keys() <= STANDARD.keys()
-    assert ours.keys() - GPU == {spec.name for spec in specs()} - GPU
-    for spec in specs():
+    assert ours.keys() - GPU == {spec.name for spec in SPECS.values()} - GPU
+    for spec in SPECS.values():
         if spec.name not in GPU:
             check(spec, ours[spec.name])
 
@@ -141,7 +140,7 @@ def test_gpus_are_shown_where_there_are_some(readings: list[GpuReading]) -> None
     registry.register(GpuCollector(lambda: readings))
     found = by_name(generate_latest(registry).decode())
     assert found.keys() == GPU
-    for spec in specs():
+    for spec in SPECS.values():
         if spec.name in GPU and readings:
             check(spec, found[spec.name])
     assert all(len(family.samples) == len(readings) for family in found.values())

@@ -1,35 +1,33 @@
-"""Metrics of how the versions do on the comments that moderators corrected.
+"""Metrics of how the versions do on the comments that moderators corrected."""
 
-Invariant: each reading replaces all figures; a version without figures has no series.
-"""
+from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry
 
-from toxic_inference.metrics.catalogue import model as catalogue
 from toxic_inference.metrics.recording import make_gauge
 from toxic_inference.monitoring.live import LiveQualityRead
 
+_FIGURES = ("auc", "precision", "disagreement")
 
-class CorrectionMetrics:
-    """Shows the latest reading of live quality."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._judged = make_gauge(catalogue.FEEDBACK_JUDGED, registry)
-        self._read_at = make_gauge(catalogue.FEEDBACK_READ, registry)
-        self._figures = {
-            "auc": make_gauge(catalogue.FEEDBACK_AUC, registry),
-            "precision": make_gauge(catalogue.FEEDBACK_PRECISION, registry),
-            "disagreement": make_gauge(catalogue.FEEDBACK_DISAGREEMENT, registry),
-        }
+def corrections_shown(registry: CollectorRegistry) -> Callable[[LiveQualityRead], None]:
+    """Return the handler that shows the latest reading of live quality.
 
-    def show(self, event: LiveQualityRead) -> None:
-        """Replace the figures of the reading before."""
-        for gauge in (self._judged, *self._figures.values()):
+    Each reading replaces all figures; a version without figures has no series.
+    """
+    judged = make_gauge("feedback_judged_texts", registry)
+    read_at = make_gauge("feedback_read_timestamp_seconds", registry)
+    gauges = {name: make_gauge(f"feedback_{name}_ratio", registry) for name in _FIGURES}
+
+    def show(event: LiveQualityRead) -> None:
+        for gauge in (judged, *gauges.values()):
             gauge.clear()
         for figure in event.figures:
-            self._judged.labels(figure.version, figure.label, "yes").set(figure.yes)
-            self._judged.labels(figure.version, figure.label, "no").set(figure.no)
-            for name, gauge in self._figures.items():
+            judged.labels(figure.version, figure.label, "yes").set(figure.yes)
+            judged.labels(figure.version, figure.label, "no").set(figure.no)
+            for name, gauge in gauges.items():
                 if (value := getattr(figure, name)) is not None:
                     gauge.labels(figure.version, figure.label).set(value)
-        self._read_at.set(event.at)
+        read_at.set(event.at)
+
+    return show

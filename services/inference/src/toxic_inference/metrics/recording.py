@@ -6,51 +6,76 @@ prometheus_client costs as much as a count.
 
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from operator import attrgetter
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from toxic_inference.events import Event
-from toxic_inference.metrics.catalogue.spec import AnyEvent, Kind, Spec, Trigger
+from toxic_inference.metrics.catalogue import SPECS, Kind
+from toxic_inference.metrics.catalogue.spec import Trigger
 
-AnyMetric = Counter | Gauge | Histogram
-_Move = tuple[Callable[[Event], float], Callable[[float], None]]
-
-
-def make(spec: Spec, registry: CollectorRegistry) -> AnyMetric:
-    """Return the catalogue's metric, registered."""
-    if spec.kind is Kind.HISTOGRAM:
-        return Histogram(spec.name, spec.means, spec.labels, buckets=spec.buckets, registry=registry)
-    cls = Counter if spec.kind is Kind.COUNTER else Gauge
-    return cls(spec.name, spec.means, spec.labels, registry=registry)
+AnyEvent = TypeVar("AnyEvent", bound=Event)
 
 
-def make_gauge(spec: Spec, registry: CollectorRegistry) -> Gauge:
-    """Return the catalogue's gauge, registered, for code that fills it itself."""
+def make_gauge(name: str, registry: CollectorRegistry) -> Gauge:
+    """Return a gauge of the catalogue, registered, for code that fills it itself."""
+    spec = SPECS[name]
     return Gauge(spec.name, spec.means, spec.labels, registry=registry)
 
 
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """The metrics with the same labels that one class of events moves."""
+
+    labels: tuple[str, ...]
+    key: Callable[[Event], object]
+    triggers: list[tuple[Counter | Gauge | Histogram, Trigger]] = field(default_factory=list)
+    series: dict[object, list[tuple[Callable[[Event], float], Callable[[float], None]]]] = field(
+        default_factory=dict
+    )
+
+    def move(self, event: Event) -> None:
+        """Move every metric."""
+        key = self.key(event)
+        moves = self.series.get(key)
+        if moves is None:
+            values = [getattr(event, label) for label in self.labels]
+            series = ((metric.labels(*values) if values else metric, on) for metric, on in self.triggers)
+            moves = self.series[key] = [(on.amount, getattr(metric, on.move)) for metric, on in series]
+        for amount, move in moves:
+            move(amount(event))
+
+
 class Recorder:
-    """Makes every metric that events move, and moves it.
+    """Makes every metric that events move, and moves it; the others are left to other code."""
 
-    Args:
-        specs: the catalogue; metrics without triggers are left to others.
-        registry: where to register the metrics.
-    """
-
-    def __init__(self, specs: tuple[Spec, ...], registry: CollectorRegistry) -> None:
-        self._metrics = {spec: make(spec, registry) for spec in specs if spec.on}
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._metrics: dict[tuple[str, ...], list[Counter | Gauge | Histogram]] = defaultdict(list)
         self._handlers: dict[type[Event], list[Callable[[Event], None]]] = defaultdict(list)
-        groups: dict[tuple[type[Event], tuple[str, ...]], _Group] = {}
-        for spec, metric in self._metrics.items():
+        self._groups: dict[tuple[type[Event], tuple[str, ...]], _Group] = {}
+        for spec in SPECS.values():
+            if not spec.triggers:
+                continue
+            metric: Counter | Gauge | Histogram
+            if spec.kind is Kind.HISTOGRAM:
+                metric = Histogram(
+                    spec.name, spec.means, spec.labels, buckets=spec.buckets, registry=registry
+                )
+            else:
+                cls = Counter if spec.kind is Kind.COUNTER else Gauge
+                metric = cls(spec.name, spec.means, spec.labels, registry=registry)
+            self._metrics[spec.labels].append(metric)
             for start in spec.starts:
                 metric.labels(start)
-            for trigger in spec.on:
+            for trigger in spec.triggers:
                 key = trigger.event, spec.labels
-                groups.setdefault(key, _Group(spec.labels)).add(metric, trigger)
-        for (event, _), group in groups.items():
-            self._handlers[event].append(group.handler())
-        self._groups = tuple(groups.values())
+                if key not in self._groups:
+                    by = attrgetter(*spec.labels) if spec.labels else lambda _: None
+                    self._groups[key] = _Group(spec.labels, by)
+                    self._handlers[trigger.event].append(self._groups[key].move)
+                self._groups[key].triggers.append((metric, trigger))
 
     def emit(self, event: Event) -> None:
         """Take an event in; implements `Emit`."""
@@ -67,58 +92,16 @@ class Recorder:
 
     def forget(self, version: str) -> None:
         """Remove a version's series."""
-        for spec, metric in self._metrics.items():
-            if "version" in spec.labels:
-                metric.remove_by_labels({"version": version})
-        for group in self._groups:
-            group.forget()
+        for labels, metrics in self._metrics.items():
+            if "version" in labels:
+                for metric in metrics:
+                    metric.remove_by_labels({"version": version})
+        for group in self._groups.values():
+            group.series.clear()
 
     def start(self, *, label: str) -> None:
         """Open the series that have one of a contract's labels, so that a rate includes their first event."""
-        for spec, metric in self._metrics.items():
-            if spec.labels == ("label",):
-                metric.labels(label)
-            elif spec.labels == ("label", "said"):
-                metric.labels(label, "yes"), metric.labels(label, "no")
-
-
-class _Group:
-    """The metrics with the same labels that one class of events moves."""
-
-    def __init__(self, labels: tuple[str, ...]) -> None:
-        self._values = attrgetter(*labels) if labels else None
-        self._one = len(labels) == 1
-        self._triggers: list[tuple[AnyMetric, Trigger]] = []
-        self._series: dict[object, tuple[_Move, ...]] = {}
-
-    def add(self, metric: AnyMetric, trigger: Trigger) -> None:
-        self._triggers.append((metric, trigger))
-
-    def handler(self) -> Callable[[Event], None]:
-        """Return the handler of the group's events, once every metric was added."""
-        if self._values is not None:
-            return self._move
-        moves = self._open(())
-
-        def move_all(event: Event) -> None:
-            for amount, move in moves:
-                move(amount(event))
-
-        return move_all
-
-    def forget(self) -> None:
-        self._series.clear()
-
-    def _move(self, event: Event) -> None:
-        values = self._values(event)  # type: ignore[misc]  # None only without labels
-        moves = self._series.get(values)
-        if moves is None:
-            moves = self._series[values] = self._open((values,) if self._one else values)
-        for amount, move in moves:
-            move(amount(event))
-
-    def _open(self, values: tuple[str, ...]) -> tuple[_Move, ...]:
-        series = [
-            (metric.labels(*values) if values else metric, trigger) for metric, trigger in self._triggers
-        ]
-        return tuple((on.amount, getattr(metric, on.move)) for metric, on in series)
+        for metric in self._metrics["label",]:
+            metric.labels(label)
+        for metric in self._metrics["label", "said"]:
+            metric.labels(label, "yes"), metric.labels(label, "no")

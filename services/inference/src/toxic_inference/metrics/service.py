@@ -13,10 +13,8 @@ from prometheus_client import (
     generate_latest,
 )
 
-from toxic_inference.events import Emit, Event, StateChanged, TextsScored, VersionAvailable
-from toxic_inference.metrics.catalogue import service as catalogue
-from toxic_inference.metrics.catalogue import specs
-from toxic_inference.metrics.corrections import CorrectionMetrics
+from toxic_inference.events import Emit, StateChanged, TextsScored, VersionAvailable
+from toxic_inference.metrics.corrections import corrections_shown
 from toxic_inference.metrics.recording import Recorder, make_gauge
 from toxic_inference.metrics.traffic import HealthCollector, TrafficCollector
 from toxic_inference.metrics.versions import VersionMetrics
@@ -25,11 +23,7 @@ from toxic_inference.monitoring.monitor import Monitor
 
 
 class Metrics:
-    """Every metric; one object per process.
-
-    Args:
-        monitor: keeps the figures of each version's traffic.
-    """
+    """Every metric; one object per process. `monitor` keeps the figures of each version's traffic."""
 
     def __init__(self, monitor: Monitor) -> None:
         # Creation times would double what is scraped, and nothing here uses them.
@@ -38,20 +32,17 @@ class Metrics:
         self.monitor = monitor
         for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
             self.registry.register(collector)
-        self._recorder = Recorder(specs(), self.registry)
+        self._recorder = Recorder(self.registry)
         self.emit: Emit = self._recorder.emit
-        self._budget = make_gauge(catalogue.BATCH_BUDGET_TOKENS, self.registry)
+        self.handles = self._recorder.handles
+        self._budget = make_gauge("batch_budget_tokens", self.registry)
         VersionMetrics(self._recorder, self.registry)
-        self._recorder.handle(LiveQualityRead, CorrectionMetrics(self.registry).show)
+        self._recorder.handle(LiveQualityRead, corrections_shown(self.registry))
         self._recorder.handle(TextsScored, monitor.scored)
         self._recorder.handle(VersionAvailable, self._watch)
         self._recorder.handle(StateChanged, self._forget)
         self.registry.register(TrafficCollector(monitor))
         self.registry.register(HealthCollector(monitor))
-
-    def handles(self, event: type[Event]) -> bool:
-        """Return whether events of a class move anything."""
-        return self._recorder.handles(event)
 
     def batch_budget(self, *, tokens: int) -> None:
         """Show how many tokens a batch may have."""

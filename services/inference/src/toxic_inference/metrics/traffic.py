@@ -14,16 +14,14 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
-from toxic_inference.metrics.catalogue import Spec
-from toxic_inference.metrics.catalogue import model as catalogue
+from toxic_inference.metrics.catalogue import SPECS
 from toxic_inference.monitoring.history import Window
-from toxic_inference.monitoring.monitor import Monitor, WindowFigures
-
-_INFINITY = "+Inf"
+from toxic_inference.monitoring.monitor import Monitor
 
 
-def gauge_family(spec: Spec) -> GaugeMetricFamily:
-    """Return a gauge without samples, for a collector to fill."""
+def gauge_family(name: str) -> GaugeMetricFamily:
+    """Return a gauge of the catalogue without samples, for a collector to fill."""
+    spec = SPECS[name]
     return GaugeMetricFamily(spec.name, spec.means, labels=spec.labels)
 
 
@@ -64,44 +62,35 @@ class TrafficCollector(Collector):
     ) -> tuple[CounterMetricFamily, CounterMetricFamily, HistogramMetricFamily, HistogramMetricFamily]:
         scored, flagged = (
             CounterMetricFamily(spec.name, spec.means, labels=spec.labels)
-            for spec in (catalogue.SCORED_TEXTS, catalogue.FLAGGED_TEXTS)
+            for spec in (SPECS["scored_texts_total"], SPECS["flagged_texts_total"])
         )
         scores, lengths = (
             HistogramMetricFamily(spec.name, spec.means, labels=spec.labels)
-            for spec in (catalogue.SCORES, catalogue.TEXT_LENGTHS)
+            for spec in (SPECS["score_ratio"], SPECS["text_tokens"])
         )
         return scored, flagged, scores, lengths
 
 
 def _buckets(edges: Sequence[float], bins: Sequence[float]) -> list[tuple[str, float]]:
     """Return cumulative buckets; the last bin includes values above its edge, so it becomes +Inf."""
-    names = [*(str(edge) for edge in edges[1:-1]), _INFINITY]
+    names = [*(str(edge) for edge in edges[1:-1]), "+Inf"]
     return list(zip(names, accumulate(bins), strict=True))
 
 
-_FIGURES: tuple[tuple[Spec, str, str], ...] = (
-    (catalogue.LANGUAGE_DRIFT_PSI, "languages", "psi"),
-    (catalogue.LANGUAGE_DRIFT_JS, "languages", "js_distance"),
-    (catalogue.LENGTH_DRIFT_PSI, "lengths", "psi"),
-    (catalogue.LENGTH_DRIFT_JS, "lengths", "js_distance"),
-    (catalogue.SCORE_DRIFT_PSI, "scores", "psi"),
-    (catalogue.SCORE_DRIFT_JS, "scores", "js_distance"),
-    (catalogue.ESTIMATED_PREVALENCE, "quality", "prevalence"),
-    (catalogue.ESTIMATED_PRECISION, "quality", "precision"),
-    (catalogue.ESTIMATED_RECALL, "quality", "recall"),
-    (catalogue.ESTIMATED_F1, "quality", "f1"),
-    (catalogue.ESTIMATED_ACCURACY, "quality", "accuracy"),
+_FIGURES = (
+    ("language_drift_psi", "languages", "psi"),
+    ("language_drift_js_distance", "languages", "js_distance"),
+    ("length_drift_psi", "lengths", "psi"),
+    ("length_drift_js_distance", "lengths", "js_distance"),
+    ("score_drift_psi", "scores", "psi"),
+    ("score_drift_js_distance", "scores", "js_distance"),
+    ("estimated_prevalence_ratio", "quality", "prevalence"),
+    ("estimated_precision_ratio", "quality", "precision"),
+    ("estimated_recall_ratio", "quality", "recall"),
+    ("estimated_f1_ratio", "quality", "f1"),
+    ("estimated_accuracy_ratio", "quality", "accuracy"),
 )
 """Which attribute of `WindowFigures` has a metric's figure, and under which name."""
-
-
-def _values(figures: WindowFigures, part: str, figure: str) -> dict[tuple[str, ...], float]:
-    """Return a figure by the labels that come before `window`."""
-    found = getattr(figures, part)
-    if not isinstance(found, Mapping):
-        found = {None: found}
-    values = {(label,) if label else (): getattr(each, figure, None) for label, each in found.items()}
-    return {labels: value for labels, value in values.items() if value is not None}
 
 
 class HealthCollector(Collector):
@@ -116,7 +105,7 @@ class HealthCollector(Collector):
 
     def describe(self) -> Iterable[Metric]:
         """Return the metrics without samples."""
-        return [gauge_family(spec) for spec in (catalogue.WINDOW_TEXTS, *(spec for spec, _, _ in _FIGURES))]
+        return [gauge_family(name) for name in ("window_texts", *(name for name, _, _ in _FIGURES))]
 
     def collect(self) -> Iterator[Metric]:
         """Return the figures of windows that end now."""
@@ -125,13 +114,16 @@ class HealthCollector(Collector):
             for version in self._monitor.versions()
             for window in Window
         ]
-        texts = gauge_family(catalogue.WINDOW_TEXTS)
+        texts = gauge_family("window_texts")
         for version, window, figures in rows:
             texts.add_metric((version, window.value), figures.texts)
         yield texts
-        for spec, part, figure in _FIGURES:
-            family = gauge_family(spec)
+        for name, part, figure in _FIGURES:
+            family = gauge_family(name)
             for version, window, figures in rows:
-                for labels, value in _values(figures, part, figure).items():
-                    family.add_metric((version, *labels, window.value), value)
+                found = getattr(figures, part)
+                for label, each in (found if isinstance(found, Mapping) else {None: found}).items():
+                    if (value := getattr(each, figure, None)) is not None:
+                        labels = (version, label, window.value) if label else (version, window.value)
+                        family.add_metric(labels, value)
             yield family

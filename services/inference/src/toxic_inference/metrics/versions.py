@@ -6,25 +6,19 @@ from importlib import metadata
 from prometheus_client import CollectorRegistry
 
 from toxic_inference.events import AliasRouted, StateChanged, VersionAvailable
-from toxic_inference.metrics.catalogue import service as catalogue
 from toxic_inference.metrics.recording import Recorder, make_gauge
 from toxic_inference.serving.versions.states import State
 
 
 class VersionMetrics:
-    """Shows each version's state and facts, and where aliases route.
-
-    Args:
-        recorder: hands over the events.
-        registry: where to register the metrics.
-    """
+    """Shows each version's state and facts, and where aliases route; `recorder` hands over the events."""
 
     def __init__(self, recorder: Recorder, registry: CollectorRegistry) -> None:
-        self._states = make_gauge(catalogue.VERSION_STATE, registry)
-        self._aliases = make_gauge(catalogue.ALIAS_INFO, registry)
-        self._models = make_gauge(catalogue.MODEL_INFO, registry)
+        self._states = make_gauge("model_version_state", registry)
+        self._aliases = make_gauge("alias_info", registry)
+        self._models = make_gauge("model_info", registry)
         self._alias_versions: dict[str, str] = {}
-        release = make_gauge(catalogue.BUILD_INFO, registry)
+        release = make_gauge("build_info", registry)
         release.labels(metadata.version("toxic-inference"), platform.python_version()).set(1)
         recorder.handle(StateChanged, self._state_changed)
         recorder.handle(VersionAvailable, self._available)

@@ -1,7 +1,5 @@
-"""Every metric of the service, described before it is made: the one place that writes a metric's name."""
+"""Every metric of the service: `catalogue.toml` describes them, `spec` reads it."""
 
-from toxic_inference.metrics.catalogue import model, service
-from toxic_inference.metrics.catalogue.document import STANDARD, describe, specs
-from toxic_inference.metrics.catalogue.spec import Kind, Spec
+from toxic_inference.metrics.catalogue.spec import LABEL_VALUES, SPECS, STANDARD, UNITS, Kind, Spec
 
-__all__ = ["STANDARD", "Kind", "Spec", "describe", "model", "service", "specs"]
+__all__ = ["LABEL_VALUES", "SPECS", "STANDARD", "UNITS", "Kind", "Spec"]
