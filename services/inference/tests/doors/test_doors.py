@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -26,7 +26,6 @@ from toxic_inference.http.door import (
     Doors,
     ErrorShape,
     Operation,
-    example,
     json_response,
 )
 from toxic_inference.http.error_shapes import NATIVE
@@ -43,7 +42,7 @@ OPERATOR, OPERATOR_KEY = new_key("night-shift", Role.OPERATOR)
 class Shout(BaseModel):
     """A request to the dummy door."""
 
-    model_config = example({"word": "hello"})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"word": "hello"}]})
 
     word: str
 
@@ -51,7 +50,7 @@ class Shout(BaseModel):
 class Complaint(BaseModel):
     """An error of the dummy door."""
 
-    model_config = example({"complaint": "No."})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"complaint": "No."}]})
 
     complaint: str
 

@@ -4,9 +4,11 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic.json_schema import models_json_schema
 
 from toxic_core.errors import NoVersionReadyError, OverloadedError
 from toxic_inference.adapters.feedback_store import DatabaseFeedbackStore
+from toxic_inference.doors.perspective import messages
 from toxic_inference.doors.perspective.sentences import MAX_SENTENCES, sentences_of
 from toxic_inference.serving.errors import InferenceError
 from toxic_inference.serving.interfaces import Lane, Terms, Text
@@ -336,6 +338,46 @@ async def test_the_discovery_document_names_no_other_host(client: httpx.AsyncCli
     assert document["resources"]["comments"]["methods"].keys() == {"analyze", "suggestscore"}
     referred = {m["request"]["$ref"] for m in document["resources"]["comments"]["methods"].values()}
     assert referred <= document["schemas"].keys()
+
+
+def discovered(schema: dict[str, Any], enums: dict[str, Any]) -> dict[str, Any]:
+    """Return the discovery document's form of a JSON schema; null is left out in proto3."""
+    described = {"description": schema["description"]} if "description" in schema else {}
+    if "anyOf" in schema:
+        return discovered(schema["anyOf"][0], enums) | described
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        if name in enums:
+            values = enums[name]["enum"]
+            return {"type": "string", "enum": values, "enumDescriptions": [""] * len(values)} | described
+        return {"$ref": name} | described
+    kept = {key: schema[key] for key in ("type", "format") if key in schema}
+    inner = {
+        key: discovered(schema[key], enums) for key in ("items", "additionalProperties") if key in schema
+    }
+    return kept | inner | described
+
+
+async def test_the_discovery_document_has_what_the_routes_read(client: httpx.AsyncClient) -> None:
+    """Its schemas have the members, types and descriptions of the messages."""
+    models = [cls for name, cls in vars(messages).items() if name.endswith(("Request", "Response"))]
+    schemas = models_json_schema([(model, "validation") for model in models])[1]["$defs"]
+    enums = {name: schema for name, schema in schemas.items() if "enum" in schema}
+    document = (await client.get("/$discovery/rest")).json()
+    assert document["schemas"] == {
+        name: {
+            "id": name,
+            "type": "object",
+            "description": schema["description"],
+            "properties": {
+                member: discovered(each, enums)
+                for member, each in schema["properties"].items()
+                if isinstance(each, dict)
+            },
+        }
+        for name, schema in schemas.items()
+        if name not in enums
+    }
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from enum import IntEnum
 from http import HTTPStatus
 
 import orjson
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -23,7 +23,7 @@ JSON_TYPE = "application/json"
 
 Handler = Callable[[Request, Backend], Awaitable[Response]]
 Content = type[BaseModel] | str | Mapping[str, object]
-"""A documented body: a model whose configuration has an example, or an example of a text or a JSON object."""
+"""A documented body: a model with an example in the `examples.json` of its package, or an example alone."""
 Contents = type[BaseModel] | Mapping[str, Content]
 """Documented bodies by media type; a model alone is JSON."""
 
@@ -167,11 +167,6 @@ class Doors:
             media_type=JSON_TYPE,
             headers=problem.headers,
         )
-
-
-def example(value: JsonValue) -> ConfigDict:
-    """Return the configuration of a model with an example for the OpenAPI document."""
-    return ConfigDict(json_schema_extra={"examples": [value]})
 
 
 def json_response(

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, Field
 
-from toxic_inference.http.door import ErrorShape, example
+from toxic_inference.http.door import ErrorShape
 from toxic_inference.http.errors import Problem
 
 
@@ -26,15 +26,11 @@ class ErrorDetail(BaseModel):
 class ErrorAnswer(BaseModel):
     """An error of the native routes."""
 
-    model_config = example({"error": {"code": "invalid_text", "message": "texts[0] is empty; send a text."}})
-
     error: ErrorDetail
 
 
 class MessageAnswer(BaseModel):
     """An error of TensorFlow Serving's API and of the Open Inference Protocol."""
-
-    model_config = example({"error": "There is no model 'toxic'; this service serves 'toxic-comments'."})
 
     error: str
 

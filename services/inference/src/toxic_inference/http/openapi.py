@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from functools import cached_property
 from http import HTTPStatus
+from importlib.resources import files
 
 import orjson
 from pydantic.json_schema import models_json_schema
@@ -41,6 +42,12 @@ class OpenApiDocument:
             [(model, "validation") for model in sorted(models, key=lambda model: model.__name__)],
             ref_template=f"{_REFERENCE}{{model}}",
         )
+        schemas = definitions.get("$defs", {})
+        for model in models:
+            if "examples" not in schemas[model.__name__]:
+                package = files(model.__module__.rpartition(".")[0])
+                examples = orjson.loads(package.joinpath("examples.json").read_bytes())
+                schemas[model.__name__]["examples"] = [examples[model.__name__]]
         paths: dict[str, dict[str, object]] = {}
         for door in self._doors.registered:
             for operation in door.operations:
@@ -52,10 +59,7 @@ class OpenApiDocument:
                 "openapi": "3.1.0",
                 "info": {"title": "toxic-inference", "version": __version__, "description": _DESCRIPTION},
                 "paths": paths,
-                "components": {
-                    "schemas": definitions.get("$defs", {}),
-                    "securitySchemes": _SECURITY_SCHEMES,
-                },
+                "components": {"schemas": schemas, "securitySchemes": _SECURITY_SCHEMES},
                 # The empty one: a service without keys requires none.
                 "security": [{}, *({name: []} for name in _SECURITY_SCHEMES)],
             }

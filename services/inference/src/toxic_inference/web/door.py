@@ -20,23 +20,6 @@ from toxic_inference.http.openapi import OpenApiDocument
 
 _DAY = "public, max-age=86400"
 
-_DOCS_PAGE = b"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>toxic-inference: API</title>
-<link rel="stylesheet" href="/assets/swagger-ui.css">
-<link rel="icon" href="data:,">
-</head>
-<body>
-<div id="swagger-ui"></div>
-<script src="/assets/swagger-ui-bundle.js"></script>
-<script src="/assets/docs.js"></script>
-</body>
-</html>
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class _Asset:
@@ -47,9 +30,9 @@ class _Asset:
 
 
 _ASSETS: Mapping[str, _Asset] = {
-    "page.css": _Asset("toxic_inference.web", "page.css", "text/css"),
+    "page.css": _Asset(__package__, "page.css", "text/css"),
     **{
-        name: _Asset("toxic_inference.web", name, "text/javascript")
+        name: _Asset(__package__, name, "text/javascript")
         for name in ("page.js", "api.js", "comment.js", "file.js", "csv.js", "docs.js")
     },
     # fastapi-offline is used only for its copy of Swagger UI.
@@ -58,21 +41,17 @@ _ASSETS: Mapping[str, _Asset] = {
 }
 
 
-def _serve(asset: _Asset) -> Response:
-    content = files(asset.package).joinpath(asset.path).read_bytes()
-    return Response(content, media_type=asset.media_type, headers={"cache-control": asset.cache_control})
-
-
 async def page(_: Request, __: Backend) -> Response:
     """The page, with the languages to choose from."""
-    source = files("toxic_inference.web").joinpath("index.html").read_text(encoding="utf-8")
+    source = files(__package__).joinpath("index.html").read_text(encoding="utf-8")
     content = source.replace("{languages}", " ".join(LANGUAGES))
     return Response(content, media_type="text/html", headers={"cache-control": "no-cache"})
 
 
 async def docs(_: Request, __: Backend) -> Response:
     """The API's documentation."""
-    return Response(_DOCS_PAGE, media_type="text/html")
+    content = files(__package__).joinpath("docs.html").read_bytes()
+    return Response(content, media_type="text/html")
 
 
 async def openapi(request: Request, _: Backend) -> Response:
@@ -83,10 +62,11 @@ async def openapi(request: Request, _: Backend) -> Response:
 
 async def asset(request: Request, _: Backend) -> Response:
     """A script or style sheet."""
-    name = request.path_params["name"]
-    if name not in _ASSETS:
+    found = _ASSETS.get(request.path_params["name"])
+    if found is None:
         raise HTTPException(HTTPStatus.NOT_FOUND)
-    return _serve(_ASSETS[name])
+    content = files(found.package).joinpath(found.path).read_bytes()
+    return Response(content, media_type=found.media_type, headers={"cache-control": found.cache_control})
 
 
 WEB = Door(

@@ -21,7 +21,7 @@ from toxic_core.labels import LabelName
 from toxic_inference.corrections.record import Feedback, FeedbackSource
 from toxic_inference.http.backend import Backend
 from toxic_inference.http.body import check_media_type, read_json, validate
-from toxic_inference.http.door import Access, Door, Operation, example, json_response
+from toxic_inference.http.door import Access, Door, Operation, json_response
 from toxic_inference.http.error_shapes import NATIVE
 from toxic_inference.http.errors import InvalidRequestError
 from toxic_inference.http.texts import Language, check_texts
@@ -33,18 +33,7 @@ Probability = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 class FeedbackRequest(BaseModel):
     """A moderator's judgement of a comment."""
 
-    model_config = ConfigDict(extra="forbid", strict=True) | example(
-        {
-            "text": "Get busy living, or get busy dying.",
-            "consent": True,
-            "labels": {"toxic": False, "threat": False},
-            "language": "en",
-            "model_version": "3",
-            "scores": {"toxic": 0.71, "threat": 0.64},
-            "id": "queue-53922",
-            "actor": "moderator-7",
-        }
-    )
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     labels: dict[LabelName, bool] = Field(
         min_length=1, description="Judgement by label; labels that are missing were not judged."
@@ -71,8 +60,6 @@ class FeedbackRequest(BaseModel):
 
 class FeedbackAnswer(BaseModel):
     """The acknowledgement of a correction."""
-
-    model_config = example({"id": "queue-53922", "created": True, "text_kept": True})
 
     id: str = Field(description="Its id, for deleting it.")
     created: bool = Field(description="False if it had been sent before.")

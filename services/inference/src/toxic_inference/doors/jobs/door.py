@@ -16,7 +16,7 @@ from starlette.responses import FileResponse, Response
 
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
 from toxic_inference.http.body import check_media_type
-from toxic_inference.http.door import JSON_TYPE, Door, Operation, example
+from toxic_inference.http.door import JSON_TYPE, Door, Operation
 from toxic_inference.http.error_shapes import NATIVE
 from toxic_inference.http.errors import InvalidRequestError
 from toxic_inference.jobs.files import PartialUpload
@@ -32,8 +32,6 @@ _MAX_FORM_FIELDS = 2
 class JobForm(BaseModel):
     """A CSV file to score."""
 
-    model_config = example({"file": "content,lang\nHave a lovely day.,en\n"})
-
     file: bytes = Field(description="The file.", json_schema_extra={"format": "binary"})
     text_column: str | None = Field(default=None, description="Name of the text column.")
 
@@ -47,20 +45,6 @@ class JobError(BaseModel):
 
 class JobAnswer(BaseModel):
     """A job and its progress."""
-
-    model_config = example(
-        {
-            "id": "b7d1f0c2a94e4b0f8f0c1f7a2f6f5d3e",
-            "state": "running",
-            "rows_done": 120_000,
-            "rows_total": 1_000_000,
-            "scored": 119_998,
-            "rejected": 2,
-            "model_version": "3",
-            "created_at": "2026-11-25T09:00:00Z",
-            "expires_at": "2026-11-26T09:00:00Z",
-        }
-    )
 
     id: str = Field(description="Keep it: it gives access to the result.")
     state: JobState

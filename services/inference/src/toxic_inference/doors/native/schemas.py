@@ -5,7 +5,6 @@ Invariant: requests forbid unknown fields, so that a misspelt one is an error an
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from toxic_inference.http.door import example
 from toxic_inference.http.error_shapes import RowError
 from toxic_inference.http.terms import MAX_TIMEOUT_SECONDS
 from toxic_inference.http.texts import Language
@@ -16,7 +15,7 @@ _STRICT = ConfigDict(extra="forbid", strict=True)
 class PredictRequest(BaseModel):
     """Texts to score: either `texts` or `text`."""
 
-    model_config = _STRICT | example({"texts": ["Have a lovely day.", "You are an idiot."]})
+    model_config = _STRICT
 
     texts: list[str] | None = Field(default=None, min_length=1, description="The texts, in order.")
     text: str | None = Field(default=None, description="A single text.")
@@ -43,8 +42,6 @@ class PredictRequest(BaseModel):
 class PredictForm(BaseModel):
     """A text, a CSV file, or both."""
 
-    model_config = example({"message": "Only an idiot would write this.", "lang": "en"})
-
     message: str | None = Field(default=None, description="A single text.")
     file: bytes | None = Field(
         default=None,
@@ -60,7 +57,7 @@ class PredictForm(BaseModel):
 class NdjsonLine(BaseModel):
     """A line of the stream; a JSON string alone is a line too."""
 
-    model_config = _STRICT | example({"text": "Only an idiot would write this.", "id": "53922"})
+    model_config = _STRICT
 
     text: str = Field(description="The text.")
     id: str | int | None = Field(default=None, description="Returned in the answer's line.")
@@ -95,25 +92,6 @@ class TextResult(BaseModel):
 
 class PredictAnswer(BaseModel):
     """The scores of all texts, in order, and the model version that gave them."""
-
-    model_config = example(
-        {
-            "model_name": "toxic-comments",
-            "model_version": "3",
-            "results": [
-                {
-                    "scores": {"toxic": 0.798, "threat": 0.04},
-                    "decisions": {"toxic": True, "threat": False},
-                    "tokens": 10,
-                    "windows": 1,
-                    "truncated": False,
-                }
-            ],
-            "errors": [],
-            "scored": 1,
-            "rejected": 0,
-        }
-    )
 
     model_name: str
     model_version: str

@@ -8,7 +8,6 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, JsonValue, StrictBool, StrictInt, StrictStr
 
-from toxic_inference.http.door import example
 from toxic_inference.http.texts import Language
 
 Size = Annotated[StrictInt, Field(ge=0)]
@@ -51,13 +50,6 @@ class RequestParameters(BaseModel):
 class InferRequest(BaseModel):
     """Inputs to score."""
 
-    model_config = example(
-        {
-            "inputs": [{"name": "text", "shape": [1], "datatype": "BYTES", "data": ["Have a lovely day."]}],
-            "parameters": {"language": "en"},
-        }
-    )
-
     id: StrictStr | None = None
     parameters: RequestParameters = RequestParameters()
     inputs: list[InputTensor] = Field(min_length=1)
@@ -77,14 +69,6 @@ class OutputTensor(BaseModel):
 class InferAnswer(BaseModel):
     """The scores."""
 
-    model_config = example(
-        {
-            "model_name": "toxic-comments",
-            "model_version": "3",
-            "outputs": [{"name": "scores", "datatype": "FP32", "shape": [1, 2], "data": [0.798, 0.007]}],
-        }
-    )
-
     model_name: str
     model_version: str
     id: str | None = None
@@ -102,16 +86,6 @@ class TensorMetadata(BaseModel):
 class ModelMetadata(BaseModel):
     """The model."""
 
-    model_config = example(
-        {
-            "name": "toxic-comments",
-            "versions": ["3"],
-            "platform": "tensorflow_savedmodel",
-            "inputs": [{"name": "text", "datatype": "BYTES", "shape": [-1]}],
-            "outputs": [{"name": "probabilities", "datatype": "FP32", "shape": [-1, 6]}],
-        }
-    )
-
     name: str
     versions: list[str]
     platform: str
@@ -122,10 +96,6 @@ class ModelMetadata(BaseModel):
 class ServerMetadata(BaseModel):
     """The server."""
 
-    model_config = example(
-        {"name": "toxic-inference", "version": "0.2.0", "extensions": ["binary_tensor_data"]}
-    )
-
     name: str
     version: str
     extensions: list[str]
@@ -134,15 +104,11 @@ class ServerMetadata(BaseModel):
 class Ready(BaseModel):
     """Whether the server or a model is ready."""
 
-    model_config = example({"name": "toxic-comments", "ready": True})
-
     name: str | None = None
     ready: bool
 
 
 class Live(BaseModel):
     """Whether the server is alive."""
-
-    model_config = example({"live": True})
 
     live: bool

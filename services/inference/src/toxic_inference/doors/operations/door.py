@@ -12,14 +12,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from toxic_inference.http.backend import Backend
-from toxic_inference.http.door import Access, Door, Operation, example, json_response
+from toxic_inference.http.door import Access, Door, Operation, json_response
 from toxic_inference.http.error_shapes import NATIVE
 
 
 class Health(BaseModel):
     """Whether the service can answer."""
-
-    model_config = example({"status": "ready", "model_name": "toxic-comments", "model_version": "3"})
 
     status: str
     model_name: str | None = None

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Sequence
 from hashlib import sha256
 from http import HTTPStatus
+from importlib.resources import files
 
 import orjson
 from starlette.exceptions import HTTPException
@@ -17,7 +18,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from toxic_inference.corrections.record import FeedbackSource
-from toxic_inference.doors.perspective.discovery import VERSION, discovery_document
 from toxic_inference.doors.perspective.messages import (
     AnalyzeCommentRequest,
     AnalyzeCommentResponse,
@@ -42,6 +42,8 @@ from toxic_inference.http.body import check_media_type, read_json, unless_depart
 from toxic_inference.http.door import JSON_TYPE, Access, Door, Operation, json_response
 from toxic_inference.http.terms import terms_of
 from toxic_inference.serving.interfaces import Lane, Target, Text, TextScore
+
+VERSION = "v1alpha1"
 
 
 async def analyze(request: Request, backend: Backend) -> Response:
@@ -143,9 +145,13 @@ async def suggestscore(request: Request, backend: Backend) -> Response:
 
 async def discovery(request: Request, _: Backend) -> Response:
     """The discovery document, which Google's client libraries generate their methods from."""
+    document = orjson.loads(files(__package__).joinpath("discovery.json").read_bytes())
     if request.query_params.get("version", VERSION) != VERSION:
         raise HTTPException(HTTPStatus.NOT_FOUND)
-    return Response(orjson.dumps(discovery_document(str(request.base_url))), media_type=JSON_TYPE)
+    # Every address is the request's own, so that a client stays at this service.
+    root = str(request.base_url)
+    document |= {"rootUrl": root, "mtlsRootUrl": root, "baseUrl": root, "documentationLink": f"{root}docs"}
+    return Response(orjson.dumps(document), media_type=JSON_TYPE)
 
 
 PERSPECTIVE = Door(

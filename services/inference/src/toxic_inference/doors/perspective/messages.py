@@ -10,8 +10,6 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr
 from pydantic.alias_generators import to_camel
 
-from toxic_inference.http.door import example
-
 PACKAGE = "google.commentanalyzer.v1alpha1"
 
 
@@ -98,16 +96,6 @@ class AttributeScores(_Message):
 class AnalyzeCommentRequest(_Message):
     """A comment to score."""
 
-    model_config = example(
-        {
-            "comment": {"text": "You are an idiot. Have a lovely day."},
-            "requestedAttributes": {"TOXICITY": {}, "INSULT": {"scoreThreshold": 0.5}},
-            "languages": ["en"],
-            "spanAnnotations": True,
-            "doNotStore": True,
-        }
-    )
-
     comment: TextEntry | None = Field(default=None, description="The comment to score.")
     context: Context | None = Field(default=None, description="What it refers to.")
     requested_attributes: dict[str, AttributeParameters] | None = Field(
@@ -128,18 +116,6 @@ class AnalyzeCommentRequest(_Message):
 class AnalyzeCommentResponse(_Message):
     """A comment's scores."""
 
-    model_config = example(
-        {
-            "attributeScores": {
-                "TOXICITY": {
-                    "spanScores": [{"begin": 0, "end": 16, "score": {"value": 0.87, "type": "PROBABILITY"}}],
-                    "summaryScore": {"value": 0.798, "type": "PROBABILITY"},
-                }
-            },
-            "languages": ["en"],
-        }
-    )
-
     attribute_scores: dict[str, AttributeScores] | None = Field(
         default=None, description="Scores by requested attribute."
     )
@@ -152,15 +128,6 @@ class AnalyzeCommentResponse(_Message):
 
 class SuggestCommentScoreRequest(_Message):
     """The scores that a comment should have had."""
-
-    model_config = example(
-        {
-            "comment": {"text": "Get busy living, or get busy dying."},
-            "attributeScores": {"TOXICITY": {"summaryScore": {"value": 0}}},
-            "languages": ["en"],
-            "clientToken": "comment-53922",
-        }
-    )
 
     comment: TextEntry | None = Field(default=None, description="The comment.")
     context: Context | None = Field(default=None, description="What it refers to.")
@@ -178,17 +145,6 @@ class SuggestCommentScoreRequest(_Message):
 class SuggestCommentScoreResponse(_Message):
     """The acknowledgement of a suggestion."""
 
-    model_config = example({"requestedLanguages": ["en"], "clientToken": "comment-53922"})
-
     requested_languages: list[str] | None = Field(default=None, description="The request's languages.")
     detected_languages: list[str] | None = Field(default=None, description="The languages identified.")
     client_token: str | None = Field(default=None, description="The request's.")
-
-
-MESSAGES: tuple[type[BaseModel], ...] = (
-    AnalyzeCommentRequest,
-    AnalyzeCommentResponse,
-    SuggestCommentScoreRequest,
-    SuggestCommentScoreResponse,
-)
-"""The methods' requests and answers."""

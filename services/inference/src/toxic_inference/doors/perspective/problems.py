@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 
 from toxic_inference.doors.perspective.messages import PACKAGE
 from toxic_inference.http.body import Model, path_of
-from toxic_inference.http.door import JSON_TYPE, ErrorShape, example
+from toxic_inference.http.door import JSON_TYPE, ErrorShape
 from toxic_inference.http.errors import MalformedRequestError, Problem
 
 _TYPES = {
@@ -114,10 +114,6 @@ class GoogleErrorDetail(BaseModel):
 
 class GoogleError(BaseModel):
     """An error of Google's APIs."""
-
-    model_config = example(
-        {"error": {"code": 400, "message": "Comment must be non-empty.", "status": "INVALID_ARGUMENT"}}
-    )
 
     error: GoogleErrorDetail
 

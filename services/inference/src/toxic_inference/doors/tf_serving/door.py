@@ -19,7 +19,7 @@ from toxic_core.errors import RegistryUnavailableError, UnknownModelError
 from toxic_inference.doors.tf_serving.requests import parse_predict
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
 from toxic_inference.http.body import read_json, unless_departed
-from toxic_inference.http.door import JSON_TYPE, Door, Operation, example
+from toxic_inference.http.door import JSON_TYPE, Door, Operation
 from toxic_inference.http.error_shapes import MESSAGE
 from toxic_inference.http.errors import MalformedRequestError
 from toxic_inference.http.terms import target_of, terms_of
@@ -132,8 +132,6 @@ def _tensor_info(dtype: str, tensor: str, *, second: int) -> dict[str, object]:
 
 class PredictBody(BaseModel):
     """The body of predict, for the documentation only; `parse_predict` reads it."""
-
-    model_config = example({"instances": ["Have a lovely day."]})
 
     signature_name: Literal["serving_default"] = "serving_default"
     instances: list[JsonValue] = Field(default=[], min_length=1, description="Texts or tokens, in row form.")
