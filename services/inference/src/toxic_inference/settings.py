@@ -5,7 +5,7 @@ Invariant: `__main__` reads them once and passes them down; no other module read
 
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import (
     AliasChoices,
@@ -22,6 +22,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from toxic_core.registered import CHALLENGER, CHAMPION, MODEL_NAME
 from toxic_inference.serving.scoring.explaining import LEAST_PASSES
 from toxic_inference.serving.versions.policy import VersionPolicy
+from toxic_model.opening import AUTO
+from toxic_model.runtimes import RUNTIMES
 
 _KIB = 1024
 _MIB = 1024 * _KIB
@@ -29,194 +31,135 @@ _GIB = 1024 * _MIB
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=250)]
 
+if TYPE_CHECKING:
+    RuntimeName = str
+else:
+    RuntimeName = Literal[(AUTO, *(runtime.name for runtime in RUNTIMES))]
+
 
 class Settings(BaseSettings):
     """Settings of the inference service; each is the environment variable `INFERENCE_<NAME>`."""
 
     # An empty variable counts as unset, so that a container can unset a variable of its image.
     model_config = SettingsConfigDict(
-        env_prefix="INFERENCE_", frozen=True, extra="ignore", env_ignore_empty=True
+        env_prefix="INFERENCE_",
+        frozen=True,
+        extra="ignore",
+        env_ignore_empty=True,
+        use_attribute_docstrings=True,
     )
 
-    host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 for every interface.")
-    port: int = Field(
-        default=8001,
-        ge=1,
-        le=65535,
-        validation_alias=AliasChoices("INFERENCE_PORT", "PORT"),
-        description="Port to listen on; PORT works too.",
-    )
-    api_keys_file: Path | None = Field(
-        default=None,
-        description="File of API keys, made by `toxic-inference keys add NAME`; if unset, no key is needed.",
-    )
-    requests_per_minute: PositiveInt | None = Field(
-        default=None, description="Most requests per minute of each API key; unlimited if unset."
-    )
-    cors_origins: tuple[str, ...] = Field(
-        default=(),
-        description="Origins of other pages that may call the service from a browser, as a JSON list such as "
-        '["https://forum.example"].',
-    )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        default="INFO", description="Lowest level that is logged."
-    )
-    shutdown_grace_seconds: PositiveInt = Field(
-        default=60, description="Time for accepted requests to finish after SIGTERM."
-    )
+    host: str = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 for every interface."""
+    port: int = Field(default=8001, ge=1, le=65535, validation_alias=AliasChoices("INFERENCE_PORT", "PORT"))
+    """Port to listen on; PORT works too."""
+    api_keys_file: Path | None = None
+    """File of API keys, made by `toxic-inference keys add NAME`; if unset, no key is needed."""
+    requests_per_minute: PositiveInt | None = None
+    """Most requests per minute of each API key; unlimited if unset."""
+    cors_origins: tuple[str, ...] = ()
+    """Origins of other pages that may call the service from a browser, as a JSON list such as
+    ["https://forum.example"]."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """Lowest level that is logged."""
+    shutdown_grace_seconds: PositiveInt = 60
+    """Time for accepted requests to finish after SIGTERM."""
 
-    registry_uri: str = Field(
-        default="http://127.0.0.1:5000", description="Address of the MLflow model registry."
-    )
-    model_name: Name = Field(
-        default=MODEL_NAME, description="The registered model, and its name in the /v1/models routes."
-    )
-    model_alias: Name = Field(default=CHAMPION, description="Alias of the version that answers by default.")
-    served_aliases: Annotated[tuple[Name, ...], NoDecode] = Field(
-        default=(),
-        description="More aliases to serve, comma-separated, such as challenger; each under "
-        "/v1/models/NAME/labels/ALIAS. Each distinct version takes its own memory.",
-    )
-    pinned_versions: Annotated[tuple[Name, ...], NoDecode] = Field(
-        default=(),
-        description="Versions to serve independently of aliases, comma-separated; each under "
-        "/v1/models/NAME/versions/VERSION.",
-    )
-    version_policy: VersionPolicy = Field(
-        default=VersionPolicy.AVAILABILITY_PRESERVING,
-        description="availability_preserving loads the next version before it frees the current one; "
-        "resource_preserving frees first, for machines that can't hold two, and answers 503 meanwhile.",
-    )
-    shadow_fraction: float = Field(
-        default=0.0,
-        ge=0.0,
-        le=1.0,
-        description="Share of the texts, from 0 to 1, that the shadow alias's version scores too, in idle "
-        "moments; metrics show its disagreement.",
-    )
-    shadow_alias: Name = Field(
-        default=CHALLENGER,
-        description="Alias of the version that shadows; it is served if the share isn't 0.",
-    )
-    model_directory: Path | None = Field(
-        default=None,
-        description="A folder of numbered versions, each a model bundle, to serve instead of the registry's.",
-    )
-    poll_interval_seconds: PositiveFloat = Field(
-        default=2.0, description="Interval of polling the registry or the model folder."
-    )
-    event_secret: SecretStr = Field(
-        default=SecretStr(""),
-        description="Secret of the registry's signed messages to POST /events (REGISTRY_EVENT_SECRET); if "
-        "unset, that route is off, and changes are found by polling.",
-    )
-    load_retry_initial_seconds: PositiveFloat = Field(
-        default=2.0, description="Wait after a version's first failed load; doubled after each further one."
-    )
-    load_retry_max_seconds: PositiveFloat = Field(
-        default=300.0, description="Longest wait between two loads of a failing version."
-    )
-    cache_dir: Path = Field(
-        default=Path("var/inference-cache"), description="Folder for downloaded versions."
-    )
-    cache_size_bytes: PositiveInt = Field(
-        default=4 * _GIB, description="Size of the cache; versions in use are never removed."
-    )
+    registry_uri: str = "http://127.0.0.1:5000"
+    """Address of the MLflow model registry."""
+    model_name: Name = MODEL_NAME
+    """The registered model, and its name in the /v1/models routes."""
+    model_alias: Name = CHAMPION
+    """Alias of the version that answers by default."""
+    served_aliases: Annotated[tuple[Name, ...], NoDecode] = ()
+    """More aliases to serve, comma-separated, such as challenger; each under /v1/models/NAME/labels/ALIAS.
+    Each distinct version takes its own memory."""
+    pinned_versions: Annotated[tuple[Name, ...], NoDecode] = ()
+    """Versions to serve independently of aliases, comma-separated; each under
+    /v1/models/NAME/versions/VERSION."""
+    version_policy: VersionPolicy = VersionPolicy.AVAILABILITY_PRESERVING
+    """availability_preserving loads the next version before it frees the current one; resource_preserving
+    frees first, for machines that can't hold two, and answers 503 meanwhile."""
+    shadow_fraction: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Share of the texts, from 0 to 1, that the shadow alias's version scores too, in idle moments; metrics
+    show its disagreement."""
+    shadow_alias: Name = CHALLENGER
+    """Alias of the version that shadows; it is served if the share isn't 0."""
+    model_directory: Path | None = None
+    """A folder of numbered versions, each a model bundle, to serve instead of the registry's."""
+    poll_interval_seconds: PositiveFloat = 2.0
+    """Interval of polling the registry or the model folder."""
+    event_secret: SecretStr = SecretStr("")
+    """Secret of the registry's signed messages to POST /events (REGISTRY_EVENT_SECRET); if unset, that route
+    is off, and changes are found by polling."""
+    load_retry_initial_seconds: PositiveFloat = 2.0
+    """Wait after a version's first failed load; doubled after each further one."""
+    load_retry_max_seconds: PositiveFloat = 300.0
+    """Longest wait between two loads of a failing version."""
+    cache_dir: Path = Path("var/inference-cache")
+    """Folder for downloaded versions."""
+    cache_size_bytes: PositiveInt = 4 * _GIB
+    """Size of the cache; versions in use are never removed."""
 
-    state_dir: Path = Field(
-        default=Path("var/inference"), description="Folder for corrections and uploaded files."
-    )
-    feedback_url: str = Field(
-        default="",
-        description="Database of corrections: sqlite:///folder/file.db, or "
-        "postgresql://user:password@host/database; a file in the state folder if unset.",
-        repr=False,
-    )
+    state_dir: Path = Path("var/inference")
+    """Folder for corrections and uploaded files."""
+    feedback_url: str = Field(default="", repr=False)
+    """Database of corrections: sqlite:///folder/file.db, or postgresql://user:password@host/database; a file
+    in the state folder if unset."""
 
-    max_bundle_bytes: PositiveInt = Field(
-        default=4 * _GIB, description="Largest version that is downloaded; a larger one is refused."
-    )
-    job_keep_hours: PositiveFloat = Field(
-        default=24.0, description="Time that the scores of an uploaded file are kept for download."
-    )
-    jobs_size_bytes: PositiveInt = Field(
-        default=4 * _GIB,
-        description="Most disk space of uploaded files and their scores; more uploads are refused.",
-    )
+    max_bundle_bytes: PositiveInt = 4 * _GIB
+    """Largest version that is downloaded; a larger one is refused."""
+    job_keep_hours: PositiveFloat = 24.0
+    """Time that the scores of an uploaded file are kept for download."""
+    jobs_size_bytes: PositiveInt = 4 * _GIB
+    """Most disk space of uploaded files and their scores; more uploads are refused."""
 
-    max_text_bytes: PositiveInt = Field(
-        default=20_480, description="Longest text, in UTF-8 bytes; the Perspective API's limit."
-    )
-    max_texts: PositiveInt = Field(default=1_000, description="Most texts in one JSON request.")
-    max_body_bytes: PositiveInt = Field(
-        default=8 * _MIB, description="Largest request body, except for CSV uploads."
-    )
-    max_upload_bytes: PositiveInt = Field(
-        default=512 * _MIB, description="Largest CSV upload; it is spooled to the temporary folder."
-    )
+    max_text_bytes: PositiveInt = 20_480
+    """Longest text, in UTF-8 bytes; the Perspective API's limit."""
+    max_texts: PositiveInt = 1_000
+    """Most texts in one JSON request."""
+    max_body_bytes: PositiveInt = 8 * _MIB
+    """Largest request body, except for CSV uploads."""
+    max_upload_bytes: PositiveInt = 512 * _MIB
+    """Largest CSV upload; it is spooled to the temporary folder."""
 
-    batch_token_budget: PositiveInt = Field(
-        default=4_096, description="Most tokens in a batch, padding included."
-    )
-    queue_rows: PositiveInt = Field(
-        default=2_048, description="Most queued texts; more are refused with 429."
-    )
-    max_queue_seconds: PositiveFloat = Field(
-        default=5.0,
-        description="Longest expected time in the queue; if it would be longer, the request is refused with "
-        "429 at once. Bulk work (files) waits instead.",
-    )
-    window_overlap_tokens: NonNegativeInt = Field(
-        default=32,
-        description="Tokens that neighbouring windows of a long text share; half a window at most.",
-    )
-    max_windows: PositiveInt = Field(
-        default=32,
-        description="Most windows per text; the end of a longer text isn't read, and its result is marked as "
-        "truncated.",
-    )
-    max_span_passes: int = Field(
-        default=64,
-        ge=LEAST_PASSES,
-        description="Most model passes to find the words that drove a score.",
-    )
-    score_cache_entries: NonNegativeInt = Field(
-        default=100_000,
-        description="Entries of the score cache of each served version, about 400 bytes each; 0 for none. "
-        "It contains keyed digests, no texts.",
-    )
-    compute_threads: PositiveInt = Field(
-        default=2, description="Threads that compute one batch; best set to the number of cores."
-    )
-    runtime: Literal["auto", "openvino", "tensorflow"] = Field(
-        default="auto",
-        description="Runtime that computes models. auto uses OpenVINO on a CPU if it reproduces a version's "
-        "recorded scores, otherwise TensorFlow.",
-    )
-    precision: Literal["auto", "float32"] = Field(
-        default="auto",
-        description="auto computes in 8-bit integers or bfloat16 if the CPU has instructions for it, the "
-        "version's evaluation found no change of a label's AUC above 0.002, and it is faster; float32 never "
-        "does.",
-    )
-    tokenise_threads: PositiveInt = Field(default=1, description="Threads that tokenise texts.")
+    batch_token_budget: PositiveInt = 4_096
+    """Most tokens in a batch, padding included."""
+    queue_rows: PositiveInt = 2_048
+    """Most queued texts; more are refused with 429."""
+    max_queue_seconds: PositiveFloat = 5.0
+    """Longest expected time in the queue; if it would be longer, the request is refused with 429 at once.
+    Bulk work (files) waits instead."""
+    window_overlap_tokens: NonNegativeInt = 32
+    """Tokens that neighbouring windows of a long text share; half a window at most."""
+    max_windows: PositiveInt = 32
+    """Most windows per text; the end of a longer text isn't read, and its result is marked as truncated."""
+    max_span_passes: int = Field(default=64, ge=LEAST_PASSES)
+    """Most model passes to find the words that drove a score."""
+    score_cache_entries: NonNegativeInt = 100_000
+    """Entries of the score cache of each served version, about 400 bytes each; 0 for none. It contains keyed
+    digests, no texts."""
+    compute_threads: PositiveInt = 2
+    """Threads that compute one batch; best set to the number of cores."""
+    runtime: RuntimeName = AUTO
+    """Runtime that computes models. auto uses OpenVINO on a CPU if it reproduces a version's recorded scores,
+    otherwise TensorFlow."""
+    precision: Literal["auto", "float32"] = "auto"
+    """auto computes in 8-bit integers or bfloat16 if the CPU has instructions for it, the version's
+    evaluation found no change of a label's AUC above 0.002, and it is faster; float32 never does."""
+    tokenise_threads: PositiveInt = 1
+    """Threads that tokenise texts."""
 
-    metrics: Literal["on", "off"] = Field(
-        default="on",
-        description="Whether the service has metrics; off leaves only those of the process.",
-    )
-    monitor_min_texts: PositiveInt = Field(
-        default=500, description="Fewest texts in a window for figures of drift and estimated quality."
-    )
-    monitor_min_feedback: PositiveInt = Field(
-        default=20, description="Fewest corrections for figures of a version's live quality."
-    )
-    monitor_feedback_rows: PositiveInt = Field(
-        default=10_000, description="Number of latest corrections that live quality uses."
-    )
-    monitor_feedback_interval_seconds: PositiveFloat = Field(
-        default=60.0, description="Interval of reading corrections for live quality."
-    )
+    metrics: Literal["on", "off"] = "on"
+    """Whether the service has metrics; off leaves only those of the process."""
+    monitor_min_texts: PositiveInt = 500
+    """Fewest texts in a window for figures of drift and estimated quality."""
+    monitor_min_feedback: PositiveInt = 20
+    """Fewest corrections for figures of a version's live quality."""
+    monitor_feedback_rows: PositiveInt = 10_000
+    """Number of latest corrections that live quality uses."""
+    monitor_feedback_interval_seconds: PositiveFloat = 60.0
+    """Interval of reading corrections for live quality."""
 
     @field_validator("served_aliases", "pinned_versions", mode="before")
     @classmethod

@@ -38,7 +38,7 @@ def document() -> str:
 def _table(title: str, settings: type[BaseSettings]) -> str:
     prefix = settings.model_config.get("env_prefix", "")
     rows = [
-        f"| `{prefix}{name.upper()}` | {_default(field)} | {field.description} |"
+        f"| `{prefix}{name.upper()}` | {_default(field)} | {' '.join((field.description or '').split())} |"
         for name, field in settings.model_fields.items()
     ]
     return "\n".join((f"## {title}", "", "| variable | default | meaning |", "|---|---|---|", *rows, ""))
