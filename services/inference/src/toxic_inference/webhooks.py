@@ -7,6 +7,7 @@ from the registry's answer, never from a message's content.
 """
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from pydantic import BaseModel, ValidationError
@@ -51,10 +52,11 @@ class _Event(BaseModel):
     data: _EventData
 
 
+@dataclass(eq=False, kw_only=True)
 class WebhookReceiver:
     """Takes signed messages about one registered model's aliases. Used from the event loop's thread only.
 
-    Args:
+    Attributes:
         model_name: messages about other models are irrelevant.
         aliases: messages about other aliases are irrelevant.
         secret: shared with the registry.
@@ -63,23 +65,13 @@ class WebhookReceiver:
         emit: takes a `RegistryMessageReceived` per message.
     """
 
-    def __init__(
-        self,
-        *,
-        model_name: str,
-        aliases: Collection[str],
-        secret: str,
-        poke: Callable[[], None],
-        now: Callable[[], float],
-        emit: Emit,
-    ) -> None:
-        self._model_name = model_name
-        self._aliases = frozenset(aliases)
-        self._secret = secret
-        self._poke = poke
-        self._now = now
-        self._emit = emit
-        self._seen: dict[str, float] = {}
+    model_name: str
+    aliases: Collection[str]
+    secret: str
+    poke: Callable[[], None]
+    now: Callable[[], float]
+    emit: Emit
+    _seen: dict[str, float] = field(default_factory=dict, init=False)
 
     def receive(self, headers: Mapping[str, str], body: bytes) -> None:
         """Act on a message once.
@@ -89,9 +81,9 @@ class WebhookReceiver:
             InvalidMessageError: the message is signed, but is not an event.
         """
         try:
-            delivery_id = verify(headers, body, secret=self._secret, now=self._now())
+            delivery_id = verify(headers, body, secret=self.secret, now=self.now())
         except InvalidSignatureError:
-            self._emit(RegistryMessageReceived(WebhookOutcome.REFUSED))
+            self.emit(RegistryMessageReceived(WebhookOutcome.REFUSED))
             raise
         try:
             event = _Event.model_validate_json(body)
@@ -99,17 +91,17 @@ class WebhookReceiver:
             raise InvalidMessageError(
                 "The message is signed, but is not an event: it needs entity and data.name."
             ) from error
-        now = self._now()
+        now = self.now()
         # The oldest is first.
         while self._seen and next(iter(self._seen.values())) < now - _REMEMBERED_SECONDS:
             del self._seen[next(iter(self._seen))]
-        about_model = event.entity == _ALIAS_ENTITY and event.data.name == self._model_name
-        if not about_model or event.data.alias not in self._aliases:
+        about_model = event.entity == _ALIAS_ENTITY and event.data.name == self.model_name
+        if not about_model or event.data.alias not in self.aliases:
             outcome = WebhookOutcome.IRRELEVANT
         elif delivery_id in self._seen:
             outcome = WebhookOutcome.REPLAYED
         else:
             outcome = WebhookOutcome.ACCEPTED
             self._seen[delivery_id] = now
-            self._poke()
-        self._emit(RegistryMessageReceived(outcome))
+            self.poke()
+        self.emit(RegistryMessageReceived(outcome))

@@ -12,8 +12,10 @@ import fcntl
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from threading import Lock
 
@@ -31,26 +33,27 @@ Download = Callable[[ServableId, Path], Path]
 """Downloads a version's bundle into a folder, and returns the bundle's path in it."""
 
 
+@dataclass(eq=False)
 class BundleCache:
     """Caches downloaded bundles; implements `BundleStore`.
 
-    Args:
+    Attributes:
         folder: the cache's own folder; created if it is missing.
         size_limit_bytes: its size limit, not counting bundles that are checked out.
         max_bundle_bytes: size limit of one bundle.
         download: downloads what isn't cached.
     """
 
-    def __init__(
-        self, folder: Path, *, size_limit_bytes: int, max_bundle_bytes: int, download: Download
-    ) -> None:
-        self._folder = folder
-        self._size_limit_bytes = size_limit_bytes
-        self._max_bundle_bytes = max_bundle_bytes
-        self._download = download
+    folder: Path
+    _: KW_ONLY
+    size_limit_bytes: int
+    max_bundle_bytes: int
+    download: Download
+
+    def __post_init__(self) -> None:
         self._lock = Lock()
-        self._checked_out: dict[str, int] = {}
-        folder.mkdir(parents=True, exist_ok=True)
+        self._checked_out: Counter[str] = Counter()
+        self.folder.mkdir(parents=True, exist_ok=True)
         self._remove_stale_partials()
 
     def checkout(self, servable_id: ServableId) -> Bundle:
@@ -64,7 +67,7 @@ class BundleCache:
         """
         name = _entry_name(servable_id)
         with self._lock:
-            self._checked_out[name] = self._checked_out.get(name, 0) + 1
+            self._checked_out[name] += 1
         try:
             bundle = self._cached(name) or self._fetch(servable_id, name)
         except BaseException:
@@ -75,18 +78,15 @@ class BundleCache:
 
     def release(self, servable_id: ServableId) -> None:
         """Allow the version's bundle to be removed."""
-        name = _entry_name(servable_id)
         with self._lock:
-            self._checked_out[name] -= 1
-            if self._checked_out[name] == 0:
-                del self._checked_out[name]
+            self._checked_out[_entry_name(servable_id)] -= 1
 
     def _cached(self, name: str) -> Bundle | None:
-        path = self._folder / name
+        path = self.folder / name
         if not path.is_dir():
             return None
         try:
-            bundle = open_bundle(path, max_bytes=self._max_bundle_bytes)
+            bundle = open_bundle(path, max_bytes=self.max_bundle_bytes)
         except ContractError as error:
             _log.warning("cache.damaged", entry=name, error=str(error))
             shutil.rmtree(path)
@@ -96,8 +96,8 @@ class BundleCache:
 
     def _fetch(self, servable_id: ServableId, name: str) -> Bundle:
         with self._partial() as partial:
-            verified = open_bundle(self._download(servable_id, partial), max_bytes=self._max_bundle_bytes)
-            path = self._folder / name
+            verified = open_bundle(self.download(servable_id, partial), max_bytes=self.max_bundle_bytes)
+            path = self.folder / name
             verified.path.rename(path)
             os.utime(path)
         return Bundle(path=path, contract=verified.contract)
@@ -105,7 +105,7 @@ class BundleCache:
     @contextmanager
     def _partial(self) -> Iterator[Path]:
         """Yield a folder for one download: locked while this process lives, removed at the end."""
-        path = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=self._folder))
+        path = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=self.folder))
         descriptor = os.open(path, os.O_RDONLY)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -116,7 +116,7 @@ class BundleCache:
 
     def _remove_stale_partials(self) -> None:
         """Remove the downloads of killed processes; those of living ones are locked."""
-        for path in self._folder.glob(f"{_PARTIAL}*"):
+        for path in self.folder.glob(f"{_PARTIAL}*"):
             descriptor = os.open(path, os.O_RDONLY)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -128,14 +128,16 @@ class BundleCache:
                 os.close(descriptor)
 
     def _evict(self) -> None:
-        entries = [path for path in self._folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
-        sizes = {path: _size_bytes(path) for path in entries}
+        entries = [path for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+        sizes = {
+            path: sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) for path in entries
+        }
         total = sum(sizes.values())
         for path in sorted(entries, key=lambda entry: entry.stat().st_mtime):
-            if total <= self._size_limit_bytes:
+            if total <= self.size_limit_bytes:
                 return
             with self._lock:
-                if path.name in self._checked_out:
+                if self._checked_out[path.name]:
                     continue
                 shutil.rmtree(path, ignore_errors=True)
             total -= sizes[path]
@@ -144,7 +146,3 @@ class BundleCache:
 
 def _entry_name(servable_id: ServableId) -> str:
     return f"{servable_id.version}-{servable_id.fingerprint}"
-
-
-def _size_bytes(path: Path) -> int:
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())

@@ -7,6 +7,7 @@ tried again as soon as it is complete.
 
 import re
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 from toxic_core.contract import CONTRACT_FILE, Bundle, file_digest, open_bundle
@@ -17,23 +18,22 @@ _FINGERPRINT_LENGTH = 16
 _INCOMPLETE = "incomplete"
 
 
+@dataclass(frozen=True, slots=True)
 class DirectorySource:
     """Implements `Source` and `BundleStore` over a folder.
 
-    Args:
+    Attributes:
         folder: contains the numbered folders.
         alias: the alias of the largest number.
         pinned: further numbers to serve.
         max_bytes: size limit of a bundle; None for no limit.
     """
 
-    def __init__(
-        self, folder: Path, *, alias: str, pinned: Sequence[str] = (), max_bytes: int | None = None
-    ) -> None:
-        self._folder = folder
-        self._alias = alias
-        self._pinned = tuple(pinned)
-        self._max_bytes = max_bytes
+    folder: Path
+    _: KW_ONLY
+    alias: str
+    pinned: Sequence[str] = ()
+    max_bytes: int | None = None
 
     def aspired(self) -> tuple[AspiredVersion, ...]:
         """Return the largest numbered folder, if there is one, and the pinned ones that exist.
@@ -42,18 +42,18 @@ class DirectorySource:
             RegistryUnavailableError: the folder can't be read now.
         """
         try:
-            names = [path.name for path in self._folder.iterdir() if path.is_dir()]
+            names = [path.name for path in self.folder.iterdir() if path.is_dir()]
             numbers = [int(name) for name in names if re.fullmatch("0|[1-9][0-9]*", name)]
             if not numbers:
                 return ()
             largest = str(max(numbers))
-            wanted = dict.fromkeys((largest, *(p for p in self._pinned if p in map(str, numbers))))
+            wanted = dict.fromkeys((largest, *(p for p in self.pinned if p in map(str, numbers))))
             ids = [ServableId(version, self._fingerprint(version)) for version in wanted]
         except OSError as error:
             raise RegistryUnavailableError(
-                f"The model folder {self._folder} can't be read: {error.strerror}."
+                f"The model folder {self.folder} can't be read: {error.strerror}."
             ) from error
-        return tuple(AspiredVersion(i, frozenset({self._alias} if i.version == largest else ())) for i in ids)
+        return tuple(AspiredVersion(i, frozenset({self.alias} if i.version == largest else ())) for i in ids)
 
     def checkout(self, servable_id: ServableId) -> Bundle:
         """Return the folder's bundle, verified.
@@ -61,7 +61,7 @@ class DirectorySource:
         Raises:
             ContractError: the bundle is damaged or incomplete, or was replaced meanwhile.
         """
-        bundle = open_bundle(self._folder / servable_id.version, max_bytes=self._max_bytes)
+        bundle = open_bundle(self.folder / servable_id.version, max_bytes=self.max_bytes)
         if self._fingerprint(servable_id.version) != servable_id.fingerprint:
             raise ContractError(f"{bundle.path} was replaced while it was being loaded.")
         return bundle
@@ -71,6 +71,6 @@ class DirectorySource:
 
     def _fingerprint(self, version: str) -> str:
         try:
-            return file_digest(self._folder / version / CONTRACT_FILE)[:_FINGERPRINT_LENGTH]
+            return file_digest(self.folder / version / CONTRACT_FILE)[:_FINGERPRINT_LENGTH]
         except FileNotFoundError:
             return _INCOMPLETE

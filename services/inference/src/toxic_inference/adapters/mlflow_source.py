@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -35,10 +36,11 @@ _BOUNDED_HTTP = {
 }
 
 
+@dataclass(eq=False)
 class MlflowRegistry:
     """Implements `Source`, and downloads for the bundle cache.
 
-    Args:
+    Attributes:
         uri: the registry's address, such as http://127.0.0.1:5000.
         model_name: the registered model.
         aliases: which aliases are served, the most important first.
@@ -46,17 +48,15 @@ class MlflowRegistry:
         max_bytes: the largest bundle that is fetched.
     """
 
-    def __init__(
-        self, uri: str, *, model_name: str, aliases: Sequence[str], max_bytes: int, pinned: Sequence[str] = ()
-    ) -> None:
-        self._uri = uri
-        self._model_name = model_name
-        self._aliases = tuple(aliases)
-        self._pinned = tuple(pinned)
-        self._max_bytes = max_bytes
-        self._client: MlflowClient | None = None
-        self._seen_as_of: tuple[int | None, int | None] = (None, None)
-        self._seen: dict[str, ServableId] = {}
+    uri: str
+    _: KW_ONLY
+    model_name: str
+    aliases: Sequence[str]
+    max_bytes: int
+    pinned: Sequence[str] = ()
+    _client: "MlflowClient | None" = field(default=None, init=False)
+    _seen_as_of: tuple[int | None, int | None] = field(default=(None, None), init=False)
+    _seen: dict[str, ServableId] = field(default_factory=dict, init=False)
 
     def aspired(self) -> tuple[AspiredVersion, ...]:
         """Return the versions that the aliases name now, then the pinned ones.
@@ -84,16 +84,16 @@ class MlflowRegistry:
         import mlflow.artifacts  # noqa: PLC0415  see the module's docstring
 
         client = self._connect()
-        uri = f"models:/{self._model_name}/{servable_id.version}/{BUNDLE_ARTIFACT_PATH}"
+        uri = f"models:/{self.model_name}/{servable_id.version}/{BUNDLE_ARTIFACT_PATH}"
         with self._unavailable_unless_answered():
-            version = client.get_model_version(self._model_name, servable_id.version)
+            version = client.get_model_version(self.model_name, servable_id.version)
             if _id_of(version) != servable_id:
                 raise ContractError(f"Version {servable_id.version} was replaced in the registry meanwhile.")
             self._check_size(uri, what=f"Version {servable_id.version}")
             bundle = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder)))
         if not bundle.is_dir() or not any(bundle.iterdir()):
             raise ContractError(
-                f"Version {servable_id.version} of {self._model_name!r} has no files at "
+                f"Version {servable_id.version} of {self.model_name!r} has no files at "
                 f"{BUNDLE_ARTIFACT_PATH}; register it through the training pipeline."
             )
         return bundle
@@ -104,16 +104,16 @@ class MlflowRegistry:
 
         size = files = 0
         folders = [""]
-        while folders and files < _MOST_FILES and size <= self._max_bytes:
+        while folders and files < _MOST_FILES and size <= self.max_bytes:
             folder = folders.pop()
             for found in mlflow.artifacts.list_artifacts(artifact_uri=f"{uri}/{folder}".rstrip("/")):
                 files += 1
                 size += found.file_size or 0
                 if found.is_dir:
                     folders.append(f"{folder}/{PurePosixPath(found.path).name}".lstrip("/"))
-        if folders or size > self._max_bytes:
+        if folders or size > self.max_bytes:
             raise ContractError(
-                f"{what} is larger than {self._max_bytes:,} bytes or {_MOST_FILES:,} files; it isn't fetched."
+                f"{what} is larger than {self.max_bytes:,} bytes or {_MOST_FILES:,} files; it isn't fetched."
             )
 
     def _named_versions(self) -> dict[str, ServableId]:
@@ -121,7 +121,7 @@ class MlflowRegistry:
 
         client = self._connect()
         try:
-            registered = client.get_registered_model(self._model_name)
+            registered = client.get_registered_model(self.model_name)
         except MlflowException as error:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 return {}
@@ -132,14 +132,14 @@ class MlflowRegistry:
             self._seen_as_of, self._seen = as_of, {}
         return {
             alias: self._version(str(registered.aliases[alias]))
-            for alias in self._aliases
+            for alias in self.aliases
             if alias in registered.aliases
         }
 
     def _version(self, number: str) -> ServableId:
         """Return which version has this number, asking once as long as the model's versions are the same."""
         if number not in self._seen:
-            self._seen[number] = _id_of(self._connect().get_model_version(self._model_name, number))
+            self._seen[number] = _id_of(self._connect().get_model_version(self.model_name, number))
         return self._seen[number]
 
     def _pinned_versions(self) -> list[ServableId]:
@@ -147,9 +147,9 @@ class MlflowRegistry:
 
         client = self._connect()
         found = []
-        for version in self._pinned:
+        for version in self.pinned:
             try:
-                found.append(_id_of(client.get_model_version(self._model_name, version)))
+                found.append(_id_of(client.get_model_version(self.model_name, version)))
             except MlflowException as error:
                 # Not a number, or no version: as with an alias, it may come to be.
                 if error.error_code not in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
@@ -165,9 +165,9 @@ class MlflowRegistry:
             import mlflow  # noqa: PLC0415  see the module's docstring
 
             # Artifact addresses are resolved against the process's registry: there is no argument for it.
-            mlflow.set_tracking_uri(self._uri)
-            mlflow.set_registry_uri(self._uri)
-            self._client = mlflow.MlflowClient(self._uri, self._uri)
+            mlflow.set_tracking_uri(self.uri)
+            mlflow.set_registry_uri(self.uri)
+            self._client = mlflow.MlflowClient(self.uri, self.uri)
         return self._client
 
     @contextmanager
@@ -180,7 +180,7 @@ class MlflowRegistry:
         except (MlflowException, RequestException) as error:
             reason = str(_root_cause(error)).partition("\n")[0] or type(error).__name__
             raise RegistryUnavailableError(
-                f"The model registry at {self._uri} doesn't answer as expected: {reason}"
+                f"The model registry at {self.uri} doesn't answer as expected: {reason}"
             ) from error
 
 

@@ -4,6 +4,7 @@ Invariant: the file is replaced atomically. A file that can't be read, or that i
 counts as no saved state.
 """
 
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 import structlog
@@ -30,28 +31,29 @@ class _Routes(BaseModel):
     routes: tuple[_Route, ...]
 
 
+@dataclass(frozen=True, slots=True)
 class ServedFile:
     """Remembers across restarts what was served, for a start without the registry.
 
-    Args:
+    Attributes:
         path: a JSON file.
         registry: the registry that the versions come from.
     """
 
-    def __init__(self, path: Path, *, registry: str) -> None:
-        self._path = path
-        self._registry = registry
+    path: Path
+    _: KW_ONLY
+    registry: str
 
     def recall(self) -> tuple[AspiredVersion, ...]:
         """Return the saved state of this registry, if any. Blocks."""
         try:
-            remembered = _Routes.model_validate_json(self._path.read_bytes())
+            remembered = _Routes.model_validate_json(self.path.read_bytes())
         except FileNotFoundError:
             return ()
         except (OSError, ValidationError) as error:
-            _log.warning("routes.unreadable", path=str(self._path), error=str(error))
+            _log.warning("routes.unreadable", path=str(self.path), error=str(error))
             return ()
-        if remembered.registry != self._registry:
+        if remembered.registry != self.registry:
             return ()
         return tuple(
             AspiredVersion(ServableId(route.version, route.fingerprint), frozenset(route.aliases))
@@ -64,9 +66,9 @@ class ServedFile:
             _Route(version=s.id.version, fingerprint=s.id.fingerprint, aliases=tuple(sorted(s.aliases)))
             for s in served
         )
-        content = _Routes(registry=self._registry, routes=routes).model_dump_json()
+        content = _Routes(registry=self.registry, routes=routes).model_dump_json()
         try:
-            with replacing(self._path) as partial:
+            with replacing(self.path) as partial:
                 partial.write_text(content, encoding="utf-8")
         except OSError as error:
-            _log.warning("routes.not_remembered", path=str(self._path), error=str(error))
+            _log.warning("routes.not_remembered", path=str(self.path), error=str(error))

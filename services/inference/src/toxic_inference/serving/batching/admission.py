@@ -4,7 +4,7 @@ Invariant: what an empty queue takes is never refused, however slow the model is
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 
 from toxic_core.errors import OverloadedError
 from toxic_inference.serving.batching.pace import Pace
@@ -28,23 +28,24 @@ class BatchLimits:
     queue_seconds: float
 
 
+@dataclass(eq=False)
 class Admission:
     """Decides which rows may join a queue.
 
-    Args:
+    Attributes:
         limits: how much may wait.
         queue: what waits.
         pace: estimates how long it takes.
         clock: for the estimate.
     """
 
-    def __init__(self, limits: BatchLimits, *, queue: RowQueue, pace: Pace, clock: Clock) -> None:
-        self._limits = limits
-        self._queue = queue
-        self._pace = pace
-        self._clock = clock
-        self._changed = asyncio.Event()
-        self.closed = False
+    limits: BatchLimits
+    _: KW_ONLY
+    queue: RowQueue
+    pace: Pace
+    clock: Clock
+    closed: bool = field(default=False, init=False)
+    _changed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     def overload(self, rows: int, *, ahead_rows: int, ahead_tokens: int) -> OverloadedError | None:
         """Return the refusal that interactive rows would get now; None if they would be admitted.
@@ -54,12 +55,12 @@ class Admission:
             ahead_rows: rows that left the queue, but for which no processor is free yet.
             ahead_tokens: their tokens.
         """
-        waiting = self._queue.tokens(Lane.INTERACTIVE) + ahead_tokens
-        seconds = self._pace.seconds_until(waiting_tokens=waiting, now=self._clock.now()) if waiting else 0.0
-        if self._has_room(rows, Lane.INTERACTIVE) and seconds <= self._limits.queue_seconds:
+        waiting = self.queue.tokens(Lane.INTERACTIVE) + ahead_tokens
+        seconds = self.pace.seconds_until(waiting_tokens=waiting, now=self.clock.now()) if waiting else 0.0
+        if self._has_room(rows, Lane.INTERACTIVE) and seconds <= self.limits.queue_seconds:
             return None
         return OverloadedError(
-            f"{self._queue.rows(Lane.INTERACTIVE) + ahead_rows:,} rows are waiting, which takes about "
+            f"{self.queue.rows(Lane.INTERACTIVE) + ahead_rows:,} rows are waiting, which takes about "
             f"{seconds:.1f} s; ask again after that.",
             retry_after_seconds=seconds,
         )
@@ -80,6 +81,6 @@ class Admission:
         self._changed.set()
 
     def _has_room(self, rows: int, lane: Lane) -> bool:
-        waiting = self._queue.rows(lane)
+        waiting = self.queue.rows(lane)
         # A call larger than the queue is admitted alone, or it would wait for ever.
-        return waiting == 0 or waiting + rows <= self._limits.queue_rows
+        return waiting == 0 or waiting + rows <= self.limits.queue_rows

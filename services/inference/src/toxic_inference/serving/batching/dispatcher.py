@@ -15,7 +15,7 @@ again, each caller's alone. Used from the event loop's thread only.
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from enum import Enum, auto
 
 from toxic_inference.serving.batching.calls import Call, Entry, by_caller
@@ -85,10 +85,11 @@ class Batch:
     retries: Sequence[list[Entry]]
 
 
+@dataclass(eq=False)
 class Dispatcher:
     """Feeds one model's executables.
 
-    Args:
+    Attributes:
         executables: compute the batches, on worker threads.
         feed: has the rows.
         slots: shared with other models' dispatchers.
@@ -97,37 +98,26 @@ class Dispatcher:
         clock: for the pace.
     """
 
-    def __init__(
-        self,
-        executables: Executables,
-        feed: Feed,
-        *,
-        slots: Slots,
-        executor: Executor,
-        pace: Pace,
-        clock: Clock,
-    ) -> None:
-        self._executables = executables
-        self._feed = feed
-        self._slots = slots
-        self._slots_per_batch = slots_per_batch(executables, slots)
-        self._executor = executor
-        self._pace = pace
-        self._clock = clock
-        self._wish = Wish.NONE
-        self._running: set[Batch] = set()
-        self._prefetched: Work | None = None
-        self._batch_ended = asyncio.Event()
+    executables: Executables
+    feed: Feed
+    _: KW_ONLY
+    slots: Slots
+    executor: Executor
+    pace: Pace
+    clock: Clock
+    prefetched: Work | None = field(default=None, init=False)
+    """The batch that was handed over before its turn."""
+    _wish: Wish = field(default=Wish.NONE, init=False)
+    _running: set[Batch] = field(default_factory=set, init=False)
+    _batch_ended: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+
+    def __post_init__(self) -> None:
+        self._slots_per_batch = slots_per_batch(self.executables, self.slots)
 
     @property
     def running(self) -> bool:
         """Whether a batch runs."""
         return bool(self._running)
-
-    @property
-    def prefetched(self) -> Work | None:
-        """The batch that was handed over before its turn."""
-        return self._prefetched
 
     def rows_arrived(self) -> None:
         """Ask for a turn in the next callback, and prefetch at once if there is enough for it."""
@@ -145,16 +135,16 @@ class Dispatcher:
     def _ask(self) -> None:
         if self._wish is Wish.TURN:
             return
-        if not self._feed.waiting():
+        if not self.feed.waiting():
             self._wish = Wish.NONE
             return
         self._wish = Wish.TURN
-        self._slots.ask(self._slots_per_batch, self._begin)
+        self.slots.ask(self._slots_per_batch, self._begin)
 
     def _begin(self, turn: Turn) -> None:
         self._wish = Wish.NONE
-        if entries := self._feed.take():
-            if not self._feed.waiting():
+        if entries := self.feed.take():
+            if not self.feed.waiting():
                 turn.widen()
             self._compute(self._hand_over(entries, alone=turn.whole), turn)
         else:
@@ -168,27 +158,27 @@ class Dispatcher:
         The worker that becomes idle first begins it, without waiting for the event loop. Others have a claim
         if another model asked for slots, or if rows of a failed batch wait for their retry.
         """
-        others_wait = self._slots.waiting > (1 if self._wish is Wish.TURN else 0)
+        others_wait = self.slots.waiting > (1 if self._wish is Wish.TURN else 0)
         if (
-            self._prefetched is None
-            and len(self._running) == self._slots.number > self._slots_per_batch
+            self.prefetched is None
+            and len(self._running) == self.slots.number > self._slots_per_batch
             and not others_wait
-            and self._feed.enough()
+            and self.feed.enough()
             and not any(batch.retries for batch in self._running)
-            and (entries := self._feed.take())
+            and (entries := self.feed.take())
         ):
-            self._prefetched = self._hand_over(entries, alone=False)
+            self.prefetched = self._hand_over(entries, alone=False)
 
     def _hand_over(self, entries: Sequence[Entry], *, alone: bool) -> Work:
-        compute = self._executables.alone if alone else self._executables.beside_others
-        return Work(entries, self._executor.submit(compute, [entry.row for entry in entries]))
+        compute = self.executables.alone if alone else self.executables.beside_others
+        return Work(entries, self.executor.submit(compute, [entry.row for entry in entries]))
 
     def _compute(self, work: Work, turn: Turn, *, retries: Sequence[list[Entry]] = ()) -> None:
         """Give work the turn; `_end` is called when it is computed."""
-        running = RunningBatch(work.tokens, turn.share, since=self._clock.now())
+        running = RunningBatch(work.tokens, turn.share, since=self.clock.now())
         batch = Batch(work, turn, running, retries)
         self._running.add(batch)
-        self._pace.started(running)
+        self.pace.started(running)
         loop = asyncio.get_running_loop()
         work.computed.add_done_callback(lambda _: loop.call_soon_threadsafe(self._end, batch))
 
@@ -198,23 +188,23 @@ class Dispatcher:
         entries, computed = batch.work.entries, batch.work.computed
         if (error := computed.exception()) is None:
             scores, seconds = computed.result()
-            self._pace.ended(batch.running, seconds=seconds)
+            self.pace.ended(batch.running, seconds=seconds)
             self._continue(batch.turn, batch.retries)
-            self._feed.answer(batch, scores, seconds)
+            self.feed.answer(batch, scores, seconds)
         else:
-            self._pace.abandoned(batch.running)
+            self.pace.abandoned(batch.running)
             callers = by_caller(entries)
             if len(callers) == 1:
                 self._continue(batch.turn, batch.retries)
-                self._feed.fail(entries[0].call, error)
+                self.feed.fail(entries[0].call, error)
             else:
                 self._continue(batch.turn, [*callers, *batch.retries])
         self._batch_ended.set()
 
     def _continue(self, turn: Turn, retries: Sequence[list[Entry]]) -> None:
         """Give the turn to the prefetched batch, else to the next retry, else back."""
-        if self._prefetched is not None:
-            work, self._prefetched = self._prefetched, None
+        if self.prefetched is not None:
+            work, self.prefetched = self.prefetched, None
             self._compute(work, turn, retries=retries)
             self._prefetch()
             return

@@ -11,7 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 
 import structlog
 
@@ -51,10 +51,11 @@ class _Sample:
     score: TextScore
 
 
+@dataclass(eq=False)
 class ShadowingScorer:
     """Implements `Scorer` over another one, and lets the challenger score a share of the texts.
 
-    Args:
+    Attributes:
         scorer: scores for callers and, by alias, for the challenger.
         default_alias: the alias whose traffic is sampled.
         shadow_alias: the alias that scores the samples.
@@ -65,34 +66,23 @@ class ShadowingScorer:
         draw: returns a random number from 0 to 1, to sample by.
     """
 
-    def __init__(
-        self,
-        scorer: Scorer,
-        *,
-        default_alias: str,
-        shadow_alias: str,
-        fraction: float,
-        idle: Callable[[], bool],
-        clock: Clock,
-        emit: Emit,
-        draw: Callable[[], float],
-    ) -> None:
-        self._scorer = scorer
-        self._default_alias = default_alias
-        self._shadow_alias = shadow_alias
-        self._fraction = fraction
-        self._idle = idle
-        self._clock = clock
-        self._emit = emit
-        self._draw = draw
-        self._samples: deque[_Sample] = deque()
-        self._work = asyncio.Event()
+    scorer: Scorer
+    _: KW_ONLY
+    default_alias: str
+    shadow_alias: str
+    fraction: float
+    idle: Callable[[], bool]
+    clock: Clock
+    emit: Emit
+    draw: Callable[[], float]
+    _samples: deque[_Sample] = field(default_factory=deque, init=False)
+    _work: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     @contextmanager
     def session(self, target: Target, terms: Terms = DEFAULT_TERMS) -> Iterator[Session]:
         """Lease the version that `target` names; raises as the scorer does."""
-        sampled = target.version is None and target.alias in {None, self._default_alias}
-        with self._scorer.session(target, terms) as session:
+        sampled = target.version is None and target.alias in {None, self.default_alias}
+        with self.scorer.session(target, terms) as session:
             yield _SampledSession(session, self._offer) if sampled and terms.store else session
 
     async def run(self) -> None:
@@ -101,26 +91,26 @@ class ShadowingScorer:
             await self._work.wait()
             if not self._samples:
                 self._work.clear()
-            elif self._idle():
+            elif self.idle():
                 await self._compare(self._samples.popleft())
             else:
-                await self._clock.wait(asyncio.Event(), at_most_seconds=_LOOK_SECONDS)
+                await self.clock.wait(asyncio.Event(), at_most_seconds=_LOOK_SECONDS)
 
     def _offer(self, served: Session, texts: Sequence[Text], scores: Sequence[TextScore]) -> None:
         for text, score in zip(texts, scores, strict=True):
-            if self._draw() >= self._fraction:
+            if self.draw() >= self.fraction:
                 continue
             if len(self._samples) >= _WAITING:
                 self._samples.popleft()
-                self._emit(ShadowDropped(ShadowDrop.LOAD))
+                self.emit(ShadowDropped(ShadowDrop.LOAD))
             self._samples.append(_Sample(text, served.version, served.contract.labels, score))
             self._work.set()
 
     async def _compare(self, sample: _Sample) -> None:
         try:
-            with self._scorer.session(Target(alias=self._shadow_alias)) as session:
+            with self.scorer.session(Target(alias=self.shadow_alias)) as session:
                 if session.version == sample.version:
-                    self._emit(ShadowDropped(ShadowDrop.SAME_VERSION))
+                    self.emit(ShadowDropped(ShadowDrop.SAME_VERSION))
                     return
                 (shadow,) = await session.score([sample.text], lane=Lane.BULK)
                 labels = session.contract.labels
@@ -130,41 +120,39 @@ class ShadowingScorer:
                     if label in theirs:
                         their_score, their_decision = theirs[label]
                         disagrees = decision is not their_decision
-                        self._emit(ShadowCompared(label, abs(score - their_score), disagrees))
+                        self.emit(ShadowCompared(label, abs(score - their_score), disagrees))
         except (UnknownModelError, NoVersionReadyError):
-            self._emit(ShadowDropped(ShadowDrop.NO_CHALLENGER))
+            self.emit(ShadowDropped(ShadowDrop.NO_CHALLENGER))
         except Exception as error:  # noqa: BLE001  a task's boundary: a failing challenger must not end shadowing
             _log.warning("shadow.failed", error_type=type(error).__name__)
-            self._emit(ShadowDropped(ShadowDrop.FAILED))
+            self.emit(ShadowDropped(ShadowDrop.FAILED))
 
 
+@dataclass(frozen=True, slots=True)
 class _SampledSession:
     """Implements `Session` over another one, and offers its scores as samples."""
 
-    def __init__(
-        self, session: Session, offer: Callable[[Session, Sequence[Text], Sequence[TextScore]], None]
-    ) -> None:
-        self._session = session
-        self._offer = offer
+    session: Session
+    offer: Callable[[Session, Sequence[Text], Sequence[TextScore]], None]
 
     @property
     def version(self) -> str:
-        return self._session.version
+        return self.session.version
 
     @property
     def contract(self) -> Contract:
-        return self._session.contract
+        return self.session.contract
 
     async def score(self, texts: Sequence[Text], *, lane: Lane) -> Sequence[TextScore]:
-        scores = await self._session.score(texts, lane=lane)
-        self._offer(self._session, texts, scores)
+        scores = await self.session.score(texts, lane=lane)
+        self.offer(self.session, texts, scores)
         return scores
 
     async def explain(self, text: Text, *, lane: Lane) -> Explanation:
-        return await self._session.explain(text, lane=lane)
+        return await self.session.explain(text, lane=lane)
 
     async def infer(self, rows: Sequence[Row], *, lane: Lane) -> Float32Array:
-        return await self._session.infer(rows, lane=lane)
+        return await self.session.infer(rows, lane=lane)
 
     async def infer_texts(self, texts: Sequence[str], *, lane: Lane) -> Float32Array:
-        return await self._session.infer_texts(texts, lane=lane)
+        return await self.session.infer_texts(texts, lane=lane)

@@ -7,6 +7,7 @@ never waits for a registry. A source that fails changes nothing.
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
+from dataclasses import KW_ONLY, dataclass, field
 
 import structlog
 
@@ -17,10 +18,11 @@ from toxic_inference.serving.interfaces import AspiredVersion, Source
 _log = structlog.get_logger(__name__)
 
 
+@dataclass(eq=False)
 class Poller:
     """Polls one source at a fixed interval, or at once when poked.
 
-    Args:
+    Attributes:
         source: polled on `executor`.
         recall: returns what was served before, on `executor`; None if the source is local and always there.
         aspire: takes the whole wanted set.
@@ -31,30 +33,21 @@ class Poller:
         interval_seconds: between two polls.
     """
 
-    def __init__(
-        self,
-        source: Source,
-        *,
-        recall: Callable[[], tuple[AspiredVersion, ...]] | None,
-        aspire: Callable[[tuple[AspiredVersion, ...]], None],
-        settled: Callable[[], Awaitable[None]],
-        executor: Executor,
-        clock: Clock,
-        emit: Emit,
-        interval_seconds: float,
-    ) -> None:
-        self._source = source
-        self._recall = recall
-        self._aspire = aspire
-        self._settled = settled
-        self._executor = executor
-        self._clock = clock
-        self._emit = emit
-        self._interval_seconds = interval_seconds
+    source: Source
+    _: KW_ONLY
+    recall: Callable[[], tuple[AspiredVersion, ...]] | None
+    aspire: Callable[[tuple[AspiredVersion, ...]], None]
+    settled: Callable[[], Awaitable[None]]
+    executor: Executor
+    clock: Clock
+    emit: Emit
+    interval_seconds: float
+    error: Exception | None = field(default=None, init=False)
+    """Why the last poll failed; None if it didn't."""
+
+    def __post_init__(self) -> None:
         self._poked = asyncio.Event()
         self._answering: bool | None = None
-        self.error: Exception | None = None
-        """Why the last poll failed; None if it didn't."""
 
     def poke(self) -> None:
         """Poll now, for example because the registry reports that an alias moved."""
@@ -63,30 +56,26 @@ class Poller:
     async def run(self) -> None:
         """Poll until cancelled."""
         loop = asyncio.get_running_loop()
-        if self._recall is not None and (served := await loop.run_in_executor(self._executor, self._recall)):
+        if self.recall is not None and (served := await loop.run_in_executor(self.executor, self.recall)):
             _log.info("poller.recalled", versions=[aspired.id.version for aspired in served])
-            self._aspire(served)
+            self.aspire(served)
             # Otherwise a newer, broken champion could replace the old one's place before that is loaded.
-            await self._settled()
+            await self.settled()
         while True:
             self._poked.clear()
-            await self._poll()
-            await self._clock.wait(self._poked, at_most_seconds=self._interval_seconds)
-
-    async def _poll(self) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            aspired = await loop.run_in_executor(self._executor, self._source.aspired)
-        except Exception as error:  # noqa: BLE001  a task's boundary: polling continues whatever the source does
-            self._record(error)
-            return
-        self._record(None)
-        self._aspire(aspired)
+            try:
+                aspired = await loop.run_in_executor(self.executor, self.source.aspired)
+            except Exception as error:  # noqa: BLE001  a task's boundary: polling continues whatever the source does
+                self._record(error)
+            else:
+                self._record(None)
+                self.aspire(aspired)
+            await self.clock.wait(self._poked, at_most_seconds=self.interval_seconds)
 
     def _record(self, error: Exception | None) -> None:
         answered = error is None
         self.error = error
-        self._emit(SourcePolled(answered))
+        self.emit(SourcePolled(answered))
         if answered is self._answering:
             return  # only changes are logged: an outage of a day would be 43,200 lines
         self._answering = answered
