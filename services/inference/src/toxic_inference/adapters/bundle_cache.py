@@ -13,8 +13,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from threading import Lock
@@ -54,7 +53,17 @@ class BundleCache:
         self._lock = Lock()
         self._checked_out: Counter[str] = Counter()
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._remove_stale_partials()
+        # Remove the downloads of killed processes; those of living ones are locked.
+        for path in self.folder.glob(f"{_PARTIAL}*"):
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            else:
+                shutil.rmtree(path, ignore_errors=True)
+            finally:
+                os.close(descriptor)
 
     def checkout(self, servable_id: ServableId) -> Bundle:
         """Return the version's bundle, verified: from disk, else downloaded.
@@ -73,7 +82,20 @@ class BundleCache:
         except BaseException:
             self.release(servable_id)
             raise
-        self._evict()
+        entries = [path for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+        sizes = {
+            path: sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) for path in entries
+        }
+        total = sum(sizes.values())
+        for path in sorted(entries, key=lambda entry: entry.stat().st_mtime):
+            if total <= self.size_limit_bytes:
+                break
+            with self._lock:
+                if self._checked_out[path.name]:
+                    continue
+                shutil.rmtree(path, ignore_errors=True)
+            total -= sizes[path]
+            _log.info("cache.evicted", entry=path.name, bytes=sizes[path])
         return bundle
 
     def release(self, servable_id: ServableId) -> None:
@@ -95,53 +117,19 @@ class BundleCache:
         return bundle
 
     def _fetch(self, servable_id: ServableId, name: str) -> Bundle:
-        with self._partial() as partial:
+        # Locked while this process lives, so that another one doesn't remove it.
+        partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=self.folder))
+        descriptor = os.open(partial, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
             verified = open_bundle(self.download(servable_id, partial), max_bytes=self.max_bundle_bytes)
             path = self.folder / name
             verified.path.rename(path)
             os.utime(path)
-        return Bundle(path=path, contract=verified.contract)
-
-    @contextmanager
-    def _partial(self) -> Iterator[Path]:
-        """Yield a folder for one download: locked while this process lives, removed at the end."""
-        path = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=self.folder))
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield path
         finally:
-            shutil.rmtree(path, ignore_errors=True)
+            shutil.rmtree(partial, ignore_errors=True)
             os.close(descriptor)
-
-    def _remove_stale_partials(self) -> None:
-        """Remove the downloads of killed processes; those of living ones are locked."""
-        for path in self.folder.glob(f"{_PARTIAL}*"):
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            else:
-                shutil.rmtree(path, ignore_errors=True)
-            finally:
-                os.close(descriptor)
-
-    def _evict(self) -> None:
-        entries = [path for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
-        sizes = {
-            path: sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) for path in entries
-        }
-        total = sum(sizes.values())
-        for path in sorted(entries, key=lambda entry: entry.stat().st_mtime):
-            if total <= self.size_limit_bytes:
-                return
-            with self._lock:
-                if self._checked_out[path.name]:
-                    continue
-                shutil.rmtree(path, ignore_errors=True)
-            total -= sizes[path]
-            _log.info("cache.evicted", entry=path.name, bytes=sizes[path])
+        return Bundle(path=path, contract=verified.contract)
 
 
 def _entry_name(servable_id: ServableId) -> str:

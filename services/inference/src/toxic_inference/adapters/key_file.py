@@ -16,7 +16,7 @@ _log = structlog.get_logger(__name__)
 
 
 class KeyFile:
-    """Implements `KeyRing`. A look at the file's time is one system call a request.
+    """Finds keys. A look at the file's time is one system call per request.
 
     Raises:
         ConfigurationError: the file is missing, can't be read, or holds no key.
@@ -30,19 +30,16 @@ class KeyFile:
             raise ConfigurationError(f"{path} holds no key; make one: toxic-inference keys add NAME.")
 
     def find(self, presented: str) -> ApiKey | None:
-        """Return the key that a caller presented; see `KeyRing.find`."""
+        """Return the key that a caller presented, or None."""
         if (stamp := _stamp(self._path)) != self._stamp:
             self._stamp = stamp
-            self._read_again()
+            try:
+                self._keys = _by_digest(load_keys(self._path))
+            except ConfigurationError as error:
+                _log.warning("keys.unreadable", error=str(error))
+            else:
+                _log.info("keys.read", keys=len(self._keys))
         return self._keys.get(digest_of(presented))
-
-    def _read_again(self) -> None:
-        try:
-            self._keys = _by_digest(load_keys(self._path))
-        except ConfigurationError as error:
-            _log.warning("keys.unreadable", error=str(error))
-        else:
-            _log.info("keys.read", keys=len(self._keys))
 
 
 def load_keys(path: Path) -> tuple[ApiKey, ...]:

@@ -64,14 +64,21 @@ class MlflowRegistry:
         Raises:
             RegistryUnavailableError: the registry doesn't answer, or not as a registry.
         """
-        with self._unavailable_unless_answered():
-            named = self._named_versions()
-            pinned = self._pinned_versions()
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415  see the module's docstring
+
         aliases: dict[ServableId, set[str]] = {}
-        for alias, servable_id in named.items():
-            aliases.setdefault(servable_id, set()).add(alias)
-        for servable_id in pinned:
-            aliases.setdefault(servable_id, set())
+        with self._unavailable_unless_answered():
+            for alias, servable_id in self._named_versions().items():
+                aliases.setdefault(servable_id, set()).add(alias)
+            for version in self.pinned:
+                try:
+                    found = self._connect().get_model_version(self.model_name, version)
+                except MlflowException as error:
+                    # Not a number, or no version: as with an alias, it may come to be.
+                    if error.error_code not in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+                        raise
+                else:
+                    aliases.setdefault(_id_of(found), set())
         return tuple(AspiredVersion(s, frozenset(names)) for s, names in aliases.items())
 
     def download(self, servable_id: ServableId, folder: Path) -> Path:
@@ -130,30 +137,13 @@ class MlflowRegistry:
         as_of = registered.creation_timestamp, registered.last_updated_timestamp
         if as_of != self._seen_as_of:
             self._seen_as_of, self._seen = as_of, {}
-        return {
-            alias: self._version(str(registered.aliases[alias]))
-            for alias in self.aliases
-            if alias in registered.aliases
-        }
-
-    def _version(self, number: str) -> ServableId:
-        """Return which version has this number, asking once as long as the model's versions are the same."""
-        if number not in self._seen:
-            self._seen[number] = _id_of(self._connect().get_model_version(self.model_name, number))
-        return self._seen[number]
-
-    def _pinned_versions(self) -> list[ServableId]:
-        from mlflow.exceptions import MlflowException  # noqa: PLC0415  see the module's docstring
-
-        client = self._connect()
-        found = []
-        for version in self.pinned:
-            try:
-                found.append(_id_of(client.get_model_version(self.model_name, version)))
-            except MlflowException as error:
-                # Not a number, or no version: as with an alias, it may come to be.
-                if error.error_code not in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
-                    raise
+        found: dict[str, ServableId] = {}
+        for alias in self.aliases:
+            if alias in registered.aliases:
+                number = str(registered.aliases[alias])
+                if number not in self._seen:
+                    self._seen[number] = _id_of(client.get_model_version(self.model_name, number))
+                found[alias] = self._seen[number]
         return found
 
     def _connect(self) -> "MlflowClient":
@@ -178,18 +168,14 @@ class MlflowRegistry:
         try:
             yield
         except (MlflowException, RequestException) as error:
-            reason = str(_root_cause(error)).partition("\n")[0] or type(error).__name__
+            # What it began with: "Connection refused", not the five layers of HTTP around it.
+            cause: BaseException = error
+            while (earlier := cause.__cause__ or cause.__context__) is not None:
+                cause = earlier
+            reason = str(cause).partition("\n")[0] or type(error).__name__
             raise RegistryUnavailableError(
                 f"The model registry at {self.uri} doesn't answer as expected: {reason}"
             ) from error
-
-
-def _root_cause(error: BaseException) -> BaseException:
-    """Return what an error began with: "Connection refused", not the five layers of HTTP around it."""
-    cause = error
-    while (earlier := cause.__cause__ or cause.__context__) is not None:
-        cause = earlier
-    return cause
 
 
 def _id_of(version: "ModelVersion") -> ServableId:

@@ -21,32 +21,28 @@ _PERCENT: Final = 100
 
 
 class NvidiaReader:
-    """Implements `GpuReader`."""
+    """Reads the GPUs that the driver lists at the start."""
 
     def __init__(self) -> None:
-        self._handles = _handles()
+        self._handles: list[object] = []
+        if pynvml is None:
+            return
+        try:
+            pynvml.nvmlInit()
+            count = pynvml.nvmlDeviceGetCount()
+            self._handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(count)]
+        except pynvml.NVMLError as error:
+            _log.debug("gpu.none", reason=str(error))
 
     def read(self) -> Sequence[GpuReading]:
         """Return a reading of each GPU that answers."""
-        return [reading for index, handle in enumerate(self._handles) for reading in _read(index, handle)]
-
-
-def _handles() -> list[object]:
-    if pynvml is None:
-        return []
-    try:
-        pynvml.nvmlInit()
-        return [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
-    except pynvml.NVMLError as error:
-        _log.debug("gpu.none", reason=str(error))
-        return []
-
-
-def _read(index: int, handle: object) -> list[GpuReading]:
-    try:
-        memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
-        busy = pynvml.nvmlDeviceGetUtilizationRates(handle).gpu / _PERCENT
-    except pynvml.NVMLError as error:
-        _log.warning("gpu.unreadable", gpu=index, reason=str(error))
-        return []
-    return [GpuReading(index, utilisation=busy, used_bytes=int(memory.used), total_bytes=int(memory.total))]
+        readings: list[GpuReading] = []
+        for index, handle in enumerate(self._handles):
+            try:
+                memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+                busy = pynvml.nvmlDeviceGetUtilizationRates(handle).gpu / _PERCENT
+            except pynvml.NVMLError as error:
+                _log.warning("gpu.unreadable", gpu=index, reason=str(error))
+            else:
+                readings.append(GpuReading(index, busy, int(memory.used), int(memory.total)))
+        return readings

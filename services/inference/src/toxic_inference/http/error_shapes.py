@@ -3,7 +3,6 @@
 from pydantic import BaseModel, Field
 
 from toxic_inference.http.door import ErrorShape
-from toxic_inference.http.errors import Problem
 
 
 class RowError(BaseModel):
@@ -35,14 +34,15 @@ class MessageAnswer(BaseModel):
     error: str
 
 
-def _native_body(problem: Problem) -> object:
-    error: dict[str, object] = {"code": problem.code, "message": problem.message}
-    if problem.field is not None:
-        error["field"] = problem.field
-    if problem.rows:
-        error["rows"] = [{"line": r.line, "code": r.code, "message": r.message} for r in problem.rows]
-    return {"error": error}
-
-
-NATIVE = ErrorShape("native", ErrorAnswer, _native_body)
+NATIVE = ErrorShape(
+    "native",
+    ErrorAnswer,
+    lambda problem: {
+        "error": {
+            name: value
+            for name in ("code", "message", "field", "rows")
+            if (value := getattr(problem, name)) not in (None, ())
+        }
+    },
+)
 MESSAGE = ErrorShape("one message", MessageAnswer, lambda problem: {"error": problem.message})

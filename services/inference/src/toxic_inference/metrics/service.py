@@ -4,6 +4,9 @@ Invariant: label values are bounded: routes are templates, states and reasons ar
 version's series are removed when the version is forgotten. Every metric is in the catalogue.
 """
 
+import platform
+from importlib import metadata
+
 from prometheus_client import (
     GC_COLLECTOR,
     PLATFORM_COLLECTOR,
@@ -13,13 +16,13 @@ from prometheus_client import (
     generate_latest,
 )
 
-from toxic_inference.events import Emit, StateChanged, TextsScored, VersionAvailable
+from toxic_inference.events import AliasRouted, Emit, StateChanged, TextsScored, VersionAvailable
 from toxic_inference.metrics.corrections import corrections_shown
 from toxic_inference.metrics.recording import Recorder, make_gauge
 from toxic_inference.metrics.traffic import HealthCollector, TrafficCollector
-from toxic_inference.metrics.versions import VersionMetrics
 from toxic_inference.monitoring.live import LiveQualityRead
 from toxic_inference.monitoring.monitor import Monitor
+from toxic_inference.serving.versions.states import State
 
 
 class Metrics:
@@ -36,11 +39,17 @@ class Metrics:
         self.emit: Emit = self._recorder.emit
         self.handles = self._recorder.handles
         self._budget = make_gauge("batch_budget_tokens", self.registry)
-        VersionMetrics(self._recorder, self.registry)
+        self._states = make_gauge("model_version_state", self.registry)
+        self._aliases = make_gauge("alias_info", self.registry)
+        self._models = make_gauge("model_info", self.registry)
+        self._alias_versions: dict[str, str] = {}
+        release = make_gauge("build_info", self.registry)
+        release.labels(metadata.version("toxic-inference"), platform.python_version()).set(1)
         self._recorder.handle(LiveQualityRead, corrections_shown(self.registry))
         self._recorder.handle(TextsScored, monitor.scored)
-        self._recorder.handle(VersionAvailable, self._watch)
-        self._recorder.handle(StateChanged, self._forget)
+        self._recorder.handle(VersionAvailable, self._available)
+        self._recorder.handle(StateChanged, self._state_changed)
+        self._recorder.handle(AliasRouted, self._routed)
         self.registry.register(TrafficCollector(monitor))
         self.registry.register(HealthCollector(monitor))
 
@@ -52,12 +61,28 @@ class Metrics:
         """Return every metric in Prometheus's text format."""
         return generate_latest(self.registry)
 
-    def _watch(self, event: VersionAvailable) -> None:
-        self.monitor.available(version=event.version, contract=event.contract)
-        for label in event.contract.labels:
+    def _available(self, event: VersionAvailable) -> None:
+        self._models.remove_by_labels({"version": event.version})
+        contract, created = event.contract, event.contract.created_at.date().isoformat()
+        facts = event.version, contract.base_model, contract.code_revision, created, event.runtime
+        self._models.labels(*facts).set(1)
+        self.monitor.available(version=event.version, contract=contract)
+        for label in contract.labels:
             self._recorder.start(label=label)
 
-    def _forget(self, event: StateChanged) -> None:
+    def _state_changed(self, event: StateChanged) -> None:
         if event.state is None:
+            self._states.remove_by_labels({"version": event.version})
+            self._models.remove_by_labels({"version": event.version})
             self._recorder.forget(event.version)
             self.monitor.forget(event.version)
+            return
+        for state in State:
+            self._states.labels(event.version, state.value).set(state is event.state)
+
+    def _routed(self, event: AliasRouted) -> None:
+        if previous := self._alias_versions.pop(event.alias, None):
+            self._aliases.remove(event.alias, previous)
+        if event.version is not None:
+            self._aliases.labels(event.alias, event.version).set(1)
+            self._alias_versions[event.alias] = event.version

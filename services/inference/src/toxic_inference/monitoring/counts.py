@@ -117,18 +117,14 @@ class Scheme:
             flagged = languages[decisions[:, column]]
             counts.flagged[column] += np.bincount(flagged, minlength=len(self.languages))
             counts.scores[column] += _histogram(scores[:, column], self.score_edges)
-        self._add_probabilities(counts, scores, decisions)
-
-    def _add_probabilities(self, counts: Counts, scores: Floats, decisions: NDArray[np.bool_]) -> None:
         traffic = self.contract.reference_traffic
-        if traffic is None:
-            return
-        labels = self.contract.labels
-        # The reference's shares are those of `toxic`, or of the main label of a model without it.
-        main = labels.index(Label.TOXIC) if Label.TOXIC in labels else 0
-        probabilities = deployment_probabilities(scores, scores[:, main], traffic)
-        counts.hits[:] += (probabilities * decisions).sum(axis=0)
-        counts.positives[:] += probabilities.sum(axis=0)
+        if traffic is not None:
+            labels = self.contract.labels
+            # The reference's shares are those of `toxic`, or of the main label of a model without it.
+            main = labels.index(Label.TOXIC) if Label.TOXIC in labels else 0
+            probabilities = deployment_probabilities(scores, scores[:, main], traffic)
+            counts.hits[:] += (probabilities * decisions).sum(axis=0)
+            counts.positives[:] += probabilities.sum(axis=0)
 
 
 def _histogram(values: Floats, edges: Sequence[float]) -> NDArray[np.intp]:

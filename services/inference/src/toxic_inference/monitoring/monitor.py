@@ -6,7 +6,7 @@ in groups, when there are enough, when a bucket of time ends, or when figures ar
 Invariant: memory is bounded, that of texts not counted yet included. Used from the event loop's thread only.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -89,13 +89,32 @@ class VersionMonitor:
     def figures(self, window: Window, *, now: float) -> WindowFigures:
         """Return the figures of a window that ends now."""
         found = self.scheme.view(self._history.since(self.counts().flat, window, now=now))
-        enough = found.texts >= self._min_texts
+        if found.texts < self._min_texts:
+            return WindowFigures(found.texts, {}, self._language_drift(found), None, {})
+        contract, traffic = self.scheme.contract, self.scheme.contract.reference_traffic
+        flagged = found.flagged.sum(axis=1)
+        scores: dict[LabelName, Drift] = {}
+        for label, counts in zip(contract.labels, found.scores, strict=True):
+            reference = contract.reference_scores.get(label, {}).get(ANY_LANGUAGE)
+            if reference is not None and reference.edges == self.scheme.score_edges:
+                drift = _drift(counts, np.array(reference.counts, np.float64))
+                if drift is not None:
+                    scores[label] = drift
         return WindowFigures(
             texts=found.texts,
-            scores=dict(self._score_drift(found)) if enough else {},
+            scores=scores,
             languages=self._language_drift(found),
-            lengths=self._length_drift(found) if enough else None,
-            quality=dict(self._quality(found)) if enough else {},
+            lengths=_drift(found.lengths, np.array(traffic.lengths.counts, np.float64)) if traffic else None,
+            quality={
+                label: estimate(
+                    texts=found.texts,
+                    flagged=float(flagged[index]),
+                    hits=float(found.hits[index]),
+                    positives=float(found.positives[index]),
+                )
+                for index, label in enumerate(contract.labels)
+                if found.positives[index] > 0
+            },
         )
 
     def _count(self) -> None:
@@ -103,15 +122,6 @@ class VersionMonitor:
             self.scheme.add(self._counts, self._waiting)
             self._waiting = []
             self._waiting_texts = 0
-
-    def _score_drift(self, found: Counts) -> Iterator[tuple[LabelName, Drift]]:
-        contract = self.scheme.contract
-        for label, counts in zip(contract.labels, found.scores, strict=True):
-            reference = contract.reference_scores.get(label, {}).get(ANY_LANGUAGE)
-            if reference is not None and reference.edges == self.scheme.score_edges:
-                drift = _drift(counts, np.array(reference.counts, np.float64))
-                if drift is not None:
-                    yield label, drift
 
     def _language_drift(self, found: Counts) -> Drift | None:
         traffic = self.scheme.contract.reference_traffic
@@ -121,26 +131,6 @@ class VersionMonitor:
         reference = np.array([traffic.languages.get(name, 0) for name in self.scheme.languages], np.float64)
         reference[self.scheme.languages.index(OTHER)] = sum(traffic.languages.values()) - reference.sum()
         return _drift(known, reference[: known.size])
-
-    def _length_drift(self, found: Counts) -> Drift | None:
-        traffic = self.scheme.contract.reference_traffic
-        return (
-            None if traffic is None else _drift(found.lengths, np.array(traffic.lengths.counts, np.float64))
-        )
-
-    def _quality(self, found: Counts) -> Iterator[tuple[LabelName, EstimatedQuality]]:
-        flagged = found.flagged.sum(axis=1)
-        for index, label in enumerate(self.scheme.contract.labels):
-            if found.positives[index] > 0:
-                yield (
-                    label,
-                    estimate(
-                        texts=found.texts,
-                        flagged=float(flagged[index]),
-                        hits=float(found.hits[index]),
-                        positives=float(found.positives[index]),
-                    ),
-                )
 
 
 def _drift(found: Counts1D, reference: Counts1D) -> Drift | None:

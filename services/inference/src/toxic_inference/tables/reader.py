@@ -151,7 +151,17 @@ class CsvTable:
         language: str | None = None,
         chosen_column: str | None = None,
     ) -> None:
-        _check_start(stream)
+        start = stream.read(4096)
+        stream.seek(len(codecs.BOM_UTF8) if start.startswith(codecs.BOM_UTF8) else 0)
+        if not start.removeprefix(codecs.BOM_UTF8).strip():
+            raise InvalidCsvError("The file is empty; send a CSV with a column of texts.")
+        for magic, kind in _BINARY_STARTS.items():
+            if start.startswith(magic):
+                raise InvalidCsvError(f"The file is {kind}, not a CSV; export it as CSV in UTF-8.")
+        if b"\0" in start.partition(b"\n")[0]:
+            raise InvalidCsvError("The file is binary, not a CSV; export it as CSV in UTF-8.")
+        if b"\n" not in start and b"\r" in start:
+            raise InvalidCsvError("The file's lines end in a carriage return alone; save it with line feeds.")
         self._lines = _Lines(stream)
         # Strict: a misplaced quote is an error of its row; a guess could swallow the next rows.
         self._reader = csv.reader(self._lines, strict=True)
@@ -234,20 +244,6 @@ class CsvTable:
             code = "text_too_long" if isinstance(error, TextTooLongError) else "invalid_text"
             return CsvRow(line, cells, text=None, problem=RowProblem(line, code, str(error)))
         return CsvRow(line, cells, text=Text(content, language), problem=None)
-
-
-def _check_start(stream: BinaryIO) -> None:
-    start = stream.read(4096)
-    stream.seek(len(codecs.BOM_UTF8) if start.startswith(codecs.BOM_UTF8) else 0)
-    if not start.removeprefix(codecs.BOM_UTF8).strip():
-        raise InvalidCsvError("The file is empty; send a CSV with a column of texts.")
-    for magic, kind in _BINARY_STARTS.items():
-        if start.startswith(magic):
-            raise InvalidCsvError(f"The file is {kind}, not a CSV; export it as CSV in UTF-8.")
-    if b"\0" in start.partition(b"\n")[0]:
-        raise InvalidCsvError("The file is binary, not a CSV; export it as CSV in UTF-8.")
-    if b"\n" not in start and b"\r" in start:
-        raise InvalidCsvError("The file's lines end in a carriage return alone; save it with line feeds.")
 
 
 def _rejected(line: int, cells: tuple[str, ...], code: str, problem: str) -> CsvRow:

@@ -24,25 +24,9 @@ from toxic_inference.http.texts import check_count, check_texts
 from toxic_inference.serving.interfaces import Lane, Target, Text
 from toxic_inference.tables.writer import SCORED_CSV
 
-_ACCEPTED = (JSON_TYPE, *FORM_TYPES, CSV_TYPE, NDJSON_TYPE)
 
-
-async def predict(request: Request, backend: Backend) -> Response:
-    """Score texts: one, many, a CSV file, or a stream of lines.
-
-    With `Accept: text/csv`, a file's rows are returned as CSV with their scores.
-    """
-    found = check_media_type(request, _ACCEPTED)
-    if found == JSON_TYPE:
-        return await _answer_json(request, backend)
-    if found == CSV_TYPE:
-        return await answer_csv(request, backend)
-    if found == NDJSON_TYPE:
-        return await answer_ndjson(request, backend)
-    return await answer_form(request, backend)
-
-
-async def _answer_json(request: Request, backend: Backend) -> Response:
+async def answer_json(request: Request, backend: Backend) -> Response:
+    """Score a JSON body's texts."""
     body = validate(PredictRequest, await read_json(request))
     texts = _texts(body, backend)
     if body.identify_language:
@@ -91,6 +75,22 @@ def _texts(body: PredictRequest, backend: Backend) -> list[Text]:
         )
     check_texts(named, backend.limits)
     return [Text(text, body.lang or body.language) for text in named.values()]
+
+
+_ANSWERS = {
+    JSON_TYPE: answer_json,
+    **dict.fromkeys(FORM_TYPES, answer_form),
+    CSV_TYPE: answer_csv,
+    NDJSON_TYPE: answer_ndjson,
+}
+
+
+async def predict(request: Request, backend: Backend) -> Response:
+    """Score texts: one, many, a CSV file, or a stream of lines.
+
+    With `Accept: text/csv`, a file's rows are returned as CSV with their scores.
+    """
+    return await _ANSWERS[check_media_type(request, tuple(_ANSWERS))](request, backend)
 
 
 NATIVE = Door(

@@ -77,6 +77,13 @@ class LineSpool:
         Raises:
             BaseException: the error given to `fail`.
         """
+
+        def read() -> bytes:
+            self._file.seek(self._read_at)
+            part = self._file.read(_READ_BYTES)
+            self._read_at += len(part)
+            return part
+
         while True:
             if self._error is not None:
                 raise self._error
@@ -84,7 +91,7 @@ class LineSpool:
                 break
             if self._read_at < self._written:
                 async with self._lock:
-                    *lines, self._rest = (self._rest + await asyncio.to_thread(self._read)).split(b"\n")
+                    *lines, self._rest = (self._rest + await asyncio.to_thread(read)).split(b"\n")
                 for line in lines:
                     too_long = self._skipping or len(line) > self._max_line_bytes
                     self._skipping = False
@@ -101,9 +108,3 @@ class LineSpool:
                 self._changed.clear()
                 await self._changed.wait()
         return [self._lines.popleft() for _ in range(min(most, len(self._lines)))]
-
-    def _read(self) -> bytes:
-        self._file.seek(self._read_at)
-        part = self._file.read(_READ_BYTES)
-        self._read_at += len(part)
-        return part

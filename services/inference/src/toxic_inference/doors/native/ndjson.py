@@ -6,7 +6,7 @@ anything doesn't deadlock.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 
@@ -59,10 +59,24 @@ async def answer_ndjson(request: Request, backend: Backend) -> Response:
 async def _answers(spool: LineSpool, session: Session, backend: Backend) -> AsyncGenerator[bytes]:
     number = 0
     while raw := await spool.take(_MOST_LINES_AT_ONCE):
-        lines = [_read(line, number + index, backend) for index, line in enumerate(raw, start=1)]
+        read = [_read(line, number + index, backend) for index, line in enumerate(raw, start=1)]
         number += len(raw)
-        if answer := await _score([line for line in lines if line is not None], session, backend):
-            yield answer
+        lines = [line for line in read if line is not None]
+        texts = [line.text for line in lines if line.text is not None]
+        scores = iter(await session.score(texts, lane=Lane.BULK) if texts else ())
+        answers: list[bytes] = []
+        for line in lines:
+            answer: dict[str, object] = {"line": line.number}
+            if line.id is not None:
+                answer["id"] = line.id
+            if line.problem is None:
+                answer |= score_json(next(scores), session.contract.labels)
+            else:
+                answer["error"] = line.problem
+                backend.emit(RowRejected(str(line.problem["code"])))
+            answers.append(orjson.dumps(answer, option=orjson.OPT_APPEND_NEWLINE))
+        if answers:
+            yield b"".join(answers)
 
 
 def _read(raw: bytes | None, number: int, backend: Backend) -> _Line | None:
@@ -90,23 +104,6 @@ def _read(raw: bytes | None, number: int, backend: Backend) -> _Line | None:
 
 def _bad(number: int, code: str, message: str, *, given_id: str | int | None = None) -> _Line:
     return _Line(number, given_id, None, {"code": code, "message": message})
-
-
-async def _score(lines: Sequence[_Line], session: Session, backend: Backend) -> bytes:
-    texts = [line.text for line in lines if line.text is not None]
-    scores = iter(await session.score(texts, lane=Lane.BULK) if texts else ())
-    answers: list[bytes] = []
-    for line in lines:
-        answer: dict[str, object] = {"line": line.number}
-        if line.id is not None:
-            answer["id"] = line.id
-        if line.problem is None:
-            answer |= score_json(next(scores), session.contract.labels)
-        else:
-            answer["error"] = line.problem
-            backend.emit(RowRejected(str(line.problem["code"])))
-        answers.append(orjson.dumps(answer, option=orjson.OPT_APPEND_NEWLINE))
-    return b"".join(answers)
 
 
 class _DuplexResponse(Response):

@@ -177,8 +177,7 @@ async def _json_body(
             yield (b"," if scored else b"") + orjson.dumps(results)[1:-1]
         scored += len(results)
         rejected += len(bad)
-    errors = [{"line": p.line, "code": p.code, "message": p.message} for p in problems]
-    tail = orjson.dumps({"errors": errors, "scored": scored, "rejected": rejected})
+    tail = orjson.dumps({"errors": problems, "scored": scored, "rejected": rejected})
     yield b"]," + tail.removeprefix(b"{")
 
 

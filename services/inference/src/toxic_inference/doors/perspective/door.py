@@ -63,7 +63,7 @@ async def analyze(request: Request, backend: Backend) -> Response:
         if unsupported := [language for language in languages if language not in contract.languages]:
             attribute, detected = analysis.attributes[0].name, not analysis.languages
             raise unsupported_language(attribute, unsupported, detected=detected)
-        sentences = sentences_of(analysis.text) if analysis.spans else []
+        sentences = sentences_of(analysis.text) if message.span_annotations else []
         # One text has one calibration; with several languages it is the one for any language.
         language = languages[0] if len(languages) == 1 else None
         # The whole text, then its sentences if there are several.
@@ -79,7 +79,7 @@ async def analyze(request: Request, backend: Backend) -> Response:
             attribute_scores={name: found for name, found in by_attribute.items() if found is not None},
             languages=list(languages),
             detected_languages=None if analysis.languages else list(languages),
-            client_token=analysis.client_token,
+            client_token=message.client_token,
         )
         return json_response(answer, headers={MODEL_VERSION_HEADER: session.version})
 
@@ -123,7 +123,7 @@ async def suggestscore(request: Request, backend: Backend) -> Response:
     )
     # A client that tries again sends the same suggestion without an id, so its digest is the id. But the
     # digest of a text that must not be stored would confirm a guess of the text.
-    identity = (suggestion.client_token, suggestion.session, suggestion.community, suggestion.text)
+    identity = (message.client_token, message.session_id, message.community_id, suggestion.text)
     said = orjson.dumps([*identity, sorted(suggestion.labels.items())])
     correction = backend.corrections.make(
         sha256(said).hexdigest() if keep else uuid.uuid4().hex,
@@ -131,14 +131,14 @@ async def suggestscore(request: Request, backend: Backend) -> Response:
         language=suggestion.languages[0] if suggestion.languages else detected,
         labels=suggestion.labels,
         source=FeedbackSource.PERSPECTIVE,
-        actor=suggestion.community,
+        actor=message.community_id,
     )
     await backend.corrections.file(correction)
     return json_response(
         SuggestCommentScoreResponse(
             requested_languages=list(suggestion.languages) or None,
             detected_languages=[detected] if detected else None,
-            client_token=suggestion.client_token,
+            client_token=message.client_token,
         )
     )
 

@@ -11,7 +11,6 @@ from enum import StrEnum
 from http import HTTPStatus
 
 from pydantic import BaseModel, JsonValue, ValidationError
-from pydantic_core import ErrorDetails
 
 from toxic_inference.doors.perspective.messages import PACKAGE
 from toxic_inference.http.body import Model, path_of
@@ -82,19 +81,15 @@ def read_message(model: type[Model], value: object) -> Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise _misfit(error.errors(include_url=False)[0]) from error
-
-
-def _misfit(error: ErrorDetails) -> MalformedRequestError:
-    *parents, member = error["loc"]
-    if error["type"] == "extra_forbidden":
-        parent = path_of(tuple(parents))
-        place = f" at '{parent}'" if parents else ""
-        message = f'Invalid JSON payload received. Unknown name "{member}"{place}: Cannot find field.'
-        return _violation(parent if parents else "", message)
-    path = path_of(tuple(error["loc"]))
-    kind = _TYPES.get(error["type"], "TYPE_MESSAGE")
-    return _violation(path, f"Invalid value at '{path}' ({kind}): {error['msg']}.")
+        first = error.errors(include_url=False)[0]
+        *parents, member = first["loc"]
+        if first["type"] == "extra_forbidden":
+            parent = path_of(tuple(parents)) if parents else ""
+            place = f" at '{parent}'" if parents else ""
+            message = f'Invalid JSON payload received. Unknown name "{member}"{place}: Cannot find field.'
+            raise _violation(parent, message) from error
+        path, kind = path_of(first["loc"]), _TYPES.get(first["type"], "TYPE_MESSAGE")
+        raise _violation(path, f"Invalid value at '{path}' ({kind}): {first['msg']}.") from error
 
 
 def _violation(field: str, description: str) -> MalformedRequestError:

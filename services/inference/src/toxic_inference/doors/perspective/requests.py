@@ -6,7 +6,7 @@ Invariant: every `Analysis` can be scored and every `Suggestion` filed: the text
 attributes are labels, and the languages are codes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from toxic_core.labels import LabelName, perspective_attribute
@@ -46,42 +46,23 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """A request for scores.
+    """A request for scores: the text, the attributes and primary language codes in the caller's order.
 
-    Attributes:
-        text: the text to score.
-        attributes: requested attributes, in the caller's order.
-        languages: primary codes, in the caller's order; empty to identify them.
-        spans: whether each sentence is scored too.
-        client_token: echoed in the answer.
+    Without languages, they are to be identified.
     """
 
     text: str
     attributes: tuple[Attribute, ...]
     languages: tuple[str, ...]
-    spans: bool
-    client_token: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A correction.
-
-    Attributes:
-        text: the comment.
-        labels: the caller's judgement by label.
-        languages: primary codes; empty to identify them.
-        client_token: echoed in the answer.
-        community: the community that it was written in.
-        session: the client's session.
-    """
+    """A correction: the comment, the judgement by label, primary language codes; none to identify them."""
 
     text: str
     labels: Mapping[LabelName, bool]
     languages: tuple[str, ...]
-    client_token: str | None
-    community: str | None
-    session: str | None
 
 
 def analysis_of(request: AnalyzeCommentRequest, *, labels: Sequence[LabelName], max_bytes: int) -> Analysis:
@@ -95,23 +76,15 @@ def analysis_of(request: AnalyzeCommentRequest, *, labels: Sequence[LabelName], 
     Raises:
         MalformedRequestError: it can't be answered.
     """
-    text = _text(request.comment, max_bytes=max_bytes)
-    _check_context(request.context)
+    text = _text(request.comment, request.context, max_bytes=max_bytes)
     if not request.requested_attributes:
         raise refusal("Missing requested_attributes", ErrorType.NO_REQUESTED_ATTRIBUTES)
-    label_of = _labels_by_attribute(labels)
     attributes: list[Attribute] = []
     for name, parameters in request.requested_attributes.items():
-        label = label_of(name)
+        label = _label_of(name, labels)
         _check_score_type(parameters.score_type, name)
         attributes.append(Attribute(name, label, threshold=parameters.score_threshold or 0.0))
-    return Analysis(
-        text=text,
-        attributes=tuple(attributes),
-        languages=_languages(request.languages),
-        spans=bool(request.span_annotations),
-        client_token=request.client_token,
-    )
+    return Analysis(text, tuple(attributes), _languages(request.languages))
 
 
 def suggestion_of(
@@ -127,33 +100,32 @@ def suggestion_of(
     Raises:
         MalformedRequestError: it can't be filed.
     """
-    text = _text(request.comment, max_bytes=max_bytes)
-    _check_context(request.context)
+    text = _text(request.comment, request.context, max_bytes=max_bytes)
     if not request.attribute_scores:
         raise refusal("Missing attribute_scores")
     suggested = {name: _suggested(name, scores) for name, scores in request.attribute_scores.items()}
-    label_of = _labels_by_attribute(labels)
-    return Suggestion(
-        text=text,
-        labels={label_of(name): value >= _SUGGESTED_FROM for name, value in suggested.items()},
-        languages=_languages(request.languages),
-        client_token=request.client_token,
-        community=request.community_id,
-        session=request.session_id,
-    )
+    judged = {_label_of(name, labels): value >= _SUGGESTED_FROM for name, value in suggested.items()}
+    return Suggestion(text, judged, _languages(request.languages))
 
 
-def _text(comment: TextEntry | None, *, max_bytes: int) -> str:
-    text = comment.text if comment is not None else None
+def _text(comment: TextEntry | None, context: Context | None, *, max_bytes: int) -> str:
+    text = (comment.text if comment is not None else None) or ""
     try:
-        check_text(text or "", field="comment.text", max_bytes=max_bytes)
+        check_text(text, field="comment.text", max_bytes=max_bytes)
     except TextTooLongError as error:
         raise refusal("Comment text too long.", ErrorType.COMMENT_TOO_LONG) from error
     except RejectedTextError as error:
         raise refusal("Comment must be non-empty.", ErrorType.COMMENT_EMPTY) from error
     assert comment is not None  # noqa: S101  without a comment there is no text
     _check_plain(comment)
-    return text or ""
+    entries = (context.entries if context else None) or ()
+    if context and entries and context.article_and_parent_comment is not None:
+        raise refusal(
+            "Context can have either entries or article_and_parent_comment, but both fields were populated."
+        )
+    for entry in entries:
+        _check_plain(entry)
+    return text
 
 
 def _check_plain(entry: TextEntry) -> None:
@@ -161,29 +133,13 @@ def _check_plain(entry: TextEntry) -> None:
         raise refusal("Currently, only 'PLAIN_TEXT' comments are supported")
 
 
-def _check_context(context: Context | None) -> None:
-    if context is None:
-        return
-    if context.entries and context.article_and_parent_comment is not None:
-        raise refusal(
-            "Context can have either entries or article_and_parent_comment, but both fields were populated."
-        )
-    for entry in context.entries or ():
-        _check_plain(entry)
-
-
-def _labels_by_attribute(labels: Sequence[LabelName]) -> Callable[[str], LabelName]:
-    """Return the function from an attribute, or its experimental form, to the label that answers it."""
-    known = {
-        f"{perspective_attribute(label)}{end}": label for label in labels for end in ("", "_EXPERIMENTAL")
-    }
-
-    def label_of(name: str) -> LabelName:
-        if name not in known:
-            raise refusal(f"Unknown requested attribute: {name}")
-        return known[name]
-
-    return label_of
+def _label_of(attribute: str, labels: Sequence[LabelName]) -> LabelName:
+    """Return the label that answers an attribute or its experimental form."""
+    for label in labels:
+        name = perspective_attribute(label)
+        if attribute in (name, f"{name}_EXPERIMENTAL"):
+            return label
+    raise refusal(f"Unknown requested attribute: {attribute}")
 
 
 def _check_score_type(score_type: ScoreType | None, attribute: str) -> None:

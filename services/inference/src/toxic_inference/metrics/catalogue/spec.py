@@ -60,19 +60,15 @@ class Spec:
     @property
     def triggers(self) -> tuple[Trigger, ...]:
         """The events that move it; the metric's labels are attributes of each."""
+
+        def amount_of(amount: float | str) -> Callable[[Event], float]:
+            return attrgetter(amount) if isinstance(amount, str) else lambda _: amount
+
         return tuple(
-            Trigger(
-                getattr(events, event),
-                attrgetter(amount) if isinstance(amount, str) else _fixed(amount),
-                move,
-            )
+            Trigger(getattr(events, event), amount_of(amount), move)
             for move in ("inc", "observe", "set")
             for event, amount in getattr(self, move).items()
         )
-
-
-def _fixed(amount: float) -> Callable[[Event], float]:
-    return lambda _: amount
 
 
 _FILE: Final = tomllib.loads(files(__package__).joinpath("catalogue.toml").read_text(encoding="utf-8"))

@@ -11,7 +11,8 @@ import numpy as np
 
 from toxic_core.errors import ToxicError
 from toxic_inference.serving.errors import InferenceError
-from toxic_inference.serving.interfaces import Float32Array, Lane, Row
+from toxic_inference.serving.interfaces import Lane, Row
+from toxic_model.loaded import Float32Array
 
 
 @dataclass(eq=False, slots=True)

@@ -23,7 +23,7 @@ from toxic_inference.serving.batching.executables import Computed, Executables
 from toxic_inference.serving.batching.pace import Pace, RunningBatch
 from toxic_inference.serving.batching.slots import Slots, Turn
 from toxic_inference.serving.clock import Clock
-from toxic_inference.serving.interfaces import Float32Array
+from toxic_model.loaded import Float32Array
 
 
 class Wish(Enum):

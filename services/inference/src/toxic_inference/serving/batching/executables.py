@@ -6,8 +6,8 @@ from queue import SimpleQueue
 from toxic_core.tokens import EncodedBatch, pad
 from toxic_inference.serving.clock import Clock
 from toxic_inference.serving.errors import InferenceError
-from toxic_inference.serving.interfaces import Float32Array, Row
-from toxic_model.loaded import Infer
+from toxic_inference.serving.interfaces import Row
+from toxic_model.loaded import Float32Array, Infer
 
 Computed = tuple[Float32Array, float]
 """Raw scores, float32 [rows, labels], and the seconds that the model took."""

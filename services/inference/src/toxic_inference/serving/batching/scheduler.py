@@ -28,7 +28,8 @@ from toxic_inference.serving.batching.row_queue import RowQueue
 from toxic_inference.serving.batching.slots import Slots
 from toxic_inference.serving.clock import Clock
 from toxic_inference.serving.errors import DeadlineExceededError, InferenceError
-from toxic_inference.serving.interfaces import Float32Array, Lane, Row
+from toxic_inference.serving.interfaces import Lane, Row
+from toxic_model.loaded import Float32Array
 
 _PREFETCH_SHARE = 0.5
 """Share of a batch's tokens that must wait for it to be prefetched; fewer rows had better gather."""
@@ -81,7 +82,11 @@ class BatchScheduler:
             executables,
             Feed(
                 waiting=self._queue.__len__,
-                enough=self._worth_prefetching,
+                # Rows with a deadline are kept to the last moment.
+                enough=lambda: (
+                    self._queue.tokens(Lane.INTERACTIVE) >= _PREFETCH_SHARE * self._budget
+                    and not self._queue.timed
+                ),
                 take=self._take,
                 answer=self._answer,
                 fail=self._fail,
@@ -161,11 +166,6 @@ class BatchScheduler:
                 self._emit(RowsDeparted(dropped))
             self._emit(QueueChanged(-dropped))
             self._admission.queue_shrank()
-
-    def _worth_prefetching(self) -> bool:
-        # Rows with a deadline are kept to the last moment.
-        enough = self._queue.tokens(Lane.INTERACTIVE) >= _PREFETCH_SHARE * self._budget
-        return enough and not self._queue.timed
 
     def _take(self) -> list[Entry]:
         """Drop what expired, then take the rows of a batch out of the queue."""

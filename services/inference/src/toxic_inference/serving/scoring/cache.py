@@ -14,7 +14,7 @@ from hashlib import blake2b
 from threading import Lock
 
 from toxic_core.text import normalise
-from toxic_inference.serving.interfaces import Float32Array
+from toxic_model.loaded import Float32Array
 
 _DIGEST_BYTES = 16
 

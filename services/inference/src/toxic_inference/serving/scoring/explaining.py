@@ -19,7 +19,8 @@ import numpy as np
 
 from toxic_core.text import Word
 from toxic_core.tokens import AlignedText
-from toxic_inference.serving.interfaces import Float32Array, Row, Span
+from toxic_inference.serving.interfaces import Row, Span
+from toxic_model.loaded import Float32Array
 
 LEAST_PASSES = 18
 """Rows of the coarsest choice for six labels: a window per label, and two neighbours that share its words."""

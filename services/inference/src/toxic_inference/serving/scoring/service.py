@@ -21,7 +21,6 @@ from toxic_inference.serving.clock import Clock
 from toxic_inference.serving.errors import InferenceError
 from toxic_inference.serving.interfaces import (
     Explanation,
-    Float32Array,
     Lane,
     Row,
     Session,
@@ -32,8 +31,9 @@ from toxic_inference.serving.interfaces import (
 )
 from toxic_inference.serving.scoring import explaining
 from toxic_inference.serving.scoring.cache import RawScore
-from toxic_inference.serving.scoring.tokenising import Tokenised, complete, summarise, tokenise
+from toxic_inference.serving.scoring.tokenising import complete, summarise, tokenise
 from toxic_inference.serving.versions.harness import ActiveServable
+from toxic_model.loaded import Float32Array
 from toxic_model.scoring import decide
 
 Result = TypeVar("Result")
@@ -127,22 +127,13 @@ class _LeasedSession:
         if lane is Lane.INTERACTIVE:
             # Before tokenising: in overload even that is too much for texts that will be refused.
             self._active.scheduler.check_room(len(texts))
-        tokenised = await self._tokenise(texts)
-        rows = tokenised.rows
-        scores = await self.infer(rows, lane=lane) if rows else np.empty((0, 0), np.float32)
-        found = complete(tokenised, scores)
-        if self._cache is not None:
-            self._cache.keep(dict(zip(tokenised.digests, found, strict=True)))
-        return found
-
-    async def _tokenise(self, texts: Sequence[str]) -> Tokenised:
-        started = self._service.clock.now()
-        tokenizer, cache, windows = self._active.model.tokenizer, self._cache, self._service.limits.windows
+        service, cache, tokenizer = self._service, self._cache, self._active.model.tokenizer
+        started, windows = service.clock.now(), service.limits.windows
         tokenised = await self._off_loop(
             lambda: tokenise(texts, tokenizer=tokenizer, windows=windows, cache=cache)
         )
         unknown = tokenised.unknown
-        self._service.emit(
+        service.emit(
             TextsTokenised(
                 version=self.version,
                 texts=len(unknown),
@@ -150,12 +141,17 @@ class _LeasedSession:
                 tokens=sum(len(window) for text in unknown for window in text.windows),
                 unknown=sum(text.unknown for text in unknown),
                 truncated=sum(text.truncated for text in unknown),
-                seconds=self._service.clock.now() - started,
+                seconds=service.clock.now() - started,
             )
         )
         if cache is not None:
-            self._service.emit(CacheLookedUp(self.version, len(texts) - len(unknown), len(unknown)))
-        return tokenised
+            service.emit(CacheLookedUp(self.version, len(texts) - len(unknown), len(unknown)))
+        rows = tokenised.rows
+        scores = await self.infer(rows, lane=lane) if rows else np.empty((0, 0), np.float32)
+        found = complete(tokenised, scores)
+        if cache is not None:
+            cache.keep(dict(zip(tokenised.digests, found, strict=True)))
+        return found
 
     async def _off_loop(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._service.executor, work)

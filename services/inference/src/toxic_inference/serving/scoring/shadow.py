@@ -22,7 +22,6 @@ from toxic_inference.events import Emit, ShadowCompared, ShadowDrop, ShadowDropp
 from toxic_inference.serving.clock import Clock
 from toxic_inference.serving.interfaces import (
     Explanation,
-    Float32Array,
     Lane,
     Row,
     Scorer,
@@ -33,6 +32,7 @@ from toxic_inference.serving.interfaces import (
     TextScore,
 )
 from toxic_inference.serving.scoring.service import DEFAULT_TERMS
+from toxic_model.loaded import Float32Array
 
 _log = structlog.get_logger(__name__)
 

@@ -82,7 +82,12 @@ def next_action(snapshots: Sequence[Snapshot], *, policy: VersionPolicy) -> Acti
     for snapshot in snapshots:
         if snapshot.state is State.ENDED or (not snapshot.aspired and snapshot.state in _HOLDS_NOTHING):
             return Forget(snapshot.id)
-    load = _next_load(snapshots)
+    wanted = [snapshot for snapshot in snapshots if snapshot.aspired]
+    # A version that never failed comes first: a broken champion must not delay a new one.
+    new = [snapshot.id for snapshot in wanted if snapshot.state is State.NEW]
+    due = [snapshot.id for snapshot in wanted if snapshot.state is State.FAILED and snapshot.retry_due]
+    loading = any(snapshot.state is State.LOADING for snapshot in snapshots)
+    load = Load((new + due)[0]) if (new or due) and not loading else None
     frees_first = policy is VersionPolicy.RESOURCE_PRESERVING
     for snapshot in snapshots:
         # An alias that vanished from the registry is no reason to stop serving: only a load is.
@@ -92,16 +97,6 @@ def next_action(snapshots: Sequence[Snapshot], *, policy: VersionPolicy) -> Acti
     if frees_first and any(snapshot.state in _BEING_FREED for snapshot in snapshots):
         return None
     return load
-
-
-def _next_load(snapshots: Sequence[Snapshot]) -> Load | None:
-    if any(snapshot.state is State.LOADING for snapshot in snapshots):
-        return None
-    wanted = [snapshot for snapshot in snapshots if snapshot.aspired]
-    # A version that never failed comes first: a broken champion must not delay a new one.
-    new = [snapshot.id for snapshot in wanted if snapshot.state is State.NEW]
-    due = [snapshot.id for snapshot in wanted if snapshot.state is State.FAILED and snapshot.retry_due]
-    return Load((new + due)[0]) if new or due else None
 
 
 @dataclass(frozen=True, slots=True)
