@@ -9,8 +9,8 @@ import psycopg
 import pytest
 
 from toxic_core.labels import Label
-from toxic_inference.adapters.feedback_store import DatabaseFeedbackStore
 from toxic_inference.corrections.record import Feedback, FeedbackConflictError, FeedbackSource
+from toxic_inference.corrections.store import DatabaseFeedbackStore
 from toxic_testing.registry.postgres import PostgresServer
 
 FEEDBACK = Feedback(

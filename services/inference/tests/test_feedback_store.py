@@ -10,15 +10,15 @@ import pytest
 
 from toxic_core.errors import ConfigurationError
 from toxic_core.labels import Label
-from toxic_inference.adapters.feedback_store import DatabaseFeedbackStore
 from toxic_inference.corrections.record import (
     Feedback,
     FeedbackConflictError,
     FeedbackSource,
     FeedbackUnavailableError,
+    Judged,
     UnknownFeedbackError,
 )
-from toxic_inference.monitoring.live import Judged
+from toxic_inference.corrections.store import DatabaseFeedbackStore
 
 FEEDBACK = Feedback(
     id="1",

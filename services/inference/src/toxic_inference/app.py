@@ -7,7 +7,7 @@ Every other object is created here, once, and passed down.
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -15,23 +15,23 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from starlette.applications import Starlette
 
-from toxic_inference.adapters.feedback_store import DatabaseFeedbackStore
 from toxic_inference.adapters.folders import check_writable
 from toxic_inference.adapters.key_file import KeyFile
-from toxic_inference.adapters.lingua_detector import LinguaDetector
+from toxic_inference.adapters.lingua_detector import identify_language
 from toxic_inference.adapters.loader import BundleLoader, model_opener
 from toxic_inference.adapters.origin import Origin, open_origin
 from toxic_inference.adapters.priority import give_way
 from toxic_inference.corrections.service import CorrectionService
+from toxic_inference.corrections.store import DatabaseFeedbackStore
 from toxic_inference.doors.listing import DOORS
 from toxic_inference.events import Emit
 from toxic_inference.http.admission import AdmissionRules, RequestLimit
-from toxic_inference.http.application import create_api
+from toxic_inference.http.application import Lifespan, create_api
 from toxic_inference.http.backend import Backend, Limits
 from toxic_inference.http.errors import describe
 from toxic_inference.http.guard import GuardRules
 from toxic_inference.jobs.files import JobFiles
-from toxic_inference.jobs.queue import JobQueue, JobQueueConfig
+from toxic_inference.jobs.queue import JobQueue
 from toxic_inference.serving.batching.admission import BatchLimits
 from toxic_inference.serving.batching.executables import Executables
 from toxic_inference.serving.batching.scheduler import BatchScheduler, SchedulerResources
@@ -42,10 +42,9 @@ from toxic_inference.serving.scoring.cache import ScoreCache
 from toxic_inference.serving.scoring.service import ScoringLimits, ScoringService
 from toxic_inference.serving.scoring.shadow import ShadowingScorer
 from toxic_inference.serving.versions.harness import ActiveServable
-from toxic_inference.serving.versions.manager import Manager, ManagerDependencies
+from toxic_inference.serving.versions.manager import Manager
 from toxic_inference.serving.versions.policy import Backoff
 from toxic_inference.serving.versions.poller import Poller
-from toxic_inference.serving.versions.status import CoreStatus
 from toxic_inference.settings import Settings
 from toxic_inference.watching import Watching, start_watching
 from toxic_inference.webhooks import WebhookReceiver
@@ -103,15 +102,40 @@ def create_app(settings: Settings) -> Starlette:
     backend = _make_backend(
         settings,
         scorer=shadowing or scorer,
-        status=CoreStatus(manager, poller),
+        manager=manager,
+        poller=poller,
         corrections=CorrectionService(store=feedback, now=_now, emit=watching.emit),
         jobs=jobs,
         watching=watching,
     )
-    runs = [manager.run, poller.run, jobs.run, *(task.run for task in watching.tasks)]
-    if shadowing:
-        runs.append(shadowing.run)
+    runs = [manager.run, poller.run, jobs.run, *(task.run for task in (*watching.tasks, shadowing) if task)]
 
+    keys = settings.api_keys_file
+    if keys is None and not settings.loopback:
+        _log.warning("service.unguarded", host=settings.host, advice="set INFERENCE_API_KEYS_FILE")
+    rules = GuardRules(
+        find_key=None if keys is None else KeyFile(keys).find,
+        requests_per_minute=settings.requests_per_minute,
+        trusted=settings.loopback,
+        now=time.monotonic,
+    )
+    admission = AdmissionRules(RequestLimit(settings.max_queue_seconds), overload=manager.overload)
+    return create_api(
+        backend,
+        DOORS,
+        rules=rules,
+        cors_origins=settings.cors_origins,
+        admission=admission,
+        lifespan=_lifespan(runs, manager, threads, feedback),
+    )
+
+
+def _lifespan(
+    runs: Sequence[Callable[[], Coroutine[None, None, None]]],
+    manager: Manager,
+    threads: _Threads,
+    feedback: DatabaseFeedbackStore,
+) -> Lifespan:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         tasks = [asyncio.create_task(run()) for run in runs]
@@ -127,21 +151,7 @@ def create_app(settings: Settings) -> Starlette:
             threads.shutdown()
         feedback.close()
 
-    if settings.api_keys_file is None and not settings.loopback:
-        _log.warning("service.unguarded", host=settings.host, advice="set INFERENCE_API_KEYS_FILE")
-    return create_api(
-        backend,
-        DOORS,
-        rules=GuardRules(
-            keys=None if settings.api_keys_file is None else KeyFile(settings.api_keys_file),
-            requests_per_minute=settings.requests_per_minute,
-            trusted=settings.loopback,
-            now=time.monotonic,
-        ),
-        cors_origins=settings.cors_origins,
-        admission=AdmissionRules(RequestLimit(settings.max_queue_seconds), overload=manager.overload),
-        lifespan=lifespan,
-    )
+    return lifespan
 
 
 def _make_manager(settings: Settings, origin: Origin, emit: Emit, threads: _Threads) -> Manager:
@@ -164,14 +174,12 @@ def _make_manager(settings: Settings, origin: Origin, emit: Emit, threads: _Thre
         return ActiveServable(servable_id, model, scheduler, ScoreCache(settings.score_cache_entries))
 
     return Manager(
-        ManagerDependencies(
-            load=BundleLoader(origin.store, model_opener(settings)).load,
-            activate=activate,
-            remember=origin.remember,
-            executor=threads.load,
-            clock=clock,
-            emit=emit,
-        ),
+        load=BundleLoader(origin.store, model_opener(settings)).load,
+        activate=activate,
+        remember=origin.remember,
+        executor=threads.load,
+        clock=clock,
+        emit=emit,
         model_name=settings.model_name,
         default_alias=settings.model_alias,
         policy=settings.version_policy,
@@ -203,17 +211,15 @@ def _make_jobs(settings: Settings, scorer: ScoringService, emit: Emit) -> JobQue
     folder = settings.state_dir / "jobs"
     check_writable(folder, setting="INFERENCE_STATE_DIR")
     return JobQueue(
-        JobQueueConfig(
-            files=JobFiles(folder),
-            scorer=scorer,
-            text_bytes=settings.max_text_bytes,
-            now=_now,
-            clock=SystemClock(),
-            emit=emit,
-            describe=describe,
-            keep=timedelta(hours=settings.job_keep_hours),
-            size_bytes=settings.jobs_size_bytes,
-        )
+        files=JobFiles(folder),
+        scorer=scorer,
+        text_bytes=settings.max_text_bytes,
+        now=_now,
+        clock=SystemClock(),
+        emit=emit,
+        describe=describe,
+        keep=timedelta(hours=settings.job_keep_hours),
+        size_bytes=settings.jobs_size_bytes,
     )
 
 
@@ -221,7 +227,8 @@ def _make_backend(
     settings: Settings,
     *,
     scorer: Scorer,
-    status: CoreStatus,
+    manager: Manager,
+    poller: Poller,
     corrections: CorrectionService,
     jobs: JobQueue,
     watching: Watching,
@@ -230,7 +237,7 @@ def _make_backend(
         model_name=settings.model_name,
         aliases=settings.aliases,
         secret=settings.event_secret.get_secret_value(),
-        poke=status.poller.poke,
+        poke=poller.poke,
         now=time.time,
         emit=watching.emit,
     )
@@ -238,8 +245,10 @@ def _make_backend(
         model_name=settings.model_name,
         default_alias=settings.model_alias,
         scorer=scorer,
-        status=status,
-        identify_language=LinguaDetector().identify,
+        statuses=manager.statuses,
+        ready=lambda: manager.ready,
+        source_error=lambda: poller.error,
+        identify_language=identify_language,
         corrections=corrections,
         jobs=jobs,
         webhooks=webhooks if settings.event_secret.get_secret_value() else None,

@@ -121,15 +121,10 @@ class QueueChanged(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchRan(Event):
-    """The model computed a batch.
+    """The model computed a batch of callers' rows.
 
-    Attributes:
-        version: the model version.
-        rows: callers' rows in the batch.
-        tokens: tokens without padding.
-        padded_tokens: rows times the batch's length.
-        compute_seconds: time in the model.
-        longest_wait_seconds: of the batch's oldest row, from submission to the start.
+    `tokens` are without padding; `padded_tokens` are rows times the batch's length. The oldest row's wait is
+    from its submission to the batch's start.
     """
 
     version: str
@@ -171,12 +166,9 @@ class RowsExpired(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextsTokenised(Event):
-    """A request's texts became tokens.
+    """A request's texts became tokens; cached ones aren't counted.
 
     Attributes:
-        version: the version whose tokenizer was used.
-        texts: how many were tokenised; cached ones aren't.
-        windows: how many windows they have.
         tokens: of all windows.
         unknown: how many of these tokens aren't in the vocabulary.
         truncated: texts longer than the most windows.
@@ -206,11 +198,9 @@ class TextsScored(Event):
     """Texts got calibrated scores.
 
     Attributes:
-        version: the version that scored them.
         languages: of each text, as its caller declared it; None if unknown.
         scores: calibrated, float32 [texts, labels].
         decisions: whether each score reaches its threshold, bool [texts, labels].
-        tokens: of each text.
     """
 
     version: str
@@ -233,10 +223,7 @@ class ShadowDrop(StrEnum):
 class ShadowCompared(Event):
     """Champion and challenger scored one label of one text.
 
-    Attributes:
-        label: the label.
-        difference: between the two calibrated scores, from 0 to 1.
-        disagrees: whether their decisions differ.
+    `difference` is between the calibrated scores, from 0 to 1; `disagrees` is about the decisions.
     """
 
     label: str
@@ -276,13 +263,7 @@ class StateChanged(Event):
 
 @dataclass(frozen=True, slots=True)
 class VersionAvailable(Event):
-    """A version is about to become available.
-
-    Attributes:
-        version: its name.
-        contract: its bundle's contract.
-        runtime: what computes it and in which precision, such as `openvino-int8`.
-    """
+    """A version is about to become available; `runtime` includes the precision, such as `openvino-int8`."""
 
     version: str
     contract: Contract

@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
-from typing import Protocol
 
 from toxic_core.errors import ConfigurationError
 
@@ -44,14 +43,6 @@ class ApiKey:
     name: str
     role: Role
     digest: str
-
-
-class KeyRing(Protocol):
-    """Finds keys."""
-
-    def find(self, presented: str) -> ApiKey | None:
-        """Return the key that a caller presented, or None. Does not block."""
-        ...
 
 
 def new_key(name: str, role: Role) -> tuple[str, ApiKey]:

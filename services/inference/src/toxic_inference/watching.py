@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from prometheus_client import REGISTRY, generate_latest
 
 from toxic_inference.adapters.nvidia import NvidiaReader
+from toxic_inference.corrections.store import DatabaseFeedbackStore
 from toxic_inference.events import Emit, ignore
 from toxic_inference.metrics import Metrics
 from toxic_inference.metrics.devices import GpuCollector
-from toxic_inference.monitoring.live import JudgedSource, LiveParts, LiveWatch
+from toxic_inference.monitoring.live import LiveWatch
 from toxic_inference.monitoring.monitor import Monitor
 from toxic_inference.serving.clock import SystemClock
 from toxic_inference.settings import Settings
@@ -34,7 +35,7 @@ class Watching:
     tasks: tuple[LiveWatch, ...] = ()
 
 
-def start_watching(settings: Settings, corrections: JudgedSource) -> Watching:
+def start_watching(settings: Settings, corrections: DatabaseFeedbackStore) -> Watching:
     """Return what the settings ask for."""
     if settings.metrics == "off":
         return Watching(ignore, lambda: generate_latest(REGISTRY))
@@ -42,15 +43,12 @@ def start_watching(settings: Settings, corrections: JudgedSource) -> Watching:
     metrics = Metrics(Monitor(clock, min_texts=settings.monitor_min_texts))
     metrics.registry.register(GpuCollector(NvidiaReader().read))
     metrics.batch_budget(tokens=settings.batch_token_budget)
-    parts = LiveParts(
-        source=corrections,
+    live = LiveWatch(
+        read_judged=corrections.judged,
         contracts=metrics.monitor.contracts,
         clock=clock,
         time=time.time,
         emit=metrics.emit,
-    )
-    live = LiveWatch(
-        parts,
         interval_seconds=settings.monitor_feedback_interval_seconds,
         limit=settings.monitor_feedback_rows,
         at_least=settings.monitor_min_feedback,

@@ -1,6 +1,6 @@
 import pytest
 
-from toxic_inference.adapters.lingua_detector import LinguaDetector
+from toxic_inference.adapters.lingua_detector import identify_language
 
 
 @pytest.mark.parametrize(
@@ -19,4 +19,4 @@ from toxic_inference.adapters.lingua_detector import LinguaDetector
 )
 def test_a_text_s_language_is_told(text: str, language: str | None) -> None:
     """One of the seven, or none without letters."""
-    assert LinguaDetector().identify(text) == language
+    assert identify_language(text) == language

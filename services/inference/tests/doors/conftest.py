@@ -7,14 +7,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from toxic_inference.adapters.feedback_store import DatabaseFeedbackStore
 from toxic_inference.corrections.service import CorrectionService
+from toxic_inference.corrections.store import DatabaseFeedbackStore
 from toxic_inference.doors.listing import DOORS
 from toxic_inference.http.application import create_api
 from toxic_inference.http.backend import Backend
 from toxic_inference.http.errors import describe
 from toxic_inference.jobs.files import JobFiles
-from toxic_inference.jobs.queue import JobQueue, JobQueueConfig
+from toxic_inference.jobs.queue import JobQueue
 from toxic_inference.metrics import Metrics
 from toxic_inference.monitoring.monitor import Monitor
 from toxic_testing.inference.core import LIMITS, Calendar, FakeCore, identify_language
@@ -55,17 +55,15 @@ def new_queue(
 
     def make() -> JobQueue:
         return JobQueue(
-            JobQueueConfig(
-                files=JobFiles(tmp_path / "jobs"),
-                scorer=core,
-                text_bytes=LIMITS.text_bytes,
-                now=calendar.now,
-                clock=clock,
-                emit=metrics.emit,
-                describe=describe,
-                keep=timedelta(hours=1),
-                size_bytes=100_000,
-            )
+            files=JobFiles(tmp_path / "jobs"),
+            scorer=core,
+            text_bytes=LIMITS.text_bytes,
+            now=calendar.now,
+            clock=clock,
+            emit=metrics.emit,
+            describe=describe,
+            keep=timedelta(hours=1),
+            size_bytes=100_000,
         )
 
     return make
@@ -84,7 +82,9 @@ def backend(
         model_name="toxic-comments",
         default_alias="champion",
         scorer=core,
-        status=core,
+        statuses=core.statuses,
+        ready=lambda: core.ready,
+        source_error=lambda: core.source_error,
         identify_language=identify_language,
         corrections=CorrectionService(store=feedback_store, now=calendar.now, emit=metrics.emit),
         jobs=new_queue(),

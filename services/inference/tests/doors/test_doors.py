@@ -122,7 +122,7 @@ async def test_admission_control_applies_to_operations_that_score(backend: Backe
 async def test_keys_are_required_as_the_operations_declare(backend: Backend, tmp_path: Path) -> None:
     """Unless it is open, an operation needs a key; an operator's operation needs an operator's."""
     save_keys(tmp_path / "keys.txt", (CLIENT_KEY, OPERATOR_KEY))
-    async with serve(backend, rules=GuardRules(keys=KeyFile(tmp_path / "keys.txt"))) as client:
+    async with serve(backend, rules=GuardRules(find_key=KeyFile(tmp_path / "keys.txt").find)) as client:
         for path, key, status in (
             ("open", None, 200),
             ("score", None, 401),

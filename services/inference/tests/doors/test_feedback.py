@@ -13,8 +13,7 @@ import httpx
 import pytest
 
 from toxic_core.labels import LABELS
-from toxic_inference.adapters.feedback_store import DatabaseFeedbackStore
-from toxic_inference.corrections.record import Feedback, FeedbackUnavailableError
+from toxic_inference.corrections.store import DatabaseFeedbackStore
 from toxic_inference.doors.listing import DOORS
 from toxic_inference.http.application import create_api
 from toxic_inference.http.backend import Backend
@@ -139,29 +138,11 @@ async def test_bad_corrections_say_what_is_wrong(
     assert (await client.get("/feedback")).text.count("\n") == 1
 
 
-class GoneStore:
-    """A database that doesn't answer; implements `FeedbackStore`."""
-
-    def add(self, feedback: Feedback) -> bool:
-        """Fail."""
-        raise FeedbackUnavailableError(f"{feedback.id} can't be kept now.")
-
-    def delete(self, feedback_id: str) -> None:
-        """Fail."""
-        raise FeedbackUnavailableError(f"{feedback_id} can't be deleted now.")
-
-    def page(self, *, after: int, limit: int) -> list[tuple[int, Feedback]]:
-        """Fail."""
-        raise FeedbackUnavailableError(f"{limit} after {after} can't be read now.")
-
-    def labels(self) -> frozenset[str]:
-        """Fail."""
-        raise FeedbackUnavailableError("Labels can't be read now.")
-
-
 async def test_a_store_that_is_gone_is_a_503(backend: Backend) -> None:
     """Of every route, before an answer starts."""
-    corrections = replace(backend.corrections, store=GoneStore())
+    corrections = replace(
+        backend.corrections, store=DatabaseFeedbackStore("postgresql://nobody@127.0.0.1:1/none")
+    )
     app = create_api(replace(backend, corrections=corrections), DOORS)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
         for answer in (

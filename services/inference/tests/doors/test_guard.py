@@ -55,7 +55,7 @@ def keys(tmp_path: Path) -> Path:
 
 async def test_with_keys_every_door_asks_for_one(serve: Callable[..., Any], keys: Path) -> None:
     """Pages and health don't; a path that isn't known does; each door in its own shape."""
-    async with serve(GuardRules(keys=KeyFile(keys))) as client:
+    async with serve(GuardRules(find_key=KeyFile(keys).find)) as client:
         for path in OPEN:
             assert (await client.get(path)).status_code == 200, path
         for path in ("/predict", "/jobs", "/feedback", "/v1/models/toxic-comments:predict", "/unknown"):
@@ -82,13 +82,13 @@ async def test_a_key_may_come_in_any_usual_place(
     serve: Callable[..., Any], keys: Path, given: dict[str, Any]
 ) -> None:
     """As a header or, as the Perspective API's clients send it, in the address."""
-    async with serve(GuardRules(keys=KeyFile(keys))) as client:
+    async with serve(GuardRules(find_key=KeyFile(keys).find)) as client:
         assert (await client.post("/predict", json=TEXT, **given)).status_code == 200
 
 
 async def test_corrections_are_for_operators_to_read(serve: Callable[..., Any], keys: Path) -> None:
     """Any key files them."""
-    async with serve(GuardRules(keys=KeyFile(keys))) as client:
+    async with serve(GuardRules(find_key=KeyFile(keys).find)) as client:
         as_client, as_operator = {"x-api-key": CLIENT}, {"x-api-key": OPERATOR}
         correction = {"id": "1", "labels": {"toxic": True}}
         assert (await client.post("/feedback", json=correction, headers=as_client)).status_code == 201
@@ -111,7 +111,7 @@ async def test_a_key_asks_so_often_a_minute(
     serve: Callable[..., Any], keys: Path, clock: ManualClock
 ) -> None:
     """Then it waits for the seconds in Retry-After; another key does not."""
-    rules = GuardRules(keys=KeyFile(keys), requests_per_minute=3, now=clock.now)
+    rules = GuardRules(find_key=KeyFile(keys).find, requests_per_minute=3, now=clock.now)
     headers = {"x-api-key": CLIENT}
     async with serve(rules) as client:
         for _ in range(3):
@@ -132,7 +132,7 @@ def spoil(file: Path) -> None:
 
 async def test_a_removed_key_is_refused_at_once(serve: Callable[..., Any], keys: Path) -> None:
     """The file is read again; an invalid one has no effect."""
-    async with serve(GuardRules(keys=KeyFile(keys))) as client:
+    async with serve(GuardRules(find_key=KeyFile(keys).find)) as client:
         headers = {"x-api-key": CLIENT}
         assert (await client.post("/predict", json=TEXT, headers=headers)).status_code == 200
         spoil(keys)
@@ -143,7 +143,7 @@ async def test_a_removed_key_is_refused_at_once(serve: Callable[..., Any], keys:
 
 async def test_the_log_names_the_key_s_owner_and_never_the_key(serve: Callable[..., Any], keys: Path) -> None:
     """The log names the caller."""
-    async with serve(GuardRules(keys=KeyFile(keys))) as client:
+    async with serve(GuardRules(find_key=KeyFile(keys).find)) as client:
         with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as logs:
             await client.post("/predict", json=TEXT, params={"key": CLIENT})
     assert logs[-1]["client"] == "forum"
@@ -156,7 +156,7 @@ async def test_other_pages_may_ask_only_where_they_are_named(serve: Callable[...
     async with serve(GuardRules()) as client:
         answer = await client.options("/predict", headers=ask)
         assert "access-control-allow-origin" not in answer.headers
-    rules = GuardRules(keys=KeyFile(keys))
+    rules = GuardRules(find_key=KeyFile(keys).find)
     async with serve(rules, cors_origins=("https://forum.example",)) as client:
         answer = await client.options("/predict", headers=ask)
         assert answer.status_code == 200

@@ -7,7 +7,7 @@ import pytest
 from pydantic.json_schema import models_json_schema
 
 from toxic_core.errors import NoVersionReadyError, OverloadedError
-from toxic_inference.adapters.feedback_store import DatabaseFeedbackStore
+from toxic_inference.corrections.store import DatabaseFeedbackStore
 from toxic_inference.doors.perspective import messages
 from toxic_inference.doors.perspective.sentences import MAX_SENTENCES, sentences_of
 from toxic_inference.serving.errors import InferenceError

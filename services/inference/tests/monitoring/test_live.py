@@ -6,15 +6,8 @@ from sklearn.metrics import roc_auc_score
 
 from toxic_core.contract import Contract
 from toxic_core.labels import Label
-from toxic_inference.corrections.record import FeedbackUnavailableError
-from toxic_inference.monitoring.live import (
-    Judged,
-    LiveParts,
-    LiveQuality,
-    LiveQualityRead,
-    LiveWatch,
-    live_quality,
-)
+from toxic_inference.corrections.record import FeedbackUnavailableError, Judged
+from toxic_inference.monitoring.live import LiveQuality, LiveQualityRead, LiveWatch, live_quality
 from toxic_testing.inference.fakes import EventLog, ManualClock
 
 TOXIC = Label.TOXIC
@@ -62,12 +55,12 @@ def test_versions_that_aren_t_served_have_no_figures(contract: Contract) -> None
 
 
 class Desk:
-    """Keeps corrections, or doesn't answer; implements `JudgedSource`."""
+    """Keeps corrections, or doesn't answer."""
 
     def __init__(self) -> None:
         self.gone = False
 
-    def judged(self, *, limit: int) -> Sequence[Judged]:
+    def judged(self, limit: int) -> Sequence[Judged]:
         """Return as many as are asked for."""
         if self.gone:
             raise FeedbackUnavailableError("The store is gone.")
@@ -80,10 +73,16 @@ async def test_a_store_that_is_gone_leaves_the_figures_as_they_were(
 ) -> None:
     """And is asked again the next time."""
     desk = Desk()
-    parts = LiveParts(
-        source=desk, contracts=lambda: {"1": contract}, clock=clock, time=lambda: 17.0, emit=log
+    watch = LiveWatch(
+        read_judged=desk.judged,
+        contracts=lambda: {"1": contract},
+        clock=clock,
+        time=lambda: 17.0,
+        emit=log,
+        interval_seconds=60,
+        limit=30,
+        at_least=20,
     )
-    watch = LiveWatch(parts, interval_seconds=60, limit=30, at_least=20)
     await watch.read()
     desk.gone = True
     await watch.read()

@@ -8,8 +8,9 @@ from toxic_inference.serving.batching.calls import Call, Entry
 from toxic_inference.serving.batching.dispatcher import Batch, Dispatcher, Feed
 from toxic_inference.serving.batching.pace import Pace
 from toxic_inference.serving.batching.slots import Slots
-from toxic_inference.serving.interfaces import Float32Array, Lane
+from toxic_inference.serving.interfaces import Lane
 from toxic_model.errors import InvalidTensorError
+from toxic_model.loaded import Float32Array
 from toxic_testing.inference.batches import REFUSED_ID, SummingModel, Turn, row, run_batches
 from toxic_testing.inference.fakes import HeldExecutor, ManualClock
 

@@ -9,7 +9,7 @@ import pytest
 from toxic_core.tokens import EncodedBatch
 from toxic_inference.serving.batching.executables import Executables, assemble
 from toxic_inference.serving.errors import InferenceError
-from toxic_inference.serving.interfaces import Float32Array
+from toxic_model.loaded import Float32Array
 from toxic_testing.inference.batches import row
 from toxic_testing.inference.fakes import ManualClock
 

@@ -15,7 +15,7 @@ from toxic_core.errors import (
 from toxic_inference.events import LoadFailed, LoadFailure
 from toxic_inference.serving.batching.scheduler import SchedulerResources
 from toxic_inference.serving.interfaces import AspiredVersion, Lane, Row, ServableId, Target
-from toxic_inference.serving.versions.manager import Manager, ManagerDependencies
+from toxic_inference.serving.versions.manager import Manager
 from toxic_inference.serving.versions.policy import Backoff, VersionPolicy
 from toxic_inference.serving.versions.states import State
 from toxic_model.errors import SignatureError, WarmupError
@@ -92,14 +92,12 @@ async def manager(
 ) -> AsyncIterator[Manager]:
     """A running manager over the fake loader."""
     manager = Manager(
-        ManagerDependencies(
-            load=loader.load,
-            activate=lambda servable_id, model: activate(servable_id, model, scheduling),
-            remember=remembered,
-            executor=inline,
-            clock=clock,
-            emit=log,
-        ),
+        load=loader.load,
+        activate=lambda servable_id, model: activate(servable_id, model, scheduling),
+        remember=remembered,
+        executor=inline,
+        clock=clock,
+        emit=log,
         model_name="toxic-comments",
         default_alias="champion",
         policy=policy,
@@ -375,15 +373,17 @@ async def test_closing_abandons_a_load_and_frees_what_serves(
 
     executor = Stuck()
 
-    dependencies = ManagerDependencies(
+    manager = Manager(
         load=loader.load,
         activate=lambda servable_id, model: activate(servable_id, model, scheduling),
         remember=Remembered(),
         executor=executor,
         clock=clock,
         emit=log,
+        model_name="m",
+        default_alias="champion",
+        backoff=Backoff(),
     )
-    manager = Manager(dependencies, model_name="m", default_alias="champion", backoff=Backoff())
     running = asyncio.create_task(manager.run())
     manager.set_aspired((aspired("1"),))
     await manager.settled()

@@ -5,7 +5,7 @@ It distinguishes only the languages that models are trained for. Measured on 2 c
 characters.
 """
 
-from functools import cached_property
+from functools import cache
 
 from lingua import IsoCode639_1, LanguageDetector, LanguageDetectorBuilder
 
@@ -15,15 +15,14 @@ _READ = 2_000
 """Characters that are read: more don't improve the result, and cost a millisecond per 4,000."""
 
 
-class LinguaDetector:
-    """Identifies languages. Thread-safe."""
+@cache
+def detector() -> LanguageDetector:
+    """Return the detector, which is made with the first text."""
+    codes = [IsoCode639_1.from_str(language.value) for language in LANGUAGES]
+    return LanguageDetectorBuilder.from_iso_codes_639_1(*codes).build()
 
-    def identify(self, text: str) -> str | None:
-        """Return the most likely language (ISO 639-1); None if the text has no letters to identify it by."""
-        found = self._detector.detect_language_of(text[:_READ])
-        return None if found is None else found.iso_code_639_1.name.lower()
 
-    @cached_property
-    def _detector(self) -> LanguageDetector:
-        codes = [IsoCode639_1.from_str(language.value) for language in LANGUAGES]
-        return LanguageDetectorBuilder.from_iso_codes_639_1(*codes).build()
+def identify_language(text: str) -> str | None:
+    """Return the most likely language (ISO 639-1); None if the text has no letters to identify it by."""
+    found = detector().detect_language_of(text[:_READ])
+    return None if found is None else found.iso_code_639_1.name.lower()

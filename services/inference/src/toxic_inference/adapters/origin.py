@@ -10,9 +10,9 @@ import structlog
 
 from toxic_core.errors import ConfigurationError
 from toxic_inference.adapters.bundle_cache import BundleCache
-from toxic_inference.adapters.bundles import BundleStore
 from toxic_inference.adapters.directory_source import DirectorySource
 from toxic_inference.adapters.folders import check_writable
+from toxic_inference.adapters.loader import BundleStore
 from toxic_inference.adapters.mlflow_source import MlflowRegistry
 from toxic_inference.adapters.served_file import ServedFile
 from toxic_inference.serving.interfaces import AspiredVersion, Source

@@ -1,14 +1,13 @@
-"""Moderators' corrections: the record, and the store's interface.
+"""Moderators' corrections: the records and their errors.
 
 Invariant: a text is part of a correction only if its sender consented; an id belongs to one correction for
 ever, so that sending it again changes nothing.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
 
 from toxic_core.errors import ToxicError
 from toxic_core.labels import LabelName
@@ -53,6 +52,23 @@ class Feedback:
         return self == replace(other, created_at=self.created_at)
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A correction without its text.
+
+    Attributes:
+        version: the version that scored the comment.
+        language: of the comment; None if unknown.
+        labels: the moderator's judgement per label.
+        scores: the version's scores, as the client reported them.
+    """
+
+    version: str
+    language: str | None
+    labels: Mapping[LabelName, bool]
+    scores: Mapping[LabelName, float]
+
+
 class FeedbackConflictError(ToxicError):
     """Another correction has the id."""
 
@@ -63,39 +79,3 @@ class UnknownFeedbackError(ToxicError):
 
 class FeedbackUnavailableError(ToxicError):
     """The store can't be reached now."""
-
-
-class FeedbackStore(Protocol):
-    """Stores corrections. Every method blocks: call it off the event loop, from any thread.
-
-    Every method raises `FeedbackUnavailableError` if the store can't be reached.
-    """
-
-    def add(self, feedback: Feedback) -> bool:
-        """Store a correction durably; return False if it was stored already.
-
-        Raises:
-            FeedbackConflictError: a different correction has its id.
-        """
-        ...
-
-    def delete(self, feedback_id: str) -> None:
-        """Remove a correction for good.
-
-        Raises:
-            UnknownFeedbackError: there is no correction with that id.
-        """
-        ...
-
-    def labels(self) -> Collection[LabelName]:
-        """Return every label that a stored correction judges."""
-        ...
-
-    def page(self, *, after: int, limit: int) -> Sequence[tuple[int, Feedback]]:
-        """Return the next corrections, oldest first, each with its position.
-
-        Args:
-            after: position of the last one seen; 0 for the first page.
-            limit: largest number of corrections.
-        """
-        ...

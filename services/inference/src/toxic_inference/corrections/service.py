@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from toxic_core.labels import LabelName
-from toxic_inference.corrections.record import Feedback, FeedbackSource, FeedbackStore
+from toxic_inference.corrections.record import Feedback, FeedbackSource
+from toxic_inference.corrections.store import DatabaseFeedbackStore
 from toxic_inference.events import CorrectionKept, Emit, LabelJudged
 
 _PAGE_ROWS = 500
@@ -26,7 +27,7 @@ class CorrectionService:
         emit: takes `CorrectionKept` and `LabelJudged`.
     """
 
-    store: FeedbackStore
+    store: DatabaseFeedbackStore
     now: Callable[[], datetime]
     emit: Emit
 
@@ -57,7 +58,7 @@ class CorrectionService:
         )
 
     async def file(self, feedback: Feedback) -> bool:
-        """Store a correction; return False if it was stored before. Raises as `FeedbackStore.add`."""
+        """Store a correction; return False if it was stored before. Raises as `DatabaseFeedbackStore.add`."""
         kept = await asyncio.to_thread(self.store.add, feedback)
         if kept:
             self.emit(CorrectionKept(feedback.source.value))
@@ -66,11 +67,11 @@ class CorrectionService:
         return kept
 
     async def delete(self, feedback_id: str) -> None:
-        """Remove a correction. Raises as `FeedbackStore.delete`."""
+        """Remove a correction. Raises as `DatabaseFeedbackStore.delete`."""
         await asyncio.to_thread(self.store.delete, feedback_id)
 
     async def labels(self) -> list[LabelName]:
-        """Return every label that a correction judges, sorted. Raises as `FeedbackStore.labels`."""
+        """Return every label that a correction judges, sorted. Raises as `DatabaseFeedbackStore.labels`."""
         return sorted(await asyncio.to_thread(self.store.labels))
 
     async def pages(self) -> AsyncIterator[list[Feedback]]:

@@ -26,9 +26,9 @@ from toxic_inference.corrections.record import (
     FeedbackConflictError,
     FeedbackSource,
     FeedbackUnavailableError,
+    Judged,
     UnknownFeedbackError,
 )
-from toxic_inference.monitoring.live import Judged
 
 _SQLITE = "sqlite"
 _DRIVERS = {_SQLITE: "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
@@ -72,7 +72,9 @@ _OLD_LABELS: Final = ("toxic", "severe_toxic", "obscene", "threat", "insult", "i
 
 
 class DatabaseFeedbackStore:
-    """Implements `FeedbackStore` and `JudgedSource`.
+    """Stores corrections. Every method blocks: call it off the event loop, from any thread.
+
+    Every method raises `FeedbackUnavailableError` if the database can't be reached.
 
     Args:
         url: `sqlite:///folder/file.db`, or `postgresql://user:password@host/database`.
@@ -109,7 +111,11 @@ class DatabaseFeedbackStore:
                 ) from error
 
     def add(self, feedback: Feedback) -> bool:
-        """Keep a correction; see `FeedbackStore.add`."""
+        """Store a correction durably; return False if it was stored already.
+
+        Raises:
+            FeedbackConflictError: a different correction has its id.
+        """
         correction = {column: getattr(feedback, column) for column in _COLUMNS}
         correction["source"] = feedback.source.value
         labels = [
@@ -137,7 +143,7 @@ class DatabaseFeedbackStore:
         return True
 
     def delete(self, feedback_id: str) -> None:
-        """Remove a correction; see `FeedbackStore.delete`."""
+        """Remove a correction for good; raises `UnknownFeedbackError` if there is none with that id."""
         with self._connection() as connection:
             connection.execute(sql.delete(_labels).where(_labels.c.id == feedback_id))
             removed = connection.execute(
@@ -147,18 +153,18 @@ class DatabaseFeedbackStore:
             raise UnknownFeedbackError(f"There is no correction {feedback_id!r}.")
 
     def page(self, *, after: int, limit: int) -> Sequence[tuple[int, Feedback]]:
-        """Return corrections in order; see `FeedbackStore.page`."""
+        """Return at most `limit` corrections after a position, oldest first, each with its position."""
         with self._connection() as connection:
             return _read(connection, _corrections.c.place > after, limit=limit)
 
     def labels(self) -> frozenset[LabelName]:
-        """Return every label that a correction judges; see `FeedbackStore.labels`."""
+        """Return every label that a correction judges."""
         judged = sql.select(_labels.c.label).where(_labels.c.value.is_not(None)).distinct()
         with self._connection() as connection:
             return frozenset(connection.execute(judged).scalars())
 
-    def judged(self, *, limit: int) -> Sequence[Judged]:
-        """Return the latest corrections with scores, without texts; see `JudgedSource.judged`."""
+    def judged(self, limit: int) -> Sequence[Judged]:
+        """Return the latest corrections that have a version and a score, without their texts."""
         scored = sql.exists().where(_labels.c.id == _corrections.c.id, _labels.c.score.is_not(None))
         columns = [_corrections.c[name] for name in ("place", "id", "language", "model_version")]
         query = sql.select(*columns).where(_corrections.c.model_version.is_not(None), scored)

@@ -19,7 +19,7 @@ from toxic_inference.http.door import Door, Doors
 from toxic_inference.http.error_shapes import NATIVE
 from toxic_inference.http.errors import Problem, problem_of
 from toxic_inference.http.guard import Guard, GuardRules
-from toxic_inference.http.middleware import BodyLimit, Endpoint, RequestContext, SecurityHeaders
+from toxic_inference.http.middleware import BodyLimit, Endpoint, RequestContext
 from toxic_inference.http.openapi import OpenApiDocument
 
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
@@ -52,59 +52,52 @@ def create_api(
         lifespan: runs the core while the application runs.
     """
     registered = Doors(doors, fallback=NATIVE)
-    routes = [
-        Route(operation.path, Endpoint(door, operation, backend), methods=[operation.method])
-        for door in registered.registered
-        for operation in door.operations
-    ]
-    limits = backend.limits
-    middleware = [
+    layers = [
         Middleware(RequestContext, doors=registered, emit=backend.emit),
-        Middleware(SecurityHeaders),
+        Middleware(Guard, doors=registered, rules=rules),
+        Middleware(BodyLimit, doors=registered, limits=backend.limits),
     ]
-    if admission is not None:
-        # Outermost: a refused request costs as little as possible.
-        middleware.insert(0, Middleware(Admission, doors=registered, rules=admission, emit=backend.emit))
     if cors_origins:
-        # Inside the security headers, outside the guard: a preflight request has no key.
-        middleware.append(
+        # Outside the guard: a preflight request has no key.
+        layers.insert(
+            1,
             Middleware(
                 CORSMiddleware,
                 allow_origins=list(cors_origins),
                 allow_methods=["GET", "POST", "DELETE"],
                 allow_headers=["authorization", "content-type", "x-api-key", "x-request-id", "timeout"],
                 expose_headers=[MODEL_VERSION_HEADER, "x-request-id", "retry-after"],
-            )
+            ),
         )
-    middleware += [
-        Middleware(Guard, doors=registered, rules=rules),
-        Middleware(
-            BodyLimit, doors=registered, max_bytes=limits.body_bytes, max_upload_bytes=limits.upload_bytes
-        ),
-    ]
+    if admission is not None:
+        # Outermost: a refused request costs as little as possible.
+        layers.insert(0, Middleware(Admission, doors=registered, rules=admission, emit=backend.emit))
 
-    async def on_toxic(request: Request, error: Exception) -> Response:
-        return registered.render(problem_of(error), path=request.url.path)
-
-    async def on_http(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)  # noqa: S101  registered for this class only
-        status, path = HTTPStatus(error.status_code), request.url.path
-        message = str(error.detail)
-        if status is HTTPStatus.NOT_FOUND:
-            message = f"There is no {path}; /docs lists every route."
-        elif status is HTTPStatus.METHOD_NOT_ALLOWED:
-            message = f"{path} does not accept {request.method}; /docs lists the methods."
-        code = _HTTP_CODES.get(status, status.phrase.lower().replace(" ", "_"))
-        return registered.render(
-            Problem(status=status, code=code, message=message, headers=error.headers), path=path
-        )
+    async def answer(request: Request, error: Exception) -> Response:
+        problem = _refusal(request, error) if isinstance(error, HTTPException) else problem_of(error)
+        return registered.render(problem, path=request.url.path)
 
     app = Starlette(
-        routes=routes,
-        middleware=middleware,
-        exception_handlers={ToxicError: on_toxic, HTTPException: on_http},
+        routes=[
+            Route(operation.path, Endpoint(door, operation, backend), methods=[operation.method])
+            for door in registered.registered
+            for operation in door.operations
+        ],
+        middleware=layers,
+        exception_handlers={ToxicError: answer, HTTPException: answer},
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
     app.state.openapi = OpenApiDocument(registered)
     return app
+
+
+def _refusal(request: Request, error: HTTPException) -> Problem:
+    """Return the router's own error as a problem."""
+    status, path, message = HTTPStatus(error.status_code), request.url.path, str(error.detail)
+    if status is HTTPStatus.NOT_FOUND:
+        message = f"There is no {path}; /docs lists every route."
+    elif status is HTTPStatus.METHOD_NOT_ALLOWED:
+        message = f"{path} does not accept {request.method}; /docs lists the methods."
+    code = _HTTP_CODES.get(status, status.phrase.lower().replace(" ", "_"))
+    return Problem(status=status, code=code, message=message, headers=error.headers)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
 
 from toxic_core.errors import NoVersionReadyError, UnknownModelError
 from toxic_core.labels import KNOWN_LABELS, LabelName
@@ -34,24 +33,6 @@ class Limits:
     upload_bytes: int
 
 
-class StatusView(Protocol):
-    """What the status and health routes read."""
-
-    @property
-    def ready(self) -> bool:
-        """Whether the default alias has a version that answers."""
-        ...
-
-    @property
-    def source_error(self) -> Exception | None:
-        """Why the source of versions failed the last time; None if it answered."""
-        ...
-
-    def statuses(self) -> Sequence[VersionStatus]:
-        """Return every known version, the most important first."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backend:
     """What the doors' handlers work with.
@@ -60,7 +41,9 @@ class Backend:
         model_name: the one registered model that is served.
         default_alias: the alias that answers if a request names no version.
         scorer: scores texts.
-        status: lists the versions.
+        statuses: returns every known version, the most important first.
+        ready: whether the default alias has a version that answers.
+        source_error: why the source of versions failed the last time; None if it answered.
         identify_language: returns a text's most likely language (ISO 639-1), or None. Blocks, the first time
             for a second: call it off the event loop.
         corrections: files and exports corrections.
@@ -74,7 +57,9 @@ class Backend:
     model_name: str
     default_alias: str
     scorer: Scorer
-    status: StatusView
+    statuses: Callable[[], Sequence[VersionStatus]]
+    ready: Callable[[], bool]
+    source_error: Callable[[], Exception | None]
     identify_language: Callable[[str], str | None]
     corrections: CorrectionService
     jobs: JobQueue
@@ -86,7 +71,7 @@ class Backend:
     def served_labels(self) -> tuple[LabelName, ...]:
         """Return the labels of every version that answers, those of the most important one first."""
         labels: dict[LabelName, None] = {}
-        for status in self.status.statuses():
+        for status in self.statuses():
             # A version that is listed may be unloaded before it is asked.
             with (
                 suppress(UnknownModelError, NoVersionReadyError),

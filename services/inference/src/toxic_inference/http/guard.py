@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from toxic_inference.http.door import Access, Doors
 from toxic_inference.http.errors import ForbiddenError, RateLimitedError, UnauthenticatedError, problem_of
-from toxic_inference.keys import ApiKey, KeyRing, Role
+from toxic_inference.keys import ApiKey, Role
 
 _KEY_HEADERS = ("x-api-key", "x-goog-api-key")
 _BEARER = "bearer "
@@ -26,13 +26,13 @@ class GuardRules:
     """What the guard enforces.
 
     Attributes:
-        keys: finds keys; None if the service has none.
+        find_key: returns the key that a caller presented, or None; does not block. None if there are no keys.
         requests_per_minute: limit per key; None for no limit.
         trusted: whether callers without keys have operators' privileges.
         now: seconds on a monotonic clock.
     """
 
-    keys: KeyRing | None = None
+    find_key: Callable[[str], ApiKey | None] | None = None
     requests_per_minute: int | None = None
     trusted: bool = True
     now: Callable[[], float] = field(default=lambda: 0.0)
@@ -62,14 +62,14 @@ class Guard:
         access = self._doors.access(scope["method"], scope["path"])
         if access is Access.OPEN:
             return
-        if rules.keys is None:
+        if rules.find_key is None:
             if access is Access.OPERATOR and not rules.trusted:
                 raise ForbiddenError(
                     "On an address that other machines reach, this needs an operator's API key: "
                     "toxic-inference keys add NAME --role operator makes one."
                 )
             return
-        key = _find(rules.keys, scope)
+        key = _find(rules.find_key, scope)
         if access is Access.OPERATOR and key.role is not Role.OPERATOR:
             raise ForbiddenError(f"The key {key.name!r} is not an operator's.")
         if (rate := rules.requests_per_minute) is not None:
@@ -99,7 +99,7 @@ class _Bucket:
         return 0.0
 
 
-def _find(keys: KeyRing, scope: Scope) -> ApiKey:
+def _find(find_key: Callable[[str], ApiKey | None], scope: Scope) -> ApiKey:
     headers = Headers(scope=scope)
     authorization = headers.get("authorization", "")
     if authorization.lower().startswith(_BEARER):
@@ -112,7 +112,7 @@ def _find(keys: KeyRing, scope: Scope) -> ApiKey:
         raise UnauthenticatedError(
             "This service requires an API key; send it as Authorization: Bearer KEY, X-API-Key or ?key=."
         )
-    key = keys.find(presented)
+    key = find_key(presented)
     if key is None:
         raise UnauthenticatedError("API key not valid. Please pass a valid API key.")
     return key

@@ -11,18 +11,18 @@ import re
 import time
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from toxic_inference.events import Emit, RequestEnded, RequestStarted
-from toxic_inference.http.backend import Backend
+from toxic_inference.http.backend import Backend, Limits
 from toxic_inference.http.door import Door, Doors, Operation
 from toxic_inference.http.errors import BodyTooLargeError, problem_of
 
 _log = structlog.get_logger(__name__)
 
-_REQUEST_ID = "x-request-id"
+_REQUEST_ID = b"x-request-id"
 _REQUEST_ID_FORM = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _DEPARTED = 499
 """Status of a request whose client left before the answer, for metrics and the log."""
@@ -63,7 +63,10 @@ class Endpoint:
 
 
 class RequestContext:
-    """Names, measures and logs requests, and answers those that fail unexpectedly."""
+    """Names, measures and logs requests, and answers those that fail unexpectedly.
+
+    Adds to each answer the request's id and the headers that restrict what a browser may do with it.
+    """
 
     def __init__(self, app: ASGIApp, *, doors: Doors, emit: Emit) -> None:
         self._app = app
@@ -75,10 +78,11 @@ class RequestContext:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = Headers(scope=scope).get(_REQUEST_ID)
+        request_id = Headers(scope=scope).get(_REQUEST_ID.decode())
         if request_id is None or not _REQUEST_ID_FORM.fullmatch(request_id):
             # An identifier, not a secret: the system's randomness would cost twenty times as much.
             request_id = f"{random.getrandbits(128):032x}"
+        added = ((_REQUEST_ID, request_id.encode()), *_SECURITY_HEADERS)
         began = time.perf_counter()
         status = _DEPARTED
 
@@ -86,34 +90,24 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[_REQUEST_ID] = request_id
+                headers = message.get("headers", ())
+                present = {name for name, _ in headers}  # ASGI's names are in lower case
+                message["headers"] = [*headers, *(each for each in added if each[0] not in present)]
             await send(message)
 
         self._emit(_STARTED)
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
-                await self._answer(scope, receive, sending)
+                await self._app(scope, receive, sending)
+            except ClientDisconnect:
+                pass
+            except Exception as error:
+                _log.exception("request.failed", path=scope["path"])
+                if status != _DEPARTED:
+                    raise  # the server cuts the connection, so that the client notices an incomplete answer
+                await self._doors.render(problem_of(error), path=scope["path"])(scope, receive, sending)
             finally:
                 self._ended(scope, status=status, seconds=time.perf_counter() - began)
-
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = False
-
-        async def sending(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
-        try:
-            await self._app(scope, receive, sending)
-        except ClientDisconnect:
-            return  # the client left
-        except Exception as error:
-            _log.exception("request.failed", path=scope["path"])
-            if started:
-                raise  # the server cuts the connection, so that the client notices an incomplete answer
-            response = self._doors.render(problem_of(error), path=scope["path"])
-            await response(scope, receive, send)
 
     def _ended(self, scope: Scope, *, status: int, seconds: float) -> None:
         # Methods outside the standard would be unbounded label values.
@@ -132,43 +126,16 @@ class RequestContext:
         log("request.ended", route=route, method=method, status=status, seconds=round(seconds, 4))
 
 
-class SecurityHeaders:
-    """Adds the security headers, which restrict what a browser may do with an answer."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def sending(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = list(message.get("headers", ()))
-                present = {name for name, _ in headers}  # ASGI's names are in lower case
-                message["headers"] = headers + [each for each in _SECURITY_HEADERS if each[0] not in present]
-            await send(message)
-
-        await self._app(scope, receive, sending)
-
-
 class BodyLimit:
     """Refuses a body that is too large, by its declared length and by the bytes that arrive.
 
-    Args:
-        app: the application inside.
-        doors: for the error's shape.
-        max_bytes: limit for JSON and form bodies.
-        max_upload_bytes: limit for CSV, NDJSON and multipart bodies.
+    CSV, NDJSON and multipart bodies may have the size of an upload.
     """
 
-    def __init__(self, app: ASGIApp, *, doors: Doors, max_bytes: int, max_upload_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, doors: Doors, limits: Limits) -> None:
         self._app = app
         self._doors = doors
-        self._max_bytes = max_bytes
-        self._max_upload_bytes = max_upload_bytes
+        self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -177,7 +144,7 @@ class BodyLimit:
             return
         headers = Headers(scope=scope)
         upload = headers.get("content-type", "").lower().startswith(_UPLOADS)
-        limit = self._max_upload_bytes if upload else self._max_bytes
+        limit = self._limits.upload_bytes if upload else self._limits.body_bytes
         declared = headers.get("content-length", "")
         if declared.isdigit() and int(declared) > limit:
             response = self._doors.render(problem_of(_too_large(limit)), path=scope["path"])

@@ -42,9 +42,11 @@ _NO_VERSION_SECONDS = 1.0
 _FULL_RETRY_SECONDS = 600.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobQueueConfig:
-    """What a job queue works with.
+@dataclass(eq=False, kw_only=True)
+class JobQueue:
+    """Takes uploads, scores them, returns results.
+
+    Create it before the first request: it reads the jobs of the last process, which blocks.
 
     Attributes:
         files: the jobs' files.
@@ -68,16 +70,8 @@ class JobQueueConfig:
     keep: timedelta
     size_bytes: int
 
-
-class JobQueue:
-    """Takes uploads, scores them, returns results.
-
-    Create it before the first request: it reads the jobs of the last process, which blocks.
-    """
-
-    def __init__(self, config: JobQueueConfig) -> None:
-        self._config = config
-        left = config.files.read_all(now=config.now())
+    def __post_init__(self) -> None:
+        left = self.files.read_all(now=self.now())
         self._jobs = {job.id: job if job.ended else replace(job, state=JobState.QUEUED) for job in left}
         self._changed = asyncio.Event()
         self._running: tuple[str, asyncio.Task[None]] | None = None
@@ -87,14 +81,25 @@ class JobQueue:
         while True:
             self._changed.clear()
             self._report()
-            now = self._config.now()
+            now = self.now()
             for job in [job for job in self._jobs.values() if job.ended and job.expires_at <= now]:
                 del self._jobs[job.id]
-                await asyncio.to_thread(self._config.files.remove, job)
+                await asyncio.to_thread(self.files.remove, job)
             if (waiting := next((job for job in self._jobs.values() if not job.ended), None)) is None:
-                await self._config.clock.wait(self._changed, at_most_seconds=_SWEEP_SECONDS)
-            else:
-                await self._guarded(waiting)
+                await self.clock.wait(self._changed, at_most_seconds=_SWEEP_SECONDS)
+                continue
+            # A task of its own, which deleting the job cancels.
+            task = asyncio.create_task(self._attempt(waiting))
+            self._running = waiting.id, task
+            try:
+                await asyncio.wait({task})
+                if not task.cancelled():
+                    task.result()
+            finally:
+                self._running = None
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
 
     async def open_upload(self) -> PartialUpload:
         """Return an upload to write to.
@@ -102,13 +107,13 @@ class JobQueue:
         Raises:
             JobsFullError: too many jobs wait, or their files are too large.
         """
-        used = await asyncio.to_thread(self._config.files.used_bytes)
-        if used >= self._config.size_bytes or self._waiting() >= _MAX_WAITING:
+        used = await asyncio.to_thread(self.files.used_bytes)
+        if used >= self.size_bytes or self._waiting() >= _MAX_WAITING:
             raise JobsFullError(
                 "There is no room for another file now; delete jobs that you no longer need, or wait.",
                 retry_after_seconds=_FULL_RETRY_SECONDS,
             )
-        return await asyncio.to_thread(self._config.files.open_upload)
+        return await asyncio.to_thread(self.files.open_upload)
 
     async def submit(self, upload: PartialUpload, *, text_column: str | None = None) -> Job:
         """Turn a complete upload into a job.
@@ -124,19 +129,19 @@ class JobQueue:
         def check() -> Job:
             file = upload.close()
             with file.open("rb") as stream:
-                CsvTable(stream, max_text_bytes=self._config.text_bytes, chosen_column=text_column)
-            now = self._config.now()
+                CsvTable(stream, max_text_bytes=self.text_bytes, chosen_column=text_column)
+            now = self.now()
             return Job(
                 id=upload.path.name[-32:],
                 state=JobState.QUEUED,
                 created_at=now,
-                expires_at=now + self._config.keep,
+                expires_at=now + self.keep,
                 rows_total=count_rows(file),
                 text_column=text_column,
             )
 
         job = await asyncio.to_thread(check)
-        await asyncio.to_thread(self._config.files.keep, upload, job)
+        await asyncio.to_thread(self.files.keep, upload, job)
         self._jobs[job.id] = job
         self._changed.set()
         return job
@@ -149,7 +154,7 @@ class JobQueue:
         """
         job = self._jobs.get(job_id)
         if job is None:
-            raise UnknownJobError(f"There is no job {job_id!r}; results are kept for {self._config.keep}.")
+            raise UnknownJobError(f"There is no job {job_id!r}; results are kept for {self.keep}.")
         return job
 
     def result(self, job_id: str) -> Path:
@@ -163,7 +168,7 @@ class JobQueue:
         if job.state is not JobState.DONE:
             state = f"failed: {job.error[1].removesuffix('.')}" if job.error else f"is {job.state}"
             raise JobNotDoneError(f"The job {state}.")
-        return self._config.files.result(job)
+        return self.files.result(job)
 
     async def delete(self, job_id: str) -> None:
         """Stop a job and remove it with its files; raises as `get`."""
@@ -172,56 +177,42 @@ class JobQueue:
         if self._running is not None and self._running[0] == job_id:
             self._running[1].cancel()
             await asyncio.wait({self._running[1]})
-        await asyncio.to_thread(self._config.files.remove, job)
-        self._config.emit(JobEnded("deleted"))
+        await asyncio.to_thread(self.files.remove, job)
+        self.emit(JobEnded("deleted"))
         self._report()
 
     def _waiting(self) -> int:
         return sum(not job.ended for job in self._jobs.values())
 
     def _report(self) -> None:
-        self._config.emit(JobsChanged(self._waiting()))
-
-    async def _guarded(self, job: Job) -> None:
-        """Score a job in a task of its own, which deleting the job cancels."""
-        task = asyncio.create_task(self._attempt(job))
-        self._running = job.id, task
-        try:
-            await asyncio.wait({task})
-            if not task.cancelled():
-                task.result()
-        finally:
-            self._running = None
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        self.emit(JobsChanged(self._waiting()))
 
     async def _attempt(self, job: Job) -> None:
         if job.attempts >= _MAX_ATTEMPTS:
             await self._end(job, error=("gave_up", "The service stopped each time it scored this file."))
             return
         try:
-            with self._config.scorer.session(Target()) as session:
+            with self.scorer.session(Target()) as session:
                 job = replace(
                     job, state=JobState.RUNNING, attempts=job.attempts + 1, model_version=session.version
                 )
                 # Saved before scoring starts, so that every attempt counts.
-                await asyncio.to_thread(self._config.files.save, job)
+                await asyncio.to_thread(self.files.save, job)
                 self._update(job)
                 await self._score(job, session)
         except NoVersionReadyError:
-            await self._config.clock.wait(asyncio.Event(), at_most_seconds=_NO_VERSION_SECONDS)
+            await self.clock.wait(asyncio.Event(), at_most_seconds=_NO_VERSION_SECONDS)
         except Exception as error:  # noqa: BLE001  a task's boundary: the next job is scored all the same
             if not isinstance(error, ToxicError | OSError):
                 _log.exception("job.broke", job=job.id)
             await self._end(self._jobs.get(job.id, job), error=self._reason(error))
 
     async def _score(self, job: Job, session: Session) -> None:
-        files, labels = self._config.files, session.contract.labels
+        files, labels = self.files, session.contract.labels
         # Opened here: a thread that opens files for a task that is cancelled meanwhile would leave them open.
         with files.open_job(job) as stream, files.open_result(job) as result:
             table = await asyncio.to_thread(
-                CsvTable, stream, max_text_bytes=self._config.text_bytes, chosen_column=job.text_column
+                CsvTable, stream, max_text_bytes=self.text_bytes, chosen_column=job.text_column
             )
             columns = len(table.header)
             await asyncio.to_thread(result.write, csv_header(table.header, labels).encode())
@@ -249,11 +240,11 @@ class JobQueue:
         state = JobState.FAILED if error else JobState.DONE
         job = replace(job, state=state, error=error, rows_total=job.rows_total if error else job.rows_done)
         try:
-            await asyncio.to_thread(self._config.files.finish, job, complete=error is None)
+            await asyncio.to_thread(self.files.finish, job, complete=error is None)
         except OSError as failure:
             job = replace(job, state=JobState.FAILED, error=error or self._reason(failure))
         self._update(job)
-        self._config.emit(JobEnded(job.state.value))
+        self.emit(JobEnded(job.state.value))
         log = _log.warning if job.error else _log.info
         log(
             "job.ended",
@@ -264,7 +255,7 @@ class JobQueue:
         )
 
     def _reason(self, error: Exception) -> tuple[str, str]:
-        code, message = self._config.describe(error)
+        code, message = self.describe(error)
         if isinstance(error, OSError):
             message = f"The service's disk failed: {error.strerror}."
         return code, message

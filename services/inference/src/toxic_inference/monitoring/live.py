@@ -9,7 +9,6 @@ Invariant: only the latest corrections count, up to the limit; texts are never r
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import structlog
@@ -18,27 +17,11 @@ from numpy.typing import NDArray
 from toxic_core.contract import Contract
 from toxic_core.errors import ToxicError
 from toxic_core.labels import LabelName
+from toxic_inference.corrections.record import Judged
 from toxic_inference.events import Emit, Event
 from toxic_inference.serving.clock import Clock
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A correction without its text.
-
-    Attributes:
-        version: the version that scored the comment.
-        language: of the comment; None if unknown.
-        labels: the moderator's judgement per label.
-        scores: the version's scores, as the client reported them.
-    """
-
-    version: str
-    language: str | None
-    labels: Mapping[LabelName, bool]
-    scores: Mapping[LabelName, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +45,6 @@ class LiveQuality:
     auc: float | None
     precision: float | None
     disagreement: float | None
-
-
-class JudgedSource(Protocol):
-    """The store of corrections."""
-
-    def judged(self, *, limit: int) -> Sequence[Judged]:
-        """Return the latest corrections that have a version and a score. Blocks.
-
-        Raises:
-            FeedbackUnavailableError: the store can't be reached.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,26 +74,21 @@ def live_quality(
         mine = [each for each in judged if each.version == version]
         for label in contract.labels:
             rows = [each for each in mine if label in each.labels and label in each.scores]
-            if rows:
-                yield _measure(version, label, rows, contract=contract, at_least=at_least)
-
-
-def _measure(
-    version: str, label: LabelName, rows: Sequence[Judged], *, contract: Contract, at_least: int
-) -> LiveQuality:
-    truth = np.array([row.labels[label] for row in rows])
-    scores = np.array([row.scores[label] for row in rows])
-    flagged = scores >= np.array([contract.threshold(label, row.language) for row in rows])
-    enough = len(rows) >= at_least
-    return LiveQuality(
-        version=version,
-        label=label,
-        yes=int(truth.sum()),
-        no=int((~truth).sum()),
-        auc=_auc(truth, scores) if enough else None,
-        precision=float(truth[flagged].mean()) if flagged.sum() >= at_least else None,
-        disagreement=float((truth != flagged).mean()) if enough else None,
-    )
+            if not rows:
+                continue
+            truth = np.array([row.labels[label] for row in rows])
+            scores = np.array([row.scores[label] for row in rows])
+            flagged = scores >= np.array([contract.threshold(label, row.language) for row in rows])
+            enough = len(rows) >= at_least
+            yield LiveQuality(
+                version=version,
+                label=label,
+                yes=int(truth.sum()),
+                no=int((~truth).sum()),
+                auc=_auc(truth, scores) if enough else None,
+                precision=float(truth[flagged].mean()) if flagged.sum() >= at_least else None,
+                disagreement=float((truth != flagged).mean()) if enough else None,
+            )
 
 
 def _auc(truth: NDArray[np.bool_], scores: NDArray[np.float64]) -> float | None:
@@ -135,57 +101,45 @@ def _auc(truth: NDArray[np.bool_], scores: NDArray[np.float64]) -> float | None:
     return float((below + up_to).mean() / 2 / negatives.size)
 
 
-@dataclass(frozen=True, slots=True)
-class LiveParts:
-    """What watching corrections works with.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveWatch:
+    """Reads the latest corrections at an interval, off the event loop.
 
     Attributes:
-        source: where they are kept.
+        read_judged: returns the latest corrections that have a version and a score, at most so many. Blocks.
         contracts: of the versions that are served, asked anew each time.
         clock: for the wait between two readings.
         time: seconds since 1970.
         emit: receives every reading.
-    """
-
-    source: JudgedSource
-    contracts: Callable[[], Mapping[str, Contract]]
-    clock: Clock
-    time: Callable[[], float]
-    emit: Emit
-
-
-class LiveWatch:
-    """Reads the latest corrections at an interval, off the event loop.
-
-    Args:
-        parts: what it works with.
         interval_seconds: between two readings.
         limit: most corrections to read.
         at_least: fewest texts for a figure.
     """
 
-    def __init__(self, parts: LiveParts, *, interval_seconds: float, limit: int, at_least: int) -> None:
-        self._parts = parts
-        self._interval_seconds = interval_seconds
-        self._limit = limit
-        self._at_least = at_least
+    read_judged: Callable[[int], Sequence[Judged]]
+    contracts: Callable[[], Mapping[str, Contract]]
+    clock: Clock
+    time: Callable[[], float]
+    emit: Emit
+    interval_seconds: float
+    limit: int
+    at_least: int
 
     async def run(self) -> None:
         """Read at an interval, until cancelled."""
         while True:
             await self.read()
-            await self._parts.clock.wait(asyncio.Event(), at_most_seconds=self._interval_seconds)
+            await self.clock.wait(asyncio.Event(), at_most_seconds=self.interval_seconds)
 
     async def read(self) -> None:
         """Read once. If the store can't be reached, the figures stay, and so does the time of the reading."""
-        contracts = dict(self._parts.contracts())
+        contracts = dict(self.contracts())
         try:
-            figures = await asyncio.to_thread(self._measure, contracts)
+            judged = await asyncio.to_thread(self.read_judged, self.limit)
+            figures = await asyncio.to_thread(
+                lambda: list(live_quality(judged, contracts, at_least=self.at_least))
+            )
         except ToxicError as error:
             _log.warning("feedback.unreadable", error=str(error))
             return
-        self._parts.emit(LiveQualityRead(figures, at=self._parts.time()))
-
-    def _measure(self, contracts: Mapping[str, Contract]) -> list[LiveQuality]:
-        judged = self._parts.source.judged(limit=self._limit)
-        return list(live_quality(judged, contracts, at_least=self._at_least))
+        self.emit(LiveQualityRead(figures, at=self.time()))

@@ -14,24 +14,6 @@ from toxic_core.contract import Contract
 from toxic_core.tokens import Int32Array
 from toxic_model.loaded import Float32Array, LoadedModel
 
-__all__ = [
-    "AspiredVersion",
-    "Explanation",
-    "Float32Array",
-    "Lane",
-    "LoadVersion",
-    "Row",
-    "Scorer",
-    "ServableId",
-    "Session",
-    "Source",
-    "Span",
-    "Target",
-    "Terms",
-    "Text",
-    "TextScore",
-]
-
 
 @dataclass(frozen=True, slots=True, order=True)
 class ServableId:

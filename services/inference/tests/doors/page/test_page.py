@@ -129,7 +129,7 @@ def test_a_service_with_keys_gets_one(
     """The page asks when the service does, keeps the key for its tab, and says when it is wrong."""
     secret, key = new_key("forum", Role.CLIENT)
     save_keys(tmp_path / "keys.txt", (key,))
-    page = visit(serve(GuardRules(keys=KeyFile(tmp_path / "keys.txt"))))
+    page = visit(serve(GuardRules(find_key=KeyFile(tmp_path / "keys.txt").find)))
     field = page.get_by_label("This service asks for an API key")
     expect(field).to_be_hidden()
     score(page, TEXT)

@@ -8,8 +8,9 @@ import numpy as np
 from toxic_core.tokens import EncodedBatch
 from toxic_inference.serving.batching.executables import Executables
 from toxic_inference.serving.batching.scheduler import BatchScheduler, SchedulerResources
-from toxic_inference.serving.interfaces import Float32Array, Lane, Row
+from toxic_inference.serving.interfaces import Lane, Row
 from toxic_model.errors import InvalidTensorError
+from toxic_model.loaded import Float32Array
 from toxic_testing.inference.fakes import HeldExecutor, ManualClock
 
 Turn = Callable[[Callable[[], bool]], Awaitable[None]]

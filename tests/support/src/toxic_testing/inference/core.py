@@ -30,7 +30,7 @@ LIMITS = Limits(text_bytes=200, texts=5, body_bytes=4_000, upload_bytes=200_000)
 
 
 class FakeCore:
-    """Scores a text by its length over a hundred; implements `Scorer`, `Session` and `StatusView`."""
+    """Scores a text by its length over a hundred; implements `Scorer` and `Session`."""
 
     def __init__(self) -> None:
         self.version = "7"

@@ -14,11 +14,11 @@ from toxic_core.tokens import EncodedBatch, Tokeniser
 from toxic_inference.events import AliasRouted, Event, QueueChanged, StateChanged
 from toxic_inference.serving.batching.executables import Executables
 from toxic_inference.serving.batching.scheduler import BatchScheduler, SchedulerResources
-from toxic_inference.serving.interfaces import Float32Array, ServableId
+from toxic_inference.serving.interfaces import ServableId
 from toxic_inference.serving.scoring.cache import ScoreCache
 from toxic_inference.serving.versions.harness import ActiveServable
 from toxic_inference.serving.versions.states import State
-from toxic_model.loaded import LoadedModel
+from toxic_model.loaded import Float32Array, LoadedModel
 from toxic_testing.inference.bundles import MAX_TOKENS, make_contract, make_tokenizer
 
 AnyEvent = TypeVar("AnyEvent", bound=Event)

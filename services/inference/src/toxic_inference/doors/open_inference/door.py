@@ -48,7 +48,7 @@ async def server_live(_: Request, __: Backend) -> Response:
 
 async def server_ready(_: Request, backend: Backend) -> Response:
     """200 once a version answers; 400 before, as the protocol defines."""
-    return _ready(Ready(ready=backend.status.ready))
+    return _ready(Ready(ready=backend.ready()))
 
 
 async def model_ready(request: Request, backend: Backend) -> Response:
@@ -69,7 +69,7 @@ async def metadata(request: Request, backend: Backend) -> Response:
     """Inputs, outputs, and the known versions."""
     target = target_of(request, model_name=backend.model_name)
     with backend.scorer.session(target) as session:
-        versions = [target.version] if target.version else [s.version for s in backend.status.statuses()]
+        versions = [target.version] if target.version else [s.version for s in backend.statuses()]
         return json_response(
             ModelMetadata(
                 name=backend.model_name,

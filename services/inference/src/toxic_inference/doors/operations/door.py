@@ -32,16 +32,16 @@ async def live(_: Request, __: Backend) -> Response:
 
 async def ready(_: Request, backend: Backend) -> Response:
     """Can texts be scored? 200 once a version answers; 503 before, with the reason."""
-    statuses = backend.status.statuses()
-    if backend.status.ready:
+    statuses = backend.statuses()
+    if backend.ready():
         version = next((s.version for s in statuses if backend.default_alias in s.aliases), None)
         health = Health(status="ready", model_name=backend.model_name, model_version=version)
         return json_response(health)
     failed = [f"version {s.version}: {s.error}" for s in statuses if s.error is not None]
     if failed:
         detail = "; ".join(failed)
-    elif backend.status.source_error is not None:
-        detail = str(backend.status.source_error)
+    elif (error := backend.source_error()) is not None:
+        detail = str(error)
     elif statuses:
         detail = ", ".join(f"version {s.version} is {s.state}" for s in statuses)
     else:

@@ -24,7 +24,7 @@ from toxic_inference.http.error_shapes import MESSAGE
 from toxic_inference.http.errors import MalformedRequestError
 from toxic_inference.http.terms import target_of, terms_of
 from toxic_inference.serving.interfaces import Lane
-from toxic_inference.serving.versions.states import State, VersionStatus
+from toxic_inference.serving.versions.states import State
 
 _METHOD_NAME = "tensorflow/serving/predict"
 
@@ -75,30 +75,27 @@ async def refuse_method(request: Request, backend: Backend) -> Response:
 async def status(request: Request, backend: Backend) -> Response:
     """The state of every version that the path names, with the error of failed ones."""
     target = target_of(request, model_name=backend.model_name)
-    found = [
-        _version_status(status)
-        for status in backend.status.statuses()
-        if target.version in {None, status.version} and target.alias in {None, *status.aliases}
-    ]
+    found: list[dict[str, object]] = []
+    for status in backend.statuses():
+        if target.version not in {None, status.version} or target.alias not in {None, *status.aliases}:
+            continue
+        code, message = "OK", ""
+        if (error := status.error) is not None:
+            unavailable = isinstance(error, RegistryUnavailableError | OSError)
+            code = "UNAVAILABLE" if unavailable else "FAILED_PRECONDITION"
+            message = str(error) or type(error).__name__
+        found.append(
+            {
+                "version": status.version,
+                "state": _STATES[status.state],
+                "status": {"error_code": code, "error_message": message},
+            }
+        )
     if not found:
         wanted = target.version or target.alias
         what = f"version {wanted!r} of model" if wanted else "versions of model"
         raise UnknownModelError(f"Could not find any {what} {backend.model_name!r}.")
     return Response(orjson.dumps({"model_version_status": found}), media_type=JSON_TYPE)
-
-
-def _version_status(status: VersionStatus) -> dict[str, object]:
-    if status.error is None:
-        code, message = "OK", ""
-    else:
-        unavailable = isinstance(status.error, RegistryUnavailableError | OSError)
-        code = "UNAVAILABLE" if unavailable else "FAILED_PRECONDITION"
-        message = str(status.error) or type(status.error).__name__
-    return {
-        "version": status.version,
-        "state": _STATES[status.state],
-        "status": {"error_code": code, "error_message": message},
-    }
 
 
 async def metadata(request: Request, backend: Backend) -> Response:

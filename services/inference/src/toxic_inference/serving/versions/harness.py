@@ -7,12 +7,25 @@ Invariant: a state changes only through a method here, and a transition that isn
 import asyncio
 from dataclasses import dataclass
 
+from toxic_core.errors import ContractError, DigestMismatchError, RegistryUnavailableError
+from toxic_inference.events import LoadFailure
 from toxic_inference.serving.batching.scheduler import BatchScheduler
 from toxic_inference.serving.errors import IllegalTransitionError
 from toxic_inference.serving.interfaces import ServableId
 from toxic_inference.serving.scoring.cache import ScoreCache
 from toxic_inference.serving.versions.states import MOVES, State
+from toxic_model.errors import SignatureError, WarmupError
 from toxic_model.loaded import LoadedModel
+
+_LOAD_FAILURES: tuple[tuple[type[Exception], LoadFailure], ...] = (
+    (DigestMismatchError, LoadFailure.DIGEST),
+    (ContractError, LoadFailure.CONTRACT),
+    (SignatureError, LoadFailure.SIGNATURE),
+    (WarmupError, LoadFailure.WARMUP),
+    (RegistryUnavailableError, LoadFailure.REGISTRY),
+    (OSError, LoadFailure.DISK),
+)
+"""The most specific class first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,3 +114,9 @@ class Harness:
         if to not in MOVES[self.state]:
             raise IllegalTransitionError(f"Version {self.id.version} can't go from {self.state} to {to}.")
         self.state = to
+
+
+def failure_of(error: Exception) -> LoadFailure:
+    """Return why a load failed, for metrics."""
+    reasons = (reason for cls, reason in _LOAD_FAILURES if isinstance(error, cls))
+    return next(reasons, LoadFailure.OTHER)

@@ -15,19 +15,11 @@ from dataclasses import dataclass
 
 import structlog
 
-from toxic_core.errors import (
-    ContractError,
-    DigestMismatchError,
-    NoVersionReadyError,
-    OverloadedError,
-    RegistryUnavailableError,
-    UnknownModelError,
-)
+from toxic_core.errors import NoVersionReadyError, OverloadedError, UnknownModelError
 from toxic_inference.events import (
     AliasRouted,
     Emit,
     LoadFailed,
-    LoadFailure,
     LoadSucceeded,
     StateChanged,
     VersionAvailable,
@@ -35,9 +27,8 @@ from toxic_inference.events import (
 from toxic_inference.serving.clock import Clock
 from toxic_inference.serving.interfaces import AspiredVersion, LoadVersion, ServableId, Target
 from toxic_inference.serving.versions.aliases import AliasTable
-from toxic_inference.serving.versions.harness import ActiveServable, Harness
+from toxic_inference.serving.versions.harness import ActiveServable, Harness, failure_of
 from toxic_inference.serving.versions.policy import (
-    Action,
     Backoff,
     Forget,
     Load,
@@ -47,25 +38,14 @@ from toxic_inference.serving.versions.policy import (
     next_action,
 )
 from toxic_inference.serving.versions.states import State, VersionStatus
-from toxic_model.errors import SignatureError, WarmupError
 from toxic_model.loaded import LoadedModel
 
 _log = structlog.get_logger(__name__)
 
-_LOAD_FAILURES: tuple[tuple[type[Exception], LoadFailure], ...] = (
-    (DigestMismatchError, LoadFailure.DIGEST),
-    (ContractError, LoadFailure.CONTRACT),
-    (SignatureError, LoadFailure.SIGNATURE),
-    (WarmupError, LoadFailure.WARMUP),
-    (RegistryUnavailableError, LoadFailure.REGISTRY),
-    (OSError, LoadFailure.DISK),
-)
-"""The most specific class first."""
 
-
-@dataclass(frozen=True, slots=True)
-class ManagerDependencies:
-    """What a manager works with.
+@dataclass(eq=False, kw_only=True)
+class Manager:
+    """Keeps the served versions in step with the aspired set, and leases them.
 
     Attributes:
         load: returns a loaded version; called on `executor`.
@@ -74,6 +54,10 @@ class ManagerDependencies:
         executor: one thread for loading and freeing.
         clock: for back-off.
         emit: receives the events of every change.
+        model_name: the registered model, for messages.
+        default_alias: the alias of requests that name none.
+        backoff: between loads of a version that fails.
+        policy: whether the old version is freed before the next one is loaded.
     """
 
     load: LoadVersion
@@ -82,41 +66,15 @@ class ManagerDependencies:
     executor: Executor
     clock: Clock
     emit: Emit
+    model_name: str
+    default_alias: str
+    backoff: Backoff
+    policy: VersionPolicy = VersionPolicy.AVAILABILITY_PRESERVING
 
-
-class Manager:
-    """Keeps the served versions in step with the aspired set, and leases them.
-
-    Args:
-        dependencies: what it works with.
-        model_name: the registered model, for messages.
-        default_alias: the alias of requests that name none.
-        policy: whether the old version is freed before the next one is loaded.
-        backoff: between loads of a version that fails.
-    """
-
-    def __init__(
-        self,
-        dependencies: ManagerDependencies,
-        *,
-        model_name: str,
-        default_alias: str,
-        backoff: Backoff,
-        policy: VersionPolicy = VersionPolicy.AVAILABILITY_PRESERVING,
-    ) -> None:
-        self._load_version = dependencies.load
-        self._activate = dependencies.activate
-        self._remember = dependencies.remember
-        self._executor = dependencies.executor
-        self._clock = dependencies.clock
-        self._emit = dependencies.emit
-        self._model_name = model_name
-        self._default_alias = default_alias
-        self._backoff = backoff
-        self._policy = policy
+    def __post_init__(self) -> None:
         self._aspired: tuple[AspiredVersion, ...] = ()
         self._harnesses: dict[ServableId, Harness] = {}
-        self._aliases = AliasTable(default_alias)
+        self._aliases = AliasTable(self.default_alias)
         self._changed = asyncio.Event()
         self._settled = asyncio.Condition()
         self._loads: set[asyncio.Task[None]] = set()
@@ -142,8 +100,8 @@ class Manager:
             if not due or any(harness.state is State.LOADING for harness in harnesses):
                 seconds = None  # one load at a time: its end wakes the manager
             else:
-                seconds = max(min(due) - self._clock.now(), 0.0)
-            await self._clock.wait(self._changed, at_most_seconds=seconds)
+                seconds = max(min(due) - self.clock.now(), 0.0)
+            await self.clock.wait(self._changed, at_most_seconds=seconds)
 
     async def settled(self) -> None:
         """Wait until every aspired version is available or has failed."""
@@ -177,17 +135,36 @@ class Manager:
             UnknownModelError: there is no such version or alias.
             NoVersionReadyError: it isn't available yet.
         """
-        harness = self._find(target)
-        active = harness.take_lease()
+        name, alias = repr(self.model_name), target.alias or self.default_alias
+        if target.version is not None:
+            named = [harness for harness in self._ordered() if harness.id.version == target.version]
+            if not named:
+                raise UnknownModelError(
+                    f"Model {name} has no version {target.version!r} that is served here."
+                )
+            available = (harness for harness in named if harness.state is State.AVAILABLE)
+            if (leased := next(available, None)) is None:
+                raise NoVersionReadyError(
+                    f"Version {target.version!r} of model {name} is {named[0].state}, not available."
+                )
+        elif (routed := self._aliases.get(alias)) is not None:
+            leased = self._harnesses[routed]
+        elif alias == self.default_alias or any(alias in a.aliases for a in self._aspired):
+            raise NoVersionReadyError(
+                f"Model {name} has no available version for {alias!r} yet; ask again soon."
+            )
+        else:
+            raise UnknownModelError(f"Model {name} has no alias {alias!r} that is served here.")
+        active = leased.take_lease()
         try:
             yield active
         finally:
-            harness.return_lease()
+            leased.return_lease()
 
     @property
     def ready(self) -> bool:
         """Whether the default alias routes to an available version."""
-        return self._aliases.get(self._default_alias) is not None
+        return self._aliases.get(self.default_alias) is not None
 
     @property
     def idle(self) -> bool:
@@ -197,7 +174,7 @@ class Manager:
 
     def overload(self) -> OverloadedError | None:
         """Return the refusal that a text for the default alias would get now; None if it is admitted."""
-        routed = self._aliases.get(self._default_alias)
+        routed = self._aliases.get(self.default_alias)
         return None if routed is None else self._harnesses[routed].active.scheduler.overload(1)
 
     def statuses(self) -> tuple[VersionStatus, ...]:
@@ -212,25 +189,6 @@ class Manager:
             for harness in self._ordered()
         )
 
-    def _find(self, target: Target) -> Harness:
-        model = f"Model {self._model_name!r}"
-        if target.version is not None:
-            named = [harness for harness in self._ordered() if harness.id.version == target.version]
-            if available := [harness for harness in named if harness.state is State.AVAILABLE]:
-                return available[0]
-            if not named:
-                raise UnknownModelError(f"{model} has no version {target.version!r} that is served here.")
-            state = named[0].state
-            raise NoVersionReadyError(
-                f"Version {target.version!r} of model {self._model_name!r} is {state}, not available."
-            )
-        alias = target.alias or self._default_alias
-        if (routed := self._aliases.get(alias)) is not None:
-            return self._harnesses[routed]
-        if alias == self._default_alias or any(alias in a.aliases for a in self._aspired):
-            raise NoVersionReadyError(f"{model} has no available version for {alias!r} yet; ask again soon.")
-        raise UnknownModelError(f"{model} has no alias {alias!r} that is served here.")
-
     def _ordered(self) -> list[Harness]:
         order = {aspired.id: index for index, aspired in enumerate(self._aspired)}
         return sorted(self._harnesses.values(), key=lambda h: order.get(h.id, len(order)))
@@ -241,8 +199,8 @@ class Manager:
             for aspired in self._aspired:
                 if aspired.id not in self._harnesses:
                     self._harnesses[aspired.id] = Harness(aspired.id)
-                    self._emit(StateChanged(aspired.id.version, State.NEW))
-            now, wanted = self._clock.now(), {a.id for a in self._aspired}
+                    self.emit(StateChanged(aspired.id.version, State.NEW))
+            now, wanted = self.clock.now(), {a.id for a in self._aspired}
             snapshots = [
                 Snapshot(
                     id=harness.id,
@@ -253,10 +211,23 @@ class Manager:
                 )
                 for harness in self._ordered()
             ]
-            action = next_action(snapshots, policy=self._policy)
+            action = next_action(snapshots, policy=self.policy)
             if action is None:
                 return
-            self._execute(action)
+            harness = self._harnesses[action.id]
+            match action:
+                case Forget():
+                    del self._harnesses[action.id]
+                    if not any(h.id.version == action.id.version for h in self._harnesses.values()):
+                        self.emit(StateChanged(action.id.version, None))
+                case Load():
+                    harness.start_loading()
+                    self._report(harness)
+                    _spawn(self._load(harness), self._loads)
+                case Unload():
+                    harness.start_draining()
+                    self._report(harness)
+                    _spawn(self._unload(harness), self._unloads)
 
     def _route(self) -> None:
         available = {h.id for h in self._harnesses.values() if h.state is State.AVAILABLE}
@@ -265,38 +236,21 @@ class Manager:
             servable_id = self._aliases.get(alias)
             version = servable_id.version if servable_id else None
             _log.info("route.moved", alias=alias, version=version)
-            self._emit(AliasRouted(alias, version))
+            self.emit(AliasRouted(alias, version))
         served = self._aliases.served()
         if moved and served:
-            self._remember(served)
-
-    def _execute(self, action: Action) -> None:
-        harness = self._harnesses[action.id]
-        match action:
-            case Forget():
-                del self._harnesses[action.id]
-                if not any(h.id.version == action.id.version for h in self._harnesses.values()):
-                    self._emit(StateChanged(action.id.version, None))
-            case Load():
-                harness.start_loading()
-                self._report(harness)
-                _spawn(self._load(harness), self._loads)
-            case Unload():
-                harness.start_draining()
-                self._report(harness)
-                _spawn(self._unload(harness), self._unloads)
+            self.remember(served)
 
     async def _load(self, harness: Harness) -> None:
-        started, version = self._clock.now(), harness.id.version
+        started, version = self.clock.now(), harness.id.version
         loop = asyncio.get_running_loop()
         try:
-            model = await loop.run_in_executor(self._executor, self._load_version, harness.id)
-            active = self._activate(harness.id, model)
+            model = await loop.run_in_executor(self.executor, self.load, harness.id)
+            active = self.activate(harness.id, model)
         except Exception as error:  # noqa: BLE001  a task's boundary: the error becomes the version's state
-            delay = self._backoff.delay(harness.failures + 1)
-            harness.failed(error, retry_at=self._clock.now() + delay)
-            reasons = (reason for cls, reason in _LOAD_FAILURES if isinstance(error, cls))
-            self._emit(LoadFailed(next(reasons, LoadFailure.OTHER)))
+            delay = self.backoff.delay(harness.failures + 1)
+            harness.failed(error, retry_at=self.clock.now() + delay)
+            self.emit(LoadFailed(failure_of(error)))
             _log.error(
                 "servable.load_failed",
                 version=version,
@@ -306,11 +260,11 @@ class Manager:
                 error_type=type(error).__name__,
             )
         else:
-            seconds = self._clock.now() - started
-            self._emit(VersionAvailable(version, model.contract, model.runtime))
+            seconds = self.clock.now() - started
+            self.emit(VersionAvailable(version, model.contract, model.runtime))
             harness.loaded(active)
             _log.info("servable.loaded", version=version, runtime=model.runtime, seconds=round(seconds, 3))
-            self._emit(LoadSucceeded(seconds))
+            self.emit(LoadSucceeded(seconds))
         self._report(harness)
         self._changed.set()
 
@@ -319,8 +273,7 @@ class Manager:
         self._report(harness)
         try:
             await active.scheduler.close()
-            loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self._executor, active.model.close)
+            await asyncio.get_running_loop().run_in_executor(self.executor, active.model.close)
         except Exception:  # noqa: BLE001  a task's boundary: the version is gone either way
             _log.exception("servable.unload_failed", version=harness.id.version)
         harness.ended()
@@ -329,7 +282,7 @@ class Manager:
         self._changed.set()
 
     def _report(self, harness: Harness) -> None:
-        self._emit(StateChanged(harness.id.version, harness.state))
+        self.emit(StateChanged(harness.id.version, harness.state))
 
 
 def _spawn(coroutine: Coroutine[None, None, None], tasks: set[asyncio.Task[None]]) -> None:
