@@ -78,7 +78,7 @@ class Server:
 
     async def take(self, *fingerprints: str) -> Retraining:
         """Pass one firing notification to the trigger."""
-        return await self.retraining.take(Notification.model_validate(_notification(*fingerprints)).read())
+        return await self.retraining.take(Notification.model_validate(_notification(*fingerprints)).alerts)
 
     async def post(self, body: object, *, token: str = TOKEN) -> httpx.Response:
         """Send a notification as Alertmanager does."""

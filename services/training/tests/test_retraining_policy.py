@@ -10,14 +10,14 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 LIMITS = Limits(cool_down=6 * HOUR, daily_runs=2, dry_run=False)
 DRIFT = Alert(
-    name="ScoreDrift",
-    fingerprint="a1",
+    status="firing",
+    labels={"alertname": "ScoreDrift", "action": "retrain"},
+    annotations={"summary": "Scores moved."},
     since=NOW - HOUR,
-    is_firing=True,
-    requests_retraining=True,
-    summary="Scores moved.",
+    fingerprint="a1",
 )
-QUALITY = replace(DRIFT, name="EstimatedQualityFalling", fingerprint="b2")
+QUALITY = DRIFT.model_copy(update={"fingerprint": "b2"})
+SILENT = DRIFT.model_copy(update={"labels": {"alertname": "ScoreDrift"}, "fingerprint": "c3"})
 
 
 def _start(hours_ago: float, *alerts: Alert, outcome: Outcome = Outcome.SUCCEEDED) -> Start:
@@ -30,7 +30,7 @@ def _decide(*alerts: Alert, starts: tuple[Start, ...] = (), limits: Limits = LIM
 
 def test_a_first_alert_gets_a_run() -> None:
     """One run handles every alert of the notification that asks for one."""
-    decision = _decide(DRIFT, QUALITY, replace(DRIFT, requests_retraining=False, fingerprint="c3"))
+    decision = _decide(DRIFT, QUALITY, SILENT)
     assert decision.refusal is None
     assert decision.alerts == (DRIFT, QUALITY)
 
@@ -38,10 +38,8 @@ def test_a_first_alert_gets_a_run() -> None:
 @pytest.mark.parametrize(
     ("alert", "starts", "refusal"),
     [
-        pytest.param(
-            replace(DRIFT, requests_retraining=False), (), Refusal.NOT_ASKED, id="a rule that doesn't ask"
-        ),
-        pytest.param(replace(DRIFT, is_firing=False), (), Refusal.RESOLVED, id="resolved"),
+        pytest.param(SILENT, (), Refusal.NOT_ASKED, id="a rule that doesn't ask"),
+        pytest.param(DRIFT.model_copy(update={"status": "resolved"}), (), Refusal.RESOLVED, id="resolved"),
         pytest.param(DRIFT, (_start(20, DRIFT),), Refusal.DUPLICATE, id="handled long ago, firing since"),
         pytest.param(
             DRIFT,
@@ -56,7 +54,12 @@ def test_a_first_alert_gets_a_run() -> None:
         pytest.param(DRIFT, (_start(23.9), _start(7)), Refusal.DAILY_CAP, id="two within a day"),
         pytest.param(DRIFT, (_start(24), _start(6)), None, id="limits that have just passed"),
         pytest.param(DRIFT, (_start(7, DRIFT, outcome=Outcome.NOT_SUCCEEDED),), None, id="its run failed"),
-        pytest.param(replace(DRIFT, since=NOW), (_start(7, DRIFT),), None, id="it has ended and fires again"),
+        pytest.param(
+            DRIFT.model_copy(update={"since": NOW}),
+            (_start(7, DRIFT),),
+            None,
+            id="it has ended and fires again",
+        ),
     ],
 )
 def test_each_limit_has_its_reason(alert: Alert, starts: tuple[Start, ...], refusal: Refusal | None) -> None:

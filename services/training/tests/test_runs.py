@@ -7,7 +7,7 @@ from toxic_core.errors import RunInProgressError
 from toxic_testing.training.runs import FakeLauncher
 from toxic_training.kedro_project.run_report import RunReport
 from toxic_training.server.answers import RunAnswer
-from toxic_training.server.runs import RunEvent, RunManager, RunState, UnknownRunError
+from toxic_training.server.runs import RunManager, RunRecord, RunState, UnknownRunError
 
 pytestmark = pytest.mark.anyio
 
@@ -28,13 +28,13 @@ def launcher() -> FakeLauncher:
 
 
 @pytest.fixture
-def events() -> list[RunEvent]:
+def events() -> list[RunRecord]:
     """Return the list that receives the events."""
     return []
 
 
 @pytest.fixture
-def runs(launcher: FakeLauncher, events: list[RunEvent]) -> RunManager:
+def runs(launcher: FakeLauncher, events: list[RunRecord]) -> RunManager:
     """Return a manager that remembers two runs."""
     return RunManager(launcher.launch, keep_runs=2, emit=events.append, now=lambda: NOW)
 
@@ -117,13 +117,13 @@ async def test_a_run_that_is_stopped_while_it_starts_ends(runs: RunManager, laun
 
 
 async def test_a_run_that_cannot_be_started_frees_the_slot(
-    runs: RunManager, launcher: FakeLauncher, events: list[RunEvent]
+    runs: RunManager, launcher: FakeLauncher, events: list[RunRecord]
 ) -> None:
     """The next request is accepted, and both the start and the end are emitted."""
     launcher.fails = True
     with pytest.raises(OSError, match="no more processes"):
         await runs.start("{}", pipelines=TRAINING)
-    assert [event.run.state for event in events] == [RunState.RUNNING, RunState.FAILED]
+    assert [run.state for run in events] == [RunState.RUNNING, RunState.FAILED]
     launcher.fails = False
     await runs.start("{}", pipelines=TRAINING)
     await runs.close()

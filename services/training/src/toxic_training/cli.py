@@ -30,7 +30,7 @@ def server() -> None:
 def start(**options: Any) -> None:
     """Start Kedro's HTTP server. It runs one pipeline at a time, each in a child process."""
     # Imported late: every command of Kedro imports this module.
-    from toxic_training.server.serve import serve  # noqa: PLC0415
+    from toxic_training.server.app import serve  # noqa: PLC0415
     from toxic_training.server.settings import Settings  # noqa: PLC0415
 
     try:

@@ -23,9 +23,6 @@ class History:
     """The starts, the oldest first. Used by one process and one thread.
 
     A start that was under way when the server ended, with no recorded end, counts as not succeeded.
-
-    Raises:
-        ConfigurationError: the file exists but can't be read as a history.
     """
 
     def __init__(self, path: Path) -> None:
@@ -49,11 +46,7 @@ class History:
         return tuple(self._starts)
 
     def add(self, start: Start) -> None:
-        """Remember a start.
-
-        Raises:
-            OSError: the file can't be written; then the start isn't remembered either.
-        """
+        """Remember a start, or raise OSError if the file can't be written."""
         self._store([*self._starts, start][-KEEP_STARTS:])
 
     def forget(self, run_id: str) -> None:

@@ -7,7 +7,7 @@ start two runs.
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import structlog
@@ -27,13 +27,6 @@ StartRun = Callable[[str, Cause], Awaitable[object]]
 
 
 @dataclass(frozen=True, slots=True)
-class RetrainingRefused:
-    """A notification started no run."""
-
-    reason: Refusal
-
-
-@dataclass(frozen=True, slots=True)
 class Retraining:
     """The decision about one notification, and the run that was started, if any."""
 
@@ -41,24 +34,16 @@ class Retraining:
     run_id: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RetrainingTrigger:
     """Starts retraining runs for alerts, within the limits; `emit` receives every refusal."""
 
-    def __init__(
-        self,
-        start_run: StartRun,
-        *,
-        history: History,
-        limits: Limits,
-        emit: Callable[[RetrainingRefused], None],
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self._start_run = start_run
-        self._history = history
-        self._limits = limits
-        self._emit = emit
-        self._now = now
-        self._lock = asyncio.Lock()
+    start_run: StartRun
+    history: History
+    limits: Limits
+    emit: Callable[[Refusal], None]
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    _lock: asyncio.Lock = field(init=False, default_factory=asyncio.Lock)
 
     async def take(self, alerts: Sequence[Alert]) -> Retraining:
         """Decide about one notification's alerts, and start a run if the decision allows it.
@@ -67,28 +52,26 @@ class RetrainingTrigger:
             OSError: the start can't be written to the history, or the run can't be started. No run is left.
         """
         async with self._lock:
-            decision = decide(alerts, starts=self._history.starts(), limits=self._limits, now=self._now())
+            decision = decide(alerts, starts=self.history.starts(), limits=self.limits, now=self.now())
             run_id = None
             if decision.refusal is None:
                 try:
                     run_id = await self._start(decision.alerts)
                 except RunInProgressError as error:
                     decision = replace(decision, refusal=Refusal.RUN_IN_PROGRESS, message=str(error))
-        facts = {
-            "alerts": [alert.name for alert in decision.alerts],
-            "fingerprints": [alert.fingerprint for alert in decision.alerts],
-        }
+        alerts = decision.alerts
+        facts = {"alerts": [a.name for a in alerts], "fingerprints": [a.fingerprint for a in alerts]}
         if decision.refusal is None:
             _log.info("retraining.started", run_id=run_id, **facts)
         else:
             _log.info("retraining.refused", reason=decision.refusal.value, why=decision.message, **facts)
-            self._emit(RetrainingRefused(decision.refusal))
+            self.emit(decision.refusal)
         return Retraining(decision, run_id)
 
     def run_ended(self, run_id: str, *, succeeded: bool) -> None:
         """Record the end of a run, which may have been started by somebody else."""
         try:
-            self._history.ended(run_id, outcome=Outcome.SUCCEEDED if succeeded else Outcome.NOT_SUCCEEDED)
+            self.history.ended(run_id, outcome=Outcome.SUCCEEDED if succeeded else Outcome.NOT_SUCCEEDED)
         except OSError as error:
             _log.exception("retraining.not_remembered", run_id=run_id, error_type=type(error).__name__)
 
@@ -96,7 +79,7 @@ class RetrainingTrigger:
         run_id = uuid.uuid4().hex
         episodes = tuple(Episode.of(alert) for alert in alerts)
         # Before the run: a start that isn't on disk would be repeated after a restart.
-        self._history.add(Start(run_id, self._now(), episodes, Outcome.UNDER_WAY))
+        self.history.add(Start(run_id, self.now(), episodes, Outcome.UNDER_WAY))
         cause = {
             "trigger": "alert",
             "alerts": ", ".join(sorted({alert.name for alert in alerts})),
@@ -105,8 +88,8 @@ class RetrainingTrigger:
             "summary": " ".join(alert.summary for alert in alerts),
         }
         try:
-            await self._start_run(run_id, cause)
+            await self.start_run(run_id, cause)
         except BaseException:
-            self._history.forget(run_id)
+            self.history.forget(run_id)
             raise
         return run_id

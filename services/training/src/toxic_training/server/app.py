@@ -1,24 +1,45 @@
 """Kedro's HTTP server, with `/run` replaced and with routes that start, show and stop runs.
 
-Invariant: `/health`, `/snapshot` and the request's fields are Kedro's own.
+Invariant: `/health`, `/snapshot` and the request's fields are Kedro's own. SIGTERM and SIGINT stop the run
+under way first, so that a waiting client gets its answer.
 """
 
+import hmac
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from http import HTTPStatus
+from types import FrameType
+from typing import Annotated
 
-from fastapi import APIRouter, FastAPI, Request, Response
+import uvicorn
+from fastapi import APIRouter, Depends, FastAPI, Header, Request, Response
 from fastapi.responses import JSONResponse
 from kedro.server import create_http_server
 from kedro.server.models import RunRequest
 
-from toxic_core.errors import RunInProgressError
+from toxic_core.errors import RunInProgressError, ToxicError
+from toxic_core.logging import configure_logging
 from toxic_training.kedro_project.process import PROJECT
-from toxic_training.server.alerts import AlertsDisabledError, WrongTokenError, watching_routes
-from toxic_training.server.answers import Problem, ProblemAnswer, RunAnswer
-from toxic_training.server.composition import Parts, pipelines_of
+from toxic_training.retraining.alerts import Notification
+from toxic_training.server.answers import AlertAnswer, Problem, ProblemAnswer, RunAnswer
+from toxic_training.server.composition import Parts, compose, pipelines_of
+from toxic_training.server.launcher import launch_child
+from toxic_training.server.metrics import CONTENT_TYPE
 from toxic_training.server.runs import RunManager, UnknownRunError
 from toxic_training.server.settings import Settings
+
+_ANSWER_SECONDS = 1.0
+"""Time for the last answers after the run has ended."""
+
+
+class AlertsDisabledError(ToxicError):
+    """No token is configured to check notifications with."""
+
+
+class WrongTokenError(ToxicError):
+    """The notification doesn't carry the token."""
+
 
 _PROBLEMS: dict[type[Exception], tuple[HTTPStatus, str]] = {
     RunInProgressError: (HTTPStatus.CONFLICT, "run_in_progress"),
@@ -50,7 +71,7 @@ def create_app(settings: Settings, parts: Parts) -> FastAPI:
 def add_routes(app: FastAPI, settings: Settings, parts: Parts) -> None:
     """Add the routes about runs and alerts, and answer their errors in one shape."""
     app.include_router(_run_routes(parts.runs, mlflow_page=settings.mlflow_page))
-    app.include_router(watching_routes(settings, parts))
+    app.include_router(_watching_routes(settings, parts))
 
     async def answer(_: Request, error: Exception) -> JSONResponse:
         status, code = _PROBLEMS[type(error)]
@@ -96,3 +117,70 @@ def _run_routes(runs: RunManager, *, mlflow_page: str) -> APIRouter:
         return RunAnswer.of(runs.stop(run_id), mlflow_page=mlflow_page)
 
     return router
+
+
+def _watching_routes(settings: Settings, parts: Parts) -> APIRouter:
+    """Return `POST /alerts`, which refuses a notification without the token, and `GET /metrics`."""
+    router = APIRouter(tags=["watching"])
+    token = settings.alert_token.get_secret_value()
+
+    def check_token(authorization: Annotated[str, Header()] = "") -> None:
+        if not token:
+            raise AlertsDisabledError("Alerts are disabled; set TRAINING_ALERT_TOKEN to enable them.")
+        if not hmac.compare_digest(authorization.encode(), f"Bearer {token}".encode()):
+            raise WrongTokenError(
+                "The header Authorization must be Bearer with the token of TRAINING_ALERT_TOKEN; configure "
+                "the same token in Alertmanager."
+            )
+
+    @router.post(
+        "/alerts",
+        dependencies=[Depends(check_token)],
+        responses={code: {"model": ProblemAnswer} for code in (401, 404)},
+    )
+    async def alerts(notification: Notification) -> AlertAnswer:
+        """Decide about one notification of Alertmanager's webhook, and start a run or answer why not.
+
+        A refusal has status 200, so that Alertmanager doesn't resend the notification at once.
+        """
+        retraining = await parts.retraining.take(notification.alerts)
+        run = parts.runs.get(retraining.run_id) if retraining.run_id else None
+        return AlertAnswer(
+            started=run is not None,
+            refusal=retraining.decision.refusal,
+            message=retraining.decision.message,
+            run=run and RunAnswer.of(run, mlflow_page=settings.mlflow_page),
+        )
+
+    @router.get("/metrics", include_in_schema=False)
+    async def show_metrics() -> Response:
+        return Response(parts.metrics.render(), headers={"content-type": CONTENT_TYPE})
+
+    return router
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, runs: RunManager) -> None:
+        super().__init__(config)
+        self._runs = runs
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop the run, then the server."""
+        self._runs.stop_current()
+        super().handle_exit(sig, frame)
+
+
+def serve(settings: Settings) -> None:
+    """Serve until a signal."""
+    configure_logging(level=settings.log_level)
+    launch = partial(launch_child, env=settings.env, grace_seconds=settings.stop_grace_seconds)
+    parts = compose(settings, launch)
+    config = uvicorn.Config(
+        create_app(settings, parts),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,  # clients poll; the log has every run's start and end instead
+        timeout_graceful_shutdown=int(settings.stop_grace_seconds + _ANSWER_SECONDS),
+    )
+    _Server(config, parts.runs).run()

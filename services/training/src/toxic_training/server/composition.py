@@ -10,7 +10,7 @@ from toxic_training.kedro_project.run_report import CAUSE
 from toxic_training.retraining.history import History
 from toxic_training.retraining.trigger import Cause, RetrainingTrigger
 from toxic_training.server.metrics import Metrics
-from toxic_training.server.runs import Launch, RunEnded, RunEvent, RunManager, RunState, Trigger
+from toxic_training.server.runs import Launch, RunManager, RunRecord, RunState, Trigger
 from toxic_training.server.settings import Settings
 
 DEFAULT_PIPELINE = "__default__"
@@ -28,17 +28,13 @@ class Parts:
 def compose(
     settings: Settings, launch: Launch, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
 ) -> Parts:
-    """Build the objects of one server.
-
-    Raises:
-        ConfigurationError: the history of retrainings can't be read.
-    """
+    """Build the objects of one server, or raise ConfigurationError if the history can't be read."""
     metrics = Metrics()
 
-    def emit(event: RunEvent) -> None:
-        metrics.record(event)
-        if isinstance(event, RunEnded):
-            retraining.run_ended(event.run.run_id, succeeded=event.run.state is RunState.SUCCEEDED)
+    def emit(run: RunRecord) -> None:
+        metrics.record(run)
+        if run.state is not RunState.RUNNING:
+            retraining.run_ended(run.run_id, succeeded=run.state is RunState.SUCCEEDED)
 
     async def start_run(run_id: str, cause: Cause) -> None:
         request = settings.retrain_request
@@ -52,7 +48,7 @@ def compose(
 
     runs = RunManager(launch, keep_runs=settings.keep_runs, emit=emit, now=now)
     retraining = RetrainingTrigger(
-        start_run,
+        start_run=start_run,
         history=History(settings.state_dir / "retrainings.json"),
         limits=settings.limits,
         emit=metrics.record,

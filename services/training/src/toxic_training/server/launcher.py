@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
@@ -22,39 +23,39 @@ _CLOSED_BY_RUN = frozenset({0, 1})
 """Exit statuses of a run that has closed its MLflow run itself."""
 
 
+@dataclass(slots=True)
 class ChildRun:
     """Implements `RunProcess` with a child process."""
 
-    def __init__(self, process: asyncio.subprocess.Process, folder: Path, *, grace_seconds: float) -> None:
-        self._process = process
-        self._folder = folder
-        self._grace_seconds = grace_seconds
-        self._report = RunReport()
-        self._loop = asyncio.get_running_loop()
-        self._kill: asyncio.TimerHandle | None = None
+    process: asyncio.subprocess.Process
+    folder: Path
+    grace_seconds: float
+    _report: RunReport = field(init=False, default_factory=RunReport)
+    _loop: asyncio.AbstractEventLoop = field(init=False, default_factory=asyncio.get_running_loop)
+    _kill: asyncio.TimerHandle | None = field(init=False, default=None)
 
     def report(self) -> RunReport:
         """Return the run's latest report."""
-        if self._folder.exists():
-            self._report = read_report(self._folder / "report.json")
+        if self.folder.exists():
+            self._report = read_report(self.folder / "report.json")
         return self._report
 
     async def wait(self) -> int:
         """Wait for the end; return the exit status."""
-        status = await self._process.wait()
+        status = await self.process.wait()
         if self._kill is not None:
             self._kill.cancel()
         run_id = self.report().mlflow_run_id
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
         if status not in _CLOSED_BY_RUN and run_id is not None:
             await asyncio.to_thread(_mark_killed, run_id)
         return status
 
     def stop(self) -> None:
         """Send SIGTERM, and SIGKILL after the grace period."""
-        if self._process.returncode is None and self._kill is None:
-            self._process.terminate()
-            self._kill = self._loop.call_later(self._grace_seconds, self._process.kill)
+        if self.process.returncode is None and self._kill is None:
+            self.process.terminate()
+            self._kill = self._loop.call_later(self.grace_seconds, self.process.kill)
 
 
 async def launch_child(request: str, run_id: str, *, env: str | None, grace_seconds: float) -> ChildRun:

@@ -7,7 +7,7 @@ succeeded, failed or stopped, even if its client disconnects.
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Protocol
@@ -43,27 +43,10 @@ class RunRecord:
     run_id: str
     pipelines: tuple[str, ...]
     trigger: Trigger
-    state: RunState
     started_at: datetime
-    ended_at: datetime | None
-    report: RunReport
-
-
-@dataclass(frozen=True, slots=True)
-class RunStarted:
-    """A run was accepted; its process isn't started yet."""
-
-    run: RunRecord
-
-
-@dataclass(frozen=True, slots=True)
-class RunEnded:
-    """A run ended."""
-
-    run: RunRecord
-
-
-RunEvent = RunStarted | RunEnded
+    state: RunState = RunState.RUNNING
+    ended_at: datetime | None = None
+    report: RunReport = field(default_factory=RunReport)
 
 
 class UnknownRunError(ToxicError):
@@ -75,41 +58,34 @@ class RunProcess(Protocol):
 
     def report(self) -> RunReport:
         """Return the run's latest report."""
-        ...
 
     async def wait(self) -> int:
         """Wait for the end; return the exit status, negative or above 128 for a signal."""
-        ...
 
     def stop(self) -> None:
         """Ask the run to end, and make sure that it does."""
-        ...
 
 
 Launch = Callable[[str, str], Awaitable[RunProcess]]
 """Starts a run from a request (Kedro's `RunRequest` as JSON) and the run's id."""
 
 
+@dataclass(slots=True)
 class RunManager:
-    """Starts, watches and remembers the latest `keep_runs` runs; `emit` receives every event."""
+    """Starts, watches and remembers the latest `keep_runs` runs.
 
-    def __init__(
-        self,
-        launch: Launch,
-        *,
-        keep_runs: int,
-        emit: Callable[[RunEvent], None],
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self._launch = launch
-        self._keep_runs = keep_runs
-        self._emit = emit
-        self._now = now
-        self._runs: dict[str, RunRecord] = {}
-        self._current: str | None = None
-        self._process: RunProcess | None = None
-        self._watch: asyncio.Task[None] | None = None
-        self._is_stopping = False
+    `emit` receives each run twice: when it is accepted, before its process is started, and when it has ended.
+    """
+
+    launch: Launch
+    keep_runs: int
+    emit: Callable[[RunRecord], None]
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    _runs: dict[str, RunRecord] = field(init=False, default_factory=dict)
+    _current: str | None = field(init=False, default=None)
+    _process: RunProcess | None = field(init=False, default=None)
+    _watch: asyncio.Task[None] | None = field(init=False, default=None)
+    _is_stopping: bool = field(init=False, default=False)
 
     async def start(
         self,
@@ -119,11 +95,7 @@ class RunManager:
         trigger: Trigger = Trigger.REQUEST,
         run_id: str | None = None,
     ) -> RunRecord:
-        """Start a run and return at once.
-
-        Raises:
-            RunInProgressError: another run is under way.
-        """
+        """Start a run and return at once, or raise RunInProgressError if another one is under way."""
         if self._current is not None:
             other = self._runs[self._current]
             raise RunInProgressError(
@@ -132,23 +104,15 @@ class RunManager:
                 "try again when it has ended.",
                 run_id=other.run_id,
             )
-        record = RunRecord(
-            run_id=run_id or uuid.uuid4().hex,
-            pipelines=pipelines,
-            trigger=trigger,
-            state=RunState.RUNNING,
-            started_at=self._now(),
-            ended_at=None,
-            report=RunReport(),
-        )
+        record = RunRecord(run_id or uuid.uuid4().hex, pipelines, trigger, started_at=self.now())
         # The slot is taken before the first await.
         self._current, self._is_stopping = record.run_id, False
         self._runs[record.run_id] = record
-        for forgotten in list(self._runs)[: -self._keep_runs]:
+        for forgotten in list(self._runs)[: -self.keep_runs]:
             del self._runs[forgotten]
-        self._emit(RunStarted(record))
+        self.emit(record)
         try:
-            self._process = await self._launch(request, record.run_id)
+            self._process = await self.launch(request, record.run_id)
         except BaseException:
             self._end(RunState.FAILED, record.report)
             raise
@@ -165,11 +129,7 @@ class RunManager:
         return self.get(run_id)
 
     def get(self, run_id: str) -> RunRecord:
-        """Return the current state of a run.
-
-        Raises:
-            UnknownRunError: no remembered run has this id.
-        """
+        """Return the current state of a run, or raise UnknownRunError."""
         if run_id not in self._runs:
             raise UnknownRunError(f"There is no run {run_id}; GET /runs lists the runs that are remembered.")
         record = self._runs[run_id]
@@ -203,21 +163,18 @@ class RunManager:
     async def _until_end(self, process: RunProcess) -> None:
         status = await process.wait()
         report = process.report()
+        state = RunState.STOPPED if self._is_stopping else RunState.FAILED
         if status == 0:
-            self._end(RunState.SUCCEEDED, report)
-        elif self._is_stopping:
-            self._end(RunState.STOPPED, report)
-        elif report.error is not None:
-            self._end(RunState.FAILED, report)
-        else:
+            state = RunState.SUCCEEDED
+        elif state is RunState.FAILED and report.error is None:
             error = f"The run's process ended with exit status {status}; see its output in the server's log."
-            unexplained = report.model_copy(update={"error_type": "ProcessEnded", "error": error})
-            self._end(RunState.FAILED, unexplained)
+            report = report.model_copy(update={"error_type": "ProcessEnded", "error": error})
+        self._end(state, report)
 
     def _end(self, state: RunState, report: RunReport) -> None:
         run_id = str(self._current)
-        ended = replace(self._runs[run_id], state=state, ended_at=self._now(), report=report)
+        ended = replace(self._runs[run_id], state=state, ended_at=self.now(), report=report)
         self._runs[run_id] = ended
         self._current = self._process = self._watch = None
         _log.info("run.ended", run_id=run_id, state=state.value, error_type=report.error_type)
-        self._emit(RunEnded(ended))
+        self.emit(ended)
