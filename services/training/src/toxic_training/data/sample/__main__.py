@@ -1,30 +1,26 @@
 """`python -m toxic_training.data.sample`: write the generated sample."""
 
-import argparse
 import sys
 from pathlib import Path
+
+import click
 
 from toxic_training.data.sample.generator import DEFAULT_SEED
 from toxic_training.data.sample.tables import write_sample
 
 
-def main() -> int:
-    """Write the sample to the folder in the arguments; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m toxic_training.data.sample", description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("data/sample"), help="folder (default: %(default)s)")
-    parser.add_argument(
-        "--seed", type=int, default=DEFAULT_SEED, help="the generator's seed (default: %(default)s)"
-    )
-    arguments = parser.parse_args()
+@click.command(help=__doc__)
+@click.option("--out", type=click.Path(path_type=Path), default="data/sample", show_default=True)
+@click.option("--seed", default=DEFAULT_SEED, show_default=True, help="The generator's seed.")
+def main(out: Path, seed: int) -> None:
+    """Write the sample to the folder `out`."""
     try:
-        rows = write_sample(arguments.out, seed=arguments.seed)
+        rows = write_sample(out, seed=seed)
     except OSError as error:
-        sys.stderr.write(f"The sample can't be written to {arguments.out}: {error}\n")
-        return 1
+        sys.exit(f"The sample can't be written to {out}: {error}")
     for name, count in rows.items():
-        sys.stdout.write(f"{count:5d} rows  {arguments.out / name}\n")
-    return 0
+        click.echo(f"{count:5d} rows  {out / name}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -14,14 +14,10 @@ _DOTLESS_I = "\u0131"
 _FULL_WIDTH_OFFSET = 0xFEE0
 
 
-def spaced(word: str) -> str:
-    """`fool` → `f o o l`."""
-    return " ".join(word)
-
-
-def dotted(word: str) -> str:
-    """`fool` → `f.o.o.l`."""
-    return ".".join(word)
+spaced = " ".join
+"""`fool` → `f o o l`."""
+dotted = ".".join
+"""`fool` → `f.o.o.l`."""
 
 
 def starred(word: str) -> str:

@@ -84,16 +84,16 @@ def _comments(book: Phrasebook, split: Split, *, seed: int, seen: set[str]) -> I
         yield Comment(text, book.language, labels)
 
 
+@dataclass(frozen=True, slots=True)
 class _Writer:
     """Writes texts in one language from one stream of choices."""
 
-    def __init__(self, book: Phrasebook, dice: Dice) -> None:
-        self._book = book
-        self._dice = dice
+    book: Phrasebook
+    dice: Dice
 
     def text(self, kinds: Sequence[Kind], *, is_toxic: bool) -> str:
         """Write a sentence of each kind, then sometimes shout, mistype or add emoji."""
-        dice, book = self._dice, self._book
+        dice, book = self.dice, self.book
         separator = dice.weighted([(" ", 8.0), ("\n", 1.0), ("\n\n", 1.0)])
         sentences = self._sentences(kinds)
         if dice.chance(0.2):
@@ -118,9 +118,9 @@ class _Writer:
         """Return a sentence of each kind; a phrase recurs only after all others of its kind."""
 
         def fill(slot: re.Match[str]) -> str:
-            words = self._dice.pick(self._book.words[slot[1]])
-            if slot[1] in _RECIPES["disguised_slots"] and self._dice.chance(_RECIPES["disguised_share"]):
-                return disguise(words, leet=self._book.leet, dice=self._dice)
+            words = self.dice.pick(self.book.words[slot[1]])
+            if slot[1] in _RECIPES["disguised_slots"] and self.dice.chance(_RECIPES["disguised_share"]):
+                return disguise(words, leet=self.book.leet, dice=self.dice)
             return words
 
         decks: dict[Kind, list[str]] = {}
@@ -128,10 +128,10 @@ class _Writer:
         for kind in kinds:
             deck = decks.setdefault(kind, [])
             if not deck:
-                deck.extend(self._dice.shuffled(self._book.phrases[kind]))
+                deck.extend(self.dice.shuffled(self.book.phrases[kind]))
             phrase = deck.pop()
             sentence = SLOT.sub(fill, phrase)
             if not phrase.startswith("{user}"):  # a name keeps its spelling
-                sentence = capitalised(sentence, language=self._book.language)
+                sentence = capitalised(sentence, language=self.book.language)
             sentences.append(sentence)
         return sentences

@@ -41,16 +41,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Phrasebook:
-    """The phrases and words of one language.
+    """The phrases of one language, templates with `{slot}`s, and the words for each slot.
 
-    Attributes:
-        language: their language.
-        example: a friendly sentence, which new bundles use as a warm-up text.
-        phrases: templates with `{slot}`s, by purpose.
-        words: the words for a slot, by its name.
-        warm: emoji that mostly go with friendly comments.
-        cold: emoji that mostly go with toxic ones.
-        leet: digits that stand for letters.
+    `example` is a friendly sentence, which new bundles use as a warm-up text; `warm` and `cold` are emoji of
+    friendly and of toxic comments; `leet` has digits that stand for letters.
     """
 
     language: Language
@@ -63,11 +57,7 @@ class Phrasebook:
 
 
 def load_phrasebook(language: Language) -> Phrasebook:
-    """Read the phrasebook of `language`.
-
-    Raises:
-        InvalidDataError: a kind has no phrase, or a phrase has a slot without words.
-    """
+    """Read the phrasebook of `language` and check it."""
     common, own = (
         tomllib.loads((_FOLDER / f"{name}.toml").read_text(encoding="utf-8")) for name in ("common", language)
     )

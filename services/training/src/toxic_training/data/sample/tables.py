@@ -21,14 +21,7 @@ Row = Sequence[str | int]
 
 
 def write_sample(folder: Path, *, seed: int = DEFAULT_SEED) -> dict[str, int]:
-    """Write the four files into `folder`, which is created if it doesn't exist.
-
-    Returns:
-        The number of rows per file name.
-
-    Raises:
-        OSError: the folder or a file can't be written.
-    """
+    """Write the four files into `folder`, which is created if it doesn't exist; return the rows per file."""
     # The order by digest, which is also the id, mixes the languages.
     splits = generate(seed=seed)
     train, validation, test = (sorted(splits[split], key=_digest) for split in Split)
