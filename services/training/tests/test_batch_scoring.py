@@ -13,7 +13,7 @@ from toxic_model.loaded import LoadedModel
 from toxic_model.scoring import ScoringOptions
 from toxic_model.table_scoring import NO_TEXT, TableScorer
 from toxic_testing.inference.bundles import make_contract, make_tokenizer
-from toxic_training.kedro_project.chunked_tables import ChunkedTableDataset, TableChunks
+from toxic_training.kedro_project.chunked_tables import ChunkedTableDataset, read_chunks
 from toxic_training.kedro_project.failures import explain
 from toxic_training.scoring.table_scoring import ScoredChunks, append_scores
 
@@ -136,7 +136,7 @@ def test_a_table_that_cannot_be_read_is_explained(
     """The error names the file that is read, not the one that was to be written."""
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InvalidDataError, match=says) as caught:
-        list(TableChunks(tmp_path / name, rows=10))
+        list(read_chunks(tmp_path / name, rows=10))
     assert str(tmp_path / name) in str(caught.value)
 
 

@@ -2,15 +2,9 @@
 
 from omegaconf.resolvers import oc
 
-from toxic_training.kedro_project.hooks import (
-    CauseHook,
-    LocksHook,
-    ParametersHook,
-    ProgressHook,
-    RawDataHook,
-)
+from toxic_training.kedro_project.hooks import LocksHook, ProgressHook, RawDataHook, TrackingHook
 
-HOOKS = (LocksHook(), RawDataHook(), CauseHook(), ParametersHook(), ProgressHook())
+HOOKS = (LocksHook(), RawDataHook(), TrackingHook(), ProgressHook())
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

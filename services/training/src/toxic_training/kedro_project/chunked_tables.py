@@ -23,59 +23,8 @@ _PARQUET = ".parquet"
 Chunks = Iterable[pd.DataFrame]
 
 
-class TableChunks:
-    """A table in a file, which every iteration reads anew.
-
-    Args:
-        path: of a CSV file, with cells read as strings, or of a Parquet file.
-        rows: in a chunk, at most.
-    """
-
-    def __init__(self, path: Path, *, rows: int) -> None:
-        self._path = path
-        self._rows = rows
-
-    def __iter__(self) -> Iterator[pd.DataFrame]:
-        """Yield the chunks.
-
-        Raises:
-            InvalidDataError: the file can't be read, or holds no rows.
-        """
-        read = self._read_csv if _kind(self._path) == _CSV else self._read_parquet
-        rows = 0
-        try:
-            for chunk in read():
-                rows += len(chunk)
-                yield chunk
-        except (UnicodeDecodeError, EmptyDataError, ParserError, ArrowInvalid) as error:
-            raise InvalidDataError(f"{self._path} {unreadable(error)}") from error
-        if rows == 0:
-            raise InvalidDataError(f"{self._path} holds no rows to score.")
-
-    def _read_csv(self) -> Iterator[pd.DataFrame]:
-        with pd.read_csv(
-            self._path, chunksize=self._rows, dtype=str, keep_default_na=False, encoding="utf-8"
-        ) as chunks:
-            for chunk in chunks:
-                if not isinstance(chunk.index, pd.RangeIndex):
-                    # What pandas can't give a column becomes the index.
-                    raise InvalidDataError(f"The rows of {self._path} have more fields than its header.")
-                yield chunk
-
-    def _read_parquet(self) -> Iterator[pd.DataFrame]:
-        with ParquetFile(self._path) as file:
-            for batch in file.iter_batches(batch_size=self._rows):
-                yield batch.to_pandas()
-
-
 class ChunkedTableDataset(AbstractDataset[Chunks, Chunks]):
-    """A table as chunks.
-
-    Args:
-        filepath: ends in `.csv` or `.parquet`; None if a run names none.
-        option: how users name the path, for error messages.
-        chunk_rows: read at once.
-    """
+    """A table as chunks of `chunk_rows`; `option` is how users name its path, for error messages."""
 
     def __init__(
         self,
@@ -91,22 +40,17 @@ class ChunkedTableDataset(AbstractDataset[Chunks, Chunks]):
         self.metadata = metadata
 
     def load(self) -> Chunks:
-        """Return the table; it is read when it is iterated.
-
-        Raises:
-            ConfigurationError: there is no path, or it ends in neither.
-            MissingDataError: there is no such file.
-        """
+        """Return the table, which is read when it is iterated, or raise MissingDataError if it is absent."""
         path = self._path()
         if not path.is_file():
             raise MissingDataError(f"{path} not found; {self._option} names the table to score.")
-        return TableChunks(path, rows=self._chunk_rows)
+        return read_chunks(path, rows=self._chunk_rows)
 
     def save(self, data: Chunks) -> None:
         """Write chunk by chunk under a temporary name, then rename."""
         path = self._path()
         with replacing(path) as partial:
-            (_write_csv if _kind(path) == _CSV else _write_parquet)(partial, data)
+            (_write_csv if path.suffix.lower() == _CSV else _write_parquet)(partial, data)
 
     def _path(self) -> Path:
         if not self._filepath:
@@ -114,7 +58,10 @@ class ChunkedTableDataset(AbstractDataset[Chunks, Chunks]):
                 f"Say which file: {self._option}=<a file ending in {_CSV} or {_PARQUET}>."
             )
         path = Path(self._filepath)
-        _kind(path)
+        if path.suffix.lower() not in {_CSV, _PARQUET}:
+            raise ConfigurationError(
+                f"{path} ends in neither {_CSV} nor {_PARQUET}; tables are read and written as these."
+            )
         return path
 
     def _exists(self) -> bool:
@@ -124,13 +71,32 @@ class ChunkedTableDataset(AbstractDataset[Chunks, Chunks]):
         return {"filepath": self._filepath}
 
 
-def _kind(path: Path) -> str:
-    kind = path.suffix.lower()
-    if kind not in {_CSV, _PARQUET}:
-        raise ConfigurationError(
-            f"{path} ends in neither {_CSV} nor {_PARQUET}; tables are read and written as these."
-        )
-    return kind
+def read_chunks(path: Path, *, rows: int) -> Iterator[pd.DataFrame]:
+    """Yield a table in chunks; a CSV's cells are strings. Raises InvalidDataError if it has no rows."""
+    found = 0
+    try:
+        for chunk in (_read_csv if path.suffix.lower() == _CSV else _read_parquet)(path, rows):
+            found += len(chunk)
+            yield chunk
+    except (UnicodeDecodeError, EmptyDataError, ParserError, ArrowInvalid) as error:
+        raise InvalidDataError(f"{path} {unreadable(error)}") from error
+    if found == 0:
+        raise InvalidDataError(f"{path} holds no rows to score.")
+
+
+def _read_csv(path: Path, rows: int) -> Iterator[pd.DataFrame]:
+    with pd.read_csv(path, chunksize=rows, dtype=str, keep_default_na=False, encoding="utf-8") as chunks:
+        for chunk in chunks:
+            if not isinstance(chunk.index, pd.RangeIndex):
+                # What pandas can't give a column becomes the index.
+                raise InvalidDataError(f"The rows of {path} have more fields than its header.")
+            yield chunk
+
+
+def _read_parquet(path: Path, rows: int) -> Iterator[pd.DataFrame]:
+    with ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=rows):
+            yield batch.to_pandas()
 
 
 def _write_csv(path: Path, chunks: Chunks) -> None:

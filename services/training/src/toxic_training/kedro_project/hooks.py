@@ -38,11 +38,7 @@ class RawDataHook:
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: Catalog) -> None:
-        """Look for the file of every raw table that the run reads.
-
-        Raises:
-            MissingDataError: names each missing file, its folder, and where to get it.
-        """
+        """Raise MissingDataError with each missing file of the raw tables, and where to get it."""
         missing = []
         for name in sorted(pipeline.inputs()):
             dataset = catalog.get(name) if name.startswith(RAW_PREFIX) else None
@@ -68,11 +64,7 @@ class LocksHook:
 
     @hook_impl(tryfirst=True)  # a run that can't start must not appear in MLflow
     def before_pipeline_run(self, pipeline: Pipeline, catalog: Catalog) -> None:
-        """Lock the files that the run writes.
-
-        Raises:
-            RunInProgressError: another run holds one of the locks.
-        """
+        """Lock the files that the run writes, or raise RunInProgressError."""
         paths = []
         for dataset in map(catalog.get, pipeline.all_outputs()):
             described = {} if dataset is None else dataset._describe()  # noqa: SLF001 - Kedro has no other
@@ -85,14 +77,18 @@ class LocksHook:
         """Release the locks."""
         self._locks.release()
 
-    @hook_impl
-    def on_pipeline_error(self) -> None:
-        """Release the locks."""
-        self._locks.release()
+    on_pipeline_error = after_pipeline_run
 
 
-class ParametersHook:
-    """Logs typed parameters to MLflow one by one, so that runs can be searched and compared by them."""
+class TrackingHook:
+    """Logs typed parameters to MLflow one by one, for searches, and tags a run with its cause, if any."""
+
+    @hook_impl(trylast=True)  # after kedro-mlflow's hook, which starts the MLflow run
+    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
+        """Set a tag per fact of the parameter `cause`."""
+        cause = run_params["runtime_params"].get(CAUSE)
+        if isinstance(cause, dict) and mlflow.active_run() is not None:
+            mlflow.set_tags({f"{CAUSE}.{fact}": str(value) for fact, value in cause.items()})
 
     @hook_impl
     def before_node_run(self, inputs: dict[str, object]) -> None:
@@ -102,17 +98,6 @@ class ParametersHook:
         for name, value in inputs.items():
             if name.startswith("params:") and isinstance(value, BaseModel):
                 mlflow.log_params(dict(_flat(name.removeprefix("params:"), value.model_dump())))
-
-
-class CauseHook:
-    """Tags a run in MLflow with the cause in its parameters, if there is one."""
-
-    @hook_impl(trylast=True)  # after kedro-mlflow's hook, which starts the MLflow run
-    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
-        """Set a tag per fact of the parameter `cause`."""
-        cause = run_params["runtime_params"].get(CAUSE)
-        if isinstance(cause, dict) and mlflow.active_run() is not None:
-            mlflow.set_tags({f"{CAUSE}.{fact}": str(value) for fact, value in cause.items()})
 
 
 class ProgressHook:

@@ -25,11 +25,7 @@ class OutputLocks:
         self._held = ExitStack()
 
     def acquire(self, outputs: Iterable[Path], *, data: Path) -> None:
-        """Lock the outputs below `data`, all or none; locks that were held before are released.
-
-        Raises:
-            RunInProgressError: another process holds one of them.
-        """
+        """Lock the outputs below `data`, all or none, or raise RunInProgressError; release earlier locks."""
         self.release()
         data = data.resolve()
         with ExitStack() as taken:
