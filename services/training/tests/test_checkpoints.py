@@ -93,7 +93,9 @@ def start_training(
     tmp_path: Path, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
 ) -> Callable[[str, int], int]:
     """Train in a process of its own, in a folder by name, and return its exit status."""
-    parameters = modelling_parameters.model_copy(update={"checkpoint_minutes": 0.0, "epochs": 3})
+    parameters = modelling_parameters.model_copy(
+        update={"checkpoint_minutes": 0.0, "epochs": 3, "max_train_minutes": 60}
+    )
 
     def start(name: str, last_reading: int) -> int:
         folder = tmp_path / name
