@@ -12,7 +12,7 @@ from toxic_core.languages import LANGUAGES
 from toxic_registry.gate.policy import PACKAGED, read_policy
 from toxic_training.evaluation.bias import measure_bias
 from toxic_training.evaluation.hatecheck import measure_hatecheck
-from toxic_training.evaluation.measuring import measure_sets, resampling_of
+from toxic_training.evaluation.measuring import measure_sets
 from toxic_training.evaluation.operating_point import OperatingPoint
 from toxic_training.evaluation.parameters import EvaluationParameters
 
@@ -63,7 +63,7 @@ def measured() -> set[str]:
     templates = pd.DataFrame(
         product([0.0, 1.0], ["", "gay"], [0.2, 0.7]), columns=["toxic", "identities", "score_toxic"]
     )
-    resampling = resampling_of(PARAMETERS)
+    resampling = PARAMETERS.resampling
     suites = measure_bias(templates, resampling) | measure_hatecheck(cases, point, resampling)
     return {*comments, *suites, "serving.latency_ms", "serving.size_mb"}
 

@@ -12,6 +12,7 @@ from toxic_core.contract import Bundle, open_bundle
 from toxic_core.contract.evidence import read_evaluation
 from toxic_core.errors import ContractError, DigestMismatchError
 from toxic_model.scoring import ScoringOptions
+from toxic_training.evaluation.calibrating import fit_operating_point
 from toxic_training.evaluation.operating_point import OperatingPoint
 from toxic_training.evaluation.parameters import EvaluationParameters
 from toxic_training.kedro_project.datasets import (
@@ -20,20 +21,19 @@ from toxic_training.kedro_project.datasets import (
     EncoderDataset,
     ExportedModelDataset,
 )
-from toxic_training.kedro_project.pipelines.baseline import (
+from toxic_training.kedro_project.pipelines.baseline.pipeline import (
     create_encoder_pipeline,
     create_packing_pipeline,
     create_pipeline,
 )
-from toxic_training.kedro_project.pipelines.evaluation.nodes import fit_operating_point, prepare_export
+from toxic_training.kedro_project.pipelines.evaluation.nodes import prepare_export
 from toxic_training.kedro_project.pipelines.modelling.nodes import prepare_encoder
-from toxic_training.kedro_project.pipelines.registration.nodes import assemble_bundle
 from toxic_training.modelling.classifier import Encoder, build_classifier, encoder_of
 from toxic_training.modelling.encoders.bert import bert_weights
 from toxic_training.modelling.encoders.source import find_encoder
 from toxic_training.modelling.parameters import ModellingParameters
 from toxic_training.release.baseline import read_baseline, round_weights, unpack
-from toxic_training.release.bundle import warmup_texts, write_bundle
+from toxic_training.release.bundle import assemble_bundle, warmup_texts, write_bundle
 from toxic_training.release.model_version import RegistrationParameters, Release
 from toxic_training.scoring.exported import ExportedModel
 from toxic_training.scoring.texts import open_scorer

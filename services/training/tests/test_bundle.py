@@ -15,7 +15,8 @@ from toxic_core.contract.reference import ReferenceTraffic
 from toxic_core.errors import InvalidDataError
 from toxic_core.labels import LABELS, Label
 from toxic_model.scoring import ScoringOptions
-from toxic_training.data.tables import OptionalTables, RawTable
+from toxic_training.data.comments import OptionalTables, RawTable
+from toxic_training.evaluation.calibrating import fit_operating_point
 from toxic_training.evaluation.operating_point import OperatingPoint
 from toxic_training.evaluation.parameters import EvaluationParameters
 from toxic_training.kedro_project.datasets import (
@@ -24,17 +25,15 @@ from toxic_training.kedro_project.datasets import (
     ExportedModelDataset,
     OperatingPointDataset,
 )
-from toxic_training.kedro_project.pipelines.evaluation import create_bundle_pipeline, create_pipeline
 from toxic_training.kedro_project.pipelines.evaluation.nodes import (
     describe_reference,
     describe_traffic,
-    fit_operating_point,
     score_comments,
 )
-from toxic_training.kedro_project.pipelines.registration.nodes import assemble_bundle
+from toxic_training.kedro_project.pipelines.evaluation.pipeline import create_bundle_pipeline, create_pipeline
 from toxic_training.modelling.classifier import Encoder
 from toxic_training.modelling.parameters import ModellingParameters
-from toxic_training.release.bundle import warmup_texts, write_bundle
+from toxic_training.release.bundle import assemble_bundle, warmup_texts, write_bundle
 from toxic_training.scoring.exported import ExportedModel, read_export
 from toxic_training.scoring.texts import open_scorer
 
@@ -91,10 +90,11 @@ def test_progress_of_long_scoring_is_logged(
     assert "of 40 texts and windows, about" in lines[0]
 
 
-def test_no_comments_have_no_scores(made: Made, corpus: pd.DataFrame) -> None:
+def test_no_comments_have_no_scores(
+    made: Made, corpus: pd.DataFrame, evaluation_parameters: EvaluationParameters
+) -> None:
     """An empty table of comments gives an empty table of scores with the same columns."""
-    scorer = open_scorer(made[2], ScoringOptions(batch_tokens=64))
-    empty, full = score_comments(scorer, corpus.head(0)), score_comments(scorer, corpus.head(2))
+    empty, full = (score_comments(made[2], corpus.head(rows), evaluation_parameters) for rows in (0, 2))
     assert len(empty) == 0
     assert list(empty.columns) == list(full.columns)
     assert "text" not in full.columns
@@ -108,8 +108,7 @@ def test_a_bundle_contains_what_was_measured(
     evaluation_parameters: EvaluationParameters,
 ) -> None:
     """The bundle contains the exported model, its operating point, figures and warm-up scores."""
-    scorer = open_scorer(made[2], ScoringOptions(batch_tokens=64))
-    scores = score_comments(scorer, corpus)
+    scores = score_comments(made[2], corpus, evaluation_parameters)
     parts = assemble_bundle(
         model=made[2],
         point=point,
@@ -120,7 +119,7 @@ def test_a_bundle_contains_what_was_measured(
     )
     write_bundle(parts, tmp_path / "bundle")
     bundle = open_bundle(tmp_path / "bundle")
-    assert OperatingPoint.of(bundle.contract) == point
+    assert OperatingPoint.of(bundle) == point
     assert read_evaluation(bundle.path) == {"test.toxic.all.auc": 0.9}
     examples = bundle.warmup()
     assert [example.text for example in examples] == list(warmup_texts())

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from toxic_core.errors import InvalidDataError
 from toxic_core.labels import Label
 from toxic_training.evaluation.calibrating import DEFAULT_THRESHOLD, fit_operating_point, fit_platt
-from toxic_training.evaluation.metrics import Floats, Rows, calibration_error_of
+from toxic_training.evaluation.metrics import Floats, Rows, calibration_error_of, weights_for_share
 from toxic_training.evaluation.parameters import EvaluationParameters
-from toxic_training.evaluation.shares import weights_for_share
 
 Scored = Callable[..., pd.DataFrame]
 

@@ -8,7 +8,6 @@ from sklearn.metrics import average_precision_score, log_loss, precision_score, 
 from toxic_training.evaluation.metrics import (
     Floats,
     Rows,
-    auc,
     auc_of,
     average_precision_of,
     calibration_error_of,
@@ -130,7 +129,7 @@ def test_plain_auc_equals_the_weighted_one(rows: Weighted) -> None:
     """Both implementations give the same figure."""
     truth, scores, _ = rows
     assume(has_both_classes(truth))
-    assert auc(truth, scores) == pytest.approx(auc_of(Rows.of(truth, scores)))
+    assert roc_auc_score(truth, scores) == pytest.approx(auc_of(Rows.of(truth, scores)))
 
 
 @given(ROWS, st.floats(0.1, 1.0))
@@ -141,7 +140,7 @@ def test_a_threshold_reaches_its_precision(rows: Weighted, precision: float) -> 
     threshold = operating_threshold(truth, scores, precision=precision, weights=weights)
     if threshold is not None:
         rates = decision_rates(truth, scores >= threshold, weights)
-        assert rates.precision >= precision - 1e-12
+        assert rates["precision"] >= precision - 1e-12
 
 
 def test_a_missing_class_has_no_threshold() -> None:
@@ -156,10 +155,10 @@ def test_decision_rates_are_scikit_learns(rows: Weighted, threshold: float) -> N
     assume(_both_classes_count(truth, weights))
     decided = scores >= threshold
     rates = decision_rates(truth, decided, weights)
-    assert rates.recall == pytest.approx(recall_score(truth, decided, sample_weight=weights))
+    assert rates["recall"] == pytest.approx(recall_score(truth, decided, sample_weight=weights))
     if weights[decided].sum() > 0:
-        assert rates.precision == pytest.approx(precision_score(truth, decided, sample_weight=weights))
+        assert rates["precision"] == pytest.approx(precision_score(truth, decided, sample_weight=weights))
     else:
-        assert np.isnan(rates.precision)
+        assert np.isnan(rates["precision"])
     specificity = recall_score(1 - truth, ~decided, sample_weight=weights)
-    assert rates.false_positive_rate == pytest.approx(1 - specificity)
+    assert rates["false_positive_rate"] == pytest.approx(1 - specificity)

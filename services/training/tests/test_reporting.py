@@ -14,14 +14,10 @@ from toxic_training.evaluation.measuring import measure_sets
 from toxic_training.evaluation.operating_point import OperatingPoint
 from toxic_training.evaluation.parameters import EvaluationParameters
 from toxic_training.evaluation.reporting.card import MAX_CHARACTERS, model_card
-from toxic_training.evaluation.reporting.figures import Figure, find, headline_table, headlines
+from toxic_training.evaluation.reporting.drawing import draw_plots
+from toxic_training.evaluation.reporting.figures import Figure, find, headlines, log_headlines
 from toxic_training.evaluation.reporting.plots import PLOTS
-from toxic_training.evaluation.reporting.report import bias_table, length_table
-from toxic_training.kedro_project.pipelines.reporting.nodes import (
-    draw_plots,
-    log_headlines,
-    write_report,
-)
+from toxic_training.evaluation.reporting.report import bias_table, length_table, write_report
 from toxic_training.scoring.exported import ExportedModel, ExportFacts
 
 Scored = Callable[..., pd.DataFrame]
@@ -144,7 +140,7 @@ def test_the_table_contains_figures_with_intervals(
     assert "HateCheck accuracy, ident_nh" in table
     assert "held-out" not in table
     assert table in caplog.text
-    assert headline_table({}).splitlines()[0].startswith("figure")
+    assert log_headlines({}).splitlines()[0].startswith("figure")
 
 
 def test_the_groups_with_the_lowest_aucs_come_first(figures: dict[str, float]) -> None:

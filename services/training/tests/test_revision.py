@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from toxic_training.release.revision import REVISION_VARIABLE, code_revision
+from toxic_training.release.bundle import REVISION_VARIABLE, code_revision
 
 
 def test_outside_git_the_environment_contains_the_revision(

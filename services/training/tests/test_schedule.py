@@ -1,6 +1,6 @@
 import pytest
 
-from toxic_training.modelling.schedule import Progress, learning_rate_at
+from toxic_training.modelling.fitting import Progress, learning_rate_at
 
 
 class _Clock:

@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from toxic_core.errors import InvalidDataError
-from toxic_training.data.comments import COLUMNS
+from toxic_training.data.comments import COLUMNS, RawTable
 from toxic_training.data.suites import (
     HATECHECK,
     TEMPLATES,
@@ -11,7 +11,6 @@ from toxic_training.data.suites import (
     tidy_hatecheck,
     tidy_templates,
 )
-from toxic_training.data.tables import RawTable
 
 
 def _templates(**columns: list[str]) -> dict[str, RawTable | None]:

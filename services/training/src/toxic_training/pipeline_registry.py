@@ -5,25 +5,27 @@ Each of its five parts is also a namespace: a box in Kedro-Viz, and a task of a 
 
 from kedro.pipeline import Pipeline
 
-from toxic_training.kedro_project.pipelines import (
-    baseline,
-    batch_scoring,
-    data_processing,
-    evaluation,
-    modelling,
-    registration,
-    reporting,
-)
+from toxic_training.kedro_project.pipelines.baseline import pipeline as baseline
+from toxic_training.kedro_project.pipelines.batch_scoring import pipeline as batch_scoring
+from toxic_training.kedro_project.pipelines.data_processing import pipeline as data_processing
+from toxic_training.kedro_project.pipelines.evaluation import pipeline as evaluation
+from toxic_training.kedro_project.pipelines.modelling import pipeline as modelling
+from toxic_training.kedro_project.pipelines.registration import pipeline as registration
+from toxic_training.kedro_project.pipelines.reporting import pipeline as reporting
 
 
 def register_pipelines() -> dict[str, Pipeline]:
     """Return every pipeline by name."""
+    parts = {
+        "data_processing": data_processing,
+        "modelling": modelling,
+        "evaluation": evaluation,
+        "reporting": reporting,
+        "registration": registration,
+    }
     pipelines = {
-        "data_processing": data_processing.create_pipeline(),
-        "modelling": modelling.create_pipeline(),
-        "evaluation": evaluation.create_pipeline(),
-        "reporting": reporting.create_pipeline(),
-        "registration": registration.create_pipeline(),
+        name: Pipeline([part.create_pipeline()], namespace=name, prefix_datasets_with_namespace=False)
+        for name, part in parts.items()
     }
     shipped = baseline.create_pipeline()
     unpacking = shipped.to_outputs("baseline_bundle")

@@ -1,8 +1,11 @@
-"""The table of comments that every pipeline reads and writes.
+"""The table of comments that every pipeline reads and writes, and the raw tables that it is made from.
 
 Invariant: one row per comment, text normalised, not empty and unique; a label is 0, 1, or NaN if the source
 file doesn't contain it.
 """
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -23,6 +26,26 @@ def label_matrix(comments: pd.DataFrame) -> NDArray[np.float32]:
     return comments[LABEL_COLUMNS].to_numpy(dtype=np.float32)
 
 
-def label_counts(comments: pd.DataFrame) -> dict[str, int]:
-    """Return how many comments have each label as 1."""
-    return {label: int((comments[label] == 1).sum()) for label in LABEL_COLUMNS}
+Counts = dict[str, float]
+"""Numbers of rows by table and reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawTable:
+    """A raw table and the SHA-256 digest of its file."""
+
+    rows: pd.DataFrame
+    digest: str
+
+
+OptionalTables = Mapping[str, RawTable | None]
+"""Tables by name; None if the file in the catalog doesn't exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tidied:
+    """A tidied raw table: comments with duplicates, rejected rows, and the counts of both and of others."""
+
+    comments: pd.DataFrame
+    rejected: pd.DataFrame
+    counts: Counts

@@ -8,9 +8,8 @@ import hashlib
 
 import pandas as pd
 
-from toxic_training.data.comments import LABEL_COLUMNS, SOURCE, TEXT
+from toxic_training.data.comments import LABEL_COLUMNS, SOURCE, TEXT, Counts
 from toxic_training.data.parameters import SourceParameters
-from toxic_training.data.tables import Counts
 
 _MAJORITY = 0.5
 
@@ -33,8 +32,7 @@ def keep_first_of_each_text(comments: pd.DataFrame) -> tuple[pd.DataFrame, Count
     repeated = comments[comments[TEXT].duplicated(keep=False)]
     stated = repeated.groupby(TEXT)[LABEL_COLUMNS].transform("first")
     labels = repeated[LABEL_COLUMNS]
-    conflicts = (labels.notna() & (labels != stated)).any(axis=1)
-    conflicts = conflicts.reindex(comments.index, fill_value=False)
+    conflicts = (labels.notna() & (labels != stated)).any(axis=1).reindex(comments.index, fill_value=False)
     again = comments[TEXT].duplicated()
     within = comments.duplicated([SOURCE, TEXT])
     counts: Counts = {}
@@ -54,11 +52,7 @@ def keep_first_of_each_text(comments: pd.DataFrame) -> tuple[pd.DataFrame, Count
 def divide(
     comments: pd.DataFrame, parameters: SourceParameters, *, source: str
 ) -> tuple[pd.DataFrame, pd.DataFrame, Counts]:
-    """Divide one source's comments into training and validation.
-
-    Returns:
-        Both tables, and how many training comments were thinned out.
-    """
+    """Divide one source's comments into training and validation; also return how many were thinned out."""
     texts = comments[TEXT]
     # Two rules for historical reasons: figures stay comparable only if the held-out comments stay the same.
     if source == VALIDATION:

@@ -7,7 +7,7 @@ Invariant: a row that violates its schema keeps its line number and gets a reaso
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import pandas as pd
 import pandera.pandas as pa
@@ -36,7 +36,7 @@ def _present(reason: str) -> pa.Check:
     return pa.Check(lambda values: values.notna() & (values != ""), error=reason, ignore_na=False)
 
 
-def _one_of(allowed: frozenset[str], reason: str) -> pa.Check:
+def _one_of(allowed: Collection[str], reason: str) -> pa.Check:
     return pa.Check(lambda values: values.isin(allowed), error=reason, ignore_na=False)
 
 
@@ -46,8 +46,8 @@ _id, _text, _language, _label, _optional_label = (
         _present(NO_ID),
         _present(NO_TEXT),
         _one_of(KNOWN_LANGUAGES | {""}, BAD_LANGUAGE),
-        _one_of(frozenset({"0", "1"}), BAD_LABEL),
-        _one_of(frozenset({"0", "1", ""}), BAD_LABEL),
+        _one_of({"0", "1"}, BAD_LABEL),
+        _one_of({"0", "1", ""}, BAD_LABEL),
     )
 )
 
@@ -70,11 +70,7 @@ COMMENTS = pa.DataFrameSchema(
 
 
 def find_text(table: pd.DataFrame) -> str:
-    """Return the name of the column that holds the texts.
-
-    Raises:
-        InvalidDataError: no column fits, or more than one does.
-    """
+    """Return the name of the only column that can hold the texts, or raise InvalidDataError."""
     return str(table.columns[text_column(table.columns.astype(str).tolist())])
 
 
@@ -84,29 +80,33 @@ def find_language(table: pd.DataFrame) -> str | None:
     return None if index is None else str(table.columns[index])
 
 
+def find_labels(table: pd.DataFrame) -> list[str]:
+    """Return the labels that have a column."""
+    return [label for label in LABEL_COLUMNS if label in table]
+
+
 def train(table: pd.DataFrame) -> pa.DataFrameSchema:
     """Return the schema of the train file: the main label is required, others may be missing."""
-    labels = [label for label in LABEL_COLUMNS if label == _TOXIC or label in table]
-    return pa.DataFrameSchema({"id": _id, "comment_text": _text, **dict.fromkeys(labels, _label)})
+    labels = dict.fromkeys([_TOXIC, *find_labels(table)], _label)
+    return pa.DataFrameSchema({"id": _id, "comment_text": _text, **labels})
 
 
 def additional(table: pd.DataFrame, *, name: str) -> pa.DataFrameSchema:
     """Return the schema of a table of any origin: of those of its columns that are known.
 
-    Raises:
-        InvalidDataError: it has no column of texts, more than one, or no label.
+    A table without a column of texts, with more than one, or without a label raises InvalidDataError.
     """
     try:
-        text = find_text(table)
+        columns = {find_text(table): _text}
     except InvalidDataError as error:
         raise InvalidDataError(f"The table {name} can't be used: {error}") from error
-    labels = [label for label in LABEL_COLUMNS if label in table]
+    labels = find_labels(table)
     if not labels:
         raise InvalidDataError(
             f"The table {name} needs a column of labels ({', '.join(LABEL_COLUMNS)}); it has "
             f"{', '.join(table.columns)}."
         )
-    columns = {text: _text, **dict.fromkeys(labels, _optional_label)}
+    columns |= dict.fromkeys(labels, _optional_label)
     if ID in table:
         columns[ID] = _id
     if (language := find_language(table)) is not None:
@@ -134,20 +134,16 @@ def require_columns(table: pd.DataFrame, columns: Iterable[str], *, name: str) -
 def sort_rows(
     table: pd.DataFrame, schema: pa.DataFrameSchema, *, name: str, max_rejected_fraction: float
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Separate the rows of `table` that satisfy `schema` from those that don't.
+    """Separate the rows of the raw table `name` that satisfy `schema` from those that don't.
 
-    Args:
-        table: labels and languages as words; its index is the row's position in the file.
-        schema: the raw table's schema.
-        name: the table's name, for messages and for the rejected rows.
-        max_rejected_fraction: a larger share of rejected rows means that the file itself is wrong.
+    Labels and languages are words; the index is the row's position in the file.
 
     Returns:
         The valid rows, and the rejected ones with table, line, id, column and reason. The header is line 1,
         as in a spreadsheet. A row with several faults gets the first.
 
     Raises:
-        InvalidDataError: too many of the table's rows are rejected.
+        InvalidDataError: so many rows are rejected that the file itself must be wrong.
     """
     rejected = no_rejected_rows()
     try:
@@ -159,9 +155,15 @@ def sort_rows(
         ids = table[ID].reindex(rejected.index).fillna("").astype(str) if ID in table else ""
         rejected = rejected.assign(table=name, line=rejected.index + 2, id=ids)[REJECTED_COLUMNS]
     if len(rejected) > max_rejected_fraction * len(table):
+        faults = rejected[["column", "reason"]].itertuples(index=False, name=None)
+        lines = rejected.groupby(["column", "reason"])["line"].min()
+        listed = "; ".join(
+            f"{count:,} times {reason} in {column}, first on line {lines[column, reason]}"
+            for (column, reason), count in Counter(faults).items()
+        )
         raise InvalidDataError(
             f"{len(rejected):,} of the {len(table):,} rows of the table {name} can't be used, more than the "
-            f"share of {max_rejected_fraction:g} that data.max_rejected_fraction allows: {_listed(rejected)}."
+            f"share of {max_rejected_fraction:g} that data.max_rejected_fraction allows: {listed}."
             " Check those lines: is it the right file, with its columns in place?"
         )
     return table.drop(index=rejected.index), rejected.reset_index(drop=True)
@@ -171,14 +173,4 @@ def no_rejected_rows() -> pd.DataFrame:
     """Return an empty table of rejected rows."""
     return pd.DataFrame(
         {column: pd.Series(dtype=int if column == "line" else str) for column in REJECTED_COLUMNS}
-    )
-
-
-def _listed(rejected: pd.DataFrame) -> str:
-    """Return each reason with its count and first line."""
-    first = rejected.drop_duplicates(["column", "reason"])
-    counts = Counter(zip(rejected["column"], rejected["reason"], strict=True))
-    return "; ".join(
-        f"{counts[column, reason]:,} times {reason} in {column}, first on line {line}"
-        for column, reason, line in zip(first["column"], first["reason"], first["line"], strict=True)
     )

@@ -14,7 +14,7 @@ from pandera.pandas import DataFrameSchema
 from toxic_core.languages import UNDETERMINED
 from toxic_core.text import normalise
 from toxic_model.tables import language_code
-from toxic_training.data.comments import COLUMNS, ID, LABEL_COLUMNS, LANGUAGE, SOURCE, TEXT
+from toxic_training.data.comments import COLUMNS, ID, LABEL_COLUMNS, LANGUAGE, SOURCE, TEXT, Counts, Tidied
 from toxic_training.data.languages import identify_languages
 from toxic_training.data.parameters import DataParameters, SourceParameters
 from toxic_training.data.schemas import (
@@ -24,7 +24,6 @@ from toxic_training.data.schemas import (
     require_columns,
     sort_rows,
 )
-from toxic_training.data.tables import Counts, Tidied
 
 _LABEL_WORDS = {"0.0": "0", "1.0": "1", "false": "0", "true": "1", "nan": "", "none": "", "<na>": ""}
 """How CSV, Parquet and databases write 0, 1 and a missing label."""
@@ -41,9 +40,6 @@ def tidy(
     """Return the raw table `name` as comments.
 
     A row's language is the configured one, else the row's own, else identified from its text.
-
-    Raises:
-        InvalidDataError: see `toxic_training.data.schemas.sort_rows`.
     """
     require_columns(raw, schema.columns, name=name)
     text, language = find_text(raw), find_language(raw)

@@ -15,7 +15,6 @@ three AUCs over groups, which the worst groups dominate.
 Invariant: a group without both classes has no figures and isn't part of the means.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,13 +32,7 @@ _WEIGHT = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One identity group.
-
-    Attributes:
-        name: the identity term, words joined by `_`.
-        rows: positions of its rows, int [group].
-        ties: rank of each row's score within the group, equal for equal scores, int [group].
-    """
+    """One identity group: its term, words joined by `_`; its rows; the ranks of their scores, with ties."""
 
     name: str
     rows: Integers
@@ -72,43 +65,33 @@ def measure_bias(scored: pd.DataFrame, resampling: Resampling) -> dict[str, floa
     change the figures by more than the intervals show.
     """
     truth = scored[Label.TOXIC].to_numpy(np.float64)
-    if not has_both_classes(truth):
-        return {}
     scores = scored[f"score_{Label.TOXIC}"].to_numpy(np.float64)
     groups = _groups(scored, truth, scores)
     if not groups:
         return {}
-    meter = BiasMeter(truth, scores, groups)
-    combined, overall, *rest = intervals(meter.statistic, truth, resampling)
+    _, ties = np.unique(scores, return_inverse=True)
+
+    def statistic(counts: Floats) -> Floats:
+        positive, negative = counts * truth, counts * (1 - truth)
+        at_score, below_score = (np.bincount(ties, weights) for weights in (positive, negative))
+        # For every row: the positives ranked above it, and the negatives below it; ties count half.
+        above = (positive.sum() - np.cumsum(at_score) + at_score / 2)[ties]
+        below = (np.cumsum(below_score) - below_score / 2)[ties]
+        overall = (positive * below).sum() / (positive.sum() * negative.sum())
+        aucs = np.array([group.aucs(positive, negative, above=above, below=below) for group in groups])
+        with np.errstate(divide="ignore"):  # an AUC of 0 makes its power mean 0
+            means = np.mean(aucs**_POWER, axis=0) ** (1 / _POWER)
+        combined = _WEIGHT * overall + _WEIGHT * means.sum()
+        return np.concatenate([[combined, overall], aucs.ravel()])
+
+    # Linear in the rows of all groups, because every group is measured on the same resampled rows.
+    combined, overall, *rest = intervals(statistic, truth, resampling)
     figures = {"bias.toxic.rows": float(truth.size)}
     figures |= combined.named("bias.toxic.combined") | overall.named("bias.toxic.overall_auc")
     names = [f"bias.toxic.{group.name}.{name}" for group in groups for name in SUBMETRICS]
     for name, interval in zip(names, rest, strict=True):
         figures |= interval.named(name)
     return figures
-
-
-class BiasMeter:
-    """Measures all groups at once on resampled rows, in time linear in the rows of all groups."""
-
-    def __init__(self, truth: Floats, scores: Floats, groups: Sequence[Group]) -> None:
-        _, self._ties = np.unique(scores, return_inverse=True)
-        self._truth = truth
-        self._groups = groups
-
-    def statistic(self, counts: Floats) -> Floats:
-        """Return the combined score, the overall AUC, then each group's three AUCs."""
-        positive, negative = counts * self._truth, counts * (1 - self._truth)
-        at_score, below_score = (np.bincount(self._ties, weights) for weights in (positive, negative))
-        # For every row: the positives ranked above it, and the negatives below it; ties count half.
-        above = (positive.sum() - np.cumsum(at_score) + at_score / 2)[self._ties]
-        below = (np.cumsum(below_score) - below_score / 2)[self._ties]
-        overall = (positive * below).sum() / (positive.sum() * negative.sum())
-        aucs = np.array([group.aucs(positive, negative, above=above, below=below) for group in self._groups])
-        with np.errstate(divide="ignore"):  # an AUC of 0 makes its power mean 0
-            means = np.mean(aucs**_POWER, axis=0) ** (1 / _POWER)
-        combined = _WEIGHT * overall + _WEIGHT * means.sum()
-        return np.concatenate([[combined, overall], aucs.ravel()])
 
 
 def _groups(scored: pd.DataFrame, truth: Floats, scores: Floats) -> list[Group]:

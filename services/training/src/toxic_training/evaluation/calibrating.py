@@ -2,7 +2,7 @@
 
 The comments contain more toxic ones than a stream does, differently in every language. Calibration and
 precision are therefore fitted on rows weighted to a given share of toxic comments (see
-`toxic_training.evaluation.shares`; parameters `calibration_toxic_share` and `deployment_toxic_share`).
+`toxic_training.evaluation.metrics`; parameters `calibration_toxic_share` and `deployment_toxic_share`).
 
 Invariant: a slope is positive, so that calibration never reverses a ranking.
 """
@@ -19,10 +19,9 @@ from toxic_core.errors import InvalidDataError
 from toxic_core.labels import LABELS, LabelName
 from toxic_core.languages import ANY_LANGUAGE
 from toxic_training.data.comments import LANGUAGE
-from toxic_training.evaluation.metrics import Floats, has_both_classes, operating_threshold
+from toxic_training.evaluation.metrics import Floats, has_both_classes, operating_threshold, share_weights
 from toxic_training.evaluation.operating_point import OperatingPoint
 from toxic_training.evaluation.parameters import EvaluationParameters
-from toxic_training.evaluation.shares import share_weights
 
 logger = logging.getLogger(__name__)
 
@@ -37,10 +36,7 @@ def fit_operating_point(validation: pd.DataFrame, parameters: EvaluationParamete
     """Return calibration and thresholds, both fitted on raw scores of validation comments.
 
     A language gets its own if it has at least `calibration_min_a_class` comments with the label and as many
-    without it, and if the fit is usable.
-
-    Raises:
-        InvalidDataError: there is no validation comment.
+    without it, and if the fit is usable. Without any comment, raises InvalidDataError.
     """
     if validation.empty:
         raise InvalidDataError(
@@ -61,7 +57,6 @@ def fit_operating_point(validation: pd.DataFrame, parameters: EvaluationParamete
                     "Scores of %s are lower where it is likelier (language %s); they stay uncalibrated",
                     label, language,
                 )  # fmt: skip
-        for language, rows in _groups(validation, label, parameters):
             # Requests without a language get the calibration for any language, and its threshold.
             truth, scores = _truth_and_scores(point.calibrated(rows.assign(**{LANGUAGE: language})), label)
             weights = share_weights(rows, parameters.deployment_toxic_share)
@@ -82,12 +77,7 @@ def fit_platt(truth: Floats, scores: Floats, weights: Floats) -> Calibration | N
     """Fit Platt scaling (Platt, 1999) on the scores' logits; None if its slope isn't positive.
 
     The targets are Platt's smoothed ones instead of 0 and 1, so that the slope is finite even if the scores
-    separate the classes completely.
-
-    Args:
-        truth: 0 or 1, float [rows], both classes present.
-        scores: raw, float [rows].
-        weights: weight of each row, float [rows].
+    separate the classes completely. All arguments are float [rows]; `truth` has both classes, 0 and 1.
     """
     positives, negatives = (truth == 1).sum(), (truth == 0).sum()
     target = np.where(truth == 1, (positives + 1) / (positives + 2), 1 / (negatives + 2))

@@ -13,26 +13,29 @@ import pandas as pd
 from toxic_core.errors import InvalidDataError
 from toxic_core.labels import LABELS
 from toxic_training.data.comments import ID
-from toxic_training.evaluation.measuring import by_language, resampling_of
+from toxic_training.evaluation.measuring import by_language
 from toxic_training.evaluation.metrics import Floats, Rows, auc_of, has_both_classes
+from toxic_training.evaluation.operating_point import OperatingPoint
 from toxic_training.evaluation.parameters import EvaluationParameters
 from toxic_training.evaluation.resampling import intervals
 
 
-def compare(own: pd.DataFrame, champion: pd.DataFrame, parameters: EvaluationParameters) -> dict[str, float]:
+def compare_with_champion(
+    test: pd.DataFrame, champion: pd.DataFrame, point: OperatingPoint, parameters: EvaluationParameters
+) -> dict[str, float]:
     """Return the differences of calibrated scores, by name; none if `champion` is empty.
 
-    Raises:
-        InvalidDataError: the rows aren't the same.
+    `test` has this model's raw scores, `point` calibrates them; `champion` has calibrated scores of the same
+    rows, or InvalidDataError is raised.
     """
     if champion.empty:
         return {}
-    if own[ID].tolist() != champion[ID].tolist():
+    if test[ID].tolist() != champion[ID].tolist():
         raise InvalidDataError(
             "The champion was scored on other comments; run the pipeline `evaluation` from its start."
         )
     figures: dict[str, float] = {}
-    for language, rows in by_language(own, parameters).items():
+    for language, rows in by_language(point.calibrated(test), parameters).items():
         # The champion may have been trained on fewer labels.
         for label in (label for label in LABELS if f"score_{label}" in champion):
             known = rows[label].notna().to_numpy()
@@ -48,7 +51,7 @@ def compare(own: pd.DataFrame, champion: pd.DataFrame, parameters: EvaluationPar
                 champions = auc_of(theirs.resampled(counts))
                 return np.array([auc_of(ours.resampled(counts)) - champions, champions])
 
-            difference, champions = intervals(statistic, truth, resampling_of(parameters))
+            difference, champions = intervals(statistic, truth, parameters.resampling)
             key = f"comparison.{label}.{language}"
             figures |= difference.named(f"{key}.auc_difference") | champions.named(f"{key}.champion_auc")
     return figures

@@ -5,25 +5,33 @@ Latency is that of the exported model: it includes tokenising, but neither HTTP 
 
 import os
 import statistics
+import time
+from collections.abc import Sequence
 
+import pandas as pd
 import tensorflow as tf
 
+from toxic_training.data.comments import TEXT
+from toxic_training.evaluation.parameters import EvaluationParameters
+from toxic_training.modelling.fitting import Clock
 from toxic_training.scoring.exported import ExportedModel
-from toxic_training.scoring.texts import Clock, Score
+from toxic_training.scoring.texts import Score, open_scorer
 
 _WARM_UPS = 5
 _RUNS = 50
-_BYTES_PER_MEGABYTE = 1e6
+
+
+def measure_cost(
+    model: ExportedModel, test: pd.DataFrame, parameters: EvaluationParameters
+) -> dict[str, float]:
+    """Return size and latency of the exported model; latency on a test comment of median length."""
+    score = open_scorer(model, parameters.reading)
+    latency = measure_latency(score, median_comment(test[TEXT].tolist()), clock=time.perf_counter)
+    return latency | {"serving.size_mb": model.size_bytes() / 1e6}
 
 
 def measure_latency(score: Score, text: str, *, clock: Clock) -> dict[str, float]:
-    """Return the median time of one text on its own, and the threads that it may use.
-
-    Args:
-        score: the exported model's.
-        text: of typical length.
-        clock: monotonic seconds.
-    """
+    """Return the median time of one text on its own, and the threads that it may use."""
     seconds = []
     for _ in range(_WARM_UPS + _RUNS):
         started = clock()
@@ -38,6 +46,6 @@ def measure_latency(score: Score, text: str, *, clock: Clock) -> dict[str, float
     }
 
 
-def measure_size(model: ExportedModel) -> dict[str, float]:
-    """Return the size on disk of SavedModel and tokenizer."""
-    return {"serving.size_mb": model.size_bytes() / _BYTES_PER_MEGABYTE}
+def median_comment(texts: Sequence[str]) -> str:
+    """Return a text of median length, the shorter of the two if their number is even."""
+    return sorted(texts, key=len)[(len(texts) - 1) // 2]

@@ -20,7 +20,7 @@ labels has their mean AUC as `<set>.mean.<language>.auc`.
 Invariant: a figure that is undefined, or whose group is too small, is absent.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -37,11 +37,11 @@ from toxic_training.evaluation.metrics import (
     decision_rates,
     has_both_classes,
     log_loss_of,
+    share_weights,
 )
 from toxic_training.evaluation.operating_point import SCORE_COLUMNS, OperatingPoint
 from toxic_training.evaluation.parameters import EvaluationParameters
-from toxic_training.evaluation.resampling import Resampling, auc_interval, intervals
-from toxic_training.evaluation.shares import share_weights
+from toxic_training.evaluation.resampling import auc_interval, intervals
 
 ALL = "all"
 MEAN = "mean"
@@ -54,7 +54,7 @@ Figures = dict[str, float]
 
 
 def measure_sets(
-    validation: pd.DataFrame, test: pd.DataFrame, *, point: OperatingPoint, parameters: EvaluationParameters
+    validation: pd.DataFrame, test: pd.DataFrame, point: OperatingPoint, parameters: EvaluationParameters
 ) -> Figures:
     """Return every figure of raw scores on validation and test comments, by name."""
     meter = _Meter(point, parameters)
@@ -91,13 +91,6 @@ def by_length(table: pd.DataFrame, parameters: EvaluationParameters) -> dict[str
     return {name: rows for name, rows in groups.items() if len(rows) >= parameters.min_rows_a_language}
 
 
-def resampling_of(parameters: EvaluationParameters) -> Resampling:
-    """Return the resampling that the parameters define."""
-    return Resampling(
-        samples=parameters.bootstrap_samples, confidence=parameters.confidence, seed=parameters.seed
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class _Meter:
     """Measures rows of calibrated scores."""
@@ -121,7 +114,7 @@ class _Meter:
             ranking = [auc_of(ranked), average_precision_of(ranked)]
             return np.array([*ranking, log_loss_of(probable), calibration_error_of(probable, bins=bins)])
 
-        auc, precision, loss, error = intervals(statistic, truth, resampling_of(self.parameters))
+        auc, precision, loss, error = intervals(statistic, truth, self.parameters.resampling)
         return {
             f"{key}.rows": float(truth.size),
             f"{key}.positives": float(truth.sum()),
@@ -143,7 +136,7 @@ class _Meter:
         scores = labelled[f"score_{Label.TOXIC}"].to_numpy(np.float64)
         return {
             f"{key}.rows": float(truth.size),
-            **auc_interval(truth, scores, resampling_of(self.parameters)).named(f"{key}.auc"),
+            **auc_interval(truth, scores, self.parameters.resampling).named(f"{key}.auc"),
             **self._decisions(key, labelled, Label.TOXIC),
         }
 
@@ -159,7 +152,7 @@ class _Meter:
             return np.array([np.mean([auc_of(column.resampled(counts)) for column in columns])])
 
         strata = rows[Label.TOXIC].to_numpy(np.float64)
-        (interval,) = intervals(statistic, strata, resampling_of(self.parameters))
+        (interval,) = intervals(statistic, strata, self.parameters.resampling)
         return interval.named(f"{key}.auc")
 
     def _decisions(self, key: str, labelled: pd.DataFrame, label: LabelName) -> Figures:
@@ -168,4 +161,4 @@ class _Meter:
             self.point.decisions(labelled, label),
             share_weights(labelled, self.parameters.deployment_toxic_share),
         )
-        return {f"{key}.{name}": value for name, value in asdict(rates).items() if np.isfinite(value)}
+        return {f"{key}.{name}": value for name, value in rates.items() if np.isfinite(value)}

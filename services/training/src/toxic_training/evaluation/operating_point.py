@@ -4,15 +4,17 @@ Invariant: every label has both for any language (`*`); a language has its own o
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
-from toxic_core.contract import Calibration, Contract, Probability
+from toxic_core.contract import Bundle, Calibration, Probability
 from toxic_core.contract.calibration import calibrate
+from toxic_core.contract.schema import FrozenModel
+from toxic_core.files import replacing
 from toxic_core.labels import LabelName
 from toxic_core.languages import ANY_LANGUAGE
 from toxic_training.data.comments import LABEL_COLUMNS, LANGUAGE
@@ -27,24 +29,33 @@ SCORE_COLUMNS = score_columns(LABEL_COLUMNS)
 """The columns of a model that was trained on `LABELS`."""
 
 
-class OperatingPoint(BaseModel):
+class OperatingPoint(FrozenModel):
     """Calibration, and thresholds on calibrated scores, by label, then by language or `*`.
 
     Labels are in the order of the model's output columns.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
     calibration: dict[LabelName, dict[str, Calibration]]
     thresholds: dict[LabelName, dict[str, Probability]]
 
     @classmethod
-    def of(cls, contract: Contract) -> Self:
+    def of(cls, bundle: Bundle) -> Self:
         """Return those of a bundle's contract."""
+        contract = bundle.contract
         return cls(
             calibration={label: contract.calibration[label] for label in contract.labels},
             thresholds={label: contract.thresholds[label] for label in contract.labels},
         )
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read and validate a file."""
+        return cls.model_validate_json(path.read_bytes())
+
+    def write(self, path: Path) -> None:
+        """Replace the file atomically."""
+        with replacing(path) as partial:
+            partial.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
     @property
     def labels(self) -> tuple[LabelName, ...]:

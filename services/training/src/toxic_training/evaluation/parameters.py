@@ -4,7 +4,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from toxic_model.scoring import ScoringOptions
 from toxic_training.data.parameters import Fraction, Parameters, Share
+from toxic_training.evaluation.resampling import Resampling
 
 
 class EvaluationParameters(Parameters):
@@ -39,3 +41,15 @@ class EvaluationParameters(Parameters):
         ge=0, description="Validation comments on which lower precision is measured; 0 to skip it."
     )
     seed: int
+
+    @property
+    def reading(self) -> ScoringOptions:
+        """How texts are read."""
+        return ScoringOptions(
+            batch_tokens=self.batch_tokens, max_windows=self.max_windows, overlap=self.window_overlap_tokens
+        )
+
+    @property
+    def resampling(self) -> Resampling:
+        """How the ends of intervals are found."""
+        return Resampling(samples=self.bootstrap_samples, confidence=self.confidence, seed=self.seed)

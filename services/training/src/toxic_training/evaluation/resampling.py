@@ -18,14 +18,7 @@ Statistic = Callable[[Floats], Floats]
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A figure with its bootstrap confidence interval.
-
-    Attributes:
-        value: the figure on the rows themselves.
-        low: lower end of the interval.
-        high: upper end of the interval.
-        bias: mean over the resamples, minus `value`.
-    """
+    """A figure on the rows themselves, the ends of its interval, and the mean over resamples minus it."""
 
     value: float
     low: float
@@ -61,10 +54,7 @@ def intervals(
 ) -> tuple[Interval, ...]:
     """Return each figure of `statistic` with a percentile interval (Efron, 1979).
 
-    Args:
-        statistic: computes the figures.
-        strata: a value per row; rows are drawn with replacement among those of the same value.
-        resampling: number of resamples, and coverage of the intervals.
+    `strata` has a value per row; rows are drawn with replacement among those of the same value.
     """
     values = statistic(np.ones(len(strata))).tolist()
     if resampling.samples == 0:

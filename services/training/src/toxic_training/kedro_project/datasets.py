@@ -4,6 +4,8 @@ Nodes get objects instead of paths; only these datasets call the modules that re
 """
 
 import logging
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, Generic, Never, NoReturn, TypeVar
 
@@ -13,12 +15,11 @@ from kedro.io import AbstractDataset, DatasetError
 
 from toxic_core.contract import Bundle, file_digest, open_bundle
 from toxic_core.errors import ConfigurationError, ContractError, RegistryUnavailableError, UnknownModelError
-from toxic_core.files import replacing
 from toxic_core.registered import CHAMPION
 from toxic_model.registered import Registry, VersionedBundle, open_folder
 from toxic_training.evaluation.operating_point import OperatingPoint
-from toxic_training.modelling.classifier import Encoder
-from toxic_training.modelling.encoders.files import EncoderFiles, read_encoder, write_encoder
+from toxic_training.modelling.classifier import Encoder, write_keras
+from toxic_training.modelling.encoders.files import EncoderFiles, write_encoder
 from toxic_training.release.baseline import Baseline, BaselineParts, pack, read_baseline
 from toxic_training.release.bundle import BundleParts, write_bundle
 from toxic_training.release.model_version import Release, register
@@ -31,17 +32,80 @@ Out = TypeVar("Out")
 
 
 class _PathDataset(AbstractDataset[In, Out], Generic[In, Out]):
-    """A dataset at one path."""
+    """A dataset at one path, which `reader` reads and `writer` writes."""
+
+    reader: Callable[[Path], Out]
+    writer: Callable[[In, Path], object]
 
     def __init__(self, filepath: str, metadata: dict[str, object] | None = None) -> None:
         self._path = Path(filepath)
         self.metadata = metadata
+
+    def load(self) -> Out:
+        """Read it."""
+        return self.reader(self._path)
+
+    def save(self, data: In) -> None:
+        """Replace it."""
+        self.writer(data, self._path)
 
     def _exists(self) -> bool:
         return self._path.exists()
 
     def _describe(self) -> dict[str, object]:
         return {"filepath": str(self._path)}
+
+
+class EncoderDataset(_PathDataset[EncoderFiles, Encoder]):
+    """An encoder as a folder in Hugging Face's layout. Loading checks it and reads only the tokenizer."""
+
+    reader = Encoder.open
+    writer = staticmethod(write_encoder)
+
+
+class KerasModelDataset(_PathDataset[keras.Model, keras.Model]):
+    """A Keras model, without its optimiser, in Keras's own `.keras` format."""
+
+    reader = staticmethod(partial(keras.saving.load_model, compile=False))
+    writer = staticmethod(write_keras)
+
+
+class ExportedModelDataset(_PathDataset[ExportParts, ExportedModel]):
+    """A SavedModel with its tokenizer, in a folder; scoring loads the SavedModel itself."""
+
+    reader = staticmethod(read_export)
+    writer = staticmethod(write_export)
+
+
+class OperatingPointDataset(_PathDataset[OperatingPoint, OperatingPoint]):
+    """Calibration and thresholds as JSON."""
+
+    reader = OperatingPoint.read
+    writer = staticmethod(OperatingPoint.write)
+
+
+class BundleDataset(_PathDataset[BundleParts, Bundle]):
+    """A model bundle: saving seals it, loading verifies it."""
+
+    reader = staticmethod(open_bundle)
+    writer = staticmethod(write_bundle)
+
+
+class BaselineDataset(_PathDataset[BaselineParts, Baseline]):
+    """A packed classifier, which loading verifies."""
+
+    reader = staticmethod(read_baseline)
+    writer = staticmethod(pack)
+
+
+class FileDigestDataset(_PathDataset[Never, str]):
+    """The SHA-256 digest of a file, in hexadecimal."""
+
+    reader = staticmethod(file_digest)
+
+    def save(self, data: Never) -> NoReturn:  # noqa: ARG002 - Kedro's name
+        """Raise DatasetError."""
+        raise DatasetError(f"The digest of {self._path} can't be saved.")
 
 
 class _ReadOnlyDataset(_PathDataset[Never, Out], Generic[Out]):
@@ -57,81 +121,11 @@ class _ReadOnlyDataset(_PathDataset[Never, Out], Generic[Out]):
         return True
 
 
-class EncoderDataset(_PathDataset[EncoderFiles, Encoder]):
-    """An encoder as a folder in Hugging Face's layout. Loading checks it and reads only the tokenizer."""
+class PathDataset(_ReadOnlyDataset[Path]):
+    """A path itself, which may not exist, for a node that reads and writes its own file while it runs."""
 
-    def save(self, data: EncoderFiles) -> None:
-        """Write the folder."""
-        write_encoder(data, self._path)
-
-    def load(self) -> Encoder:
-        """Check the folder and read the tokenizer."""
-        files = read_encoder(self._path)
-        return Encoder(folder=self._path, tokenizer=files.tokenizer, pad_id=files.pad_id)
-
-
-class KerasModelDataset(_PathDataset[keras.Model, keras.Model]):
-    """A Keras model in Keras's own `.keras` format."""
-
-    def save(self, data: keras.Model) -> None:
-        """Replace the file atomically."""
-        with replacing(self._path) as partial:
-            named = partial.with_suffix(".keras")  # Keras insists on the suffix
-            data.save(named)
-            named.rename(partial)
-
-    def load(self) -> keras.Model:
-        """Read the file, without its optimiser."""
-        return keras.saving.load_model(self._path, compile=False)
-
-
-class ExportedModelDataset(_PathDataset[ExportParts, ExportedModel]):
-    """A SavedModel with its tokenizer, in a folder."""
-
-    def save(self, data: ExportParts) -> None:
-        """Export the classifier."""
-        write_export(data, self._path)
-
-    def load(self) -> ExportedModel:
-        """Open the export; the SavedModel itself is loaded for scoring."""
-        return read_export(self._path)
-
-
-class OperatingPointDataset(_PathDataset[OperatingPoint, OperatingPoint]):
-    """Calibration and thresholds as JSON."""
-
-    def save(self, data: OperatingPoint) -> None:
-        """Replace the file atomically."""
-        with replacing(self._path) as partial:
-            partial.write_text(data.model_dump_json(indent=2) + "\n", encoding="utf-8")
-
-    def load(self) -> OperatingPoint:
-        """Read and validate the file."""
-        return OperatingPoint.model_validate_json(self._path.read_bytes())
-
-
-class BundleDataset(_PathDataset[BundleParts, Bundle]):
-    """A model bundle."""
-
-    def save(self, data: BundleParts) -> None:
-        """Write and seal the bundle."""
-        write_bundle(data, self._path)
-
-    def load(self) -> Bundle:
-        """Open and verify the bundle."""
-        return open_bundle(self._path)
-
-
-class BaselineDataset(_PathDataset[BaselineParts, Baseline]):
-    """A packed classifier."""
-
-    def save(self, data: BaselineParts) -> None:
-        """Pack the classifier."""
-        pack(data, self._path)
-
-    def load(self) -> Baseline:
-        """Read and verify the folder."""
-        return read_baseline(self._path)
+    refusal = "The node that takes this path writes it."
+    reader = Path
 
 
 class ChampionDataset(_ReadOnlyDataset[Bundle | None]):
@@ -153,13 +147,9 @@ class ChampionDataset(_ReadOnlyDataset[Bundle | None]):
 
 
 class _ChosenDataset(_ReadOnlyDataset[Out], Generic[Out]):
-    """The bundle that a run is about: a folder, or a registered version.
+    """The verified bundle that a run is about: the folder `bundle`, or the version `registered` of a model.
 
-    Args:
-        model_name: the registered model.
-        filepath: folder that a registered version is fetched into.
-        bundle: a bundle's folder.
-        registered: a registered version's number or alias.
+    A registered version, given by its number or an alias, is fetched into the folder `filepath`.
     """
 
     refusal = "A bundle that is evaluated or scores can't be saved."
@@ -179,11 +169,6 @@ class _ChosenDataset(_ReadOnlyDataset[Out], Generic[Out]):
         self._registered = registered
 
     def _open(self) -> VersionedBundle:
-        """Open and verify the bundle; a registered version is fetched first.
-
-        Raises:
-            ConfigurationError: neither a folder nor a version is named, or both are.
-        """
         if (self._bundle is None) == (self._registered is None):
             raise ConfigurationError(
                 "Choose the model by either BUNDLE=<a bundle's folder> or VERSION=<number or alias>."
@@ -200,7 +185,7 @@ class ChosenBundleDataset(_ChosenDataset[Bundle]):
     """The bundle that a run is about."""
 
     def load(self) -> Bundle:
-        """Open and verify it; a registered version is fetched first."""
+        """Open it."""
         return self._open().bundle
 
 
@@ -208,30 +193,8 @@ class VersionedBundleDataset(_ChosenDataset[VersionedBundle]):
     """The bundle that a run is about, with its version."""
 
     def load(self) -> VersionedBundle:
-        """Open and verify it; a registered version is fetched first."""
+        """Open it."""
         return self._open()
-
-
-class FileDigestDataset(_PathDataset[Never, str]):
-    """The SHA-256 digest of a file, in hexadecimal."""
-
-    def save(self, data: Never) -> NoReturn:  # noqa: ARG002 - Kedro's name
-        """Raise DatasetError."""
-        raise DatasetError(f"The digest of {self._path} can't be saved.")
-
-    def load(self) -> str:
-        """Read the file and return its digest."""
-        return file_digest(self._path)
-
-
-class PathDataset(_ReadOnlyDataset[Path]):
-    """A path itself, for a node that reads and writes its own file while it runs."""
-
-    refusal = "The node that takes this path writes it."
-
-    def load(self) -> Path:
-        """Return the path, whether or not it exists."""
-        return self._path
 
 
 class RunMetricsDataset(AbstractDataset[dict[str, float], Never]):
@@ -254,13 +217,13 @@ class RunMetricsDataset(AbstractDataset[dict[str, float], Never]):
 
 
 class ModelVersionDataset(AbstractDataset[Release, Never]):
-    """A version of a registered model; saving registers the next one."""
+    """A version of a registered model; saving logs it to the active MLflow run and registers the next one."""
 
     def __init__(self, metadata: dict[str, object] | None = None) -> None:
         self.metadata = metadata
 
     def save(self, data: Release) -> None:
-        """Log the model to the active MLflow run and register it."""
+        """Register it."""
         register(data)
 
     def load(self) -> NoReturn:

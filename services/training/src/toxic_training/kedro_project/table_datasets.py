@@ -9,7 +9,7 @@ from kedro_datasets.pandas import ParquetDataset
 
 from toxic_core.contract import file_digest
 from toxic_core.files import replacing
-from toxic_training.data.tables import OptionalTables, RawTable
+from toxic_training.data.comments import OptionalTables, RawTable
 
 
 class TableDataset(ParquetDataset):

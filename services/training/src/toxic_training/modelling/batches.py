@@ -18,7 +18,7 @@ MISSING_LABEL = -1.0
 
 GROUP_BATCHES = 50
 """Comments are sorted by length within groups of this many batches. Sorting all of them would make batches of
-only the longest comments; sorting none would pad every batch to its longest comment."""
+only the longest comments; sorting none (1) would pad every batch to its longest comment."""
 
 Inputs = dict[str, Int32Array]
 Batch = tuple[Inputs, NDArray[np.float32]]
@@ -27,13 +27,7 @@ Batch = tuple[Inputs, NDArray[np.float32]]
 class LengthBatches:
     """Training batches `({input_ids, attention_mask}, targets)` by step, rearranged for every epoch.
 
-    Args:
-        token_ids: int32 [tokens] for each comment.
-        targets: float32 [comments, targets], NaN if missing.
-        batch_size: comments per batch.
-        pad_id: token id of padding.
-        seed: seed of the order.
-        group_batches: batches per group that is sorted by length; 1 for random lengths.
+    `token_ids` are int32 [tokens] for each comment; `targets` float32 [comments, targets], NaN if missing.
     """
 
     def __init__(

@@ -6,6 +6,7 @@ Invariant: padding has no influence on a score.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import keras
 import keras_hub
@@ -15,9 +16,11 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from toxic_core.contract import ATTENTION_MASK, INPUT_IDS
+from toxic_core.files import replacing
 from toxic_core.labels import LABELS
 from toxic_core.tokens import Int32Array, Tokeniser
 from toxic_training.modelling.batches import model_inputs
+from toxic_training.modelling.encoders.files import read_encoder
 
 LOGITS = "logits"
 
@@ -32,6 +35,12 @@ class Encoder:
     tokenizer: Tokenizer
     pad_id: int
 
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Check an encoder's folder and read its tokenizer."""
+        files = read_encoder(folder)
+        return cls(folder=folder, tokenizer=files.tokenizer, pad_id=files.pad_id)
+
     def load_backbone(self) -> keras.Model:
         """Load a new copy with KerasHub. Dropout takes its seed from Keras's at that moment."""
         return keras_hub.models.Backbone.from_preset(str(self.folder))
@@ -44,14 +53,10 @@ class Encoder:
 
 @keras.saving.register_keras_serializable(package="toxic_training")
 class MaskedMean(keras.layers.Layer):
-    """Mean of the token vectors whose mask is 1.
-
-    Inputs are `[vectors, mask]`: float [batch, length, width] and int [batch, length]; the output is float
-    [batch, width].
-    """
+    """Mean of the token vectors whose mask is 1."""
 
     def call(self, inputs: list[keras.KerasTensor]) -> keras.KerasTensor:
-        """Average `inputs[0]` over the tokens that `inputs[1]` marks."""
+        """Average vectors, float [batch, length, width], over the tokens of a mask, int [batch, length]."""
         vectors, mask = inputs
         weights = ops.expand_dims(ops.cast(mask, vectors.dtype), axis=-1)
         return ops.sum(vectors * weights, axis=1) / ops.maximum(ops.sum(weights, axis=1), 1.0)
@@ -75,6 +80,14 @@ def build_classifier(
     return keras.Model({INPUT_IDS: input_ids, ATTENTION_MASK: attention_mask}, logits, name="classifier")
 
 
+def write_keras(model: keras.Model, path: Path) -> None:
+    """Replace the file of a Keras model atomically."""
+    with replacing(path) as partial:
+        named = partial.with_suffix(".keras")  # Keras insists on the suffix
+        model.save(named)
+        named.rename(partial)
+
+
 def encoder_of(classifier: keras.Model) -> keras.Model:
     """Return the encoder inside a classifier."""
     return next(layer for layer in classifier.layers if isinstance(layer, keras.Model))
@@ -83,16 +96,14 @@ def encoder_of(classifier: keras.Model) -> keras.Model:
 def masked_binary_crossentropy(
     labels: keras.KerasTensor, logits: keras.KerasTensor, positive_weights: Sequence[float] = (1.0,)
 ) -> keras.KerasTensor:
-    """Mean binary cross-entropy over the labels that aren't missing.
+    """Return each row's binary cross-entropy over the labels that aren't missing, float [batch].
+
+    A row's sum is divided by the batch's mean number of labels per row, so that the mean is that over labels.
 
     Args:
         labels: float [batch, labels]; 0 to 1, negative if missing.
         logits: float [batch, labels].
         positive_weights: the weight of a positive relative to a negative, per label or for all.
-
-    Returns:
-        float [batch], each row's summed loss over the batch's mean number of labels per row, so that its mean
-        is the mean over labels.
     """
     present = ops.cast(labels >= 0, logits.dtype)
     target = ops.maximum(labels, 0.0)
@@ -106,12 +117,9 @@ def masked_binary_crossentropy(
 def training_loss(positive_weights: Sequence[float], *, teacher_share: float) -> Loss:
     """Return the loss of a batch's targets and logits.
 
-    Targets are float [batch, labels], or [batch, 2 * labels] if a teacher's scores follow the labels. The
-    teacher scores every label, also those that a comment's source doesn't contain.
-
-    Args:
-        positive_weights: see `masked_binary_crossentropy`.
-        teacher_share: weight of the teacher's scores against the labels (Hinton et al., 2015), 0 to 1.
+    Targets are float [batch, labels], or [batch, 2 * labels] if a teacher's scores follow the labels (Hinton
+    et al., 2015), which then weigh `teacher_share`, 0 to 1. The teacher scores every label, also those that a
+    comment's source doesn't contain.
     """
 
     def loss(targets: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:
@@ -137,10 +145,7 @@ def compiles_whole_steps() -> bool:
 def logits_of(
     classifier: keras.Model, token_ids: list[Int32Array], *, pad_id: int, batch_size: int
 ) -> NDArray[np.float32]:
-    """Return logits, float32 [comments, labels], of comments with int32 [tokens] each.
-
-    Batches have comments of similar length.
-    """
+    """Return logits, float32 [comments, labels], of comments with int32 [tokens] each, batched by length."""
     classifier.jit_compile = compiles_whole_steps()
     order = np.argsort([len(row) for row in token_ids], kind="stable")
     logits = np.zeros((len(token_ids), classifier.output_shape[-1]), dtype=np.float32)

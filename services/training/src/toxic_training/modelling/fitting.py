@@ -1,16 +1,17 @@
 """Fine-tuning: the training loop, with checkpoints, selection of weights, and progress.
 
 Invariant: if steps end training, the result depends on the seed alone, however often the run was stopped and
-resumed.
+resumed. The learning rate is near zero at the end, whether the steps or the time limit end training.
 """
 
 import logging
 import math
 import resource
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import keras
@@ -19,45 +20,17 @@ from toxic_training.modelling.batches import LengthBatches
 from toxic_training.modelling.checkpoints import CheckpointFile, TrainingState, restore, variables_of
 from toxic_training.modelling.classifier import Loss, compiles_whole_steps
 from toxic_training.modelling.parameters import ModellingParameters
-from toxic_training.modelling.schedule import Clock, Progress, learning_rate_at
 from toxic_training.modelling.selection import BestWeights, SelectionSet
 
 logger = logging.getLogger(__name__)
 
-_LOG_EVERY_SECONDS = 15.0
+Clock = Callable[[], float]
+
+LOG_EVERY_SECONDS = 15.0
 _SECONDS_PER_MINUTE = 60.0
 _KIB_PER_GIB = 1024.0**2
 _LOSS_MEMORY = 0.98
 """Weight of the running mean of the loss against the latest step's."""
-
-
-@dataclass(frozen=True, slots=True)
-class FitResult:
-    """The result of a training run.
-
-    Attributes:
-        steps: optimiser steps taken.
-        planned_steps: steps of all epochs.
-        seconds: wall time, including interrupted runs before.
-        comments_per_second: throughput over that time.
-        final_loss: running mean of the training loss at the end.
-        stopped_by_time: whether `max_train_minutes` ended training.
-        stopped_early: whether the patience ended training.
-        selections: number of times that weights were evaluated.
-        selection_auc: mean AUC over languages of the weights that are kept, NaN if undefined.
-        peak_memory_gib: the process's largest resident memory so far.
-    """
-
-    steps: int
-    planned_steps: int
-    seconds: float
-    comments_per_second: float
-    final_loss: float
-    stopped_by_time: bool
-    stopped_early: bool
-    selections: int
-    selection_auc: float
-    peak_memory_gib: float
 
 
 class Trainer:
@@ -87,8 +60,13 @@ class Trainer:
         self._loss = math.nan
         self._logged = self._saved = self._progress.seconds
 
-    def fit(self, loss: Loss) -> FitResult:
-        """Compile the classifier, then train until steps, time or patience end; keep the best weights."""
+    def fit(self, loss: Loss) -> dict[str, float]:
+        """Compile the classifier, then train until steps, time or patience end; keep the best weights.
+
+        Returns:
+            Figures of the run. Seconds are wall time, including interrupted runs before; the loss is a
+            running mean; the AUC is that of the weights that are kept, NaN if undefined.
+        """
         progress, best, parameters = self._progress, self._best, self._parameters
         self._classifier.compile(
             optimizer=optimiser(parameters), loss=loss, jit_compile=compiles_whole_steps()
@@ -110,18 +88,18 @@ class Trainer:
             best.put_back(self._classifier)
             self._checkpoint.remove()
         stopped_early = best.misses >= parameters.patience
-        return FitResult(
-            steps=progress.steps,
-            planned_steps=progress.planned_steps,
-            seconds=progress.seconds,
-            comments_per_second=progress.steps * parameters.batch_size / max(progress.seconds, 1e-9),
-            final_loss=self._loss,
-            stopped_by_time=progress.steps < progress.planned_steps and not stopped_early,
-            stopped_early=stopped_early,
-            selections=len(best.scores),
-            selection_auc=best.score,
-            peak_memory_gib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _KIB_PER_GIB,
-        )
+        return {
+            "steps": progress.steps,
+            "planned_steps": progress.planned_steps,
+            "seconds": progress.seconds,
+            "comments_per_second": progress.steps * parameters.batch_size / max(progress.seconds, 1e-9),
+            "final_loss": self._loss,
+            "stopped_by_time": progress.steps < progress.planned_steps and not stopped_early,
+            "stopped_early": stopped_early,
+            "selections": len(best.scores),
+            "selection_auc": best.score,
+            "peak_memory_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _KIB_PER_GIB,
+        }
 
     def _resume(self) -> None:
         """Resume from the checkpoint, if there is one."""
@@ -150,16 +128,11 @@ class Trainer:
     def _log_and_save(self) -> None:
         """Log the progress and write a checkpoint, each if its interval is over."""
         progress = self._progress
-        if progress.seconds - self._logged >= _LOG_EVERY_SECONDS:
+        if progress.seconds - self._logged >= LOG_EVERY_SECONDS:
             self._logged = progress.seconds
-            logger.info(
-                "step %d of %d, loss %.4f, %.0f s done, about %.0f s left",
-                progress.steps,
-                progress.planned_steps,
-                self._loss,
-                progress.seconds,
-                progress.seconds_left,
-            )
+            done, planned = progress.steps, progress.planned_steps
+            seconds = f"{progress.seconds:.0f} s done, about {progress.seconds_left:.0f} s left"
+            logger.info("step %d of %d, loss %.4f, %s", done, planned, self._loss, seconds)
         if progress.seconds - self._saved >= self._parameters.checkpoint_minutes * _SECONDS_PER_MINUTE:
             self._saved = progress.seconds
             state = TrainingState(
@@ -170,6 +143,64 @@ class Trainer:
                 misses=self._best.misses,
             )
             self._checkpoint.save(state, variables_of(self._classifier) | self._best.weights)
+
+
+def learning_rate_at(progress: float, *, peak: float, warmup_fraction: float) -> float:
+    """Return the rate of linear warm-up and linear decay (Devlin et al., 2019) at `progress`, 0 to 1."""
+    if progress < warmup_fraction:
+        return peak * progress / warmup_fraction
+    return peak * max(0.0, 1.0 - progress) / max(1e-9, 1.0 - warmup_fraction)
+
+
+@dataclass(slots=True)
+class Progress:
+    """Steps and monotonic seconds against their limits. A resumed run continues the counts."""
+
+    planned_steps: int
+    budget_seconds: float
+    clock: Clock = time.monotonic
+    steps: int = 0
+    seconds_before: float = 0.0
+    _started: float = field(init=False)
+    _steps_at_start: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        self._started = self.clock()
+
+    def resume(self, *, steps: int, seconds: float) -> None:
+        """Continue after `steps` for which earlier runs needed `seconds`."""
+        self.steps = self._steps_at_start = steps
+        self.seconds_before = seconds
+        self._started = self.clock()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training, including earlier runs."""
+        return self.seconds_before + self.clock() - self._started
+
+    @property
+    def share(self) -> float:
+        """The larger of the share of steps taken and the share of time spent, 0 to 1."""
+        return min(1.0, max(self.steps / self.planned_steps, self.seconds / self.budget_seconds))
+
+    @property
+    def next_share(self) -> float:
+        """The share of the next step; neither the first nor the last step has a learning rate of zero."""
+        steps = (self.steps + 1) / (self.planned_steps + 1)
+        return min(1.0, max(steps, self.seconds / self.budget_seconds))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether steps or time have run out; the first step is always taken."""
+        time_is_up = self.steps > 0 and self.seconds >= self.budget_seconds
+        return self.steps >= self.planned_steps or time_is_up
+
+    @property
+    def seconds_left(self) -> float:
+        """An estimate from the speed of this run."""
+        taken = max(1, self.steps - self._steps_at_start)
+        by_steps = (self.clock() - self._started) / taken * (self.planned_steps - self.steps)
+        return max(0.0, min(by_steps, self.budget_seconds - self.seconds))
 
 
 def optimiser(parameters: ModellingParameters) -> keras.optimizers.Optimizer:
@@ -187,7 +218,10 @@ def cpu_bfloat16(*, wanted: bool) -> Iterator[None]:
 
     Weights stay float32. Disabled afterwards, so that evaluation and export compute as serving does.
     """
-    if not (wanted and keras.backend.backend() == "tensorflow" and _cpu_has_bfloat16()):
+    cpu = Path("/proc/cpuinfo")
+    flags = cpu.read_text(encoding="ascii", errors="replace") if cpu.is_file() else ""
+    supported = "avx512_bf16" in flags or "amx_bf16" in flags
+    if not (wanted and keras.backend.backend() == "tensorflow" and supported):
         yield
         return
     import tensorflow as tf  # noqa: PLC0415 - only this backend needs it
@@ -198,11 +232,3 @@ def cpu_bfloat16(*, wanted: bool) -> Iterator[None]:
         yield
     finally:
         tf.config.optimizer.set_experimental_options({option: False})
-
-
-def _cpu_has_bfloat16() -> bool:
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags

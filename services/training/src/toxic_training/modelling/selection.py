@@ -6,7 +6,7 @@ more than a margin, because with few comments per language an AUC's noise is lar
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import keras
 import numpy as np
@@ -27,15 +27,7 @@ _TARGET = LABEL_COLUMNS[0]
 
 @dataclass(frozen=True, slots=True)
 class SelectionSet:
-    """The comments that weights are evaluated on.
-
-    Attributes:
-        token_ids: int32 [tokens] for each comment.
-        truth: whether the comment is toxic, float64 [comments].
-        languages: its language, str [comments].
-        pad_id: token id of padding.
-        batch_size: comments per batch.
-    """
+    """The comments that weights are evaluated on; `token_ids` are int32 [tokens] for each."""
 
     token_ids: list[Int32Array]
     truth: NDArray[np.float64]
@@ -55,14 +47,14 @@ class SelectionSet:
         return float(np.mean(aucs)) if aucs else math.nan
 
 
+@dataclass(slots=True)
 class BestWeights:
     """Keeps the final weights: the latest whose score is within `margin` of the best score so far."""
 
-    def __init__(self, *, margin: float) -> None:
-        self._margin = margin
-        self.scores: list[float] = []
-        self.misses = 0
-        self.weights: Arrays = {}
+    margin: float
+    scores: list[float] = field(default_factory=list)
+    misses: int = 0
+    weights: Arrays = field(default_factory=dict)
 
     @property
     def score(self) -> float:
@@ -72,7 +64,7 @@ class BestWeights:
     def offer(self, score: float, classifier: keras.Model) -> None:
         """Keep the trainable weights, unless earlier ones were better by more than the margin."""
         self.scores.append(score)
-        if score < np.nanmax([*self.scores, -math.inf]) - self._margin:
+        if score < np.nanmax([*self.scores, -math.inf]) - self.margin:
             self.misses += 1
             return
         self.misses = 0

@@ -3,8 +3,11 @@
 Invariant: a bundle's folder appears complete or not at all; a killed run leaves the previous one.
 """
 
+import os
 import shutil
+import subprocess
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from toxic_core.contract import (
@@ -17,11 +20,18 @@ from toxic_core.contract import (
     write_warmup,
 )
 from toxic_core.contract.evidence import write_evaluation
+from toxic_core.contract.reference import Distribution, ReferenceTraffic
 from toxic_core.languages import LANGUAGES
 from toxic_model.scoring import ScoringOptions
 from toxic_training.data.sample.phrasebook import load_phrasebook
+from toxic_training.evaluation.operating_point import OperatingPoint
 from toxic_training.scoring.exported import ExportedModel
 from toxic_training.scoring.texts import open_scorer
+
+REVISION_VARIABLE = "TOXIC_CODE_REVISION"
+"""Environment variable with the revision, for code outside Git, such as in a container image."""
+
+UNKNOWN = "unknown"
 
 _LONG_TEXT = "This sentence is repeated until it is longer than a model can read. " * 60
 
@@ -33,6 +43,36 @@ class BundleParts:
     model: ExportedModel
     contract: Contract
     figures: dict[str, float]
+
+
+def assemble_bundle(
+    *,
+    model: ExportedModel,
+    point: OperatingPoint,
+    reference_scores: dict[str, dict[str, dict[str, list[float]]]],
+    figures: dict[str, float],
+    training_data: dict[str, str],
+    reference_traffic: dict[str, object] | None = None,
+) -> BundleParts:
+    """Return everything in the artifact contract except the files' digests."""
+    contract = Contract(
+        labels=point.labels,
+        max_tokens=model.facts.max_tokens,
+        pad_id=model.facts.pad_id,
+        languages=tuple(language.value for language in LANGUAGES),
+        calibration=point.calibration,
+        thresholds=point.thresholds,
+        reference_scores={
+            label: {name: Distribution.model_validate(scores) for name, scores in languages.items()}
+            for label, languages in reference_scores.items()
+        },
+        reference_traffic=reference_traffic and ReferenceTraffic.model_validate(reference_traffic),
+        base_model=model.facts.encoder,
+        training_data=training_data,
+        code_revision=code_revision(Path(__file__).parent),
+        created_at=datetime.now(UTC),
+    )
+    return BundleParts(model=model, contract=contract, figures=figures)
 
 
 def write_bundle(parts: BundleParts, folder: Path) -> Bundle:
@@ -60,3 +100,17 @@ def write_bundle(parts: BundleParts, folder: Path) -> Bundle:
 def warmup_texts() -> list[str]:
     """Return the texts that a loader replays: one per supported language, and one that has to be cut."""
     return [*(load_phrasebook(language).example for language in LANGUAGES), _LONG_TEXT]
+
+
+def code_revision(folder: Path) -> str:
+    """Return the Git commit of `folder`, with `-dirty` if files differ from it.
+
+    Outside Git, return TOXIC_CODE_REVISION, or `unknown`.
+    """
+    configured = os.environ.get(REVISION_VARIABLE) or UNKNOWN
+    git = shutil.which("git")
+    if git is None:
+        return configured
+    command = [git, "-C", str(folder), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - fixed arguments
+    return result.stdout.strip() or configured

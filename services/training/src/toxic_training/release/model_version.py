@@ -17,7 +17,10 @@ from pydantic import Field
 
 import toxic_core
 from toxic_core.contract import BUNDLE_ARTIFACT_PATH, Bundle
+from toxic_core.contract.evidence import read_evaluation
 from toxic_training.data.parameters import Parameters
+from toxic_training.evaluation.reporting.card import model_card
+from toxic_training.evaluation.reporting.figures import headlines
 from toxic_training.release import pyfunc_model
 
 logger = logging.getLogger(__name__)
@@ -44,6 +47,24 @@ class Release:
     alias: str
     tags: dict[str, str]
     description: str
+
+
+def prepare_release(bundle: Bundle, parameters: RegistrationParameters) -> Release:
+    """Return the version to register: the bundle, its lineage and headlines as tags, the model card."""
+    contract = bundle.contract
+    figures = read_evaluation(bundle.path)
+    lineage = {
+        "encoder": contract.base_model,
+        "code_revision": contract.code_revision,
+        **{f"data.{name}.sha256": digest for name, digest in contract.training_data.items()},
+    }
+    return Release(
+        bundle=bundle,
+        model_name=parameters.model_name,
+        alias=parameters.alias,
+        tags=lineage | {line.name: str(line.figure) for line in headlines(figures)},
+        description=model_card(contract, figures),
+    )
 
 
 def register(release: Release) -> str:

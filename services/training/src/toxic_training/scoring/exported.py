@@ -22,24 +22,17 @@ from toxic_core.contract import (
     SIGNATURE,
     TOKENIZER_FILE,
     Bundle,
+    Contract,
 )
 from toxic_core.errors import InvalidDataError
 from toxic_core.labels import LABELS, LabelName
-from toxic_core.tokens import Tokeniser
 from toxic_training.modelling.classifier import Encoder
 
 _FACTS_FILE = "exported.json"
 
 
 class ExportFacts(BaseModel):
-    """Facts that the files don't contain.
-
-    Attributes:
-        max_tokens: longest input, special tokens included.
-        pad_id: token id that fills a batch.
-        encoder: which encoder was fine-tuned.
-        labels: the model's output columns, in order.
-    """
+    """The facts of a contract that no other file contains; `encoder` is the one that was fine-tuned."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -48,16 +41,20 @@ class ExportFacts(BaseModel):
     encoder: str
     labels: tuple[LabelName, ...] = LABELS
 
+    @classmethod
+    def of(cls, contract: Contract) -> Self:
+        """Return the facts of a bundle's contract."""
+        return cls(
+            max_tokens=contract.max_tokens,
+            pad_id=contract.pad_id,
+            encoder=contract.base_model,
+            labels=contract.labels,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class ExportParts:
-    """The parts of an export.
-
-    Attributes:
-        classifier: gives logits, from `build_classifier`.
-        encoder: has the classifier's tokenizer.
-        facts: of the export.
-    """
+    """The parts of an export: a classifier that gives logits, and the encoder with its tokenizer."""
 
     classifier: keras.Model
     encoder: Encoder
@@ -66,12 +63,7 @@ class ExportParts:
 
 @dataclass(frozen=True, slots=True)
 class ExportedModel:
-    """An exported model on disk.
-
-    Attributes:
-        folder: holds `saved_model/` and `tokenizer/`, as a bundle does.
-        facts: of the export.
-    """
+    """An exported model on disk: a folder with `saved_model/` and `tokenizer/`, as in a bundle."""
 
     folder: Path
     facts: ExportFacts
@@ -79,14 +71,7 @@ class ExportedModel:
     @classmethod
     def of(cls, bundle: Bundle) -> Self:
         """Return the model inside a bundle."""
-        contract = bundle.contract
-        facts = ExportFacts(
-            max_tokens=contract.max_tokens,
-            pad_id=contract.pad_id,
-            encoder=contract.base_model,
-            labels=contract.labels,
-        )
-        return cls(folder=bundle.path, facts=facts)
+        return cls(folder=bundle.path, facts=ExportFacts.of(bundle.contract))
 
     @property
     def saved_model(self) -> Path:
@@ -97,12 +82,6 @@ class ExportedModel:
     def tokenizer(self) -> Path:
         """Path of `tokenizer.json`."""
         return self.folder / TOKENIZER_FILE
-
-    def tokeniser(self, *, overlap: int) -> Tokeniser:
-        """Return the tokenizer; neighbouring windows share `overlap` tokens."""
-        return Tokeniser.from_file(
-            self.tokenizer, max_tokens=self.facts.max_tokens, pad_id=self.facts.pad_id, overlap=overlap
-        )
 
     def size_bytes(self) -> int:
         """Return the size on disk of the SavedModel and the tokenizer."""
@@ -123,11 +102,7 @@ def write_export(parts: ExportParts, folder: Path) -> None:
 
 
 def read_export(folder: Path) -> ExportedModel:
-    """Open the export in `folder`.
-
-    Raises:
-        InvalidDataError: it is missing or incomplete.
-    """
+    """Open the export in `folder`, or raise InvalidDataError if it is missing or incomplete."""
     try:
         facts = ExportFacts.model_validate_json((folder / _FACTS_FILE).read_bytes())
     except (OSError, ValidationError) as error:

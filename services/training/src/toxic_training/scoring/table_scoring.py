@@ -2,23 +2,19 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import pandas as pd
 
 from toxic_model.table_scoring import TableScorer
+from toxic_training.modelling.fitting import LOG_EVERY_SECONDS
 
 logger = logging.getLogger(__name__)
 
-_LOG_EVERY_SECONDS = 15.0
-
 
 def append_scores(table: pd.DataFrame, scorer: TableScorer) -> pd.DataFrame:
-    """Return `table` with the columns of its scores, its rows numbered anew.
-
-    Raises:
-        InvalidDataError: no single column of texts was found.
-    """
+    """Return `table` with the columns of its scores, its rows numbered anew."""
     scored = table.reset_index(drop=True)
     for column in scorer.score(list(map(str, table.columns)), lambda index: table.iloc[:, index].tolist()):
         cells = pd.Series(column.cells)
@@ -32,35 +28,22 @@ def append_scores(table: pd.DataFrame, scorer: TableScorer) -> pd.DataFrame:
     return scored
 
 
+@dataclass(frozen=True, slots=True)
 class ScoredChunks:
-    """A table's chunks, scored one at a time as they are read.
+    """A table's chunks, scored one at a time as they are read. Kedro would save a generator in parts."""
 
-    Args:
-        chunks: of the table, in order.
-        scorer: scores a chunk.
-        clock: monotonic seconds, for the progress in the log.
-    """
-
-    def __init__(
-        self,
-        chunks: Iterable[pd.DataFrame],
-        scorer: TableScorer,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._chunks = chunks
-        self._scorer = scorer
-        self._clock = clock
+    chunks: Iterable[pd.DataFrame]
+    scorer: TableScorer
 
     def __iter__(self) -> Iterator[pd.DataFrame]:
         """Yield every chunk with its scores."""
-        started = logged = self._clock()
+        started = logged = time.monotonic()
         rows = 0
-        for chunk in self._chunks:
-            yield append_scores(chunk, self._scorer)
+        for chunk in self.chunks:
+            yield append_scores(chunk, self.scorer)
             rows += len(chunk)
-            now = self._clock()
-            if now - logged >= _LOG_EVERY_SECONDS:
+            now = time.monotonic()
+            if now - logged >= LOG_EVERY_SECONDS:
                 logged = now
                 logger.info("scored %s comments, %.0f a second", f"{rows:,}", rows / (now - started))
-        logger.info("scored %s comments by version %s", f"{rows:,}", self._scorer.version)
+        logger.info("scored %s comments by version %s", f"{rows:,}", self.scorer.version)

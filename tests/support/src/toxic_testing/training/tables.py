@@ -2,8 +2,8 @@
 
 import pandas as pd
 
+from toxic_training.data.comments import RawTable, Tidied
 from toxic_training.data.parameters import DataParameters, SourceParameters
-from toxic_training.data.tables import RawTable, Tidied
 from toxic_training.kedro_project.pipelines.data_processing.nodes import tidy_test, tidy_validation
 
 ALL_OF_IT = DataParameters(train=SourceParameters(language="en"), validation=SourceParameters())

@@ -6,10 +6,13 @@ series in the same colours, which are legible on light and dark backgrounds.
 
 from itertools import cycle
 
+import pandas as pd
 import plotly.graph_objects as go
 from matplotlib.figure import Figure as Image
 
-from toxic_training.evaluation.reporting.plots import Plot
+from toxic_training.evaluation.operating_point import OperatingPoint
+from toxic_training.evaluation.parameters import EvaluationParameters
+from toxic_training.evaluation.reporting import plots
 
 COLOURS = ("#2f7ed8", "#d9822b", "#2e9e6b", "#c2528b", "#8a6fd1", "#a68a2c", "#4aa3a3", "#b5534a")
 _GREY = "#8a8f98"
@@ -18,7 +21,17 @@ _INCHES = (8.0, 5.0)
 _LEGEND_COLUMNS = 4
 
 
-def plotly_figure(plot: Plot) -> go.Figure:
+def draw_plots(
+    figures: dict[str, float], test: pd.DataFrame, point: OperatingPoint, parameters: EvaluationParameters
+) -> list[object]:
+    """Return every plot of `PLOTS` for Plotly, and then all of them as images by file name."""
+    curves = plots.curve_plots(point.calibrated(test), parameters)
+    drawn = [*curves, plots.language_plot(figures), plots.functionality_plot(figures)]
+    images = {f"{name}.png": image(plot) for name, plot in zip(plots.PLOTS, drawn, strict=True)}
+    return [*map(plotly_figure, drawn), images]
+
+
+def plotly_figure(plot: plots.Plot) -> go.Figure:
     """Return `plot` for Plotly."""
     figure = go.Figure()
     for series, colour in zip(plot.series, cycle(COLOURS), strict=False):
@@ -46,7 +59,7 @@ def plotly_figure(plot: Plot) -> go.Figure:
     return figure
 
 
-def image(plot: Plot) -> Image:
+def image(plot: plots.Plot) -> Image:
     """Return `plot` as a Matplotlib figure, which can be saved as PNG."""
     drawn = Image(figsize=_INCHES, layout="constrained")
     axes = drawn.add_subplot()

@@ -3,13 +3,19 @@
 Invariant: a figure that is absent from an evaluation is absent here, not zero.
 """
 
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from toxic_core.labels import LABELS, Label
+from toxic_core.labels import LABELS
+
+logger = logging.getLogger(__name__)
 
 Figures = Mapping[str, float]
+
+HATECHECK_SUMS = ("hateful", "non_hateful", "all")
+"""The parts of HateCheck that consist of several functionalities."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,12 @@ def languages(figures: Figures) -> list[str]:
     return [name for name in groups(figures, r"test\.toxic\.(\w+)\.auc") if name != "all"]
 
 
+def functionalities(figures: Figures) -> list[str]:
+    """Return the parts of HateCheck that have figures, the sums first."""
+    found = groups(figures, r"hatecheck\.(\w+)\.accuracy")
+    return sorted(found, key=(*HATECHECK_SUMS, *found).index)
+
+
 @dataclass(frozen=True, slots=True)
 class Headline:
     """A headline figure: its name in the evaluation, its title, its value."""
@@ -70,26 +82,26 @@ def _titles(figures: Figures) -> Iterator[tuple[str, str]]:
         yield f"heldout.{label}.all.auc", f"AUC of {label}, held-out train comments"
     yield from ((f"test.toxic.{code}.ece", f"calibration error of toxic, test, {code}") for code in tested)
     yield "bias.toxic.combined", "bias against identity groups, combined score"
-    sums = ["hateful", "non_hateful", "all"]
-    singles = [name for name in groups(figures, r"hatecheck\.(\w+)\.accuracy") if name not in sums]
-    for name in [*sums, *singles]:
+    for name in functionalities(figures):
         yield f"hatecheck.{name}.accuracy", f"HateCheck accuracy, {name}"
     for code in tested:
-        name = f"comparison.{Label.TOXIC}.{code}.auc_difference"
+        name = f"comparison.toxic.{code}.auc_difference"
         yield name, f"AUC of toxic minus the champion's, test, {code}"
     yield "serving.latency_ms", "latency of one comment of median length, ms"
     yield "serving.threads", "threads for that latency"
     yield "serving.size_mb", "size of the exported model, MB"
 
 
-def headline_table(figures: Figures) -> str:
-    """Return the headlines as a plain-text table, with their intervals."""
+def log_headlines(figures: Figures) -> str:
+    """Log the headlines as a plain-text table, with their intervals, and return it."""
     rows = [(line.title, str(line.figure), line.figure.interval) for line in headlines(figures)]
     rows.insert(0, ("figure", "value", "interval"))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         f"{title:<{widths[0]}}  {value:>{widths[1]}}  {interval:<{widths[2]}}".rstrip()
         for title, value, interval in rows
     ]
     lines.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join(lines) + "\n"
+    table = "\n".join(lines) + "\n"
+    logger.info("Evaluation\n\n%s", table)
+    return table

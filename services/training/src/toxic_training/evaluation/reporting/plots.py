@@ -13,11 +13,10 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from toxic_core.labels import Label
 from toxic_training.evaluation.measuring import ALL, by_language
-from toxic_training.evaluation.metrics import Floats, Rows, has_both_classes, reliability
+from toxic_training.evaluation.metrics import Floats, Rows, has_both_classes, reliability, share_weights
 from toxic_training.evaluation.parameters import EvaluationParameters
 from toxic_training.evaluation.reporting.figures import Figures, find, groups, languages
 from toxic_training.evaluation.reporting.published import MULTILINGUAL_AUC
-from toxic_training.evaluation.shares import share_weights
 
 PLOTS = ("roc", "precision_recall", "reliability", "thresholds", "languages", "functionalities")
 """Names of the report's plots, in order."""
@@ -28,15 +27,7 @@ _SCORE = f"score_{Label.TOXIC}"
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One line, or one set of bars.
-
-    Attributes:
-        name: in the legend.
-        x: numbers, or names of bars.
-        y: numbers.
-        below: distance of each interval's lower end from `y`; empty if there are no intervals.
-        above: distance of each interval's upper end from `y`.
-    """
+    """One line, or one set of named bars, with the distances from `y` to the ends of intervals, if any."""
 
     name: str
     x: Sequence[float] | Sequence[str]
@@ -53,13 +44,8 @@ class Plot:
     x_title: str
     y_title: str
     kind: Literal["lines", "bars"]
-    series: tuple[Series, ...]
+    series: Sequence[Series]
     diagonal: bool = False
-
-
-def draw(figures: Figures, test: pd.DataFrame, parameters: EvaluationParameters) -> list[Plot]:
-    """Return the plots of `PLOTS`, from figures and from calibrated test scores."""
-    return [*curve_plots(test, parameters), language_plot(figures), functionality_plot(figures)]
 
 
 def curve_plots(test: pd.DataFrame, parameters: EvaluationParameters) -> tuple[Plot, Plot, Plot, Plot]:
@@ -90,19 +76,12 @@ def curve_plots(test: pd.DataFrame, parameters: EvaluationParameters) -> tuple[P
         f"test, {share:.0%} toxic"
         for share in (parameters.deployment_toxic_share, parameters.calibration_toxic_share)
     )
-    title = f"Precision and recall of toxic, {deployed}"
+    observed = ("calibrated score", "share that is toxic")
     return (
-        Plot("ROC of toxic, test", "false positive rate", "recall", "lines", tuple(roc), diagonal=True),
-        Plot(title, "recall", "precision", "lines", tuple(precision_recall)),
-        Plot(
-            f"Reliability of toxic, {calibrated}",
-            "calibrated score",
-            "share that is toxic",
-            "lines",
-            tuple(reliable),
-            diagonal=True,
-        ),
-        Plot(f"Thresholds of toxic, {deployed}", "threshold", "share", "lines", tuple(thresholded)),
+        Plot("ROC of toxic, test", "false positive rate", "recall", "lines", roc, diagonal=True),
+        Plot(f"Precision and recall of toxic, {deployed}", "recall", "precision", "lines", precision_recall),
+        Plot(f"Reliability of toxic, {calibrated}", *observed, "lines", reliable, diagonal=True),
+        Plot(f"Thresholds of toxic, {deployed}", "threshold", "share", "lines", thresholded),
     )
 
 
@@ -116,20 +95,16 @@ def language_plot(figures: Figures) -> Plot:
         _bars("champion", codes, figures, "comparison.toxic.{}.champion_auc"),
         Series(title, published, [MULTILINGUAL_AUC[code] for code in published]),
     ]
-    shown = tuple(one for one in series if one.y)
-    return Plot("AUC of toxic by language, test", "language", "AUC", "bars", shown)
+    return Plot("AUC of toxic by language, test", "language", "AUC", "bars", [s for s in series if s.y])
 
 
 def functionality_plot(figures: Figures) -> Plot:
     """Return HateCheck accuracy by functionality."""
     names = groups(figures, r"hatecheck\.(\w+_n?h)\.accuracy")
-    kinds = {
-        "hateful": [name for name in names if not name.endswith("_nh")],
-        "not hateful": [name for name in names if name.endswith("_nh")],
-    }
-    series = [_bars(kind, named, figures, "hatecheck.{}.accuracy") for kind, named in kinds.items()]
-    shown = tuple(one for one in series if one.y)
-    return Plot("HateCheck, decisions of toxic", "functionality", "accuracy", "bars", shown)
+    harmless = [name for name in names if name.endswith("_nh")]
+    kinds = {"hateful": [name for name in names if name not in harmless], "not hateful": harmless}
+    series = [_bars(kind, kinds[kind], figures, "hatecheck.{}.accuracy") for kind in kinds if kinds[kind]]
+    return Plot("HateCheck, decisions of toxic", "functionality", "accuracy", "bars", series)
 
 
 def _line(name: str, x: Floats, y: Floats) -> Series:

@@ -3,25 +3,40 @@
 Invariant: plotly.js is in the file, and no comment's text is.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 
 import plotly.graph_objects as go
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from plotly.offline import get_plotlyjs
 
-from toxic_core.labels import LABELS, Label
+from toxic_core.labels import LABELS
 from toxic_core.languages import ANY_LANGUAGE
 from toxic_training.evaluation.bias import SUBMETRICS
 from toxic_training.evaluation.operating_point import OperatingPoint
 from toxic_training.evaluation.parameters import EvaluationParameters
 from toxic_training.evaluation.reporting import published
-from toxic_training.evaluation.reporting.figures import Figure, Figures, find, groups, headlines, languages
-from toxic_training.scoring.exported import ExportFacts
+from toxic_training.evaluation.reporting.figures import (
+    Figure,
+    Figures,
+    find,
+    functionalities,
+    groups,
+    headlines,
+    languages,
+)
+from toxic_training.scoring.exported import ExportedModel
 
-_TEMPLATE = "report.html.j2"
-_HATECHECK_SUMS = ("hateful", "non_hateful", "all")
+TEMPLATES = Environment(
+    loader=PackageLoader(__package__, ""),
+    autoescape=select_autoescape(["html.j2"]),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+)
+
+_DECISIONS = {"precision": "precision", "recall": "recall", "false positives": "false_positive_rate"}
+_CALIBRATED = {"average precision": "average_precision", "ECE": "ece"}
+"""Columns of the tables: headings and the figures' names."""
 
 Cell = str | Figure | None
 
@@ -34,17 +49,15 @@ class Table:
     rows: Sequence[Sequence[Cell]]
 
 
-def render_report(
-    figures: Figures,
-    plots: Mapping[str, go.Figure],
+def write_report(
     *,
+    figures: dict[str, float],
     point: OperatingPoint,
-    facts: ExportFacts,
+    model: ExportedModel,
     parameters: EvaluationParameters,
+    **plots: go.Figure,
 ) -> str:
     """Return the report as HTML, with the plots by anchor; a plot without data is left out."""
-    source = (files("toxic_training.evaluation.reporting") / _TEMPLATE).read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     tables = {
         "languages": language_table(figures),
         "labels": label_table(figures),
@@ -53,8 +66,8 @@ def render_report(
         "hatecheck": hatecheck_table(figures),
         "lengths": length_table(figures),
     }
-    return environment.from_string(source).render(
-        facts=facts,
+    return TEMPLATES.get_template("report.html.j2").render(
+        facts=model.facts,
         parameters=parameters,
         published=published,
         headlines=[line for line in headlines(figures) if not line.name.startswith("hatecheck.")],
@@ -69,50 +82,40 @@ def render_report(
 
 def language_table(figures: Figures) -> Table:
     """Return the figures of `toxic` on test comments, one row per language."""
-    names = ("average_precision", "ece", "precision", "recall", "false_positive_rate")
+    columns = _CALIBRATED | _DECISIONS
     rows: list[list[Cell]] = []
     for code in [*languages(figures), "all"] if "test.toxic.all.auc" in figures else []:
-        key = f"test.toxic.{code}"
         detoxify = published.MULTILINGUAL_AUC.get(code)
         rows.append(
             [
                 code,
-                *_counts(figures, key),
-                find(figures, f"{key}.auc"),
+                *_measured(figures, f"test.toxic.{code}", "auc"),
                 find(figures, f"comparison.toxic.{code}.auc_difference"),
                 None if detoxify is None else Figure(detoxify),
-                *(find(figures, f"{key}.{name}") for name in names),
+                *(find(figures, f"test.toxic.{code}.{name}") for name in columns.values()),
             ]
         )
-    ranking = ("AUC", "minus champion's", "Detoxify's")
-    headings = ("average precision", "ECE", "precision", "recall", "false positives")
-    return Table(["language", "rows", "toxic", *ranking, *headings], rows)
+    return Table(["language", "rows", "toxic", "AUC", "minus champion's", "Detoxify's", *columns], rows)
 
 
 def label_table(figures: Figures) -> Table:
     """Return the figures on held-out train comments, one row per label."""
-    names = ("auc", "average_precision", "ece", "precision", "recall")
+    columns = {"AUC": "auc", **_CALIBRATED, "precision": "precision", "recall": "recall"}
     rows: list[list[Cell]] = [
-        [
-            label,
-            *_counts(figures, f"heldout.{label}.all"),
-            *(find(figures, f"heldout.{label}.all.{name}") for name in names),
-        ]
+        [label, *_measured(figures, f"heldout.{label}.all", *columns.values())]
         for label in LABELS
         if f"heldout.{label}.all.auc" in figures
     ]
     if mean := find(figures, "heldout.mean.all.auc"):
-        rows.append(["mean", None, None, mean, *([None] * (len(names) - 1))])
-    headings = ("AUC", "average precision", "ECE", "precision", "recall")
-    return Table(["label", "rows", "positives", *headings], rows)
+        rows.append(["mean", None, None, mean, *([None] * (len(columns) - 1))])
+    return Table(["label", "rows", "positives", *columns], rows)
 
 
 def threshold_table(point: OperatingPoint) -> Table:
     """Return the operating thresholds, one row per label."""
     columns = sorted({language for by in point.thresholds.values() for language in by} - {ANY_LANGUAGE})
-    codes = [None, *columns]
-    rows: list[list[str | Figure]] = [
-        [label, *(Figure(point.threshold(label, code)) for code in codes)] for label in LABELS
+    rows: list[list[Cell]] = [
+        [label, *(Figure(point.threshold(label, code)) for code in (None, *columns))] for label in LABELS
     ]
     return Table(["label", "any language", *columns], rows)
 
@@ -130,30 +133,30 @@ def bias_table(figures: Figures) -> Table:
 
 def hatecheck_table(figures: Figures) -> Table:
     """Return the share of cases that pass, one row per functionality, the sums first."""
-    names = [name for name in _HATECHECK_SUMS if f"hatecheck.{name}.accuracy" in figures]
-    names += [n for n in groups(figures, r"hatecheck\.(\w+)\.accuracy") if n not in _HATECHECK_SUMS]
     rows: list[list[Cell]] = [
         [name, f"{figures[f'hatecheck.{name}.cases']:.0f}", find(figures, f"hatecheck.{name}.accuracy")]
-        for name in names
+        for name in functionalities(figures)
     ]
     return Table(["functionality", "cases", "accuracy"], rows)
 
 
 def length_table(figures: Figures) -> Table:
     """Return the figures of `toxic` on test comments, one row per range of lengths."""
-    names = groups(figures, rf"length\.{Label.TOXIC}\.(\w+)\.auc")
-    ordered = sorted(names, key=lambda name: (name.startswith("over"), int(name.rpartition("_")[2])))
-    measured = ("auc", "recall", "false_positive_rate")
+    names = groups(figures, r"length\.toxic\.(\w+)\.auc")
+    names.sort(key=lambda name: (name.startswith("over"), int(name.rpartition("_")[2])))
+    columns = {"AUC": "auc", "recall": "recall", "false positives": "false_positive_rate"}
     rows: list[list[Cell]] = [
         [
             f"{name.replace('_', ' ')} tokens",
             f"{figures[f'length.toxic.{name}.rows']:.0f}",
-            *(find(figures, f"length.toxic.{name}.{figure}") for figure in measured),
+            *(find(figures, f"length.toxic.{name}.{figure}") for figure in columns.values()),
         ]
-        for name in ordered
+        for name in names
     ]
-    return Table(["length", "rows", "AUC", "recall", "false positives"], rows)
+    return Table(["length", "rows", *columns], rows)
 
 
-def _counts(figures: Figures, key: str) -> tuple[str, str]:
-    return f"{figures[f'{key}.rows']:.0f}", f"{figures[f'{key}.positives']:.0f}"
+def _measured(figures: Figures, key: str, *names: str) -> list[Cell]:
+    """Return the numbers of rows and positives, then the figures."""
+    counts = [f"{figures[f'{key}.{name}']:.0f}" for name in ("rows", "positives")]
+    return [*counts, *(find(figures, f"{key}.{name}") for name in names)]

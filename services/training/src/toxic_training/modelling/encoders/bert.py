@@ -12,7 +12,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from toxic_core.errors import ConfigurationError
-from toxic_training.modelling.encoders.files import WORD_EMBEDDINGS
+from toxic_training.modelling.encoders.files import WORD_EMBEDDINGS, zero_pooler
 
 Floats = NDArray[np.float32]
 
@@ -29,16 +29,10 @@ _HEADS_SEPARATE = 3
 
 
 def bert_weights(encoder: keras.Model) -> dict[str, Floats]:
-    """Return the encoder's weights, float32, by their names in a `BertModel`'s safetensors file.
-
-    Raises:
-        ConfigurationError: the encoder isn't a BERT.
-    """
-    hidden = _tables(encoder)[WORD_EMBEDDINGS].shape[1]
+    """Return a BERT's weights, float32, by their names in a safetensors file, or raise ConfigurationError."""
     weights = {name: _array(variable) for name, variable in _tables(encoder).items()}
-    # KerasHub's reader expects a pooler.
-    weights["pooler.dense.weight"] = np.zeros((hidden, hidden), np.float32)
-    weights["pooler.dense.bias"] = np.zeros(hidden, np.float32)
+    hidden = weights[WORD_EMBEDDINGS].shape[1]
+    weights |= zero_pooler(hidden)
     for name, variable in _variables(encoder):
         array = _array(variable)
         if array.ndim == _HEADS_SEPARATE:
@@ -75,28 +69,23 @@ def _tables(encoder: keras.Model) -> dict[str, keras.Variable]:
 
 def _variables(encoder: keras.Model) -> Iterator[tuple[str, keras.Variable]]:
     """Yield the variables of norms and dense layers."""
-
-    def norm(name: str, layer: keras.layers.Layer) -> Iterator[tuple[str, keras.Variable]]:
-        yield f"{name}.weight", layer.gamma
-        yield f"{name}.bias", layer.beta
-
-    def dense(name: str, layer: keras.layers.Layer) -> Iterator[tuple[str, keras.Variable]]:
-        yield f"{name}.weight", layer.kernel
-        yield f"{name}.bias", layer.bias
-
-    yield from norm("embeddings.LayerNorm", encoder.get_layer("embeddings_layer_norm"))
+    layers = {"embeddings.LayerNorm": encoder.get_layer("embeddings_layer_norm")}
     blocks = sum(layer.name.startswith(_BLOCK) for layer in encoder.layers)
     for index in range(blocks):
         block = encoder.get_layer(f"{_BLOCK}{index}")
         prefix = f"encoder.layer.{index}"
         attention = block._self_attention_layer  # noqa: SLF001 - KerasHub's own converter has no other way
         for part in ("query", "key", "value"):
-            yield from dense(f"{prefix}.attention.self.{part}", getattr(attention, f"{part}_dense"))
-        yield from dense(f"{prefix}.attention.output.dense", attention.output_dense)
-        yield from norm(f"{prefix}.attention.output.LayerNorm", block._self_attention_layer_norm)  # noqa: SLF001
-        yield from dense(f"{prefix}.intermediate.dense", block._feedforward_intermediate_dense)  # noqa: SLF001
-        yield from dense(f"{prefix}.output.dense", block._feedforward_output_dense)  # noqa: SLF001
-        yield from norm(f"{prefix}.output.LayerNorm", block._feedforward_layer_norm)  # noqa: SLF001
+            layers[f"{prefix}.attention.self.{part}"] = getattr(attention, f"{part}_dense")
+        layers[f"{prefix}.attention.output.dense"] = attention.output_dense
+        layers[f"{prefix}.attention.output.LayerNorm"] = block._self_attention_layer_norm  # noqa: SLF001
+        layers[f"{prefix}.intermediate.dense"] = block._feedforward_intermediate_dense  # noqa: SLF001
+        layers[f"{prefix}.output.dense"] = block._feedforward_output_dense  # noqa: SLF001
+        layers[f"{prefix}.output.LayerNorm"] = block._feedforward_layer_norm  # noqa: SLF001
+    for name, layer in layers.items():
+        is_norm = name.endswith("LayerNorm")
+        yield f"{name}.weight", layer.gamma if is_norm else layer.kernel
+        yield f"{name}.bias", layer.beta if is_norm else layer.bias
 
 
 def _array(variable: keras.Variable) -> Floats:

@@ -22,6 +22,15 @@ TOKENIZER_FILE = "tokenizer.json"
 
 WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
 
+BERT_SIZES = (
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "vocab_size",
+    "max_position_embeddings",
+    "type_vocab_size",
+)
 INITIAL_DEVIATION = 0.02
 """Standard deviation of BERT's random weights."""
 
@@ -44,11 +53,7 @@ class EncoderFiles:
 
 
 def read_encoder(folder: Path) -> EncoderFiles:
-    """Read an encoder's folder.
-
-    Raises:
-        ConfigurationError: a file is missing or can't be read.
-    """
+    """Read an encoder's folder, or raise ConfigurationError if a file is missing or can't be read."""
     for name in (CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE):
         if not (folder / name).is_file():
             raise ConfigurationError(
@@ -75,20 +80,18 @@ def write_encoder(files: EncoderFiles, folder: Path) -> None:
     files.tokenizer.save(str(folder / TOKENIZER_FILE))
 
 
-def bert_config(
-    *, hidden: int, layers: int, heads: int, feed_forward: int, vocabulary: int, positions: int, types: int
-) -> dict[str, object]:
-    """Return the `config.json` of a `BertModel` of this size, with XLM-R's special tokens."""
+def zero_pooler(hidden: int) -> dict[str, NDArray[np.float32]]:
+    """Return the weights of a pooler, which readers of BERT folders expect and mean pooling doesn't need."""
+    weight, bias = np.zeros((hidden, hidden), np.float32), np.zeros(hidden, np.float32)
+    return {"pooler.dense.weight": weight, "pooler.dense.bias": bias}
+
+
+def bert_config(*sizes: int) -> dict[str, object]:
+    """Return the `config.json` of a `BertModel` of the sizes in `BERT_SIZES`, with XLM-R's special tokens."""
     return {
         "architectures": ["BertModel"],
         "model_type": "bert",
-        "hidden_size": hidden,
-        "num_hidden_layers": layers,
-        "num_attention_heads": heads,
-        "intermediate_size": feed_forward,
-        "vocab_size": vocabulary,
-        "max_position_embeddings": positions,
-        "type_vocab_size": types,
+        **dict(zip(BERT_SIZES, sizes, strict=True)),
         "layer_norm_eps": 1e-12,
         "hidden_act": "gelu",
         "hidden_dropout_prob": 0.1,

@@ -16,11 +16,7 @@ _COUNT_KEYS = ("num_hidden_layers", "n_layers")
 
 
 def keep_layers(files: EncoderFiles, count: int) -> EncoderFiles:
-    """Return the encoder with `count` of its layers, evenly spread.
-
-    Raises:
-        ConfigurationError: it has fewer layers, or its layers' names are unknown.
-    """
+    """Return the encoder with `count` of its layers, evenly spread, or raise ConfigurationError."""
     key = next((name for name in _COUNT_KEYS if name in files.config), None)
     layers = files.config.get(key or "")
     if key is None or not isinstance(layers, int) or not any(_LAYER.match(name) for name in files.weights):

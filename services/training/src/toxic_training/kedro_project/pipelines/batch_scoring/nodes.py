@@ -6,7 +6,6 @@ import pandas as pd
 
 from toxic_model.opening import open_model
 from toxic_model.registered import VersionedBundle
-from toxic_model.scoring import ScoringOptions
 from toxic_model.table_scoring import TableScorer
 from toxic_training.evaluation.parameters import EvaluationParameters
 from toxic_training.scoring.table_scoring import ScoredChunks
@@ -18,19 +17,11 @@ def score_table(
     text_column: str | None,
     parameters: EvaluationParameters,
 ) -> ScoredChunks:
-    """Return the table's chunks, which are scored one by one when they are written.
+    """Return the table's chunks, which the chosen version scores one by one when they are written.
 
-    Args:
-        chunks: of the table.
-        chosen: the model version that scores.
-        text_column: the name of the column of texts; None to find it.
-        parameters: say how texts are read.
+    `text_column` is the name of the column of texts; None to find it.
     """
-    options = ScoringOptions(
-        batch_tokens=parameters.batch_tokens,
-        max_windows=parameters.max_windows,
-        overlap=parameters.window_overlap_tokens,
-    )
+    options = parameters.reading
     model = open_model(chosen.bundle, threads=0, overlap=options.overlap)
     scorer = TableScorer(model, chosen.version, options, column=text_column, option="TEXT_COLUMN=<name>")
     return ScoredChunks(chunks, scorer)

@@ -7,10 +7,9 @@ import pandas as pd
 
 from toxic_core.errors import ConfigurationError, InvalidDataError
 from toxic_training.data import schemas
-from toxic_training.data.comments import LABEL_COLUMNS, SOURCE, label_counts
+from toxic_training.data.comments import LABEL_COLUMNS, SOURCE, Counts, OptionalTables, Tidied
 from toxic_training.data.mixing import TEST, TRAIN, VALIDATION, divide, keep_first_of_each_text
 from toxic_training.data.parameters import DataParameters, SourceParameters
-from toxic_training.data.tables import Counts, OptionalTables, Tidied
 from toxic_training.data.tidying import join, label_words, tidy
 
 logger = logging.getLogger(__name__)
@@ -33,10 +32,8 @@ def tidy_validation(raw: pd.DataFrame, parameters: DataParameters) -> Tidied:
 def tidy_test(raw: pd.DataFrame, raw_labels: pd.DataFrame, parameters: DataParameters) -> Tidied:
     """Return Jigsaw's test file joined with its labels; it has only the label `toxic`.
 
-    Comments with the label -1, which weren't labelled, are counted and left out.
-
-    Raises:
-        InvalidDataError: a comment has no label, or two; or a file is empty or lacks a column.
+    Comments with the label -1, which weren't labelled, are counted and left out. A comment without a label,
+    or with two, raises InvalidDataError.
     """
     for table, columns, name in ((raw, ["id"], TEST), (raw_labels, ["id", _TOXIC], "test_labels")):
         schemas.require_rows(table, name=name)
@@ -61,11 +58,7 @@ def tidy_additional(tables: OptionalTables, parameters: DataParameters) -> Tidie
 
     A table has one column of texts and at least one of labels; `id` and `lang` or `language` are optional. An
     empty label is unknown. Rows without any label, and those with a withheld text (null), are counted and
-    left out.
-
-    Raises:
-        ConfigurationError: the catalog and the parameters don't name the same tables.
-        InvalidDataError: a table can't be used.
+    left out. Raises ConfigurationError if the catalog and the parameters don't name the same tables.
     """
     if tables.keys() != parameters.additional.keys():
         raise ConfigurationError(
@@ -83,7 +76,7 @@ def tidy_additional(tables: OptionalTables, parameters: DataParameters) -> Tidie
         raw = table.rows
         schema = schemas.additional(raw, name=name)
         withheld = raw[schemas.find_text(raw)].isna()
-        labels = [label_words(raw[label]) for label in LABEL_COLUMNS if label in raw]
+        labels = [label_words(raw[label]) for label in schemas.find_labels(raw)]
         unlabelled = ~withheld & pd.concat([label == "" for label in labels], axis=1).all(axis=1)
         source = parameters.additional[name]
         usable = raw[~(withheld | unlabelled)]
@@ -116,11 +109,11 @@ def split_comments(
     """Split the comments into training, validation and test sets.
 
     A text that occurs twice stays once: in the test set first, then in validation, then in training, so that
-    no model is measured on a text that it was trained on.
+    no model is measured on a text that it was trained on. Rows that an epoch contains more than once are
+    repeated at the end of the training comments.
 
     Returns:
-        Training, validation and test comments, and the count of every row kept or dropped, by reason. Rows
-        that an epoch contains more than once are repeated at the end of the training comments.
+        The three sets, and the count of every row kept or dropped, by reason.
     """
     tidied = join([test, validation, train, additional])
     comments, dropped = keep_first_of_each_text(tidied.comments)
@@ -140,5 +133,5 @@ def split_comments(
     }
     for name, table in tables.items():
         counts[f"rows.{name}"] = len(table)
-        counts |= {f"rows.{name}.{label}": count for label, count in label_counts(table).items()}
+        counts |= {f"rows.{name}.{label}": int((table[label] == 1).sum()) for label in LABEL_COLUMNS}
     return tables["training"], tables["validation"], tables["test"], counts

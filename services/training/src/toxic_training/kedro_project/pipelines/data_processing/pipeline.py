@@ -36,7 +36,5 @@ def create_pipeline() -> Pipeline:
                 ["training_comments", "validation_comments", "test_comments", "data_counts"],
             ),
             Node(as_mlflow_metrics, "data_counts", "data_metrics", name="log_data_counts"),
-        ],
-        namespace="data_processing",
-        prefix_datasets_with_namespace=False,
+        ]
     )

@@ -1,7 +1,6 @@
 """From comments to a trained classifier: plain functions."""
 
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import keras
@@ -19,9 +18,8 @@ from toxic_training.modelling.classifier import Encoder, build_classifier, train
 from toxic_training.modelling.encoders.files import WEIGHTS_FILE, EncoderFiles
 from toxic_training.modelling.encoders.layers import keep_layers
 from toxic_training.modelling.encoders.source import find_encoder
-from toxic_training.modelling.fitting import Trainer
+from toxic_training.modelling.fitting import Clock, Trainer
 from toxic_training.modelling.parameters import ModellingParameters
-from toxic_training.modelling.schedule import Clock
 from toxic_training.modelling.selection import selection_set
 from toxic_training.release.baseline import read_baseline, round_weights
 from toxic_training.scoring.exported import ExportedModel
@@ -50,11 +48,7 @@ def prepare_encoder(training: pd.DataFrame, baseline: Path, parameters: Modellin
 
 
 def ask_teacher(training: pd.DataFrame, parameters: ModellingParameters) -> pd.DataFrame:
-    """Return the teacher's scores of the training comments, one column per label; none without a teacher.
-
-    Raises:
-        ContractError: the teacher isn't a complete bundle.
-    """
+    """Return the teacher's scores of the training comments, one column per label; none without a teacher."""
     if parameters.teacher is None:
         return pd.DataFrame(index=training.index)
     teacher = ExportedModel.of(open_bundle(Path(parameters.teacher)))
@@ -76,19 +70,9 @@ def train_classifier(
     parameters: ModellingParameters,
     clock: Clock = time.monotonic,
 ) -> tuple[keras.Model, dict[str, float]]:
-    """Fine-tune the encoder with a classification layer on top.
+    """Fine-tune the encoder with a classification layer on top; return it and figures of the run.
 
-    Args:
-        encoder: the encoder.
-        training: comments to learn from.
-        teacher_scores: a teacher's scores of them, from `ask_teacher`.
-        validation: comments for selecting the weights that are kept.
-        checkpoint: file from which a stopped run can resume.
-        parameters: the network's, the optimiser's and the schedule's.
-        clock: monotonic seconds.
-
-    Returns:
-        The classifier, and the fields of `FitResult`.
+    The weights that score best on `validation` are kept. A stopped run resumes from the file `checkpoint`.
 
     Raises:
         InvalidDataError: the comments are all toxic or all not.
@@ -109,10 +93,10 @@ def train_classifier(
         parameters.model_dump_json(exclude={"checkpoint_minutes"}).encode(),
     )
     keras.utils.set_random_seed(parameters.seed)
+    batch_size, seed = parameters.batch_size, parameters.seed
     classifier = build_classifier(
         encoder.load_backbone(), dropout=parameters.dropout, train_embeddings=parameters.train_embeddings
     )
-    batch_size, seed = parameters.batch_size, parameters.seed
     trainer = Trainer(
         classifier,
         LengthBatches(token_ids, targets, batch_size=batch_size, pad_id=encoder.pad_id, seed=seed),
@@ -124,19 +108,17 @@ def train_classifier(
         clock=clock,
     )
     weights = positive_weights(labels, parameters)
-    result = trainer.fit(training_loss(weights, teacher_share=parameters.teacher_share))
+    figures = trainer.fit(training_loss(weights, teacher_share=parameters.teacher_share))
     if parameters.quantise:
         round_weights(classifier)
     # The same network without its optimiser, whose state is twice the size of the trained weights.
-    return keras.Model(classifier.input, classifier.output, name=classifier.name), asdict(result)
+    return keras.Model(classifier.input, classifier.output, name=classifier.name), figures
 
 
 def positive_weights(labels: NDArray[np.float32], parameters: ModellingParameters) -> list[float]:
-    """Return the weight of each label's positives relative to its negatives, so that rare labels are learnt.
+    """Return the weight, 1 or more, of each label's positives relative to its negatives.
 
-    Args:
-        labels: float [comments, labels], NaN if missing.
-        parameters: contain the power and the limit; a weight is never below 1.
+    Rare labels are learnt by it. `labels` are float [comments, labels], NaN if missing.
     """
     positives = np.maximum((labels == 1).sum(axis=0), 1)
     ratios = (labels == 0).sum(axis=0) / positives

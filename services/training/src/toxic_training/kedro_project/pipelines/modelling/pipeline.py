@@ -27,7 +27,5 @@ def create_pipeline() -> Pipeline:
                 ["classifier", "fit_result"],
             ),
             Node(as_mlflow_metrics, "fit_result", "training_metrics", name="log_fit"),
-        ],
-        namespace="modelling",
-        prefix_datasets_with_namespace=False,
+        ]
     )

@@ -2,7 +2,8 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from toxic_training.kedro_project.pipelines.registration import nodes
+from toxic_training.release.bundle import assemble_bundle
+from toxic_training.release.model_version import prepare_release
 
 
 def create_pipeline() -> Pipeline:
@@ -10,7 +11,7 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(
-                nodes.assemble_bundle,
+                assemble_bundle,
                 {
                     "model": "exported_model",
                     "point": "operating_point",
@@ -21,8 +22,6 @@ def create_pipeline() -> Pipeline:
                 },
                 "bundle",
             ),
-            Node(nodes.prepare_release, ["bundle", "params:registration"], "model_version"),
-        ],
-        namespace="registration",
-        prefix_datasets_with_namespace=False,
+            Node(prepare_release, ["bundle", "params:registration"], "model_version"),
+        ]
     )

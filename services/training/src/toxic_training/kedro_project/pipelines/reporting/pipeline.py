@@ -2,8 +2,10 @@
 
 from kedro.pipeline import Node, Pipeline
 
+from toxic_training.evaluation.reporting.drawing import draw_plots
+from toxic_training.evaluation.reporting.figures import log_headlines
 from toxic_training.evaluation.reporting.plots import PLOTS
-from toxic_training.kedro_project.pipelines.reporting import nodes
+from toxic_training.evaluation.reporting.report import write_report
 
 _PARAMETERS = "params:evaluation"
 _PLOTS = {name: f"{name}_plot" for name in PLOTS}
@@ -11,19 +13,19 @@ _PLOTS = {name: f"{name}_plot" for name in PLOTS}
 
 def create_pipeline() -> Pipeline:
     """Return the pipeline `reporting`."""
-    return Pipeline(reporting_nodes(), namespace="reporting", prefix_datasets_with_namespace=False)
+    return Pipeline(reporting_nodes())
 
 
 def reporting_nodes() -> list[Node]:
     """Return the nodes from `evaluation_report` to the report."""
     return [
         Node(
-            nodes.draw_plots,
+            draw_plots,
             ["evaluation_report", "test_scores", "operating_point", _PARAMETERS],
             [*_PLOTS.values(), "plot_images"],
         ),
         Node(
-            nodes.write_report,
+            write_report,
             {
                 "figures": "evaluation_report",
                 "point": "operating_point",
@@ -33,5 +35,5 @@ def reporting_nodes() -> list[Node]:
             },
             "evaluation_html",
         ),
-        Node(nodes.log_headlines, "evaluation_report", "evaluation_table"),
+        Node(log_headlines, "evaluation_report", "evaluation_table"),
     ]

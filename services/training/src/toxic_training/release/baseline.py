@@ -1,4 +1,4 @@
-"""A classifier as a folder small enough for a repository, with the facts of its bundle.
+"""The model that ships with the repository: a classifier and the facts of its bundle in a small folder.
 
 The folder contains `contract.json` with the digest of every file, `config.json` and
 `tokenizer/tokenizer.json` in Hugging Face's format, `weights.safetensors` as `quantisation` packs them,
@@ -9,8 +9,7 @@ Invariant: a folder is written completely or not at all, and read only if every 
 
 import json
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -31,10 +30,13 @@ from toxic_core.contract import (
 from toxic_core.contract.evidence import EVALUATION_FILE, read_evaluation
 from toxic_core.errors import ContractError, DigestMismatchError
 from toxic_core.files import plain_files
+from toxic_training.evaluation.reporting.card import model_card
 from toxic_training.modelling.classifier import LOGITS, Encoder, build_classifier, encoder_of, logits_of
 from toxic_training.modelling.encoders.bert import bert_weights, set_bert_weights
 from toxic_training.modelling.encoders.files import CONFIG_FILE, WORD_EMBEDDINGS, EncoderFiles
-from toxic_training.release.baseline.quantisation import Floats, pack_weights, unpack_weights
+from toxic_training.modelling.quantisation import Floats, pack_weights, unpack_weights
+from toxic_training.release.bundle import BundleParts
+from toxic_training.scoring.exported import ExportedModel, ExportFacts, ExportParts
 
 WEIGHTS_FILE = "weights.safetensors"
 
@@ -46,14 +48,10 @@ _COPIED = (TOKENIZER_FILE, WARMUP_FILE, EVALUATION_FILE)
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """A packed classifier, read.
+    """A packed classifier, read: its encoder and classification layer, and the facts of its bundle.
 
-    Attributes:
-        encoder: its fine-tuned encoder, without the classification layer.
-        head: kernel [labels, width] and bias [labels] of the classification layer, float32.
-        contract: that of the original bundle, except that `files` are the folder's own.
-        figures: the figures of that bundle's evaluation.
-        warmup: texts with their expected scores.
+    `head` is the layer's kernel [labels, width] and bias [labels], float32. `contract` is the bundle's, but
+    `files` are the folder's own.
     """
 
     encoder: EncoderFiles
@@ -65,31 +63,23 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True)
 class BaselineParts:
-    """What is packed: a rounded classifier, its encoder and bundle, and documents for people by file name."""
+    """What is packed: a rounded classifier, its encoder, its bundle, and the evaluation report for people."""
 
     classifier: keras.Model
     encoder: Encoder
     bundle: Bundle
-    documents: Mapping[str, str] = field(default_factory=dict)
+    report: str
 
 
 def round_weights(classifier: keras.Model) -> None:
-    """Round the classifier's weights, in place, to the precision that packing keeps.
-
-    Raises:
-        ConfigurationError: its encoder isn't a BERT.
-    """
+    """Round a BERT's weights, in place, to the precision that packing keeps, or raise ConfigurationError."""
     rounded = unpack_weights(pack_weights(_weights(classifier), table=WORD_EMBEDDINGS))
     _set_head(classifier, rounded.pop(_HEAD_WEIGHT), rounded.pop(_HEAD_BIAS))
     set_bert_weights(encoder_of(classifier), rounded)
 
 
 def pack(parts: BaselineParts, folder: Path) -> None:
-    """Write `parts` as `folder`, replacing an existing one.
-
-    Raises:
-        ConfigurationError: the encoder isn't a BERT.
-    """
+    """Write `parts` as `folder`, replacing an existing one; raise ConfigurationError if it has no BERT."""
     partial = folder.with_name(f".partial-{folder.name}")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -101,19 +91,15 @@ def pack(parts: BaselineParts, folder: Path) -> None:
     files = {name: file_digest(file) for name, file in plain_files(partial).items()}
     contract = parts.bundle.contract.model_copy(update={"files": files})
     (partial / CONTRACT_FILE).write_text(contract.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    for name, text in parts.documents.items():
-        (partial / name).write_text(text, encoding="utf-8")
+    card = model_card(contract, read_evaluation(partial))
+    (partial / "README.md").write_text(card, encoding="utf-8")
+    (partial / "evaluation.html").write_text(parts.report, encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
 
 
 def read_baseline(folder: Path) -> Baseline:
-    """Read and verify a packed classifier.
-
-    Raises:
-        ContractError: the folder isn't a packed classifier, or a file is missing.
-        DigestMismatchError: a file was changed or damaged.
-    """
+    """Read and verify a packed classifier; raise ContractError if a file is missing, changed or damaged."""
     if not folder.is_dir():
         raise ContractError(
             f"{folder} is not a folder; set TOXIC_BASELINE_DIR to the folder of a packed model."
@@ -127,14 +113,13 @@ def read_baseline(folder: Path) -> Baseline:
                 f"{folder / name} isn't the file that was packed; fetch the baseline again."
             )
     weights = unpack_weights(load_file(folder / WEIGHTS_FILE))
-    head = (weights.pop(_HEAD_WEIGHT), weights.pop(_HEAD_BIAS))
     return Baseline(
+        head=(weights.pop(_HEAD_WEIGHT), weights.pop(_HEAD_BIAS)),
         encoder=EncoderFiles(
             config=json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8")),
             weights=weights,
             tokenizer=Tokenizer.from_file(str(folder / TOKENIZER_FILE)),
         ),
-        head=head,
         contract=contract,
         figures=read_evaluation(folder),
         warmup=Bundle(path=folder, contract=contract).warmup(),
@@ -142,17 +127,9 @@ def read_baseline(folder: Path) -> Baseline:
 
 
 def unpack(baseline: Baseline, encoder: Encoder) -> keras.Model:
-    """Return the classifier.
-
-    Raises:
-        ContractError: its scores differ from those recorded when it was packed.
-    """
-    classifier = build_classifier(
-        encoder.load_backbone(),
-        dropout=0.0,
-        train_embeddings=False,
-        labels=len(baseline.contract.labels),
-    )
+    """Return the classifier, or raise ContractError if its scores differ from those recorded in packing."""
+    labels = len(baseline.contract.labels)
+    classifier = build_classifier(encoder.load_backbone(), dropout=0, train_embeddings=False, labels=labels)
     _set_head(classifier, *baseline.head)
     tokeniser = encoder.tokeniser(max_tokens=baseline.contract.max_tokens)
     token_ids = tokeniser.token_ids([example.text for example in baseline.warmup])
@@ -164,6 +141,31 @@ def unpack(baseline: Baseline, encoder: Encoder) -> keras.Model:
             f"The unpacked baseline's scores are off by up to {furthest:.4f}; fetch the baseline again."
         )
     return classifier
+
+
+def fine_tuned_encoder(classifier: keras.Model, encoder: Encoder) -> EncoderFiles:
+    """Return the encoder inside a trained classifier, as the start of another training."""
+    return EncoderFiles(
+        config=json.loads((encoder.folder / CONFIG_FILE).read_text(encoding="utf-8")),
+        weights=bert_weights(encoder_of(classifier)),
+        tokenizer=encoder.tokenizer,
+    )
+
+
+def encoder_files(baseline: Baseline) -> EncoderFiles:
+    """Return the baseline's fine-tuned encoder."""
+    return baseline.encoder
+
+
+def prepare_export(baseline: Baseline, encoder: Encoder) -> ExportParts:
+    """Return the parts of the unpacked classifier's export."""
+    facts = ExportFacts.of(baseline.contract)
+    return ExportParts(classifier=unpack(baseline, encoder), encoder=encoder, facts=facts)
+
+
+def assemble_bundle(baseline: Baseline, model: ExportedModel) -> BundleParts:
+    """Return the bundle's parts: the exported model, and the figures recorded when it was packed."""
+    return BundleParts(model=model, contract=baseline.contract, figures=baseline.figures)
 
 
 def _weights(classifier: keras.Model) -> dict[str, Floats]:

@@ -31,12 +31,10 @@ _SCALE = ".scale"
 
 
 def pack_weights(weights: Mapping[str, Floats], *, table: str) -> Arrays:
-    """Return the tensors to store.
+    """Return the tensors to store for float32 weights by name; matrices are [outputs, inputs].
 
-    Args:
-        weights: float32 by name; matrices are [outputs, inputs].
-        table: the name of the token embeddings, [pieces, width], stored in 4 bits if the width is a
-            multiple of 32.
+    `table` is the name of the token embeddings, [pieces, width], stored in 4 bits if the width is a multiple
+    of 32.
     """
     packed: Arrays = {}
     for name, weight in weights.items():
@@ -50,11 +48,7 @@ def pack_weights(weights: Mapping[str, Floats], *, table: str) -> Arrays:
 
 
 def unpack_weights(packed: Mapping[str, NDArray[np.generic]]) -> dict[str, Floats]:
-    """Return float32 weights by name from what `pack_weights` returned.
-
-    Raises:
-        ConfigurationError: a tensor lacks its scale.
-    """
+    """Return float32 weights by name, or raise ConfigurationError if a tensor lacks its scale."""
     weights: dict[str, Floats] = {}
     for name, tensor in packed.items():
         if name.endswith(_SCALE):
@@ -65,7 +59,7 @@ def unpack_weights(packed: Mapping[str, NDArray[np.generic]]) -> dict[str, Float
         elif base + _SCALE not in packed:
             raise ConfigurationError(f"The packed weights contain {name} without {base + _SCALE}.")
         else:
-            restore = _from_four_bits if bits == _FOUR_BITS else _from_eight_bits
+            restore = from_four_bits if bits == _FOUR_BITS else _from_eight_bits
             weights[base] = restore(tensor, packed[base + _SCALE])
     return weights
 
@@ -82,7 +76,8 @@ def _to_four_bits(weight: Floats) -> tuple[NDArray[np.uint8], NDArray[np.float16
     return nibbles.reshape(weight.shape[0], -1), scale
 
 
-def _from_four_bits(nibbles: NDArray[np.generic], scale: NDArray[np.generic]) -> Floats:
+def from_four_bits(nibbles: NDArray[np.generic], scale: NDArray[np.generic]) -> Floats:
+    """Return the numbers, float32 [rows, width], of nibbles and of scales, [rows] or [rows, blocks]."""
     halves = nibbles.astype(np.uint8).reshape(*scale.shape, _BLOCK // 2)
     quanta = np.concatenate([halves & 0x0F, halves >> _NIBBLE], axis=-1).astype(np.float32) - _ZERO
     return (quanta * scale.astype(np.float32)[..., None]).reshape(scale.shape[0], -1).astype(np.float32)
