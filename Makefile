@@ -221,7 +221,7 @@ doors: $(VENV)/.installed ## Write docs/doors.md, the table of the inference ser
 	@$(RUN) toxic_inference.doors > docs/doors.md
 
 .PHONY: dashboards
-dashboards: $(VENV)/.installed-dev ## Write Grafana's dashboards again, from infra/grafana/src
+dashboards: $(VENV)/.installed-dev ## Export Grafana's dashboards from the YAML in infra/grafana/src
 	@$(RUN) toxic_dashboards infra/grafana/dashboards
 
 .PHONY: rules

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from googleapiclient import discovery
 
-from toxic_dashboards.service import SERVICE
+from toxic_dashboards.boards import SERVICE
 from toxic_testing.local.containers import MODEL, ContainerStack, docker
 
 pytestmark = pytest.mark.stack
@@ -147,10 +147,10 @@ def test_prometheus_reaches_every_target(stack: ContainerStack) -> None:
 def test_what_the_service_dashboard_asks_has_an_answer(stack: ContainerStack) -> None:
     """Every expression of every panel returns data under load, except those that need an event first."""
     waiting = {
-        query.expr.replace("$__rate_interval", "2m")
+        expr.replace("$__rate_interval", "2m")
         for panel in SERVICE.panels()
-        for query in panel.queries
-        if not query.needs
+        for expr in panel.queries.values()
+        if not panel.needs
     }
     assert waiting
 

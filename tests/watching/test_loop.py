@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from toxic_dashboards.boards import BOARDS
-from toxic_dashboards.panels import PROMOTIONS
+from toxic_dashboards.boards import BOARDS, PROMOTIONS
 from toxic_testing.inference.bundles import WORDS, TinyModel
 
 pytestmark = pytest.mark.e2e
@@ -31,11 +30,8 @@ def _rules() -> list[dict[str, Any]]:
 
 def _panels(*, needing: bool) -> set[str]:
     """Return the expressions of all panels: those that need an event first, or those that don't."""
-    queries = [query for board in BOARDS for panel in board.panels() for query in panel.queries]
-    asked = [
-        query.expr.replace("$__rate_interval", "1m") for query in queries if bool(query.needs) is needing
-    ]
-    return set(asked)
+    panels = [panel for board in BOARDS for panel in board.panels() if bool(panel.needs) is needing]
+    return {expr.replace("$__rate_interval", "1m") for panel in panels for expr in panel.queries.values()}
 
 
 def _texts(count: int, *, words: int = 12) -> list[str]:

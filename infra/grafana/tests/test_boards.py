@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from toxic_dashboards.boards import BOARDS, export
-from toxic_dashboards.panels import Board
+from toxic_dashboards.boards import BOARDS, Board
 
 GRAFANA = Path(__file__).resolve().parents[1]
 
@@ -23,7 +22,7 @@ def _panels(board: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def test_the_exported_file_is_up_to_date(board: Board) -> None:
     """`make dashboards` was run after the last change."""
     file = GRAFANA / "dashboards" / f"{board.uid}.json"
-    assert file.read_text(encoding="utf-8") == export(board), "run `make dashboards`"
+    assert file.read_text(encoding="utf-8") == board.export(), "run `make dashboards`"
 
 
 def test_every_file_is_a_dashboard() -> None:
@@ -34,7 +33,7 @@ def test_every_file_is_a_dashboard() -> None:
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
 def test_every_exported_panel_is_documented(board: Board) -> None:
     """Each has a title, a description, a unit and a query of the provisioned data source."""
-    exported = json.loads(export(board))
+    exported = json.loads(board.export())
     panels = list(_panels(exported))
     assert len(panels) == len(board.panels())
     for panel in panels:
@@ -49,7 +48,7 @@ def test_every_exported_panel_is_documented(board: Board) -> None:
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
 def test_every_dashboard_marks_promotions(board: Board) -> None:
     """A jump in a graph can be compared with a promotion."""
-    (mark,) = json.loads(export(board))["annotations"]["list"]
+    (mark,) = json.loads(board.export())["annotations"]["list"]
     assert mark["name"] == "Promotions"
     assert "toxic_inference_alias_info" in mark["expr"]
 

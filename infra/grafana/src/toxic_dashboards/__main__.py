@@ -4,18 +4,11 @@ import sys
 from pathlib import Path
 
 from toxic_core.files import replacing
-from toxic_dashboards.boards import BOARDS, export
-
-
-def main() -> None:
-    """Write a file per dashboard."""
-    if len(sys.argv) != 2:  # noqa: PLR2004  the program and one argument
-        sys.exit("Usage: python -m toxic_dashboards infra/grafana/dashboards")
-    folder = Path(sys.argv[1])
-    for board in BOARDS:
-        with replacing(folder / f"{board.uid}.json") as partial:
-            partial.write_text(export(board), encoding="utf-8")
-
+from toxic_dashboards.boards import BOARDS
 
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) != 2:  # noqa: PLR2004  the program and one argument
+        sys.exit("Usage: python -m toxic_dashboards infra/grafana/dashboards")
+    for board in BOARDS:
+        with replacing(Path(sys.argv[1]) / f"{board.uid}.json") as partial:
+            partial.write_text(board.export(), encoding="utf-8")

@@ -1,18 +1,131 @@
-"""The list of dashboards and their export.
+"""The dashboards, which the YAML files beside this module describe, and their export as Grafana's JSON.
 
-Invariant: the same code exports the same bytes, so that a test finds stale files.
+Invariant: the same files export the same bytes, so that a test finds a stale export.
 """
 
+from collections.abc import Callable, Mapping
+from importlib.resources import files
+from string import ascii_uppercase
+from typing import Literal
+
+import yaml
+from grafana_foundation_sdk.builders import common, dashboard, heatmap, prometheus, stat, timeseries
+from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.common import GraphDrawStyle, StackingMode
+from grafana_foundation_sdk.models.dashboard import DataSourceRef
+from grafana_foundation_sdk.models.dashboard import Panel as PanelModel
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from toxic_dashboards.model import MODEL
-from toxic_dashboards.panels import Board
-from toxic_dashboards.service import SERVICE
-from toxic_dashboards.training import TRAINING
+from toxic_core.contract.schema import FrozenModel
 
-BOARDS = (SERVICE, MODEL, TRAINING)
+SOURCE = DataSourceRef(type_val="prometheus", uid="prometheus")
+"""The provisioned data source; see `provisioning/datasources`."""
+
+PROMOTIONS = (
+    "max by (version) (toxic_inference_alias_info{alias='champion'}) "
+    "unless on (version) max by (version) (toxic_inference_alias_info{alias='champion'} offset 1m)"
+)
+"""A series during the minute after a version became champion."""
+
+Unit = Literal["percentunit", "s", "bytes", "short", "cps", "reqps", "none", "dateTimeFromNow"]
+"""Grafana's names of the units used here."""
+
+Kind = Literal["lines", "stack", "number", "heatmap"]
+"""A panel's visualization."""
+
+_BUILDERS: Mapping[Kind, Callable[[], timeseries.Panel | stat.Panel | heatmap.Panel]] = {
+    "lines": lambda: timeseries.Panel().draw_style(GraphDrawStyle.LINE),
+    "stack": lambda: (
+        timeseries.Panel().fill_opacity(30).stacking(common.StackingConfig().mode(StackingMode.NORMAL))
+    ),
+    "number": stat.Panel,
+    "heatmap": heatmap.Panel,
+}
 
 
-def export(board: Board) -> str:
-    """Return a dashboard as Grafana's JSON."""
-    return JSONEncoder(sort_keys=True, indent=2).encode(board.build().build()) + "\n"
+class Panel(FrozenModel):
+    """One panel.
+
+    Attributes:
+        title: unique in its board.
+        description: what it shows, and which values are good or bad.
+        unit: of every series.
+        queries: PromQL by the template of its series' names.
+        kind: its visualization.
+        width: in columns, of 24.
+        needs: the event before which its queries may be empty; empty if they always have data under traffic.
+    """
+
+    title: str
+    description: str
+    unit: Unit
+    queries: dict[str, str]
+    kind: Kind = "lines"
+    width: int = 8
+    needs: str = ""
+
+    def build(self) -> Builder[PanelModel]:
+        """Return the SDK's panel."""
+        builder = _BUILDERS[self.kind]()
+        builder = builder.title(self.title).description(self.description).unit(self.unit)
+        builder = builder.datasource(SOURCE).height(8).span(self.width)
+        for name, (legend, expr) in zip(ascii_uppercase, self.queries.items(), strict=False):
+            target = prometheus.Dataquery().datasource(SOURCE).expr(expr).ref_id(name).legend_format(legend)
+            if self.kind == "heatmap":
+                target = target.format(PromQueryFormat.HEATMAP)
+            builder = builder.with_target(target.instant() if self.kind == "number" else target.range())
+        return builder
+
+
+class Row(FrozenModel):
+    """A heading and its panels."""
+
+    title: str
+    panels: tuple[Panel, ...]
+
+
+class Board(FrozenModel):
+    """A dashboard.
+
+    Attributes:
+        uid: part of its URL, and its file's name.
+        title: shown in Grafana.
+        description: its purpose.
+        rows: from top to bottom.
+    """
+
+    uid: str
+    title: str
+    description: str
+    rows: tuple[Row, ...]
+
+    def panels(self) -> tuple[Panel, ...]:
+        """Return every panel, in order."""
+        return tuple(panel for row in self.rows for panel in row.panels)
+
+    def export(self) -> str:
+        """Return Grafana's JSON, with an annotation per promotion."""
+        board = dashboard.Dashboard(self.title).uid(self.uid).description(self.description)
+        board = board.tags(["toxic-comments"]).readonly().refresh("30s").time("now-6h", "now")
+        board = board.annotation(
+            dashboard.AnnotationQuery()
+            .name("Promotions")
+            .datasource(SOURCE)
+            .enable(True)  # noqa: FBT003  the SDK's signature
+            .icon_color("purple")
+            .expr(PROMOTIONS)
+        )
+        for row in self.rows:
+            board = board.with_row(dashboard.Row(row.title))
+            for panel in row.panels:
+                board = board.with_panel(panel.build())
+        return JSONEncoder(sort_keys=True, indent=2).encode(board.build()) + "\n"
+
+
+def _read(name: str) -> Board:
+    text = (files("toxic_dashboards") / f"{name}.yml").read_text(encoding="utf-8")
+    return Board.model_validate(yaml.safe_load(text))
+
+
+SERVICE, MODEL, TRAINING = BOARDS = tuple(_read(name) for name in ("service", "model", "training"))
