@@ -5,6 +5,7 @@ import ray
 from pyarrow import parquet
 
 from toxic_batch.blocks import columns_of, plan
+from toxic_batch.manifest import Work
 from toxic_batch.storage import Place
 from toxic_batch.worker import Task, Worker, pack
 from toxic_core.contract import open_bundle
@@ -24,19 +25,20 @@ def test_a_worker_writes_a_part_with_scores(
     (tmp_path / "a.csv").write_text("id,text,body\n1,x,you are kind\n2,x,\n", encoding="utf-8")
     monkeypatch.setattr(ray, "get", lambda held: held)
     file = Place.of(str(tmp_path / "a.csv"))
-    task = Task(
-        model=pack(bundle),  # type: ignore[arg-type]  # as Ray hands it out
-        version="7",
-        options=OPTIONS,
-        text_column="body",
+    work = Work(
+        files=(),
         columns=columns_of(file),
-        sources={file.path: file},
-        out=Place.of(str(tmp_path / "out")),
         form="parquet",
-        threads=1,
+        block_bytes=1_000,
+        windows=4,
+        overlap=0,
+        text_column="body",
     )
+    out = Place.of(str(tmp_path / "out"))
+    task = Task("7", OPTIONS, work, sources={file.path: file}, out=out, threads=1)
     (block,) = plan([file], block_bytes=1_000)
-    outcome = Worker(task).score(block)
+    worker = Worker(task, pack(bundle))  # type: ignore[arg-type]  # as Ray hands it out
+    outcome = worker.score(block)
     assert (outcome.rows, outcome.rejected, outcome.error) == (2, 1, "")
     part = parquet.read_table(tmp_path / "out" / "part-000000.parquet")
     assert part.column_names == ["id", "text", "body", *output_names(bundle.contract)]

@@ -8,7 +8,7 @@ import csv
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import PurePosixPath
 
 import pyarrow as pa
@@ -47,19 +47,6 @@ class Block:
         return f"{self.path} {unit} {self.begin:,} to {self.end:,}"
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """The cuts of a file.
-
-    Attributes:
-        ends: of each block; the first begins at `header`, or at 0.
-        header: see `Block`.
-    """
-
-    ends: tuple[int, ...]
-    header: int = 0
-
-
 def kind_of(path: str) -> str:
     """Return a file's kind, its ending.
 
@@ -82,10 +69,22 @@ def plan(files: list[Place], *, block_bytes: int) -> list[Block]:
     """
     blocks: list[Block] = []
     for file in files:
-        cut = _cut(file, block_bytes=block_bytes)
-        begins = (cut.header, *cut.ends)
-        for begin, end in zip(begins, cut.ends, strict=False):
-            blocks.append(Block(len(blocks), file.path, begin=begin, end=end, header=cut.header))
+        header, ends = 0, []
+        match kind_of(file.path):
+            case ".parquet":
+                with parquet_file(file) as opened:
+                    for group, begin, last in row_groups(opened):
+                        size = opened.metadata.row_group(group).total_byte_size
+                        rows = max(1, (last - begin) * block_bytes // max(1, size))
+                        ends += [min(end, last) for end in range(begin + rows, last + rows, rows)]
+            case ".csv":
+                offsets = _record_ends(file)
+                header = next(offsets, 0)
+                ends = _every(offsets, block_bytes, begin=header)
+            case _:
+                ends = _every(accumulate(len(line) for line in _lines(file)), block_bytes, begin=0)
+        for begin, end in pairwise((header, *ends)):
+            blocks.append(Block(len(blocks), file.path, begin=begin, end=end, header=header))
     if not blocks:
         raise InvalidDataError(f"{', '.join(f.path for f in files)}: no rows, so there is nothing to score.")
     return blocks
@@ -107,7 +106,15 @@ def columns_of(file: Place) -> tuple[str, ...]:
                 raise InvalidDataError(f"{file.path} needs a header that names each column once.")
             return tuple(columns)
         case _:
-            return tuple(_first_object(file))
+            try:
+                found = json.loads(next(_first_lines(file), ""))
+            except json.JSONDecodeError as error:
+                raise InvalidDataError(
+                    f"The first line of {file.path} isn't JSON; each line is one object."
+                ) from error
+            if not isinstance(found, dict):
+                raise InvalidDataError(f"The first line of {file.path} isn't a JSON object.")
+            return tuple(found)
 
 
 def parquet_file(file: Place) -> parquet.ParquetFile:
@@ -122,29 +129,15 @@ def parquet_file(file: Place) -> parquet.ParquetFile:
         raise InvalidDataError(f"{file.path} isn't a Parquet file, or is damaged; write it again.") from error
 
 
-def _cut(file: Place, *, block_bytes: int) -> Cut:
-    match kind_of(file.path):
-        case ".csv":
-            offsets = _record_ends(file)
-            header = next(offsets, 0)
-            return Cut(_every(offsets, block_bytes, begin=header), header=header)
-        case ".parquet":
-            pass
-        case _:
-            return Cut(_every(accumulate(len(line) for line in _lines(file)), block_bytes, begin=0))
-    ends: list[int] = []
-    begin = 0
-    with parquet_file(file) as opened:
-        for index in range(opened.metadata.num_row_groups):
-            group = opened.metadata.row_group(index)
-            rows = max(1, group.num_rows * block_bytes // max(1, group.total_byte_size))
-            last = begin + group.num_rows
-            ends += [min(end, last) for end in range(begin + rows, last + rows, rows)]
-            begin = last
-    return Cut(tuple(ends))
+def row_groups(opened: parquet.ParquetFile) -> Iterator[tuple[int, int, int]]:
+    """Yield each row group's index, its first row and one past its last."""
+    end = 0
+    for index in range(opened.metadata.num_row_groups):
+        begin, end = end, end + opened.metadata.row_group(index).num_rows
+        yield index, begin, end
 
 
-def _every(offsets: Iterator[int], size: int, *, begin: int) -> tuple[int, ...]:
+def _every(offsets: Iterator[int], size: int, *, begin: int) -> list[int]:
     """Return offsets at least `size` apart, from `begin` on, and the last one."""
     ends: list[int] = []
     last = begin
@@ -152,7 +145,7 @@ def _every(offsets: Iterator[int], size: int, *, begin: int) -> tuple[int, ...]:
         if last - begin >= size:
             ends.append(last)
             begin = last
-    return (*ends, last) if last > begin else tuple(ends)
+    return [*ends, last] if last > begin else ends
 
 
 def _lines(file: Place) -> Iterator[bytes]:
@@ -199,19 +192,6 @@ def _first_lines(file: Place) -> Iterator[str]:
 def not_utf8(path: str) -> str:
     """Return the message for a file in another encoding."""
     return f"{path} isn't UTF-8; convert it, for instance with iconv -f WINDOWS-1252 -t UTF-8."
-
-
-def _first_object(file: Place) -> dict[str, object]:
-    first = next(_first_lines(file), "")
-    try:
-        found = json.loads(first)
-    except json.JSONDecodeError as error:
-        raise InvalidDataError(
-            f"The first line of {file.path} isn't JSON; each line is one object."
-        ) from error
-    if not isinstance(found, dict):
-        raise InvalidDataError(f"The first line of {file.path} isn't a JSON object.")
-    return found
 
 
 def infos(addresses: list[str]) -> list[tuple[Place, fs.FileInfo]]:

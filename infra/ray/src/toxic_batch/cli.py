@@ -9,36 +9,15 @@ import os
 import sys
 from pathlib import Path
 
-from toxic_batch.cluster import Cluster
-from toxic_batch.job import Job, Model
+from toxic_batch.job import Job
 from toxic_batch.job import run as run_job
 from toxic_batch.reading import FORMATS
 from toxic_batch.worker import TEXT_COLUMN_OPTION
 from toxic_core.errors import ToxicError
 from toxic_core.registered import CHAMPION, MODEL_NAME
-from toxic_model.registered import Registry
-from toxic_model.scoring import ScoringOptions
 from toxic_model.tables import TEXT_COLUMNS
 
 _MIB = 1024 * 1024
-
-
-def run() -> None:
-    """Score the files that the command line names."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("toxic_batch").setLevel(logging.INFO)
-    try:
-        summary = run_job(_job(_parser().parse_args()))
-    except (ToxicError, OSError, ConnectionError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("Stopped. The same command resumes the job.")
-    speed = summary.rows / summary.seconds if summary.rows else 0.0
-    sys.stdout.write(
-        f"{summary.rows:,} comments scored by version {summary.version} in {summary.seconds:.1f} s "
-        f"({speed:.0f} a second), {summary.rejected:,} without a text; "
-        f"{summary.blocks} parts, {summary.done_before} of them from before\n"
-    )
 
 
 def _positive(text: str) -> int:
@@ -47,33 +26,8 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _job(arguments: argparse.Namespace) -> Job:
-    return Job(
-        inputs=arguments.inputs,
-        out=arguments.out,
-        model=Model(
-            bundle=arguments.bundle,
-            version=arguments.version,
-            registry=Registry(uri=arguments.registry, model_name=arguments.model_name),
-        ),
-        options=ScoringOptions(
-            batch_tokens=arguments.batch_tokens,
-            max_windows=arguments.max_windows,
-            overlap=arguments.window_overlap,
-        ),
-        text_column=arguments.text_column,
-        form=arguments.format,
-        block_bytes=arguments.block_bytes,
-        cluster=Cluster(
-            address=arguments.address,
-            workers=arguments.workers,
-            worker_cpus=arguments.worker_cpus,
-            worker_gpus=arguments.worker_gpus,
-        ),
-    )
-
-
-def _parser() -> argparse.ArgumentParser:
+def run() -> None:
+    """Score the files that the command line names."""
     parser = argparse.ArgumentParser(
         prog="toxic-batch",
         description="Score CSV, NDJSON and Parquet files of comments on Ray Data. The same command resumes "
@@ -85,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         TEXT_COLUMN_OPTION, metavar="NAME", help="of the texts; otherwise one of " + ", ".join(TEXT_COLUMNS)
     )
-    parser.add_argument("--format", choices=FORMATS, default=FORMATS[0], help="of the parts")
+    parser.add_argument("--format", dest="form", choices=FORMATS, default=FORMATS[0], help="of the parts")
     parser.add_argument("--block-bytes", type=_positive, default=4 * _MIB, help="of input that make a part")
     model = parser.add_argument_group("model")
     chosen = model.add_mutually_exclusive_group()
@@ -111,4 +65,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     cluster.add_argument("--worker-cpus", type=_positive, default=1, help="of each")
     cluster.add_argument("--worker-gpus", type=float, default=0.0, help="of each")
-    return parser
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("toxic_batch").setLevel(logging.INFO)
+    try:
+        summary = run_job(Job(**vars(parser.parse_args())))
+    except (ToxicError, OSError, ConnectionError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("Stopped. The same command resumes the job.")
+    speed = summary.rows / summary.seconds if summary.rows else 0.0
+    sys.stdout.write(
+        f"{summary.rows:,} comments scored by version {summary.version} in {summary.seconds:.1f} s "
+        f"({speed:.0f} a second), {summary.rejected:,} without a text; "
+        f"{summary.blocks} parts, {summary.done_before} of them from before\n"
+    )

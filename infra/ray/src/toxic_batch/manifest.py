@@ -7,20 +7,17 @@ cutting them. Part n exists exactly if block n is scored.
 from typing import Literal
 
 from pyarrow import fs
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from toxic_batch.blocks import Block
-from toxic_batch.storage import PARTIAL, Place
+from toxic_batch.storage import Place
+from toxic_core.contract.schema import FrozenModel
 from toxic_core.errors import ConfigurationError
 
 MANIFEST = "_manifest.json"
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
-
-class InputFile(_Frozen):
+class InputFile(FrozenModel):
     """An input file as it was when the job began.
 
     Attributes:
@@ -33,13 +30,8 @@ class InputFile(_Frozen):
     bytes: int
     modified_ns: int
 
-    @classmethod
-    def of(cls, info: fs.FileInfo) -> "InputFile":
-        """Return the facts of a file."""
-        return cls(path=info.path, bytes=info.size, modified_ns=info.mtime_ns or 0)
 
-
-class Work(_Frozen):
+class Work(FrozenModel):
     """The work of a job, without its model.
 
     Attributes:
@@ -61,7 +53,7 @@ class Work(_Frozen):
     text_column: str | None = None
 
 
-class Manifest(_Frozen):
+class Manifest(FrozenModel):
     """The content of `_manifest.json`.
 
     Attributes:
@@ -87,7 +79,7 @@ def read_manifest(out: Place) -> Manifest | None:
     """
     place = out.child(MANIFEST)
     if place.info.type is fs.FileType.NotFound:
-        if any(PARTIAL not in info.path for info in out.files(recursive=False)):
+        if any(".partial" not in info.base_name for info in out.files(recursive=False)):
             raise ConfigurationError(f"{out.path} holds other files; name a folder that is new or empty.")
         return None
     try:
@@ -104,8 +96,7 @@ def check_same(found: Manifest, *, asked: str, work: Work) -> None:
     Raises:
         ConfigurationError: the folder has another job; the message names the difference.
     """
-    wanted = {"model": asked, **{name: getattr(work, name) for name in Work.model_fields}}
-    before = {"model": found.asked, **{name: getattr(found.work, name) for name in Work.model_fields}}
+    wanted, before = {"model": asked, **dict(work)}, {"model": found.asked, **dict(found.work)}
     if differing := [name for name in wanted if wanted[name] != before[name]]:
         raise ConfigurationError(
             f"The output folder holds another job's parts: {', '.join(differing)} differ"

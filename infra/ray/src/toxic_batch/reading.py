@@ -9,7 +9,7 @@ import pyarrow as pa
 from pyarrow import csv as arrow_csv
 from pyarrow import parquet
 
-from toxic_batch.blocks import Block, kind_of, not_utf8, parquet_file
+from toxic_batch.blocks import Block, kind_of, not_utf8, parquet_file, row_groups
 from toxic_batch.storage import Place
 from toxic_core.errors import InvalidDataError
 
@@ -29,7 +29,15 @@ def read_block(block: Block, file: Place, columns: tuple[str, ...]) -> pa.Table:
     """
     match kind_of(block.path):
         case ".parquet":
-            return _read_parquet(block, file)
+            with parquet_file(file) as opened:
+                for index, begin, end in row_groups(opened):
+                    if begin <= block.begin < end:
+                        try:
+                            group = opened.read_row_group(index)
+                        except (pa.ArrowInvalid, OSError) as error:
+                            raise InvalidDataError(f"{block} is damaged; write the file again.") from error
+                        return group.slice(block.begin - begin, block.end - block.begin)
+            raise InvalidDataError(f"{block} is no longer there; the file was changed.")
         case ".csv":
             return _read_csv(block, file, columns)
         case _:
@@ -44,21 +52,6 @@ def encode(table: pa.Table, *, form: str) -> pa.Buffer:
     else:
         parquet.write_table(table, sink)
     return sink.getvalue()
-
-
-def _read_parquet(block: Block, file: Place) -> pa.Table:
-    with parquet_file(file) as opened:
-        begin = 0
-        for index in range(opened.metadata.num_row_groups):
-            rows = opened.metadata.row_group(index).num_rows
-            if begin <= block.begin < begin + rows:
-                try:
-                    table = opened.read_row_group(index)
-                except (pa.ArrowInvalid, OSError) as error:
-                    raise InvalidDataError(f"{block} is damaged; write the file again.") from error
-                return table.slice(block.begin - begin, block.end - block.begin)
-            begin += rows
-    raise InvalidDataError(f"{block} is no longer there; the file was changed.")
 
 
 def _bytes(file: Place, begin: int, end: int) -> bytes:
@@ -100,11 +93,19 @@ def _read_ndjson(block: Block, file: Place, columns: tuple[str, ...]) -> pa.Tabl
     offset = block.begin
     for line in _bytes(file, block.begin, block.end).split(b"\n"):
         if line.strip():
-            row = _object(line, where=f"{block.path}, the line at byte {offset:,}")
+            where = f"{block.path}, the line at byte {offset:,}"
+            try:
+                row = json.loads(line.decode("utf-8-sig"))
+            except UnicodeDecodeError:
+                raise InvalidDataError(not_utf8(where)) from None
+            except json.JSONDecodeError as error:
+                raise InvalidDataError(f"{where} isn't JSON: {error.msg}.") from None
+            if not isinstance(row, dict):
+                raise InvalidDataError(f"{where} isn't a JSON object.")
             if unknown := row.keys() - cells.keys():
                 raise InvalidDataError(
-                    f"{block.path}, the line at byte {offset:,} has the field {min(unknown)!r}, "
-                    "which the first line lacks; give every line the first one's fields."
+                    f"{where} has the field {min(unknown)!r}, which the first line lacks; "
+                    "give every line the first one's fields."
                 )
             for name, column in cells.items():
                 value = row.get(name)
@@ -113,15 +114,3 @@ def _read_ndjson(block: Block, file: Place, columns: tuple[str, ...]) -> pa.Tabl
                 column.append(value)
         offset += len(line) + 1
     return pa.table({name: pa.array(column, pa.string()) for name, column in cells.items()})
-
-
-def _object(line: bytes, *, where: str) -> dict[str, object]:
-    try:
-        found = json.loads(line.decode("utf-8-sig"))
-    except UnicodeDecodeError:
-        raise InvalidDataError(not_utf8(where)) from None
-    except json.JSONDecodeError as error:
-        raise InvalidDataError(f"{where} isn't JSON: {error.msg}.") from None
-    if not isinstance(found, dict):
-        raise InvalidDataError(f"{where} isn't a JSON object.")
-    return found

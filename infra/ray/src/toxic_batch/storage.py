@@ -4,7 +4,6 @@ Invariant: a written file appears whole or not at all. On a disk it is written u
 renamed; an object store shows only complete objects.
 """
 
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -13,8 +12,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from toxic_core.errors import ConfigurationError
-
-PARTIAL = ".partial-"
+from toxic_core.files import replacing
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +67,9 @@ class Place:
 
     def write(self, content: bytes | pa.Buffer) -> None:
         """Write a file, making its folder."""
-        if not isinstance(self.filesystem, fs.LocalFileSystem):
-            _write(self.filesystem, self.path, content)
-            return
-        folder, _, name = self.path.rpartition("/")
-        self.filesystem.create_dir(folder, recursive=True)
-        partial = f"{folder}/{PARTIAL}{uuid.uuid4().hex}-{name}"
-        try:
-            _write(self.filesystem, partial, content)
-            self.filesystem.move(partial, self.path)
-        finally:
-            Path(partial).unlink(missing_ok=True)
-
-
-def _write(filesystem: fs.FileSystem, path: str, content: bytes | pa.Buffer) -> None:
-    with filesystem.open_output_stream(path) as stream:
-        stream.write(content)
+        if isinstance(self.filesystem, fs.LocalFileSystem):
+            with replacing(Path(self.path)) as partial:
+                partial.write_bytes(content)
+        else:
+            with self.filesystem.open_output_stream(self.path) as stream:
+                stream.write(content)

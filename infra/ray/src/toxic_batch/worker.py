@@ -15,7 +15,7 @@ import ray
 from numpy.typing import NDArray
 
 from toxic_batch.blocks import Block
-from toxic_batch.manifest import part_name
+from toxic_batch.manifest import Work, part_name
 from toxic_batch.reading import encode, read_block
 from toxic_batch.storage import Place
 from toxic_core.contract import Bundle, open_bundle
@@ -56,25 +56,19 @@ class Task:
     """What all workers of a job have in common.
 
     Attributes:
-        model: the bundle's files, in Ray's object store.
         version: the model's name in the output.
         options: how texts are read.
-        text_column: the name of the text column; None to find it.
-        columns: of the input.
+        work: the job's.
         sources: the file system of each input file, by path.
         out: the folder of the parts.
-        form: of the parts.
         threads: that a model may use.
     """
 
-    model: "ray.ObjectRef[PackedBundle]"
     version: str
     options: ScoringOptions
-    text_column: str | None
-    columns: tuple[str, ...]
+    work: Work
     sources: dict[str, Place]
     out: Place
-    form: str
     threads: int
 
 
@@ -84,20 +78,25 @@ def pack(bundle: Bundle) -> dict[str, bytes]:
 
 
 class Worker:
-    """Scores blocks; Ray runs it as an actor and calls it with one block at a time."""
+    """Scores blocks; Ray runs it as an actor and calls it with one block at a time.
 
-    def __init__(self, task: Task) -> None:
+    Args:
+        task: the job's.
+        model: the bundle's files, in Ray's object store.
+    """
+
+    def __init__(self, task: Task, model: "ray.ObjectRef[PackedBundle]") -> None:
         disable_telemetry()
         self._task = task
-        packed: PackedBundle = ray.get(task.model)
+        packed: PackedBundle = ray.get(model)
         with tempfile.TemporaryDirectory(prefix="toxic-batch-") as name:
             for path, content in packed.items():
                 file = Path(name) / path
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(content)
-            model = open_model(open_bundle(Path(name)), threads=task.threads, overlap=task.options.overlap)
+            opened = open_model(open_bundle(Path(name)), threads=task.threads, overlap=task.options.overlap)
         self._scorer = TableScorer(
-            model, task.version, task.options, column=task.text_column, option=TEXT_COLUMN_OPTION
+            opened, task.version, task.options, column=task.work.text_column, option=TEXT_COLUMN_OPTION
         )
 
     def __call__(self, batch: Columns) -> Columns:
@@ -109,10 +108,10 @@ class Worker:
         """Score a block and write its part. An error of the block is returned, and stops no other block."""
         task = self._task
         try:
-            table = read_block(block, task.sources[block.path], task.columns)
+            table = read_block(block, task.sources[block.path], task.work.columns)
             scored = append_scores(table, self._scorer)
-            part = task.out.child(part_name(block.number, form=task.form))
-            part.write(encode(scored, form=task.form))
+            part = task.out.child(part_name(block.number, form=task.work.form))
+            part.write(encode(scored, form=task.work.form))
         except ToxicError as error:
             return Outcome(block.number, error=str(error))
         rejected = sum(error != "" for error in scored.column(ERROR).to_pylist())
