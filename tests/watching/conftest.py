@@ -1,47 +1,17 @@
 """Prometheus and Alertmanager, as Debian ships them; alone, and beside the services that they watch."""
 
-import json
 import os
-import re
 import shutil
 import subprocess
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
-from mlflow.tracking import MlflowClient
 
-from toxic_testing.inference.bundles import BundleFactory, TinyModel
-from toxic_testing.inference.process import Server
-from toxic_testing.ports import free_port
-from toxic_testing.registry import RegistryProcess
+from toxic_testing.inference.bundles import BundleFactory
+from toxic_testing.watching import Answers, Loop
 
 ROOT = Path(__file__).resolve().parents[2]
-INFRA = ROOT / "infra"
-
-MODEL = "toxic-comments"
-TOKEN = "of this test alone"
-PATIENCE_SECONDS = 600
-"""A training takes a minute on an idle machine."""
-
-_CLOCKS = {
-    "scrape_interval": "1s",
-    "evaluation_interval": "1s",
-    "interval": "1s",
-    "for": "0s",
-    "group_wait": "1s",
-    "group_interval": "2s",
-    "repeat_interval": "4s",
-}
-_FIGURES = {"test.toxic.all.rows": 1000.0, "test.toxic.all.auc": 0.9}
-_RETRAINING = {"params": {"modelling": {"epochs": 1}, "evaluation": {"bootstrap_samples": 0}}}
-"""The demo's training, cut to one pass: what is tested is how it comes to be, not the model."""
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -103,278 +73,7 @@ def programs(promtool: str) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def infra() -> Path:
     """Return the folder of the infrastructure."""
-    return INFRA
-
-
-class Loop:
-    """The services and what watches them, each on a port of its own.
-
-    Invariant: what is shortened are clocks; rules, routes and receivers are those that the stack runs with.
-
-    Args:
-        folder: for everything that they write.
-        programs: paths of `prometheus`, `promtool` and `alertmanager`.
-        build_bundle: makes the versions.
-    """
-
-    def __init__(self, folder: Path, *, programs: Mapping[str, str], build_bundle: BundleFactory) -> None:
-        self.folder = folder
-        self._programs = programs
-        self._build_bundle = build_bundle
-        self._ports = {
-            name: free_port()
-            for name in ("registry", "inference", "training", "prometheus", "alertmanager", "nobody")
-        }
-        self._ended: list[Callable[[], object]] = []
-        self.http = httpx.Client(trust_env=False, timeout=120)
-
-    def address(self, service: str) -> str:
-        """Return a service's address; no server listens on `nobody`'s."""
-        return f"http://127.0.0.1:{self._ports[service]}"
-
-    def start(self) -> None:
-        """Start everything; the registry is empty, and the training server's disk can't be written."""
-        self.registry = RegistryProcess(
-            {
-                "REGISTRY_PORT": str(self._ports["registry"]),
-                "REGISTRY_STATE_DIR": str(self.folder / "registry"),
-                "REGISTRY_GATE_FILE": str(ROOT / "tests" / "e2e" / "gate.yml"),
-            }
-        )
-        self._ended.append(self.registry.kill)
-        self.registry.wait_until_ready()
-        self.client = MlflowClient(self.registry.uri, self.registry.uri)
-        self.client.create_registered_model(MODEL)
-        self._start_inference()
-        self._start_training()
-        self._start_alertmanager()
-        self._start_prometheus()
-
-    def end(self) -> None:
-        """End all of it."""
-        self.http.close()
-        for end in reversed(self._ended):
-            end()
-
-    def add_version(self, *, model: TinyModel, broken: bool = False) -> str:
-        """Register a version, and return its number; a broken one can't be loaded."""
-        folder = self.folder / f"bundle-{time.monotonic_ns()}"
-        bundle = self._build_bundle(folder, model=model, figures=_FIGURES)
-        if broken:
-            (bundle / "warmup.jsonl").write_text("{}\n", encoding="utf-8")
-        run = self.client.create_run("0")
-        self.client.log_artifacts(run.info.run_id, str(bundle), "model/artifacts/bundle")
-        made = self.client.create_model_version(MODEL, f"{run.info.artifact_uri}/model", run.info.run_id)
-        return str(made.version)
-
-    def promote(self, version: str, alias: str = "champion") -> None:
-        """Set an alias."""
-        self.client.set_registered_model_alias(MODEL, alias, version)
-
-    def predict(self, texts: Sequence[str], **fields: Any) -> httpx.Response:
-        """Request scores and ignore the response."""
-        body = {"texts": list(texts), "timeout": 60, **fields}
-        return self.http.post(f"{self.address('inference')}/predict", json=body)
-
-    def predict_at_once(self, requests: Iterable[Sequence[str]]) -> list[int]:
-        """Ask for the scores of several requests at the same time; return the statuses."""
-        with ThreadPoolExecutor(8) as threads:
-            return [answer.status_code for answer in threads.map(self.predict, requests)]
-
-    def ask(self, expression: str) -> list[dict[str, Any]]:
-        """Return the series that Prometheus finds.
-
-        Raises:
-            AssertionError: it can't read the expression.
-        """
-        query = f"{self.address('prometheus')}/api/v1/query"
-        answer = self.http.get(query, params={"query": expression})
-        if answer.is_client_error:
-            raise AssertionError(f"{expression}: {answer.text}")
-        found: list[dict[str, Any]] = answer.json()["data"]["result"]
-        return found
-
-    def firing(self) -> set[str]:
-        """Return the alerts that fire."""
-        return {series["metric"]["alertname"] for series in self.ask('ALERTS{alertstate="firing"}')}
-
-    def runs(self) -> list[dict[str, Any]]:
-        """Return the training server's runs, the newest first."""
-        told: list[dict[str, Any]] = self.http.get(f"{self.address('training')}/runs").json()
-        return told
-
-    def wait_until(self, holds: Callable[[], bool], what: str) -> None:
-        """Wait until something holds; a service that doesn't answer yet is no answer.
-
-        Raises:
-            AssertionError: it doesn't, for too long.
-        """
-        until = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < until:
-            try:
-                if holds():
-                    return
-            except httpx.TransportError:
-                pass
-            time.sleep(0.2)
-        raise AssertionError(f"not within {PATIENCE_SECONDS} s: {what}")
-
-    def let_training_write(self) -> None:
-        """Give the training server its disk back."""
-        (self.folder / "demo").unlink()
-
-    def _start(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Server:
-        folder = self.folder / name
-        folder.mkdir()
-        server = Server(arguments, environment=environment, folder=folder)
-        self._ended.append(server.kill)
-        return server
-
-    def _start_inference(self) -> None:
-        settings = {
-            "port": self._ports["inference"],
-            "registry_uri": self.registry.uri,
-            "cache_dir": self.folder / "cache",
-            "state_dir": self.folder / "inference-state",
-            "poll_interval_seconds": 0.5,
-            "shadow_fraction": 1,
-            "monitor_min_texts": 50,
-            "monitor_min_feedback": 10,
-            "monitor_feedback_interval_seconds": 0.5,
-            "compute_threads": 1,
-        }
-        environment = {f"INFERENCE_{name.upper()}": str(value) for name, value in settings.items()}
-        self._start("inference", ("-m", "toxic_inference"), environment)
-        self.wait_until(
-            lambda: self.http.get(f"{self.address('inference')}/health/live").is_success, "inference"
-        )
-
-    def _start_training(self) -> None:
-        (self.folder / "demo").write_text("a file where the folder should be", encoding="utf-8")
-        environment = {
-            "MLFLOW_TRACKING_URI": self.registry.uri,
-            "MLFLOW_REGISTRY_URI": self.registry.uri,
-            "TOXIC_DEMO_DIR": str(self.folder / "demo"),
-            "TRAINING_PORT": str(self._ports["training"]),
-            "TRAINING_STATE_DIR": str(self.folder / "training-state"),
-            "TRAINING_ALERT_TOKEN": TOKEN,
-            "TRAINING_RETRAIN_COOL_DOWN_HOURS": "0",
-            "TRAINING_RETRAIN_DAILY_RUNS": "9",
-            "TRAINING_RETRAIN_REQUEST": json.dumps(_RETRAINING),
-        }
-        self._start("training", ("-m", "toxic_training", "server", "start", "--env", "demo"), environment)
-        self.wait_until(lambda: self.http.get(f"{self.address('training')}/health").is_success, "training")
-
-    def _start_alertmanager(self) -> None:
-        run = self.folder / "alertmanager"
-        environment = {
-            "ALERTMANAGER_RUN_DIR": str(run),
-            "ALERTMANAGER_TRAINING_URL": f"{self.address('training')}/alerts",
-            "ALERTMANAGER_WEBHOOK_URL": f"{self.address('nobody')}/people",
-            "TRAINING_ALERT_TOKEN": TOKEN,
-        }
-        self._render("alertmanager", environment)
-        shorten_clocks(run / "alertmanager.yml")
-        self._run(
-            "alertmanager",
-            f"--config.file={run / 'alertmanager.yml'}",
-            f"--storage.path={self.folder / 'alerts'}",
-            f"--web.listen-address=127.0.0.1:{self._ports['alertmanager']}",
-            "--cluster.listen-address=",
-        )
-
-    def _start_prometheus(self) -> None:
-        run, data = self.folder / "prometheus", self.folder / "series"
-        environment = {
-            "PROMETHEUS_RUN_DIR": str(run),
-            "PROMETHEUS_REMOTE_WRITE_URL": f"{self.address('nobody')}/api/v1/write",
-            "PROMETHEUS_SCRAPE_SELF": f"127.0.0.1:{self._ports['prometheus']}",
-            "PROMETHEUS_ALERTMANAGER": f"127.0.0.1:{self._ports['alertmanager']}",
-            **{
-                f"PROMETHEUS_SCRAPE_{service.upper()}": f"127.0.0.1:{self._ports[service]}"
-                for service in ("inference", "registry", "training")
-            },
-        }
-        self._render("prometheus", environment)
-        for file in (run / "prometheus.yml", *(run / "rules").glob("*.yml")):
-            shorten_clocks(file)
-        self._write_past(data)
-        self._run(
-            "prometheus",
-            f"--config.file={run / 'prometheus.yml'}",
-            f"--storage.tsdb.path={data}",
-            f"--web.listen-address=127.0.0.1:{self._ports['prometheus']}",
-        )
-        self.wait_until(lambda: bool(self.ask("up")), "prometheus")
-
-    def _write_past(self, data: Path) -> None:
-        """Write the samples of past days, in which version 1 was expected to be always right."""
-        name = "version_label_window:toxic_inference_estimated_f1_ratio:avg"
-        labels = '{version="1",label="toxic",window="24h"}'
-        now = datetime.now(UTC)
-        times = [now - timedelta(hours=hours) for hours in range(72, 20, -1)]
-        lines = [
-            f"# TYPE {name} gauge",
-            *(f"{name}{labels} 1 {int(at.timestamp())}" for at in times),
-            "# EOF",
-        ]
-        past = self.folder / "past.txt"
-        past.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        command = (self._programs["promtool"], "tsdb", "create-blocks-from", "openmetrics", past, data)
-        subprocess.run(command, check=True, capture_output=True)
-
-    def _render(self, program: str, environment: Mapping[str, str]) -> None:
-        entrypoint = INFRA / program / "entrypoint.sh"
-        told = {**os.environ, **environment}
-        subprocess.run([entrypoint, "render"], env=told, check=True, capture_output=True)
-
-    def _run(self, program: str, *arguments: str) -> None:
-        with (self.folder / f"{program}.log").open("wb") as log:
-            process = subprocess.Popen([self._programs[program], *arguments], stdout=log, stderr=log)
-
-        def end() -> None:
-            process.kill()
-            process.wait()
-
-        self._ended.append(end)
-
-
-class Answers:
-    """Which of many expressions have ever had data: asked again and again, since some have it for moments.
-
-    Args:
-        loop: the running services.
-        expressions: PromQL.
-    """
-
-    def __init__(self, loop: Loop, expressions: Iterable[str]) -> None:
-        self.missing = sorted(set(expressions))
-        self.fault: BaseException | None = None
-        self._loop = loop
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._ask, daemon=True)
-        self._thread.start()
-
-    def end(self) -> None:
-        """Ask no more."""
-        self._over.set()
-        self._thread.join()
-
-    def _ask(self) -> None:
-        while self.missing and not self._over.wait(1.0):
-            try:
-                self.missing = [each for each in self.missing if not self._loop.ask(each)]
-            except AssertionError as error:
-                self.fault = error
-                return
-
-
-def shorten_clocks(file: Path) -> None:
-    """Replace how long things last in a configuration, in place."""
-    text = file.read_text(encoding="utf-8")
-    for clock, shorter in _CLOCKS.items():
-        text = re.sub(rf"^(\s*(?:- )?{clock}): \w+$", rf"\1: {shorter}", text, flags=re.MULTILINE)
-    file.write_text(text, encoding="utf-8")
+    return ROOT / "infra"
 
 
 @pytest.fixture(scope="module")
@@ -382,7 +81,7 @@ def loop(
     tmp_path_factory: pytest.TempPathFactory, programs: dict[str, str], build_bundle: BundleFactory
 ) -> Iterator[Loop]:
     """Everything, started, without any version to serve."""
-    made = Loop(tmp_path_factory.mktemp("loop"), programs=programs, build_bundle=build_bundle)
+    made = Loop(tmp_path_factory.mktemp("loop"), root=ROOT, programs=programs, build_bundle=build_bundle)
     try:
         made.start()
         yield made

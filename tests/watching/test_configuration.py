@@ -2,7 +2,6 @@
 
 import base64
 import re
-import socket
 import stat
 import subprocess
 import threading
@@ -13,6 +12,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from toxic_testing.ports import free_port
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -203,8 +204,7 @@ def test_a_real_prometheus_sends_to_the_hosted_one(
     infra: Path, hosted: ThreadingHTTPServer, tmp_path: Path
 ) -> None:
     """With the user and token of the environment."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     environment = {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "PROMETHEUS_RUN_DIR": str(tmp_path / "run"),

@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
+from toxic_testing.ports import free_port
+
 BuildBundle = Callable[..., Path]
 
 SERVICE = ("-m", "toxic_inference")
@@ -19,9 +21,7 @@ TEXT = "you are a stupid idiot"
 @pytest.fixture
 def port() -> int:
     """A port that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        found: int = listening.getsockname()[1]
-    return found
+    return free_port()
 
 
 def start(start_server: Any, folder: Path, port: int, **settings: str) -> Any:

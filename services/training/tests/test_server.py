@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +14,8 @@ import httpx
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
+
+from toxic_testing.ports import free_port
 
 pytestmark = pytest.mark.e2e
 
@@ -94,9 +95,7 @@ def mlflow(folder: Path) -> MlflowClient:
 @pytest.fixture(scope="module")
 def server(folder: Path, mlflow: MlflowClient) -> Iterator[Server]:
     """Start the server on a free port and wait until it answers."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [
         sys.executable,
         "-m",
