@@ -36,12 +36,10 @@ from toxic_core.labels import LabelName
 from toxic_core.languages import ANY_LANGUAGE
 from toxic_core.text import NORMALISATION_VERSION
 
-SCHEMA_VERSION: Literal[1] = 1
 CONTRACT_FILE = "contract.json"
 SAVED_MODEL_DIR = "saved_model"
 TOKENIZER_FILE = "tokenizer/tokenizer.json"
 WARMUP_FILE = "warmup.jsonl"
-ONNX_FILE = "onnx/model.onnx"
 REQUIRED_FILES = (f"{SAVED_MODEL_DIR}/saved_model.pb", TOKENIZER_FILE, WARMUP_FILE)
 
 BUNDLE_ARTIFACT_PATH = "artifacts/bundle"
@@ -109,7 +107,7 @@ class Contract(FrozenModel):
 
     model_config = ConfigDict(serialize_by_alias=True)
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     labels: Annotated[tuple[LabelName, ...], Field(min_length=1), AfterValidator(_distinct)]
     max_tokens: int = Field(ge=8)
     pad_id: int = Field(ge=0)
@@ -147,12 +145,7 @@ class WarmupExample(FrozenModel):
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A verified model bundle on disk.
-
-    Attributes:
-        path: its folder.
-        contract: its parsed `contract.json`.
-    """
+    """A verified model bundle on disk: its folder and its parsed `contract.json`."""
 
     path: Path
     contract: Contract

@@ -44,11 +44,9 @@ def calibrate(
     scaling = [
         [contract.calibration_of(label, language) for label in contract.labels] for language in languages
     ]
-    slopes = np.array([[c.slope for c in row] for row in scaling], dtype=np.float64).reshape(scores.shape)
-    intercepts = np.array([[c.intercept for c in row] for row in scaling], dtype=np.float64).reshape(
-        scores.shape
-    )
+    factors = np.array([[(c.slope, c.intercept) for c in row] for row in scaling], dtype=np.float64)
+    factors = factors.reshape(*scores.shape, 2)
     clipped = np.clip(scores.astype(np.float64), _EPSILON, 1 - _EPSILON)
-    logits = slopes * np.log(clipped / (1 - clipped)) + intercepts
+    logits = factors[..., 0] * np.log(clipped / (1 - clipped)) + factors[..., 1]
     # The sigmoid in a form that no logit overflows.
     return np.exp(-np.logaddexp(0.0, -logits)).astype(np.float32)
