@@ -6,7 +6,7 @@
 #
 # The inference image contains the shipped model, so that it serves by itself:
 #
-#   docker run -p 8001:8001 -e PORT=8001 toxic-comment-endpoint
+#   docker run -p 127.0.0.1:8001:8001 -e PORT=8001 toxic-comment-endpoint
 #
 # With INFERENCE_MODEL_DIRECTORY= (empty) and INFERENCE_REGISTRY_URI it serves a registry's champion.
 #
