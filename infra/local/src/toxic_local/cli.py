@@ -15,7 +15,7 @@ from toxic_local.plan import Commands
 from toxic_local.process import last_lines
 from toxic_local.scenarios import demo, serve, with_registry
 from toxic_local.steps import say
-from toxic_local.stop import StopSignal, stop_on_signals
+from toxic_local.stop import stop_on_signals
 
 _SIGNALLED = 128  # the shell's convention, to which the signal is added
 
@@ -41,23 +41,22 @@ def main(arguments: Sequence[str] | None = None, *, commands: Commands | None = 
     action, command = parser.parse_args(words[:at]).action, words[at + 1 :]
     if (action == "with-registry") != bool(command):
         parser.error("a command after -- goes with with-registry, and only there")
+    programs = commands or Commands()
+    status = 1
     with stop_on_signals() as stop:
-        sys.exit(_run(action, command, commands=commands or Commands(), stop=stop))
-
-
-def _run(action: str, command: Sequence[str], *, commands: Commands, stop: StopSignal) -> int:
-    try:
-        if action == "with-registry":
-            return with_registry(command, os.environ, commands=commands, stop=stop)
-        scenario = demo if action == "demo" else serve
-        return scenario(os.environ, commands=commands, stop=stop)
-    except StopRequestedError as stopped:
-        say("Stopped.", out=sys.stderr)
-        return _SIGNALLED + stopped.signum if action == "with-registry" else 0
-    except ProcessFailedError as failed:
-        for line in last_lines(failed.log) if failed.log else ():
-            say(f"  | {line}", out=sys.stderr)
-        say(f"toxic-local: {failed}", out=sys.stderr)
-    except ToxicError as error:
-        say(f"toxic-local: {error}", out=sys.stderr)
-    return 1
+        try:
+            if action == "with-registry":
+                status = with_registry(command, os.environ, commands=programs, stop=stop)
+            else:
+                scenario = demo if action == "demo" else serve
+                status = scenario(os.environ, commands=programs, stop=stop)
+        except StopRequestedError as stopped:
+            say("Stopped.", out=sys.stderr)
+            status = _SIGNALLED + stopped.signum if action == "with-registry" else 0
+        except ProcessFailedError as failed:
+            for line in last_lines(failed.log) if failed.log else ():
+                say(f"  | {line}", out=sys.stderr)
+            say(f"toxic-local: {failed}", out=sys.stderr)
+        except ToxicError as error:
+            say(f"toxic-local: {error}", out=sys.stderr)
+    sys.exit(status)

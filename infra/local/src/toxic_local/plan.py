@@ -12,7 +12,7 @@ Invariant: a plan is only read once it is made; paths in it are absolute.
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from toxic_local.checks import LOOPBACK
@@ -21,20 +21,17 @@ from toxic_local.errors import CheckFailedError
 REGISTRY_PORT = 5000
 INFERENCE_PORT = 8001
 _LAST_PORT = 65535
-
-
-def _module(*arguments: str) -> tuple[str, ...]:
-    return (sys.executable, "-m", *arguments)
+_MODULE = (sys.executable, "-m")
 
 
 @dataclass(frozen=True, slots=True)
 class Commands:
     """The stack's programs, each to be followed by its arguments."""
 
-    registry: tuple[str, ...] = field(default_factory=lambda: _module("toxic_registry", "serve"))
-    promote: tuple[str, ...] = field(default_factory=lambda: _module("toxic_registry", "promote"))
-    train: tuple[str, ...] = field(default_factory=lambda: _module("toxic_training", "run"))
-    inference: tuple[str, ...] = field(default_factory=lambda: _module("toxic_inference"))
+    registry: tuple[str, ...] = (*_MODULE, "toxic_registry", "serve")
+    promote: tuple[str, ...] = (*_MODULE, "toxic_registry", "promote")
+    train: tuple[str, ...] = (*_MODULE, "toxic_training", "run")
+    inference: tuple[str, ...] = (*_MODULE, "toxic_inference")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +48,7 @@ class StackPlan:
     state_dir: Path
     registry_port: int = REGISTRY_PORT
     inference_port: int = INFERENCE_PORT
-    commands: Commands = field(default_factory=Commands)
+    commands: Commands = Commands()
 
     @property
     def registry_uri(self) -> str:

@@ -11,9 +11,11 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from toxic_local.errors import CheckFailedError
 
 STOP_GRACE_SECONDS = 10.0
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -37,24 +39,29 @@ class ProcessSpec:
 
 
 class ManagedProcess:
-    """A running child. Not thread-safe: it belongs to the thread that started it."""
+    """A running child. Not thread-safe: it belongs to the thread that started it.
+
+    Raises:
+        CheckFailedError: there is no such program.
+    """
 
     def __init__(self, spec: ProcessSpec) -> None:
         self.spec = spec
-        with ExitStack() as files:
-            output = None
+        try:
             if spec.log:
                 spec.log.parent.mkdir(parents=True, exist_ok=True)
-                output = files.enter_context(spec.log.open("ab"))
-            self._process = subprocess.Popen(  # noqa: S603  the stack's own programs, or the user's own command
-                list(spec.command),
-                env=dict(spec.environment),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT if output else None,
-                start_new_session=True,
-                preexec_fn=_end_with(os.getpid()),  # noqa: PLW1509  no other thread runs at this point
-            )
+            with spec.log.open("ab") if spec.log else nullcontext() as output:
+                self._process = subprocess.Popen(  # noqa: S603  the stack's own programs, or the user's own
+                    list(spec.command),
+                    env=dict(spec.environment),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT if output else None,
+                    start_new_session=True,
+                    preexec_fn=_end_with(os.getpid()),  # noqa: PLW1509  no other thread runs at this point
+                )
+        except OSError as error:
+            raise CheckFailedError(f"{spec.command[0]} can't be run ({error.strerror}).") from error
 
     @property
     def pid(self) -> int:

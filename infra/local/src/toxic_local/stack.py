@@ -7,15 +7,14 @@ first. It has no output of its own.
 import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
-from typing import Self
+from contextlib import ExitStack
 
 import httpx
 
 from toxic_core.registered import CHAMPION, MODEL_NAME
 from toxic_core.telemetry import TELEMETRY_OFF
 from toxic_local.checks import LOOPBACK, check_port
-from toxic_local.errors import CheckFailedError, ProcessFailedError
+from toxic_local.errors import ProcessFailedError
 from toxic_local.plan import StackPlan
 from toxic_local.process import ManagedProcess, ProcessSpec
 from toxic_local.stop import StopSignal
@@ -26,15 +25,15 @@ _POLL_SECONDS = 0.1
 _PROBE_SECONDS = 5.0
 
 
-class LocalStack:
-    """The processes of one plan. A context manager; belongs to one thread."""
+class LocalStack(ExitStack):
+    """The processes of one plan, which end with its context. Belongs to one thread."""
 
     def __init__(
         self, plan: StackPlan, *, stop: StopSignal | None = None, environment: Mapping[str, str] | None = None
     ) -> None:
+        super().__init__()
         self.plan = plan
         self._stop = stop or StopSignal()
-        inherited = os.environ if environment is None else environment
         secret = secrets.token_urlsafe(32)
         # The default folder of the demo's tables and checkpoints.
         self._environment = {
@@ -43,17 +42,9 @@ class LocalStack:
             "REGISTRY_EVENT_URLS": f"{plan.inference_uri}/events",
             "REGISTRY_EVENT_SECRET": secret,
             "INFERENCE_EVENT_SECRET": secret,
-            **child_environment(inherited),
+            **child_environment(os.environ if environment is None else environment),
         }
         self._servers: list[ManagedProcess] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def start_registry(self) -> None:
         """Start the registry and return once it answers.
@@ -63,15 +54,12 @@ class LocalStack:
             ProcessFailedError: it didn't come up.
             StopRequestedError: a signal came.
         """
-        check_port(self.plan.registry_port, needed_by="the registry", variable="REGISTRY_PORT")
         self._start_server(
             "registry",
             self.plan.commands.registry,
-            {
-                "REGISTRY_HOST": LOOPBACK,
-                "REGISTRY_PORT": str(self.plan.registry_port),
-                "REGISTRY_STATE_DIR": str(self.plan.state_dir / "registry"),
-            },
+            port=self.plan.registry_port,
+            needed_by="the registry",
+            settings={"REGISTRY_STATE_DIR": self.plan.state_dir / "registry"},
         )
         self._wait_until(
             lambda _: True,
@@ -91,17 +79,16 @@ class LocalStack:
         Raises:
             CheckFailedError: its port is taken.
         """
-        check_port(self.plan.inference_port, needed_by="the inference service", variable="INFERENCE_PORT")
         self._start_server(
             "inference",
             self.plan.commands.inference,
-            {
-                "INFERENCE_HOST": LOOPBACK,
-                "INFERENCE_PORT": str(self.plan.inference_port),
+            port=self.plan.inference_port,
+            needed_by="the inference service",
+            settings={
                 "INFERENCE_REGISTRY_URI": self.plan.registry_uri,
-                "INFERENCE_CACHE_DIR": str(self.plan.state_dir / "inference-cache"),
-                "INFERENCE_STATE_DIR": str(self.plan.state_dir / "inference"),
-                "INFERENCE_SHUTDOWN_GRACE_SECONDS": "5",
+                "INFERENCE_CACHE_DIR": self.plan.state_dir / "inference-cache",
+                "INFERENCE_STATE_DIR": self.plan.state_dir / "inference",
+                "INFERENCE_SHUTDOWN_GRACE_SECONDS": 5,
             },
         )
 
@@ -168,14 +155,22 @@ class LocalStack:
         while not self._stop.wait(_POLL_SECONDS):
             self._check_servers()
 
-    def close(self) -> None:
-        """End every process, the last started first."""
-        while self._servers:
-            self._servers.pop().stop()
-
-    def _start_server(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        log = self.plan.log(name)
-        self._servers.append(start(ProcessSpec(name, command, {**self._environment, **environment}, log)))
+    def _start_server(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        port: int,
+        needed_by: str,
+        settings: Mapping[str, object],
+    ) -> None:
+        variable = f"{name.upper()}_PORT"
+        check_port(port, needed_by=needed_by, variable=variable)
+        own = {variable: port, f"{name.upper()}_HOST": LOOPBACK, **settings}
+        environment = {**self._environment, **{key: str(value) for key, value in own.items()}}
+        server = ManagedProcess(ProcessSpec(name, command, environment, self.plan.log(name)))
+        self.callback(server.stop)
+        self._servers.append(server)
 
     def _wait_until(
         self, satisfied: Callable[[httpx.Response], bool], *, name: str, uri: str, seconds: int
@@ -205,18 +200,6 @@ class LocalStack:
                 )
 
 
-def start(spec: ProcessSpec) -> ManagedProcess:
-    """Start a process.
-
-    Raises:
-        CheckFailedError: there is no such program.
-    """
-    try:
-        return ManagedProcess(spec)
-    except OSError as error:
-        raise CheckFailedError(f"{spec.command[0]} can't be run ({error.strerror}).") from error
-
-
 def run_to_end(spec: ProcessSpec, *, stop: StopSignal, meanwhile: Callable[[], None] = lambda: None) -> int:
     """Run a process in the foreground and return its exit status.
 
@@ -229,7 +212,7 @@ def run_to_end(spec: ProcessSpec, *, stop: StopSignal, meanwhile: Callable[[], N
         CheckFailedError: there is no such program.
         StopRequestedError: a signal came; the process was ended.
     """
-    child = start(spec)
+    child = ManagedProcess(spec)
     try:
         while (status := child.status()) is None:
             stop.wait(_POLL_SECONDS)
