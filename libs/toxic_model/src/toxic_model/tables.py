@@ -18,11 +18,6 @@ _SHOWN_COLUMNS = 20
 _SHOWN_CHARACTERS = 40
 
 
-def text_candidates(columns: Sequence[str]) -> list[int]:
-    """Return the indices of the columns that are named as in `TEXT_COLUMNS`."""
-    return [index for index, column in enumerate(columns) if column.strip().lower() in TEXT_COLUMNS]
-
-
 def text_column(columns: Sequence[str], *, chosen: str | None = None, option: str = "text_column") -> int:
     """Return the index of the column that holds the texts.
 
@@ -34,13 +29,11 @@ def text_column(columns: Sequence[str], *, chosen: str | None = None, option: st
     Raises:
         InvalidDataError: no column fits, or more than one does.
     """
-    if chosen is not None:
-        # An exact name first: it can choose between columns that differ only in case.
-        found = [index for index, column in enumerate(columns) if column == chosen] or [
-            index for index, column in enumerate(columns) if column.strip().lower() == chosen.strip().lower()
-        ]
-    else:
-        found = text_candidates(columns)
+    # An exact name first: it can choose between columns that differ only in case.
+    found = [index for index, column in enumerate(columns) if column == chosen]
+    if not found:
+        names = TEXT_COLUMNS if chosen is None else (chosen.strip().lower(),)
+        found = [index for index, column in enumerate(columns) if column.strip().lower() in names]
     if len(found) > 1:
         raise InvalidDataError(
             f"The table has {len(found)} columns that may hold the texts: {_listed(columns, found)}. "

@@ -63,7 +63,19 @@ class WarmUp:
         except InvalidTensorError as error:
             raise WarmupError(f"The model refuses its own warm-up examples: {error}") from error
         for scores, how in ((together, "in one batch"), (np.concatenate(singly), "one by one")):
-            self._compare(scores, how=how, tolerance=tolerance)
+            if scores.shape != self.recorded.shape:
+                raise WarmupError(
+                    f"The warm-up gave scores of shape {scores.shape}, not {self.recorded.shape}."
+                )
+            difference = np.abs(scores - self.recorded)
+            # Not `difference > tolerance`: a NaN must not pass.
+            wrong = ~(difference <= tolerance).all(axis=1)
+            if wrong.any():
+                raise WarmupError(
+                    f"{wrong.sum()} of {len(scores)} warm-up examples, scored {how}, differ by up to "
+                    f"{np.max(difference[wrong]):.4g} from the recorded scores; {tolerance:g} is allowed. "
+                    "The model isn't the one that was evaluated, or this machine computes differently."
+                )
 
     def seconds(self, infer: Infer) -> float:
         """Return the shortest time in which the shorter half of the examples was computed as one batch."""
@@ -75,16 +87,3 @@ class WarmUp:
             infer(batch)
             best = min(best, time.perf_counter() - started)
         return best
-
-    def _compare(self, found: Float32Array, *, how: str, tolerance: float) -> None:
-        if found.shape != self.recorded.shape:
-            raise WarmupError(f"The warm-up gave scores of shape {found.shape}, not {self.recorded.shape}.")
-        difference = np.abs(found - self.recorded)
-        # Not `difference > tolerance`: a NaN must not pass.
-        wrong = ~(difference <= tolerance).all(axis=1)
-        if wrong.any():
-            raise WarmupError(
-                f"{wrong.sum()} of {len(found)} warm-up examples, scored {how}, differ by up to "
-                f"{np.max(difference[wrong]):.4g} from the recorded scores; {tolerance:g} is allowed. "
-                "The model isn't the one that was evaluated, or this machine computes differently."
-            )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from toxic_core.contract import ATTENTION_MASK, INPUT_IDS, SCORES, SIGNATURE
 from toxic_core.tokens import EncodedBatch
@@ -14,32 +14,8 @@ from toxic_model.errors import InvalidTensorError, SignatureError
 from toxic_model.precision import Precision
 from toxic_model.runtime import Compile, Executable, Float32Array, Runtime
 
-
-class _Tensor(Protocol):
-    def numpy(self) -> Float32Array: ...
-
-
-class _Signature(Protocol):
-    """The part of a TensorFlow ConcreteFunction that is used here."""
-
-    def __call__(self, **inputs: object) -> Mapping[str, _Tensor]: ...
-
-
-class _Shape(Protocol):
-    @property
-    def rank(self) -> int | None: ...
-
-    def as_list(self) -> list[int | None]: ...
-
-
-class _Spec(Protocol):
-    """The part of a TensorFlow TensorSpec that is used here."""
-
-    @property
-    def dtype(self) -> object: ...
-
-    @property
-    def shape(self) -> _Shape: ...
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 def _prepare() -> None:
@@ -64,11 +40,12 @@ def _read(saved_model: Path, labels: int) -> Compile:
             try:
                 tensors = {name: tf.constant(ids, dtype=tf.int32) for name, ids in inputs.items()}
                 _, signature = held[0]
-                return signature(**tensors)[SCORES].numpy()
+                scores: Float32Array = signature(**tensors)[SCORES].numpy()
             except tf.errors.InvalidArgumentError as error:
                 raise InvalidTensorError(
                     f"The model refuses these {INPUT_IDS}: is every id in its vocabulary?"
                 ) from error
+            return scores
 
         def close() -> None:
             held.clear()
@@ -79,7 +56,7 @@ def _read(saved_model: Path, labels: int) -> Compile:
     return compile_for
 
 
-def _load(saved_model: Path, *, labels: int) -> tuple[object, _Signature]:
+def _load(saved_model: Path, *, labels: int) -> "tuple[object, tf.types.experimental.ConcreteFunction]":
     """Return the model and the contract's signature, checked to the last type and size."""
     import tensorflow as tf  # noqa: PLC0415  takes seconds
 
@@ -96,7 +73,9 @@ def _load(saved_model: Path, *, labels: int) -> tuple[object, _Signature]:
     return model, function
 
 
-def _check(kind: str, found: Mapping[str, _Spec], expected: Mapping[str, tuple[object, int | None]]) -> None:
+def _check(
+    kind: str, found: "Mapping[str, tf.TensorSpec]", expected: Mapping[str, tuple[object, int | None]]
+) -> None:
     """Compare names, types and shapes: the first dimension free, the second free or of the given width."""
     if found.keys() != expected.keys():
         raise SignatureError(
