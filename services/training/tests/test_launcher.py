@@ -18,31 +18,42 @@ sys.stdin.read()
 """
 
 
+LOUD = """
+import signal, sys
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+print('loud', flush=True)
+sys.stdin.read()
+"""
+"""What TensorFlow makes of a stopped run, at times: an error like any other."""
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     """Run async tests on asyncio."""
     return "asyncio"
 
 
-async def test_a_run_that_ignores_the_signal_is_killed_and_marked_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("program", "state", "status"), [(DEAF, "RUNNING", -9), (LOUD, "FAILED", 1)])
+async def test_a_stopped_run_is_marked_killed_however_it_ended(
+    program: str, state: str, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After the grace period the process is killed, MLflow's run is KILLED, and the folder is removed."""
+    """A process that ignores the signal is killed after the grace period; the run's folder is removed."""
     address = f"sqlite:///{tmp_path / 'mlflow.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     client = MlflowClient(address)
     mlflow_run = client.create_run("0").info.run_id
+    client.update_run(mlflow_run, status=state)
     folder = tmp_path / "run"
     folder.mkdir()
     write_report(folder / "report.json", RunReport(experiment_id="0", mlflow_run_id=mlflow_run))
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", DEAF), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        *(sys.executable, "-c", program), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
     await process.stdout.readline()
-    run = ChildRun(process, folder, grace_seconds=0.1)
+    run = ChildRun(process, folder, grace_seconds=0.1 if program is DEAF else 30)
     run.stop()
-    assert await run.wait() == -9
+    assert await run.wait() == status
     assert run.report().mlflow_run_id == mlflow_run
     assert client.get_run(mlflow_run).info.status == "KILLED"
     assert not folder.exists()

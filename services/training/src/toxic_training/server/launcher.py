@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Container
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,12 +44,15 @@ class ChildRun:
     async def wait(self) -> int:
         """Wait for the end; return the exit status."""
         status = await self.process.wait()
+        open_states = {"RUNNING"}
         if self._kill is not None:
             self._kill.cancel()
+            # TensorFlow may turn the exception that stops a run into an error of its own.
+            open_states.add("FAILED")
         run_id = self.report().mlflow_run_id
         shutil.rmtree(self.folder, ignore_errors=True)
-        if status not in _CLOSED_BY_RUN and run_id is not None:
-            await asyncio.to_thread(_mark_killed, run_id)
+        if run_id is not None and (status not in _CLOSED_BY_RUN or self._kill is not None):
+            await asyncio.to_thread(_mark_killed, run_id, open_states)
         return status
 
     def stop(self) -> None:
@@ -77,13 +81,13 @@ async def launch_child(request: str, run_id: str, *, env: str | None, grace_seco
     return ChildRun(process, folder, grace_seconds=grace_seconds)
 
 
-def _mark_killed(run_id: str) -> None:
-    """Mark an MLflow run KILLED if its process had no time to do so."""
+def _mark_killed(run_id: str, open_states: Container[str]) -> None:
+    """Mark an MLflow run KILLED if it is in one of `open_states`: its process had no time to do so."""
     from mlflow import MlflowClient, MlflowException  # noqa: PLC0415 - takes seconds, rarely needed
 
     try:
         client = MlflowClient(tracking_uri())
-        if client.get_run(run_id).info.status == "RUNNING":
+        if client.get_run(run_id).info.status in open_states:
             client.set_terminated(run_id, status="KILLED")
     except MlflowException as error:
         _log.warning("run.not_marked_killed", mlflow_run_id=run_id, reason=str(error))
