@@ -12,13 +12,7 @@ class PromotionRefusedError(ToxicError):
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """The result of a promotion.
-
-    Attributes:
-        model: name of the registered model.
-        champion: the present champion.
-        replaced: the champion before; None if there was none.
-    """
+    """The result of a promotion; `replaced` is the champion before, None if there was none."""
 
     model: str
     champion: int

@@ -8,49 +8,36 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import (
-    DDL,
-    Column,
-    Engine,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-    event,
-    insert,
-    select,
-    update,
-)
+import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
 from toxic_registry.ledger.entries import ENTRY, Change, Entry, append_to
 
-_METADATA = MetaData()
+_METADATA = sa.MetaData()
 
-_LEDGER = Table(
+_LEDGER = sa.Table(
     "toxic_ledger",
     _METADATA,
-    Column("sequence", Integer, primary_key=True, autoincrement=False),
-    Column("time", String(40), nullable=False),
-    Column("actor", String(256), nullable=False),
-    Column("model", String(256), nullable=False),
-    Column("alias", String(256), nullable=False),
-    Column("before", Integer),
-    Column("after", Integer),
-    Column("outcome", String(16), nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("evidence_digest", String(64), nullable=False),
-    Column("previous_hash", String(64), nullable=False),
-    Column("hash", String(64), nullable=False),
+    sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("time", sa.String(40), nullable=False),
+    sa.Column("actor", sa.String(256), nullable=False),
+    sa.Column("model", sa.String(256), nullable=False),
+    sa.Column("alias", sa.String(256), nullable=False),
+    sa.Column("before", sa.Integer),
+    sa.Column("after", sa.Integer),
+    sa.Column("outcome", sa.String(16), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("evidence_digest", sa.String(64), nullable=False),
+    sa.Column("previous_hash", sa.String(64), nullable=False),
+    sa.Column("hash", sa.String(64), nullable=False),
 )
 
-_LOCK = Table(
+_LOCK = sa.Table(
     "toxic_ledger_lock", _METADATA,
-    Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("taken", Integer, nullable=False),
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("taken", sa.Integer, nullable=False),
 )  # fmt: skip
 
 _PAGE_SIZE = 1000
@@ -73,10 +60,10 @@ for _dialect, _statement in (
     ("postgresql", _POSTGRESQL_FUNCTION),
     ("postgresql", _POSTGRESQL_TRIGGER),
 ):
-    event.listen(_LEDGER, "after_create", DDL(_statement).execute_if(dialect=_dialect))
+    sa.event.listen(_LEDGER, "after_create", sa.DDL(_statement).execute_if(dialect=_dialect))
 
 
-def create_ledger(engine: Engine) -> None:
+def create_ledger(engine: sa.Engine) -> None:
     """Create the ledger's tables if they are missing."""
     try:
         _METADATA.create_all(engine)
@@ -84,8 +71,8 @@ def create_ledger(engine: Engine) -> None:
         _METADATA.create_all(engine)  # another process created one between the check and the creation
     try:
         with engine.begin() as connection:
-            if connection.execute(select(_LOCK.c.id)).first() is None:
-                connection.execute(insert(_LOCK).values(id=1, taken=0))
+            if connection.execute(sa.select(_LOCK.c.id)).first() is None:
+                connection.execute(sa.insert(_LOCK).values(id=1, taken=0))
     except IntegrityError:
         return  # another process was first
 
@@ -96,20 +83,22 @@ def take_lock(session: Session) -> None:
     This must be the transaction's first statement: it takes SQLite's single write lock, or PostgreSQL's lock
     of this row.
     """
-    session.execute(update(_LOCK).where(_LOCK.c.id == 1).values(taken=_LOCK.c.taken + 1))
+    session.execute(sa.update(_LOCK).where(_LOCK.c.id == 1).values(taken=_LOCK.c.taken + 1))
 
 
 def append(session: Session, change: Change, *, now: datetime) -> Entry:
     """Append the entry that records `change`; the session must hold the lock."""
-    found = session.execute(select(_LEDGER).order_by(_LEDGER.c.sequence.desc()).limit(1)).mappings().first()
+    found = (
+        session.execute(sa.select(_LEDGER).order_by(_LEDGER.c.sequence.desc()).limit(1)).mappings().first()
+    )
     entry = append_to(_entry(found) if found else None, change, now=now)
-    session.execute(insert(_LEDGER).values(asdict(entry)))
+    session.execute(sa.insert(_LEDGER).values(asdict(entry)))
     return entry
 
 
 def page(session: Session, *, after: int, limit: int) -> tuple[Entry, ...]:
     """Return up to `limit` entries with a sequence number above `after`."""
-    query = select(_LEDGER).where(_LEDGER.c.sequence > after).order_by(_LEDGER.c.sequence).limit(limit)
+    query = sa.select(_LEDGER).where(_LEDGER.c.sequence > after).order_by(_LEDGER.c.sequence).limit(limit)
     return tuple(_entry(row) for row in session.execute(query).mappings())
 
 

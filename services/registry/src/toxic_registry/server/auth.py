@@ -6,8 +6,6 @@ credentials on every route except the health check.
 Invariant: if there is a users file, no other request passes without a user's password.
 """
 
-import base64
-import binascii
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import anyio.to_thread
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
+from werkzeug.datastructures import Authorization
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from toxic_core.errors import ConfigurationError
@@ -41,24 +40,23 @@ class BasicAuthMiddleware:
         if scope["type"] == "lifespan" or scope.get("path") in _OPEN_PATHS:
             await self._app(scope, receive, send)
             return
-        name, password = _credentials(Headers(scope=scope).get("authorization", ""))
-        if await self._is_valid(name, password):
-            await self._app({**scope, SIGNED_IN: name}, receive, send)
-            return
-        await PlainTextResponse(
-            "Sign in with a user of this registry.\n",
-            status_code=401,
-            headers={"WWW-Authenticate": 'Basic realm="toxic-registry", charset="UTF-8"'},
-        )(scope, receive, send)
-
-    async def _is_valid(self, name: str, password: str) -> bool:
-        if (name, password) in self._valid:
-            return True
-        stored = self._users.get(name, _UNKNOWN_USER)
-        valid = await anyio.to_thread.run_sync(check_password_hash, stored, password) and name in self._users
-        if valid and len(self._valid) < _MAX_CACHED:
-            self._valid.add((name, password))
-        return valid
+        given = Authorization.from_header(Headers(scope=scope).get("authorization"))
+        name, password = "", ""
+        if given is not None and given.type == "basic":
+            name, password = given.username or "", given.password or ""
+        if (name, password) not in self._valid:
+            stored = self._users.get(name, _UNKNOWN_USER)
+            matches = await anyio.to_thread.run_sync(check_password_hash, stored, password)
+            if not matches or name not in self._users:
+                await PlainTextResponse(
+                    "Sign in with a user of this registry.\n",
+                    status_code=401,
+                    headers={"WWW-Authenticate": 'Basic realm="toxic-registry", charset="UTF-8"'},
+                )(scope, receive, send)
+                return
+            if len(self._valid) < _MAX_CACHED:
+                self._valid.add((name, password))
+        await self._app({**scope, SIGNED_IN: name}, receive, send)
 
 
 def read_users(path: Path) -> dict[str, str]:
@@ -97,14 +95,3 @@ def user_line(name: str, password: str) -> str:
             f"{name!r} isn't a valid user name; it can't contain a colon or begin with #."
         )
     return f"{name}:{generate_password_hash(password)}"
-
-
-def _credentials(header: str) -> tuple[str, str]:
-    scheme, _, encoded = header.partition(" ")
-    if scheme.lower() != "basic":
-        return "", ""
-    try:
-        name, _, password = base64.b64decode(encoded, validate=True).decode("utf-8").partition(":")
-    except (binascii.Error, UnicodeDecodeError):
-        return "", ""
-    return name, password

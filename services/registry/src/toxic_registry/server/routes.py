@@ -1,6 +1,8 @@
 """The registry's own read-only routes beside MLflow's: `GET /ledger` and `GET /metrics`."""
 
 from html import escape
+from importlib.resources import files
+from string import Template
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query
@@ -12,17 +14,7 @@ from toxic_registry.server.metrics import CONTENT_TYPE, Metrics
 
 _PAGE_SIZE = 1000
 _COLUMNS = ("sequence", "time", "actor", "model", "alias", "from", "to", "outcome", "reason")
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Ledger</title><style>
-:root {{ color-scheme: light dark }} body {{ font: 14px/1.5 system-ui, sans-serif; margin: 2rem }}
-table {{ border-collapse: collapse }} th, td {{ text-align: left; padding: .2rem .8rem; vertical-align: top;
-border-bottom: 1px solid #8884 }} .refused td {{ color: #c33 }} .overridden td {{ color: #b70 }}
-</style></head><body><h1>Ledger of alias changes</h1>
-<p>Newest first. <code>toxic-registry verify</code> checks the hash chain.</p>
-<table><thead><tr>{head}</tr></thead><tbody>
-{rows}
-</tbody></table>{more}</body></html>
-"""
+_PAGE = Template((files("toxic_registry.server") / "ledger.html").read_text(encoding="utf-8"))
 
 
 def make_router(store: GatedStore, metrics: Metrics) -> APIRouter:
@@ -65,7 +57,7 @@ def _html(entries: tuple[Entry, ...], following: int | None) -> str:
         values = ("–" if record[column] is None else escape(str(record[column])) for column in _COLUMNS)
         cells = "".join(f"<td>{value}</td>" for value in values)
         rows.append(f'<tr class="{entry.outcome.value}">{cells}</tr>')
-    return _PAGE.format(
+    return _PAGE.substitute(
         head="".join(f"<th>{column}</th>" for column in _COLUMNS),
         rows="\n".join(rows),
         more="" if following is None else f'<p><a href="?after={following}">Later entries</a></p>',

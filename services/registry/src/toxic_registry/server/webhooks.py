@@ -50,14 +50,8 @@ class WebhookSender:
             self._session.mount(scheme, HTTPAdapter(max_retries=_RETRY))
         self._pending: queue.Queue[Entry] = queue.Queue(_MAX_PENDING)
 
-        def deliver_pending() -> None:
-            while True:
-                entry = self._pending.get()
-                for url in self._urls:
-                    self._deliver(url, entry)
-
         # One thread for all addresses: usually there is one, so a slow receiver delays no other.
-        threading.Thread(target=deliver_pending, name="webhooks", daemon=True).start()
+        threading.Thread(target=self._deliver, name="webhooks", daemon=True).start()
 
     def send(self, entry: Entry) -> None:
         """Queue an entry's message without blocking; refused changes send none."""
@@ -68,22 +62,27 @@ class WebhookSender:
         except queue.Full:
             _log.warning("event.dropped", sequence=entry.sequence)
 
-    def _deliver(self, url: str, entry: Entry) -> None:
-        at = self._now()
-        body = message(entry, at=at)
-        headers = sign(body, secret=self._secret, delivery_id=str(uuid.uuid4()), timestamp=int(at))
-        headers["Content-Type"] = "application/json"
-        try:
-            answer = self._session.post(
-                url, data=body, headers=headers, timeout=_TIMEOUT_SECONDS, allow_redirects=False
-            )
-            answer.raise_for_status()
-        except requests.RequestException as error:
-            status = None if error.response is None else error.response.status_code
-            reason = type(error).__name__
-            _log.warning("event.failed", url=url, sequence=entry.sequence, reason=reason, status=status)
-        else:
-            _log.info("event.delivered", url=url, sequence=entry.sequence)
+    def _deliver(self) -> None:
+        while True:
+            entry = self._pending.get()
+            for url in self._urls:
+                at = self._now()
+                body = message(entry, at=at)
+                headers = sign(body, secret=self._secret, delivery_id=str(uuid.uuid4()), timestamp=int(at))
+                headers["Content-Type"] = "application/json"
+                try:
+                    answer = self._session.post(
+                        url, data=body, headers=headers, timeout=_TIMEOUT_SECONDS, allow_redirects=False
+                    )
+                    answer.raise_for_status()
+                except requests.RequestException as error:
+                    status = None if error.response is None else error.response.status_code
+                    reason = type(error).__name__
+                    _log.warning(
+                        "event.failed", url=url, sequence=entry.sequence, reason=reason, status=status
+                    )
+                else:
+                    _log.info("event.delivered", url=url, sequence=entry.sequence)
 
 
 def message(change: Change, *, at: float) -> bytes:
