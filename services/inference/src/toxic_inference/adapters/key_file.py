@@ -4,12 +4,12 @@ Invariant: a key that is removed from the file is refused from the next request 
 any more has no effect but a log entry.
 """
 
-import os
 from pathlib import Path
 
 import structlog
 
 from toxic_core.errors import ConfigurationError
+from toxic_core.files import replacing
 from toxic_inference.keys import ApiKey, digest_of, read_keys, write_keys
 
 _log = structlog.get_logger(__name__)
@@ -63,14 +63,10 @@ def save_keys(path: Path, keys: tuple[ApiKey, ...]) -> None:
     Raises:
         ConfigurationError: it can't be written.
     """
-    partial = path.with_name(f".partial-{path.name}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.unlink(missing_ok=True)
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(write_keys(keys))
-        partial.replace(path)
+        with replacing(path) as partial:
+            partial.touch(mode=0o600, exist_ok=False)
+            partial.write_text(write_keys(keys), encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(f"The API keys {path} can't be written: {error.strerror}.") from error
 
