@@ -17,7 +17,7 @@ import numpy as np
 
 from toxic_core.contract import Bundle, Contract, open_bundle
 from toxic_core.telemetry import disable_telemetry
-from toxic_core.tokens import EncodedBatch, Int32Array, Tokeniser, pad
+from toxic_core.tokens import EncodedBatch, Int32Array, pad
 from toxic_inference.serving.batching.policy import nearest_lengths
 from toxic_inference.settings import Settings
 from toxic_model.loaded import Infer, LoadedModel
@@ -98,7 +98,7 @@ def main() -> None:
     """Measure and print."""
     bundle = open_bundle(Path(sys.argv[1]))
     contract = bundle.contract
-    tokeniser = Tokeniser.from_file(bundle.tokenizer, max_tokens=contract.max_tokens, pad_id=contract.pad_id)
+    tokeniser = bundle.tokeniser()
     texts = json.load(sys.stdin)
     rows = tokeniser.token_ids(texts)
     packed = list(batches(rows, pad_id=contract.pad_id))

@@ -35,7 +35,10 @@ class Scorer:
         contract = json.loads((folder / "contract.json").read_text(encoding="utf-8"))
         self._tf = tf
         self._tokeniser = Tokeniser.from_file(
-            folder / "tokenizer/tokenizer.json", max_tokens=contract["max_tokens"], pad_id=contract["pad_id"]
+            folder / "tokenizer/tokenizer.json",
+            max_tokens=contract["max_tokens"],
+            pad_id=contract["pad_id"],
+            normalisation=contract["normalisation_version"],
         )
         self._model = tf.saved_model.load(str(folder / "saved_model"))
         self._signature = self._model.signatures["serving_default"]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from toxic_core.text import normalise, words
+from toxic_core.text import NORMALISATION_VERSIONS, is_blank, normalise, words
 
 ANY_TEXT = st.text(st.characters(codec=None))
 INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u00ad\u034f\u115f\u1160\u3164\uffa0\u2800\ufe0f\U000e0041\x00\x7f"
@@ -88,8 +88,24 @@ def test_examples(text: str, expected: str) -> None:
 @example("\u1112 \u1161\x1c\u11ab")
 def test_words_are_the_normalised_text_with_places(text: str) -> None:
     """The joined normalised words equal the normalised text, and each word is at its position."""
-    found = words(text)
-    assert " ".join(word.normalised for word in found if word.normalised) == normalise(text)
-    for word in found:
-        assert normalise(text[word.begin : word.end]) == word.normalised
+    for version in NORMALISATION_VERSIONS:
+        found = words(text, version)
+        normalised = " ".join(word.normalised for word in found if word.normalised)
+        assert normalised == normalise(text, version)
+    for word in (found := words(text, 1)):
+        assert normalise(text[word.begin : word.end], 1) == word.normalised
     assert "".join(text[word.begin : word.end] for word in found) == "".join(text.split())
+
+
+@given(ANY_TEXT)
+@example("\u3164\uffa0 \u200b")
+def test_a_text_is_blank_if_its_normalised_form_is_empty(text: str) -> None:
+    """Each character decides by itself."""
+    assert is_blank(text) == (not normalise(text, 1)) == (not normalise(text, 2))
+
+
+def test_words_of_version_2_lie_where_the_sender_put_them() -> None:
+    """A word whose letters were apart reaches from its first letter to its last."""
+    text = "you <b>i d i o t</b> &amp; me"
+    found = {word.normalised: text[word.begin : word.end] for word in words(text, 2)}
+    assert found == {"you": "you", "idiot": "i d i o t", "&": "&amp;", "me": "me"}

@@ -56,6 +56,15 @@ def test_any_batch_is_well_formed(texts: list[str], tokeniser: Tokeniser) -> Non
         assert batch.attention_mask[row].tolist() == [1] * length + [0] * (batch.input_ids.shape[1] - length)
 
 
+def test_the_version_of_the_normalisation_decides() -> None:
+    """A model of version 1 gets letters that stand apart, a later one the word."""
+    apart, word = (
+        Tokeniser(build_tokenizer(), max_tokens=MAX_TOKENS, pad_id=PAD, normalisation=v) for v in (1, 2)
+    )
+    assert len(apart.token_ids(["g o o d"])[0]) > len(word.token_ids(["g o o d"])[0])
+    assert word.token_ids(["g o o d"])[0].tolist() == apart.token_ids(["good"])[0].tolist()
+
+
 @given(texts=st.lists(ANY_TEXT, min_size=1, max_size=6))
 def test_batch_mates_do_not_change_a_row(texts: list[str], tokeniser: Tokeniser) -> None:
     """A text's tokens are the same alone and in a batch."""
@@ -148,7 +157,7 @@ def test_each_token_knows_its_word(text: str) -> None:
     """A word's tokens are those of the word alone; special tokens have no word."""
     tokeniser = Tokeniser(build_tokenizer(), max_tokens=MAX_TOKENS, pad_id=PAD, overlap=2)
     aligned = tokeniser.encode_aligned(text, most=1)
-    ids, owners = aligned.text.windows[0].tolist(), aligned.words[0].tolist()
+    ids, owners = aligned.text.windows[0].tolist(), aligned.word_of[0].tolist()
     assert (owners[0], owners[-1]) == (-1, -1)
     assert owners[1:-1] == sorted(owners[1:-1])
     for number, word in enumerate(words_of(text)):
@@ -164,7 +173,7 @@ def test_aligned_windows_are_the_windows(tokeniser: Tokeniser) -> None:
     aligned = tokeniser.encode_aligned(text, most=3)
     (windowed,) = tokeniser.encode_windows([text], most=3)
     assert [window.tolist() for window in aligned.text.windows] == [w.tolist() for w in windowed.windows]
-    assert [len(owners) for owners in aligned.words] == [len(window) for window in windowed.windows]
+    assert [len(owners) for owners in aligned.word_of] == [len(window) for window in windowed.windows]
 
 
 def test_unknown_tokens_are_counted_in_every_window(tokeniser: Tokeniser) -> None:

@@ -1,14 +1,22 @@
-"""The text normalisation of training and serving.
+"""The text normalisation of training and serving, by version.
 
-Invariant: `normalise` is idempotent, and any change of its results increments `NORMALISATION_VERSION`, which
-`contract.json` records. So a model never gets text that was normalised differently from its training text.
+Version 1 folds compatibility forms and removes what can't be seen. Version 2 also removes markup and undoes
+disguises; see `toxic_core.undisguise`.
+
+Invariant: any change of a version's results is a new version. `contract.json` records a model's, so a model
+never gets text that was normalised differently from its training text. Every version is idempotent, and the
+same texts are empty in all of them.
 """
 
 import re
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 
-NORMALISATION_VERSION = 1
+from toxic_core.undisguise import places, stream_safe, undisguise
+
+NORMALISATION_VERSION = 2
+"""The version that new models are trained with."""
 
 # Without "Cn": the unassigned code points differ between Python versions.
 _INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Co", "Cs"})
@@ -30,7 +38,17 @@ _WHITESPACE = re.compile(r"\s+")
 _WORD = re.compile(r"\S+")
 
 
-def normalise(text: str) -> str:
+def normaliser(version: int) -> Callable[[str], str]:
+    """Return the function that normalises a text by `version`, one of `NORMALISATION_VERSIONS`."""
+    return _NORMALISERS[version]
+
+
+def is_blank(text: str) -> bool:
+    """Return whether `text` has no visible character."""
+    return not any(map(_fold, dict.fromkeys(text)))
+
+
+def _fold(text: str) -> str:
     """Return `text` with compatibility forms folded, invisible characters removed and single spaces.
 
     Unicode NFKC (UAX #15) folds full-width and "mathematical" letters to plain ones. Both these letters and
@@ -45,9 +63,23 @@ def normalise(text: str) -> str:
     return _WHITESPACE.sub(" ", unicodedata.normalize("NFKC", visible)).strip()
 
 
+def _plain(text: str) -> str:
+    # A text of nothing but markup or marks is read as it is.
+    return undisguise(text) or _fold(stream_safe(text))
+
+
+_NORMALISERS = {1: _fold, 2: _plain}
+NORMALISATION_VERSIONS = frozenset(_NORMALISERS)
+
+
+def normalise(text: str, version: int = NORMALISATION_VERSION) -> str:
+    """Return `text` normalised by `version`; empty if it has no visible character."""
+    return _NORMALISERS[version](text)
+
+
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word: the characters between two white spaces.
+    """A word of a text.
 
     Attributes:
         begin: index of its first character in the text, in code points.
@@ -60,9 +92,14 @@ class Word:
     normalised: str
 
 
-def words(text: str) -> list[Word]:
-    """Return a text's words in order, with their positions and normalised forms.
+def words(text: str, version: int = NORMALISATION_VERSION) -> list[Word]:
+    """Return the words of a text in order, with their positions and normalised forms.
 
-    No character composes with a space, so the visible words joined by single spaces equal `normalise(text)`.
+    The visible words joined by single spaces equal the normalised text.
     """
-    return [Word(m.start(), m.end(), normalise(m.group())) for m in _WORD.finditer(text)]
+    plain, (begins, ends) = places(text) if version > 1 else ("", ((), ()))
+    if plain:
+        found = (match.span() for match in _WORD.finditer(plain))
+        return [Word(int(begins[start]), int(ends[stop - 1]), plain[start:stop]) for start, stop in found]
+    # No character composes with a space, so each word can be folded by itself.
+    return [Word(m.start(), m.end(), _fold(m.group())) for m in _WORD.finditer(text)]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from toxic_core.errors import ContractError
-from toxic_core.text import normalise, words
+from toxic_core.text import NORMALISATION_VERSION, Word, normaliser, words
 
 Int32Array = NDArray[np.int32]
 
@@ -55,12 +55,13 @@ class AlignedText:
 
     Attributes:
         text: the windows.
-        words: per window, each token's index in `toxic_core.text.words`, int32 [tokens]; -1 for special
-            tokens.
+        words: the words of the text, with their places in it.
+        word_of: per window, each token's index in `words`, int32 [tokens]; -1 for special tokens.
     """
 
     text: WindowedText
-    words: tuple[Int32Array, ...]
+    words: tuple[Word, ...]
+    word_of: tuple[Int32Array, ...]
 
 
 class Tokeniser:
@@ -71,9 +72,20 @@ class Tokeniser:
         max_tokens: maximum length, special tokens included.
         pad_id: padding token id.
         overlap: number of tokens that neighbouring windows share, limited to half of a window.
+        normalisation: version of the normalisation.
     """
 
-    def __init__(self, tokenizer: Tokenizer, *, max_tokens: int, pad_id: int, overlap: int = 0) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        *,
+        max_tokens: int,
+        pad_id: int,
+        overlap: int = 0,
+        normalisation: int = NORMALISATION_VERSION,
+    ) -> None:
+        self._normalisation = normalisation
+        self.normalise = normaliser(normalisation)
         self._tokenizer = tokenizer
         self._unknown_id = _unknown_id(tokenizer)
         self._special = tokenizer.num_special_tokens_to_add(is_pair=False)
@@ -84,7 +96,15 @@ class Tokeniser:
         self.pad_id = pad_id
 
     @classmethod
-    def from_file(cls, path: Path, *, max_tokens: int, pad_id: int, overlap: int = 0) -> "Tokeniser":
+    def from_file(
+        cls,
+        path: Path,
+        *,
+        max_tokens: int,
+        pad_id: int,
+        overlap: int = 0,
+        normalisation: int = NORMALISATION_VERSION,
+    ) -> "Tokeniser":
         """Read a `tokenizer.json`.
 
         Raises:
@@ -94,16 +114,18 @@ class Tokeniser:
             tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:  # tokenizers raises bare Exception from Rust
             raise ContractError(f"{path} can't be read as a tokenizer: {error}") from error
-        return cls(tokenizer, max_tokens=max_tokens, pad_id=pad_id, overlap=overlap)
+        return cls(
+            tokenizer, max_tokens=max_tokens, pad_id=pad_id, overlap=overlap, normalisation=normalisation
+        )
 
     def token_ids(self, texts: Sequence[str]) -> list[Int32Array]:
         """Return each text's ids, truncated but unpadded: int32 [tokens], special tokens included."""
-        encodings = self._tokenizer.encode_batch_fast([normalise(text) for text in texts])
+        encodings = self._tokenizer.encode_batch_fast([self.normalise(text) for text in texts])
         return [np.asarray(encoding.ids, dtype=np.int32) for encoding in encodings]
 
     def encode_windows(self, texts: Sequence[str], *, most: int) -> list[WindowedText]:
         """Return each text as up to `most` windows."""
-        encodings = self._tokenizer.encode_batch_fast([normalise(text) for text in texts])
+        encodings = self._tokenizer.encode_batch_fast([self.normalise(text) for text in texts])
         return [self._windowed(encoding, most=most) for encoding in encodings]
 
     def _windowed(self, encoding: Encoding, *, most: int) -> WindowedText:
@@ -119,7 +141,8 @@ class Tokeniser:
 
     def encode_aligned(self, text: str, *, most: int) -> AlignedText:
         """Return one text's windows with the word of each token; slower than `encode_windows`."""
-        normalised = [word.normalised for word in words(text)]
+        found = words(text, self._normalisation)
+        normalised = [word.normalised for word in found]
         # The word of each character. A space belongs to the next word, because some tokens begin with one.
         owner = [index for index, word in enumerate(normalised) if word for _ in range(len(word) + 1)][1:]
         (encoding,) = self._tokenizer.encode_batch([" ".join(word for word in normalised if word)])
@@ -128,7 +151,9 @@ class Tokeniser:
             tokens = zip(window.offsets, window.special_tokens_mask, strict=True)
             words_of = [-1 if special or not end else owner[end - 1] for (_, end), special in tokens]
             owners.append(np.array(words_of, np.int32))
-        return AlignedText(text=self._windowed(encoding, most=most), words=tuple(owners))
+        return AlignedText(
+            text=self._windowed(encoding, most=most), words=tuple(found), word_of=tuple(owners)
+        )
 
     def encode(self, texts: Sequence[str]) -> EncodedBatch:
         """Return `texts` as one batch, padded to the longest."""

@@ -11,7 +11,6 @@ import structlog
 
 from toxic_core.contract import Bundle
 from toxic_core.errors import ConfigurationError, ToxicError
-from toxic_core.tokens import Tokeniser
 from toxic_model.errors import WarmupError
 from toxic_model.gpus import gpu_present
 from toxic_model.loaded import LoadedModel
@@ -52,9 +51,7 @@ def open_model(
         WarmupError: the model doesn't give the recorded scores.
     """
     contract = bundle.contract
-    tokenizer = Tokeniser.from_file(
-        bundle.tokenizer, max_tokens=contract.max_tokens, pad_id=contract.pad_id, overlap=overlap
-    )
+    tokenizer = bundle.tokeniser(overlap=overlap)
     warm_up = WarmUp.of(bundle, tokenizer)
     *preferred, last = choose_runtimes(runtime)
 

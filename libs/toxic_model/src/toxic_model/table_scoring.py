@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from toxic_core.contract import Contract
 from toxic_core.errors import InvalidDataError
-from toxic_core.text import normalise
+from toxic_core.text import is_blank
 from toxic_model.loaded import LoadedModel
 from toxic_model.scoring import ScoringOptions
 from toxic_model.tables import language_code, language_column, text_column
@@ -90,7 +90,7 @@ class TableScorer:
             InvalidDataError: no single column of texts was found.
         """
         at = text_column(columns, chosen=self.column, option=self.option)
-        texts = [normalise(cell) if isinstance(cell, str) else "" for cell in cells(at)]
+        texts = [cell if isinstance(cell, str) and not is_blank(cell) else "" for cell in cells(at)]
         missing = np.array([not text for text in texts], dtype=bool)
         rows = np.flatnonzero(~missing)
         language = language_column(columns)

@@ -171,7 +171,8 @@ def _make_manager(settings: Settings, origin: Origin, emit: Emit, threads: _Thre
     def activate(servable_id: ServableId, model: LoadedModel) -> ActiveServable:
         executables = Executables(model.whole, model.streams, pad_id=model.contract.pad_id, clock=clock)
         scheduler = BatchScheduler(executables, version=servable_id.version, resources=resources)
-        return ActiveServable(servable_id, model, scheduler, ScoreCache(settings.score_cache_entries))
+        cache = ScoreCache(settings.score_cache_entries, model.tokenizer.normalise)
+        return ActiveServable(servable_id, model, scheduler, cache)
 
     return Manager(
         load=BundleLoader(origin.store, model_opener(settings)).load,

@@ -137,10 +137,10 @@ def test_explaining_stays_within_its_passes(text: list[str], passes: int, seed: 
     """However long the text and whichever windows count, the rows fit, and groups cover every word."""
     tokeniser = Tokeniser(make_tokenizer(), max_tokens=MAX_TOKENS, pad_id=0, overlap=4)
     aligned = tokeniser.encode_aligned(" ".join(text), most=20)
-    scores = np.random.default_rng(seed).random((len(aligned.words), len(LABELS))).astype(np.float32)
+    scores = np.random.default_rng(seed).random((len(aligned.word_of), len(LABELS))).astype(np.float32)
     occlusion = explaining.plan(aligned, scores, passes=passes)
     assert 0 < len(occlusion.trials) <= passes
     grouped = [word for group in occlusion.groups for word in group]
     looked_at = set(scores.argmax(axis=0).tolist())
-    expected = {int(word) for index in looked_at for word in aligned.words[index] if word >= 0}
+    expected = {int(word) for index in looked_at for word in aligned.word_of[index] if word >= 0}
     assert grouped == sorted(expected)

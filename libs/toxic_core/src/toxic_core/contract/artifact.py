@@ -34,7 +34,8 @@ from toxic_core.errors import ContractError, DigestMismatchError
 from toxic_core.files import plain_files, replacing
 from toxic_core.labels import LabelName
 from toxic_core.languages import ANY_LANGUAGE
-from toxic_core.text import NORMALISATION_VERSION
+from toxic_core.text import NORMALISATION_VERSION, NORMALISATION_VERSIONS
+from toxic_core.tokens import Tokeniser
 
 CONTRACT_FILE = "contract.json"
 SAVED_MODEL_DIR = "saved_model"
@@ -92,7 +93,7 @@ class Contract(FrozenModel):
         labels: the model's output columns, in order.
         max_tokens: maximum input length, special tokens included.
         pad_id: padding token id.
-        normalisation_version: `toxic_core.text.NORMALISATION_VERSION` in training.
+        normalisation_version: of `toxic_core.text.normalise` in training.
         languages: evaluated languages, by ISO 639-1 code.
         calibration: by label, then by language or `*`.
         thresholds: operating thresholds on calibrated scores, by label, then by language or `*`.
@@ -159,6 +160,20 @@ class Bundle:
     def tokenizer(self) -> Path:
         """Path of `tokenizer.json`."""
         return self.path / TOKENIZER_FILE
+
+    def tokeniser(self, *, overlap: int = 0) -> Tokeniser:
+        """Return the tokeniser of this model's texts; neighbouring windows share `overlap` tokens.
+
+        Raises:
+            ContractError: `tokenizer.json` can't be read.
+        """
+        return Tokeniser.from_file(
+            self.tokenizer,
+            max_tokens=self.contract.max_tokens,
+            pad_id=self.contract.pad_id,
+            overlap=overlap,
+            normalisation=self.contract.normalisation_version,
+        )
 
     def warmup(self) -> tuple[WarmupExample, ...]:
         """Return the warm-up examples.
@@ -239,10 +254,11 @@ def read_contract(path: Path) -> Contract:
         raise ContractError(f"{file} can't be read: {error}") from error
     except ValidationError as error:
         raise ContractError(f"{file} isn't a valid contract: {error}") from error
-    if contract.normalisation_version != NORMALISATION_VERSION:
+    if contract.normalisation_version not in NORMALISATION_VERSIONS:
+        known = " and ".join(map(str, sorted(NORMALISATION_VERSIONS)))
         raise ContractError(
             f"{file} is for text normalised by version {contract.normalisation_version}; "
-            f"this code normalises by version {NORMALISATION_VERSION}. Train the version again."
+            f"this code knows the versions {known}. Upgrade it, or train the model again."
         )
     for label in contract.labels:
         if ANY_LANGUAGE not in contract.calibration.get(label, {}):

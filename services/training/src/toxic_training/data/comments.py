@@ -1,7 +1,7 @@
 """The table of comments that every pipeline reads and writes, and the raw tables that it is made from.
 
-Invariant: one row per comment, text normalised, not empty and unique; a label is 0, 1, or NaN if the source
-file doesn't contain it.
+Invariant: one row per comment, text not blank, and unique but for what can't be seen; a label is 0, 1, or NaN
+if the source file doesn't contain it.
 """
 
 from collections.abc import Mapping

@@ -1,17 +1,20 @@
 """Assigns cleaned comments to the training, validation and test sets.
 
 Invariant: a text is in one set only, and the set depends on the text and the parameters alone, not on other
-rows or their order, so that the figures of two runs are about the same comments.
+rows or their order, so that the figures of two runs are about the same comments. Texts that differ only in
+what normalisation version 1 removes are the same.
 """
 
 import hashlib
 
 import pandas as pd
 
+from toxic_core.text import normaliser
 from toxic_training.data.comments import LABEL_COLUMNS, SOURCE, TEXT, Counts
 from toxic_training.data.parameters import SourceParameters
 
 _MAJORITY = 0.5
+_visible = normaliser(1)
 
 TEST = "test"
 VALIDATION = "validation"
@@ -29,21 +32,23 @@ def keep_first_of_each_text(comments: pd.DataFrame) -> tuple[pd.DataFrame, Count
         leaked from an earlier source, and of texts with conflicting labels, within the source or against the
         earlier one.
     """
-    repeated = comments[comments[TEXT].duplicated(keep=False)]
-    stated = repeated.groupby(TEXT)[LABEL_COLUMNS].transform("first")
+    texts = comments[TEXT].map(_visible)
+    repeated = comments[texts.duplicated(keep=False)]
+    stated = repeated.groupby(texts)[LABEL_COLUMNS].transform("first")
     labels = repeated[LABEL_COLUMNS]
     conflicts = (labels.notna() & (labels != stated)).any(axis=1).reindex(comments.index, fill_value=False)
-    again = comments[TEXT].duplicated()
-    within = comments.duplicated([SOURCE, TEXT])
+    again = texts.duplicated()
+    keys = pd.DataFrame({SOURCE: comments[SOURCE], TEXT: texts})
+    within = keys.duplicated()
     counts: Counts = {}
     for source in comments[SOURCE].unique():
         own = comments[SOURCE] == source
         counts[f"dropped.{source}.duplicate"] = int((own & within).sum())
         counts[f"dropped.{source}.leaked"] = int((own & again & ~within).sum())
-        counts[f"conflicting.{source}"] = int(comments.loc[own & conflicts, TEXT].nunique())
+        counts[f"conflicting.{source}"] = int(texts[own & conflicts].nunique())
     # The majority of each text's rows within a source.
-    rows = comments.duplicated([SOURCE, TEXT], keep=False)
-    share = comments[rows].groupby([SOURCE, TEXT])[LABEL_COLUMNS].transform("mean")
+    rows = keys.duplicated(keep=False)
+    share = comments[rows].groupby([SOURCE, texts])[LABEL_COLUMNS].transform("mean")
     majority = comments.copy()
     majority.loc[rows, LABEL_COLUMNS] = (share >= _MAJORITY).astype("float32").where(share.notna())
     return majority[~again].reset_index(drop=True), counts
@@ -53,7 +58,7 @@ def divide(
     comments: pd.DataFrame, parameters: SourceParameters, *, source: str
 ) -> tuple[pd.DataFrame, pd.DataFrame, Counts]:
     """Divide one source's comments into training and validation; also return how many were thinned out."""
-    texts = comments[TEXT]
+    texts = comments[TEXT].map(_visible)
     # Two rules for historical reasons: figures stay comparable only if the held-out comments stay the same.
     if source == VALIDATION:
         is_training = _draw(texts, salt="validation") < parameters.train_fraction
@@ -62,7 +67,7 @@ def divide(
     training = thinned = comments[is_training]
     if parameters.non_toxic_per_toxic is not None:
         toxic = training[LABEL_COLUMNS].max(axis=1) > 0
-        rank = _draw(training[TEXT], salt="thinning").where(~toxic).rank(method="first")
+        rank = _draw(texts[is_training], salt="thinning").where(~toxic).rank(method="first")
         thinned = training[toxic | (rank <= int(toxic.sum() * parameters.non_toxic_per_toxic))]
     return thinned, comments[~is_training], {f"dropped.{source}.thinned": len(training) - len(thinned)}
 

@@ -18,7 +18,6 @@ import pandas as pd
 from toxic_core.errors import InvalidDataError
 from toxic_core.labels import Label
 from toxic_core.languages import Language
-from toxic_core.text import normalise
 from toxic_training.data.comments import COLUMNS, ID, LABEL_COLUMNS, LANGUAGE, SOURCE, TEXT, OptionalTables
 
 logger = logging.getLogger(__name__)
@@ -98,7 +97,7 @@ def _read(
             f"The test suite {name} has {int(wrong.sum())} values in {label} other than "
             f"{' and '.join(known)}; the first is in row {int(np.flatnonzero(wrong)[0]) + 1}."
         )
-    comments = pd.DataFrame({TEXT: [normalise(each) for each in raw[text]]}, dtype=object)
+    comments = pd.DataFrame({TEXT: raw[text].astype(object)})
     comments[ID] = [f"{name}-{index}" for index in range(len(raw))]
     comments[LANGUAGE], comments[SOURCE] = Language.ENGLISH.value, name
     comments = comments.assign(**dict.fromkeys(LABEL_COLUMNS, np.float32("nan")))[COLUMNS]

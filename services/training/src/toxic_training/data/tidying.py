@@ -1,7 +1,7 @@
 """Turns raw tables with different columns into tables of comments.
 
-Invariant: every row of a raw table becomes a comment or is rejected with its reason. Texts are changed only
-by `toxic_core.text.normalise`.
+Invariant: every row of a raw table becomes a comment or is rejected with its reason. Texts aren't changed: a
+model's tokeniser normalises them, in training as in serving.
 """
 
 from collections import Counter
@@ -12,7 +12,7 @@ import pandas as pd
 from pandera.pandas import DataFrameSchema
 
 from toxic_core.languages import UNDETERMINED
-from toxic_core.text import normalise
+from toxic_core.text import is_blank
 from toxic_model.tables import language_code
 from toxic_training.data.comments import COLUMNS, ID, LABEL_COLUMNS, LANGUAGE, SOURCE, TEXT, Counts, Tidied
 from toxic_training.data.languages import identify_languages
@@ -44,7 +44,9 @@ def tidy(
     require_columns(raw, schema.columns, name=name)
     text, language = find_text(raw), find_language(raw)
     prepared = raw.copy(deep=False)
-    prepared[text] = raw[text].map(lambda value: normalise(value) if isinstance(value, str) else "")
+    prepared[text] = raw[text].map(
+        lambda value: value if isinstance(value, str) and not is_blank(value) else ""
+    )
     if language is not None:
         prepared[language] = raw[language].map(language_code)
     for label in LABEL_COLUMNS:

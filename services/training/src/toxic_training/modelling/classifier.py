@@ -18,6 +18,7 @@ from tokenizers import Tokenizer
 from toxic_core.contract import ATTENTION_MASK, INPUT_IDS
 from toxic_core.files import replacing
 from toxic_core.labels import LABELS
+from toxic_core.text import NORMALISATION_VERSION
 from toxic_core.tokens import Int32Array, Tokeniser
 from toxic_training.modelling.batches import model_inputs
 from toxic_training.modelling.encoders.files import read_encoder
@@ -45,10 +46,10 @@ class Encoder:
         """Load a new copy with KerasHub. Dropout takes its seed from Keras's at that moment."""
         return keras_hub.models.Backbone.from_preset(str(self.folder))
 
-    def tokeniser(self, *, max_tokens: int) -> Tokeniser:
+    def tokeniser(self, *, max_tokens: int, normalisation: int = NORMALISATION_VERSION) -> Tokeniser:
         """Return the tokeniser of texts for this encoder."""
         copy = Tokenizer.from_str(self.tokenizer.to_str())
-        return Tokeniser(copy, max_tokens=max_tokens, pad_id=self.pad_id)
+        return Tokeniser(copy, max_tokens=max_tokens, pad_id=self.pad_id, normalisation=normalisation)
 
 
 @keras.saving.register_keras_serializable(package="toxic_training")

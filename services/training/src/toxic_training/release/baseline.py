@@ -128,10 +128,14 @@ def read_baseline(folder: Path) -> Baseline:
 
 def unpack(baseline: Baseline, encoder: Encoder) -> keras.Model:
     """Return the classifier, or raise ContractError if its scores differ from those recorded in packing."""
-    labels = len(baseline.contract.labels)
-    classifier = build_classifier(encoder.load_backbone(), dropout=0, train_embeddings=False, labels=labels)
+    contract = baseline.contract
+    classifier = build_classifier(
+        encoder.load_backbone(), dropout=0, train_embeddings=False, labels=len(contract.labels)
+    )
     _set_head(classifier, *baseline.head)
-    tokeniser = encoder.tokeniser(max_tokens=baseline.contract.max_tokens)
+    tokeniser = encoder.tokeniser(
+        max_tokens=contract.max_tokens, normalisation=contract.normalisation_version
+    )
     token_ids = tokeniser.token_ids([example.text for example in baseline.warmup])
     logits = logits_of(classifier, token_ids, pad_id=encoder.pad_id, batch_size=1)
     recorded = np.array([example.scores for example in baseline.warmup])

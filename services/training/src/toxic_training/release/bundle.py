@@ -59,6 +59,7 @@ def assemble_bundle(
         labels=point.labels,
         max_tokens=model.facts.max_tokens,
         pad_id=model.facts.pad_id,
+        normalisation_version=model.facts.normalisation_version,
         languages=tuple(language.value for language in LANGUAGES),
         calibration=point.calibration,
         thresholds=point.thresholds,

@@ -16,7 +16,6 @@ import tensorflow as tf
 
 from toxic_core.contract import ATTENTION_MASK, INPUT_IDS, SCORES, SIGNATURE, open_bundle
 from toxic_core.contract.calibration import calibrate
-from toxic_core.tokens import Tokeniser
 
 _BATCH_SIZE = 32
 
@@ -31,9 +30,7 @@ class ToxicCommentsModel(mlflow.pyfunc.PythonModel):  # type: ignore[name-define
         """Open and verify the bundle, load its tokenizer and SavedModel."""
         bundle = open_bundle(Path(context.artifacts["bundle"]))
         self._contract = bundle.contract
-        self._tokeniser = Tokeniser.from_file(
-            bundle.tokenizer, max_tokens=self._contract.max_tokens, pad_id=self._contract.pad_id
-        )
+        self._tokeniser = bundle.tokeniser()
         self._model = tf.saved_model.load(str(bundle.saved_model))
 
     def predict(self, model_input: pd.DataFrame, params: dict[str, object] | None = None) -> pd.DataFrame:  # noqa: ARG002 - MLflow's name

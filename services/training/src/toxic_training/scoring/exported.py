@@ -26,6 +26,7 @@ from toxic_core.contract import (
 )
 from toxic_core.errors import InvalidDataError
 from toxic_core.labels import LABELS, LabelName
+from toxic_core.text import NORMALISATION_VERSION
 from toxic_training.modelling.classifier import Encoder
 
 _FACTS_FILE = "exported.json"
@@ -40,6 +41,7 @@ class ExportFacts(BaseModel):
     pad_id: int
     encoder: str
     labels: tuple[LabelName, ...] = LABELS
+    normalisation_version: int = NORMALISATION_VERSION
 
     @classmethod
     def of(cls, contract: Contract) -> Self:
@@ -49,6 +51,7 @@ class ExportFacts(BaseModel):
             pad_id=contract.pad_id,
             encoder=contract.base_model,
             labels=contract.labels,
+            normalisation_version=contract.normalisation_version,
         )
 
 

@@ -32,7 +32,11 @@ def open_scorer(
     facts = model.facts
     compute = infer or TENSORFLOW.read(model.saved_model, len(facts.labels))(Precision.FLOAT32, 0).whole
     tokenizer = Tokeniser.from_file(
-        model.tokenizer, max_tokens=facts.max_tokens, pad_id=facts.pad_id, overlap=options.overlap
+        model.tokenizer,
+        max_tokens=facts.max_tokens,
+        pad_id=facts.pad_id,
+        overlap=options.overlap,
+        normalisation=facts.normalisation_version,
     )
 
     def score(texts: Sequence[str]) -> RawScores:

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
-from toxic_core.text import normalise
+from toxic_core.text import is_blank
 
 MAX_SENTENCES = 64
 """Most rows that one request may add to the queue by asking for spans."""
@@ -39,7 +39,7 @@ def sentences_of(text: str) -> list[Sentence]:
     for begin, end in pairwise(ends):
         piece = text[begin:end]
         stripped = piece.strip()
-        if stripped and normalise(stripped):
+        if not is_blank(stripped):
             start = begin + len(piece) - len(piece.lstrip())
             pieces.append((start, start + len(stripped)))
     if len(pieces) > MAX_SENTENCES:

@@ -8,7 +8,7 @@ first. Thread-safe.
 
 import secrets
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from threading import Lock
@@ -44,10 +44,12 @@ class ScoreCache:
 
     Args:
         entries: most scores that are kept; 0 turns the cache off.
+        normalise: the version's normalisation.
     """
 
-    def __init__(self, entries: int) -> None:
+    def __init__(self, entries: int, normalise: Callable[[str], str] = normalise) -> None:
         self._limit = entries
+        self._normalise = normalise
         self._key = secrets.token_bytes(32)
         self._scores: OrderedDict[bytes, RawScore] = OrderedDict()
         self._lock = Lock()
@@ -62,7 +64,7 @@ class ScoreCache:
 
     def digest(self, text: str) -> bytes:
         """Return a text's key; texts that are equal after normalisation have the same key."""
-        return blake2b(normalise(text).encode(), key=self._key, digest_size=_DIGEST_BYTES).digest()
+        return blake2b(self._normalise(text).encode(), key=self._key, digest_size=_DIGEST_BYTES).digest()
 
     def find(self, digests: Iterable[bytes]) -> dict[bytes, RawScore]:
         """Return the cached scores, by digest."""

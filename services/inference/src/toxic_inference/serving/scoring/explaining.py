@@ -66,13 +66,13 @@ def plan(text: AlignedText, scores: Float32Array, *, passes: int) -> Occlusion:
         passes: most rows; three per label are used at least, if the text needs them.
     """
     decisive = set(scores.argmax(axis=0).tolist())
-    words = sorted({int(word) for index in decisive for word in text.words[index] if word >= 0})
+    words = sorted({int(word) for index in decisive for word in text.word_of[index] if word >= 0})
     size = 1
     while True:
         groups = tuple(tuple(words[start : start + size]) for start in range(0, len(words), size))
         trials = []
         for number, group in enumerate(groups):
-            for index, (ids, of_ids) in enumerate(zip(text.text.windows, text.words, strict=True)):
+            for index, (ids, of_ids) in enumerate(zip(text.text.windows, text.word_of, strict=True)):
                 left = ids[~np.isin(of_ids, group)]
                 # Without special tokens nothing may be left, and a model can't compute an empty row.
                 if 0 < len(left) < len(ids):

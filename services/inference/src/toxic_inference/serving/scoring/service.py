@@ -15,7 +15,6 @@ import numpy as np
 
 from toxic_core.contract import Contract
 from toxic_core.contract.calibration import calibrate
-from toxic_core.text import words
 from toxic_inference.events import CacheLookedUp, Emit, TextsScored, TextsTokenised
 from toxic_inference.serving.clock import Clock
 from toxic_inference.serving.errors import InferenceError
@@ -118,7 +117,7 @@ class _LeasedSession:
             calibrate(raw, languages=[text.language] * len(raw), contract=self.contract)
             for raw in (whole, trials)
         )
-        found = explaining.spans(words(text.content), occlusion, windows=windows, trials=without)
+        found = explaining.spans(aligned.words, occlusion, windows=windows, trials=without)
         return Explanation(score=score, spans=found)
 
     async def _raw(self, texts: Sequence[str], *, lane: Lane) -> list[RawScore]:

@@ -3,7 +3,7 @@
 Invariant: a text that passes `check_text` can be tokenised and scored.
 """
 
-from toxic_core.text import normalise
+from toxic_core.text import is_blank
 from toxic_inference.serving.errors import RejectedTextError, TextTooLongError
 
 _START_CHARACTERS = 64
@@ -36,7 +36,7 @@ def check_text(text: str, *, field: str, max_bytes: int) -> None:
     if not text:
         raise RejectedTextError(f"{field} is empty; send a text to score.", field=field)
     # The start decides for nearly every text, and costs the event loop very little.
-    if not normalise(text[:_START_CHARACTERS]) and not normalise(text):
+    if is_blank(text[:_START_CHARACTERS]) and is_blank(text):
         raise RejectedTextError(
             f"{field} contains only white space or invisible characters; send a text to score.", field=field
         )
