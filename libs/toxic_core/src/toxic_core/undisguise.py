@@ -282,9 +282,16 @@ def _runs(values: Bools) -> tuple[Indices, Indices]:
     return edges[::2], edges[1::2]
 
 
+def _cumulated(values: Bools) -> NDArray[np.int32]:
+    """Return how many values before each place are True, and at the end how many of all."""
+    total = np.zeros(len(values) + 1, np.int32)
+    np.cumsum(values, out=total[1:])
+    return total
+
+
 def _count(values: Bools, starts: Indices, stops: Indices) -> Indices:
     """Return how many values are True in each run."""
-    total = np.concatenate([[0], np.cumsum(values)])
+    total = _cumulated(values)
     return np.asarray(total[stops] - total[starts])
 
 
@@ -325,7 +332,7 @@ def _join_letters(text: _Characters) -> None:
     at = np.flatnonzero(alone)
     if len(at) < _FEWEST_JOINED:
         return
-    changes = np.concatenate([[0], np.cumsum(text.codes[1:] != text.codes[:-1])])
+    changes = _cumulated(text.codes[1:] != text.codes[:-1])
     first, last = at[:-1] + 1, at[1:] - 1
     gap, sign = last - first + 1, text.codes[first]
     spaces = (sign == ord(" ")) & (gap <= _WIDEST_GAP)
@@ -403,7 +410,7 @@ def _letters_for_digits(text: _Characters) -> None:
     code |= _count(digits & _before(digits) & _before(digits, 2), starts, stops) > 0
     code |= _count((dollar & _before(digits)) | (digits & _before(dollar)), starts, stops) > 0
     # A run's first and last letter, and the leet characters between them.
-    seen = np.concatenate([[0], np.cumsum(letters)])
+    seen = _cumulated(letters)
     run = np.repeat(np.arange(len(starts)), count)
     where = np.flatnonzero(inside)
     has_before = seen[where] > seen[starts][run]
@@ -417,7 +424,7 @@ def _letters_for_digits(text: _Characters) -> None:
     chosen &= (count >= _SHORTEST_LEET) & (count <= _LONGEST_LEET)
     # Exclamation marks that end a word are what they are.
     other = inside & (codes != ord("!"))
-    rest = np.concatenate([[0], np.cumsum(other)])
+    rest = _cumulated(other)
     ends_word = np.zeros(length, np.bool_)
     ends_word[where] = rest[stops][run] == rest[where]
     change = _spread(chosen, starts, stops, length) & leet & ~ends_word
