@@ -128,6 +128,7 @@ class Loop:
         answer = self.http.get(query, params={"query": expression})
         if answer.is_client_error:
             raise AssertionError(f"{expression}: {answer.text}")
+        answer.raise_for_status()
         found: list[dict[str, Any]] = answer.json()["data"]["result"]
         return found
 
@@ -151,7 +152,7 @@ class Loop:
             try:
                 if holds():
                     return
-            except httpx.TransportError:
+            except httpx.HTTPError:
                 pass
             time.sleep(0.2)
         raise AssertionError(f"not within {PATIENCE_SECONDS} s: {what}")
