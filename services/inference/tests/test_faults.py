@@ -219,7 +219,11 @@ DAMAGES: dict[str, tuple[Damage, str, str]] = {
     "a listed file leads out": (lists("../../outside"), "contract", "not the plain relative path"),
     "a listed file is absolute": (lists("/etc/hostname"), "contract", "not the plain relative path"),
     "a label is missing": (said(labels=LABELS[:5]), "contract", "one score per label"),
-    "text was cleaned otherwise": (said(normalisation_version=99), "contract", "Train the version again"),
+    "text was cleaned otherwise": (
+        said(normalisation_version=99),
+        "contract",
+        "this code knows the versions 1 and 2",
+    ),
     "the contract is of another schema": (said(schema_version=2), "contract", "schema_version"),
     "the contract says more than it may": (said(run="rm -rf"), "contract", "Extra inputs"),
     "thresholds are missing": (said(thresholds={}), "contract", "no thresholds"),

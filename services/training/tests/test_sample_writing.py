@@ -54,17 +54,30 @@ def test_weights_set_the_shares() -> None:
 def test_normalisation_removes_invisible_disguises(way: Callable[[str], str], word: str) -> None:
     """Normalisation removes zero-width characters and full-width letters."""
     assert way(word) != word
-    assert normalise(way(word)) == word
+    assert normalise(way(word)) == normalise(word)
 
 
 @pytest.mark.parametrize("way", [d.spaced, d.dotted, d.starred, d.stretched])
 @given(word=WORDS)
 @patient
-def test_normalisation_keeps_visible_disguises(way: Callable[[str], str], word: str) -> None:
+def test_the_first_normalisation_keeps_visible_disguises(way: Callable[[str], str], word: str) -> None:
     """Disguises of visible characters stay, with the first and last letter in place."""
-    disguised = normalise(way(word))
+    disguised = normalise(way(word), 1)
     assert disguised != word
     assert (disguised[0], disguised[-1]) == (word[0], word[-1])
+
+
+@pytest.mark.parametrize("way", [d.spaced, d.dotted])
+@given(word=WORDS.filter(lambda word: len(word) > 3))
+@patient
+def test_the_second_normalisation_joins_letters(way: Callable[[str], str], word: str) -> None:
+    """Letters that stand apart are the word again."""
+    assert normalise(way(word)) == normalise(word)
+
+
+def test_the_second_normalisation_shortens_stretched_letters() -> None:
+    """At most two of a letter stay."""
+    assert normalise(d.stretched("fool")) == "fool"
 
 
 def test_only_the_last_word_is_disguised() -> None:

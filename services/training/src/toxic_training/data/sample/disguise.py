@@ -1,7 +1,7 @@
 """Disguises of rude words against filters, and changes of case and spelling.
 
-A person can still read a disguised word. `toxic_core.text.normalise` removes some disguises (zero-width
-characters, full-width letters) and keeps the others.
+A person can still read a disguised word. `toxic_core.text.normalise` undoes most disguises, and keeps stars
+that replace letters.
 """
 
 from collections.abc import Callable, Mapping
