@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 from benchmarks.peers.traffic import comments
 from toxic_core.contract import open_bundle
 from toxic_core.telemetry import disable_telemetry
-from toxic_core.tokens import EncodedBatch, Tokeniser
+from toxic_core.tokens import EncodedBatch
 from toxic_model.loaded import Infer
 from toxic_model.opening import open_model
 from toxic_model.packing import length_groups, pad_to_step
@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--bare", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     bundle = open_bundle(arguments.bundle)
-    tokeniser = Tokeniser.from_file(bundle.tokenizer, max_tokens=_LONGEST, pad_id=bundle.contract.pad_id)
+    tokeniser = bundle.tokeniser(max_tokens=_LONGEST)
     texts = comments(arguments.comments, tokeniser=tokeniser)
     if arguments.bare:
         print(json.dumps(_bare_rate(arguments.bundle, texts)))

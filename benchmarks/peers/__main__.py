@@ -29,7 +29,6 @@ from benchmarks.peers.rounds import MAIN_CALLERS, OPEN_LOAD, SCALES, Bench, prog
 from benchmarks.peers.traffic import comments
 from toxic_core.contract import file_digest, open_bundle
 from toxic_core.telemetry import disable_telemetry
-from toxic_core.tokens import Tokeniser
 
 _UNCUT_TOKENS = 4_096
 _DIGITS = 12
@@ -52,7 +51,7 @@ def main() -> None:
     chosen = _parser().parse_args()
     bundle = open_bundle(chosen.bundle.resolve())
     scale = SCALES[chosen.scale]
-    tokeniser = Tokeniser.from_file(bundle.tokenizer, max_tokens=_UNCUT_TOKENS, pad_id=bundle.contract.pad_id)
+    tokeniser = bundle.tokeniser(max_tokens=_UNCUT_TOKENS)
     texts = comments(scale.sample, tokeniser=tokeniser)
     inputs = (
         *texts,

@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from toxic_core.tokens import Tokeniser
+from toxic_core.tokens import Tokeniser, read_tokenizer
 
 BUNDLE_VARIABLE = "BENCH_BUNDLE"
 """The environment variable that names the bundle's folder."""
@@ -34,8 +34,8 @@ class Scorer:
         folder = bundle or Path(os.environ[BUNDLE_VARIABLE])
         contract = json.loads((folder / "contract.json").read_text(encoding="utf-8"))
         self._tf = tf
-        self._tokeniser = Tokeniser.from_file(
-            folder / "tokenizer/tokenizer.json",
+        self._tokeniser = Tokeniser(
+            read_tokenizer(folder / "tokenizer/tokenizer.json"),
             max_tokens=contract["max_tokens"],
             pad_id=contract["pad_id"],
             normalisation=contract["normalisation_version"],

@@ -64,6 +64,18 @@ class AlignedText:
     word_of: tuple[Int32Array, ...]
 
 
+def read_tokenizer(path: Path) -> Tokenizer:
+    """Read a `tokenizer.json`.
+
+    Raises:
+        ContractError: the file is missing or invalid.
+    """
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises bare Exception from Rust
+        raise ContractError(f"{path} can't be read as a tokenizer: {error}") from error
+
+
 class Tokeniser:
     """A `tokenizers` tokenizer behind this project's normalisation. Thread-safe.
 
@@ -94,29 +106,6 @@ class Tokeniser:
         self._tokenizer.enable_truncation(max_length=max_tokens, stride=self._overlap)
         self.max_tokens = max_tokens
         self.pad_id = pad_id
-
-    @classmethod
-    def from_file(
-        cls,
-        path: Path,
-        *,
-        max_tokens: int,
-        pad_id: int,
-        overlap: int = 0,
-        normalisation: int = NORMALISATION_VERSION,
-    ) -> "Tokeniser":
-        """Read a `tokenizer.json`.
-
-        Raises:
-            ContractError: the file is missing or invalid.
-        """
-        try:
-            tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # tokenizers raises bare Exception from Rust
-            raise ContractError(f"{path} can't be read as a tokenizer: {error}") from error
-        return cls(
-            tokenizer, max_tokens=max_tokens, pad_id=pad_id, overlap=overlap, normalisation=normalisation
-        )
 
     def token_ids(self, texts: Sequence[str]) -> list[Int32Array]:
         """Return each text's ids, truncated but unpadded: int32 [tokens], special tokens included."""

@@ -14,17 +14,35 @@ import re
 import sys
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import partial
 from html.entities import html5
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-Bools = NDArray[np.bool_]
-Codes = NDArray[np.uint32]
-Indices = NDArray[np.int64]
+from toxic_core.characters import (
+    ACCENTS,
+    CYRILLIC,
+    FANCY,
+    GREEK,
+    INVISIBLE,
+    JOINTS,
+    LAST_LETTER,
+    LATIN,
+    Characters,
+    Indices,
+    Kind,
+    after,
+    before,
+    count_in,
+    cumulated,
+    fancy_letters,
+    leet_letters,
+    look_alikes,
+    runs_of,
+    spread,
+)
+
 Source = TypeVar("Source", Indices, None)
 """Where each character came from, begin and end, int64 [2, characters]; None if nobody asks."""
 
@@ -40,33 +58,7 @@ _WIDEST_GAP = 8
 _SHORT_CODE = 4
 _SHORTEST_LEET, _LONGEST_LEET = 3, 40
 _MIXED_CASE = 4
-_LAST_LETTER = 0xFFFF
 
-_INVISIBLE = (
-    "\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u034f\u0600-\u0605\u061c\u0640\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160"
-    "\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ud800-\udfff\ue000-\uf8ff"
-    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3"
-    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff\U000f0000-\U0010ffff"
-)
-"""Control, format, private and ignorable characters, fillers, and the tatweel, which stretches a word."""
-_ACCENTS = "\u0300-\u034e\u0350-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
-"""Marks of Latin, Cyrillic and Greek letters; one that belongs to a spelling composes with its letter."""
-_LATIN = "A-Za-z\xaa\xba\xc0-\xd6\xd8-\xf6\xf8-\u024f\u1e00-\u1eff"
-_CYRILLIC = "\u0400-\u0481\u048a-\u052f"
-_GREEK = "\u0370-\u0373\u0376\u0377\u037b-\u037d\u037f\u0386\u0388-\u03ff\u1f00-\u1fff"
-_ARABIC = "\u0620-\u063f\u0641-\u064a\u066e-\u06d3"
-_JOINTS = ".\\-_*·•/|~+"
-_LEET = "013457@$!", "oieastasi"
-_TO_LATIN = (
-    "авеікмнорстухјѕԁһԛԝґАВЕІКМНОРСТУХЈЅԌԚԜαβεικνορτυχγΑΒΕΖΗΙΚΜΝΟΡΤΥΧ",
-    "abeikmhopctyxjsdhqwrABEIKMHOPCTYXJSGQWaBeikvoptuxyABEZHIKMNOPTYX",
-)
-_TO_CYRILLIC = "abceikmhopctyxjsABCEIKMHOPTXYJS", "авсеікмнорстухјѕАВСЕІКМНОРТХУЈЅ"
-"""Letters of three scripts that look alike (Unicode's confusables, UTS #39)."""
-_FANCY = "ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢɑɡ\ufdfa\ufdfb", "abcdefghijklmnoprstuvwyzagصج"
-"""Letters without a compatibility form, and two honorifics whose form has up to 18 letters."""
-_BOXED = 0x1F130, 0x1F150, 0x1F170
-"""The first of 26 capitals in squares or circles without a compatibility form."""
 
 _BLOCKS = (
     "address article blockquote body br center dd div dl dt footer h1 h2 h3 h4 h5 h6 head header hr html img "
@@ -102,39 +94,13 @@ _ENTITY = re.compile(r"&(?:#(\d{1,7})|#[xX]([0-9a-fA-F]{1,6})|([A-Za-z][A-Za-z0-
 _COMPOSED = re.compile(r"[\x00-\x7f]?[^\x00-\x7f](?:[!-~]{0,4}[^\x00-\x7f])*+")
 
 _REASON = re.compile(
-    rf"[{_INVISIBLE}{_ACCENTS}{_FANCY[0]}\U0001f130-\U0001f189]|\s\s|[^\S ]|^\s|\s$|[&<\[]"
-    rf"|[{_LATIN}][{_CYRILLIC}{_GREEK}]|[{_CYRILLIC}][{_LATIN}{_GREEK}]|[{_GREEK}][{_LATIN}{_CYRILLIC}]"
+    rf"[{INVISIBLE}{ACCENTS}{FANCY[0]}\U0001f130-\U0001f189]|\s\s|[^\S ]|^\s|\s$|[&<\[]"
+    rf"|[{LATIN}][{CYRILLIC}{GREEK}]|[{CYRILLIC}][{LATIN}{GREEK}]|[{GREEK}][{LATIN}{CYRILLIC}]"
     r"|[A-Za-z][013457@$!]+[A-Za-z]|\$[A-Za-z]|[A-Za-z]\$|[a-z][A-Z]"
-    rf"|(?<![^\W_])[^\W_](?:(?: {{1,{_WIDEST_GAP}}}|[{_JOINTS}])[^\W_](?![^\W_])){{2}}"
+    rf"|(?<![^\W_])[^\W_](?:(?: {{1,{_WIDEST_GAP}}}|[{JOINTS}])[^\W_](?![^\W_])){{2}}"
     r"|([^\W\d_])\1\1|([^\w\s]|_)\2\2\2|([^\W\d_]{2,3})\3\3"
 )
 """Matches every text that a rule changes; compatibility forms and markup are looked for by themselves."""
-
-
-class _Kind:
-    """What a character is, as one bit each."""
-
-    INVISIBLE: Final = 1 << 0
-    ACCENT: Final = 1 << 1
-    MARK: Final = 1 << 2
-    LATIN: Final = 1 << 3
-    CYRILLIC: Final = 1 << 4
-    GREEK: Final = 1 << 5
-    ARABIC: Final = 1 << 6
-    ALPHA: Final = 1 << 7
-    WORD: Final = 1 << 8
-    SPACE: Final = 1 << 9
-    UPPER: Final = 1 << 10
-    LOWER: Final = 1 << 11
-    LEET: Final = 1 << 12
-    DIGIT: Final = 1 << 13
-    JOINT: Final = 1 << 14
-    FANCY: Final = 1 << 15
-    ADDRESS: Final = 1 << 16
-    REFERENCE: Final = 1 << 17
-
-    SCRIPTED: Final = LATIN | CYRILLIC | GREEK
-    ASCII: Final = UPPER | LOWER
 
 
 def undisguise(text: str) -> str:
@@ -160,7 +126,7 @@ def stream_safe(text: str) -> str:
 
 def _plain(text: str, source: Source) -> tuple[str, Source]:
     for _ in range(_ROUNDS):
-        before = text
+        previous = text
         if len(text) < _LONG and _is_plain(text):
             break
         text, source = _apply(_BEFORE_COMPOSING, text, source)
@@ -172,7 +138,7 @@ def _plain(text: str, source: Source) -> tuple[str, Source]:
             if sign in text:
                 text, source = _substitute(pattern, partial(_tag, names), text, source)
         text, source = _apply(_RULES, text, source)
-        if text == before:
+        if text == previous:
             break
     return text, source
 
@@ -219,42 +185,12 @@ def _entity(match: re.Match[str]) -> str:
     return chr(code) if code <= sys.maxunicode else ""
 
 
-@dataclass(slots=True)
-class _Characters:
-    """The code points of a text, and the index of each in the text that the rules began with."""
-
-    codes: Codes
-    index: Indices
-    kinds: NDArray[np.uint32] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.kinds = _kinds()[self.codes]
-
-    @property
-    def has(self) -> int:
-        """The kinds of all characters together."""
-        return int(np.bitwise_or.reduce(self.kinds, initial=0))
-
-    def are(self, kind: int) -> Bools:
-        found: Bools = (self.kinds & np.uint32(kind)) != 0
-        return found
-
-    def write(self, where: Bools, codes: Codes) -> None:
-        """Replace the characters at `where`; their kinds follow."""
-        self.codes[where] = codes
-        self.kinds[where] = _kinds()[codes]
-
-    def drop(self, where: Bools) -> None:
-        kept = ~where
-        self.codes, self.index, self.kinds = self.codes[kept], self.index[kept], self.kinds[kept]
-
-
-Rule = Callable[[_Characters], None]
+Rule = Callable[[Characters], None]
 
 
 def _apply(rules: Sequence[Rule], text: str, source: Source) -> tuple[str, Source]:
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).copy()
-    characters = _Characters(codes, np.arange(len(codes)))
+    characters = Characters(codes, np.arange(len(codes)))
     for rule in rules:
         if len(characters.codes):
             rule(characters)
@@ -262,82 +198,41 @@ def _apply(rules: Sequence[Rule], text: str, source: Source) -> tuple[str, Sourc
     return plain, None if source is None else source[:, characters.index]
 
 
-def _before(values: Bools, by: int = 1) -> Bools:
-    """Return for each place the value `by` places earlier; False at the start."""
-    shifted = np.zeros_like(values)
-    shifted[by:] = values[: max(0, len(values) - by)]
-    return shifted
+def _drop_invisible(text: Characters) -> None:
+    if text.has & Kind.INVISIBLE:
+        text.drop(text.are(Kind.INVISIBLE))
 
 
-def _after(values: Bools, by: int = 1) -> Bools:
-    """Return for each place the value `by` places later; False at the end."""
-    shifted = np.zeros_like(values)
-    shifted[: max(0, len(values) - by)] = values[by:]
-    return shifted
-
-
-def _runs(values: Bools) -> tuple[Indices, Indices]:
-    """Return where each run of True begins, and the place after it."""
-    edges = np.flatnonzero(np.diff(values.astype(np.int8), prepend=0, append=0))
-    return edges[::2], edges[1::2]
-
-
-def _cumulated(values: Bools) -> NDArray[np.int32]:
-    """Return how many values before each place are True, and at the end how many of all."""
-    total = np.zeros(len(values) + 1, np.int32)
-    np.cumsum(values, out=total[1:])
-    return total
-
-
-def _count(values: Bools, starts: Indices, stops: Indices) -> Indices:
-    """Return how many values are True in each run."""
-    total = _cumulated(values)
-    return np.asarray(total[stops] - total[starts])
-
-
-def _spread(runs: Bools, starts: Indices, stops: Indices, length: int) -> Bools:
-    """Return True at every place of the chosen runs."""
-    edges = np.zeros(length + 1, np.int8)
-    edges[starts[runs]] += 1
-    edges[stops[runs]] -= 1
-    return np.cumsum(edges[:-1], dtype=np.int8) > 0
-
-
-def _drop_invisible(text: _Characters) -> None:
-    if text.has & _Kind.INVISIBLE:
-        text.drop(text.are(_Kind.INVISIBLE))
-
-
-def _drop_piled_marks(text: _Characters) -> None:
-    if not text.has & _Kind.MARK:
+def _drop_piled_marks(text: Characters) -> None:
+    if not text.has & Kind.MARK:
         return
-    marks = text.are(_Kind.MARK)
-    starts, stops = _runs(marks)
+    marks = text.are(Kind.MARK)
+    starts, stops = runs_of(marks)
     piled = stops - starts > _MOST_MARKS
-    text.drop(_spread(piled, starts + _MOST_MARKS, stops, len(marks)))
+    text.drop(spread(piled, starts + _MOST_MARKS, stops, len(marks)))
 
 
-def _drop_accents(text: _Characters) -> None:
-    if text.has & _Kind.ACCENT:
-        text.drop(text.are(_Kind.ACCENT))
+def _drop_accents(text: Characters) -> None:
+    if text.has & Kind.ACCENT:
+        text.drop(text.are(Kind.ACCENT))
 
 
-def _join_letters(text: _Characters) -> None:
+def _join_letters(text: Characters) -> None:
     """Join letters with spaces or the same sign between them, where there are enough of them.
 
     Wider spaces among them are those between words.
     """
-    inner = text.are(_Kind.WORD | _Kind.MARK)
-    alone = text.are(_Kind.SCRIPTED | _Kind.ARABIC) & ~_before(inner) & ~_after(inner)
+    inner = text.are(Kind.WORD | Kind.MARK)
+    alone = text.are(Kind.SCRIPTED | Kind.ARABIC) & ~before(inner) & ~after(inner)
     at = np.flatnonzero(alone)
     if len(at) < _FEWEST_JOINED:
         return
-    changes = _cumulated(text.codes[1:] != text.codes[:-1])
+    changes = cumulated(text.codes[1:] != text.codes[:-1])
     first, last = at[:-1] + 1, at[1:] - 1
     gap, sign = last - first + 1, text.codes[first]
     spaces = (sign == ord(" ")) & (gap <= _WIDEST_GAP)
-    links = (changes[first] == changes[last]) & (spaces | (text.are(_Kind.JOINT)[first] & (gap == 1)))
-    begins = links & ~(_before(links) & np.concatenate([[False], sign[1:] == sign[:-1]]))
+    links = (changes[first] == changes[last]) & (spaces | (text.are(Kind.JOINT)[first] & (gap == 1)))
+    begins = links & ~(before(links) & np.concatenate([[False], sign[1:] == sign[:-1]]))
     chain = np.cumsum(begins)
     linked = np.flatnonzero(links)
     if not len(linked):
@@ -348,130 +243,130 @@ def _join_letters(text: _Characters) -> None:
     np.minimum.at(narrow, chains, gap[linked])
     long_enough = size[chains] >= np.where(spaces[linked], _FEWEST_SPACED - 1, _FEWEST_JOINED - 1)
     chosen = linked[long_enough & (gap[linked] == narrow[chains])]
-    text.drop(_spread(np.ones(len(chosen), np.bool_), first[chosen], last[chosen] + 1, len(alone)))
+    text.drop(spread(np.ones(len(chosen), np.bool_), first[chosen], last[chosen] + 1, len(alone)))
 
 
-def _single_spaces(text: _Characters) -> None:
-    spaces = text.are(_Kind.SPACE)
+def _single_spaces(text: Characters) -> None:
+    spaces = text.are(Kind.SPACE)
     text.codes[spaces] = ord(" ")
-    surplus = spaces & _before(spaces)
+    surplus = spaces & before(spaces)
     surplus[0] = spaces[0]
     if spaces[-1]:
-        surplus[_runs(spaces)[0][-1] :] = True
+        surplus[runs_of(spaces)[0][-1] :] = True
     text.drop(surplus)
 
 
-def _plain_letters(text: _Characters) -> None:
-    if text.has & _Kind.FANCY:
-        fancy = text.are(_Kind.FANCY)
-        text.write(fancy, _fancy()[text.codes[fancy]])
+def _plain_letters(text: Characters) -> None:
+    if text.has & Kind.FANCY:
+        fancy = text.are(Kind.FANCY)
+        text.write(fancy, fancy_letters()[text.codes[fancy]])
 
 
-def _one_script(text: _Characters) -> None:
+def _one_script(text: Characters) -> None:
     """Write a word of two scripts in one if look-alikes allow it, in that of most of its letters first."""
-    if (text.has & _Kind.SCRIPTED).bit_count() < 2:  # noqa: PLR2004 - of three scripts
+    if (text.has & Kind.SCRIPTED).bit_count() < 2:  # noqa: PLR2004 - of three scripts
         return
-    letters = text.are(_Kind.SCRIPTED)
-    starts, stops = _runs(letters)
-    latin = _count(text.are(_Kind.LATIN), starts, stops)
+    letters = text.are(Kind.SCRIPTED)
+    starts, stops = runs_of(letters)
+    latin = count_in(text.are(Kind.LATIN), starts, stops)
     mixed = latin < stops - starts
-    mixed &= (latin > 0) | (_count(text.are(_Kind.GREEK), starts, stops) > 0)
-    mixed &= _count(text.are(_Kind.GREEK), starts, stops) < stops - starts
+    mixed &= (latin > 0) | (count_in(text.are(Kind.GREEK), starts, stops) > 0)
+    mixed &= count_in(text.are(Kind.GREEK), starts, stops) < stops - starts
     if not mixed.any():
         return
-    below = np.minimum(text.codes, _LAST_LETTER)
-    in_latin, in_cyrillic = (table[below] for table in _look_alikes())
-    latin_fits = _count(letters & (in_latin == 0), starts, stops) == 0
-    cyrillic_fits = _count(letters & (in_cyrillic == 0), starts, stops) == 0
+    below = np.minimum(text.codes, LAST_LETTER)
+    in_latin, in_cyrillic = (table[below] for table in look_alikes())
+    latin_fits = count_in(letters & (in_latin == 0), starts, stops) == 0
+    cyrillic_fits = count_in(letters & (in_cyrillic == 0), starts, stops) == 0
     mostly_latin = latin * 2 >= stops - starts
     to_latin = mixed & latin_fits & (mostly_latin | ~cyrillic_fits)
     to_cyrillic = mixed & cyrillic_fits & ~to_latin
     for chosen, written in ((to_latin, in_latin), (to_cyrillic, in_cyrillic)):
-        where = _spread(chosen, starts, stops, len(letters))
+        where = spread(chosen, starts, stops, len(letters))
         text.write(where, written[where])
 
 
-def _letters_for_digits(text: _Characters) -> None:
+def _letters_for_digits(text: Characters) -> None:
     """Read digits and signs in a word as letters, unless it looks like a code or an address."""
-    if not (text.has & _Kind.LEET and text.has & _Kind.ASCII):
+    if not (text.has & Kind.LEET and text.has & Kind.ASCII):
         return
-    letters, leet, digits = text.are(_Kind.ASCII), text.are(_Kind.LEET), text.are(_Kind.DIGIT)
+    letters, leet, digits = text.are(Kind.ASCII), text.are(Kind.LEET), text.are(Kind.DIGIT)
     inside = letters | leet
-    starts, stops = _runs(inside)
+    starts, stops = runs_of(inside)
     codes, length = text.codes, len(inside)
-    words, address = text.are(_Kind.WORD), text.are(_Kind.ADDRESS)
-    closed = ~_before(words | address | text.are(_Kind.REFERENCE))[starts]
-    follows = np.append(words | (codes == ord("_")) | (address & _after(words)), [False])[stops]
+    words, address = text.are(Kind.WORD), text.are(Kind.ADDRESS)
+    closed = ~before(words | address | text.are(Kind.REFERENCE))[starts]
+    follows = np.append(words | (codes == ord("_")) | (address & after(words)), [False])[stops]
     count = stops - starts
     dollar = codes == ord("$")
-    capitals = _count(text.are(_Kind.UPPER), starts, stops)
-    of_letters = _count(letters, starts, stops)
+    capitals = count_in(text.are(Kind.UPPER), starts, stops)
+    of_letters = count_in(letters, starts, stops)
     code = (capitals == of_letters) & (count <= _SHORT_CODE)
-    code |= _count(digits & _before(digits) & _before(digits, 2), starts, stops) > 0
-    code |= _count((dollar & _before(digits)) | (digits & _before(dollar)), starts, stops) > 0
+    code |= count_in(digits & before(digits) & before(digits, 2), starts, stops) > 0
+    code |= count_in((dollar & before(digits)) | (digits & before(dollar)), starts, stops) > 0
     # A run's first and last letter, and the leet characters between them.
-    seen = _cumulated(letters)
+    seen = cumulated(letters)
     run = np.repeat(np.arange(len(starts)), count)
     where = np.flatnonzero(inside)
     has_before = seen[where] > seen[starts][run]
     has_after = seen[stops][run] > seen[where + 1]
     between = np.zeros(length, np.bool_)
     between[where] = leet[where] & has_before & has_after
-    inner = _count(between, starts, stops) > 0
-    sign = _count(dollar & _before(letters), starts, stops) > 0
-    sign |= dollar[starts] & (_count(text.are(_Kind.LOWER), starts, stops) == count - 1)
+    inner = count_in(between, starts, stops) > 0
+    sign = count_in(dollar & before(letters), starts, stops) > 0
+    sign |= dollar[starts] & (count_in(text.are(Kind.LOWER), starts, stops) == count - 1)
     chosen = closed & ~follows & ~code & (inner | sign) & (of_letters * 3 >= count)
     chosen &= (count >= _SHORTEST_LEET) & (count <= _LONGEST_LEET)
     # Exclamation marks that end a word are what they are.
     other = inside & (codes != ord("!"))
-    rest = _cumulated(other)
+    rest = cumulated(other)
     ends_word = np.zeros(length, np.bool_)
     ends_word[where] = rest[stops][run] == rest[where]
-    change = _spread(chosen, starts, stops, length) & leet & ~ends_word
+    change = spread(chosen, starts, stops, length) & leet & ~ends_word
     if change.any():
-        text.write(change, _leet()[codes[change]])
+        text.write(change, leet_letters()[codes[change]])
 
 
-def _one_case(text: _Characters) -> None:
+def _one_case(text: Characters) -> None:
     """Write a word in lower case that changes from lower to upper case more than once."""
-    letters, upper = text.are(_Kind.ASCII), text.are(_Kind.UPPER)
-    rises = upper & _before(text.are(_Kind.LOWER))
+    letters, upper = text.are(Kind.ASCII), text.are(Kind.UPPER)
+    rises = upper & before(text.are(Kind.LOWER))
     if not rises.any():
         return
-    starts, stops = _runs(letters)
-    inner = np.append(text.are(_Kind.WORD | _Kind.MARK), [False])
-    whole = ~_before(inner)[starts] & ~inner[stops]
-    restless = whole & (_count(rises, starts, stops) > 1) & (stops - starts >= _MIXED_CASE)
-    where = _spread(restless, starts, stops, len(letters)) & upper
+    starts, stops = runs_of(letters)
+    inner = np.append(text.are(Kind.WORD | Kind.MARK), [False])
+    whole = ~before(inner)[starts] & ~inner[stops]
+    restless = whole & (count_in(rises, starts, stops) > 1) & (stops - starts >= _MIXED_CASE)
+    where = spread(restless, starts, stops, len(letters)) & upper
     text.write(where, text.codes[where] | np.uint32(0x20))
 
 
-def _fewer_repeats(text: _Characters) -> None:
+def _fewer_repeats(text: Characters) -> None:
     """Keep two of a letter's repeats in a word, three of one that is the word, and three of a sign's."""
     same = np.concatenate([[False], text.codes[1:] == text.codes[:-1]])
     if not (same[1:] & same[:-1]).any():
         return
     starts = np.flatnonzero(~same)
     stops = np.append(starts[1:], len(same))
-    alpha, word = text.are(_Kind.ALPHA), text.are(_Kind.WORD | _Kind.MARK)
-    signs = ~word & ~text.are(_Kind.SPACE)
-    alone = ~_before(word)[starts] & ~np.append(word, [False])[stops]
+    alpha, word = text.are(Kind.ALPHA), text.are(Kind.WORD | Kind.MARK)
+    signs = ~word & ~text.are(Kind.SPACE)
+    alone = ~before(word)[starts] & ~np.append(word, [False])[stops]
     most = np.where(alpha[starts] & ~alone, 2, np.where(alpha[starts] | signs[starts], 3, stops - starts))
-    text.drop(_spread(stops - starts > most, starts + most, stops, len(same)))
+    text.drop(spread(stops - starts > most, starts + most, stops, len(same)))
 
 
-def _fewer_syllables(text: _Characters) -> None:
+def _fewer_syllables(text: Characters) -> None:
     """Keep two of a syllable's repeats, of two letters or three."""
     for period in (2, 3):
         if len(text.codes) < 3 * period:
             return
-        again = text.are(_Kind.ALPHA)
+        again = text.are(Kind.ALPHA)
         again[period:] &= text.codes[period:] == text.codes[:-period]
         again[:period] = False
-        starts, stops = _runs(again)
+        starts, stops = runs_of(again)
         surplus = (stops - starts) // period - 1
         first = starts + period
-        text.drop(_spread(surplus > 0, first, first + surplus * period, len(again)))
+        text.drop(spread(surplus > 0, first, first + surplus * period, len(again)))
 
 
 _BEFORE_COMPOSING: tuple[Rule, ...] = (_drop_invisible, _drop_piled_marks, _plain_letters)
@@ -486,74 +381,3 @@ _RULES: tuple[Rule, ...] = (
     _fewer_repeats,
     _fewer_syllables,
 )
-
-
-def _codes(characters: str) -> Codes:
-    return np.array([ord(c) for c in characters], np.uint32)
-
-
-def _table(source: str, target: str, *, size: int) -> Codes:
-    table = np.zeros(size, np.uint32)
-    table[_codes(source)] = _codes(target)
-    return table
-
-
-@cache
-def _fancy() -> Codes:
-    capitals = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-    boxed = "".join(chr(first + index) for first in _BOXED for index in range(len(capitals)))
-    return _table(_FANCY[0] + boxed, _FANCY[1] + capitals * len(_BOXED), size=_BOXED[-1] + len(capitals))
-
-
-@cache
-def _leet() -> Codes:
-    return _table(*_LEET, size=128)
-
-
-@cache
-def _look_alikes() -> tuple[Codes, Codes]:
-    """Return the Latin and the Cyrillic form of each letter; 0 where there is none."""
-    tables = []
-    for script, pairs in ((_LATIN, _TO_LATIN), (_CYRILLIC, _TO_CYRILLIC)):
-        own = "".join(re.findall(f"[{script}]", _characters(_LAST_LETTER)))
-        tables.append(_table(own + pairs[0], own + pairs[1], size=_LAST_LETTER + 1))
-    return tables[0], tables[1]
-
-
-def _characters(last: int) -> str:
-    return "".join(map(chr, range(last + 1)))
-
-
-@cache
-def _kinds() -> NDArray[np.uint32]:
-    """Return the kind of every code point, uint32 [1,114,112]."""
-    kinds = np.zeros(sys.maxunicode + 1, np.uint32)
-    first = _characters(0x1FFFF)  # what lies above is Han, invisible or unassigned
-    for kind, ranges in (
-        (_Kind.INVISIBLE, _INVISIBLE),
-        (_Kind.ACCENT, _ACCENTS),
-        (_Kind.LATIN, _LATIN),
-        (_Kind.CYRILLIC, _CYRILLIC),
-        (_Kind.GREEK, _GREEK),
-        (_Kind.ARABIC, _ARABIC),
-        (_Kind.UPPER, "A-Z"),
-        (_Kind.LOWER, "a-z"),
-        (_Kind.DIGIT, "0-9"),
-        (_Kind.LEET, re.escape(_LEET[0])),
-        (_Kind.JOINT, _JOINTS),
-        (_Kind.ADDRESS, ".:/\\-"),
-        (_Kind.REFERENCE, "#&_"),
-        (_Kind.FANCY, _FANCY[0] + "".join(f"{chr(start)}-{chr(start + 25)}" for start in _BOXED)),
-    ):
-        for match in re.finditer(f"[{ranges}]+", first):
-            kinds[slice(*match.span())] |= np.uint32(kind)
-    for kind, is_kind in (
-        (_Kind.ALPHA, str.isalpha),
-        (_Kind.WORD, str.isalnum),
-        (_Kind.SPACE, str.isspace),
-        (_Kind.MARK, lambda character: unicodedata.category(character)[0] == "M"),
-    ):
-        kinds[np.flatnonzero(np.fromiter(map(is_kind, first), np.bool_, len(first)))] |= np.uint32(kind)
-    kinds[0x20000:0x323B0] = _Kind.ALPHA | _Kind.WORD
-    kinds[0xE0000:0xE1000] = kinds[0xF0000:] = _Kind.INVISIBLE
-    return kinds

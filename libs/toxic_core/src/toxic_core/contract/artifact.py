@@ -35,7 +35,7 @@ from toxic_core.files import plain_files, replacing
 from toxic_core.labels import LabelName
 from toxic_core.languages import ANY_LANGUAGE
 from toxic_core.text import NORMALISATION_VERSION, NORMALISATION_VERSIONS
-from toxic_core.tokens import Tokeniser
+from toxic_core.tokens import Tokeniser, read_tokenizer
 
 CONTRACT_FILE = "contract.json"
 SAVED_MODEL_DIR = "saved_model"
@@ -161,15 +161,17 @@ class Bundle:
         """Path of `tokenizer.json`."""
         return self.path / TOKENIZER_FILE
 
-    def tokeniser(self, *, overlap: int = 0) -> Tokeniser:
+    def tokeniser(self, *, overlap: int = 0, max_tokens: int | None = None) -> Tokeniser:
         """Return the tokeniser of this model's texts; neighbouring windows share `overlap` tokens.
+
+        `max_tokens` replaces the model's own maximum, to measure texts.
 
         Raises:
             ContractError: `tokenizer.json` can't be read.
         """
-        return Tokeniser.from_file(
-            self.tokenizer,
-            max_tokens=self.contract.max_tokens,
+        return Tokeniser(
+            read_tokenizer(self.tokenizer),
+            max_tokens=max_tokens or self.contract.max_tokens,
             pad_id=self.contract.pad_id,
             overlap=overlap,
             normalisation=self.contract.normalisation_version,

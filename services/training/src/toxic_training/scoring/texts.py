@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from toxic_core.tokens import Tokeniser
+from toxic_core.tokens import Tokeniser, read_tokenizer
 from toxic_model.precision import Precision
 from toxic_model.runtime import Infer
 from toxic_model.runtimes import TENSORFLOW
@@ -31,8 +31,8 @@ def open_scorer(
     """
     facts = model.facts
     compute = infer or TENSORFLOW.read(model.saved_model, len(facts.labels))(Precision.FLOAT32, 0).whole
-    tokenizer = Tokeniser.from_file(
-        model.tokenizer,
+    tokenizer = Tokeniser(
+        read_tokenizer(model.tokenizer),
         max_tokens=facts.max_tokens,
         pad_id=facts.pad_id,
         overlap=options.overlap,
