@@ -23,6 +23,7 @@ SHARED = {
     "one_registry": "mlflow",
     "registry_uri": "registry",
     "database": "registry",
+    "empty_database": "registry",
     "service_process": "service",
 }
 """Fixtures whose servers last for a session, each with a group: one worker runs the tests of a group."""
@@ -30,6 +31,7 @@ SHARED = {
 STARTERS = {"executable", "LocalCommand", "LocalStack", "PostgresServer", "RegistryProcess", "Server"} | {
     "find_program",
     "open_chromium",
+    "quick_python",
 }
 """Names that start processes, `sys.executable` among them: a test that uses one gets the marker `server`."""
 

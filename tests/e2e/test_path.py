@@ -1,6 +1,5 @@
 """From comments to a served champion, with real servers and a really trained model."""
 
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from toxic_core.contract import Bundle, open_bundle
 from toxic_core.contract.calibration import calibrate
 from toxic_core.labels import LABELS
 from toxic_local.stack import LocalStack
+from toxic_testing.forking import quick_python
 
 pytestmark = pytest.mark.e2e
 
@@ -36,7 +36,7 @@ def _version(stack: LocalStack) -> str:
 
 
 def _registry(stack: LocalStack, *arguments: str) -> None:
-    assert stack.run((sys.executable, "-m", "toxic_registry", *arguments)) == 0
+    assert stack.run((quick_python("registry"), "-m", "toxic_registry", *arguments)) == 0
 
 
 def _wait_for_version(stack: LocalStack, version: str) -> None:
@@ -131,7 +131,7 @@ def test_promotion_under_load_loses_no_request_and_rollback_returns(stack: Local
 def test_a_broken_version_is_never_served(stack: LocalStack, bundle: Path) -> None:
     """The gate refuses damaged files; overridden, the loader does, visibly, and the one before serves on."""
     broken = _register_damaged(stack, bundle)
-    assert stack.run((sys.executable, "-m", "toxic_registry", "promote", broken)) == 1
+    assert stack.run((quick_python("registry"), "-m", "toxic_registry", "promote", broken)) == 1
     _registry(stack, "promote", broken, "--override", "to see the loader refuse it", "--actor", "a test")
     state = _wait_for_state(stack, broken, lambda entry: entry["status"]["error_code"] != "OK")
     assert "SHA-256" in state["status"]["error_message"]

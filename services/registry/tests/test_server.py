@@ -4,7 +4,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,11 +15,13 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from toxic_registry.client.registry_client import RegistryClient
+from toxic_testing.forking import quick_python
 from toxic_testing.ports import free_port
-from toxic_testing.registry import PostgresServer, RegistryProcess, Versions
+from toxic_testing.registry import PostgresServer, RegistryProcess, Versions, copy_tables
 
 START_SECONDS = 60
-StartRegistry = Callable[[Mapping[str, str]], RegistryProcess]
+StartRegistry = Callable[..., RegistryProcess]
+REGISTRY = (sys.executable, "-m", "toxic_registry")
 
 
 def get(uri: str, **headers: str) -> tuple[int, str]:
@@ -70,8 +72,8 @@ def test_artifacts_pass_through_the_server(client: MlflowClient, tmp_path: Path)
 
 
 def test_ctrl_c_stops_the_server_cleanly(start_registry: StartRegistry, tmp_path: Path) -> None:
-    """The server is one process, which stops with status 0 and without a traceback."""
-    registry = start_registry({"REGISTRY_STATE_DIR": str(tmp_path)})
+    """The server makes its tables, is one process, and stops with status 0 and without a traceback."""
+    registry = start_registry({"REGISTRY_STATE_DIR": str(tmp_path)}, REGISTRY)
     registry.wait_until_ready()
     assert children(registry.process.pid) == []
     assert registry.stop(signal.SIGINT) == 0
@@ -81,7 +83,7 @@ def test_ctrl_c_stops_the_server_cleanly(start_registry: StartRegistry, tmp_path
 
 def test_signal_stops_a_starting_server(start_registry: StartRegistry, tmp_path: Path) -> None:
     """The signal doesn't wait for MLflow's import or its tables."""
-    registry = start_registry({"REGISTRY_STATE_DIR": str(tmp_path)})
+    registry = start_registry({"REGISTRY_STATE_DIR": str(tmp_path)}, REGISTRY)
     registry.wait_for("registry.starting")
     assert registry.stop(signal.SIGTERM) == 0
     assert "registry.ready" not in registry.events()
@@ -170,10 +172,12 @@ def test_invalid_setting_is_a_one_line_error(start_registry: StartRegistry) -> N
 def plain_server(tmp_path: Path) -> Iterator[str]:
     """Run `mlflow server` with our application, and yield its address."""
     port = free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--app-name", "toxic-registry", "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{tmp_path}/mlflow.db", "--port", str(port)]
-    command += ["--artifacts-destination", str(tmp_path / "artifacts")]
-    process = RegistryProcess({"REGISTRY_PORT": str(port)}, command=command)
+    command = [quick_python("registry"), "-m", "mlflow", "server", "--app-name", "toxic-registry"]
+    command += ["--backend-store-uri", copy_tables(tmp_path / "mlflow.db"), "--port", str(port)]
+    command += ["--artifacts-destination", str(tmp_path / "artifacts"), "--workers", "1"]
+    # MLflow's own jobs would be seven more processes.
+    environment = {"REGISTRY_PORT": str(port), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    process = RegistryProcess(environment, command=command)
     patient = Retry(100, backoff_factor=0.1, backoff_max=1.0)
     with requests.Session() as session:
         session.mount("http://", HTTPAdapter(max_retries=patient))
@@ -198,7 +202,7 @@ def test_mlflow_server_command_has_the_gate_too(plain_server: str, tmp_path: Pat
 def test_module_runs_every_command() -> None:
     """`python -m toxic_registry` is the command line without its installed script."""
     shown = subprocess.run(
-        [sys.executable, "-m", "toxic_registry", "--help"],
+        [*REGISTRY, "--help"],
         capture_output=True, text=True, check=True, timeout=START_SECONDS,
     ).stdout  # fmt: skip
     assert {"serve", "promote", "rollback", "history", "verify", "champion-at", "versions", "show"} <= set(
