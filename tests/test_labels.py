@@ -22,7 +22,7 @@ from toxic_testing.inference.process import Server
 from toxic_testing.ports import free_port
 from toxic_testing.registry import copy_tables
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.slow, pytest.mark.e2e]
 
 ROOT = Path(__file__).resolve().parents[1]
 SEVENTH = "sexual_explicit"

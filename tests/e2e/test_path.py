@@ -19,7 +19,7 @@ from toxic_core.labels import LABELS
 from toxic_local.stack import LocalStack
 from toxic_testing.forking import quick_python
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.slow, pytest.mark.e2e]
 
 TEXT = "Thank you, that was kind of you."
 MODEL = "toxic-comments"

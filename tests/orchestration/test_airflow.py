@@ -16,6 +16,8 @@ from mlflow.tracking import MlflowClient
 from toxic_testing.forking import quick_python
 from toxic_testing.registry import RegistryProcess, copy_tables
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 AIRFLOW = ROOT / "infra" / "airflow"
 MODEL = "toxic-comments"

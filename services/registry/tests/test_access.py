@@ -11,6 +11,8 @@ from toxic_registry.client.registry_client import RegistryClient
 from toxic_registry.server.auth import read_users, user_line
 from toxic_testing.registry import RegistryProcess, Versions
 
+pytestmark = pytest.mark.slow
+
 StartRegistry = Callable[..., RegistryProcess]
 TIMEOUT = 30
 

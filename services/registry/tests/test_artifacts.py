@@ -7,6 +7,8 @@ from toxic_core.errors import ContractError
 from toxic_registry.gate.artifacts import BundleStore
 from toxic_testing.registry import write_bundle
 
+pytestmark = pytest.mark.slow
+
 
 def bundles(folder: Path, max_bytes: int = 1_000_000) -> BundleStore:
     """Use a folder as the artifact store."""

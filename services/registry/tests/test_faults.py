@@ -16,6 +16,8 @@ from toxic_registry.client.registry_client import Ledger, RegistryClient
 from toxic_registry.ledger.entries import LedgerError, aliases_of, verify_aliases, verify_chain
 from toxic_testing.registry import RegistryProcess, Versions
 
+pytestmark = pytest.mark.slow
+
 StartRegistry = Callable[..., RegistryProcess]
 
 ALIAS = "/api/2.0/mlflow/registered-models/alias"

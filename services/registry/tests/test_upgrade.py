@@ -13,6 +13,8 @@ from toxic_registry.ledger.entries import verify_aliases, verify_chain
 from toxic_registry.server.database import upgrade_database
 from toxic_testing.registry import PostgresServer, RegistryProcess
 
+pytestmark = pytest.mark.slow
+
 StartRegistry = Callable[..., RegistryProcess]
 
 DATA = Path(__file__).parent / "data"

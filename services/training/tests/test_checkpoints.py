@@ -12,6 +12,8 @@ import pytest
 from toxic_training.modelling.checkpoints import Arrays, CheckpointFile, TrainingState, fingerprint
 from toxic_training.modelling.parameters import ModellingParameters
 
+pytestmark = pytest.mark.slow
+
 _STATE = TrainingState(steps=3, seconds=1.5, loss=0.25, scores=(0.5, 0.75), misses=1)
 
 _TRAIN = """

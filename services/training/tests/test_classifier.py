@@ -23,6 +23,8 @@ from toxic_training.kedro_project.pipelines.modelling.nodes import (
 from toxic_training.modelling.classifier import Encoder, masked_binary_crossentropy, training_loss
 from toxic_training.modelling.parameters import ModellingParameters
 
+pytestmark = pytest.mark.slow
+
 Trained = tuple[Encoder, keras.Model, dict[str, float]]
 
 

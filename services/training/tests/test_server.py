@@ -18,7 +18,7 @@ from toxic_testing.forking import quick_python
 from toxic_testing.ports import free_port
 from toxic_testing.registry import copy_tables
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.slow, pytest.mark.e2e]
 
 PATIENCE_SECONDS = 240
 LONG_TRAINING = {
