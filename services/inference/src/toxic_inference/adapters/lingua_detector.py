@@ -18,7 +18,7 @@ _READ = 2_000
 @cache
 def detector() -> LanguageDetector:
     """Return the detector, which is made with the first text."""
-    codes = [IsoCode639_1.from_str(language.value) for language in LANGUAGES]
+    codes = [IsoCode639_1.from_str(language.value) for language in LANGUAGES if "-" not in language]
     return LanguageDetectorBuilder.from_iso_codes_639_1(*codes).build()
 
 

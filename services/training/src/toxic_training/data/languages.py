@@ -37,5 +37,5 @@ def identify_languages(texts: Sequence[str], *, min_confidence: float) -> list[s
 @cache
 def _detector() -> LanguageDetector:
     """Load the models on first use, because most runs need no identification."""
-    codes = [IsoCode639_1.from_str(language.value) for language in LANGUAGES]
+    codes = [IsoCode639_1.from_str(language.value) for language in LANGUAGES if "-" not in language]
     return LanguageDetectorBuilder.from_iso_codes_639_1(*codes).build()

@@ -80,8 +80,8 @@ def _complete(tokenizer: Tokenizer, specials: SpecialTokens) -> Tokenizer:
 def prune(files: EncoderFiles, *, texts: Sequence[str], keep: int) -> EncoderFiles:
     """Reduce a Unigram encoder's vocabulary to the pieces that comments need.
 
-    These are the special tokens, every single character, so that a text in an unsupported script isn't noise, the
-    `keep` likeliest pieces in the supported languages' scripts, and every piece in `texts`.
+    These are the special tokens, every piece in `texts`, the `keep` likeliest pieces in the supported
+    languages' scripts, and every single character, so that a text in another script isn't noise.
     """
     vocabulary = json.loads(files.tokenizer.to_str())["model"]["vocab"]
     pieces: list[tuple[str, float]] = [(piece, score) for piece, score in vocabulary]
@@ -89,7 +89,9 @@ def prune(files: EncoderFiles, *, texts: Sequence[str], keep: int) -> EncoderFil
     encodings = files.tokenizer.encode_batch_fast([normalise(text) for text in texts])
     kept = {token_id for encoding in encodings for token_id in encoding.ids}
     kept.update(
-        index for index, (piece, _) in enumerate(pieces) if piece in specials or len(piece.lstrip(_SPACE)) <= 1
+        index
+        for index, (piece, _) in enumerate(pieces)
+        if piece in specials or len(piece.lstrip(_SPACE)) <= 1
     )
     by_rank = sorted(range(len(pieces)), key=lambda index: -pieces[index][1])
     supported = (index for index in by_rank if _is_supported(pieces[index][0]))
