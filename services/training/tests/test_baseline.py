@@ -75,7 +75,7 @@ def _point(corpus: pd.DataFrame, parameters: EvaluationParameters) -> OperatingP
     for label in ("toxic", "severe_toxic", "obscene", "threat", "insult", "identity_hate"):
         table[f"score_{label}"] = np.linspace(0.1, 0.9, len(table)).astype(np.float32)
     table["tokens"] = 5
-    return fit_operating_point(table, parameters)
+    return fit_operating_point(table, pd.DataFrame(), parameters)
 
 
 @pytest.fixture

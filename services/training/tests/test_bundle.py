@@ -44,7 +44,9 @@ Table = Callable[..., pd.DataFrame]
 @pytest.fixture
 def point(scored: Table, evaluation_parameters: EvaluationParameters) -> OperatingPoint:
     """Return an operating point whose calibration changes scores."""
-    return fit_operating_point(scored([0.0, 1.0] * 20, [0.6, 0.7] * 20), evaluation_parameters)
+    return fit_operating_point(
+        scored([0.0, 1.0] * 20, [0.6, 0.7] * 20), pd.DataFrame(), evaluation_parameters
+    )
 
 
 def test_the_exported_model_scores_like_the_classifier(
@@ -210,7 +212,8 @@ def _suites() -> OptionalTables:
 def _catalog(corpus: pd.DataFrame, parameters: EvaluationParameters, **more: object) -> DataCatalog:
     fixed = {
         "validation_comments": corpus,
-        "test_comments": corpus,
+        "thresholds_comments": corpus.iloc[:0],
+        "test_comments": corpus.assign(source="test", origin="test"),
         "raw_suites": _suites(),
         "params:evaluation": parameters,
         **more,

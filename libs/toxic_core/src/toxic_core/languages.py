@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class Language(StrEnum):
-    """A supported language: its ISO 639-1 code, with the script after it where a language has two (BCP 47)."""
+    """A supported language: its ISO 639-1 code, with a script if it has two of them (BCP 47)."""
 
     ENGLISH = "en"
     SPANISH = "es"

@@ -6,6 +6,7 @@ Everything that reads a table follows this one rule, so that the same file gets 
 from collections.abc import Sequence
 
 from toxic_core.errors import InvalidDataError
+from toxic_core.languages import primary_language
 
 TEXT_COLUMNS = ("comment_text", "content", "text", "comment", "message", "body")
 """Names of a text column, in any case."""
@@ -60,10 +61,9 @@ def language_column(columns: Sequence[str]) -> int | None:
 
 
 def language_code(stated: object) -> str:
-    """Return a cell's primary language subtag: `pt` for `pt-BR`, ` PT` or `pt_br`; empty if none is given."""
-    if not isinstance(stated, str):
-        return ""
-    return stated.strip().lower().replace("_", "-").partition("-")[0]
+    """Return a cell's language: `pt` for `pt-BR`, ` PT` or `pt_br`; empty if none is given."""
+    code = stated.strip() if isinstance(stated, str) else ""
+    return primary_language(code) or code.lower()
 
 
 def _listed(columns: Sequence[str], indices: Sequence[int]) -> str:

@@ -85,6 +85,22 @@ class Calibration(FrozenModel):
     intercept: float = 0.0
 
 
+class Fit(FrozenModel):
+    """On what a label's calibration and threshold of a language were fitted.
+
+    Attributes:
+        rows, positives: numbers of comments.
+        languages: whose comments; several if the language has too few of its own.
+        threshold: the rule that chose the threshold, and its value: `precision 0.8`, `recall 0.9`; None if
+            no threshold satisfies one.
+    """
+
+    rows: int
+    positives: int
+    languages: tuple[str, ...]
+    threshold: str | None
+
+
 class Contract(FrozenModel):
     """The content of `contract.json`.
 
@@ -97,10 +113,12 @@ class Contract(FrozenModel):
         languages: evaluated languages, by ISO 639-1 code.
         calibration: by label, then by language or `*`.
         thresholds: operating thresholds on calibrated scores, by label, then by language or `*`.
+        fits: on what those were fitted, by label, then by language or `*`; empty in older bundles.
         reference_scores: for drift, by label, then by language or `*`.
         reference_traffic: languages and lengths, for drift; None in older bundles.
         base_model: the transformer that was fine-tuned; its JSON key is `encoder`.
         training_data: SHA-256 of each raw training table, by name.
+        licences: number of training comments by licence, where a table states it.
         code_revision: Git commit of the training code; `unknown` outside a checkout.
         created_at: time of sealing.
         files: SHA-256 of every other file, by relative path.
@@ -116,12 +134,14 @@ class Contract(FrozenModel):
     languages: tuple[str, ...]
     calibration: dict[LabelName, dict[str, Calibration]]
     thresholds: dict[LabelName, dict[str, Probability]]
+    fits: dict[LabelName, dict[str, Fit]] = Field(default_factory=dict)
     reference_scores: dict[LabelName, dict[str, Distribution]] = Field(default_factory=dict)
     reference_traffic: ReferenceTraffic | None = None
     base_model: str = Field(
         validation_alias=AliasChoices("base_model", "encoder"), serialization_alias="encoder"
     )
     training_data: dict[str, Sha256] = Field(default_factory=dict)
+    licences: dict[str, int] = Field(default_factory=dict)
     code_revision: str = "unknown"
     created_at: AwareDatetime
     files: dict[BundlePath, Sha256] = Field(default_factory=dict)

@@ -52,6 +52,7 @@ def assemble_bundle(
     reference_scores: dict[str, dict[str, dict[str, list[float]]]],
     figures: dict[str, float],
     training_data: dict[str, str],
+    licences: dict[str, int] | None = None,
     reference_traffic: dict[str, object] | None = None,
 ) -> BundleParts:
     """Return everything in the artifact contract except the files' digests."""
@@ -63,6 +64,7 @@ def assemble_bundle(
         languages=tuple(language.value for language in LANGUAGES),
         calibration=point.calibration,
         thresholds=point.thresholds,
+        fits=point.fits,
         reference_scores={
             label: {name: Distribution.model_validate(scores) for name, scores in languages.items()}
             for label, languages in reference_scores.items()
@@ -70,6 +72,7 @@ def assemble_bundle(
         reference_traffic=reference_traffic and ReferenceTraffic.model_validate(reference_traffic),
         base_model=model.facts.encoder,
         training_data=training_data,
+        licences=licences or {},
         code_revision=code_revision(Path(__file__).parent),
         created_at=datetime.now(UTC),
     )

@@ -118,6 +118,12 @@ def collect_digests(train: str, validation: str, additional: OptionalTables) -> 
     return {TRAIN: train, VALIDATION: validation, **existing}
 
 
+def count_licences(training: pd.DataFrame) -> dict[str, int]:
+    """Return the number of training comments by licence, of those that state one."""
+    stated = training[LICENCE][training[LICENCE] != ""]
+    return {str(licence): int(rows) for licence, rows in stated.value_counts().items()}
+
+
 def collect_rejected(train: Tidied, validation: Tidied, test: Tidied, additional: Tidied) -> pd.DataFrame:
     """Return every rejected row with its table, line, id, column and reason."""
     rejected = join([train, validation, test, additional]).rejected

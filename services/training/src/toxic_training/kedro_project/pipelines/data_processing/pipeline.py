@@ -36,6 +36,7 @@ def create_pipeline() -> Pipeline:
                 },
                 [*(f"{use}_comments" for use in Use), "data_counts"],
             ),
+            Node(nodes.count_licences, "training_comments", "training_licences"),
             Node(as_mlflow_metrics, "data_counts", "data_metrics", name="log_data_counts"),
         ]
     )
