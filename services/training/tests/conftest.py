@@ -121,7 +121,13 @@ def corpus() -> pd.DataFrame:
     texts = [f"thanks for the kind edit number {i}" for i in range(20)]
     texts += [f"you are a silly fool number {i}" for i in range(20)]
     table = pd.DataFrame(
-        {"id": [str(i) for i in range(40)], "text": texts, "language": "en", "source": "train", "origin": "train"}
+        {
+            "id": [str(i) for i in range(40)],
+            "text": texts,
+            "language": "en",
+            "source": "train",
+            "origin": "train",
+        }
     )
     table["toxic"] = [0.0] * 20 + [1.0] * 20
     for label in ("severe_toxic", "obscene", "threat", "insult", "identity_hate"):

@@ -21,12 +21,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from toxic_training.kedro_project.datasets import EncoderDataset
+from toxic_training.data.parameters import DataParameters, SourceParameters
 from toxic_training.modelling.parameters import ModellingParameters
 from toxic_training.kedro_project.pipelines.modelling.nodes import prepare_encoder, train_classifier
 
 folder, last_reading = Path(sys.argv[1]), int(sys.argv[2])
 comments = pd.read_parquet(folder / "comments.parquet")
 parameters = ModellingParameters.model_validate_json((folder / "parameters.json").read_text())
+data = DataParameters(train=SourceParameters(), validation=SourceParameters())
 readings = 0
 
 def clock():
@@ -41,7 +43,7 @@ encoder.save(prepare_encoder(comments, folder, parameters))
 classifier, result = train_classifier(
     encoder=encoder.load(), training=comments, validation=comments,
     teacher_scores=pd.DataFrame(index=comments.index),
-    checkpoint=folder / "checkpoint", parameters=parameters, clock=clock,
+    checkpoint=folder / "checkpoint", data=data, parameters=parameters, clock=clock,
 )
 np.savez(folder / "weights.npz", *classifier.get_weights())
 kept = ("steps", "selections", "selection_auc", "final_loss")
