@@ -1,6 +1,7 @@
 """The artifact contract: the layout of a model bundle, and the schema of its `contract.json`.
 
-    saved_model/               TensorFlow SavedModel, signature `serving_default`
+    saved_model/               TensorFlow SavedModel, signature `serving_default`; or instead, if packed,
+    config.json, weights.safetensors, embeddings.safetensors (`toxic_model.packed`)
     tokenizer/tokenizer.json   the tokenizer
     contract.json              the contract, with the SHA-256 of every other file
     warmup.jsonl               texts with their expected scores
@@ -41,7 +42,10 @@ CONTRACT_FILE = "contract.json"
 SAVED_MODEL_DIR = "saved_model"
 TOKENIZER_FILE = "tokenizer/tokenizer.json"
 WARMUP_FILE = "warmup.jsonl"
-REQUIRED_FILES = (f"{SAVED_MODEL_DIR}/saved_model.pb", TOKENIZER_FILE, WARMUP_FILE)
+SAVED_MODEL_FILE = f"{SAVED_MODEL_DIR}/saved_model.pb"
+REQUIRED_FILES = (SAVED_MODEL_FILE, TOKENIZER_FILE, WARMUP_FILE)
+PACKED_FILES = ("config.json", "weights.safetensors")
+"""What a packed bundle has instead of a SavedModel."""
 
 BUNDLE_ARTIFACT_PATH = "artifacts/bundle"
 """A bundle's path in an MLflow model version."""
@@ -291,7 +295,9 @@ def read_contract(path: Path) -> Contract:
 
 
 def _check_complete(path: Path, files: Mapping[str, str]) -> None:
-    if missing := [name for name in REQUIRED_FILES if name not in files]:
+    packed = all(name in files for name in PACKED_FILES)
+    needed = [name for name in REQUIRED_FILES if not (packed and name == SAVED_MODEL_FILE)]
+    if missing := [name for name in needed if name not in files]:
         raise ContractError(f"{path} lacks {', '.join(missing)}; it is not a complete model bundle.")
 
 

@@ -14,7 +14,8 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 
 from toxic_core.languages import LANGUAGES
 from toxic_core.text import normalise
-from toxic_training.modelling.encoders.files import WORD_EMBEDDINGS, EncoderFiles
+from toxic_model.packed import WORD_EMBEDDINGS
+from toxic_training.modelling.encoders.files import EncoderFiles
 
 _SUPPORTED_SCRIPTS = (
     *sorted({script for language in LANGUAGES for script in language.scripts}),
