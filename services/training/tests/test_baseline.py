@@ -128,7 +128,7 @@ def test_unpacking_reverses_packing(made: Made, packed: Path, tmp_path: Path) ->
 
 
 def test_the_packed_folder_is_served_as_it_is(made: Made, packed: Path) -> None:
-    """OpenVINO gives the recorded scores without a SavedModel, also of texts side by side with longer ones."""
+    """OpenVINO gives the recorded scores without a SavedModel, also of a short text beside a long one."""
     model = open_model(open_bundle(packed), threads=1, runtime="openvino")
     texts = ["thanks", "you are a silly fool " * 9]
     tokens = model.tokenizer.token_ids(texts)
