@@ -61,7 +61,7 @@ def modelling_parameters() -> ModellingParameters:
         dropout=0.1,
         train_embeddings=True,
         cpu_bfloat16=False,
-        max_train_minutes=5,
+        max_train_minutes=60,
         checkpoint_minutes=5,
         selections=2,
         selection_comments=20,
