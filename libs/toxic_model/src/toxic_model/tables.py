@@ -61,9 +61,13 @@ def language_column(columns: Sequence[str]) -> int | None:
 
 
 def language_code(stated: object) -> str:
-    """Return a cell's language: `pt` for `pt-BR`, ` PT` or `pt_br`; empty if none is given."""
-    code = stated.strip() if isinstance(stated, str) else ""
-    return primary_language(code) or code.lower()
+    """Return a cell's language as models know it: `pt` for `pt-BR`, ` PT` or `pt_br`; empty if none is given.
+
+    A cell that is no language code is returned in lower case.
+    """
+    if not isinstance(stated, str):
+        return ""
+    return primary_language(stated.strip()) or stated.strip().lower()
 
 
 def _listed(columns: Sequence[str], indices: Sequence[int]) -> str:
