@@ -57,9 +57,6 @@ class DataParameters(Parameters):
     max_rejected_fraction: Fraction = Field(
         default=0.05, description="A table with a larger share of invalid rows is refused."
     )
-    min_language_confidence: Fraction = Field(
-        default=0.5, description="Minimum confidence of an identified language; below it a comment is `und`."
-    )
     additional: dict[TableName, SourceParameters] = Field(
         default_factory=dict,
         description="The catalog's tables in `raw_additional`, by name; a text in two stays in the first.",
