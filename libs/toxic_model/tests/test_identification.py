@@ -72,12 +72,13 @@ def test_texts_without_evidence_have_the_default_language(text: str) -> None:
         ("привет", "en", "ru"),
         ("привіт друже", "uk", "uk"),
         ("안녕하세요", "en", "ko"),
+        ("shukriya bhai", "en", "hi-Latn"),
         ("谢谢", "ja", "ja"),
         ("今天天气很好我们去公园散步吧", "ja", "zh"),
     ],
 )
-def test_a_script_outweighs_the_default_language(text: str, default: str, language: str) -> None:
-    """One or two words are in the default language only if their letters are."""
+def test_strong_evidence_outweighs_the_default_language(text: str, default: str, language: str) -> None:
+    """One or two words are in the default language only if their letters are, and they aren't clearly Hindi."""
     assert identify_language(text, default) == language
 
 

@@ -21,7 +21,7 @@ from py3langid.langid import MODEL_FILE, LanguageIdentifier
 from toxic_core.languages import LANGUAGES, UNDETERMINED, Language
 
 WEIGHTS_FILE = "hindi_latin.npz"
-"""`weights` by n-gram, int8 [buckets], and `threshold`: made by `python -m toxic_training.data.hindi_latin`."""
+"""`weights` by n-gram, int8 [buckets], and `threshold`; from `python -m toxic_training.data.hindi_latin`."""
 
 BUCKET_BITS = 16
 """N-grams are hashed into 2 ** this many buckets."""
@@ -38,10 +38,14 @@ _SHORT = 50
 _PREFERENCE = 4.0
 """By how much, as a log-likelihood."""
 
-_MARGIN = 0.15
+_MARGIN = 0.2
 """If another language than ours is likelier by this log-likelihood per byte, the text is in none of ours."""
 
 _SCRIPTS = frozenset(script for language in LANGUAGES for script in language.scripts)
+_DOUBT, _CAUTION = 0.3, 1.6
+"""The threshold of Hindi in Latin letters rises by 0.3 per unit of that evidence; it is 1.6 times as high for
+one or two words."""
+
 _VARIETIES = {"arz": "ar", "ary": "ar", "yue": "zh", "wuu": "zh", "ms": "id"}
 """What is read as one of our languages: Arabic dialects, Cantonese, Wu, Malay."""
 
@@ -80,21 +84,26 @@ def identify_language(text: str, default: str = UNDETERMINED) -> str:
     found_scripts = [unicodedata.name(word[0], "?").split()[0] for word in words]
     own_scripts = Language(default if default in LANGUAGES else Language.ENGLISH).scripts
     if not words or (len(words) <= _FEW_WORDS and found_scripts[0] in own_scripts):
-        return default
+        return Language.HINDI_LATIN if words and _is_hindi_latin(text, caution=_CAUTION) else default
     if _SCRIPTS.isdisjoint(found_scripts):
         return UNDETERMINED
     every, ours = load_identifiers()
     found, likelihood = every.classify(text)
-    found = _VARIETIES.get(found, found)
+    found, foreign = _VARIETIES.get(found, found), 0.0
     if found not in LANGUAGES or (found != default and len(text) < _SHORT):
-        likelihoods = dict(ours.rank(text))
+        likelihoods = dict(ours.rank(text)) | ({found: likelihood} if found in LANGUAGES else {})
         if default in likelihoods:
             likelihoods[default] += _PREFERENCE
         found = max(likelihoods, key=lambda language: likelihoods[language])
-        if likelihood - likelihoods[found] > _MARGIN * len(text.encode(errors="replace")):
+        foreign = (likelihood - likelihoods[found]) / len(text.encode(errors="replace"))
+        if foreign > _MARGIN:
             found = UNDETERMINED
     is_mixed = found == Language.HINDI and len(_LATIN.findall(text)) > 1.5 * len(_DEVANAGARI.findall(text))
-    return Language.HINDI_LATIN if is_mixed or _is_hindi_latin(text) else found
+    return (
+        Language.HINDI_LATIN
+        if is_mixed or _is_hindi_latin(text, caution=1 + _DOUBT * max(foreign, 0))
+        else found
+    )
 
 
 def n_grams(text: str) -> npt.NDArray[np.uint32]:
@@ -108,10 +117,10 @@ def n_grams(text: str) -> npt.NDArray[np.uint32]:
     return grams * np.uint32(2_654_435_761) >> np.uint32(32 - BUCKET_BITS)
 
 
-def _is_hindi_latin(text: str) -> bool:
+def _is_hindi_latin(text: str, *, caution: float) -> bool:
     weights, threshold = _hindi_latin()
     grams = n_grams(text)
-    return bool(weights[grams].sum() > threshold * math.sqrt(len(grams)))
+    return bool(weights[grams].sum() > caution * threshold * math.sqrt(len(grams)))
 
 
 @cache

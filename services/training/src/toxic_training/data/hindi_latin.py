@@ -21,9 +21,6 @@ from toxic_training.data.schemas import find_language, find_text
 _ROWS_PER_LANGUAGE = 1_500
 """Of the other languages, so that none outweighs the rest."""
 
-_CAUTION = 1.25
-"""Factor of the threshold: texts in other languages are more frequent than in the tables."""
-
 
 @click.command(help=__doc__)
 @click.argument("tables", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
@@ -48,7 +45,7 @@ def main(tables: tuple[Path, ...], out: Path) -> None:
     model = LogisticRegression(C=3, max_iter=300).fit(matrix, is_hindi_latin)
     scale = np.abs(model.coef_).max() / 127
     weights = np.round(model.coef_[0] / scale).astype(np.int8)
-    np.savez_compressed(out, weights=weights, threshold=-_CAUTION * model.intercept_[0] / scale)
+    np.savez_compressed(out, weights=weights, threshold=-model.intercept_[0] / scale)
     click.echo(f"{int(is_hindi_latin.sum()):,} of {len(grams):,} texts are Hindi in Latin letters: {out}")
 
 
