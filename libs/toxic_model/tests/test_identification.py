@@ -78,7 +78,7 @@ def test_texts_without_evidence_have_the_default_language(text: str) -> None:
     ],
 )
 def test_strong_evidence_outweighs_the_default_language(text: str, default: str, language: str) -> None:
-    """One or two words are in the default language only if their letters are, and they aren't clearly Hindi."""
+    """One or two words are in the default language only if their letters are; clear Hindi is not."""
     assert identify_language(text, default) == language
 
 

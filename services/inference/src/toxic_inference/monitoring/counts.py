@@ -69,7 +69,7 @@ class Scheme:
     def __init__(self, contract: Contract) -> None:
         self.contract = contract
         self.languages = (*contract.languages, OTHER, UNDETERMINED)
-        self._language_index: dict[str | None, int] = {name: i for i, name in enumerate(self.languages)}
+        self._language_index: dict[str | None, int] = {name: i for i, name in enumerate(contract.languages)}
         self._language_index[None] = len(self.languages) - 1
         reference = contract.reference_scores.get(contract.labels[0], {}).get(ANY_LANGUAGE)
         self.score_edges = reference.edges if reference else SCORE_EDGES
