@@ -198,7 +198,7 @@ class TextsScored(Event):
     """Texts got calibrated scores.
 
     Attributes:
-        languages: of each text, as its caller declared it; None if unknown.
+        languages: of each text, declared by its caller or identified; None if neither.
         scores: calibrated, float32 [texts, labels].
         decisions: whether each score reaches its threshold, bool [texts, labels].
     """

@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from toxic_core.languages import Language
 from toxic_core.registered import CHALLENGER, CHAMPION, MODEL_NAME
 from toxic_inference.serving.scoring.explaining import LEAST_PASSES
 from toxic_inference.serving.versions.policy import VersionPolicy
@@ -122,6 +123,10 @@ class Settings(BaseSettings):
     """Largest request body, except for CSV uploads."""
     max_upload_bytes: PositiveInt = 512 * _MIB
     """Largest CSV upload; it is spooled to the temporary folder."""
+
+    default_language: Language = Language.ENGLISH
+    """The site's language. If a request names none, texts without letters and texts of one or two words in
+    its script are in this language; longer texts are identified."""
 
     batch_token_budget: PositiveInt = 4_096
     """Most tokens in a batch, padding included."""

@@ -44,8 +44,8 @@ class Backend:
         statuses: returns every known version, the most important first.
         ready: whether the default alias has a version that answers.
         source_error: why the source of versions failed the last time; None if it answered.
-        identify_language: returns a text's most likely language (ISO 639-1), or None. Blocks, the first time
-            for a second: call it off the event loop.
+        identify_language: returns a text's most likely language, or `und`. Blocks, the first time for a
+            second: call it off the event loop.
         corrections: files and exports corrections.
         jobs: scores uploaded files in the background.
         webhooks: takes the registry's messages; None if no secret is shared with the registry.
@@ -60,7 +60,7 @@ class Backend:
     statuses: Callable[[], Sequence[VersionStatus]]
     ready: Callable[[], bool]
     source_error: Callable[[], Exception | None]
-    identify_language: Callable[[str], str | None]
+    identify_language: Callable[[str], str]
     corrections: CorrectionService
     jobs: JobQueue
     webhooks: WebhookReceiver | None

@@ -7,7 +7,7 @@ be scored and its line; a malformed row never affects its neighbours.
 import codecs
 import csv
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -136,7 +136,7 @@ class CsvTable:
     Args:
         stream: the file, at its start; it must be able to seek.
         max_text_bytes: longest text, in UTF-8 bytes.
-        language: language of rows without one.
+        language_of: returns the language of the text of a row that states none.
         chosen_column: name of the text column; None for the one with a usual name.
 
     Raises:
@@ -148,7 +148,7 @@ class CsvTable:
         stream: BinaryIO,
         *,
         max_text_bytes: int,
-        language: str | None = None,
+        language_of: Callable[[str], str | None] = lambda _: None,
         chosen_column: str | None = None,
     ) -> None:
         start = stream.read(4096)
@@ -166,7 +166,7 @@ class CsvTable:
         # Strict: a misplaced quote is an error of its row; a guess could swallow the next rows.
         self._reader = csv.reader(self._lines, strict=True)
         self._max_text_bytes = max_text_bytes
-        self._language = language
+        self._language_of = language_of
         self.header = self._read_header()
         """The names of the columns."""
         try:
@@ -233,7 +233,7 @@ class CsvTable:
             problem = f"has {len(cells)} cells; the first line names {len(header)}"
             return _rejected(line, cells, "wrong_cell_count", problem)
         stated = "" if self._language_column is None else cells[self._language_column].strip()
-        language = primary_language(stated) if stated else self._language
+        language = primary_language(stated) if stated else None
         if stated and language is None:
             return _rejected(line, cells, "invalid_language", "has a language that is not a code such as en")
         content = cells[self.text_column]
@@ -243,7 +243,7 @@ class CsvTable:
         except RejectedTextError as error:
             code = "text_too_long" if isinstance(error, TextTooLongError) else "invalid_text"
             return CsvRow(line, cells, text=None, problem=RowProblem(line, code, str(error)))
-        return CsvRow(line, cells, text=Text(content, language), problem=None)
+        return CsvRow(line, cells, text=Text(content, language or self._language_of(content)), problem=None)
 
 
 def _rejected(line: int, cells: tuple[str, ...], code: str, problem: str) -> CsvRow:

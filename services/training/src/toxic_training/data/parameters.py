@@ -82,9 +82,6 @@ class DataParameters(Parameters):
     max_rejected_fraction: Fraction = Field(
         default=0.05, description="A table with a larger share of invalid rows is refused."
     )
-    min_language_confidence: Fraction = Field(
-        default=0.5, description="Minimum confidence of an identified language; below it a comment is `und`."
-    )
     leave_out_licences: tuple[str, ...] = Field(
         default=(),
         description="Rows whose licence contains one of these, aren't used: `GPL`, `-SA-`.",

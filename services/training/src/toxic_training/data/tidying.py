@@ -13,6 +13,7 @@ from pandera.pandas import DataFrameSchema
 
 from toxic_core.languages import UNDETERMINED
 from toxic_core.text import is_blank
+from toxic_model.identification import identify_language
 from toxic_model.tables import language_code
 from toxic_training.data.comments import (
     COLUMNS,
@@ -26,7 +27,6 @@ from toxic_training.data.comments import (
     Counts,
     Tidied,
 )
-from toxic_training.data.languages import identify_languages
 from toxic_training.data.parameters import DataParameters, SourceParameters
 from toxic_training.data.schemas import (
     find_language,
@@ -71,8 +71,7 @@ def tidy(
     if source.language is None and language is not None:
         languages = good[language]
     unknown = languages == ""
-    found = identify_languages(texts[unknown].tolist(), min_confidence=parameters.min_language_confidence)
-    identified = pd.Series(found, index=texts.index[unknown], dtype=str)
+    identified = texts[unknown].map(identify_language).astype(str)
     comments = _comments(good, texts, languages.where(~unknown, identified), name=name)
     counts: Counts = {
         f"read.{name}": len(raw),

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toxic_core.errors import NoVersionReadyError, UnknownModelError
+from toxic_core.languages import UNDETERMINED
 from toxic_core.text import words
 from toxic_inference.http.backend import Limits
 from toxic_inference.serving.interfaces import (
@@ -114,11 +115,11 @@ class FakeCore:
         )
 
 
-def identify_language(text: str) -> str | None:
-    """Return `es` for a text with hola, None for one without letters, else `en`."""
+def identify_language(text: str) -> str:
+    """Return `es` for a text with hola, `und` for one without letters, else `en`."""
     if "hola" in text:
         return "es"
-    return "en" if any(character.isalpha() for character in text) else None
+    return "en" if any(character.isalpha() for character in text) else UNDETERMINED
 
 
 class Calendar:

@@ -76,6 +76,7 @@ async def answer_form(request: Request, backend: Backend) -> Response:
             content = message or ""
             check_texts({"message": content}, backend.limits)
             cells = tuple(content if i == text_column else "" for i in range(len(header)))
+            language = language or await asyncio.to_thread(backend.identify_language, content)
             row = CsvRow(line=None, cells=cells, text=Text(content, language), problem=None)
             rows = chain((row,), rows)
         return await _answer_rows(request, backend, _Rows(header, rows), held)
@@ -115,7 +116,7 @@ async def _open_table(
         CsvTable,
         stream,
         max_text_bytes=backend.limits.text_bytes,
-        language=language,
+        language_of=(lambda _: language) if language else backend.identify_language,
         chosen_column=chosen_column or None,
     )
 

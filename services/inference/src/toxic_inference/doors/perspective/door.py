@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from toxic_core.languages import UNDETERMINED
 from toxic_inference.corrections.record import FeedbackSource
 from toxic_inference.doors.perspective.messages import (
     AnalyzeCommentRequest,
@@ -57,7 +58,7 @@ async def analyze(request: Request, backend: Backend) -> Response:
         languages = analysis.languages
         if not languages:
             identified = await asyncio.to_thread(backend.identify_language, analysis.text)
-            if identified is None:
+            if identified == UNDETERMINED:
                 raise refusal("Unable to detect language", ErrorType.LANGUAGE_DETECTION_FAILED)
             languages = (identified,)
         if unsupported := [language for language in languages if language not in contract.languages]:
