@@ -19,6 +19,7 @@ import pandas as pd
 from toxic_core.errors import InvalidDataError
 from toxic_core.labels import LABELS, Label
 from toxic_core.languages import Language
+from toxic_model.identification import identify_language
 from toxic_model.tables import language_code
 from toxic_training.data.comments import (
     COLUMNS,
@@ -126,6 +127,9 @@ def _any_suite(raw: pd.DataFrame, name: str) -> pd.DataFrame:
     language = find_language(raw)
     codes = raw[language].map(language_code) if language else pd.Series(dtype=str)
     cases[LANGUAGE] = codes if language else Language.ENGLISH.value
+    if EXPECTED in raw:
+        # Decided as `/predict` does for a caller who doesn't state the language.
+        cases[LANGUAGE] = [identify_language(text, default=Language.ENGLISH) for text in cases[TEXT]]
     group = next((column for column in ("functionality", "kind") if column in raw), None)
     cases[GROUP] = raw[group] if group else ""
     for label in LABELS:
