@@ -91,7 +91,7 @@ class Language:
         self.gap = "" if self.code in SPACELESS else " "
 
     def fill(self, template: str, group: str, rng: random.Random) -> str:
-        """Return one expansion of a template, with capitals unless the template begins with a small letter."""
+        """Return one expansion of a template, capitalised unless the template begins with a small letter."""
         line = template
         while (text := re.sub(r"\[([^\[\]]*)\]", lambda m: rng.choice(m[1].split("|")), line)) != line:
             line = text
@@ -123,7 +123,9 @@ class Language:
         if chance() < self.doc.get("careless", 0.2):
             spelling = self.doc.get("spelling", {})
             text = re.sub(
-                r"[\w']+", lambda m: rng.choice(spelling.get(self.lower(m[0]), m[0]).split("|")), text
+                r"[^\s.,!?:;।،؟\"]+",
+                lambda m: rng.choice(spelling.get(self.lower(m[0]), m[0]).split("|")),
+                text,
             )
             text = self.lower(
                 re.sub(r"[.,!;:،؛。，！]+(?=\s|$)", self.gap and "", text) if chance() < 0.6 else text
@@ -135,7 +137,7 @@ class Language:
         if style < 0.05 and len(text) < 120:
             return self.upper(text)
         if style < 0.12:
-            return text.rstrip(".!。") + rng.choice(["!!!", "!!", "...", "!"])
+            return text.rstrip(".!。।") + rng.choice(["!!!", "!!", "...", "!"])
         if row.kind == "short" and style > 0.94 and self.gap and self.code not in {"ar", "hi", "ko"}:
             return "   ".join(" ".join(word) for word in text.split())
         return text
