@@ -179,12 +179,13 @@ class Language:
                 yield row
 
     def longer(self, topic: Row, short: dict[str, list[Row]], rng: random.Random) -> Iterator[Row]:
-        """Yield longer comments: with a harmful sentence, without it, and with a harmless one."""
+        """Yield longer comments: with a harmful sentence, with a harmless one, and without either."""
         for draw in range(18):
             sentences = [self.fill(s.strip(), "", rng) for s in topic.text.split("//")]
             kept = sorted(rng.sample(range(len(sentences)), rng.randint(3, len(sentences))))
             sentences = [sentences[i] for i in kept]
-            yield replace(topic, text=self.gap.join(sentences), side="harmless")
+            if draw % 3 < 2:
+                yield replace(topic, text=self.gap.join(sentences), side="harmless")
             side = ("harmful", "harmless", "harmful")[draw % 3]
             if short[side]:
                 row = rng.choice(short[side])
