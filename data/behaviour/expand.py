@@ -73,7 +73,8 @@ class Row:
 def key(text: str) -> str:
     """Return the letters, digits and emoji of `text`; texts with equal keys are the same comment."""
     folded = unicodedata.normalize("NFKC", text).casefold()
-    return "".join(c for c in folded if unicodedata.category(c)[0] in "LNM") or text
+    kept = (c for c in folded if unicodedata.category(c) == "So" or unicodedata.category(c)[0] in "LNM")
+    return "".join(kept) or text
 
 
 def digest(text: str) -> str:
