@@ -111,10 +111,8 @@ def _scores_of(
 async def suggestscore(request: Request, backend: Backend) -> Response:
     """Suggest scores: file a correction with its text. To file one without its text, use `/feedback`."""
     check_media_type(request)
-    body = await read_json(request)
-    # Not in the published message, but some clients send it with everything.
-    keep = not (isinstance(body, dict) and body.pop("doNotStore", body.pop("do_not_store", False)) is True)
-    message = read_message(SuggestCommentScoreRequest, body)
+    message = read_message(SuggestCommentScoreRequest, await read_json(request))
+    keep = not message.do_not_store
     suggestion = suggestion_of(
         message, labels=backend.correctable_labels(), max_bytes=backend.limits.text_bytes
     )

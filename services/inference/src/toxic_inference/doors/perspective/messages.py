@@ -1,7 +1,8 @@
 """The messages of the Perspective API, `google.commentanalyzer.v1alpha1`.
 
 Invariant: names and types are the published ones, in the proto3 JSON mapping: a member has its camel-case or
-its proto name, null means absent, and unknown members are an error.
+its proto name, null means absent, and unknown members are an error. Types are strict; `coercion` converts
+what protobuf's reader would convert. The values of an enum are in the order of their numbers.
 """
 
 from enum import StrEnum
@@ -37,8 +38,8 @@ class _Message(BaseModel):
     )
 
 
-Float = Annotated[float, Field(json_schema_extra={"format": "float"})]
-Int32 = Annotated[int, Field(ge=-(2**31), lt=2**31, json_schema_extra={"format": "int32"})]
+Float = Annotated[float, Field(strict=True, json_schema_extra={"format": "float"})]
+Int32 = Annotated[int, Field(strict=True, ge=-(2**31), lt=2**31, json_schema_extra={"format": "int32"})]
 
 
 class TextEntry(_Message):
@@ -136,6 +137,9 @@ class SuggestCommentScoreRequest(_Message):
     )
     languages: list[StrictStr] | None = Field(
         default=None, description="The comment's languages, as ISO or BCP-47 codes; identified if empty."
+    )
+    do_not_store: StrictBool | None = Field(
+        default=None, description="Whether its text may not be stored; not in the published message."
     )
     client_token: StrictStr | None = Field(default=None, description="Echoed in the answer.")
     session_id: StrictStr | None = Field(default=None, description="Joins related requests.")

@@ -7,11 +7,13 @@ Invariant: every error made here is a `MalformedRequestError`, status 400, with 
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from http import HTTPStatus
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
+from toxic_inference.doors.perspective.coercion import DuplicateMemberError, coerce
 from toxic_inference.doors.perspective.messages import PACKAGE
 from toxic_inference.http.body import Model, path_of
 from toxic_inference.http.door import JSON_TYPE, ErrorShape
@@ -71,15 +73,22 @@ def unsupported_language(
 
 
 def read_message(model: type[Model], value: object) -> Model:
-    """Return a JSON value as a message.
+    """Return a JSON value as a message; what doesn't fit is coerced as protobuf's reader does.
 
     Raises:
         MalformedRequestError: it does not fit; the message is that of Google's API front end.
     """
     if not isinstance(value, dict):
         raise _violation("", f"Invalid JSON payload received. The body must be a JSON object ({JSON_TYPE}).")
-    try:
+    with suppress(ValidationError):
         return model.model_validate(value)
+    try:
+        return model.model_validate(coerce(model, value))
+    except DuplicateMemberError as error:
+        message = (
+            f'Invalid JSON payload received. The member "{error.name}" is given under both of its names.'
+        )
+        raise _violation(error.name, message) from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         *parents, member = first["loc"]
