@@ -31,14 +31,14 @@ from toxic_inference.doors.perspective.messages import (
 from toxic_inference.doors.perspective.problems import (
     GOOGLE,
     ErrorType,
-    read_message,
     refusal,
     unsupported_language,
 )
+from toxic_inference.doors.perspective.reading import read_request
 from toxic_inference.doors.perspective.requests import Attribute, analysis_of, suggestion_of
 from toxic_inference.doors.perspective.sentences import Sentence, sentences_of, utf16_length
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
-from toxic_inference.http.body import check_media_type, read_json, unless_departed
+from toxic_inference.http.body import unless_departed
 from toxic_inference.http.door import JSON_TYPE, Access, Door, Operation, json_response
 from toxic_inference.http.terms import terms_of
 from toxic_inference.serving.interfaces import Lane, Target, Text, TextScore
@@ -48,8 +48,7 @@ VERSION = "v1alpha1"
 
 async def analyze(request: Request, backend: Backend) -> Response:
     """Score a comment by attribute; with spanAnnotations, each sentence too."""
-    check_media_type(request)
-    message = read_message(AnalyzeCommentRequest, await read_json(request))
+    message = await read_request(request, AnalyzeCommentRequest)
     terms = terms_of(request, store=not message.do_not_store)
     with backend.scorer.session(Target(), terms) as session:
         contract = session.contract
@@ -110,8 +109,7 @@ def _scores_of(
 
 async def suggestscore(request: Request, backend: Backend) -> Response:
     """Suggest scores: file a correction with its text. To file one without its text, use `/feedback`."""
-    check_media_type(request)
-    message = read_message(SuggestCommentScoreRequest, await read_json(request))
+    message = await read_request(request, SuggestCommentScoreRequest)
     keep = not message.do_not_store
     suggestion = suggestion_of(
         message, labels=backend.correctable_labels(), max_bytes=backend.limits.text_bytes

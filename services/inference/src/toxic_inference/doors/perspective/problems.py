@@ -7,32 +7,14 @@ Invariant: every error made here is a `MalformedRequestError`, status 400, with 
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from enum import StrEnum
 from http import HTTPStatus
 
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import BaseModel, JsonValue
 
-from toxic_inference.doors.perspective.coercion import DuplicateMemberError, coerce
 from toxic_inference.doors.perspective.messages import PACKAGE
-from toxic_inference.http.body import Model, path_of
-from toxic_inference.http.door import JSON_TYPE, ErrorShape
+from toxic_inference.http.door import ErrorShape
 from toxic_inference.http.errors import MalformedRequestError, Problem
-
-_TYPES = {
-    "string_type": "TYPE_STRING",
-    "bool_type": "TYPE_BOOL",
-    "float_type": "TYPE_FLOAT",
-    "float_parsing": "TYPE_FLOAT",
-    "finite_number": "TYPE_FLOAT",
-    "int_type": "TYPE_INT32",
-    "int_parsing": "TYPE_INT32",
-    "int_from_float": "TYPE_INT32",
-    "greater_than_equal": "TYPE_INT32",
-    "less_than": "TYPE_INT32",
-    "enum": "TYPE_ENUM",
-}
-"""Protocol buffers' names for the types in pydantic's errors; any other type is a message."""
 
 
 class ErrorType(StrEnum):
@@ -72,36 +54,13 @@ def unsupported_language(
     )
 
 
-def read_message(model: type[Model], value: object) -> Model:
-    """Return a JSON value as a message; what doesn't fit is coerced as protobuf's reader does.
+def violation(field: str, description: str) -> MalformedRequestError:
+    """Return the error of Google's API front end for JSON that does not fit a message.
 
-    Raises:
-        MalformedRequestError: it does not fit; the message is that of Google's API front end.
+    Args:
+        field: the path to the member at fault; empty if there is none.
+        description: what is wrong.
     """
-    if not isinstance(value, dict):
-        raise _violation("", f"Invalid JSON payload received. The body must be a JSON object ({JSON_TYPE}).")
-    with suppress(ValidationError):
-        return model.model_validate(value)
-    try:
-        return model.model_validate(coerce(model, value))
-    except DuplicateMemberError as error:
-        message = (
-            f'Invalid JSON payload received. The member "{error.name}" is given under both of its names.'
-        )
-        raise _violation(error.name, message) from error
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        *parents, member = first["loc"]
-        if first["type"] == "extra_forbidden":
-            parent = path_of(tuple(parents)) if parents else ""
-            place = f" at '{parent}'" if parents else ""
-            message = f'Invalid JSON payload received. Unknown name "{member}"{place}: Cannot find field.'
-            raise _violation(parent, message) from error
-        path, kind = path_of(first["loc"]), _TYPES.get(first["type"], "TYPE_MESSAGE")
-        raise _violation(path, f"Invalid value at '{path}' ({kind}): {first['msg']}.") from error
-
-
-def _violation(field: str, description: str) -> MalformedRequestError:
     violation = {"field": field, "description": description} if field else {"description": description}
     detail = {"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [violation]}
     return MalformedRequestError(description, field=field or None, details=(detail,))
