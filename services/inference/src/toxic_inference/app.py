@@ -27,7 +27,7 @@ from toxic_inference.doors.listing import DOORS
 from toxic_inference.events import Emit
 from toxic_inference.http.admission import AdmissionRules, RequestLimit
 from toxic_inference.http.application import Lifespan, create_api
-from toxic_inference.http.backend import Backend, Limits
+from toxic_inference.http.backend import Backend, Limits, PerspectiveRules
 from toxic_inference.http.errors import describe
 from toxic_inference.http.guard import GuardRules
 from toxic_inference.jobs.files import JobFiles
@@ -261,6 +261,7 @@ def _make_backend(
             upload_bytes=settings.max_upload_bytes,
         ),
         emit=watching.emit,
+        perspective=PerspectiveRules(drop_attributes=settings.unsupported_attributes == "drop"),
     )
 
 

@@ -123,6 +123,11 @@ class Settings(BaseSettings):
     max_upload_bytes: PositiveInt = 512 * _MIB
     """Largest CSV upload; it is spooled to the temporary folder."""
 
+    unsupported_attributes: Literal["drop", "refuse"] = "drop"
+    """What the Perspective API does with a request for attributes that Google has and the model lacks. drop
+    scores the others, unless the request forbids it; refuse answers with Google's error, unless the request
+    has dropUnsupportedAttributes."""
+
     batch_token_budget: PositiveInt = 4_096
     """Most tokens in a batch, padding included."""
     queue_rows: PositiveInt = 2_048

@@ -14,6 +14,19 @@ from toxic_inference.serving.versions.states import VersionStatus
 from toxic_inference.webhooks import WebhookReceiver
 
 MODEL_VERSION_HEADER = "x-model-version"
+UNSUPPORTED_ATTRIBUTES_HEADER = "x-unsupported-attributes"
+"""The requested attributes that the answer lacks because the model doesn't score them."""
+
+
+@dataclass(frozen=True, slots=True)
+class PerspectiveRules:
+    """What the Perspective API leaves to the service.
+
+    Attributes:
+        drop_attributes: whether attributes that the model lacks are left out if a request doesn't choose.
+    """
+
+    drop_attributes: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +65,7 @@ class Backend:
         render_metrics: returns the text of `/metrics`.
         limits: limits of one request.
         emit: takes events.
+        perspective: what the Perspective API leaves to the service.
     """
 
     model_name: str
@@ -67,6 +81,7 @@ class Backend:
     render_metrics: Callable[[], bytes]
     limits: Limits
     emit: Emit
+    perspective: PerspectiveRules = PerspectiveRules()
 
     def served_labels(self) -> tuple[LabelName, ...]:
         """Return the labels of every version that answers, those of the most important one first."""

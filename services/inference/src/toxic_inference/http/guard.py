@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 
 import structlog
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from toxic_inference.http.door import Access, Doors
@@ -19,6 +20,13 @@ from toxic_inference.keys import ApiKey, Role
 
 _KEY_HEADERS = ("x-api-key", "x-goog-api-key")
 _BEARER = "bearer "
+_CALLER = "toxic_inference.caller"
+
+
+def caller_of(request: Request) -> str | None:
+    """Return the name of the key that a request was made with; None if the service has no keys."""
+    name: str | None = request.scope.get(_CALLER)
+    return name
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +87,7 @@ class Guard:
                     f"The key {key.name!r} is limited to {rate:,} requests per minute; wait {ceil(wait)} s.",
                     retry_after_seconds=ceil(wait),
                 )
+        scope[_CALLER] = key.name
         structlog.contextvars.bind_contextvars(client=key.name)
 
 

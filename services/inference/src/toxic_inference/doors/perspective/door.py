@@ -7,7 +7,8 @@ Invariant: answers and errors are exactly the published ones; a header names the
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from http import HTTPStatus
 from importlib.resources import files
@@ -17,7 +18,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from toxic_inference.corrections.record import FeedbackSource
+from toxic_inference.corrections.record import FeedbackSource, UnknownFeedbackError
+from toxic_inference.doors.perspective.attributes import bare
 from toxic_inference.doors.perspective.messages import (
     AnalyzeCommentRequest,
     AnalyzeCommentResponse,
@@ -32,14 +34,16 @@ from toxic_inference.doors.perspective.problems import (
     GOOGLE,
     ErrorType,
     refusal,
-    unsupported_language,
+    unsupported,
 )
 from toxic_inference.doors.perspective.reading import read_request
 from toxic_inference.doors.perspective.requests import Attribute, analysis_of, suggestion_of
 from toxic_inference.doors.perspective.sentences import Sentence, sentences_of, utf16_length
-from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
+from toxic_inference.events import AttributeUnsupported
+from toxic_inference.http.backend import MODEL_VERSION_HEADER, UNSUPPORTED_ATTRIBUTES_HEADER, Backend
 from toxic_inference.http.body import unless_departed
 from toxic_inference.http.door import JSON_TYPE, Access, Door, Operation, json_response
+from toxic_inference.http.guard import caller_of
 from toxic_inference.http.terms import terms_of
 from toxic_inference.serving.interfaces import Lane, Target, Text, TextScore
 
@@ -59,9 +63,17 @@ async def analyze(request: Request, backend: Backend) -> Response:
             if identified is None:
                 raise refusal("Unable to detect language", ErrorType.LANGUAGE_DETECTION_FAILED)
             languages = (identified,)
-        if unsupported := [language for language in languages if language not in contract.languages]:
-            attribute, detected = analysis.attributes[0].name, not analysis.languages
-            raise unsupported_language(attribute, unsupported, detected=detected)
+        detected = not analysis.languages
+        drop = message.drop_unsupported_attributes
+        headers = {MODEL_VERSION_HEADER: session.version} | _dropping(
+            analysis.unsupported,
+            backend,
+            refuse=not analysis.attributes
+            or not (backend.perspective.drop_attributes if drop is None else drop),
+            error=lambda name: unsupported(name, languages, detected=detected),
+        )
+        if unknown := [language for language in languages if language not in contract.languages]:
+            raise unsupported(analysis.attributes[0].name, unknown, detected=detected)
         sentences = sentences_of(analysis.text) if message.span_annotations else []
         # One text has one calibration; with several languages it is the one for any language.
         language = languages[0] if len(languages) == 1 else None
@@ -80,7 +92,18 @@ async def analyze(request: Request, backend: Backend) -> Response:
             detected_languages=None if analysis.languages else list(languages),
             client_token=message.client_token,
         )
-        return json_response(answer, headers={MODEL_VERSION_HEADER: session.version})
+        return json_response(answer, headers=headers)
+
+
+def _dropping(
+    names: Sequence[str], backend: Backend, *, refuse: bool, error: Callable[[str], Exception]
+) -> dict[str, str]:
+    """Count the attributes that no label answers; return the header that names them, or raise `error`."""
+    for name in names:
+        backend.emit(AttributeUnsupported(bare(name)))
+    if names and refuse:
+        raise error(names[0])
+    return {UNSUPPORTED_ATTRIBUTES_HEADER: ", ".join(names)} if names else {}
 
 
 def _scores_of(
@@ -117,25 +140,39 @@ async def suggestscore(request: Request, backend: Backend) -> Response:
     detected = (
         None if suggestion.languages else await asyncio.to_thread(backend.identify_language, suggestion.text)
     )
-    # A client that tries again sends the same suggestion without an id, so its digest is the id. But the
-    # digest of a text that must not be stored would confirm a guess of the text.
-    identity = (message.client_token, message.session_id, message.community_id, suggestion.text)
-    said = orjson.dumps([*identity, sorted(suggestion.labels.items())])
+    headers = _dropping(
+        suggestion.unsupported,
+        backend,
+        refuse=not suggestion.labels or not backend.perspective.drop_attributes,
+        error=lambda name: unsupported(
+            name, suggestion.languages or ([detected] if detected else []), detected=not suggestion.languages
+        ),
+    )
+    # A later suggestion for the same comment replaces the earlier one, so a digest of what they share is the
+    # id. But the digest of a text that must not be stored would confirm a guess of the text.
+    shared = [caller_of(request), message.community_id, message.client_token, suggestion.text]
+    identity = sha256(orjson.dumps(shared)).hexdigest()
     correction = backend.corrections.make(
-        sha256(said).hexdigest() if keep else uuid.uuid4().hex,
+        identity if keep else uuid.uuid4().hex,
         text=suggestion.text if keep else None,
         language=suggestion.languages[0] if suggestion.languages else detected,
         labels=suggestion.labels,
         source=FeedbackSource.PERSPECTIVE,
         actor=message.community_id,
     )
-    await backend.corrections.file(correction)
+    if keep:
+        await backend.corrections.replace(correction)
+    else:
+        await backend.corrections.file(correction)
+        with suppress(UnknownFeedbackError):
+            await backend.corrections.delete(identity)
     return json_response(
         SuggestCommentScoreResponse(
             requested_languages=list(suggestion.languages) or None,
             detected_languages=[detected] if detected else None,
             client_token=message.client_token,
-        )
+        ),
+        headers=headers,
     )
 
 

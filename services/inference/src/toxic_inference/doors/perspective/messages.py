@@ -82,8 +82,12 @@ class Score(_Message):
 class SpanScore(_Message):
     """The score of a part of the text."""
 
-    begin: Int32 | None = Field(default=None, description="Where it begins, in UTF-16 code units.")
-    end: Int32 | None = Field(default=None, description="Where it ends, exclusive, in UTF-16 code units.")
+    begin: Int32 | None = Field(
+        default=None, description="Where it begins, in UTF-16 code units; 0 if unset."
+    )
+    end: Int32 | None = Field(
+        default=None, description="Where it ends, exclusive; at the text's end if unset."
+    )
     score: Score | None = Field(default=None, description="Its score.")
 
 
@@ -109,6 +113,9 @@ class AnalyzeCommentRequest(_Message):
         default=None, description="The comment's languages, as ISO or BCP-47 codes; identified if empty."
     )
     do_not_store: StrictBool | None = Field(default=None, description="Whether nothing of it may be stored.")
+    drop_unsupported_attributes: StrictBool | None = Field(
+        default=None, description="Whether attributes without a score are left out instead of an error."
+    )
     client_token: StrictStr | None = Field(default=None, description="Echoed in the answer.")
     session_id: StrictStr | None = Field(default=None, description="Joins related requests.")
     community_id: StrictStr | None = Field(default=None, description="The community it was written in.")

@@ -36,10 +36,8 @@ def refusal(
     return MalformedRequestError(message, details=(detail,))
 
 
-def unsupported_language(
-    attribute: str, languages: Sequence[str], *, detected: bool
-) -> MalformedRequestError:
-    """Return the error for an attribute that is not scored in a language.
+def unsupported(attribute: str, languages: Sequence[str], *, detected: bool) -> MalformedRequestError:
+    """Return the error for an attribute that is not scored in a language, or in none.
 
     Args:
         attribute: its name.

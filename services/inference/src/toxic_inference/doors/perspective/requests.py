@@ -1,21 +1,21 @@
 """From requests of the Perspective API to texts, labels and languages.
 
-Owns the mapping of attributes to labels and the checks of the published API, in its order.
+Owns the checks of the published API, in its order.
 
 Invariant: every `Analysis` can be scored and every `Suggestion` filed: the text passes `check_text`, the
-attributes are labels, and the languages are codes.
+attributes have labels, and the languages are codes.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from toxic_core.labels import LabelName, perspective_attribute
+from toxic_core.labels import LabelName
 from toxic_core.languages import primary_language
+from toxic_inference.doors.perspective.attributes import label_of
 from toxic_inference.doors.perspective.messages import (
     AnalyzeCommentRequest,
     AttributeScores,
     Context,
-    Score,
     ScoreType,
     SuggestCommentScoreRequest,
     TextEntry,
@@ -46,22 +46,35 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """A request for scores: the text, the attributes and primary language codes in the caller's order.
+    """A request for scores.
 
-    Without languages, they are to be identified.
+    Attributes:
+        text: the comment.
+        attributes: the ones that a label answers, in the caller's order.
+        unsupported: the names of the others.
+        languages: primary language codes; none if they are to be identified.
     """
 
     text: str
     attributes: tuple[Attribute, ...]
+    unsupported: tuple[str, ...]
     languages: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A correction: the comment, the judgement by label, primary language codes; none to identify them."""
+    """A correction.
+
+    Attributes:
+        text: the comment.
+        labels: the judgement by label.
+        unsupported: the names of the attributes that no label answers.
+        languages: primary language codes; none if they are to be identified.
+    """
 
     text: str
     labels: Mapping[LabelName, bool]
+    unsupported: tuple[str, ...]
     languages: tuple[str, ...]
 
 
@@ -80,11 +93,15 @@ def analysis_of(request: AnalyzeCommentRequest, *, labels: Sequence[LabelName], 
     if not request.requested_attributes:
         raise refusal("Missing requested_attributes", ErrorType.NO_REQUESTED_ATTRIBUTES)
     attributes: list[Attribute] = []
+    unsupported: list[str] = []
     for name, parameters in request.requested_attributes.items():
-        label = _label_of(name, labels)
+        label = label_of(name, labels)
         _check_score_type(parameters.score_type, name)
-        attributes.append(Attribute(name, label, threshold=parameters.score_threshold or 0.0))
-    return Analysis(text, tuple(attributes), _languages(request.languages))
+        if label is None:
+            unsupported.append(name)
+        else:
+            attributes.append(Attribute(name, label, threshold=parameters.score_threshold or 0.0))
+    return Analysis(text, tuple(attributes), tuple(unsupported), _languages(request.languages))
 
 
 def suggestion_of(
@@ -103,9 +120,16 @@ def suggestion_of(
     text = _text(request.comment, request.context, max_bytes=max_bytes)
     if not request.attribute_scores:
         raise refusal("Missing attribute_scores")
-    suggested = {name: _suggested(name, scores) for name, scores in request.attribute_scores.items()}
-    judged = {_label_of(name, labels): value >= _SUGGESTED_FROM for name, value in suggested.items()}
-    return Suggestion(text, judged, _languages(request.languages))
+    judged: dict[LabelName, bool] = {}
+    unsupported: list[str] = []
+    for name, scores in request.attribute_scores.items():
+        applies = _suggested(name, scores) >= _SUGGESTED_FROM
+        label = label_of(name, labels)
+        if label is None:
+            unsupported.append(name)
+        elif judged.setdefault(label, applies) is not applies:
+            raise refusal(f"The scores of {name} contradict those of another name of the same attribute")
+    return Suggestion(text, judged, tuple(unsupported), _languages(request.languages))
 
 
 def _text(comment: TextEntry | None, context: Context | None, *, max_bytes: int) -> str:
@@ -133,37 +157,26 @@ def _check_plain(entry: TextEntry) -> None:
         raise refusal("Currently, only 'PLAIN_TEXT' comments are supported")
 
 
-def _label_of(attribute: str, labels: Sequence[LabelName]) -> LabelName:
-    """Return the label that answers an attribute or its experimental form."""
-    for label in labels:
-        name = perspective_attribute(label)
-        if attribute in (name, f"{name}_EXPERIMENTAL"):
-            return label
-    raise refusal(f"Unknown requested attribute: {attribute}")
-
-
 def _check_score_type(score_type: ScoreType | None, attribute: str) -> None:
     if score_type not in {None, ScoreType.SCORE_TYPE_UNSPECIFIED, ScoreType.PROBABILITY}:
         raise refusal(f"Requested score type {score_type} is not supported by attribute {attribute}")
 
 
 def _suggested(name: str, scores: AttributeScores) -> float:
-    given: list[Score | None] = [scores.summary_score] if scores.summary_score is not None else []
-    for span in scores.span_scores or ():
-        if span.begin is None or span.end is None:
-            raise refusal(f"All span scores of {name} must have begin and end")
-        given.append(span.score)
+    given = [scores.summary_score, *(span.score for span in scores.span_scores or ())]
+    # The whole comment's score decides; without it, a label of one part applies to the comment.
+    given = given[:1] if scores.summary_score is not None else given[1:]
     if not given:
         raise refusal(f"Missing scores of attribute {name}")
     values: list[float] = []
-    # The whole comment's score decides; without it, a label of one part applies to the comment.
-    for score in given[:1] if scores.summary_score else given:
-        if score is None or score.value is None:
-            raise refusal(f"All scores of {name} must have a value")
+    for score in given:
+        if score is None:
+            raise refusal(f"All scores of {name} must be set")
         _check_score_type(score.type, name)
-        if not 0.0 <= score.value <= 1.0:
+        value = score.value or 0.0  # proto3: an unset number is 0, and some clients leave out every 0
+        if not 0.0 <= value <= 1.0:
             raise refusal(f"Scores of {name} must be from 0 to 1")
-        values.append(score.value)
+        values.append(value)
     return max(values)
 
 
