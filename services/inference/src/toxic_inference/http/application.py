@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from toxic_core.errors import ToxicError
 from toxic_inference.http.admission import Admission, AdmissionRules
-from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
+from toxic_inference.http.backend import MODEL_VERSION_HEADER, UNSUPPORTED_ATTRIBUTES_HEADER, Backend
 from toxic_inference.http.door import Door, Doors
 from toxic_inference.http.error_shapes import NATIVE
 from toxic_inference.http.errors import Problem, problem_of
@@ -29,6 +29,15 @@ _HTTP_CODES = {
     HTTPStatus.NOT_FOUND: "not_found",
     HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
 }
+_BROWSER_HEADERS = (
+    *("authorization", "content-type", "content-encoding", "x-api-key", "x-request-id", "timeout"),
+    # What Google's clients for browsers add.
+    *("x-goog-api-key", "x-goog-api-client", "x-goog-authuser", "x-goog-fieldmask", "x-goog-user-project"),
+    *("x-client-data", "x-clientdetails", "x-javascript-user-agent", "x-origin", "x-referer"),
+    "x-requested-with",
+)
+"""Headers that pages of other origins may send."""
+
 NO_RULES = GuardRules()
 
 
@@ -65,8 +74,13 @@ def create_api(
                 CORSMiddleware,
                 allow_origins=list(cors_origins),
                 allow_methods=["GET", "POST", "DELETE"],
-                allow_headers=["authorization", "content-type", "x-api-key", "x-request-id", "timeout"],
-                expose_headers=[MODEL_VERSION_HEADER, "x-request-id", "retry-after"],
+                allow_headers=list(_BROWSER_HEADERS),
+                expose_headers=[
+                    MODEL_VERSION_HEADER,
+                    UNSUPPORTED_ATTRIBUTES_HEADER,
+                    "x-request-id",
+                    "retry-after",
+                ],
             ),
         )
     if admission is not None:

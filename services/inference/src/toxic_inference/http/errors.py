@@ -74,6 +74,10 @@ class UnauthenticatedError(RequestError):
     """A request without an API key, or with an unknown one."""
 
 
+class UnknownKeyError(UnauthenticatedError):
+    """A request of which no API key is known."""
+
+
 class ForbiddenError(RequestError):
     """A request that its caller may not make."""
 
@@ -131,6 +135,7 @@ class Problem:
         rows: rows of a CSV that were not scored.
         details: facts beyond the message, for error shapes that can hold them.
         headers: headers of the answer.
+        error: the error itself, for error shapes that distinguish more.
     """
 
     status: int
@@ -140,6 +145,7 @@ class Problem:
     rows: tuple[RowProblem, ...] = ()
     details: tuple[Mapping[str, object], ...] = ()
     headers: Mapping[str, str] | None = None
+    error: Exception | None = None
 
 
 def problem_of(error: Exception) -> Problem:
@@ -151,7 +157,8 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, OverloadedError):
         headers["Retry-After"] = str(max(math.ceil(error.retry_after_seconds), 1))
     elif isinstance(error, UnauthenticatedError):
-        headers["WWW-Authenticate"] = "Bearer"
+        # httplib2, and so Google's client for Python, can't read a scheme without parameters.
+        headers["WWW-Authenticate"] = 'Bearer realm="toxic-inference"'
     elif isinstance(error, NoVersionReadyError | FeedbackUnavailableError):
         headers["Retry-After"] = str(_UNAVAILABLE_RETRY_SECONDS)
     return Problem(
@@ -164,6 +171,7 @@ def problem_of(error: Exception) -> Problem:
         rows=error.problems if isinstance(error, InvalidCsvError) else (),
         details=error.details if isinstance(error, RequestError) else (),
         headers=headers,
+        error=error,
     )
 
 

@@ -14,7 +14,12 @@ from pydantic import BaseModel, JsonValue
 
 from toxic_inference.doors.perspective.messages import PACKAGE
 from toxic_inference.http.door import ErrorShape
-from toxic_inference.http.errors import MalformedRequestError, Problem
+from toxic_inference.http.errors import (
+    MalformedRequestError,
+    Problem,
+    UnauthenticatedError,
+    UnknownKeyError,
+)
 
 
 class ErrorType(StrEnum):
@@ -81,7 +86,6 @@ class GoogleError(BaseModel):
 
 _STATUSES: Mapping[int, tuple[int, str]] = {
     400: (400, "INVALID_ARGUMENT"),
-    401: (401, "UNAUTHENTICATED"),
     403: (403, "PERMISSION_DENIED"),
     404: (404, "NOT_FOUND"),
     405: (404, "NOT_FOUND"),
@@ -93,17 +97,32 @@ _STATUSES: Mapping[int, tuple[int, str]] = {
 """Google's canonical codes by HTTP status (google.rpc.Code)."""
 
 
-def _status(status: int) -> tuple[int, str]:
+_INVALID_KEY = {
+    "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+    "reason": "API_KEY_INVALID",
+    "domain": "googleapis.com",
+    "metadata": {"service": "commentanalyzer.googleapis.com"},
+}
+
+
+def _status(problem: Problem) -> tuple[int, str]:
+    status = problem.status
+    if isinstance(problem.error, UnauthenticatedError):
+        status = 400 if isinstance(problem.error, UnknownKeyError) else 403
     other = (400, "INVALID_ARGUMENT") if status < HTTPStatus.INTERNAL_SERVER_ERROR else (500, "INTERNAL")
     return _STATUSES.get(status, other)
 
 
 def _body(problem: Problem) -> object:
-    code, status = _status(problem.status)
+    code, status = _status(problem)
     error: dict[str, object] = {"code": code, "message": problem.message, "status": status}
-    if problem.details:
+    if isinstance(problem.error, UnknownKeyError):
+        error["details"] = [_INVALID_KEY]
+    elif isinstance(problem.error, UnauthenticatedError):
+        error["message"] = "The request is missing a valid API key."
+    elif problem.details:
         error["details"] = problem.details
     return {"error": error}
 
 
-GOOGLE = ErrorShape("Google's", GoogleError, _body, lambda status: _status(status)[0])
+GOOGLE = ErrorShape("Google's", GoogleError, _body, lambda problem: _status(problem)[0])
