@@ -15,6 +15,7 @@ from starlette.routing import Route
 from toxic_core.errors import ToxicError
 from toxic_inference.http.admission import Admission, AdmissionRules
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, UNSUPPORTED_ATTRIBUTES_HEADER, Backend
+from toxic_inference.http.content_coding import ContentCoding
 from toxic_inference.http.door import Door, Doors
 from toxic_inference.http.error_shapes import NATIVE
 from toxic_inference.http.errors import Problem, problem_of
@@ -64,6 +65,8 @@ def create_api(
     layers = [
         Middleware(RequestContext, doors=registered, emit=backend.emit),
         Middleware(Guard, doors=registered, rules=rules),
+        # Outside the limit, which counts decompressed bytes.
+        Middleware(ContentCoding, doors=registered),
         Middleware(BodyLimit, doors=registered, limits=backend.limits),
     ]
     if cors_origins:

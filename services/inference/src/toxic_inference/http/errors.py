@@ -62,6 +62,10 @@ class UnsupportedMediaTypeError(RequestError):
     """A content type that the route does not accept."""
 
 
+class UnsupportedCodingError(RequestError):
+    """A body in a content coding that is not accepted."""
+
+
 class BodyTooLargeError(RequestError):
     """A body over the size limit."""
 
@@ -94,6 +98,7 @@ ERROR_TABLE: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
     MalformedRequestError: (HTTPStatus.BAD_REQUEST, "malformed_request"),
     InvalidRequestError: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request"),
     UnsupportedMediaTypeError: (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
+    UnsupportedCodingError: (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_content_coding"),
     BodyTooLargeError: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large"),
     TooManyTextsError: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_many_texts"),
     UnauthenticatedError: (HTTPStatus.UNAUTHORIZED, "unauthenticated"),
@@ -159,6 +164,8 @@ def problem_of(error: Exception) -> Problem:
     elif isinstance(error, UnauthenticatedError):
         # httplib2, and so Google's client for Python, can't read a scheme without parameters.
         headers["WWW-Authenticate"] = 'Bearer realm="toxic-inference"'
+    elif isinstance(error, UnsupportedCodingError):
+        headers["Accept-Encoding"] = "gzip, deflate"
     elif isinstance(error, NoVersionReadyError | FeedbackUnavailableError):
         headers["Retry-After"] = str(_UNAVAILABLE_RETRY_SECONDS)
     return Problem(

@@ -61,4 +61,4 @@ if __name__ == "__main__":
     differing = [
         found for _ in range(rounds) if (found := disagreement(mutated(drawn.choice(SAMPLES), drawn)))
     ]
-    sys.exit("\n".join(differing[:20]))
+    sys.exit("\n".join(differing[:20]) or None)

@@ -24,6 +24,7 @@ from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
 from toxic_inference.http.body import unless_departed
 from toxic_inference.http.door import JSON_TYPE
 from toxic_inference.http.errors import InvalidRequestError
+from toxic_inference.http.negotiation import quality
 from toxic_inference.http.texts import check_texts, read_language
 from toxic_inference.serving.interfaces import Session, Target, Text
 from toxic_inference.tables.reader import CsvRow, CsvTable, RowProblem
@@ -134,7 +135,9 @@ async def _answer_rows(request: Request, backend: Backend, rows: _Rows, held: As
             yield chunk
 
     headers = {MODEL_VERSION_HEADER: session.version}
-    if CSV_TYPE in request.headers.get("accept", "").lower():
+    accept = request.headers.get("accept", "")
+    as_csv = quality(accept, CSV_TYPE) or 0.0
+    if as_csv and as_csv >= (quality(accept, JSON_TYPE, "application/*", "*/*") or 0.0):
         headers["content-disposition"] = 'attachment; filename="scores.csv"'
         body, kind = _csv_body(counted(), rows.header, session), f"{CSV_TYPE}; charset=utf-8"
     else:

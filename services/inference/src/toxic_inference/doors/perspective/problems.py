@@ -19,6 +19,7 @@ from toxic_inference.http.errors import (
     Problem,
     UnauthenticatedError,
     UnknownKeyError,
+    UnsupportedCodingError,
 )
 
 
@@ -107,6 +108,8 @@ _INVALID_KEY = {
 
 def _status(problem: Problem) -> tuple[int, str]:
     status = problem.status
+    if isinstance(problem.error, UnsupportedCodingError):
+        return status, "INVALID_ARGUMENT"
     if isinstance(problem.error, UnauthenticatedError):
         status = 400 if isinstance(problem.error, UnknownKeyError) else 403
     other = (400, "INVALID_ARGUMENT") if status < HTTPStatus.INTERNAL_SERVER_ERROR else (500, "INTERNAL")
