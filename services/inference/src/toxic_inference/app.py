@@ -261,7 +261,11 @@ def _make_backend(
             upload_bytes=settings.max_upload_bytes,
         ),
         emit=watching.emit,
-        perspective=PerspectiveRules(drop_attributes=settings.unsupported_attributes == "drop"),
+        perspective=PerspectiveRules(
+            drop_attributes=settings.unsupported_attributes == "drop",
+            fallback_language=settings.fallback_language,
+            score_any_language=settings.unsupported_language == "score",
+        ),
     )
 
 

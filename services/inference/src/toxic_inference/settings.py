@@ -123,6 +123,12 @@ class Settings(BaseSettings):
     max_upload_bytes: PositiveInt = 512 * _MIB
     """Largest CSV upload; it is spooled to the temporary folder."""
 
+    fallback_language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")] = "en"
+    """Language of texts without letters, such as numbers and emoji, and of others whose language can't be
+    identified, at the Perspective API; best set to that of most comments."""
+    unsupported_language: Literal["refuse", "score"] = "refuse"
+    """What the Perspective API does with a text in a language that the model wasn't evaluated for. refuse
+    answers with Google's error; score answers with a score and the header x-unevaluated-languages."""
     unsupported_attributes: Literal["drop", "refuse"] = "drop"
     """What the Perspective API does with a request for attributes that Google has and the model lacks. drop
     scores the others, unless the request forbids it; refuse answers with Google's error, unless the request

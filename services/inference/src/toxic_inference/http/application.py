@@ -14,7 +14,12 @@ from starlette.routing import Route
 
 from toxic_core.errors import ToxicError
 from toxic_inference.http.admission import Admission, AdmissionRules
-from toxic_inference.http.backend import MODEL_VERSION_HEADER, UNSUPPORTED_ATTRIBUTES_HEADER, Backend
+from toxic_inference.http.backend import (
+    MODEL_VERSION_HEADER,
+    UNEVALUATED_LANGUAGES_HEADER,
+    UNSUPPORTED_ATTRIBUTES_HEADER,
+    Backend,
+)
 from toxic_inference.http.content_coding import ContentCoding
 from toxic_inference.http.door import Door, Doors
 from toxic_inference.http.error_shapes import NATIVE
@@ -81,6 +86,7 @@ def create_api(
                 expose_headers=[
                     MODEL_VERSION_HEADER,
                     UNSUPPORTED_ATTRIBUTES_HEADER,
+                    UNEVALUATED_LANGUAGES_HEADER,
                     "x-request-id",
                     "retry-after",
                 ],

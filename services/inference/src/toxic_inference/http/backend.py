@@ -16,6 +16,8 @@ from toxic_inference.webhooks import WebhookReceiver
 MODEL_VERSION_HEADER = "x-model-version"
 UNSUPPORTED_ATTRIBUTES_HEADER = "x-unsupported-attributes"
 """The requested attributes that the answer lacks because the model doesn't score them."""
+UNEVALUATED_LANGUAGES_HEADER = "x-unevaluated-languages"
+"""The languages of a text that was scored although the model wasn't evaluated for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +26,13 @@ class PerspectiveRules:
 
     Attributes:
         drop_attributes: whether attributes that the model lacks are left out if a request doesn't choose.
+        fallback_language: the language of texts without one, such as numbers and emoji.
+        score_any_language: whether texts in languages that the model wasn't evaluated for are scored.
     """
 
     drop_attributes: bool = True
+    fallback_language: str = "en"
+    score_any_language: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from toxic_inference.corrections.record import FeedbackSource, UnknownFeedbackError
+from toxic_inference.doors.perspective.answering import AnswerForm
 from toxic_inference.doors.perspective.attributes import bare
+from toxic_inference.doors.perspective.languages import choose_languages, detected
 from toxic_inference.doors.perspective.messages import (
     AnalyzeCommentRequest,
     AnalyzeCommentResponse,
@@ -32,78 +34,81 @@ from toxic_inference.doors.perspective.messages import (
 )
 from toxic_inference.doors.perspective.problems import (
     GOOGLE,
-    ErrorType,
-    refusal,
     unsupported,
 )
 from toxic_inference.doors.perspective.reading import read_request
-from toxic_inference.doors.perspective.requests import Attribute, analysis_of, suggestion_of
+from toxic_inference.doors.perspective.requests import Analysis, Attribute, analysis_of, suggestion_of
 from toxic_inference.doors.perspective.sentences import Sentence, sentences_of, utf16_length
 from toxic_inference.events import AttributeUnsupported
-from toxic_inference.http.backend import MODEL_VERSION_HEADER, UNSUPPORTED_ATTRIBUTES_HEADER, Backend
+from toxic_inference.http.backend import (
+    MODEL_VERSION_HEADER,
+    UNEVALUATED_LANGUAGES_HEADER,
+    UNSUPPORTED_ATTRIBUTES_HEADER,
+    Backend,
+)
 from toxic_inference.http.body import unless_departed
-from toxic_inference.http.door import JSON_TYPE, Access, Door, Operation, json_response
+from toxic_inference.http.door import JSON_TYPE, Access, Door, Operation
 from toxic_inference.http.guard import caller_of
 from toxic_inference.http.terms import terms_of
-from toxic_inference.serving.interfaces import Lane, Target, Text, TextScore
+from toxic_inference.serving.interfaces import Lane, Session, Target, Text, TextScore
 
 VERSION = "v1alpha1"
 
 
 async def analyze(request: Request, backend: Backend) -> Response:
     """Score a comment by attribute; with spanAnnotations, each sentence too."""
+    form = AnswerForm.of(request, AnalyzeCommentResponse)
     message = await read_request(request, AnalyzeCommentRequest)
     terms = terms_of(request, store=not message.do_not_store)
     with backend.scorer.session(Target(), terms) as session:
-        contract = session.contract
+        contract, rules = session.contract, backend.perspective
         analysis = analysis_of(message, labels=contract.labels, max_bytes=backend.limits.text_bytes)
-        languages = analysis.languages
-        if not languages:
-            identified = await asyncio.to_thread(backend.identify_language, analysis.text)
-            if identified is None:
-                raise refusal("Unable to detect language", ErrorType.LANGUAGE_DETECTION_FAILED)
-            languages = (identified,)
-        detected = not analysis.languages
-        drop = message.drop_unsupported_attributes
-        headers = {MODEL_VERSION_HEADER: session.version} | _dropping(
-            analysis.unsupported,
-            backend,
-            refuse=not analysis.attributes
-            or not (backend.perspective.drop_attributes if drop is None else drop),
-            error=lambda name: unsupported(name, languages, detected=detected),
-        )
-        if unknown := [language for language in languages if language not in contract.languages]:
-            raise unsupported(analysis.attributes[0].name, unknown, detected=detected)
-        sentences = sentences_of(analysis.text) if message.span_annotations else []
-        # One text has one calibration; with several languages it is the one for any language.
-        language = languages[0] if len(languages) == 1 else None
-        # The whole text, then its sentences if there are several.
-        parts = [analysis.text, *(sentence.text for sentence in sentences if len(sentences) > 1)]
-        texts = [Text(part, language) for part in parts]
-        whole, *scores = await unless_departed(request, session.score(texts, lane=Lane.INTERACTIVE))
-        if scores:
-            spans = list(zip(sentences, scores, strict=True))
-        else:
-            spans = [(Sentence(analysis.text, 0, utf16_length(analysis.text)), whole)]
-        by_attribute = {a.name: _scores_of(a, whole, spans, contract.labels) for a in analysis.attributes}
-        answer = AnalyzeCommentResponse(
-            attribute_scores={name: found for name, found in by_attribute.items() if found is not None},
-            languages=list(languages),
-            detected_languages=None if analysis.languages else list(languages),
-            client_token=message.client_token,
-        )
-        return json_response(answer, headers=headers)
+        declared = analysis.languages
+        # While the text is scored, if the language isn't needed before.
+        identifying = asyncio.ensure_future(asyncio.to_thread(backend.identify_language, analysis.text))
+        try:
+            identified = None if declared else await identifying
+            languages = choose_languages(declared, identified, supported=contract.languages, rules=rules)
+            headers = {MODEL_VERSION_HEADER: session.version}
+            headers |= _dropping(
+                analysis.unsupported,
+                backend,
+                refuse=not (analysis.attributes and analysis.may_drop(rules)),
+                error=lambda name: unsupported(name, languages.scored, detected=not declared),
+            )
+            if languages.refused:
+                raise unsupported(analysis.attributes[0].name, languages.refused, detected=not declared)
+            if languages.unevaluated:
+                headers[UNEVALUATED_LANGUAGES_HEADER] = ", ".join(languages.unevaluated)
+            scores = await _score(request, session, analysis, language=languages.calibration)
+            answer = AnalyzeCommentResponse(
+                attribute_scores=scores or None,
+                languages=list(languages.scored),
+                detected_languages=detected(await identifying),
+                client_token=message.client_token,
+            )
+            return form.respond(answer, headers=headers)
+        finally:
+            identifying.cancel()
 
 
-def _dropping(
-    names: Sequence[str], backend: Backend, *, refuse: bool, error: Callable[[str], Exception]
-) -> dict[str, str]:
-    """Count the attributes that no label answers; return the header that names them, or raise `error`."""
-    for name in names:
-        backend.emit(AttributeUnsupported(bare(name)))
-    if names and refuse:
-        raise error(names[0])
-    return {UNSUPPORTED_ATTRIBUTES_HEADER: ", ".join(names)} if names else {}
+async def _score(
+    request: Request, session: Session, analysis: Analysis, *, language: str | None
+) -> dict[str, AttributeScores]:
+    """Return the scores by attribute; without those whose scores are all below their threshold."""
+    sentences = sentences_of(analysis.text) if analysis.spans else []
+    # The whole text, then its sentences if there are several.
+    parts = [analysis.text, *(sentence.text for sentence in sentences if len(sentences) > 1)]
+    texts = [Text(part, language) for part in parts]
+    whole, *scores = await unless_departed(request, session.score(texts, lane=Lane.INTERACTIVE))
+    if scores:
+        spans = list(zip(sentences, scores, strict=True))
+    else:
+        spans = [(Sentence(analysis.text, 0, utf16_length(analysis.text)), whole)]
+    found = {
+        each.name: _scores_of(each, whole, spans, session.contract.labels) for each in analysis.attributes
+    }
+    return {name: each for name, each in found.items() if each is not None}
 
 
 def _scores_of(
@@ -130,23 +135,32 @@ def _scores_of(
     return AttributeScores(span_scores=above or None, summary_score=summary)
 
 
+def _dropping(
+    names: Sequence[str], backend: Backend, *, refuse: bool, error: Callable[[str], Exception]
+) -> dict[str, str]:
+    """Count the attributes that no label answers; return the header that names them, or raise `error`."""
+    for name in names:
+        backend.emit(AttributeUnsupported(bare(name)))
+    if names and refuse:
+        raise error(names[0])
+    return {UNSUPPORTED_ATTRIBUTES_HEADER: ", ".join(names)} if names else {}
+
+
 async def suggestscore(request: Request, backend: Backend) -> Response:
     """Suggest scores: file a correction with its text. To file one without its text, use `/feedback`."""
+    form = AnswerForm.of(request, SuggestCommentScoreResponse)
     message = await read_request(request, SuggestCommentScoreRequest)
     keep = not message.do_not_store
     suggestion = suggestion_of(
         message, labels=backend.correctable_labels(), max_bytes=backend.limits.text_bytes
     )
-    detected = (
-        None if suggestion.languages else await asyncio.to_thread(backend.identify_language, suggestion.text)
-    )
+    identified = await asyncio.to_thread(backend.identify_language, suggestion.text)
+    declared = suggestion.languages
     headers = _dropping(
         suggestion.unsupported,
         backend,
         refuse=not suggestion.labels or not backend.perspective.drop_attributes,
-        error=lambda name: unsupported(
-            name, suggestion.languages or ([detected] if detected else []), detected=not suggestion.languages
-        ),
+        error=lambda name: unsupported(name, declared or detected(identified), detected=not declared),
     )
     # A later suggestion for the same comment replaces the earlier one, so a digest of what they share is the
     # id. But the digest of a text that must not be stored would confirm a guess of the text.
@@ -155,7 +169,7 @@ async def suggestscore(request: Request, backend: Backend) -> Response:
     correction = backend.corrections.make(
         identity if keep else uuid.uuid4().hex,
         text=suggestion.text if keep else None,
-        language=suggestion.languages[0] if suggestion.languages else detected,
+        language=declared[0] if declared else identified,
         labels=suggestion.labels,
         source=FeedbackSource.PERSPECTIVE,
         actor=message.community_id,
@@ -166,14 +180,12 @@ async def suggestscore(request: Request, backend: Backend) -> Response:
         await backend.corrections.file(correction)
         with suppress(UnknownFeedbackError):
             await backend.corrections.delete(identity)
-    return json_response(
-        SuggestCommentScoreResponse(
-            requested_languages=list(suggestion.languages) or None,
-            detected_languages=[detected] if detected else None,
-            client_token=message.client_token,
-        ),
-        headers=headers,
+    answer = SuggestCommentScoreResponse(
+        requested_languages=list(declared) or None,
+        detected_languages=detected(identified),
+        client_token=message.client_token,
     )
+    return form.respond(answer, headers=headers)
 
 
 async def discovery(request: Request, _: Backend) -> Response:

@@ -145,8 +145,11 @@ class SuggestCommentScoreRequest(_Message):
     languages: list[StrictStr] | None = Field(
         default=None, description="The comment's languages, as ISO or BCP-47 codes; identified if empty."
     )
+    # Not published, so not in the discovery document, but some clients send it with everything.
     do_not_store: StrictBool | None = Field(
-        default=None, description="Whether its text may not be stored; not in the published message."
+        default=None,
+        description="Whether its text may not be stored; not in the published message.",
+        json_schema_extra={"x-unpublished": True},
     )
     client_token: StrictStr | None = Field(default=None, description="Echoed in the answer.")
     session_id: StrictStr | None = Field(default=None, description="Joins related requests.")

@@ -6,11 +6,12 @@ Invariant: every `Analysis` can be scored and every `Suggestion` filed: the text
 attributes have labels, and the languages are codes.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from toxic_core.labels import LabelName
-from toxic_core.languages import primary_language
+from toxic_core.languages import UNDETERMINED, primary_language
 from toxic_inference.doors.perspective.attributes import label_of
 from toxic_inference.doors.perspective.messages import (
     AnalyzeCommentRequest,
@@ -22,11 +23,14 @@ from toxic_inference.doors.perspective.messages import (
     TextType,
 )
 from toxic_inference.doors.perspective.problems import ErrorType, refusal
+from toxic_inference.http.backend import PerspectiveRules
 from toxic_inference.serving.errors import RejectedTextError, TextTooLongError
 from toxic_inference.serving.scoring.texts import check_text
 
 _SUGGESTED_FROM = 0.5
 """Suggested score from which on the label applies to the comment."""
+
+_REPLACEMENT = "\ufffd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +57,20 @@ class Analysis:
         attributes: the ones that a label answers, in the caller's order.
         unsupported: the names of the others.
         languages: primary language codes; none if they are to be identified.
+        spans: whether sentences are scored too.
+        drop: whether unsupported attributes are left out; None if the request doesn't choose.
     """
 
     text: str
     attributes: tuple[Attribute, ...]
     unsupported: tuple[str, ...]
     languages: tuple[str, ...]
+    spans: bool
+    drop: bool | None
+
+    def may_drop(self, rules: PerspectiveRules) -> bool:
+        """Return whether unsupported attributes are left out, instead of an error."""
+        return rules.drop_attributes if self.drop is None else self.drop
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +113,14 @@ def analysis_of(request: AnalyzeCommentRequest, *, labels: Sequence[LabelName], 
             unsupported.append(name)
         else:
             attributes.append(Attribute(name, label, threshold=parameters.score_threshold or 0.0))
-    return Analysis(text, tuple(attributes), tuple(unsupported), _languages(request.languages))
+    return Analysis(
+        text,
+        tuple(attributes),
+        tuple(unsupported),
+        _languages(request.languages),
+        spans=bool(request.span_annotations),
+        drop=request.drop_unsupported_attributes,
+    )
 
 
 def suggestion_of(
@@ -134,11 +153,16 @@ def suggestion_of(
 
 def _text(comment: TextEntry | None, context: Context | None, *, max_bytes: int) -> str:
     text = (comment.text if comment is not None else None) or ""
+    if text.endswith(_REPLACEMENT) and len(text.encode("utf-8", "replace")) > max_bytes:
+        # Cut by its caller to the most bytes, in the middle of a character.
+        text = re.sub(f"{_REPLACEMENT}{{1,3}}$", "", text)
     try:
         check_text(text, field="comment.text", max_bytes=max_bytes)
     except TextTooLongError as error:
         raise refusal("Comment text too long.", ErrorType.COMMENT_TOO_LONG) from error
     except RejectedTextError as error:
+        if isinstance(error.__cause__, UnicodeEncodeError):
+            raise refusal(str(error)) from error
         raise refusal("Comment must be non-empty.", ErrorType.COMMENT_EMPTY) from error
     assert comment is not None  # noqa: S101  without a comment there is no text
     _check_plain(comment)
@@ -186,5 +210,6 @@ def _languages(codes: list[str] | None) -> tuple[str, ...]:
         language = primary_language(code)
         if language is None:
             raise refusal(f"Invalid language code: {code[:20]!r}")
-        languages[language] = None
+        if language != UNDETERMINED:  # declares nothing
+            languages[language] = None
     return tuple(languages)

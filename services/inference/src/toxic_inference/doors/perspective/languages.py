@@ -1,0 +1,58 @@
+"""Which languages a comment is scored in.
+
+Invariant: a comment gets a score unless each of its languages, declared or identified, is one that the model
+wasn't evaluated for and the rules refuse that.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from toxic_core.languages import UNDETERMINED
+from toxic_inference.http.backend import PerspectiveRules
+
+
+@dataclass(frozen=True, slots=True)
+class Languages:
+    """The languages of a comment.
+
+    Attributes:
+        scored: the ones that it is scored in, in the caller's order; the answer's `languages`.
+        refused: the ones that the model wasn't evaluated for, if there are no others and the rules refuse
+            them.
+        unevaluated: the same, if the rules score them.
+        calibration: the language whose calibration is used; None for the one of any language.
+    """
+
+    scored: tuple[str, ...]
+    refused: tuple[str, ...] = ()
+    unevaluated: tuple[str, ...] = ()
+    calibration: str | None = None
+
+
+def choose_languages(
+    declared: Sequence[str], identified: str | None, *, supported: Sequence[str], rules: PerspectiveRules
+) -> Languages:
+    """Return the languages of a comment.
+
+    Args:
+        declared: by the request.
+        identified: from the text, if the request declares none; None if it has no letters to identify it by.
+        supported: the languages that the model was evaluated for.
+        rules: what to do with others, and the language of texts without one.
+    """
+    found = tuple(declared) or ((identified,) if identified else ())
+    if not found:
+        # A number or an emoji has no language, but clients expect a score.
+        fallback = rules.fallback_language
+        return Languages((fallback,), calibration=fallback if fallback in supported else None)
+    if scored := tuple(language for language in found if language in supported):
+        # One text has one calibration; with several languages it is the one for any language.
+        return Languages(scored, calibration=scored[0] if len(scored) == 1 else None)
+    if rules.score_any_language:
+        return Languages(found, unevaluated=found)
+    return Languages(found, refused=found)
+
+
+def detected(identified: str | None) -> list[str]:
+    """Return an answer's `detectedLanguages`; a text without a language has `und`."""
+    return [identified or UNDETERMINED]
