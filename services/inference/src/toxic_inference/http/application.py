@@ -27,6 +27,7 @@ from toxic_inference.http.errors import Problem, problem_of
 from toxic_inference.http.guard import Guard, GuardRules
 from toxic_inference.http.middleware import BodyLimit, Endpoint, RequestContext
 from toxic_inference.http.openapi import OpenApiDocument
+from toxic_inference.http.texts import TRUNCATED_TEXTS_HEADER
 
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 
@@ -87,6 +88,7 @@ def create_api(
                     MODEL_VERSION_HEADER,
                     UNSUPPORTED_ATTRIBUTES_HEADER,
                     UNEVALUATED_LANGUAGES_HEADER,
+                    TRUNCATED_TEXTS_HEADER,
                     "x-request-id",
                     "retry-after",
                 ],

@@ -50,6 +50,7 @@ from toxic_inference.http.body import unless_departed
 from toxic_inference.http.door import JSON_TYPE, Access, Door, Operation
 from toxic_inference.http.guard import caller_of
 from toxic_inference.http.terms import terms_of
+from toxic_inference.http.texts import truncation
 from toxic_inference.serving.interfaces import Lane, Session, Target, Text, TextScore
 
 VERSION = "v1alpha1"
@@ -80,7 +81,8 @@ async def analyze(request: Request, backend: Backend) -> Response:
                 raise unsupported(analysis.attributes[0].name, languages.refused, detected=not declared)
             if languages.unevaluated:
                 headers[UNEVALUATED_LANGUAGES_HEADER] = ", ".join(languages.unevaluated)
-            scores = await _score(request, session, analysis, language=languages.calibration)
+            scores, read_to_its_end = await _score(request, session, analysis, language=languages.calibration)
+            headers |= truncation((not read_to_its_end,))
             answer = AnalyzeCommentResponse(
                 attribute_scores=scores or None,
                 languages=list(languages.scored),
@@ -94,8 +96,8 @@ async def analyze(request: Request, backend: Backend) -> Response:
 
 async def _score(
     request: Request, session: Session, analysis: Analysis, *, language: str | None
-) -> dict[str, AttributeScores]:
-    """Return the scores by attribute; without those whose scores are all below their threshold."""
+) -> tuple[dict[str, AttributeScores], bool]:
+    """Return the scores by attribute, without those below their threshold, and whether all was read."""
     sentences = sentences_of(analysis.text) if analysis.spans else []
     # The whole text, then its sentences if there are several.
     parts = [analysis.text, *(sentence.text for sentence in sentences if len(sentences) > 1)]
@@ -108,7 +110,7 @@ async def _score(
     found = {
         each.name: _scores_of(each, whole, spans, session.contract.labels) for each in analysis.attributes
     }
-    return {name: each for name, each in found.items() if each is not None}
+    return {name: each for name, each in found.items() if each is not None}, not whole.truncated
 
 
 def _scores_of(
