@@ -6,8 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from toxic_inference.http.encodings.relaxed_json import (
+    MAX_CHARACTERS,
+    MAX_DEPTH,
+    MAX_VALUES,
+    parse_relaxed_json,
+)
 from toxic_inference.http.errors import MalformedRequestError
-from toxic_inference.http.relaxed_json import MAX_CHARACTERS, MAX_DEPTH, MAX_VALUES, parse_relaxed_json
 from toxic_testing.inference.relaxed_json import SAMPLES, disagreement, mutated
 
 VALUES = st.recursive(

@@ -125,6 +125,7 @@ def create_app(settings: Settings) -> Starlette:
         DOORS,
         rules=rules,
         cors_origins=settings.cors_origins,
+        trusted_proxies=settings.trusted_proxies,
         admission=admission,
         lifespan=_lifespan(runs, manager, threads, feedback),
     )
@@ -261,6 +262,7 @@ def _make_backend(
             upload_bytes=settings.max_upload_bytes,
         ),
         emit=watching.emit,
+        public_url=settings.public_url,
         perspective=PerspectiveRules(
             drop_attributes=settings.unsupported_attributes == "drop",
             fallback_language=settings.fallback_language,

@@ -18,10 +18,10 @@ from starlette.types import Message, Receive, Scope, Send
 from toxic_inference.doors.listing import DOORS
 from toxic_inference.http.application import create_api
 from toxic_inference.http.backend import Backend
-from toxic_inference.http.content_coding import MIN_BYTES, ContentCoding
 from toxic_inference.http.door import Doors
+from toxic_inference.http.encodings.content_coding import MIN_BYTES, ContentCoding
+from toxic_inference.http.encodings.negotiation import quality
 from toxic_inference.http.error_shapes import NATIVE
-from toxic_inference.http.negotiation import quality
 from toxic_testing.inference.core import LIMITS, FakeCore
 from toxic_testing.inference.perspective import ANALYZE, SUGGEST, asked, suggested
 

@@ -11,6 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from toxic_core.errors import ToxicError
 from toxic_inference.http.admission import Admission, AdmissionRules
@@ -20,8 +21,8 @@ from toxic_inference.http.backend import (
     UNSUPPORTED_ATTRIBUTES_HEADER,
     Backend,
 )
-from toxic_inference.http.content_coding import ContentCoding
 from toxic_inference.http.door import Door, Doors
+from toxic_inference.http.encodings.content_coding import ContentCoding
 from toxic_inference.http.error_shapes import NATIVE
 from toxic_inference.http.errors import Problem, problem_of
 from toxic_inference.http.guard import Guard, GuardRules
@@ -54,6 +55,7 @@ def create_api(
     *,
     rules: GuardRules = NO_RULES,
     cors_origins: Sequence[str] = (),
+    trusted_proxies: str = "",
     admission: AdmissionRules | None = None,
     lifespan: Lifespan | None = None,
 ) -> Starlette:
@@ -64,6 +66,7 @@ def create_api(
         doors: every door; paths are matched in their order.
         rules: API keys and their rate.
         cors_origins: origins whose pages may call the service from a browser.
+        trusted_proxies: addresses or networks, comma-separated, whose X-Forwarded headers are believed.
         admission: admission control; None admits every request.
         lifespan: runs the core while the application runs.
     """
@@ -97,6 +100,9 @@ def create_api(
     if admission is not None:
         # Outermost: a refused request costs as little as possible.
         layers.insert(0, Middleware(Admission, doors=registered, rules=admission, emit=backend.emit))
+
+    if trusted_proxies:
+        layers.insert(0, Middleware(ProxyHeadersMiddleware, trusted_hosts=trusted_proxies))
 
     async def answer(request: Request, error: Exception) -> Response:
         problem = _refusal(request, error) if isinstance(error, HTTPException) else problem_of(error)

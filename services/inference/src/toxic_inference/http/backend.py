@@ -72,6 +72,7 @@ class Backend:
         limits: limits of one request.
         emit: takes events.
         perspective: what the Perspective API leaves to the service.
+        public_url: the address at which clients reach the service; None for that of each request.
     """
 
     model_name: str
@@ -88,6 +89,7 @@ class Backend:
     limits: Limits
     emit: Emit
     perspective: PerspectiveRules = PerspectiveRules()
+    public_url: str | None = None
 
     def served_labels(self) -> tuple[LabelName, ...]:
         """Return the labels of every version that answers, those of the most important one first."""

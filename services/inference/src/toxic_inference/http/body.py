@@ -13,12 +13,12 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
 from toxic_inference.http.door import JSON_TYPE
+from toxic_inference.http.encodings.relaxed_json import refuse_constant, unique_keys
 from toxic_inference.http.errors import (
     InvalidRequestError,
     MalformedRequestError,
     UnsupportedMediaTypeError,
 )
-from toxic_inference.http.relaxed_json import refuse_constant, unique_keys
 
 Model = TypeVar("Model", bound=BaseModel)
 Answer = TypeVar("Answer")

@@ -7,8 +7,8 @@ import json
 import random
 import sys
 
+from toxic_inference.http.encodings.relaxed_json import parse_relaxed_json, refuse_constant, unique_keys
 from toxic_inference.http.errors import MalformedRequestError
-from toxic_inference.http.relaxed_json import parse_relaxed_json, refuse_constant, unique_keys
 
 SAMPLES = tuple(
     """\

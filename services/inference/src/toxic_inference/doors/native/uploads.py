@@ -23,8 +23,8 @@ from toxic_inference.events import RowRejected
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
 from toxic_inference.http.body import unless_departed
 from toxic_inference.http.door import JSON_TYPE
+from toxic_inference.http.encodings.negotiation import quality
 from toxic_inference.http.errors import InvalidRequestError
-from toxic_inference.http.negotiation import quality
 from toxic_inference.http.texts import check_texts, read_language
 from toxic_inference.serving.interfaces import Session, Target, Text
 from toxic_inference.tables.reader import CsvRow, CsvTable, RowProblem

@@ -190,13 +190,13 @@ async def suggestscore(request: Request, backend: Backend) -> Response:
     return form.respond(answer, headers=headers)
 
 
-async def discovery(request: Request, _: Backend) -> Response:
+async def discovery(request: Request, backend: Backend) -> Response:
     """The discovery document, which Google's client libraries generate their methods from."""
     document = orjson.loads(files(__package__).joinpath("discovery.json").read_bytes())
     if request.query_params.get("version", VERSION) != VERSION:
         raise HTTPException(HTTPStatus.NOT_FOUND)
-    # Every address is the request's own, so that a client stays at this service.
-    root = str(request.base_url)
+    # Every address is this service's own, so that a client stays here.
+    root = f"{(backend.public_url or str(request.base_url)).rstrip('/')}/"
     document |= {"rootUrl": root, "mtlsRootUrl": root, "baseUrl": root, "documentationLink": f"{root}docs"}
     return Response(orjson.dumps(document), media_type=JSON_TYPE)
 
@@ -205,7 +205,7 @@ PERSPECTIVE = Door(
     name="perspective",
     title="Perspective API",
     clients="clients of Google's Perspective API",
-    prefixes=("/v1alpha1/", "/$discovery/"),
+    prefixes=("/v1alpha1/", "/$discovery/", "/discovery/"),
     errors=GOOGLE,
     operations=(
         Operation(
@@ -230,6 +230,14 @@ PERSPECTIVE = Door(
             access=Access.OPEN,
             query={"version": f"Version of the API: {VERSION}."},
             answers={200: {JSON_TYPE: {"name": "commentanalyzer", "version": VERSION, "methods": {}}}},
+        ),
+        # Where clients look that were made before each API served its own document.
+        Operation(
+            "GET",
+            f"/discovery/v1/apis/commentanalyzer/{VERSION}/rest",
+            discovery,
+            access=Access.OPEN,
+            documented=False,
         ),
     ),
 )

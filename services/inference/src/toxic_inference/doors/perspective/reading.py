@@ -13,7 +13,7 @@ from toxic_inference.doors.perspective.coercion import DuplicateMemberError, coe
 from toxic_inference.doors.perspective.problems import violation
 from toxic_inference.http.body import Model, check_media_type, parse_json, path_of
 from toxic_inference.http.door import JSON_TYPE
-from toxic_inference.http.relaxed_json import parse_relaxed_json
+from toxic_inference.http.encodings.relaxed_json import parse_relaxed_json
 
 _MEDIA_TYPES = (JSON_TYPE, "text/plain", "text/json")
 _TYPES = {

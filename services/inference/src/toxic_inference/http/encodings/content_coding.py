@@ -11,8 +11,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from toxic_inference.http.door import Doors
+from toxic_inference.http.encodings.negotiation import quality
 from toxic_inference.http.errors import MalformedRequestError, UnsupportedCodingError, problem_of
-from toxic_inference.http.negotiation import quality
 
 MIN_BYTES = 1_024
 """Smallest answer that is compressed."""
