@@ -21,6 +21,7 @@ from starlette.responses import Response
 from toxic_inference.corrections.record import FeedbackSource, UnknownFeedbackError
 from toxic_inference.doors.perspective.answering import AnswerForm
 from toxic_inference.doors.perspective.attributes import bare
+from toxic_inference.doors.perspective.batch import PATHS, batch
 from toxic_inference.doors.perspective.languages import choose_languages, detected
 from toxic_inference.doors.perspective.messages import (
     AnalyzeCommentRequest,
@@ -49,9 +50,9 @@ from toxic_inference.http.backend import (
 from toxic_inference.http.body import unless_departed
 from toxic_inference.http.door import JSON_TYPE, Access, Door, Operation
 from toxic_inference.http.guard import caller_of
-from toxic_inference.http.terms import terms_of
+from toxic_inference.http.terms import lane_of, terms_of
 from toxic_inference.http.texts import truncation
-from toxic_inference.serving.interfaces import Lane, Session, Target, Text, TextScore
+from toxic_inference.serving.interfaces import Session, Target, Text, TextScore
 
 VERSION = "v1alpha1"
 
@@ -102,7 +103,7 @@ async def _score(
     # The whole text, then its sentences if there are several.
     parts = [analysis.text, *(sentence.text for sentence in sentences if len(sentences) > 1)]
     texts = [Text(part, language) for part in parts]
-    whole, *scores = await unless_departed(request, session.score(texts, lane=Lane.INTERACTIVE))
+    whole, *scores = await unless_departed(request, session.score(texts, lane=lane_of(request)))
     if scores:
         spans = list(zip(sentences, scores, strict=True))
     else:
@@ -201,11 +202,17 @@ async def discovery(request: Request, backend: Backend) -> Response:
     return Response(orjson.dumps(document), media_type=JSON_TYPE)
 
 
+_PART = "--batch\r\nContent-Type: application/http\r\nContent-ID: <{}1>\r\n\r\n{}\r\n\r\n{}\r\n--batch--\r\n"
+_BATCH = _PART.format(
+    "", "POST /v1alpha1/comments:analyze?key=KEY HTTP/1.1", '{"comment": {"text": "Hello."}}'
+)
+_BATCH_ANSWER = _PART.format("response-", "HTTP/1.1 200 OK", '{"languages": ["en"]}')
+
 PERSPECTIVE = Door(
     name="perspective",
     title="Perspective API",
     clients="clients of Google's Perspective API",
-    prefixes=("/v1alpha1/", "/$discovery/", "/discovery/"),
+    prefixes=("/v1alpha1/", "/$discovery/", "/discovery/", "/batch"),
     errors=GOOGLE,
     operations=(
         Operation(
@@ -222,6 +229,19 @@ PERSPECTIVE = Door(
             suggestscore,
             body=SuggestCommentScoreRequest,
             answers={200: SuggestCommentScoreResponse},
+        ),
+        *(
+            Operation(
+                "POST",
+                path,
+                batch,
+                # Each part has a key of its own.
+                access=Access.OPEN,
+                body={"multipart/mixed": _BATCH},
+                answers={200: {"multipart/mixed": _BATCH_ANSWER}},
+                errors={400: "The body is not a batch of 1 to 1,000 requests."},
+            )
+            for path in PATHS
         ),
         Operation(
             "GET",
