@@ -3,7 +3,7 @@
 import gzip
 import tracemalloc
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ def raw_deflate(body: bytes) -> bytes:
     return stream.compress(body) + stream.flush()
 
 
-CODINGS = {
+CODINGS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "gzip": ("gzip", gzip.compress),
     "upper": ("GZIP", gzip.compress),
     "x-gzip": ("x-gzip", gzip.compress),

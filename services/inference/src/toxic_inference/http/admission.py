@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from toxic_core.errors import OverloadedError
 from toxic_inference.events import Emit, RequestRefused
-from toxic_inference.http.door import Doors
+from toxic_inference.http.door import FILE_TYPES, Doors
 from toxic_inference.http.errors import problem_of
 from toxic_inference.http.terms import BULK, names_version
 
@@ -43,7 +43,7 @@ _WEIGHT = 0.3
 _RETRY_SECONDS = 1.0
 """Retry-After of a request that was refused because of the event loop."""
 
-_FILES = (b"text/csv", b"application/x-ndjson", b"multipart/form-data")
+_FILES = tuple(name.encode() for name in FILE_TYPES)
 
 
 class RequestLimit:

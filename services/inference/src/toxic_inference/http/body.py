@@ -12,7 +12,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
-from toxic_inference.http.door import JSON_TYPE
+from toxic_inference.http.door import JSON_TYPE, SYNONYMS
 from toxic_inference.http.encodings.relaxed_json import refuse_constant, unique_keys
 from toxic_inference.http.errors import (
     InvalidRequestError,
@@ -25,7 +25,7 @@ Answer = TypeVar("Answer")
 
 
 def check_media_type(request: Request, accepted: tuple[str, ...] = (JSON_TYPE,), *, default: str = "") -> str:
-    """Return the body's media type in lower case, without parameters.
+    """Return the body's media type in lower case, without parameters; for a synonym, the type that it means.
 
     Args:
         request: the request.
@@ -36,6 +36,7 @@ def check_media_type(request: Request, accepted: tuple[str, ...] = (JSON_TYPE,),
         UnsupportedMediaTypeError: it is not in `accepted`.
     """
     found = request.headers.get("content-type", "").partition(";")[0].strip().lower() or default
+    found = SYNONYMS.get(found, found)
     if found not in accepted:
         problem = f"The media type {found!r} is not accepted" if found else "The request has no Content-Type"
         raise UnsupportedMediaTypeError(

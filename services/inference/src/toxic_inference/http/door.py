@@ -21,6 +21,33 @@ from toxic_inference.http.backend import Backend
 from toxic_inference.http.errors import Problem
 
 JSON_TYPE = "application/json"
+CSV_TYPE = "text/csv"
+NDJSON_TYPE = "application/x-ndjson"
+SYNONYMS = {
+    **dict.fromkeys(
+        (
+            "application/csv",
+            "application/vnd.ms-excel",  # what Windows calls a CSV file where Excel is installed
+            "text/comma-separated-values",
+            "text/tab-separated-values",
+            "text/x-csv",
+        ),
+        CSV_TYPE,
+    ),
+    **dict.fromkeys(
+        (
+            "application/jsonl",
+            "application/jsonlines",
+            "application/ndjson",
+            "application/x-jsonl",
+            "application/x-jsonlines",
+        ),
+        NDJSON_TYPE,
+    ),
+}
+"""Media types that clients send for one that the doors read."""
+FILE_TYPES = ("multipart/form-data", CSV_TYPE, NDJSON_TYPE, *SYNONYMS)
+"""Media types of bodies that are files: they may be large, and wait for capacity."""
 
 Handler = Callable[[Request, Backend], Awaitable[Response]]
 Content = type[BaseModel] | str | Mapping[str, object]

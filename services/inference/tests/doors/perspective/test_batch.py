@@ -72,7 +72,8 @@ async def send(
     assert answer.status_code == 200, answer.text
     opening = f"content-type: {answer.headers['content-type']}\r\n\r\n".encode()
     found = []
-    for each in BytesParser().parsebytes(opening + answer.content).get_payload():
+    parsed: Any = BytesParser().parsebytes(opening + answer.content)
+    for each in parsed.get_payload():
         assert each.get_content_type() == "application/http"
         head, _, content = each.get_payload().partition("\r\n\r\n")
         first, *lines = head.split("\r\n")

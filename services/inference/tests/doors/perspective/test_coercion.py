@@ -26,10 +26,11 @@ async def test_do_not_store_is_honoured_in_every_accepted_spelling(
     value: object,
 ) -> None:
     """Neither a suggestion's text nor an analysis's scores are kept."""
-    assert (await client.post(SUGGEST, json=suggested("a secret", **{name: value}))).status_code == 200
+    suggestion = suggested("a secret") | {name: value}
+    assert (await client.post(SUGGEST, json=suggestion)).status_code == 200
     ((_, correction),) = feedback_store.page(after=0, limit=9)
     assert correction.text is None
-    assert (await client.post(ANALYZE, json=asked(**{name: value}))).status_code == 200
+    assert (await client.post(ANALYZE, json=asked() | {name: value})).status_code == 200
     assert core.terms[-1] == Terms(store=False)
 
 

@@ -22,7 +22,7 @@ from toxic_inference.doors.native.answers import score_json
 from toxic_inference.events import RowRejected
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
 from toxic_inference.http.body import unless_departed
-from toxic_inference.http.door import JSON_TYPE
+from toxic_inference.http.door import CSV_TYPE, JSON_TYPE
 from toxic_inference.http.encodings.negotiation import quality
 from toxic_inference.http.errors import InvalidRequestError
 from toxic_inference.http.texts import check_texts, read_language
@@ -32,7 +32,6 @@ from toxic_inference.tables.scoring import first_scored, score_rows
 from toxic_inference.tables.writer import ScoredRow, csv_header, csv_rows
 
 FORM_TYPES = ("multipart/form-data", "application/x-www-form-urlencoded")
-CSV_TYPE = "text/csv"
 
 _MAX_FORM_FIELDS = 16
 _MAX_ERRORS = 10_000

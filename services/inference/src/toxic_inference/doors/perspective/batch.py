@@ -140,7 +140,7 @@ def _scope_of(part: _Part, batch: Request) -> Scope:
         for name, value in batch.headers.items()
         if name not in _OF_THE_WHOLE and not name.startswith("content-")
     }
-    headers = {"host": batch.headers.get("host", "")} | inherited | part.headers
+    headers = {"host": batch.headers.get("host", ""), **inherited, **part.headers}
     url = urlsplit(part.target)
     path = f"/{url.path.lstrip('/')}"
     query = "&".join(each for each in (batch.url.query, url.query) if each)

@@ -144,7 +144,8 @@ def _compressing(send: Send) -> Send:
             del headers["content-length"]
         elif message["type"] == "http.response.body" and stream is not None:
             flush = zlib.Z_SYNC_FLUSH if message.get("more_body", False) else zlib.Z_FINISH
-            message = message | {"body": stream.compress(message.get("body", b"")) + stream.flush(flush)}
+            body = stream.compress(message.get("body", b"")) + stream.flush(flush)
+            message = {**message, "body": body}
         await send(message)
 
     return compressed
