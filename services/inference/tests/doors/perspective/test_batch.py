@@ -117,6 +117,20 @@ async def test_each_part_is_answered_in_order(
     assert set(core.lanes) == {Lane.BULK}
 
 
+async def test_a_batch_as_googles_documentation_writes_it(client: httpx.AsyncClient) -> None:
+    """Request lines without a version, a quoted boundary, text around the parts."""
+    body = (
+        "A preamble.\r\n--batch (1)  \r\n"
+        "Content-Type: application/http\r\nContent-ID: <item1:1@a.example>\r\n\r\n"
+        f"POST {ANALYZE}\r\nContent-Type: application/json\r\n\r\n{json.dumps(asked())}\r\n\r\n"
+        "--batch (1)--\r\n--batch (1)\r\nAn epilogue."
+    )
+    kind = 'Multipart/Mixed; charset="utf-8"; boundary="batch (1)"'
+    answer = await client.post("/batch", content=body, headers={"content-type": kind})
+    assert answer.status_code == 200, answer.text
+    assert answer.text.count("HTTP/1.1 200 OK") == answer.text.count("<response-item1:1@a.example>") == 1
+
+
 async def test_parts_may_be_suggestions(
     client: httpx.AsyncClient, feedback_store: DatabaseFeedbackStore
 ) -> None:

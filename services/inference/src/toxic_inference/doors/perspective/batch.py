@@ -38,7 +38,7 @@ _CALLS = "/v1alpha1/"
 
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 _FOLD = re.compile(rb"\r?\n[ \t]+")
-_REQUEST_LINE = re.compile(r"([A-Z]{1,16}) (\S{1,8192}) HTTP/[0-9.]{1,3}")
+_REQUEST_LINE = re.compile(r"([A-Z]{1,16}) (\S{1,8192})(?: HTTP/[0-9.]{1,3})?")
 _OF_THE_WHOLE = frozenset(
     {"accept-encoding", "connection", "expect", "host", "keep-alive", "origin", "te", "transfer-encoding"}
 )
