@@ -20,6 +20,7 @@ from toxic_inference.http.errors import MalformedRequestError
 
 _FIELD_MASK = "x-goog-fieldmask"
 _TOKEN = re.compile(r"([A-Za-z_][\w@$-]*|\*)|([,/.()])|\s+|(.)", re.ASCII | re.DOTALL)
+_NAMES = (b"fields", b"prettyPrint", b"alt", b"%")
 _MAX_DEPTH = 16
 _TRUE = frozenset({"true", "1", "t", "yes", "y"})
 
@@ -46,7 +47,8 @@ class AnswerForm:
         Raises:
             MalformedRequestError: `fields` selects what the answer lacks, or `alt` is not JSON.
         """
-        if not request.scope["query_string"] and _FIELD_MASK not in request.headers:
+        given = request.scope["query_string"]
+        if not any(name in given for name in _NAMES) and _FIELD_MASK not in request.headers:
             return cls({}, pretty=False)
         query = {name.removeprefix("$"): value for name, value in request.query_params.items()}
         if (alt := query.get("alt", "json")) != "json":

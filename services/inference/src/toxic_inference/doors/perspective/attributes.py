@@ -1,7 +1,7 @@
 """The attributes of the Perspective API, and the labels that answer them."""
 
 import re
-from collections.abc import Sequence
+from functools import lru_cache
 
 from toxic_core.labels import LabelName, perspective_attribute
 from toxic_inference.doors.perspective.problems import refusal
@@ -41,7 +41,8 @@ def bare(attribute: str) -> str:
     return _VERSION.sub("", attribute)
 
 
-def label_of(attribute: str, labels: Sequence[LabelName]) -> LabelName | None:
+@lru_cache
+def label_of(attribute: str, labels: tuple[LabelName, ...]) -> LabelName | None:
     """Return the label that answers an attribute; None if none does, but Google has the attribute.
 
     Raises:

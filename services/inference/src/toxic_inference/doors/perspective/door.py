@@ -5,7 +5,6 @@
 Invariant: answers and errors are exactly the published ones; a header names the model version.
 """
 
-import asyncio
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -66,39 +65,33 @@ async def analyze(request: Request, backend: Backend) -> Response:
         contract, rules = session.contract, backend.perspective
         analysis = analysis_of(message, labels=contract.labels, max_bytes=backend.limits.text_bytes)
         declared = analysis.languages
-        # While the text is scored, if the language isn't needed before.
-        identifying = asyncio.ensure_future(asyncio.to_thread(backend.identify_language, analysis.text))
-        try:
-            identified = None if declared else await identifying
-            languages = choose_languages(declared, identified, supported=contract.languages, rules=rules)
-            headers = {MODEL_VERSION_HEADER: session.version}
-            headers |= _dropping(
-                analysis.unsupported,
-                backend,
-                refuse=not (analysis.attributes and analysis.may_drop(rules)),
-                error=lambda name: unsupported(name, languages.scored, detected=not declared),
-            )
-            if languages.refused:
-                raise unsupported(analysis.attributes[0].name, languages.refused, detected=not declared)
-            if languages.unevaluated:
-                headers[UNEVALUATED_LANGUAGES_HEADER] = ", ".join(languages.unevaluated)
-            scores, read_to_its_end = await _score(request, session, analysis, language=languages.calibration)
-            headers |= truncation((not read_to_its_end,))
-            answer = AnalyzeCommentResponse(
-                attribute_scores=scores or None,
-                languages=list(languages.scored),
-                detected_languages=detected(await identifying),
-                client_token=message.client_token,
-            )
-            return form.respond(answer, headers=headers)
-        finally:
-            identifying.cancel()
+        identified = None if declared else await backend.identify(analysis.text)
+        languages = choose_languages(declared, identified, supported=contract.languages, rules=rules)
+        headers = {MODEL_VERSION_HEADER: session.version}
+        headers |= _dropping(
+            analysis.unsupported,
+            backend,
+            refuse=not (analysis.attributes and analysis.may_drop(rules)),
+            error=lambda name: unsupported(name, languages.scored, detected=not declared),
+        )
+        if languages.refused:
+            raise unsupported(analysis.attributes[0].name, languages.refused, detected=not declared)
+        if languages.unevaluated:
+            headers[UNEVALUATED_LANGUAGES_HEADER] = ", ".join(languages.unevaluated)
+        scores, truncated = await _score(request, session, analysis, language=languages.calibration)
+        answer = AnalyzeCommentResponse(
+            attribute_scores=scores or None,
+            languages=list(languages.scored),
+            detected_languages=detected(await backend.identify(analysis.text) if declared else identified),
+            client_token=message.client_token,
+        )
+        return form.respond(answer, headers=headers | truncation((truncated,)))
 
 
 async def _score(
     request: Request, session: Session, analysis: Analysis, *, language: str | None
 ) -> tuple[dict[str, AttributeScores], bool]:
-    """Return the scores by attribute, without those below their threshold, and whether all was read."""
+    """Return the scores by attribute, without those below their threshold, and whether the text was cut."""
     sentences = sentences_of(analysis.text) if analysis.spans else []
     # The whole text, then its sentences if there are several.
     parts = [analysis.text, *(sentence.text for sentence in sentences if len(sentences) > 1)]
@@ -111,7 +104,7 @@ async def _score(
     found = {
         each.name: _scores_of(each, whole, spans, session.contract.labels) for each in analysis.attributes
     }
-    return {name: each for name, each in found.items() if each is not None}, not whole.truncated
+    return {name: each for name, each in found.items() if each is not None}, whole.truncated
 
 
 def _scores_of(
@@ -157,7 +150,7 @@ async def suggestscore(request: Request, backend: Backend) -> Response:
     suggestion = suggestion_of(
         message, labels=backend.correctable_labels(), max_bytes=backend.limits.text_bytes
     )
-    identified = await asyncio.to_thread(backend.identify_language, suggestion.text)
+    identified = await backend.identify(suggestion.text)
     declared = suggestion.languages
     headers = _dropping(
         suggestion.unsupported,

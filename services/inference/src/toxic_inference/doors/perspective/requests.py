@@ -7,7 +7,7 @@ attributes have labels, and the languages are codes.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from toxic_core.labels import LabelName
@@ -90,7 +90,7 @@ class Suggestion:
     languages: tuple[str, ...]
 
 
-def analysis_of(request: AnalyzeCommentRequest, *, labels: Sequence[LabelName], max_bytes: int) -> Analysis:
+def analysis_of(request: AnalyzeCommentRequest, *, labels: tuple[LabelName, ...], max_bytes: int) -> Analysis:
     """Return the request for scores.
 
     Args:
@@ -124,7 +124,7 @@ def analysis_of(request: AnalyzeCommentRequest, *, labels: Sequence[LabelName], 
 
 
 def suggestion_of(
-    request: SuggestCommentScoreRequest, *, labels: Sequence[LabelName], max_bytes: int
+    request: SuggestCommentScoreRequest, *, labels: tuple[LabelName, ...], max_bytes: int
 ) -> Suggestion:
     """Return the correction.
 
