@@ -1,4 +1,4 @@
-"""The discovery document behind proxies."""
+"""The discovery document: its schemas, and its addresses behind proxies."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -7,8 +7,10 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic.json_schema import models_json_schema
 
 from toxic_inference.doors.listing import DOORS
+from toxic_inference.doors.perspective import messages
 from toxic_inference.http.application import create_api
 from toxic_inference.http.backend import Backend
 
@@ -78,3 +80,52 @@ async def test_older_clients_find_the_document_too(serve: Serve) -> None:
         assert (wrong.status_code, wrong.json()["error"]["status"]) == (404, "NOT_FOUND")
         members = (await client.get(path)).json()["schemas"]["AnalyzeCommentRequest"]["properties"]
         assert members["dropUnsupportedAttributes"]["type"] == "boolean"
+
+
+async def test_the_discovery_document_names_no_other_host(client: httpx.AsyncClient) -> None:
+    """Its address is the one it was asked at, and every schema it refers to is in it."""
+    document = (await client.get("/$discovery/rest", params={"version": "v1alpha1"})).json()
+    assert document["rootUrl"] == document["baseUrl"] == "http://service/"
+    assert document["resources"]["comments"]["methods"].keys() == {"analyze", "suggestscore"}
+    referred = {m["request"]["$ref"] for m in document["resources"]["comments"]["methods"].values()}
+    assert referred <= document["schemas"].keys()
+
+
+def discovered(schema: dict[str, Any], enums: dict[str, Any]) -> dict[str, Any]:
+    """Return the discovery document's form of a JSON schema; null is left out in proto3."""
+    described = {"description": schema["description"]} if "description" in schema else {}
+    if "anyOf" in schema:
+        return discovered(schema["anyOf"][0], enums) | described
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        if name in enums:
+            values = enums[name]["enum"]
+            return {"type": "string", "enum": values, "enumDescriptions": [""] * len(values)} | described
+        return {"$ref": name} | described
+    kept = {key: schema[key] for key in ("type", "format") if key in schema}
+    inner = {
+        key: discovered(schema[key], enums) for key in ("items", "additionalProperties") if key in schema
+    }
+    return kept | inner | described
+
+
+async def test_the_discovery_document_has_what_the_routes_read(client: httpx.AsyncClient) -> None:
+    """Its schemas have the members, types and descriptions of the messages."""
+    models = [cls for name, cls in vars(messages).items() if name.endswith(("Request", "Response"))]
+    schemas = models_json_schema([(model, "validation") for model in models])[1]["$defs"]
+    enums = {name: schema for name, schema in schemas.items() if "enum" in schema}
+    document = (await client.get("/$discovery/rest")).json()
+    assert document["schemas"] == {
+        name: {
+            "id": name,
+            "type": "object",
+            "description": schema["description"],
+            "properties": {
+                member: discovered(each, enums)
+                for member, each in schema["properties"].items()
+                if isinstance(each, dict) and "x-unpublished" not in each
+            },
+        }
+        for name, schema in schemas.items()
+        if name not in enums
+    }

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from threading import get_ident
 from typing import Any
 
 import httpx
@@ -50,6 +51,20 @@ async def test_the_detected_language_is_always_answered(
     """As identified from the text, whatever the request declares."""
     answer = (await client.post(ANALYZE, json=body)).json()
     assert (answer["languages"], answer["detectedLanguages"]) == (languages, detected)
+
+
+async def test_only_the_first_text_is_identified_on_a_thread(backend: Backend) -> None:
+    """It loads the detector; the others take less time than the way to a thread and back."""
+    threads: list[int] = []
+
+    def identify(_: str) -> None:
+        threads.append(get_ident())
+
+    measured = replace(backend, identify_language=identify)
+    for _ in range(3):
+        assert await measured.identify("hola") is None
+    assert threads[0] != get_ident()
+    assert threads[1:] == [get_ident()] * 2
 
 
 @pytest.mark.parametrize(("text", "detected"), [("hola", "es"), ("👍", "und")])

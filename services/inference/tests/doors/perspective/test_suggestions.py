@@ -1,5 +1,6 @@
-"""Suggestions with proto3's unset members, and suggestions that replace earlier ones."""
+"""Suggestions: what is filed, proto3's unset members, and suggestions that replace earlier ones."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -89,3 +90,69 @@ async def test_callers_do_not_replace_one_another_s(
             await client.post(SUGGEST, params={"key": keys[name][0]}, json=suggested(value=value))
     kept = [correction.labels["toxic"] for _, correction in feedback_store.page(after=0, limit=9)]
     assert kept == [True, False]
+
+
+async def test_a_suggestion_is_filed(
+    client: httpx.AsyncClient, feedback_store: DatabaseFeedbackStore, metric: Callable[..., float]
+) -> None:
+    """From a score of a half on, the label applies to the comment; sent twice it counts once."""
+    body = {
+        "comment": {"text": "hello"},
+        "attributeScores": {
+            "TOXICITY": {"summaryScore": {"value": 1}},
+            "INSULT": {"summaryScore": {"value": 0, "type": "PROBABILITY"}},
+            "THREAT": {"spanScores": [{"begin": 0, "end": 2, "score": {"value": 0.9}}]},
+        },
+        "languages": ["en-GB"],
+        "communityId": "/forum/movies",
+        "clientToken": "comment-53922",
+    }
+    for _ in range(2):
+        answer = await client.post(SUGGEST, json=body)
+        assert answer.json() == {
+            "clientToken": "comment-53922",
+            "requestedLanguages": ["en"],
+            "detectedLanguages": ["en"],
+        }
+    ((_, feedback),) = feedback_store.page(after=0, limit=9)
+    assert (feedback.text, feedback.language, feedback.actor) == ("hello", "en", "/forum/movies")
+    assert feedback.labels == {"toxic": True, "insult": False, "threat": True}
+    assert metric("toxic_inference_feedback_total", source="perspective") == 1
+    assert metric("toxic_inference_feedback_labels_total", label="insult", said="no") == 1
+
+
+@pytest.mark.parametrize("name", ["doNotStore", "do_not_store"])
+async def test_a_suggestion_that_mustn_t_be_stored_leaves_no_text(
+    client: httpx.AsyncClient, feedback_store: DatabaseFeedbackStore, name: str
+) -> None:
+    """The judgement is stored without the comment; its language is identified first."""
+    scores = {"TOXICITY": {"summaryScore": {"value": 0.2}}}
+    answer = await client.post(
+        SUGGEST, json={"comment": {"text": "hola"}, "attributeScores": scores, name: True}
+    )
+    assert answer.json() == {"detectedLanguages": ["es"]}
+    ((_, feedback),) = feedback_store.page(after=0, limit=9)
+    assert (feedback.text, feedback.language, feedback.labels) == (None, "es", {"toxic": False})
+
+
+@pytest.mark.parametrize(
+    ("scores", "says"),
+    [
+        (None, "Missing attribute_scores"),
+        ({}, "Missing attribute_scores"),
+        ({"NOTHING": {"summaryScore": {"value": 1}}}, "Unknown requested attribute: NOTHING"),
+        ({"TOXICITY": {}}, "Missing scores of attribute TOXICITY"),
+        ({"TOXICITY": {"spanScores": [{"end": 1}]}}, "All scores of TOXICITY must be set"),
+        ({"TOXICITY": {"summaryScore": {"value": 2}}}, "Scores of TOXICITY must be from 0 to 1"),
+        (
+            {"TOXICITY": {"summaryScore": {"value": 1, "type": "RAW"}}},
+            "Requested score type RAW is not supported by attribute TOXICITY",
+        ),
+    ],
+)
+async def test_a_suggestion_that_says_nothing_is_refused(
+    client: httpx.AsyncClient, scores: Any, says: str
+) -> None:
+    """As the published API refuses malformed suggestions."""
+    answer = await client.post(SUGGEST, json={"comment": {"text": "a"}, "attributeScores": scores})
+    assert error_of(answer, 400, "INVALID_ARGUMENT")["message"] == says
