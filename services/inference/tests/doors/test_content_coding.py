@@ -98,6 +98,13 @@ async def test_an_unknown_coding_is_refused(
     assert core.texts == []
 
 
+async def test_a_body_is_compressed_once(client: httpx.AsyncClient) -> None:
+    """Codings in two headers are two codings."""
+    headers = [("content-type", "application/json"), *[("content-encoding", "gzip")] * 2]
+    twice = gzip.compress(gzip.compress(b'{"text": "hello"}'))
+    assert (await client.post("/predict", headers=headers, content=twice)).status_code == 415
+
+
 @pytest.mark.parametrize(
     "content",
     [

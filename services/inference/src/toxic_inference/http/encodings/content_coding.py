@@ -37,26 +37,25 @@ class ContentCoding:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
         if scope["type"] == "http":
+            codings: list[str] = []
             for name, value in scope["headers"]:
-                if name == b"accept-encoding":
-                    if quality(value.decode("latin-1"), "gzip", "*"):
-                        send = _compressing(send)
+                if name == b"accept-encoding" and quality(value.decode("latin-1"), "gzip", "*"):
+                    send = _compressing(send)
                 elif name == b"content-encoding":
-                    codings = [each.strip() for each in value.decode("latin-1").lower().split(",")]
-                    if (codings := [each for each in codings if each not in {"", "identity"}]) == []:
-                        continue
-                    if len(codings) > 1 or codings[0] not in _CODINGS:
-                        error = UnsupportedCodingError(
-                            f"The content coding {', '.join(codings)[:50]!r} is not accepted; send the body "
-                            "in gzip, in deflate or as it is.",
-                            field="Content-Encoding",
-                        )
-                        response = self._doors.render(problem_of(error), path=scope["path"])
-                        await response(scope, receive, send)
-                        return
-                    receive = _decompressing(receive, _Decoder(_CODINGS[codings[0]]))
-                    # In place, as the router writes into the same scope; the length is the compressed one's.
-                    scope["headers"] = [each for each in scope["headers"] if each[0] not in _DECODED]
+                    codings += (each.strip() for each in value.decode("latin-1").lower().split(","))
+            if applied := [each for each in codings if each not in {"", "identity"}]:
+                if len(applied) > 1 or applied[0] not in _CODINGS:
+                    error = UnsupportedCodingError(
+                        f"The content coding {', '.join(applied)[:50]!r} is not accepted; send the body in "
+                        "gzip, in deflate or as it is.",
+                        field="Content-Encoding",
+                    )
+                    response = self._doors.render(problem_of(error), path=scope["path"])
+                    await response(scope, receive, send)
+                    return
+                receive = _decompressing(receive, _Decoder(_CODINGS[applied[0]]))
+                # In place, as the router writes into the same scope; the length is the compressed one's.
+                scope["headers"] = [each for each in scope["headers"] if each[0] not in _DECODED]
         await self._app(scope, receive, send)
 
 
