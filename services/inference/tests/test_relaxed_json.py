@@ -100,7 +100,7 @@ def test_what_relaxed_json_adds(text: str, value: object) -> None:
     ],
 )
 def test_anything_else_is_refused(text: str) -> None:
-    """Nothing is guessed."""
+    """An error is better than a guess."""
     with pytest.raises((json.JSONDecodeError, MalformedRequestError)):
         parse_relaxed_json(text)
 

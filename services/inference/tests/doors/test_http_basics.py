@@ -61,7 +61,7 @@ async def test_json_lines_have_other_names(client: httpx.AsyncClient, kind: str)
     "kind", ["text/plain", "text/csvx", "application/octet-stream", "application/zip", ""]
 )
 async def test_other_media_types_are_refused(client: httpx.AsyncClient, kind: str) -> None:
-    """Nothing is guessed from the bytes."""
+    """The bytes are not looked at."""
     for path in ("/predict", "/jobs"):
         answer = await client.post(path, content=FILE, headers={"content-type": kind})
         assert answer.status_code == 415, answer.text

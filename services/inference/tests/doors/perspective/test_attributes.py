@@ -58,7 +58,7 @@ async def test_an_attribute_that_the_model_lacks_is_left_out(
 
 
 async def test_the_header_names_each_of_them(client: httpx.AsyncClient) -> None:
-    """In the request's order; it is absent if nothing is left out."""
+    """In the request's order; it is absent if all have scores."""
     answer = await client.post(ANALYZE, json=asked("hello", *OTHERS, "THREAT"))
     assert answer.headers[DROPPED] == ", ".join(OTHERS)
     assert DROPPED not in (await client.post(ANALYZE, json=asked())).headers
@@ -74,7 +74,7 @@ async def test_the_header_names_each_of_them(client: httpx.AsyncClient) -> None:
     ],
 )
 async def test_otherwise_the_error_is_googles(client: httpx.AsyncClient, body: dict[str, Any]) -> None:
-    """If the request forbids it, or nothing would be left; clients drop the named one and retry."""
+    """If the request forbids it, or no attribute is left; clients drop the named one and retry."""
     error = error_of(await client.post(ANALYZE, json=body), 400, "INVALID_ARGUMENT")
     assert error["message"] == "Attribute SPAM does not support request languages: en"
     assert error["details"] == [

@@ -134,7 +134,7 @@ async def test_a_batch_as_googles_documentation_writes_it(client: httpx.AsyncCli
 async def test_parts_may_be_suggestions(
     client: httpx.AsyncClient, feedback_store: DatabaseFeedbackStore
 ) -> None:
-    """Any request of the API, and nothing else: not another door's, nor a batch."""
+    """Any request of the API, but neither another door's nor a batch."""
     found = await send(
         client,
         part(suggested(), SUGGEST),
@@ -175,7 +175,7 @@ async def test_parts_are_scored_together(
 async def test_a_departed_caller_cancels_every_part(
     client: httpx.AsyncClient, core: FakeCore, turn: Callable[..., Any]
 ) -> None:
-    """Nothing is left running."""
+    """All of them stop."""
     core.held = asyncio.Event()
     sending = asyncio.create_task(send(client, part(asked("a")), part(asked("b"))))
     await turn(lambda: len(core.lanes) == 2)

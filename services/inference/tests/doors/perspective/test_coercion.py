@@ -43,7 +43,7 @@ async def test_do_not_store_is_never_guessed(
     name: str,
     value: object,
 ) -> None:
-    """A value that is not a boolean is refused, and nothing is kept or scored."""
+    """A value that is not a boolean is refused before a text is kept or scored."""
     for path, body in ((SUGGEST, suggested()), (ANALYZE, asked())):
         error = error_of(await client.post(path, json=body | {name: value}), 400, "INVALID_ARGUMENT")
         assert "Invalid value at 'doNotStore' (TYPE_BOOL)" in error["message"]
@@ -171,7 +171,7 @@ async def test_numbers_may_be_strings(client: httpx.AsyncClient, parameters: dic
 async def test_what_protobuf_does_not_convert_is_refused(
     client: httpx.AsyncClient, core: FakeCore, body: dict[str, Any], field: str
 ) -> None:
-    """Nothing is scored with another meaning."""
+    """A value never gets another meaning."""
     error = error_of(await client.post(ANALYZE, json=body), 400, "INVALID_ARGUMENT")
     assert f"{field}'" in error["message"]
     assert core.texts == []

@@ -46,7 +46,7 @@ async def test_an_unset_number_is_zero(
     "scores", [{}, {"spanScores": []}, {"spanScores": [{"end": 2}]}, {"spanScores": [{}]}]
 )
 async def test_a_score_that_is_missing_is_refused(client: httpx.AsyncClient, scores: dict[str, Any]) -> None:
-    """A message that is unset judges nothing."""
+    """A message that is unset is no judgement."""
     body = suggested() | {"attributeScores": {"TOXICITY": scores}}
     error_of(await client.post(SUGGEST, json=body), 400, "INVALID_ARGUMENT")
 

@@ -210,6 +210,6 @@ def _languages(codes: list[str] | None) -> tuple[str, ...]:
         language = primary_language(code)
         if language is None:
             raise refusal(f"Invalid language code: {code[:20]!r}")
-        if language != UNDETERMINED:  # declares nothing
+        if language != UNDETERMINED:  # the same as no language
             languages[language] = None
     return tuple(languages)

@@ -1,7 +1,7 @@
 r"""JSON as Google's API front end reads it: protobuf's `util/internal/json_stream_parser.cc`.
 
 Beyond RFC 8259: keys without quotes, single quotes, a comma after the last member or element, control
-characters in strings, and escapes that JSON lacks (`\'` is `'`). Nothing else: no comments, no NaN, no
+characters in strings, and escapes that JSON lacks (`\'` is `'`). It reads no comments, no NaN, no
 strings without quotes, no hexadecimal numbers.
 
 Invariant: wherever strict JSON parses, the value is the same. Time is linear in the text's length, which is
