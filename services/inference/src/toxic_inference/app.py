@@ -27,7 +27,7 @@ from toxic_inference.doors.listing import DOORS
 from toxic_inference.events import Emit
 from toxic_inference.http.admission import AdmissionRules, RequestLimit
 from toxic_inference.http.application import Lifespan, create_api
-from toxic_inference.http.backend import Backend, Limits
+from toxic_inference.http.backend import Backend, Limits, PerspectiveRules
 from toxic_inference.http.errors import describe
 from toxic_inference.http.guard import GuardRules
 from toxic_inference.jobs.files import JobFiles
@@ -127,6 +127,7 @@ def create_app(settings: Settings) -> Starlette:
         DOORS,
         rules=rules,
         cors_origins=settings.cors_origins,
+        trusted_proxies=settings.trusted_proxies,
         admission=admission,
         lifespan=_lifespan(runs, manager, threads, feedback),
     )
@@ -264,6 +265,11 @@ def _make_backend(
             upload_bytes=settings.max_upload_bytes,
         ),
         emit=watching.emit,
+        public_url=settings.public_url,
+        perspective=PerspectiveRules(
+            drop_attributes=settings.unsupported_attributes == "drop",
+            score_any_language=settings.unsupported_language == "score",
+        ),
     )
 
 

@@ -71,6 +71,13 @@ class RowRejected(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class AttributeUnsupported(Event):
+    """A client asked the Perspective API for an attribute that no label answers, without its version."""
+
+    attribute: str
+
+
+@dataclass(frozen=True, slots=True)
 class RegistryMessageReceived(Event):
     """The registry sent a message; `outcome` is a value of `WebhookOutcome`."""
 

@@ -108,6 +108,23 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class RawScore:
+    """The model's scores of one text.
+
+    Attributes:
+        scores: uncalibrated, float32 [labels]; the highest over the windows.
+        tokens: how many were read.
+        windows: how many windows they were read in.
+        truncated: whether the text continues after the last window.
+    """
+
+    scores: Float32Array
+    tokens: int
+    windows: int
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
 class TextScore:
     """The scores of one text.
 
@@ -197,8 +214,8 @@ class Session(Protocol):
         """
         ...
 
-    async def infer_texts(self, texts: Sequence[str], *, lane: Lane) -> Float32Array:
-        """Return the raw, uncalibrated scores of `texts`, float32 [texts, labels]; raises as `score`."""
+    async def infer_texts(self, texts: Sequence[str], *, lane: Lane) -> Sequence[RawScore]:
+        """Return the raw, uncalibrated scores of `texts`, in order; raises as `score`."""
         ...
 
 

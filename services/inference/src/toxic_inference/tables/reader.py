@@ -23,6 +23,19 @@ _MAX_RESUMPTIONS = 1_000
 """How often reading goes back to the line after a malformed quote: each time costs up to a field's length,
 and a file with more of them is not a CSV."""
 
+_QUOTING = ("invalid_quoting", "is not valid CSV ({error})")
+_MALFORMED = {
+    "field larger than field limit": (
+        "text_too_long",
+        f"has a cell of more than {csv.field_size_limit():,} characters",
+    ),
+    "new-line character seen in unquoted field": (
+        "invalid_quoting",
+        "has a carriage return in a cell without quotes",
+    ),
+}
+"""Codes and reasons for the messages of the module `csv` that blame something else."""
+
 _BINARY_STARTS = {
     b"PK\x03\x04": "a ZIP archive or an Excel workbook",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook",
@@ -187,7 +200,8 @@ class CsvTable:
                 yield _rejected(line, (), "line_too_long", f"is longer than {_MAX_LINE_BYTES:,} bytes")
                 continue
             except csv.Error as error:
-                yield _rejected(line, (), "invalid_quoting", f"is not valid CSV ({error})")
+                code, problem = _MALFORMED.get(str(error).partition(" (")[0].partition(" - ")[0], _QUOTING)
+                yield _rejected(line, (), code, problem.format(error=error))
                 resumptions += self._lines.go_back()
                 if resumptions > _MAX_RESUMPTIONS:
                     yield _rejected(

@@ -23,12 +23,11 @@ from toxic_inference.doors.native.schemas import NdjsonLine
 from toxic_inference.events import RowRejected
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
 from toxic_inference.http.body import path_of
+from toxic_inference.http.door import NDJSON_TYPE
 from toxic_inference.http.errors import problem_of
 from toxic_inference.serving.errors import RejectedTextError
 from toxic_inference.serving.interfaces import Lane, Session, Target, Text
 from toxic_inference.serving.scoring.texts import check_text
-
-NDJSON_TYPE = "application/x-ndjson"
 
 _MOST_LINES_AT_ONCE = 256
 _ESCAPED_BYTES = 6
