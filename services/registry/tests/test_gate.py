@@ -81,12 +81,23 @@ def test_other_test_set_may_be_allowed() -> None:
     assert list(reasons) == []
 
 
-def test_champion_without_evidence_is_not_compared_with(tmp_path: Path) -> None:
-    """A champion from before the gate existed doesn't block every successor."""
+def test_champion_without_evidence_needs_an_override(tmp_path: Path) -> None:
+    """Damaging the champion's evidence doesn't let a worse version follow it."""
     bundle = write_bundle(tmp_path / "good")
     verdict = Gate(read_policy("default"), download).judge(str(bundle), champion_uri="/nowhere")
-    assert verdict.reasons == ()
+    assert verdict.reasons == ("the champion can't be compared with: It has no files.",)
     assert len(verdict.digest) == 64
+
+
+def test_champion_s_figures_count_only_from_the_files_that_the_ledger_records(tmp_path: Path) -> None:
+    """Files that were replaced and sealed again are whole, but not the champion's."""
+    gate = Gate(read_policy("default"), download)
+    one, two = str(write_bundle(tmp_path / "one")), str(write_bundle(tmp_path / "two"))
+    digest = gate.judge_return(one).digest
+    assert gate.judge(two, champion_uri=one, champion_digest=digest).reasons == ()
+    assert gate.judge(two, champion_uri=one, champion_digest="").reasons == (), "a ledger without digests"
+    (reason,) = gate.judge(two, champion_uri=one, champion_digest="0" * 64).reasons
+    assert "aren't those that the ledger records" in reason
 
 
 @pytest.mark.parametrize("name", PACKAGED)

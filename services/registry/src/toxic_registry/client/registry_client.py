@@ -108,7 +108,7 @@ class RegistryClient:
                 return tuple(sorted(found, key=lambda version: version.number, reverse=True))
 
     def promote(self, version_or_alias: str, caller: Caller) -> Promotion:
-        """Make a version champion; requesting the present champion changes nothing.
+        """Make a version champion; requesting the present champion confirms it, if nothing approves it yet.
 
         Raises:
             UnknownModelError: the model has no such version or alias.
@@ -118,14 +118,13 @@ class RegistryClient:
         numbers = [] if version_or_alias in aliases else [version.number for version in self.versions()]
         number = resolve(version_or_alias, model=self._model, numbers=numbers, aliases=aliases)
         promotion = Promotion(self._model, champion=number, replaced=aliases.get(CHAMPION))
-        if promotion.champion != promotion.replaced:
-            body = {"name": self._model, "alias": CHAMPION, "version": str(number)}
-            # MLflow's client takes no headers, but its HTTP layer, with sign-in and retries, does.
-            with self._errors():
-                answer = http_request(
-                    self._credentials, _ALIAS_PATH, "POST", extra_headers=to_headers(caller), json=body
-                )
-                verify_rest_response(answer, _ALIAS_PATH)
+        body = {"name": self._model, "alias": CHAMPION, "version": str(number)}
+        # MLflow's client takes no headers, but its HTTP layer, with sign-in and retries, does.
+        with self._errors():
+            answer = http_request(
+                self._credentials, _ALIAS_PATH, "POST", extra_headers=to_headers(caller), json=body
+            )
+            verify_rest_response(answer, _ALIAS_PATH)
         return promotion
 
     def roll_back(self, caller: Caller) -> Promotion:

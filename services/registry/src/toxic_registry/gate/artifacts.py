@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from toxic_core.contract import BUNDLE_ARTIFACT_PATH
+from toxic_core.contract import BUNDLE_ARTIFACT_PATH, CONTRACT_FILE, file_digest
 from toxic_core.errors import ContractError
 
 if TYPE_CHECKING:
@@ -44,15 +44,35 @@ class BundleStore:
         Raises:
             ContractError: the version has no bundle, is stored elsewhere, or exceeds the limit.
         """
+        path = f"{self.location(uri)}/{BUNDLE_ARTIFACT_PATH}"
+        self._check_size(path)
+        with tempfile.TemporaryDirectory(prefix="toxic-gate-") as folder:
+            yield Path(self._artifacts.download_artifacts(path, folder))
+
+    def digest(self, uri: str) -> str:
+        """Return the SHA-256 of the contract of the version at `uri`; empty if it has none here."""
+        try:
+            bundle = f"{self.location(uri)}/{BUNDLE_ARTIFACT_PATH}"
+        except ContractError:
+            return ""
+        sizes = {found.path: found.file_size or 0 for found in self._artifacts.list_artifacts(bundle)}
+        if not 0 < sizes.get(f"{bundle}/{CONTRACT_FILE}", 0) <= self._max_bytes:
+            return ""
+        with tempfile.TemporaryDirectory(prefix="toxic-gate-") as folder:
+            return file_digest(Path(self._artifacts.download_artifacts(f"{bundle}/{CONTRACT_FILE}", folder)))
+
+    def location(self, uri: str) -> PurePosixPath:
+        """Return where the files of the version at `uri` are in the store.
+
+        Raises:
+            ContractError: the version is stored elsewhere.
+        """
         resolved = self._resolve(uri)
         parts = urlsplit(resolved)
         model = PurePosixPath(unquote(parts.path).lstrip("/"))
         if parts.scheme != "mlflow-artifacts" or ".." in model.parts or not model.parts:
             raise ContractError(f"Its files aren't in this registry's artifact store, but at {resolved}.")
-        path = f"{model}/{BUNDLE_ARTIFACT_PATH}"
-        self._check_size(path)
-        with tempfile.TemporaryDirectory(prefix="toxic-gate-") as folder:
-            yield Path(self._artifacts.download_artifacts(path, folder))
+        return model
 
     def _check_size(self, path: str) -> None:
         files, size = 0, 0

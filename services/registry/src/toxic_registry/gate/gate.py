@@ -23,7 +23,8 @@ class Verdict:
 
     Attributes:
         reasons: against the promotion; none allows it.
-        digest: SHA-256 of the version's `contract.json`; empty if the gate couldn't read the bundle.
+        digest: SHA-256 of the version's `contract.json`; empty if the gate couldn't verify the bundle, which
+            no override allows.
         figures: the version's evaluation.
     """
 
@@ -44,16 +45,21 @@ class Gate:
         self._policy = policy
         self._download = download
 
-    def judge(self, uri: str, *, champion_uri: str | None) -> Verdict:
+    def judge(self, uri: str, *, champion_uri: str | None, champion_digest: str = "") -> Verdict:
         """Judge the version at `uri` as successor of the champion at `champion_uri`, if there is one.
 
-        A champion without readable evidence, such as one from before the gate existed, is not compared with.
+        A champion without evidence that can be read and, if the ledger has its digest, trusted is a reason
+        against: an override decides whether its successor goes without a comparison.
         """
         verdict = self.judge_return(uri)
         if verdict.reasons:
             return verdict
-        champion = self.judge_return(champion_uri).figures if champion_uri else {}
-        reasons = reasons_against(verdict.figures, champion or None, self._policy)
+        champion = self.judge_return(champion_uri) if champion_uri else Verdict(digest=champion_digest)
+        reasons = list(reasons_against(verdict.figures, champion.figures or None, self._policy))
+        if champion.reasons:
+            reasons.append(f"the champion can't be compared with: {'; '.join(champion.reasons)}")
+        elif champion_digest not in {"", champion.digest}:
+            reasons.append("the champion's files aren't those that the ledger records, so they don't count")
         return Verdict(tuple(reasons), verdict.digest, verdict.figures)
 
     def judge_return(self, uri: str) -> Verdict:

@@ -7,13 +7,18 @@ Invariant: `mlflow.server` reads its configuration from environment variables at
 functions import it, after `toxic_registry.server.serve` has set them.
 """
 
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import PurePosixPath
+
 from fastapi import FastAPI
 
-from toxic_core.errors import ConfigurationError
+from toxic_core.errors import ConfigurationError, ContractError
 from toxic_registry.gate.artifacts import BundleStore
 from toxic_registry.gate.gate import Gate
 from toxic_registry.gate.policy import read_policy
 from toxic_registry.ledger.entries import Entry
+from toxic_registry.server.artifact_guard import guard_versions
 from toxic_registry.server.auth import BasicAuthMiddleware, read_users
 from toxic_registry.server.metrics import Metrics
 from toxic_registry.server.middleware import CallerMiddleware, MetricsMiddleware
@@ -36,6 +41,7 @@ def build_app(settings: Settings) -> FastAPI:
             MLflow's workspaces are enabled.
     """
     from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES  # noqa: PLC0415  see the module's invariant
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415
     from mlflow.server import app as flask_app  # noqa: PLC0415
     from mlflow.server import handlers  # noqa: PLC0415
     from mlflow.server.fastapi_app import create_fastapi_app  # noqa: PLC0415
@@ -50,8 +56,9 @@ def build_app(settings: Settings) -> FastAPI:
         )
     metrics = Metrics()
     webhooks = WebhookSender(settings.event_urls, secret=settings.event_secret.get_secret_value())
+    artifacts = handlers._get_artifact_repo_mlflow_artifacts()  # noqa: SLF001  MLflow has no public access to its stores
     bundles = BundleStore(
-        handlers._get_artifact_repo_mlflow_artifacts(),  # noqa: SLF001  MLflow has no public access to its stores
+        artifacts,
         resolve=artifact_uri,
         max_bytes=settings.max_bundle_megabytes * _MEGABYTE,
     )
@@ -62,7 +69,7 @@ def build_app(settings: Settings) -> FastAPI:
         webhooks.send(entry)
 
     def build_store(store_uri: str) -> GatedStore:
-        return GatedStore(store_uri, gate=gate, emit=emit)
+        return GatedStore(store_uri, gate=gate, digest=bundles.digest, emit=emit)
 
     for scheme in DATABASE_ENGINES:
         handlers._model_registry_store_registry.register(scheme, build_store)  # noqa: SLF001
@@ -70,6 +77,15 @@ def build_app(settings: Settings) -> FastAPI:
     store = handlers._get_model_registry_store()  # noqa: SLF001
     if not isinstance(store, GatedStore):
         raise ConfigurationError("The gate needs MLflow's registry in a database; it is in files.")
+
+    def locations() -> Iterator[PurePosixPath]:
+        for uri in store.locations():
+            with suppress(
+                ContractError, MlflowException
+            ):  # stored elsewhere, or its logged model was deleted
+                yield bundles.location(uri)
+
+    guard_versions(artifacts, locations)
 
     app: FastAPI = create_fastapi_app(flask_app)
     # Before the mount at / that ends MLflow's list of routes.

@@ -9,17 +9,18 @@ gate, and `previous` only with it. A killed process leaves a complete change or 
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from mlflow.entities.model_registry import ModelVersionTag
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
-from mlflow.store.model_registry.dbmodels.models import SqlRegisteredModelAlias
+from mlflow.store.model_registry.dbmodels.models import SqlModelVersion, SqlRegisteredModelAlias
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -29,7 +30,16 @@ from toxic_registry.caller import Caller
 from toxic_registry.gate.alias_rules import Aliases, Permit, RefusedError, check, compare, refusal
 from toxic_registry.gate.gate import Gate, Verdict
 from toxic_registry.ledger.entries import Change, Entry, Outcome, aliases_of
-from toxic_registry.ledger.table import append, create_ledger, every_entry, page, take_lock
+from toxic_registry.ledger.table import (
+    append,
+    approvals,
+    create_ledger,
+    every_entry,
+    first_as_champion,
+    page,
+    take_lock,
+    version_digests,
+)
 from toxic_registry.server.middleware import current_caller
 
 REASON_TAG = "promotion.reason"
@@ -45,6 +55,7 @@ class GatedStore(SqlAlchemyStore):
     Args:
         db_uri: SQLAlchemy address of the database.
         gate: judges each new champion.
+        digest: returns the SHA-256 of the contract of the version at an address; empty if it has none.
         emit: called with each entry after its commit; must neither block nor raise.
         clock: returns the current time.
     """
@@ -54,11 +65,13 @@ class GatedStore(SqlAlchemyStore):
         db_uri: str,
         *,
         gate: Gate,
+        digest: Callable[[str], str],
         emit: Callable[[Entry], None] = lambda _: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         super().__init__(db_uri)
         self._gate = gate
+        self._digest = digest
         self._emit = emit
         self._clock = clock
         self._promotion = threading.Lock()
@@ -81,7 +94,8 @@ class GatedStore(SqlAlchemyStore):
             with self._promotion:
                 self._promote(name, version)
             return
-        with self._change() as session:
+        digest = self._digest(str(self.get_model_version_download_uri(name, version)))
+        with self._change(digests={(name, alias): digest}) as session:
             if alias == PREVIOUS:
                 raise _previous_refusal(session, name, int(version))
             super().set_registered_model_alias(name, alias, version)
@@ -113,61 +127,91 @@ class GatedStore(SqlAlchemyStore):
         with self._writing, self._new_session() as session:
             return page(session, after=after, limit=limit), _aliases(session)
 
+    def approvals(self, model: str) -> tuple[tuple[Entry, ...], dict[int, str]]:
+        """Return the ledger's approving entry per alias of `model`, and the digest per version."""
+        with self._new_session() as session:
+            return approvals(session, model), version_digests(session, model)
+
+    def locations(self) -> set[str]:
+        """Return the addresses of the files of every registered version."""
+        columns = select(SqlModelVersion.storage_location, SqlModelVersion.source)
+        with self._new_session() as session:
+            rows: Sequence[Any] = session.execute(columns).all()
+        return {str(address) for row in rows for address in row if address}
+
     def _promote(self, name: str, version: str) -> None:
         """Judge a version against the champion and promote it; retry if the champion changed meanwhile."""
         caller, number = current_caller(), int(version)
         uri = str(self.get_model_version_download_uri(name, version))
         for _ in range(_MAX_RACES):
             with self._new_session() as session:
-                champion, previous = _champion_and_previous(session, name)
-            if champion == number:
+                standing = _standing(session, name)
+            if standing.champion == number == standing.approved and standing.digest:
                 return
-            if previous == number:
-                verdict = self._gate.judge_return(uri)
-            else:
-                champion_uri = champion and str(self.get_model_version_download_uri(name, str(champion)))
-                verdict = self._gate.judge(uri, champion_uri=champion_uri or None)
-            permit = self._permit(name, caller, verdict=verdict, before=champion, after=number)
-            with self._change(permit) as session:
-                if _champion_and_previous(session, name) != (champion, previous):
-                    continue
+            verdict = self._judge(name, number, uri=uri, standing=standing)
+            permit = self._permit(name, caller, verdict=verdict, before=standing.champion, after=number)
+            digests = {(name, PREVIOUS): standing.digest}
+            with suppress(_RacedError), self._change(permit, digests=digests) as session:
+                if _standing(session, name) != standing:
+                    raise _RacedError
                 super().set_registered_model_alias(name, CHAMPION, version)
-                if champion is not None:
-                    super().set_registered_model_alias(name, PREVIOUS, str(champion))
+                if standing.approved not in {None, number}:
+                    super().set_registered_model_alias(name, PREVIOUS, str(standing.approved))
                 self._set_tag(name, version, tag=REASON_TAG, text=permit.reason)
                 self._set_tag(name, version, tag=REFUSED_TAG, text="")
-            return
+                return
         raise MlflowException(
             f"The champion of {name} keeps changing; try again.", error_code=TEMPORARILY_UNAVAILABLE
         )
+
+    def _judge(self, name: str, number: int, *, uri: str, standing: "_Standing") -> Verdict:
+        """Judge a version by the policy, or by its files alone if its content was accepted as champion."""
+        if standing.previous == number:
+            verdict = self._gate.judge_return(uri)
+            with self._new_session() as session:
+                first = first_as_champion(session, name, number, verdict.digest)
+            if verdict.reasons or (first and first.outcome is Outcome.ACCEPTED):
+                return verdict
+        if standing.approved in {None, number}:
+            return self._gate.judge(uri, champion_uri=None)
+        champion_uri = str(self.get_model_version_download_uri(name, str(standing.approved)))
+        return self._gate.judge(uri, champion_uri=champion_uri, champion_digest=standing.digest)
 
     def _permit(
         self, name: str, caller: Caller, *, verdict: Verdict, before: int | None, after: int
     ) -> Permit:
         if not verdict.reasons:
-            return Permit(name, reason=caller.reason, evidence_digest=verdict.digest)
+            return Permit(name, after, reason=caller.reason, evidence_digest=verdict.digest)
         against = "; ".join(verdict.reasons)
-        if caller.override and caller.named and caller.reason:
+        if caller.override and caller.named and caller.reason and verdict.digest:
             reason = f"{caller.reason} (against: {against})"
-            return Permit(name, Outcome.OVERRIDDEN, reason, evidence_digest=verdict.digest)
+            return Permit(name, after, Outcome.OVERRIDDEN, reason, evidence_digest=verdict.digest)
         text = f"The gate refuses version {after} of {name} as champion: {against}."
         if caller.override:
-            text += " An override needs a name and a reason."
+            text += " An override needs a name and a reason, and files that can be verified."
         refused = Change(name, CHAMPION, before, after, Outcome.REFUSED, caller.actor, text, verdict.digest)
         self._record_refusal(refused)
         raise RefusedError(refused)
 
     @contextmanager
-    def _change(self, permit: Permit | None = None) -> Iterator[Session]:
-        """Run a change and append its entries in one transaction; roll it back if it is refused."""
+    def _change(
+        self, permit: Permit | None = None, *, digests: Mapping[tuple[str, str], str] = MappingProxyType({})
+    ) -> Iterator[Session]:
+        """Run a change and append its entries in one transaction; roll it back if it is refused.
+
+        `digests` are those of the versions that aliases other than `champion` move to.
+        """
         caller = current_caller()
         try:
             with self._transaction() as session:
                 before = _aliases(session)
                 yield session
                 session.flush()
-                changes = compare(before, _aliases(session), actor=caller.actor, reason=caller.reason)
-                entries = self._append(session, [check(change, permit) for change in changes])
+                changes = list(compare(before, _aliases(session), actor=caller.actor, reason=caller.reason))
+                if permit and not any(c.alias == CHAMPION for c in changes):
+                    changes.append(permit.confirmation(caller.actor))
+                given = [replace(c, evidence_digest=digests.get((c.model, c.alias), "")) for c in changes]
+                entries = self._append(session, [check(change, permit) for change in given])
         except RefusedError as error:
             self._record_refusal(error.change)
             raise
@@ -219,9 +263,35 @@ def _aliases(session: Session) -> Aliases:
     return {(name, alias): int(version) for name, alias, version in rows}
 
 
-def _champion_and_previous(session: Session, name: str) -> tuple[int | None, int | None]:
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What a promotion is judged against.
+
+    Attributes:
+        champion: the version that the alias names.
+        previous: the version that a rollback returns to.
+        approved: the version that the ledger approves as champion; it differs from the alias if the alias was
+            moved in the database.
+        digest: of the approved version's contract; empty if the ledger has none.
+    """
+
+    champion: int | None
+    previous: int | None
+    approved: int | None
+    digest: str
+
+
+def _standing(session: Session, name: str) -> _Standing:
     aliases = _aliases(session)
-    return aliases.get((name, CHAMPION)), aliases.get((name, PREVIOUS))
+    entry = next((entry for entry in approvals(session, name) if entry.alias == CHAMPION), None)
+    champion, previous = aliases.get((name, CHAMPION)), aliases.get((name, PREVIOUS))
+    if entry is None:
+        return _Standing(champion, previous, champion, "")
+    return _Standing(champion, previous, entry.after, entry.evidence_digest)
+
+
+class _RacedError(Exception):
+    """The champion changed while a promotion was judged."""
 
 
 def _previous_refusal(session: Session, name: str, after: int | None) -> RefusedError:

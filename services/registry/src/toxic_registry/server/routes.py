@@ -1,4 +1,4 @@
-"""The registry's own read-only routes beside MLflow's: `GET /ledger` and `GET /metrics`."""
+"""The registry's own read-only routes beside MLflow's: `GET /ledger`, `/ledger/approved`, `/metrics`."""
 
 from html import escape
 from importlib.resources import files
@@ -41,6 +41,17 @@ def make_router(store: GatedStore, metrics: Metrics) -> APIRouter:
             ],
         }
         return JSONResponse(content)
+
+    @router.get("/ledger/approved")
+    def approved(model: str) -> Response:
+        """Return the version and the digest that the ledger approves, per alias; and digests per version."""
+        entries, digests = store.approvals(model)
+        aliases = [
+            {"alias": e.alias, "version": e.after, "digest": e.evidence_digest, "outcome": e.outcome}
+            for e in entries
+        ]
+        versions = [{"version": version, "digest": digest} for version, digest in digests.items()]
+        return JSONResponse({"aliases": aliases, "versions": versions})
 
     @router.get("/metrics")
     def read_metrics() -> Response:
