@@ -60,9 +60,12 @@ def test_every_check_that_fails_is_a_reason(figures: dict[str, float], reasons: 
         ({"auc": 0.93, "ece": 0.05, "rows": 10}, ["auc is 0.9300 against the champion's 0.9500"]),
         ({"auc": 0.95, "ece": 0.06, "rows": 10}, []),
         ({"auc": 0.95, "ece": 0.07, "rows": 10}, ["ece is 0.0700 against the champion's 0.0400"]),
-        ({"auc": 0.95, "rows": 10}, []),
+        ({"auc": 0.95, "rows": 10}, ["it lacks figures that the champion has: ece;"]),
         ({"auc": 0.99, "ece": 0.01, "rows": 11}, ["it was measured on another test set"]),
-        ({"auc": 0.99, "ece": 0.01}, ["it was measured on another test set"]),
+        (
+            {"auc": 0.99, "ece": 0.01},
+            ["it lacks figures that the champion has: rows;", "it was measured on another test set"],
+        ),
     ],
 )
 def test_loss_beyond_the_margin_is_a_reason(figures: dict[str, float], starts: list[str]) -> None:
@@ -71,6 +74,35 @@ def test_loss_beyond_the_margin_is_a_reason(figures: dict[str, float], starts: l
     reasons = list(reasons_against(figures, champion, policy()))
     assert len(reasons) == len(starts)
     assert all(reason.startswith(start) for reason, start in zip(reasons, starts, strict=True))
+
+
+LOST = {"auc": 0.95, "ece": 0.04, "rows": 10, "bias.a": 0.9, "bias.b": 0.9, "hate.c": 0.8, "hate.d": 0.8}
+
+
+@pytest.mark.parametrize(
+    ("figures", "waived", "named"),
+    [
+        ({"auc": 0.99, "ece": 0.04, "rows": 10}, [], "bias.a, bias.b, hate.c and 1 more"),
+        ({"auc": 0.99, "ece": 0.04, "rows": 10}, ["bias.*"], "hate.c, hate.d;"),
+        ({"auc": 0.99, "ece": 0.04, "rows": 10}, ["bias.*", "hate.c", "hate.d"], ""),
+        ({"auc": 0.99, "rows": 10}, ["bias.*", "hate.*"], "ece;"),
+        (LOST | {"auc": 0.99, "more": 1.0}, [], ""),
+    ],
+)
+def test_figure_that_the_champion_has_cannot_be_left_out(
+    figures: dict[str, float], waived: list[str], named: str
+) -> None:
+    """Leaving out an inconvenient figure is no way around its floor, unless the policy waives it by name."""
+    rules = policy().model_copy(update={"waived": tuple(waived)})
+    reasons = list(reasons_against(figures, LOST, rules))
+    assert len(reasons) == bool(named)
+    assert all(f"lacks figures that the champion has: {named}" in reason for reason in reasons)
+
+
+def test_required_figure_can_be_waived() -> None:
+    """For as long as its test data is missing, for example."""
+    rules = policy().model_copy(update={"waived": ("auc",)})
+    assert list(reasons_against({"ece": 0.04}, None, rules)) == []
 
 
 def test_other_test_set_may_be_allowed() -> None:

@@ -175,8 +175,8 @@ class MlflowRegistry:
         except ValidationError as error:
             raise RegistryUnavailableError(
                 f"The registry at {self.uri} answers {answer.status_code} to {_APPROVALS_PATH}, without a "
-                "ledger that approves versions. Upgrade it, or set INFERENCE_REQUIRE_APPROVAL=false for a plain "
-                "MLflow."
+                "ledger that approves versions. Upgrade it, or set INFERENCE_REQUIRE_APPROVAL=false for a "
+                "plain MLflow."
             ) from error
 
     def _named_versions(self, approvals: "_Approvals | None") -> dict[str, ServableId]:

@@ -16,6 +16,9 @@ from toxic_registry.gate.policy import GatePolicy
 
 Figures = Mapping[str, float]
 
+_NAMED = 3
+"""Most missing figures that a reason names."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -89,14 +92,21 @@ def reasons_against(figures: Figures, champion: Figures | None, policy: GatePoli
     for check in policy.checks:
         value = figures.get(check.figure)
         if value is None:
-            if check.required:
+            if check.required and check.figure not in policy.waived:
                 yield f"{check.figure} is missing from its evaluation"
         elif check.at_least is not None and value < check.at_least:
             yield f"{check.figure} is {value:.4f}, below its floor of {check.at_least:g}"
         elif check.at_most is not None and value > check.at_most:
             yield f"{check.figure} is {value:.4f}, above its ceiling of {check.at_most:g}"
-    if champion is not None:
-        yield from _losses(figures, champion, policy)
+    if champion is None:
+        return
+    if missing := sorted(name for name in champion.keys() - figures.keys() if not policy.waives(name)):
+        more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+        yield (
+            f"it lacks figures that the champion has: {', '.join(missing[:_NAMED])}{more}; measure them, or list "
+            "them under `waived` in the policy"
+        )
+    yield from _losses(figures, champion, policy)
 
 
 def _losses(figures: Figures, champion: Figures, policy: GatePolicy) -> Iterator[str]:
