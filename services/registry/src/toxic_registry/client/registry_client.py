@@ -115,7 +115,7 @@ class RegistryClient:
             PromotionRefusedError: the registry refused.
         """
         aliases = self.aliases()
-        numbers = [] if version_or_alias in aliases else [version.number for version in self.versions()]
+        numbers = [version.number for version in self.versions()]
         number = resolve(version_or_alias, model=self._model, numbers=numbers, aliases=aliases)
         promotion = Promotion(self._model, champion=number, replaced=aliases.get(CHAMPION))
         body = {"name": self._model, "alias": CHAMPION, "version": str(number)}

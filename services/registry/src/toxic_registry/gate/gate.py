@@ -103,8 +103,8 @@ def reasons_against(figures: Figures, champion: Figures | None, policy: GatePoli
     if missing := sorted(name for name in champion.keys() - figures.keys() if not policy.waives(name)):
         more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
         yield (
-            f"it lacks figures that the champion has: {', '.join(missing[:_NAMED])}{more}; measure them, or list "
-            "them under `waived` in the policy"
+            f"it lacks figures that the champion has: {', '.join(missing[:_NAMED])}{more}; "
+            "measure them, or list them under `waived` in the policy"
         )
     yield from _losses(figures, champion, policy)
 

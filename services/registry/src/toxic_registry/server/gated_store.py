@@ -12,21 +12,22 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
 from mlflow.entities.model_registry import ModelVersionTag
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
-from mlflow.store.model_registry.dbmodels.models import SqlModelVersion, SqlRegisteredModelAlias
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UNAVAILABLE
+from mlflow.store.model_registry.dbmodels.models import SqlModelVersion
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from toxic_core.registered import CHAMPION, PREVIOUS
 from toxic_registry.caller import Caller
+from toxic_registry.gate.alias_names import check_name
 from toxic_registry.gate.alias_rules import Aliases, Permit, RefusedError, check, compare, refusal
 from toxic_registry.gate.gate import Gate, Verdict
 from toxic_registry.ledger.entries import Change, Entry, Outcome, aliases_of
@@ -41,10 +42,13 @@ from toxic_registry.ledger.table import (
     version_digests,
 )
 from toxic_registry.server.middleware import current_caller
+from toxic_registry.server.standing import Standing, aliases_now, standing_of
 
 REASON_TAG = "promotion.reason"
 REFUSED_TAG = "promotion.refused"
 
+_NAMELESS = "a rollback needs the name of a person: sign in, or use `toxic-registry rollback`"
+_NO_VERSION = "The version's number is larger than any version's."
 _MAX_TAG_LENGTH = 4000
 _MAX_RACES = 10
 
@@ -82,7 +86,7 @@ class GatedStore(SqlAlchemyStore):
         create_ledger(self.engine)
         # Aliases that moved without this server, such as before there was a ledger.
         with self._transaction() as session:
-            recorded, found = aliases_of(every_entry(session)), _aliases(session)
+            recorded, found = aliases_of(every_entry(session)), aliases_now(session)
             changes = compare(recorded, found, actor="registry")
             entries = self._append(session, (replace(change, outcome=Outcome.FOUND) for change in changes))
         self._emit_all(entries)
@@ -94,6 +98,7 @@ class GatedStore(SqlAlchemyStore):
             with self._promotion:
                 self._promote(name, version)
             return
+        check_name(alias)
         digest = self._digest(str(self.get_model_version_download_uri(name, version)))
         with self._change(digests={(name, alias): digest}) as session:
             if alias == PREVIOUS:
@@ -125,7 +130,7 @@ class GatedStore(SqlAlchemyStore):
     def ledger_page(self, *, after: int, limit: int) -> tuple[tuple[Entry, ...], Aliases]:
         """Return up to `limit` entries with a sequence number above `after`, and the present aliases."""
         with self._writing, self._new_session() as session:
-            return page(session, after=after, limit=limit), _aliases(session)
+            return page(session, after=after, limit=limit), aliases_now(session)
 
     def approvals(self, model: str) -> tuple[tuple[Entry, ...], dict[int, str]]:
         """Return the ledger's approving entry per alias of `model`, and the digest per version."""
@@ -145,33 +150,34 @@ class GatedStore(SqlAlchemyStore):
         uri = str(self.get_model_version_download_uri(name, version))
         for _ in range(_MAX_RACES):
             with self._new_session() as session:
-                standing = _standing(session, name)
+                standing = standing_of(session, name)
             if standing.champion == number == standing.approved and standing.digest:
                 return
             verdict = self._judge(name, number, uri=uri, standing=standing)
             permit = self._permit(name, caller, verdict=verdict, before=standing.champion, after=number)
             digests = {(name, PREVIOUS): standing.digest}
             with suppress(_RacedError), self._change(permit, digests=digests) as session:
-                if _standing(session, name) != standing:
-                    raise _RacedError
+                if standing_of(session, name) != standing:
+                    raise _RacedError(name)
                 super().set_registered_model_alias(name, CHAMPION, version)
                 if standing.approved not in {None, number}:
                     super().set_registered_model_alias(name, PREVIOUS, str(standing.approved))
                 self._set_tag(name, version, tag=REASON_TAG, text=permit.reason)
                 self._set_tag(name, version, tag=REFUSED_TAG, text="")
                 return
-        raise MlflowException(
-            f"The champion of {name} keeps changing; try again.", error_code=TEMPORARILY_UNAVAILABLE
-        )
+        raise _RacedError(name)
 
-    def _judge(self, name: str, number: int, *, uri: str, standing: "_Standing") -> Verdict:
+    def _judge(self, name: str, number: int, *, uri: str, standing: Standing) -> Verdict:
         """Judge a version by the policy, or by its files alone if its content was accepted as champion."""
         if standing.previous == number:
             verdict = self._gate.judge_return(uri)
             with self._new_session() as session:
                 first = first_as_champion(session, name, number, verdict.digest)
-            if verdict.reasons or (first and first.outcome is Outcome.ACCEPTED):
+            if verdict.reasons:
                 return verdict
+            if first and first.outcome is Outcome.ACCEPTED:
+                reasons = () if current_caller().named else (_NAMELESS,)
+                return replace(verdict, reasons=reasons)
         if standing.approved in {None, number}:
             return self._gate.judge(uri, champion_uri=None)
         champion_uri = str(self.get_model_version_download_uri(name, str(standing.approved)))
@@ -204,10 +210,12 @@ class GatedStore(SqlAlchemyStore):
         caller = current_caller()
         try:
             with self._transaction() as session:
-                before = _aliases(session)
+                before = aliases_now(session)
                 yield session
                 session.flush()
-                changes = list(compare(before, _aliases(session), actor=caller.actor, reason=caller.reason))
+                changes = list(
+                    compare(before, aliases_now(session), actor=caller.actor, reason=caller.reason)
+                )
                 if permit and not any(c.alias == CHAMPION for c in changes):
                     changes.append(permit.confirmation(caller.actor))
                 given = [replace(c, evidence_digest=digests.get((c.model, c.alias), "")) for c in changes]
@@ -233,8 +241,13 @@ class GatedStore(SqlAlchemyStore):
         if (joined := self._joined.get()) is not None:
             yield joined
             return
-        with self._new_session(read_only=read_only) as session:
-            yield session
+        try:
+            with self._new_session(read_only=read_only) as session:
+                yield session
+        except MlflowException as error:
+            if isinstance(error.__cause__, OverflowError):  # of a database's integer
+                raise MlflowException(_NO_VERSION, error_code=INVALID_PARAMETER_VALUE) from error
+            raise
 
     def _record_refusal(self, change: Change) -> None:
         with self._transaction() as session:
@@ -257,44 +270,16 @@ class GatedStore(SqlAlchemyStore):
             self._emit(entry)
 
 
-def _aliases(session: Session) -> Aliases:
-    table = SqlRegisteredModelAlias
-    rows: Sequence[Any] = session.execute(select(table.name, table.alias, table.version)).all()
-    return {(name, alias): int(version) for name, alias, version in rows}
-
-
-@dataclass(frozen=True, slots=True)
-class _Standing:
-    """What a promotion is judged against.
-
-    Attributes:
-        champion: the version that the alias names.
-        previous: the version that a rollback returns to.
-        approved: the version that the ledger approves as champion; it differs from the alias if the alias was
-            moved in the database.
-        digest: of the approved version's contract; empty if the ledger has none.
-    """
-
-    champion: int | None
-    previous: int | None
-    approved: int | None
-    digest: str
-
-
-def _standing(session: Session, name: str) -> _Standing:
-    aliases = _aliases(session)
-    entry = next((entry for entry in approvals(session, name) if entry.alias == CHAMPION), None)
-    champion, previous = aliases.get((name, CHAMPION)), aliases.get((name, PREVIOUS))
-    if entry is None:
-        return _Standing(champion, previous, champion, "")
-    return _Standing(champion, previous, entry.after, entry.evidence_digest)
-
-
-class _RacedError(Exception):
+class _RacedError(MlflowException):
     """The champion changed while a promotion was judged."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"The champion of {name} keeps changing; try again.", error_code=TEMPORARILY_UNAVAILABLE
+        )
 
 
 def _previous_refusal(session: Session, name: str, after: int | None) -> RefusedError:
     """Refuse to move `previous`, even to the version that it names already."""
-    before = _aliases(session).get((name, PREVIOUS))
+    before = aliases_now(session).get((name, PREVIOUS))
     return refusal(Change(name, PREVIOUS, before, after, Outcome.REFUSED, current_caller().actor))
