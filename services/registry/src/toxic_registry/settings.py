@@ -49,6 +49,11 @@ class Settings(BaseSettings):
         description="Policy of the promotion gate: the path of a gate.yml, or the name of a packaged one, "
         "default or demo.",
     )
+    ledger_head_file: Path = Field(
+        default_factory=lambda fields: fields["state_dir"] / "ledger-head.json",
+        description="File with the ledger's head: its length and last hash, signed by the key beside it "
+        "(.key). It is outside the database; in the state folder by default.",
+    )
     max_bundle_megabytes: int = Field(
         default=4000, ge=1, description="Largest model bundle, in MB, that the gate downloads to check."
     )

@@ -44,32 +44,38 @@ _LOCK = sa.Table(
 _PAGE_SIZE = 1000
 
 _SQLITE_TRIGGER = (
-    "CREATE TRIGGER toxic_ledger_no_{0} BEFORE {0} ON toxic_ledger "
+    "CREATE TRIGGER IF NOT EXISTS toxic_ledger_no_{0} BEFORE {1} ON toxic_ledger {2}"
     "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
 )
+# INSERT OR REPLACE deletes without the trigger for DELETE.
+_IF_THERE = "WHEN EXISTS (SELECT 1 FROM toxic_ledger WHERE sequence = NEW.sequence) "
 _POSTGRESQL_FUNCTION = (
     "CREATE OR REPLACE FUNCTION toxic_ledger_append_only() RETURNS trigger LANGUAGE plpgsql AS "
     "$$BEGIN RAISE EXCEPTION 'the ledger is append-only'; END$$"
 )
 _POSTGRESQL_TRIGGER = (
-    "CREATE TRIGGER toxic_ledger_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON toxic_ledger "
+    "CREATE OR REPLACE TRIGGER toxic_ledger_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON toxic_ledger "
     "FOR EACH STATEMENT EXECUTE FUNCTION toxic_ledger_append_only()"
 )
-for _dialect, _statement in (
-    ("sqlite", _SQLITE_TRIGGER.format("update")),
-    ("sqlite", _SQLITE_TRIGGER.format("delete")),
-    ("postgresql", _POSTGRESQL_FUNCTION),
-    ("postgresql", _POSTGRESQL_TRIGGER),
-):
-    sa.event.listen(_LEDGER, "after_create", sa.DDL(_statement).execute_if(dialect=_dialect))
+_GUARDS = {
+    "sqlite": (
+        _SQLITE_TRIGGER.format("update", "UPDATE", ""),
+        _SQLITE_TRIGGER.format("delete", "DELETE", ""),
+        _SQLITE_TRIGGER.format("replace", "INSERT", _IF_THERE),
+    ),
+    "postgresql": (_POSTGRESQL_FUNCTION, _POSTGRESQL_TRIGGER),
+}
 
 
 def create_ledger(engine: sa.Engine) -> None:
-    """Create the ledger's tables if they are missing."""
+    """Create the ledger's tables and triggers if they are missing."""
     try:
         _METADATA.create_all(engine)
     except (OperationalError, ProgrammingError):
         _METADATA.create_all(engine)  # another process created one between the check and the creation
+    with engine.begin() as connection:
+        for statement in _GUARDS.get(engine.dialect.name, ()):
+            connection.exec_driver_sql(statement)
     try:
         with engine.begin() as connection:
             if connection.execute(sa.select(_LOCK.c.id)).first() is None:

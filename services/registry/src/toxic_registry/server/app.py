@@ -18,6 +18,7 @@ from toxic_registry.gate.artifacts import BundleStore
 from toxic_registry.gate.gate import Gate
 from toxic_registry.gate.policy import read_policy
 from toxic_registry.ledger.entries import Entry
+from toxic_registry.ledger.head import HeadFile
 from toxic_registry.server.artifact_guard import guard_versions
 from toxic_registry.server.auth import BasicAuthMiddleware, read_users
 from toxic_registry.server.metrics import Metrics
@@ -39,6 +40,7 @@ def build_app(settings: Settings) -> FastAPI:
     Raises:
         ConfigurationError: a file that a setting names is invalid, MLflow's registry isn't in a database, or
             MLflow's workspaces are enabled.
+        LedgerError: the ledger in the database isn't the one that this registry wrote.
     """
     from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES  # noqa: PLC0415  see the module's invariant
     from mlflow.exceptions import MlflowException  # noqa: PLC0415
@@ -64,12 +66,15 @@ def build_app(settings: Settings) -> FastAPI:
     )
     gate = Gate(read_policy(settings.gate_file), bundles.download)
 
+    head = HeadFile(settings.ledger_head_file)
+
     def emit(entry: Entry) -> None:
+        head.advance(entry)
         metrics.count_change(entry)
         webhooks.send(entry)
 
     def build_store(store_uri: str) -> GatedStore:
-        return GatedStore(store_uri, gate=gate, digest=bundles.digest, emit=emit)
+        return GatedStore(store_uri, gate=gate, digest=bundles.digest, check=head.check, emit=emit)
 
     for scheme in DATABASE_ENGINES:
         handlers._model_registry_store_registry.register(scheme, build_store)  # noqa: SLF001
@@ -89,7 +94,7 @@ def build_app(settings: Settings) -> FastAPI:
 
     app: FastAPI = create_fastapi_app(flask_app)
     # Before the mount at / that ends MLflow's list of routes.
-    app.router.routes[:0] = make_router(store, metrics).routes
+    app.router.routes[:0] = make_router(store, metrics, head).routes
     app.add_middleware(CallerMiddleware)
     if settings.users_file:
         app.add_middleware(BasicAuthMiddleware, users=read_users(settings.users_file))

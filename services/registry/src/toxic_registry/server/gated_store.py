@@ -60,6 +60,7 @@ class GatedStore(SqlAlchemyStore):
         db_uri: SQLAlchemy address of the database.
         gate: judges each new champion.
         digest: returns the SHA-256 of the contract of the version at an address; empty if it has none.
+        check: raises an error if the ledger isn't the one that this registry wrote.
         emit: called with each entry after its commit; must neither block nor raise.
         clock: returns the current time.
     """
@@ -70,6 +71,7 @@ class GatedStore(SqlAlchemyStore):
         *,
         gate: Gate,
         digest: Callable[[str], str],
+        check: Callable[[Sequence[Entry]], None] = lambda _: None,
         emit: Callable[[Entry], None] = lambda _: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -84,6 +86,9 @@ class GatedStore(SqlAlchemyStore):
         self._new_session = self.ManagedSessionMaker
         self.ManagedSessionMaker = self._own_or_joined_session
         create_ledger(self.engine)
+        with self._new_session() as session:
+            entries_before = tuple(every_entry(session))
+        check(entries_before)
         # Aliases that moved without this server, such as before there was a ledger.
         with self._transaction() as session:
             recorded, found = aliases_of(every_entry(session)), aliases_now(session)
