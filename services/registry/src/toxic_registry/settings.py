@@ -49,6 +49,11 @@ class Settings(BaseSettings):
         description="Policy of the promotion gate: the path of a gate.yml, or the name of a packaged one, "
         "default or demo.",
     )
+    trusted_keys_file: Path | None = Field(
+        default=None,
+        description="File of the public keys that may sign bundles, one `ssh-ed25519 AAAA… name` per line. "
+        "With a file, the gate refuses other bundles unless its policy allows them.",
+    )
     ledger_head_file: Path = Field(
         default_factory=lambda fields: fields["state_dir"] / "ledger-head.json",
         description="File with the ledger's head: its length and last hash, signed by the key beside it "

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from toxic_core.contract import CONTRACT_FILE, file_digest, open_bundle
 from toxic_core.contract.evidence import read_evaluation
-from toxic_core.errors import ContractError
+from toxic_core.contract.provenance import signer_of
+from toxic_core.errors import ContractError, InvalidSignatureError
 from toxic_registry.gate.policy import GatePolicy
 
 Figures = Mapping[str, float]
@@ -29,11 +30,13 @@ class Verdict:
         digest: SHA-256 of the version's `contract.json`; empty if the gate couldn't verify the bundle, which
             no override allows.
         figures: the version's evaluation.
+        unsigned: why no trusted signature vouches for the bundle; empty if one does.
     """
 
     reasons: tuple[str, ...] = ()
     digest: str = ""
     figures: Figures = field(default_factory=dict)
+    unsigned: str = ""
 
 
 class Gate:
@@ -42,11 +45,22 @@ class Gate:
     Args:
         policy: floors, ceilings and margins.
         download: yields a folder with the bundle of the version at an address, or raises `ContractError`.
+        trusted: names of the public keys that may sign bundles; called at each judgement. None if the
+            registry has no keys.
     """
 
-    def __init__(self, policy: GatePolicy, download: Callable[[str], AbstractContextManager[Path]]) -> None:
+    def __init__(
+        self,
+        policy: GatePolicy,
+        download: Callable[[str], AbstractContextManager[Path]],
+        *,
+        trusted: Callable[[], Mapping[str, str]] | None = None,
+    ) -> None:
         self._policy = policy
         self._download = download
+        self._trusted = trusted
+        by_default = "allow" if trusted is None else "refuse"
+        self._needs_signature = (policy.unsigned_evidence or by_default) == "refuse"
 
     def judge(self, uri: str, *, champion_uri: str | None, champion_digest: str = "") -> Verdict:
         """Judge the version at `uri` as successor of the champion at `champion_uri`, if there is one.
@@ -57,8 +71,10 @@ class Gate:
         verdict = self.judge_return(uri)
         if verdict.reasons:
             return verdict
+        unsigned = f"nobody vouches for its evaluation: {verdict.unsigned}" if self._needs_signature else ""
         champion = self.judge_return(champion_uri) if champion_uri else Verdict(digest=champion_digest)
-        reasons = list(reasons_against(verdict.figures, champion.figures or None, self._policy))
+        reasons = [unsigned] if unsigned and verdict.unsigned else []
+        reasons += reasons_against(verdict.figures, champion.figures or None, self._policy)
         if champion.reasons:
             reasons.append(f"the champion can't be compared with: {'; '.join(champion.reasons)}")
         elif champion_digest not in {"", champion.digest}:
@@ -73,15 +89,21 @@ class Gate:
         """
         try:
             with self._download(uri) as folder:
-                return _read(folder)
+                return _read(folder, trusted=self._trusted() if self._trusted else {})
         except ContractError as error:
             return Verdict(reasons=(str(error),))
 
 
-def _read(folder: Path) -> Verdict:
+def _read(folder: Path, *, trusted: Mapping[str, str]) -> Verdict:
     try:
         open_bundle(folder).warmup()
-        return Verdict(digest=file_digest(folder / CONTRACT_FILE), figures=read_evaluation(folder))
+        try:
+            signer_of(folder, trusted=trusted)
+        except InvalidSignatureError as error:
+            unsigned = str(error)
+        else:
+            unsigned = ""
+        return Verdict((), file_digest(folder / CONTRACT_FILE), read_evaluation(folder), unsigned)
     except ContractError as error:
         # Callers shouldn't see the server's temporary folder.
         raise ContractError(str(error).replace(f"{folder}/", "").replace(str(folder), "it")) from error

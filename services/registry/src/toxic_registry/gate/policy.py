@@ -80,6 +80,8 @@ class GatePolicy(FrozenModel):
 
     Attributes:
         version: of this schema.
+        unsigned_evidence: what to do about bundles without a trusted signature; if unset, they are refused
+            exactly if the registry has trusted keys.
         waived: figures that may be missing although they are required or the champion has them. A pattern
             with `*` doesn't waive required ones.
         checks: bounds on single figures.
@@ -87,6 +89,7 @@ class GatePolicy(FrozenModel):
     """
 
     version: Literal[1] = 1
+    unsigned_evidence: Literal["refuse", "allow"] | None = None
     waived: tuple[FigurePattern, ...] = ()
     checks: tuple[Check, ...] = ()
     not_worse_than_champion: Comparisons = Comparisons()

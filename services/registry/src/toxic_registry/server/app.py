@@ -9,11 +9,13 @@ functions import it, after `toxic_registry.server.serve` has set them.
 
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import PurePosixPath
 
 from fastapi import FastAPI
 
 from toxic_core.errors import ConfigurationError, ContractError
+from toxic_core.signatures import read_trusted_keys
 from toxic_registry.gate.artifacts import BundleStore
 from toxic_registry.gate.gate import Gate
 from toxic_registry.gate.policy import read_policy
@@ -64,7 +66,11 @@ def build_app(settings: Settings) -> FastAPI:
         resolve=artifact_uri,
         max_bytes=settings.max_bundle_megabytes * _MEGABYTE,
     )
-    gate = Gate(read_policy(settings.gate_file), bundles.download)
+    trusted = None
+    if settings.trusted_keys_file:
+        trusted = partial(read_trusted_keys, settings.trusted_keys_file)
+        trusted()  # a mistake in the file stops the start
+    gate = Gate(read_policy(settings.gate_file), bundles.download, trusted=trusted)
 
     head = HeadFile(settings.ledger_head_file)
 
