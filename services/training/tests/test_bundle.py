@@ -115,7 +115,7 @@ def test_a_bundle_contains_what_was_measured(
     evaluation_parameters: EvaluationParameters,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The bundle contains the exported model, its operating point, figures, warm-up scores and a signature."""
+    """The bundle has the exported model, its operating point, figures, warm-up scores and a signature."""
     monkeypatch.setenv(SIGNING_KEY_VARIABLE, str(tmp_path / "signing.key"))
     key = SigningKey.read_or_create(tmp_path / "signing.key")
     scores = score_comments(made[2], corpus, evaluation_parameters)

@@ -25,6 +25,7 @@ from toxic_registry.server.artifact_guard import guard_versions
 from toxic_registry.server.auth import BasicAuthMiddleware, read_users
 from toxic_registry.server.metrics import Metrics
 from toxic_registry.server.middleware import CallerMiddleware, MetricsMiddleware
+from toxic_registry.server.surface import close_other_routes
 from toxic_registry.server.webhooks import WebhookSender
 from toxic_registry.settings import Settings
 
@@ -99,6 +100,7 @@ def build_app(settings: Settings) -> FastAPI:
     guard_versions(artifacts, locations)
 
     app: FastAPI = create_fastapi_app(flask_app)
+    close_other_routes(app, flask_app)
     # Before the mount at / that ends MLflow's list of routes.
     app.router.routes[:0] = make_router(store, metrics, head).routes
     app.add_middleware(CallerMiddleware)

@@ -3,7 +3,8 @@
 The guard is in MLflow's artifact store, behind every route that writes: the proxy's in FastAPI and in Flask,
 multipart and presigned uploads, and those of MLflow's page.
 
-Invariant: nothing is written or deleted at a version's location, below it, or above it.
+Invariant: nothing is written or deleted at a version's location, below it, or above it; and nothing at all
+by readers.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,7 +15,10 @@ from posixpath import normpath
 from typing import TYPE_CHECKING, Any
 
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, PERMISSION_DENIED
+
+from toxic_registry.caller import Role
+from toxic_registry.server.middleware import current_caller
 
 if TYPE_CHECKING:
     from mlflow.store.artifact.artifact_repo import ArtifactRepository
@@ -54,6 +58,8 @@ def _guarded(
 
     @wraps(write)
     def checked(*args: Any, **kwargs: Any) -> Any:
+        if current_caller().role < Role.WRITER:
+            raise MlflowException("The role reader changes no files.", error_code=PERMISSION_DENIED)
         given = parameters.bind(*args, **kwargs).arguments
         target = PurePosixPath(normpath(given.get("artifact_path") or ".").lstrip("/"))
         if named:

@@ -17,6 +17,7 @@ from werkzeug.datastructures import Authorization
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from toxic_core.errors import ConfigurationError
+from toxic_registry.caller import Role
 from toxic_registry.server.middleware import SIGNED_IN
 
 _OPEN_PATHS = frozenset({"/health"})
@@ -56,7 +57,7 @@ class BasicAuthMiddleware:
                 return
             if len(self._valid) < _MAX_CACHED:
                 self._valid.add((name, password))
-        await self._app({**scope, SIGNED_IN: name}, receive, send)
+        await self._app({**scope, SIGNED_IN: (name, Role.OVERRIDE)}, receive, send)
 
 
 def read_users(path: Path) -> dict[str, str]:

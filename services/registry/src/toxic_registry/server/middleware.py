@@ -9,11 +9,11 @@ from contextvars import ContextVar
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from toxic_registry.caller import Caller, from_headers
+from toxic_registry.caller import Caller, Role, from_headers
 from toxic_registry.server.metrics import Metrics
 
 SIGNED_IN = "toxic_registry.user"
-"""The ASGI scope's key of the authenticated user's name."""
+"""The ASGI scope's key of the authenticated user's name and role."""
 
 _caller: ContextVar[Caller | None] = ContextVar("caller", default=None)
 
@@ -34,10 +34,12 @@ class CallerMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        name, role = scope.get(SIGNED_IN, ("", Role.OVERRIDE))
         caller = from_headers(
             Headers(scope=scope),
-            signed_in=str(scope.get(SIGNED_IN, "")),
+            signed_in=name,
             address=scope["client"][0] if scope.get("client") else "unknown",
+            role=role,
         )
         token = _caller.set(caller)
         try:
