@@ -19,7 +19,7 @@ from toxic_core.logging import configure_logging
 from toxic_core.registered import CHAMPION, MODEL_NAME
 from toxic_core.settings import name_faults
 from toxic_core.telemetry import disable_telemetry
-from toxic_registry.caller import Caller
+from toxic_registry.caller import Caller, Role
 from toxic_registry.client import report
 from toxic_registry.ledger.entries import (
     LedgerError,
@@ -168,11 +168,18 @@ def versions(model: str, registry_uri: str) -> None:
 @commands.command("hash-password")
 @click.argument("name")
 @click.password_option(help="The user's password; prompted for if not given.")
-def hash_password(name: str, password: str) -> None:
+@click.option(
+    "--role",
+    type=click.Choice([role.name.lower() for role in Role]),
+    default=Role.PROMOTER.name.lower(),
+    show_default=True,
+    help="What the user may do; each role includes those before it.",
+)
+def hash_password(name: str, password: str, role: str) -> None:
     """Print a line for REGISTRY_USERS_FILE that allows a user to sign in."""
-    from toxic_registry.server.auth import user_line  # noqa: PLC0415
+    from toxic_registry.server.users import user_line  # noqa: PLC0415
 
-    click.echo(user_line(name, password))
+    click.echo(user_line(name, password, Role[role.upper()]))
 
 
 @commands.command()

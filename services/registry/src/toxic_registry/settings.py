@@ -64,8 +64,9 @@ class Settings(BaseSettings):
     )
     users_file: Path | None = Field(
         default=None,
-        description="File of users for basic authentication, one name:hash per line, as "
-        "`toxic-registry hash-password` prints it. Without a file, no sign-in is needed.",
+        description="File of users for basic authentication, one `name:hash role` per line, as "
+        "`toxic-registry hash-password` prints it; read again when it changes. Without a file, no sign-in is "
+        "needed.",
     )
     event_urls: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),

@@ -22,10 +22,11 @@ from toxic_registry.gate.policy import read_policy
 from toxic_registry.ledger.entries import Entry
 from toxic_registry.ledger.head import HeadFile
 from toxic_registry.server.artifact_guard import guard_versions
-from toxic_registry.server.auth import BasicAuthMiddleware, read_users
+from toxic_registry.server.auth import BasicAuthMiddleware
 from toxic_registry.server.metrics import Metrics
 from toxic_registry.server.middleware import CallerMiddleware, MetricsMiddleware
 from toxic_registry.server.surface import close_other_routes
+from toxic_registry.server.users import Users
 from toxic_registry.server.webhooks import WebhookSender
 from toxic_registry.settings import Settings
 
@@ -105,7 +106,7 @@ def build_app(settings: Settings) -> FastAPI:
     app.router.routes[:0] = make_router(store, metrics, head).routes
     app.add_middleware(CallerMiddleware)
     if settings.users_file:
-        app.add_middleware(BasicAuthMiddleware, users=read_users(settings.users_file))
+        app.add_middleware(BasicAuthMiddleware, users=Users(settings.users_file))
     # The last one added is the outermost.
     app.add_middleware(MetricsMiddleware, metrics=metrics)
     return app

@@ -26,7 +26,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from toxic_core.registered import CHAMPION, PREVIOUS
-from toxic_registry.caller import Caller
+from toxic_registry.caller import Caller, Role
 from toxic_registry.gate.alias_names import check_name
 from toxic_registry.gate.alias_rules import Aliases, Permit, RefusedError, check, compare, refusal
 from toxic_registry.gate.gate import Gate, Verdict
@@ -152,6 +152,13 @@ class GatedStore(SqlAlchemyStore):
     def _promote(self, name: str, version: str) -> None:
         """Judge a version against the champion and promote it; retry if the champion changed meanwhile."""
         caller, number = current_caller(), int(version)
+        if caller.role < Role.PROMOTER:
+            with self._new_session() as session:
+                before = standing_of(session, name).champion
+            text = f"{caller.actor} has no role that promotes; ask for promoter."
+            refused = Change(name, CHAMPION, before, number, Outcome.REFUSED, caller.actor, text)
+            self._record_refusal(refused)
+            raise RefusedError(refused)
         uri = str(self.get_model_version_download_uri(name, version))
         for _ in range(_MAX_RACES):
             with self._new_session() as session:
@@ -194,12 +201,13 @@ class GatedStore(SqlAlchemyStore):
         if not verdict.reasons:
             return Permit(name, after, reason=caller.reason, evidence_digest=verdict.digest)
         against = "; ".join(verdict.reasons)
-        if caller.override and caller.named and caller.reason and verdict.digest:
+        may = caller.role >= Role.OVERRIDE
+        if caller.override and may and caller.named and caller.reason and verdict.digest:
             reason = f"{caller.reason} (against: {against})"
             return Permit(name, after, Outcome.OVERRIDDEN, reason, evidence_digest=verdict.digest)
         text = f"The gate refuses version {after} of {name} as champion: {against}."
         if caller.override:
-            text += " An override needs a name and a reason, and files that can be verified."
+            text += " An override needs the role override, a name, a reason, and files that can be verified."
         refused = Change(name, CHAMPION, before, after, Outcome.REFUSED, caller.actor, text, verdict.digest)
         self._record_refusal(refused)
         raise RefusedError(refused)

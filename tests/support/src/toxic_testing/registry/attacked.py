@@ -42,9 +42,13 @@ class Attacked:
         """Return the version per alias."""
         return self.versions.aliases()
 
+    def ledger(self) -> tuple[Entry, ...]:
+        """Return every entry of the ledger."""
+        return RegistryClient(self.uri).ledger().entries
+
     def last_entry(self) -> Entry:
         """Return the newest entry of the ledger."""
-        return RegistryClient(self.uri).ledger().entries[-1]
+        return self.ledger()[-1]
 
     def approved(self, alias: str = "champion") -> dict[str, object]:
         """Return what inference is told about an alias."""
