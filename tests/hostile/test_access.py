@@ -2,7 +2,9 @@
 
 import base64
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -98,7 +100,8 @@ def test_roles_decide_who_promotes_and_who_overrides(registry: Attacked) -> None
         if (entry.model, entry.alias) == (registry.versions.model, "champion")
     ]
     assert entries == [
-        (Outcome.REFUSED, "writer", good), (Outcome.REFUSED, "writer", bad), (Outcome.ACCEPTED, "promoter", good),
+        (Outcome.REFUSED, "writer", good), (Outcome.REFUSED, "writer", bad),
+        (Outcome.ACCEPTED, "promoter", good),
         (Outcome.REFUSED, "promoter", bad), (Outcome.OVERRIDDEN, "override", bad),
     ]  # fmt: skip
 
@@ -121,11 +124,38 @@ def test_roles_decide_who_promotes_and_who_overrides(registry: Attacked) -> None
     ],
 )
 def test_surface_that_nobody_needs_is_off(registry: Attacked, method: str, path: str) -> None:
-    """Also from a page on this machine, whose origin MLflow allows."""
+    """Also for the user with the most rights, from the registry's own page."""
     sign_in(registry, "override")
-    headers = {"Origin": "http://localhost:3000"}
-    answer = registry.request(method, path, json={"providers": {}}, headers=headers)
+    answer = registry.request(method, path, json={"providers": {}}, headers={"Origin": registry.uri})
     assert answer.status_code in {404, 405}, answer.text
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Origin": "http://localhost:3000"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}],
+)
+def test_page_of_another_origin_changes_nothing(registry: Attacked, headers: dict[str, str]) -> None:
+    """Although the browser sends the user's password with it; the registry's own page may."""
+    sign_in(registry, "writer")
+    body = {"name": uuid4().hex}
+    path = "/api/2.0/mlflow/experiments/create"
+    assert registry.request("POST", path, json=body, headers=headers).status_code == 403
+    own = {"Origin": registry.uri, "Sec-Fetch-Site": "same-origin"}
+    assert registry.request("POST", path, json=body, headers=own).status_code == 200
+
+
+@pytest.mark.parametrize("hosts", [[], ["127.0.0.1", "evil.example"]])
+def test_request_needs_one_host_header(registry: Attacked, hosts: list[str]) -> None:
+    """A probe of the health and a scrape may go without."""
+    address = urlsplit(registry.uri)
+    for path, refused in (("/ledger", True), ("/health", False)):
+        connection = HTTPConnection(address.hostname or "", address.port or 0, timeout=30)
+        connection.putrequest("GET", path, skip_host=True)
+        for host in hosts:
+            connection.putheader("Host", host)
+        connection.endheaders()
+        assert (connection.getresponse().status == 400) is refused
+        connection.close()
 
 
 def test_removed_user_is_out_at_once(registry: Attacked) -> None:

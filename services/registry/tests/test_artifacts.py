@@ -1,3 +1,4 @@
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
 from toxic_core.contract import CONTRACT_FILE, file_digest
 from toxic_core.errors import ContractError
-from toxic_registry.gate.artifacts import BundleStore
+from toxic_registry.gate.artifacts import BundleStore, remove_scratch
 from toxic_registry.server.artifact_guard import WRITES
 from toxic_testing.registry import write_bundle
 
@@ -36,6 +37,20 @@ def test_only_the_artifact_store_is_read(tmp_path: Path, uri: str) -> None:
     """A version's address, which any client can set, never makes the server read another place."""
     with pytest.raises(ContractError, match="aren't in this registry"), bundles(tmp_path).download(uri):
         pass
+
+
+def test_folders_of_killed_gates_are_removed_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder of a judgement that is under way stays."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    write_bundle(tmp_path / "model" / "artifacts" / "bundle")
+    left = tmp_path / "temporary" / "toxic-gate-killed"
+    (left / "bundle").mkdir(parents=True)
+    with bundles(tmp_path).download("mlflow-artifacts:/model") as copy:
+        remove_scratch()
+        assert copy.is_dir()
+        assert not left.exists()
 
 
 def test_digest_is_that_of_the_contract(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from fastapi import FastAPI
 
 from toxic_core.errors import ConfigurationError, ContractError
 from toxic_core.signatures import read_trusted_keys
-from toxic_registry.gate.artifacts import BundleStore
+from toxic_registry.gate.artifacts import BundleStore, remove_scratch
 from toxic_registry.gate.gate import Gate
 from toxic_registry.gate.policy import read_policy
 from toxic_registry.ledger.entries import Entry
@@ -24,7 +24,7 @@ from toxic_registry.ledger.head import HeadFile
 from toxic_registry.server.artifact_guard import guard_versions
 from toxic_registry.server.auth import BasicAuthMiddleware
 from toxic_registry.server.metrics import Metrics
-from toxic_registry.server.middleware import CallerMiddleware, MetricsMiddleware
+from toxic_registry.server.middleware import CallerMiddleware, MetricsMiddleware, OriginMiddleware
 from toxic_registry.server.surface import close_other_routes
 from toxic_registry.server.users import Users
 from toxic_registry.server.webhooks import WebhookSender
@@ -60,6 +60,7 @@ def build_app(settings: Settings) -> FastAPI:
         raise ConfigurationError(
             "The gate doesn't support MLflow's workspaces; unset MLFLOW_ENABLE_WORKSPACES."
         )
+    remove_scratch()
     metrics = Metrics()
     webhooks = WebhookSender(settings.event_urls, secret=settings.event_secret.get_secret_value())
     artifacts = handlers._get_artifact_repo_mlflow_artifacts()  # noqa: SLF001  MLflow has no public access to its stores
@@ -107,6 +108,7 @@ def build_app(settings: Settings) -> FastAPI:
     app.add_middleware(CallerMiddleware)
     if settings.users_file:
         app.add_middleware(BasicAuthMiddleware, users=Users(settings.users_file))
+    app.add_middleware(OriginMiddleware, origins=settings.origins)
     # The last one added is the outermost.
     app.add_middleware(MetricsMiddleware, metrics=metrics)
     return app
