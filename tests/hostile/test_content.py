@@ -33,7 +33,7 @@ def test_files_of_a_registered_version_cannot_change(registry: Attacked) -> None
     before = {file.relative_to(folder): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
     evil = another_contract(folder)
     multipart = path.replace("/artifacts/", "/mpu/create/", 1)
-    attempts = [
+    attempts: list[tuple[str, str, dict[str, object]]] = [
         ("PUT", f"{path}/{CONTRACT_FILE}", {"data": evil}),
         ("PUT", f"/ajax-api{path.removeprefix('/api')}/{CONTRACT_FILE}", {"data": evil}),
         ("PUT", f"{path}/./{CONTRACT_FILE}", {"data": evil}),

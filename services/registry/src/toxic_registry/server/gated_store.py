@@ -22,7 +22,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UNAVAILABLE
 from mlflow.store.model_registry.dbmodels.models import SqlModelVersion
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from toxic_core.registered import CHAMPION, PREVIOUS
@@ -144,7 +144,7 @@ class GatedStore(SqlAlchemyStore):
 
     def locations(self) -> set[str]:
         """Return the addresses of the files of every registered version."""
-        columns = select(SqlModelVersion.storage_location, SqlModelVersion.source)
+        columns: Select[Any] = select(SqlModelVersion.storage_location, SqlModelVersion.source)
         with self._new_session() as session:
             rows: Sequence[Any] = session.execute(columns).all()
         return {str(address) for row in rows for address in row if address}
