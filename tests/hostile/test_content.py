@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -172,3 +173,14 @@ def test_approved_content_is_served(registry: Attacked, tmp_path: Path) -> None:
     cache = cache_of(source, tmp_path / "cache")
     for each in aspired:
         assert file_digest(cache.checkout(each.id).path / CONTRACT_FILE) == each.id.digest
+
+
+def test_flood_of_promotions_leaves_threads_for_readers(registry: Attacked) -> None:
+    """Few wait for the gate, others are asked to try again, and readers are answered meanwhile."""
+    bad = registry.versions.add({"test.toxic.es.auc": 0.5})
+    with ThreadPoolExecutor(30) as pool:
+        asked = [pool.submit(registry.set_alias, bad, actor=f"flood-{number}") for number in range(30)]
+        reads = [registry.request("GET", "/ledger").status_code for _ in range(3)]
+        statuses = {each.result().status_code for each in asked}
+    assert reads == [200] * 3
+    assert statuses == {400, 429}

@@ -108,7 +108,7 @@ class MlflowRegistry:
                     if error.error_code not in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
                         raise
                 else:
-                    digest = approvals and approvals.digest_of(version)
+                    digest = None if approvals is None else approvals.digest_of(version)
                     pinned = replace(_id_of(found), digest=digest)
                     # An alias of the same version brings the same content.
                     if all(pinned.version != named.version for named in aliases):

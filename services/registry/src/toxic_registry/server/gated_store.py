@@ -15,14 +15,14 @@ from contextvars import ContextVar
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any
 
 from mlflow.entities.model_registry import ModelVersionTag
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UNAVAILABLE
-from mlflow.store.model_registry.dbmodels.models import SqlModelVersion
+from mlflow.protos.databricks_pb2 import (
+    INVALID_PARAMETER_VALUE,
+    RESOURCE_EXHAUSTED,
+)
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
-from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from toxic_core.registered import CHAMPION, PREVIOUS
@@ -42,7 +42,7 @@ from toxic_registry.ledger.table import (
     version_digests,
 )
 from toxic_registry.server.middleware import current_caller
-from toxic_registry.server.standing import Standing, aliases_now, standing_of
+from toxic_registry.server.standing import RacedError, Standing, aliases_now, locations_now, standing_of
 
 REASON_TAG = "promotion.reason"
 REFUSED_TAG = "promotion.refused"
@@ -50,6 +50,7 @@ REFUSED_TAG = "promotion.refused"
 _NAMELESS = "a rollback needs the name of a person: sign in, or use `toxic-registry rollback`"
 _NO_VERSION = "The version's number is larger than any version's."
 _MAX_TAG_LENGTH = 4000
+_MOST_PROMOTING = 8
 _MAX_RACES = 10
 
 
@@ -81,6 +82,7 @@ class GatedStore(SqlAlchemyStore):
         self._emit = emit
         self._clock = clock
         self._promotion = threading.Lock()
+        self._promoting = threading.BoundedSemaphore(_MOST_PROMOTING)
         self._writing = threading.Lock()
         self._joined: ContextVar[Session | None] = ContextVar("session", default=None)
         self._new_session = self.ManagedSessionMaker
@@ -99,9 +101,17 @@ class GatedStore(SqlAlchemyStore):
     def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
         """Point an alias to a version: `champion` through the gate, others unconditionally."""
         if alias == CHAMPION:
-            # One at a time: judging downloads the version, and the verdict holds only for one champion.
-            with self._promotion:
-                self._promote(name, version)
+            # Requests that wait hold threads, which readers need too.
+            if not self._promoting.acquire(blocking=False):
+                raise MlflowException(
+                    "Other promotions are judged now; try later.", error_code=RESOURCE_EXHAUSTED
+                )
+            try:
+                # One at a time: judging downloads the version, and the verdict holds only for one champion.
+                with self._promotion:
+                    self._promote(name, version)
+            finally:
+                self._promoting.release()
             return
         check_name(alias)
         digest = self._digest(str(self.get_model_version_download_uri(name, version)))
@@ -144,10 +154,8 @@ class GatedStore(SqlAlchemyStore):
 
     def locations(self) -> set[str]:
         """Return the addresses of the files of every registered version."""
-        columns: Select[Any] = select(SqlModelVersion.storage_location, SqlModelVersion.source)
         with self._new_session() as session:
-            rows: Sequence[Any] = session.execute(columns).all()
-        return {str(address) for row in rows for address in row if address}
+            return locations_now(session)
 
     def _promote(self, name: str, version: str) -> None:
         """Judge a version against the champion and promote it; retry if the champion changed meanwhile."""
@@ -168,16 +176,16 @@ class GatedStore(SqlAlchemyStore):
             verdict = self._judge(name, number, uri=uri, standing=standing)
             permit = self._permit(name, caller, verdict=verdict, before=standing.champion, after=number)
             digests = {(name, PREVIOUS): standing.digest}
-            with suppress(_RacedError), self._change(permit, digests=digests) as session:
+            with suppress(RacedError), self._change(permit, digests=digests) as session:
                 if standing_of(session, name) != standing:
-                    raise _RacedError(name)
+                    raise RacedError(name)
                 super().set_registered_model_alias(name, CHAMPION, version)
                 if standing.approved not in {None, number}:
                     super().set_registered_model_alias(name, PREVIOUS, str(standing.approved))
                 self._set_tag(name, version, tag=REASON_TAG, text=permit.reason)
                 self._set_tag(name, version, tag=REFUSED_TAG, text="")
                 return
-        raise _RacedError(name)
+        raise RacedError(name)
 
     def _judge(self, name: str, number: int, *, uri: str, standing: Standing) -> Verdict:
         """Judge a version by the policy, or by its files alone if its content was accepted as champion."""
@@ -281,15 +289,6 @@ class GatedStore(SqlAlchemyStore):
     def _emit_all(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
             self._emit(entry)
-
-
-class _RacedError(MlflowException):
-    """The champion changed while a promotion was judged."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"The champion of {name} keeps changing; try again.", error_code=TEMPORARILY_UNAVAILABLE
-        )
 
 
 def _previous_refusal(session: Session, name: str, after: int | None) -> RefusedError:

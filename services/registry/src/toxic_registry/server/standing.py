@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlflow.store.model_registry.dbmodels.models import SqlRegisteredModelAlias
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
+from mlflow.store.model_registry.dbmodels.models import SqlModelVersion, SqlRegisteredModelAlias
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -18,6 +20,13 @@ def aliases_now(session: Session) -> Aliases:
     table = SqlRegisteredModelAlias
     rows: Sequence[Any] = session.execute(select(table.name, table.alias, table.version)).all()
     return {(name, alias): int(version) for name, alias, version in rows}
+
+
+def locations_now(session: Session) -> set[str]:
+    """Return the addresses of the files of every registered version."""
+    table = SqlModelVersion
+    rows: Sequence[Any] = session.execute(select(table.storage_location, table.source)).all()
+    return {str(address) for row in rows for address in row if address}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +55,12 @@ def standing_of(session: Session, name: str) -> Standing:
     if entry is None:
         return Standing(champion, previous, champion, "")
     return Standing(champion, previous, entry.after, entry.evidence_digest)
+
+
+class RacedError(MlflowException):
+    """The champion changed while a promotion was judged."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"The champion of {name} keeps changing; try again.", error_code=TEMPORARILY_UNAVAILABLE
+        )
