@@ -252,6 +252,7 @@ class LoadFailure(StrEnum):
     """Why a version couldn't be loaded."""
 
     DIGEST = "digest"
+    NOT_APPROVED = "not_approved"
     CONTRACT = "contract"
     SIGNATURE = "signature"
     WARMUP = "warmup"
@@ -270,11 +271,15 @@ class StateChanged(Event):
 
 @dataclass(frozen=True, slots=True)
 class VersionAvailable(Event):
-    """A version is about to become available; `runtime` includes the precision, such as `openvino-int8`."""
+    """A version is about to become available; `runtime` includes the precision, such as `openvino-int8`.
+
+    `approved` is that of its `ServableId`.
+    """
 
     version: str
     contract: Contract
     runtime: str
+    approved: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,9 @@ class Settings(BaseSettings):
 
     registry_uri: str = "http://127.0.0.1:5000"
     """Address of the MLflow model registry."""
+    require_approval: bool = True
+    """Whether a version is served only with the content that the registry's ledger approves; false for a
+    plain MLflow, which has no ledger."""
     model_name: Name = MODEL_NAME
     """The registered model, and its name in the /v1/models routes."""
     model_alias: Name = CHAMPION

@@ -6,6 +6,7 @@
     contract.json              the contract, with the SHA-256 of every other file
     warmup.jsonl               texts with their expected scores
     evaluation.json            figures of the model's quality (`toxic_core.contract.evidence`)
+    signature.json             optional: who vouches for the contract (`toxic_core.contract.provenance`)
 
 Invariant: `seal` completes a bundle. `open_bundle` returns a contract only if all of its files are present
 and unchanged.
@@ -39,9 +40,11 @@ from toxic_core.text import NORMALISATION_VERSION, NORMALISATION_VERSIONS
 from toxic_core.tokens import Tokeniser, read_tokenizer
 
 CONTRACT_FILE = "contract.json"
+SIGNATURE_FILE = "signature.json"
 SAVED_MODEL_DIR = "saved_model"
 TOKENIZER_FILE = "tokenizer/tokenizer.json"
 WARMUP_FILE = "warmup.jsonl"
+_UNSEALED = frozenset({CONTRACT_FILE, SIGNATURE_FILE})
 SAVED_MODEL_FILE = f"{SAVED_MODEL_DIR}/saved_model.pb"
 REQUIRED_FILES = (SAVED_MODEL_FILE, TOKENIZER_FILE, WARMUP_FILE)
 PACKED_FILES = ("config.json", "weights.safetensors")
@@ -302,10 +305,10 @@ def _check_complete(path: Path, files: Mapping[str, str]) -> None:
 
 
 def _digests(path: Path, *, max_bytes: int | None = None) -> Iterator[tuple[str, str]]:
-    """Yield the relative path and SHA-256 of every file under `path` except the contract, sorted."""
+    """Yield the relative path and SHA-256 of every sealed file under `path`, sorted."""
     for name, file in plain_files(path, max_bytes=max_bytes).items():
         # A killed `seal` leaves its temporary file behind.
-        if name != CONTRACT_FILE and not fnmatchcase(name, f".{CONTRACT_FILE}.*partial"):
+        if name not in _UNSEALED and not fnmatchcase(name, f".{CONTRACT_FILE}.*partial"):
             yield name, file_digest(file)
 
 

@@ -22,10 +22,18 @@ class ServableId:
     Attributes:
         version: its name in the registry or the folder, such as "3".
         fingerprint: differs between two artifacts that were given the same version.
+        digest: SHA-256 of the approved `contract.json`; empty if the ledger has none; None if the source
+            needs no approval.
     """
 
     version: str
     fingerprint: str
+    digest: str | None = None
+
+    @property
+    def approved(self) -> bool | None:
+        """Whether the ledger has the content's digest; None if no approval is needed."""
+        return None if self.digest is None else bool(self.digest)
 
 
 @dataclass(frozen=True, slots=True)
