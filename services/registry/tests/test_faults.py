@@ -22,7 +22,7 @@ StartRegistry = Callable[..., RegistryProcess]
 
 ALIAS = "/api/2.0/mlflow/registered-models/alias"
 TIMEOUT = 120
-CHANGES = 80
+CHANGES = 200
 CALLERS = 32
 GUARDS = {
     "sqlite": ("DROP TRIGGER toxic_ledger_no_update", "DROP TRIGGER toxic_ledger_no_delete"),
