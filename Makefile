@@ -161,8 +161,8 @@ test: tools $(VENV)/.installed-dev ## Run every test that needs no Docker, in pa
 	@$(PYTEST) $(PARALLEL) $(ARGS)
 
 .PHONY: test-fast
-test-fast: $(VENV)/.installed-dev ## Run the tests that start no server, in parallel
-	@$(PYTEST) $(PARALLEL) -m "not stack and not server" $(ARGS)
+test-fast: $(VENV)/.installed-dev ## Run the tests that take no server and no seconds, in parallel
+	@$(PYTEST) $(PARALLEL) -m "not stack and not server and not slow" $(ARGS)
 
 .PHONY: check
 check: tools lint types imports test ## Run what CI runs

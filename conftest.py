@@ -3,6 +3,7 @@
 import inspect
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ SHARED = {
     "one_registry": "mlflow",
     "registry_uri": "registry",
     "database": "registry",
+    "empty_database": "registry",
     "service_process": "service",
 }
 """Fixtures whose servers last for a session, each with a group: one worker runs the tests of a group."""
@@ -30,11 +32,15 @@ SHARED = {
 STARTERS = {"executable", "LocalCommand", "LocalStack", "PostgresServer", "RegistryProcess", "Server"} | {
     "find_program",
     "open_chromium",
+    "quick_python",
 }
 """Names that start processes, `sys.executable` among them: a test that uses one gets the marker `server`."""
 
 PROGRAMS = ("python", "chromium", "node", "npm", "go", "prometheus", "promtool", "initdb", "pg_ctl")
 """Programs that take seconds: `make test-fast` refuses to start them."""
+
+SLOW = re.compile(r"^pytestmark = .*pytest\.mark\.slow", re.MULTILINE)
+"""A line of files whose tests start TensorFlow, or take seconds: `make test-fast` doesn't read them."""
 
 WORKER_BYTES = 4 * 1024**3
 """Memory of a worker with TensorFlow and of the servers that its tests start."""
@@ -46,6 +52,13 @@ def pytest_configure(config: pytest.Config) -> None:
     """Keep the fast tests fast."""
     if "not server" in config.option.markexpr:
         sys.addaudithook(_refuse_programs)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave files of slow tests out of a fast run, before their libraries are imported."""
+    if "not slow" in config.option.markexpr and collection_path.suffix == ".py":
+        return True if SLOW.search(collection_path.read_text(encoding="utf-8")) else None
+    return None
 
 
 def _refuse_programs(event: str, arguments: tuple[object, ...]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from toxic_testing.forking import quick_python
 from toxic_testing.inference.bundles import BundleFactory
 from toxic_testing.inference.process import Server
 
@@ -28,7 +29,10 @@ class Inference:
 
     def start(self, environment: Mapping[str, str]) -> Server:
         """Start one, without waiting."""
-        server = Server(("-m", "toxic_inference"), environment=environment, folder=self._folder)
+        python = quick_python("inference")
+        server = Server(
+            ("-m", "toxic_inference"), environment=environment, folder=self._folder, python=python
+        )
         self._servers.append(server)
         return server
 

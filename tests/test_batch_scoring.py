@@ -16,6 +16,8 @@ from toxic_model.scoring import ScoringOptions
 from toxic_model.table_scoring import NO_TEXT, output_names
 from toxic_testing.inference.bundles import BundleFactory
 
+pytestmark = pytest.mark.slow
+
 TEXTS = ("you are kind", "you stupid\nidiot", "", "lovely day " * 30, "a fool")
 COMMAND = (sys.executable, "-m", "toxic_batch")
 

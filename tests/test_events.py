@@ -13,6 +13,8 @@ from toxic_testing.inference.bundles import BundleFactory
 from toxic_testing.ports import free_port
 from toxic_testing.registry import RegistryProcess
 
+pytestmark = pytest.mark.slow
+
 MODEL = "toxic-comments"
 SECRET = "of this test alone"
 FIGURES = {"test.toxic.all.rows": 1000.0, "test.toxic.all.auc": 0.9}

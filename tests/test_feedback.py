@@ -13,6 +13,8 @@ from toxic_inference.corrections.record import Feedback, FeedbackConflictError, 
 from toxic_inference.corrections.store import DatabaseFeedbackStore
 from toxic_testing.registry.postgres import PostgresServer
 
+pytestmark = pytest.mark.slow
+
 FEEDBACK = Feedback(
     id="1",
     text="you are kind 😀",

@@ -14,6 +14,8 @@ from toxic_training.evaluation.operating_point import OperatingPoint
 from toxic_training.evaluation.parameters import EvaluationParameters
 from toxic_training.evaluation.suites import measure_suites
 
+pytestmark = pytest.mark.slow
+
 PARAMETERS = EvaluationParameters(
     batch_tokens=64, max_windows=1, window_overlap_tokens=0, bootstrap_samples=0, confidence=0.95,
     calibration_toxic_share=0.5, calibration_min_a_class=5, calibration_bins=5, deployment_toxic_share=0.1,

@@ -16,11 +16,13 @@ import pytest
 
 from toxic_core.contract import read_contract
 from toxic_core.labels import LABELS
+from toxic_testing.forking import quick_python
 from toxic_testing.inference.bundles import BundleFactory
 from toxic_testing.inference.process import Server
 from toxic_testing.ports import free_port
+from toxic_testing.registry import copy_tables
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.slow, pytest.mark.e2e]
 
 ROOT = Path(__file__).resolve().parents[1]
 SEVENTH = "sexual_explicit"
@@ -68,7 +70,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         env={
             **os.environ,
             "TOXIC_DEMO_DIR": str(folder),
-            "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
+            "MLFLOW_TRACKING_URI": copy_tables(folder / "mlflow.db"),
         },
         cwd=folder,
         check=True,
@@ -96,6 +98,7 @@ def service(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             "INFERENCE_PRECISION": "float32",
         },
         folder=folder,
+        python=quick_python("inference"),
     )
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as client:

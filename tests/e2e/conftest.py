@@ -7,8 +7,9 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from toxic_local.plan import StackPlan
+from toxic_local.plan import Commands, StackPlan
 from toxic_local.stack import LocalStack
+from toxic_testing.forking import quick_python
 from toxic_testing.ports import free_port
 
 TRAINING = ("--env", "demo", "--params", "modelling.epochs=1,evaluation.bootstrap_samples=0")
@@ -19,7 +20,13 @@ TRAINING = ("--env", "demo", "--params", "modelling.epochs=1,evaluation.bootstra
 def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     """Train version 1 on the sample, promote it, serve it."""
     state = tmp_path_factory.mktemp("stack")
-    plan = StackPlan(state_dir=state, registry_port=free_port(), inference_port=free_port())
+    commands = Commands(
+        promote=(quick_python("registry"), "-m", "toxic_registry", "promote"),
+        train=(quick_python("training"), "-m", "toxic_training", "run"),
+    )
+    plan = StackPlan(
+        state_dir=state, registry_port=free_port(), inference_port=free_port(), commands=commands
+    )
     environment = {
         **os.environ,
         "REGISTRY_GATE_FILE": str(Path(__file__).parent / "gate.yml"),

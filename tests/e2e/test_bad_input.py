@@ -7,7 +7,7 @@ import pytest
 
 from toxic_local.stack import LocalStack
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.slow, pytest.mark.e2e]
 
 JSON = {"content-type": "application/json"}
 

@@ -13,8 +13,9 @@ import pytest
 
 from toxic_testing.inference.process import Server
 from toxic_testing.ports import free_port
+from toxic_testing.registry import copy_tables
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.slow, pytest.mark.e2e]
 
 ROOT = Path(__file__).resolve().parents[2]
 UNPACK_SECONDS = 600
@@ -52,7 +53,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         env={
             **os.environ,
             "TOXIC_DEMO_DIR": str(folder),
-            "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
+            "MLFLOW_TRACKING_URI": copy_tables(folder / "mlflow.db"),
         },
         check=True,
         timeout=UNPACK_SECONDS,

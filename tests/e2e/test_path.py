@@ -1,6 +1,5 @@
 """From comments to a served champion, with real servers and a really trained model."""
 
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -18,8 +17,9 @@ from toxic_core.contract import WARMUP_FILE, Bundle, WarmupExample, open_bundle,
 from toxic_core.contract.calibration import calibrate
 from toxic_core.labels import LABELS
 from toxic_local.stack import LocalStack
+from toxic_testing.forking import quick_python
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.slow, pytest.mark.e2e]
 
 TEXT = "Thank you, that was kind of you."
 MODEL = "toxic-comments"
@@ -36,7 +36,7 @@ def _version(stack: LocalStack) -> str:
 
 
 def _registry(stack: LocalStack, *arguments: str) -> None:
-    assert stack.run((sys.executable, "-m", "toxic_registry", *arguments)) == 0
+    assert stack.run((quick_python("registry"), "-m", "toxic_registry", *arguments)) == 0
 
 
 def _wait_for_version(stack: LocalStack, version: str) -> None:
@@ -132,7 +132,7 @@ def test_a_broken_version_is_never_served(stack: LocalStack, bundle: Path) -> No
     """The gate refuses damaged files, the loader other scores than recorded; the one before serves on."""
     damaged = _register_broken(stack, bundle, _damage)
     for override in ((), ("--override", "to see it refused", "--actor", "a test")):
-        assert stack.run((sys.executable, "-m", "toxic_registry", "promote", damaged, *override)) == 1
+        assert stack.run((quick_python("registry"), "-m", "toxic_registry", "promote", damaged, *override)) == 1
     broken = _register_broken(stack, bundle, _record_other_scores)
     _registry(stack, "promote", broken)
     state = _wait_for_state(stack, broken, lambda entry: entry["status"]["error_code"] != "OK")

@@ -15,6 +15,8 @@ import yaml
 
 from toxic_testing.ports import free_port
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 ROOT = Path(__file__).resolve().parents[2]

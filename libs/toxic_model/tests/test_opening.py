@@ -24,6 +24,8 @@ from toxic_model.runtimes import OPENVINO, TENSORFLOW, openvino
 from toxic_model.warmup import WarmUp
 from toxic_testing.inference.bundles import BundleFactory, replay
 
+pytestmark = pytest.mark.slow
+
 RUNTIMES = ["tensorflow", "openvino", "auto"]
 
 

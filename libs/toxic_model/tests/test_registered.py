@@ -9,6 +9,8 @@ from toxic_core.errors import ContractError, RegistryUnavailableError, UnknownMo
 from toxic_model.registered import Registry, open_folder
 from toxic_testing.inference.bundles import write_plain_bundle
 
+pytestmark = pytest.mark.slow
+
 Register = Callable[[Path], str]
 
 

@@ -14,6 +14,7 @@ from toxic_inference.serving.batching.scheduler import SchedulerResources
 from toxic_inference.serving.batching.slots import Slots
 from toxic_inference.serving.interfaces import ServableId
 from toxic_inference.serving.versions.harness import ActiveServable
+from toxic_testing.forking import quick_python
 from toxic_testing.inference.bundles import BundleFactory, write_plain_bundle
 from toxic_testing.inference.fakes import EventLog, FakeModel, InlineExecutor, ManualClock, activate, spin
 from toxic_testing.inference.mlflow_server import RegisteredModel, Registry, StartServer
@@ -103,7 +104,8 @@ def start_server() -> Iterator[StartServer]:
     servers: list[Server] = []
 
     def start(arguments: Sequence[str], *, environment: Mapping[str, str], folder: Path) -> Server:
-        servers.append(Server(arguments, environment=environment, folder=folder))
+        python = quick_python("registry" if "mlflow" in arguments else "inference")
+        servers.append(Server(arguments, environment=environment, folder=folder, python=python))
         return servers[-1]
 
     yield start

@@ -27,7 +27,7 @@ from toxic_inference.app import create_app
 from toxic_inference.settings import Settings
 from toxic_testing.inference.bundles import BundleFactory, make_tokenizer
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.slow, pytest.mark.anyio]
 
 TEXT = "you are a stupid idiot"
 MAX_BYTES = 10_000_000

@@ -12,6 +12,8 @@ import pytest
 
 from toxic_testing.ports import free_port
 
+pytestmark = pytest.mark.slow
+
 BuildBundle = Callable[..., Path]
 
 SERVICE = ("-m", "toxic_inference")

@@ -1,7 +1,7 @@
 """Fixtures: a real registry on each kind of database, versions of a model, and a receiver of webhooks."""
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -9,9 +9,9 @@ import requests
 from mlflow.tracking import MlflowClient
 
 from toxic_registry.cli import main
-from toxic_testing.registry import PostgresServer, Receiver, RegistryProcess, Versions
+from toxic_testing.registry import PostgresServer, Receiver, RegistryProcess, Versions, copy_tables
 
-StartRegistry = Callable[[Mapping[str, str]], RegistryProcess]
+StartRegistry = Callable[..., RegistryProcess]
 EVENT_SECRET = "the test's own"
 
 
@@ -35,8 +35,8 @@ def start_registry() -> Iterator[StartRegistry]:
     """Return a function that starts registries, which end with the test."""
     started: list[RegistryProcess] = []
 
-    def start(environment: Mapping[str, str]) -> RegistryProcess:
-        started.append(RegistryProcess(environment))
+    def start(environment: Mapping[str, str], command: Sequence[str] = ()) -> RegistryProcess:
+        started.append(RegistryProcess(environment, command=command))
         return started[-1]
 
     yield start
@@ -46,11 +46,11 @@ def start_registry() -> Iterator[StartRegistry]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return the address of an empty database of each kind."""
+    """Return the address of a database of each kind, with MLflow's tables."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/own.db"
+        return copy_tables(tmp_path / "own.db")
     server: PostgresServer = request.getfixturevalue("postgres")
-    return server.new_database(f"t{uuid.uuid4().hex}")
+    return server.new_database(f"t{uuid.uuid4().hex}", tables=True)
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
@@ -65,7 +65,7 @@ def registry_uri(
     }
     if request.param == "postgresql":
         server: PostgresServer = request.getfixturevalue("postgres")
-        environment["REGISTRY_BACKEND_STORE_URI"] = server.new_database("registry")
+        environment["REGISTRY_BACKEND_STORE_URI"] = server.new_database("registry", tables=True)
     process = RegistryProcess(environment)
     process.wait_until_ready()
     yield process.uri

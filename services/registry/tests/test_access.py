@@ -1,5 +1,5 @@
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,9 @@ from toxic_registry.client.registry_client import RegistryClient
 from toxic_registry.server.users import read_users, user_line
 from toxic_testing.registry import RegistryProcess, Versions
 
-StartRegistry = Callable[[Mapping[str, str]], RegistryProcess]
+pytestmark = pytest.mark.slow
+
+StartRegistry = Callable[..., RegistryProcess]
 TIMEOUT = 30
 
 

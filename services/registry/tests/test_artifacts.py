@@ -11,6 +11,8 @@ from toxic_registry.gate.artifacts import BundleStore, remove_scratch
 from toxic_registry.server.artifact_guard import WRITES
 from toxic_testing.registry import write_bundle
 
+pytestmark = pytest.mark.slow
+
 
 def bundles(folder: Path, max_bytes: int = 1_000_000) -> BundleStore:
     """Use a folder as the artifact store."""

@@ -8,6 +8,8 @@ from toxic_registry.cli import main
 from toxic_testing.ports import free_port
 from toxic_testing.registry import Versions
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., tuple[int, str, str]]
 
 

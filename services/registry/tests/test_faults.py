@@ -1,6 +1,6 @@
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import cycle, islice, pairwise
@@ -16,7 +16,9 @@ from toxic_registry.client.registry_client import Ledger, RegistryClient
 from toxic_registry.ledger.entries import LedgerError, aliases_of, verify_aliases, verify_chain
 from toxic_testing.registry import RegistryProcess, Versions
 
-StartRegistry = Callable[[Mapping[str, str]], RegistryProcess]
+pytestmark = pytest.mark.slow
+
+StartRegistry = Callable[..., RegistryProcess]
 
 ALIAS = "/api/2.0/mlflow/registered-models/alias"
 TIMEOUT = 120

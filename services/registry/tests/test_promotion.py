@@ -12,6 +12,8 @@ from toxic_core.contract.evidence import EVALUATION_FILE
 from toxic_core.signing import verify
 from toxic_testing.registry import Receiver, Versions
 
+pytestmark = pytest.mark.slow
+
 Rows = Callable[[], list[dict[str, object]]]
 Run = Callable[..., tuple[int, str, str]]
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,11 +15,15 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from toxic_registry.client.registry_client import RegistryClient
+from toxic_testing.forking import quick_python
 from toxic_testing.ports import free_port
-from toxic_testing.registry import PostgresServer, RegistryProcess, Versions
+from toxic_testing.registry import PostgresServer, RegistryProcess, Versions, copy_tables
+
+pytestmark = pytest.mark.slow
 
 START_SECONDS = 60
-StartRegistry = Callable[[Mapping[str, str]], RegistryProcess]
+StartRegistry = Callable[..., RegistryProcess]
+REGISTRY = (sys.executable, "-m", "toxic_registry")
 
 
 def get(uri: str, **headers: str) -> tuple[int, str]:
@@ -70,8 +74,8 @@ def test_artifacts_pass_through_the_server(client: MlflowClient, tmp_path: Path)
 
 
 def test_ctrl_c_stops_the_server_cleanly(start_registry: StartRegistry, tmp_path: Path) -> None:
-    """The server is one process, which stops with status 0 and without a traceback."""
-    registry = start_registry({"REGISTRY_STATE_DIR": str(tmp_path)})
+    """The server makes its tables, is one process, and stops with status 0 and without a traceback."""
+    registry = start_registry({"REGISTRY_STATE_DIR": str(tmp_path)}, REGISTRY)
     registry.wait_until_ready()
     assert children(registry.process.pid) == []
     assert registry.stop(signal.SIGINT) == 0
@@ -81,7 +85,7 @@ def test_ctrl_c_stops_the_server_cleanly(start_registry: StartRegistry, tmp_path
 
 def test_signal_stops_a_starting_server(start_registry: StartRegistry, tmp_path: Path) -> None:
     """The signal doesn't wait for MLflow's import or its tables."""
-    registry = start_registry({"REGISTRY_STATE_DIR": str(tmp_path)})
+    registry = start_registry({"REGISTRY_STATE_DIR": str(tmp_path)}, REGISTRY)
     registry.wait_for("registry.starting")
     assert registry.stop(signal.SIGTERM) == 0
     assert "registry.ready" not in registry.events()
@@ -170,10 +174,12 @@ def test_invalid_setting_is_a_one_line_error(start_registry: StartRegistry) -> N
 def plain_server(tmp_path: Path) -> Iterator[str]:
     """Run `mlflow server` with our application, and yield its address."""
     port = free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--app-name", "toxic-registry", "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{tmp_path}/mlflow.db", "--port", str(port)]
-    command += ["--artifacts-destination", str(tmp_path / "artifacts")]
-    process = RegistryProcess({"REGISTRY_PORT": str(port)}, command=command)
+    command = [quick_python("registry"), "-m", "mlflow", "server", "--app-name", "toxic-registry"]
+    command += ["--backend-store-uri", copy_tables(tmp_path / "mlflow.db"), "--port", str(port)]
+    command += ["--artifacts-destination", str(tmp_path / "artifacts"), "--workers", "1"]
+    # MLflow's own jobs would be seven more processes.
+    environment = {"REGISTRY_PORT": str(port), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    process = RegistryProcess(environment, command=command)
     patient = Retry(100, backoff_factor=0.1, backoff_max=1.0)
     with requests.Session() as session:
         session.mount("http://", HTTPAdapter(max_retries=patient))

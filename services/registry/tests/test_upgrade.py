@@ -1,5 +1,5 @@
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -11,12 +11,23 @@ from toxic_core.errors import ConfigurationError
 from toxic_registry.client.registry_client import RegistryClient
 from toxic_registry.ledger.entries import verify_aliases, verify_chain
 from toxic_registry.server.database import upgrade_database
-from toxic_testing.registry import RegistryProcess
+from toxic_testing.registry import PostgresServer, RegistryProcess
 
-StartRegistry = Callable[[Mapping[str, str]], RegistryProcess]
+pytestmark = pytest.mark.slow
+
+StartRegistry = Callable[..., RegistryProcess]
 
 DATA = Path(__file__).parent / "data"
 OLD_REVISION = "6953534de441"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the address of an empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/own.db"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.new_database("old")
 
 
 def load_old(database: str) -> None:
@@ -40,11 +51,13 @@ def revision(file: Path) -> str:
 
 
 def test_database_of_the_oldest_mlflow_is_upgraded_at_start(
-    start_registry: StartRegistry, tmp_path: Path, database: str
+    start_registry: StartRegistry, tmp_path: Path, empty_database: str
 ) -> None:
     """Runs, versions and aliases are kept, the ledger records the champion, and an SQLite file is copied."""
-    load_old(database)
-    registry = start_registry({"REGISTRY_STATE_DIR": str(tmp_path), "REGISTRY_BACKEND_STORE_URI": database})
+    load_old(empty_database)
+    registry = start_registry(
+        {"REGISTRY_STATE_DIR": str(tmp_path), "REGISTRY_BACKEND_STORE_URI": empty_database}
+    )
     registry.wait_until_ready()
     assert registry.events().count("database.upgraded") == 1
     client = MlflowClient(registry.uri, registry.uri)
@@ -60,7 +73,7 @@ def test_database_of_the_oldest_mlflow_is_upgraded_at_start(
     (entry,) = ledger.entries
     assert (entry.outcome, entry.after) == ("found", 2)
     copies = list(tmp_path.glob(f"own.db.{OLD_REVISION}-*.backup"))
-    assert len(copies) == (1 if database.startswith("sqlite") else 0)
+    assert len(copies) == (1 if empty_database.startswith("sqlite") else 0)
     assert all(revision(copy) == OLD_REVISION for copy in copies)
 
 

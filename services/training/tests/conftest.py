@@ -7,8 +7,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,12 +21,13 @@ from toxic_core.languages import ANY_LANGUAGE
 from toxic_training.data.comments import LABEL_COLUMNS
 from toxic_training.data.parameters import DataParameters, SourceParameters
 from toxic_training.evaluation.parameters import EvaluationParameters
-from toxic_training.kedro_project.datasets import EncoderDataset, ExportedModelDataset
-from toxic_training.kedro_project.pipelines.evaluation.nodes import prepare_export
-from toxic_training.modelling.classifier import Encoder, build_classifier
-from toxic_training.modelling.encoders.source import find_encoder
 from toxic_training.modelling.parameters import ModellingParameters
-from toxic_training.scoring.exported import ExportedModel
+
+if TYPE_CHECKING:
+    import keras
+
+    from toxic_training.modelling.classifier import Encoder
+    from toxic_training.scoring.exported import ExportedModel
 
 # A busy machine makes single examples slow, which says nothing about them.
 settings.register_profile("patient", deadline=None, max_examples=50)
@@ -34,7 +35,7 @@ settings.load_profile("patient")
 
 RawTable = Callable[..., pd.DataFrame]
 Scored = Callable[..., pd.DataFrame]
-Made = tuple[Encoder, keras.Model, ExportedModel]
+Made = tuple["Encoder", "keras.Model", "ExportedModel"]
 
 
 @pytest.fixture(scope="session")
@@ -190,6 +191,17 @@ def made(
     tmp_path_factory: pytest.TempPathFactory, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
 ) -> Made:
     """Make an untrained classifier and export it."""
+    # TensorFlow takes seconds, which tests of other parts don't wait for.
+    import keras  # noqa: PLC0415
+
+    from toxic_training.kedro_project.datasets import (  # noqa: PLC0415
+        EncoderDataset,
+        ExportedModelDataset,
+    )
+    from toxic_training.kedro_project.pipelines.evaluation.nodes import prepare_export  # noqa: PLC0415
+    from toxic_training.modelling.classifier import build_classifier  # noqa: PLC0415
+    from toxic_training.modelling.encoders.source import find_encoder  # noqa: PLC0415
+
     folder = tmp_path_factory.mktemp("made")
     encoders = EncoderDataset(str(folder / "encoder"))
     encoders.save(find_encoder("tiny", texts=corpus["text"].tolist(), vocabulary_size=300, seed=1))

@@ -42,6 +42,8 @@ from toxic_training.release.model_version import RegistrationParameters, Release
 from toxic_training.scoring.exported import ExportedModel
 from toxic_training.scoring.texts import open_scorer
 
+pytestmark = pytest.mark.slow
+
 Made = tuple[keras.Model, Encoder, Bundle]
 
 REPORT = "<!doctype html><title>The report</title>"

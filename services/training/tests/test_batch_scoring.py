@@ -17,6 +17,8 @@ from toxic_training.kedro_project.chunked_tables import ChunkedTableDataset, rea
 from toxic_training.kedro_project.failures import explain
 from toxic_training.scoring.table_scoring import ScoredChunks, append_scores
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def scorer() -> TableScorer:

@@ -1,9 +1,12 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from toxic_core.contract import ATTENTION_MASK, INPUT_IDS
 from toxic_training.modelling.batches import LengthBatches
+
+pytestmark = pytest.mark.slow
 
 
 def _batches(lengths: list[int], batch_size: int = 4) -> LengthBatches:

@@ -44,6 +44,8 @@ from toxic_training.release.bundle import (
 from toxic_training.scoring.exported import ExportedModel, read_export
 from toxic_training.scoring.texts import open_scorer
 
+pytestmark = pytest.mark.slow
+
 Made = tuple[Encoder, keras.Model, ExportedModel]
 Table = Callable[..., pd.DataFrame]
 

@@ -3,7 +3,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,8 @@ import pytest
 
 from toxic_training.modelling.checkpoints import Arrays, CheckpointFile, TrainingState, fingerprint
 from toxic_training.modelling.parameters import ModellingParameters
+
+pytestmark = pytest.mark.slow
 
 _STATE = TrainingState(steps=3, seconds=1.5, loss=0.25, scores=(0.5, 0.75), misses=1)
 
@@ -25,31 +26,46 @@ from toxic_training.data.parameters import DataParameters, SourceParameters
 from toxic_training.modelling.parameters import ModellingParameters
 from toxic_training.kedro_project.pipelines.modelling.nodes import prepare_encoder, train_classifier
 
-folder, last_reading = Path(sys.argv[1]), int(sys.argv[2])
-comments = pd.read_parquet(folder / "comments.parquet")
-parameters = ModellingParameters.model_validate_json((folder / "parameters.json").read_text())
+root = Path(sys.argv[1])
+comments = pd.read_parquet(root / "comments.parquet")
+parameters = ModellingParameters.model_validate_json((root / "parameters.json").read_text())
 data = DataParameters(train=SourceParameters(), validation=SourceParameters())
 readings = 0
 
-def clock():
-    global readings
-    readings += 1
-    if readings == last_reading:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return time.monotonic()
+def train(folder, last_reading):
+    def clock():
+        global readings
+        readings += 1
+        if readings == last_reading:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return time.monotonic()
 
-encoder = EncoderDataset(str(folder / "encoder"))
-encoder.save(prepare_encoder(comments, folder, parameters))
-classifier, result = train_classifier(
-    encoder=encoder.load(), training=comments, validation=comments,
-    teacher_scores=pd.DataFrame(index=comments.index),
-    checkpoint=folder / "checkpoint", data=data, parameters=parameters, clock=clock,
-)
-np.savez(folder / "weights.npz", *classifier.get_weights())
-kept = ("steps", "selections", "selection_auc", "final_loss")
-(folder / "result.json").write_text(json.dumps({name: result[name] for name in kept}))
+    encoder = EncoderDataset(str(folder / "encoder"))
+    encoder.save(prepare_encoder(comments, folder, parameters))
+    classifier, result = train_classifier(
+        encoder=encoder.load(), training=comments, validation=comments,
+        teacher_scores=pd.DataFrame(index=comments.index),
+        checkpoint=folder / "checkpoint", data=data, parameters=parameters, clock=clock,
+    )
+    np.savez(folder / "weights.npz", *classifier.get_weights())
+    kept = ("steps", "selections", "selection_auc", "final_loss")
+    (folder / "result.json").write_text(json.dumps({name: result[name] for name in kept}))
+
+for name, last_reading in (("killed", 75), ("killed", 0), ("unbroken", 0)):
+    folder = root / name
+    folder.mkdir(exist_ok=True)
+    if (process := os.fork()) == 0:
+        train(folder, last_reading)
+        os._exit(0)
+    status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    files = sorted(path.name for path in folder.iterdir())
+    with (root / "ended.jsonl").open("a") as ended:
+        print(json.dumps([status, files]), file=ended)
 """
-"""Trains, and dies by SIGKILL at the given reading of the clock; 0 for never."""
+"""Trains three times, each in a process of its own; the first dies by SIGKILL at a reading of the clock.
+
+They are forked, since importing what they need takes longer than they do.
+"""
 
 
 def test_a_checkpoint_restores_what_was_saved(tmp_path: Path) -> None:
@@ -90,36 +106,23 @@ def test_a_fingerprint_separates_its_parts() -> None:
     assert fingerprint(b"ab", b"c") != fingerprint(b"a", b"bc")
 
 
-@pytest.fixture
-def start_training(
-    tmp_path: Path, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
-) -> Callable[[str, int], int]:
-    """Train in a process of its own, in a folder by name, and return its exit status."""
-    parameters = modelling_parameters.model_copy(
-        update={"checkpoint_minutes": 0.0, "epochs": 3, "max_train_minutes": 60}
-    )
-
-    def start(name: str, last_reading: int) -> int:
-        folder = tmp_path / name
-        folder.mkdir(exist_ok=True)
-        corpus.to_parquet(folder / "comments.parquet")
-        (folder / "parameters.json").write_text(parameters.model_dump_json())
-        command = [sys.executable, "-c", _TRAIN, str(folder), str(last_reading)]
-        environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0"}
-        return subprocess.run(command, check=False, env=environment, capture_output=True).returncode
-
-    return start
-
-
 def test_a_killed_training_resumes_to_the_same_result(
-    tmp_path: Path, start_training: Callable[[str, int], int]
+    tmp_path: Path, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
 ) -> None:
     """Killed in its second epoch and resumed, training ends with the same weights and figures."""
-    assert start_training("killed", 75) == -signal.SIGKILL
-    assert (tmp_path / "killed" / "checkpoint").exists(), "the kill came after a checkpoint"
-    assert not (tmp_path / "killed" / "result.json").exists(), "the kill came before the end"
-    assert start_training("killed", 0) == 0
-    assert start_training("unbroken", 0) == 0
+    changes = {"checkpoint_minutes": 0.0, "epochs": 3, "max_train_minutes": 60}
+    parameters = modelling_parameters.model_copy(update=changes)
+    corpus.to_parquet(tmp_path / "comments.parquet")
+    (tmp_path / "parameters.json").write_text(parameters.model_dump_json())
+    command = [sys.executable, "-c", _TRAIN, str(tmp_path)]
+    environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0"}
+    subprocess.run(command, check=True, env=environment, capture_output=True)
+    lines = (tmp_path / "ended.jsonl").read_text().splitlines()
+    (status, files), *ended = map(json.loads, lines)
+    assert status == -signal.SIGKILL
+    assert "checkpoint" in files, "the kill came after a checkpoint"
+    assert "result.json" not in files, "the kill came before the end"
+    assert [status for status, _ in ended] == [0, 0]
     results = [json.loads((tmp_path / name / "result.json").read_text()) for name in ("killed", "unbroken")]
     assert results[0] == pytest.approx(results[1], abs=1e-6)
     killed, unbroken = (np.load(tmp_path / name / "weights.npz") for name in ("killed", "unbroken"))

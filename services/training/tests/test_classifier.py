@@ -26,6 +26,8 @@ from toxic_training.modelling.classifier import Encoder, masked_binary_crossentr
 from toxic_training.modelling.fitting import averaged
 from toxic_training.modelling.parameters import ModellingParameters
 
+pytestmark = pytest.mark.slow
+
 Trained = tuple[Encoder, keras.Model, dict[str, float]]
 
 

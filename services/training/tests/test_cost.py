@@ -6,6 +6,8 @@ import pytest
 from toxic_model.scoring import RawScores
 from toxic_training.evaluation.cost import measure_latency
 
+pytestmark = pytest.mark.slow
+
 
 class SlowToStart:
     """A scorer on a clock of its own: its first text takes a second, each after it ten milliseconds."""

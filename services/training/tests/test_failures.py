@@ -10,6 +10,8 @@ from kedro_datasets.pandas import CSVDataset
 from toxic_core.errors import InvalidDataError
 from toxic_training.kedro_project.failures import explain
 
+pytestmark = pytest.mark.slow
+
 
 def test_an_error_of_this_project_explains_itself() -> None:
     """Its message is printed in one line."""

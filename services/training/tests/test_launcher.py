@@ -8,7 +8,7 @@ from mlflow import MlflowClient
 from toxic_training.kedro_project.run_report import RunReport, write_report
 from toxic_training.server.launcher import ChildRun
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.slow, pytest.mark.anyio]
 
 DEAF = """
 import signal, sys

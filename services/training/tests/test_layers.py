@@ -9,6 +9,8 @@ from toxic_training.modelling.encoders.files import EncoderFiles
 from toxic_training.modelling.encoders.layers import keep_layers
 from toxic_training.modelling.encoders.random_init import random_encoder
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def files() -> EncoderFiles:

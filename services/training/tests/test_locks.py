@@ -8,6 +8,8 @@ import pytest
 from toxic_core.errors import RunInProgressError
 from toxic_training.kedro_project.locks import OutputLocks
 
+pytestmark = pytest.mark.slow
+
 HOLDER = """
 import sys
 from pathlib import Path

@@ -17,6 +17,8 @@ from toxic_training.kedro_project.hooks import RawDataHook
 from toxic_training.kedro_project.pipelines.data_processing import pipeline as data_processing
 from toxic_training.release.bundle import UNKNOWN, code_revision
 
+pytestmark = pytest.mark.slow
+
 RawTable = Callable[[list[str], list[str]], pd.DataFrame]
 
 PROJECT = Path(__file__).resolve().parents[1]

@@ -15,6 +15,8 @@ from toxic_training.modelling.classifier import Encoder
 from toxic_training.scoring.exported import ExportedModel
 from toxic_training.scoring.texts import open_scorer
 
+pytestmark = pytest.mark.slow
+
 Made = tuple[Encoder, keras.Model, ExportedModel]
 
 

@@ -20,6 +20,8 @@ from toxic_training.evaluation.reporting.plots import PLOTS
 from toxic_training.evaluation.reporting.report import bias_table, length_table, write_report
 from toxic_training.scoring.exported import ExportedModel, ExportFacts
 
+pytestmark = pytest.mark.slow
+
 Scored = Callable[..., pd.DataFrame]
 
 POINT = OperatingPoint(

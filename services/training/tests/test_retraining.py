@@ -22,7 +22,7 @@ from toxic_training.server.app import add_routes
 from toxic_training.server.composition import compose
 from toxic_training.server.settings import Settings
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.slow, pytest.mark.anyio]
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 TOKEN = "of these tests alone"

@@ -5,6 +5,8 @@ import pytest
 
 from toxic_training.release.bundle import REVISION_VARIABLE, code_revision
 
+pytestmark = pytest.mark.slow
+
 
 def test_outside_git_the_environment_contains_the_revision(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

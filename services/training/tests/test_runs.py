@@ -9,7 +9,7 @@ from toxic_training.kedro_project.run_report import RunReport
 from toxic_training.server.answers import RunAnswer
 from toxic_training.server.runs import RunManager, RunRecord, RunState, UnknownRunError
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.slow, pytest.mark.anyio]
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 TRAINING = ("modelling",)

@@ -21,6 +21,8 @@ from toxic_training.data.sample import FILES, Split, generate, write_sample
 from toxic_training.data.sample.generator import Comment
 from toxic_training.data.sample.phrasebook import Kind, check_phrasebook, load_phrasebook
 
+pytestmark = pytest.mark.slow
+
 SAMPLE = Path(__file__).parents[3] / "data" / "sample"
 TRAIN, VALIDATION, TEST, TEST_LABELS = FILES
 

@@ -12,6 +12,8 @@ from toxic_core.text import normalise
 from toxic_training.data.sample import disguise as d
 from toxic_training.data.sample.dice import Dice
 
+pytestmark = pytest.mark.slow
+
 # How long an example takes says more about the machine's other work than about the code.
 patient = settings(deadline=None)
 

@@ -2,6 +2,8 @@ import pytest
 
 from toxic_training.modelling.fitting import Progress, learning_rate_at
 
+pytestmark = pytest.mark.slow
+
 
 class _Clock:
     """A clock that tests set."""

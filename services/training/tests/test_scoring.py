@@ -11,6 +11,8 @@ from toxic_model.registered import Registry
 from toxic_training.evaluation.cost import median_comment
 from toxic_training.kedro_project.datasets import ChampionDataset
 
+pytestmark = pytest.mark.slow
+
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=30))
 def test_the_median_comment_has_the_median_length(lengths: list[int]) -> None:

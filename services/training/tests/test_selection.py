@@ -8,6 +8,8 @@ from toxic_training.data.comments import LABEL_COLUMNS
 from toxic_training.modelling.encoders.vocabulary import learn_tokenizer
 from toxic_training.modelling.selection import BestWeights, selection_set
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def classifier() -> keras.Model:

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,9 +14,11 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from toxic_testing.forking import quick_python
 from toxic_testing.ports import free_port
+from toxic_testing.registry import copy_tables
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.slow, pytest.mark.e2e]
 
 PATIENCE_SECONDS = 240
 LONG_TRAINING = {
@@ -64,7 +65,7 @@ class Server:
 
 
 def _run(*options: str, environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
-    command = (sys.executable, "-m", "toxic_training", "run", *options)
+    command = (quick_python("training"), "-m", "toxic_training", "run", *options)
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -87,7 +88,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def mlflow(folder: Path) -> MlflowClient:
     """Return a client of that database, created before two processes try to create it."""
-    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    client = MlflowClient(copy_tables(folder / "mlflow.db"))
     client.search_experiments()
     return client
 
@@ -97,7 +98,7 @@ def server(folder: Path, mlflow: MlflowClient) -> Iterator[Server]:
     """Start the server on a free port and wait until it answers."""
     port = free_port()
     command = [
-        sys.executable,
+        quick_python("training"),
         "-m",
         "toxic_training",
         "server",
@@ -184,7 +185,7 @@ def test_a_signal_to_a_run_ends_it_in_mlflow(folder: Path, mlflow: MlflowClient)
     """SIGTERM to `kedro run` during training marks the run KILLED in MLflow and prints that."""
     options = ["--pipelines", "modelling", "--env", "demo", "--params", "modelling.epochs=1000"]
     with subprocess.Popen(
-        [sys.executable, "-m", "toxic_training", "run", *options],
+        [quick_python("training"), "-m", "toxic_training", "run", *options],
         env=_environment(folder),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -8,6 +8,8 @@ from kedro.io import DataCatalog, DatasetError
 from toxic_training.kedro_project.failures import explain
 from toxic_training.kedro_project.table_datasets import OptionalTablesDataset, TableDataset
 
+pytestmark = pytest.mark.slow
+
 CSV: dict[str, object] = {"type": "pandas.CSVDataset", "load_args": {"dtype": str, "keep_default_na": False}}
 
 

@@ -23,6 +23,8 @@ from toxic_model.opening import open_model
 from toxic_testing.inference.bundles import BundleFactory
 from toxic_testing.inference.fakes import EventLog, activate
 
+pytestmark = pytest.mark.slow
+
 ID = ServableId("1", "f")
 
 

@@ -9,6 +9,8 @@ from toxic_core.errors import ContractError, RegistryUnavailableError
 from toxic_inference.adapters.mlflow_source import MlflowRegistry
 from toxic_inference.serving.interfaces import ServableId
 
+pytestmark = pytest.mark.slow
+
 MAX_BYTES = 10_000
 
 

@@ -12,6 +12,8 @@ from toxic_inference.doors.listing import DOORS
 from toxic_inference.http.application import create_api
 from toxic_inference.http.backend import Backend
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = 8
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 from mlflow.tracking import MlflowClient
 
+from toxic_testing.forking import quick_python
 from toxic_testing.inference.bundles import BundleFactory, TinyModel
 from toxic_testing.inference.process import Server
 from toxic_testing.ports import free_port
@@ -164,7 +165,7 @@ class Loop:
     def _start(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Server:
         folder = self.folder / name
         folder.mkdir()
-        server = Server(arguments, environment=environment, folder=folder)
+        server = Server(arguments, environment=environment, folder=folder, python=quick_python(name))
         self._ended.append(server.kill)
         return server
 

@@ -12,6 +12,7 @@ from mlflow.tracking import MlflowClient
 
 from toxic_testing.inference.process import Server
 from toxic_testing.ports import free_port
+from toxic_testing.registry.tables import copy_tables
 
 StartServer = Callable[..., Server]
 
@@ -30,7 +31,7 @@ class Registry:
     def launch(self) -> None:
         """Start it, without waiting until it answers."""
         arguments = ["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self._port)]
-        arguments += ["--backend-store-uri", f"sqlite:///{self._folder}/mlflow.db", "--workers", "1"]
+        arguments += ["--backend-store-uri", copy_tables(self._folder / "mlflow.db"), "--workers", "1"]
         arguments += ["--artifacts-destination", str(self._folder / "artifacts")]
         environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         self._server = self._start(arguments, environment=environment, folder=self._folder)

@@ -51,13 +51,20 @@ class Logs:
 
 
 class Server:
-    """A process of its own process group, with its logs."""
+    """A process of its own process group, with its logs; `python` runs its arguments."""
 
-    def __init__(self, arguments: Sequence[str], *, environment: Mapping[str, str], folder: Path) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        folder: Path,
+        python: str = sys.executable,
+    ) -> None:
         with NamedTemporaryFile() as written:
             self._output = Path(written.name).open(encoding="utf-8")  # noqa: SIM115  as long as the process
             self.process = subprocess.Popen(
-                [sys.executable, *arguments],
+                [python, *arguments],
                 env={**os.environ, **environment},
                 cwd=folder,
                 stdout=written,

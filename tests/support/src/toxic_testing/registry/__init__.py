@@ -4,6 +4,7 @@ from toxic_testing.registry.attacked import Attacked
 from toxic_testing.registry.postgres import PostgresServer
 from toxic_testing.registry.process import RegistryProcess
 from toxic_testing.registry.receiver import Receiver
+from toxic_testing.registry.tables import copy_tables
 from toxic_testing.registry.versions import GOOD_FIGURES, Versions, write_bundle
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "Receiver",
     "RegistryProcess",
     "Versions",
+    "copy_tables",
     "write_bundle",
 ]

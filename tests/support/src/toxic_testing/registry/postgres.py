@@ -10,6 +10,7 @@ from sqlalchemy import create_engine, text
 
 from toxic_testing.ports import free_port
 from toxic_testing.registry.process import START_SECONDS
+from toxic_testing.registry.tables import create_tables
 
 
 class PostgresServer:
@@ -22,6 +23,7 @@ class PostgresServer:
     """
 
     def __init__(self) -> None:
+        self._has_tables = False
         self._user = "postgres" if os.geteuid() == 0 else None
         self._folder = Path(tempfile.mkdtemp(prefix="toxic-postgres-"))
         if self._user:
@@ -31,11 +33,15 @@ class PostgresServer:
         options = f"-p {self._port} -k {self._folder} -F -c listen_addresses=127.0.0.1 -c shared_buffers=16MB"
         self._run("pg_ctl", "start", "-w", "-l", str(self._folder / "log"), "-o", options)
 
-    def new_database(self, name: str, *, encoding: str = "UTF8") -> str:
-        """Create an empty database and return its SQLAlchemy address."""
+    def new_database(self, name: str, *, encoding: str = "UTF8", tables: bool = False) -> str:
+        """Create a database, empty or with MLflow's tables, and return its SQLAlchemy address."""
+        if tables and not self._has_tables:
+            create_tables(f"{self._address}/template1")
+            self._has_tables = True
+        template = "template1" if tables else "template0"
         engine = create_engine(f"{self._address}/postgres", isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE \"{name}\" TEMPLATE template0 ENCODING '{encoding}'"))
+            connection.execute(text(f"CREATE DATABASE \"{name}\" TEMPLATE {template} ENCODING '{encoding}'"))
         engine.dispose()
         return f"{self._address}/{name}"
 

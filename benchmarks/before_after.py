@@ -1,0 +1,118 @@
+"""Compares the throughput and latency of two checkouts' services, in pairs of rounds on one machine.
+
+    python -m benchmarks.before_after BEFORE AFTER MODELS
+
+BEFORE and AFTER are checkouts; both run on this environment's packages. MODELS is a folder of numbered
+bundles, as `INFERENCE_MODEL_DIRECTORY`. Both services run all the time; a round loads one, then the other,
+first the one and then the other first. Prints the median ratio of a pair, and its mean with a 95% interval.
+"""
+
+import argparse
+import asyncio
+import os
+import random
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.peers.traffic import comments
+from benchmarks.serving.load import HOST, Callers, closed_loop, percentile, predict_requests
+from toxic_core.contract import open_bundle
+
+_SOURCES = ("libs/toxic_core/src", "libs/toxic_model/src", "services/inference/src")
+_START_SECONDS = 120.0
+_Z = 1.96
+Round = dict[str, float]
+
+
+def main() -> None:
+    """Run the rounds and print the ratios."""
+    parser = argparse.ArgumentParser(description="Compare two checkouts' services.")
+    parser.add_argument("before", type=Path)
+    parser.add_argument("after", type=Path)
+    parser.add_argument("models", type=Path)
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--requests", type=int, default=600, help="in a round")
+    parser.add_argument("--callers", type=int, default=32)
+    given = parser.parse_args()
+    bundle = open_bundle(next(path for path in given.models.resolve().iterdir() if path.name.isdecimal()))
+    texts = comments(20_000, tokeniser=bundle.tokeniser(max_tokens=1_000_000))
+    found: dict[str, list[Round]] = {"before": [], "after": []}
+    with _service(given.before, given.models) as before, _service(given.after, given.models) as after:
+        ports = {"before": before, "after": after}
+        for number in range(-1, given.rounds):
+            # Other texts in each round, but the same for both: nothing is answered from a cache.
+            chosen = random.Random(number).sample(texts, given.requests)  # noqa: S311  texts, not secrets
+            for name in ("before", "after") if number % 2 else ("after", "before"):
+                measured = asyncio.run(_round(ports[name], chosen, callers=given.callers))
+                if number >= 0:
+                    found[name].append(measured)
+    for figure in ("requests/s", "p50", "p99"):
+        _show(figure, [each[figure] for each in found["before"]], [each[figure] for each in found["after"]])
+
+
+def _show(figure: str, before: list[float], after: list[float]) -> None:
+    ratios = [new / old for old, new in zip(before, after, strict=True)]
+    spread = _Z * statistics.stdev(ratios) / len(ratios) ** 0.5 if len(ratios) > 1 else float("nan")
+    sys.stdout.write(
+        f"{figure}: {statistics.median(before):.4g} before, {statistics.median(after):.4g} after; ratio of a "
+        f"pair: median {statistics.median(ratios):.3f}, mean {statistics.mean(ratios):.3f} ± {spread:.3f}\n"
+    )
+
+
+async def _round(port: int, texts: list[str], *, callers: int) -> Round:
+    loaded = Callers(port)
+    started = time.monotonic()
+    await closed_loop(loaded, predict_requests(texts), count=len(texts), requesters=callers)
+    seconds = time.monotonic() - started
+    loaded.close()
+    if wrong := sum(outcome.status != 200 for outcome in loaded.outcomes):  # noqa: PLR2004  HTTP's
+        raise SystemExit(f"{wrong} of {len(texts)} requests failed.")
+    times = [outcome.seconds for outcome in loaded.outcomes]
+    return {"requests/s": len(texts) / seconds, "p50": percentile(times, 0.5), "p99": percentile(times, 0.99)}
+
+
+@contextmanager
+def _service(checkout: Path, models: Path) -> Iterator[int]:
+    """Run a checkout's service until the block ends; yield its port once it is ready."""
+    with socket.socket() as free:
+        free.bind((HOST, 0))
+        port = free.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("INFERENCE_")},
+            "PYTHONPATH": os.pathsep.join(str(checkout.resolve() / source) for source in _SOURCES),
+            "INFERENCE_MODEL_DIRECTORY": str(models.resolve()),
+            "INFERENCE_PORT": str(port),
+            "INFERENCE_STATE_DIR": folder,
+            "INFERENCE_LOG_LEVEL": "WARNING",
+        }
+        command = [sys.executable, "-m", "toxic_inference"]
+        with subprocess.Popen(command, env=environment, cwd=folder) as process:
+            try:
+                _wait(f"http://{HOST}:{port}/health/ready", process)
+                yield port
+            finally:
+                process.terminate()
+
+
+def _wait(address: str, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(address, timeout=2):  # noqa: S310  our own server
+                return
+        except OSError:
+            time.sleep(0.2)
+    raise SystemExit(f"The service at {address} isn't ready; its log is above.")
+
+
+if __name__ == "__main__":
+    main()
