@@ -93,8 +93,10 @@ def test_the_dag_is_that_of_the_pipelines(tmp_path: Path) -> None:
 
 
 def test_airflow_imports_it(airflow: Path, environment: dict[str, str]) -> None:
-    """Without an error; the next test runs every part of the pipeline."""
+    """Without an error, and with every part of the pipeline."""
     assert "No data found" in _run(airflow, "dags", "list-import-errors", environment=environment)
+    tasks = _run(airflow, "tasks", "list", "toxic-training", environment=environment)
+    assert {"open_run", *PARTS} <= set(tasks.split())
 
 
 @pytest.mark.e2e
