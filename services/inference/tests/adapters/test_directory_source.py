@@ -41,6 +41,15 @@ def test_an_empty_folder_wants_nothing(source: DirectorySource) -> None:
     assert source.aspired() == ()
 
 
+def test_a_bundle_instead_of_a_folder_of_bundles_is_an_error(
+    tmp_path: Path, source: DirectorySource, plain_bundle: PlainBundle
+) -> None:
+    """The service would wait for a numbered folder for ever; the error says where the bundle belongs."""
+    plain_bundle(tmp_path)
+    with pytest.raises(RegistryUnavailableError, match=r"is itself a bundle; move its files to .*/1\."):
+        source.aspired()
+
+
 def test_a_folder_that_went_away_is_an_error(tmp_path: Path) -> None:
     """A volume that isn't mounted must not look like an empty one."""
     with pytest.raises(RegistryUnavailableError, match="can't be read"):

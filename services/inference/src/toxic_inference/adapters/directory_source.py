@@ -39,11 +39,16 @@ class DirectorySource:
         """Return the largest numbered folder, if there is one, and the pinned ones that exist.
 
         Raises:
-            RegistryUnavailableError: the folder can't be read now.
+            RegistryUnavailableError: the folder can't be read now, or is a bundle itself.
         """
         try:
             names = [path.name for path in self.folder.iterdir() if path.is_dir()]
             numbers = [int(name) for name in names if re.fullmatch("0|[1-9][0-9]*", name)]
+            if not numbers and (self.folder / CONTRACT_FILE).is_file():
+                raise RegistryUnavailableError(
+                    f"The model folder {self.folder} is itself a bundle; "
+                    f"move its files to {self.folder / '1'}."
+                )
             if not numbers:
                 return ()
             largest = str(max(numbers))
