@@ -3,14 +3,14 @@
     python -m benchmarks.before_after BEFORE AFTER MODELS
 
 BEFORE and AFTER are checkouts; both run on this environment's packages. MODELS is a folder of numbered
-bundles, as `INFERENCE_MODEL_DIRECTORY`. Both services run all the time; a round loads one, then the other,
-first the one and then the other first. Prints the median ratio of a pair, and its mean with a 95% interval.
+bundles, as `INFERENCE_MODEL_DIRECTORY`. Both services run all the time; a round loads each of them in turn,
+and the order changes from round to round. Prints the median ratio of a round's pair, and its mean with a 95%
+interval.
 """
 
 import argparse
 import asyncio
 import os
-import random
 import socket
 import statistics
 import subprocess
@@ -28,6 +28,7 @@ from toxic_core.contract import open_bundle
 
 _SOURCES = ("libs/toxic_core/src", "libs/toxic_model/src", "services/inference/src")
 _START_SECONDS = 120.0
+_UNCUT_TOKENS = 4_096
 _Z = 1.96
 Round = dict[str, float]
 
@@ -43,16 +44,18 @@ def main() -> None:
     parser.add_argument("--callers", type=int, default=32)
     given = parser.parse_args()
     bundle = open_bundle(next(path for path in given.models.resolve().iterdir() if path.name.isdecimal()))
-    texts = comments(20_000, tokeniser=bundle.tokeniser(max_tokens=1_000_000))
+    texts = comments(
+        (given.rounds + 1) * given.requests, tokeniser=bundle.tokeniser(max_tokens=_UNCUT_TOKENS)
+    )
     found: dict[str, list[Round]] = {"before": [], "after": []}
     with _service(given.before, given.models) as before, _service(given.after, given.models) as after:
         ports = {"before": before, "after": after}
-        for number in range(-1, given.rounds):
-            # Other texts in each round, but the same for both: nothing is answered from a cache.
-            chosen = random.Random(number).sample(texts, given.requests)  # noqa: S311  texts, not secrets
+        for number, start in enumerate(range(0, len(texts), given.requests)):
+            # Each round has its own texts, so that neither service answers from its cache.
+            own = texts[start : start + given.requests]
             for name in ("before", "after") if number % 2 else ("after", "before"):
-                measured = asyncio.run(_round(ports[name], chosen, callers=given.callers))
-                if number >= 0:
+                measured = asyncio.run(_round(ports[name], own, callers=given.callers))
+                if number:  # the first round warms up
                     found[name].append(measured)
     for figure in ("requests/s", "p50", "p99"):
         _show(figure, [each[figure] for each in found["before"]], [each[figure] for each in found["after"]])
