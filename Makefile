@@ -161,7 +161,7 @@ test: tools $(VENV)/.installed-dev ## Run every test that needs no Docker, in pa
 	@$(PYTEST) $(PARALLEL) $(ARGS)
 
 .PHONY: test-fast
-test-fast: $(VENV)/.installed-dev ## Run the tests that take no server and no seconds, in parallel
+test-fast: $(VENV)/.installed-dev ## Run the quick tests, which start no server, in parallel
 	@$(PYTEST) $(PARALLEL) -m "not stack and not server and not slow" $(ARGS)
 
 .PHONY: check

@@ -27,7 +27,7 @@ SHARED = {
     "empty_database": "registry",
     "service_process": "service",
 }
-"""Fixtures whose servers last for a session, each with a group: one worker runs the tests of a group."""
+"""Fixtures with servers that last for a session, each with a group: one worker runs a group's tests."""
 
 STARTERS = {"executable", "LocalCommand", "LocalStack", "PostgresServer", "RegistryProcess", "Server"} | {
     "find_program",
@@ -40,7 +40,7 @@ PROGRAMS = ("python", "chromium", "node", "npm", "go", "prometheus", "promtool",
 """Programs that take seconds: `make test-fast` refuses to start them."""
 
 SLOW = re.compile(r"^pytestmark = .*pytest\.mark\.slow", re.MULTILINE)
-"""A line of files whose tests start TensorFlow, or take seconds: `make test-fast` doesn't read them."""
+"""A line of test files that start TensorFlow or take seconds: `make test-fast` doesn't read them."""
 
 WORKER_BYTES = 4 * 1024**3
 """Memory of a worker with TensorFlow and of the servers that its tests start."""

@@ -57,7 +57,7 @@ def test_any_batch_is_well_formed(texts: list[str], tokeniser: Tokeniser) -> Non
 
 
 def test_the_version_of_the_normalisation_decides() -> None:
-    """A model of version 1 gets letters that stand apart, a later one the word."""
+    """A model of version 1 gets letters apart, a later one the word."""
     apart, word = (
         Tokeniser(build_tokenizer(), max_tokens=MAX_TOKENS, pad_id=PAD, normalisation=v) for v in (1, 2)
     )

@@ -21,7 +21,7 @@ from toxic_testing.inference.mlflow_server import RegisteredModel, Registry, Sta
 from toxic_testing.inference.process import Server
 
 disable_telemetry()
-# How long an example takes says more about the machine's other work than about the code.
+# The time of an example depends more on the machine's other work than on the code.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 # structlog's own default renders every local variable of a traceback: slow, and not what the service logs.
@@ -46,7 +46,7 @@ def plain_bundle() -> Callable[..., Path]:
 
 @pytest.fixture
 def clock() -> ManualClock:
-    """A clock that stands still until the test moves it."""
+    """A clock that doesn't move by itself."""
     return ManualClock()
 
 
@@ -82,7 +82,7 @@ def model() -> FakeModel:
 
 @pytest.fixture
 def scheduling(inline: InlineExecutor, clock: ManualClock, log: EventLog) -> SchedulerResources:
-    """What a scheduler needs, on a clock that stands still and without threads."""
+    """What a scheduler needs, on a clock that doesn't move by itself, and without threads."""
     return SchedulerResources(
         limits=BatchLimits(token_budget=64, queue_rows=16, queue_seconds=5.0),
         slots=Slots(1),

@@ -84,7 +84,7 @@ def linked(name: str) -> Damage:
 
 
 def piped(bundle: Path) -> None:
-    """Put a pipe in, which whoever reads it waits for for ever."""
+    """Put a pipe in: a reader would wait for ever."""
     os.mkfifo(bundle / "pipe")
 
 
@@ -104,7 +104,7 @@ def emptied(bundle: Path) -> None:
 
 
 def said(**changes: object) -> Damage:
-    """Change what the contract says."""
+    """Change the contract."""
 
     def damage(bundle: Path) -> None:
         contract = json.loads((bundle / CONTRACT_FILE).read_text())
@@ -148,7 +148,7 @@ def recorded(*examples: tuple[str, float]) -> Damage:
 
 
 def other_vocabulary(bundle: Path) -> None:
-    """Use a tokenizer whose words have other numbers."""
+    """Use a tokenizer with other numbers for its words."""
     tokenizer = json.loads(make_tokenizer().to_str())
     vocabulary = tokenizer["model"]["vocab"]
     tokenizer["model"]["vocab"] = dict(zip(vocabulary, [0, 1, 2, 3, *range(13, 3, -1)], strict=True))

@@ -22,7 +22,7 @@ TEXT = "you are a stupid idiot"
 
 @pytest.fixture
 def port() -> int:
-    """A port that nothing listens on."""
+    """A port without a listener."""
     return free_port()
 
 
@@ -111,7 +111,7 @@ def test_the_champion_of_a_registry_is_followed_and_outlives_it(
 
 
 def raw_score(port: int, model: str, which: str) -> float:
-    """Return what a version says of the text, by TensorFlow Serving's door."""
+    """Return a version's answer about the text, by TensorFlow Serving's door."""
     address = f"http://127.0.0.1:{port}/v1/models/{model}{which}:predict"
     answer = httpx.post(address, json={"instances": [TEXT]}, timeout=30)
     assert answer.status_code == 200, answer.text
@@ -120,7 +120,7 @@ def raw_score(port: int, model: str, which: str) -> float:
 
 
 def sample(port: int, name: str) -> float:
-    """Return a metric's value; 0 where it isn't there."""
+    """Return a metric's value; 0 if it is absent."""
     lines = httpx.get(f"http://127.0.0.1:{port}/metrics").text.splitlines()
     return next((float(line.split()[-1]) for line in lines if line.startswith(name)), 0.0)
 
@@ -179,7 +179,7 @@ def test_a_taken_port_is_one_clear_line(start_server: Any, tmp_path: Path, port:
 def test_a_cache_folder_that_can_t_be_written_is_one_clear_line(
     start_server: Any, tmp_path: Path, port: int
 ) -> None:
-    """A file where the folder should be stands for every disk that refuses."""
+    """A file in place of the folder: one of many disks that refuse."""
     (tmp_path / "taken").write_text("a file")
     line = ends_with(start_server, tmp_path, port, cache_dir=str(tmp_path / "taken"))
     assert "can't be written" in line

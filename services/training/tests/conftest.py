@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from toxic_training.modelling.classifier import Encoder
     from toxic_training.scoring.exported import ExportedModel
 
-# A busy machine makes single examples slow, which says nothing about them.
+# A busy machine makes single examples slow.
 settings.register_profile("patient", deadline=None, max_examples=50)
 settings.load_profile("patient")
 

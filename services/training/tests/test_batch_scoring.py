@@ -44,7 +44,7 @@ def _dataset(path: Path, *, chunk_rows: int = 2) -> ChunkedTableDataset:
 
 
 def test_every_row_comes_back_with_scores_decisions_and_the_version(scorer: TableScorer) -> None:
-    """The caller's columns stand first, unchanged; a row's language chooses its thresholds."""
+    """The caller's columns come first, unchanged; a row's language chooses its thresholds."""
     table = pd.DataFrame(
         {"key": ["a", "b", "c"], "content": ["day", "lovely day", "lovely day"], "lang": ["", "en", "tr"]}
     )

@@ -14,7 +14,7 @@ from toxic_training.data.sample.dice import Dice
 
 pytestmark = pytest.mark.slow
 
-# How long an example takes says more about the machine's other work than about the code.
+# The time of an example depends more on the machine's other work than on the code.
 patient = settings(deadline=None)
 
 WORDS = st.text(string.ascii_lowercase, min_size=3, max_size=12)
@@ -73,7 +73,7 @@ def test_the_first_normalisation_keeps_visible_disguises(way: Callable[[str], st
 @given(word=WORDS.filter(lambda word: len(word) > 3))
 @patient
 def test_the_second_normalisation_joins_letters(way: Callable[[str], str], word: str) -> None:
-    """Letters that stand apart are the word again."""
+    """Letters apart are the word again."""
     assert normalise(way(word)) == normalise(word)
 
 

@@ -1,4 +1,4 @@
-"""Characters as arrays of code points: what each is, what it looks like, and runs of them.
+"""Characters as arrays of code points: the kinds of each, its look-alikes, and runs.
 
 The tables behind the rules of `toxic_core.undisguise`.
 """
@@ -117,7 +117,7 @@ def after(values: Bools, by: int = 1) -> Bools:
 
 
 def runs_of(values: Bools) -> tuple[Indices, Indices]:
-    """Return where each run of True begins, and the place after it."""
+    """Return the first place of each run of True, and the place after it."""
     edges = np.flatnonzero(np.diff(values.astype(np.int8), prepend=0, append=0))
     return edges[::2], edges[1::2]
 
@@ -169,7 +169,7 @@ def leet_letters() -> Codes:
 
 @cache
 def look_alikes() -> tuple[Codes, Codes]:
-    """Return the Latin and the Cyrillic form of each letter; 0 where there is none."""
+    """Return the Latin and the Cyrillic form of each letter; 0 if it has none."""
     tables = []
     for script, pairs in ((LATIN, _TO_LATIN), (CYRILLIC, _TO_CYRILLIC)):
         own = "".join(re.findall(f"[{script}]", _characters(LAST_LETTER)))
@@ -185,7 +185,7 @@ def _characters(last: int) -> str:
 def _kinds() -> NDArray[np.uint32]:
     """Return the kind of every code point, uint32 [1,114,112]."""
     kinds = np.zeros(sys.maxunicode + 1, np.uint32)
-    first = _characters(0x1FFFF)  # what lies above is Han, invisible or unassigned
+    first = _characters(0x1FFFF)  # the others are Han, invisible or unassigned
     for kind, ranges in (
         (Kind.INVISIBLE, INVISIBLE),
         (Kind.ACCENT, ACCENTS),

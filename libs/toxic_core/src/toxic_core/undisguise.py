@@ -44,7 +44,7 @@ from toxic_core.characters import (
 )
 
 Source = TypeVar("Source", Indices, None)
-"""Where each character came from, begin and end, int64 [2, characters]; None if nobody asks."""
+"""Where each character came from, begin and end, int64 [2, characters]; None if not wanted."""
 
 _ROUNDS = 4
 """Most rounds over the rules. One rule may uncover work for an earlier one: an entity inside an entity."""
@@ -66,7 +66,7 @@ _BLOCKS = (
 )
 _INLINES = "a abbr b big code del em font i ins mark s small span strike strong sub sup tt u"
 _TAGS = dict.fromkeys(["!--", *_BLOCKS.split()], " ") | dict.fromkeys(_INLINES.split(), "")
-"""What a tag becomes: a space where a browser shows a gap."""
+"""What a tag becomes: a space if a browser shows a gap."""
 _CODES = dict.fromkeys(
     [
         "b",
@@ -104,7 +104,7 @@ _REASON = re.compile(
 
 
 def undisguise(text: str) -> str:
-    """Return `text` as models of normalisation version 2 read it; empty if it shows nothing."""
+    """Return `text` as models of normalisation version 2 read it; empty if nothing is visible."""
     return _plain(text, None)[0]
 
 
@@ -218,7 +218,7 @@ def _drop_accents(text: Characters) -> None:
 
 
 def _join_letters(text: Characters) -> None:
-    """Join letters with spaces or the same sign between them, where there are enough of them.
+    """Join letters with spaces or the same sign between them, if there are enough of them.
 
     Wider spaces among them are those between words.
     """
