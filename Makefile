@@ -237,6 +237,10 @@ dag: $(VENV)/.installed-dev ## Write Airflow's DAG again, from the pipelines and
 sample: $(VENV)/.installed ## Generate data/sample again
 	@$(RUN) toxic_training.data.sample --out data/sample
 
+.PHONY: behaviour
+behaviour: $(VENV)/.installed ## Expand the templates of data/behaviour again
+	@$(VENV)/bin/python data/behaviour/expand.py
+
 .PHONY: screenshots
 screenshots: tools $(VENV)/.installed-dev ## Take the pictures in docs/images of a running make demo or make serve
 	@$(RUN) toxic_testing.inference.screenshots --address "http://127.0.0.1:$${INFERENCE_PORT:-8001}" --out docs/images

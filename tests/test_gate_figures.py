@@ -1,7 +1,5 @@
 """The registry's gate and training speak of the same figures, though neither imports the other."""
 
-from itertools import product
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,11 +8,11 @@ from toxic_core.contract import Calibration
 from toxic_core.labels import LABELS
 from toxic_core.languages import LANGUAGES
 from toxic_registry.gate.policy import PACKAGED, read_policy
-from toxic_training.evaluation.bias import measure_bias
-from toxic_training.evaluation.hatecheck import measure_hatecheck
+from toxic_training.data.suites import HATECHECK, REFERENCES, TEMPLATES
 from toxic_training.evaluation.measuring import measure_sets
 from toxic_training.evaluation.operating_point import OperatingPoint
 from toxic_training.evaluation.parameters import EvaluationParameters
+from toxic_training.evaluation.suites import measure_suites
 
 pytestmark = pytest.mark.slow
 
@@ -22,7 +20,7 @@ PARAMETERS = EvaluationParameters(
     batch_tokens=64, max_windows=1, window_overlap_tokens=0, bootstrap_samples=0, confidence=0.95,
     calibration_toxic_share=0.5, calibration_min_a_class=5, calibration_bins=5, deployment_toxic_share=0.1,
     threshold_precision=0.8, reference_bins=5, length_edges=(10,), min_rows_a_language=2,
-    precision_comments=0, seed=1,
+    min_rows_an_origin=2, precision_comments=0, disguised_comments=0, seed=1,
 )  # fmt: skip
 
 FUNCTIONALITIES = (
@@ -39,7 +37,12 @@ FUNCTIONALITIES = (
 def _scores(rows: int, *, source: str) -> pd.DataFrame:
     languages = [language.value for language in LANGUAGES]
     table = pd.DataFrame(
-        {"language": (languages * rows)[:rows], "source": source, "tokens": np.arange(rows) % 20}
+        {
+            "language": (languages * rows)[:rows],
+            "source": source,
+            "origin": source,
+            "tokens": np.arange(rows) % 20,
+        }
     )
     for label in LABELS:
         table[label] = (np.arange(rows) // len(languages) % 2).astype(np.float32)
@@ -57,16 +60,17 @@ def measured() -> set[str]:
     comments = measure_sets(
         _scores(140, source="train"), _scores(140, source="test"), point=point, parameters=PARAMETERS
     )
-    cases = _scores(len(FUNCTIONALITIES), source="hatecheck").assign(
+    cases = _scores(len(FUNCTIONALITIES), source=HATECHECK).assign(
         language="en",
-        functionality=FUNCTIONALITIES,
-        hateful=[float(not n.endswith("_nh")) for n in FUNCTIONALITIES],
+        group=FUNCTIONALITIES,
+        identity_hate=[float(not n.endswith("_nh")) for n in FUNCTIONALITIES],
     )
-    templates = pd.DataFrame(
-        product([0.0, 1.0], ["", "gay"], [0.2, 0.7]), columns=["toxic", "identities", "score_toxic"]
+    templates = _scores(8, source=TEMPLATES).assign(
+        toxic=[0.0] * 4 + [1.0] * 4, group=["", "", "gay", "gay"] * 2
     )
-    resampling = PARAMETERS.resampling
-    suites = measure_bias(templates, resampling) | measure_hatecheck(cases, point, resampling)
+    tables = pd.concat([cases, templates], ignore_index=True)
+    tables = tables.assign(**{"expected": "", **dict.fromkeys(REFERENCES, np.nan)})
+    suites = measure_suites(tables, point, PARAMETERS)
     return {*comments, *suites, "serving.latency_ms", "serving.size_mb"}
 
 

@@ -54,11 +54,5 @@ def test_a_language_column_is_optional() -> None:
 
 def test_a_language_tag_becomes_its_code() -> None:
     """Regions, case and spaces are dropped; a missing cell has no code."""
-    assert [language_code(stated) for stated in ("pt-BR", " PT_br ", "en", "", None, float("nan"))] == [
-        "pt",
-        "pt",
-        "en",
-        "",
-        "",
-        "",
-    ]
+    stated = ["pt-BR", " PT_br ", "en", "hi_latn", "Not one", "", None, float("nan")]
+    assert [*map(language_code, stated)] == ["pt", "pt", "en", "hi-Latn", "not one", "", "", ""]

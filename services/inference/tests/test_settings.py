@@ -45,6 +45,27 @@ def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings().aliases == ("champion", "challenger")
 
 
+@pytest.mark.parametrize("name", ["INFERENCE_TRUSTED_PROXIES", "FORWARDED_ALLOW_IPS"])
+def test_proxies_are_addresses_or_networks(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Under uvicorn's name too; a mistake is an error at the start."""
+    for value in ("*", "10.0.0.0/8, ::1", "192.0.2.7"):
+        monkeypatch.setenv(name, value)
+        assert Settings().trusted_proxies == value
+    monkeypatch.setenv(name, "proxy.example")
+    with pytest.raises(ValidationError, match=r"proxy\.example"):
+        Settings()
+
+
+@pytest.mark.parametrize("url", ["scores.example", "ftp://scores.example", "https://a b", "https://a/?b=c"])
+def test_a_public_address_is_a_web_address(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """Without a query."""
+    monkeypatch.setenv("INFERENCE_PUBLIC_URL", "https://scores.example/api")
+    assert Settings().public_url == "https://scores.example/api"
+    monkeypatch.setenv("INFERENCE_PUBLIC_URL", url)
+    with pytest.raises(ValidationError):
+        Settings()
+
+
 def test_what_is_shadowed_is_served() -> None:
     """A share other than none needs the challenger; none doesn't."""
     assert Settings().aliases == ("champion",)

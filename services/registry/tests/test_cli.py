@@ -163,6 +163,7 @@ def test_hashed_password_makes_a_line_of_the_users_file(capsys: pytest.CaptureFi
     """The line has a salted hash, not the password."""
     with pytest.raises(SystemExit):
         main(["hash-password", "zoe", "--password", "open sesame"])
-    name, _, stored = capsys.readouterr().out.strip().partition(":")
-    assert name == "zoe"
+    name, _, rest = capsys.readouterr().out.strip().partition(":")
+    stored, _, role = rest.partition(" ")
+    assert (name, role) == ("zoe", "promoter")
     assert check_password_hash(stored, "open sesame")

@@ -31,7 +31,8 @@ def test_an_epoch_contains_every_comment_once(lengths: list[int]) -> None:
 
 def test_padding_is_masked_and_labels_follow_their_comment() -> None:
     """A padded position has the padding id and mask 0; a row's labels are its own."""
-    inputs, labels = _batches([3, 5, 9, 2]).batch(0)
+    inputs, labels, weights = _batches([3, 5, 9, 2]).batch(0)
+    assert weights.tolist() == [1, 1, 1, 1]
     assert inputs[INPUT_IDS].shape == (4, 16)
     assert (inputs[INPUT_IDS] == 1).tolist() == (inputs[ATTENTION_MASK] == 0).tolist()
     assert (inputs[INPUT_IDS][:, 0] - 10).tolist() == labels[:, 0].tolist()

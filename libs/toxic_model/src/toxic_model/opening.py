@@ -110,7 +110,7 @@ def choose_runtimes(name: str = AUTO) -> tuple[Runtime, ...]:
 
 def _compile(bundle: Bundle, runtime: Runtime, warm_up: WarmUp, *, threads: int, lower: bool) -> Executable:
     """Return the model in the fastest precision that was evaluated to be as good as float32."""
-    compile_for = runtime.read(bundle.saved_model, len(bundle.contract.labels))
+    compile_for = runtime.read(bundle.path, len(bundle.contract.labels))
     exact = compile_for(Precision.FLOAT32, threads)
     warm_up.check(exact)
     allowed = evaluated_precisions(bundle) if lower else frozenset()

@@ -63,7 +63,7 @@ Compile = Callable[[Precision, int], Executable]
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """A library that computes SavedModels.
+    """A library that computes models.
 
     Attributes:
         name: what settings call it.
@@ -73,7 +73,8 @@ class Runtime:
         prepare: imports the library, once per process.
         lower_precisions: returns the precisions below float32 that this machine has instructions for, fastest
             first.
-        read: reads a SavedModel's folder that gives so many scores per text. Raises `SignatureError`.
+        read: reads the model of a bundle's folder, which gives so many scores per text. Raises
+            `SignatureError`.
     """
 
     name: str

@@ -6,6 +6,7 @@ Everything that reads a table follows this one rule, so that the same file gets 
 from collections.abc import Sequence
 
 from toxic_core.errors import InvalidDataError
+from toxic_core.languages import primary_language
 
 TEXT_COLUMNS = ("comment_text", "content", "text", "comment", "message", "body")
 """Names of a text column, in any case."""
@@ -60,10 +61,13 @@ def language_column(columns: Sequence[str]) -> int | None:
 
 
 def language_code(stated: object) -> str:
-    """Return a cell's primary language subtag: `pt` for `pt-BR`, ` PT` or `pt_br`; empty if none is given."""
+    """Return a cell's language as models know it: `pt` for `pt-BR`, ` PT` or `pt_br`; empty if none is given.
+
+    A cell that is no language code is returned in lower case.
+    """
     if not isinstance(stated, str):
         return ""
-    return stated.strip().lower().replace("_", "-").partition("-")[0]
+    return primary_language(stated.strip()) or stated.strip().lower()
 
 
 def _listed(columns: Sequence[str], indices: Sequence[int]) -> str:

@@ -86,6 +86,7 @@ def _serve(settings: Settings) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # the application reads them, from the proxies of its settings
             timeout_graceful_shutdown=settings.shutdown_grace_seconds,
         )
         _log.info("service.starting", host=settings.host, port=settings.port)

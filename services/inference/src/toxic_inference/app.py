@@ -11,13 +11,13 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import structlog
 from starlette.applications import Starlette
 
 from toxic_inference.adapters.folders import check_writable
 from toxic_inference.adapters.key_file import KeyFile
-from toxic_inference.adapters.lingua_detector import identify_language
 from toxic_inference.adapters.loader import BundleLoader, model_opener
 from toxic_inference.adapters.origin import Origin, open_origin
 from toxic_inference.adapters.priority import give_way
@@ -27,7 +27,7 @@ from toxic_inference.doors.listing import DOORS
 from toxic_inference.events import Emit
 from toxic_inference.http.admission import AdmissionRules, RequestLimit
 from toxic_inference.http.application import Lifespan, create_api
-from toxic_inference.http.backend import Backend, Limits
+from toxic_inference.http.backend import Backend, Limits, PerspectiveRules
 from toxic_inference.http.errors import describe
 from toxic_inference.http.guard import GuardRules
 from toxic_inference.jobs.files import JobFiles
@@ -48,6 +48,7 @@ from toxic_inference.serving.versions.poller import Poller
 from toxic_inference.settings import Settings
 from toxic_inference.watching import Watching, start_watching
 from toxic_inference.webhooks import WebhookReceiver
+from toxic_model.identification import identify_language, load_identifiers
 from toxic_model.loaded import LoadedModel
 from toxic_model.runtime import STREAMS
 
@@ -77,6 +78,7 @@ def create_app(settings: Settings) -> Starlette:
     """
     origin = open_origin(settings)
     threads = _Threads(settings)
+    threads.load.submit(load_identifiers)  # before the first version is loaded, and so before the first text
     feedback = DatabaseFeedbackStore(settings.feedback_url or f"sqlite:///{settings.state_dir}/feedback.db")
     watching = start_watching(settings, feedback)
     manager = _make_manager(settings, origin, watching.emit, threads)
@@ -125,6 +127,7 @@ def create_app(settings: Settings) -> Starlette:
         DOORS,
         rules=rules,
         cors_origins=settings.cors_origins,
+        trusted_proxies=settings.trusted_proxies,
         admission=admission,
         lifespan=_lifespan(runs, manager, threads, feedback),
     )
@@ -215,6 +218,7 @@ def _make_jobs(settings: Settings, scorer: ScoringService, emit: Emit) -> JobQue
         files=JobFiles(folder),
         scorer=scorer,
         text_bytes=settings.max_text_bytes,
+        identify_language=partial(identify_language, default=settings.default_language),
         now=_now,
         clock=SystemClock(),
         emit=emit,
@@ -249,7 +253,7 @@ def _make_backend(
         statuses=manager.statuses,
         ready=lambda: manager.ready,
         source_error=lambda: poller.error,
-        identify_language=identify_language,
+        identify_language=partial(identify_language, default=settings.default_language),
         corrections=corrections,
         jobs=jobs,
         webhooks=webhooks if settings.event_secret.get_secret_value() else None,
@@ -261,6 +265,11 @@ def _make_backend(
             upload_bytes=settings.max_upload_bytes,
         ),
         emit=watching.emit,
+        public_url=settings.public_url,
+        perspective=PerspectiveRules(
+            drop_attributes=settings.unsupported_attributes == "drop",
+            score_any_language=settings.unsupported_language == "score",
+        ),
     )
 
 

@@ -3,7 +3,7 @@
 Invariant: `__main__` reads them once and passes them down; no other module reads the environment.
 """
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from toxic_core.languages import Language
 from toxic_core.registered import CHALLENGER, CHAMPION, MODEL_NAME
 from toxic_inference.serving.scoring.explaining import LEAST_PASSES
 from toxic_inference.serving.versions.policy import VersionPolicy
@@ -60,6 +61,15 @@ class Settings(BaseSettings):
     cors_origins: tuple[str, ...] = ()
     """Origins of other pages that may call the service from a browser, as a JSON list such as
     ["https://forum.example"]."""
+    public_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#]+$")] | None = None
+    """Address at which clients reach the service, such as https://scores.example, for the addresses in the
+    Perspective API's discovery document; if unset, the address of each request."""
+    trusted_proxies: str = Field(
+        default="127.0.0.1,::1",
+        validation_alias=AliasChoices("INFERENCE_TRUSTED_PROXIES", "FORWARDED_ALLOW_IPS"),
+    )
+    """Addresses or networks of reverse proxies, comma-separated, such as 10.0.0.0/8, or * for any: their
+    X-Forwarded-Proto and X-Forwarded-For are believed. FORWARDED_ALLOW_IPS works too."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Lowest level that is logged."""
     shutdown_grace_seconds: PositiveInt = 60
@@ -67,6 +77,9 @@ class Settings(BaseSettings):
 
     registry_uri: str = "http://127.0.0.1:5000"
     """Address of the MLflow model registry."""
+    require_approval: bool = True
+    """Whether a version is served only with the content that the registry's ledger approves; false for a
+    plain MLflow, which has no ledger."""
     model_name: Name = MODEL_NAME
     """The registered model, and its name in the /v1/models routes."""
     model_alias: Name = CHAMPION
@@ -123,6 +136,17 @@ class Settings(BaseSettings):
     max_upload_bytes: PositiveInt = 512 * _MIB
     """Largest CSV upload; it is spooled to the temporary folder."""
 
+    default_language: Language = Language.ENGLISH
+    """The site's language. If a request names none, texts without letters and texts of one or two words in
+    its script are in this language; longer texts are identified."""
+    unsupported_language: Literal["refuse", "score"] = "refuse"
+    """What the Perspective API does with a text in a language that the model wasn't evaluated for. refuse
+    answers with Google's error; score answers with a score and the header x-unevaluated-languages."""
+    unsupported_attributes: Literal["drop", "refuse"] = "drop"
+    """What the Perspective API does with a request for attributes that Google has and the model lacks. drop
+    scores the others, unless the request forbids it; refuse answers with Google's error, unless the request
+    has dropUnsupportedAttributes."""
+
     batch_token_budget: PositiveInt = 4_096
     """Most tokens in a batch, padding included."""
     queue_rows: PositiveInt = 2_048
@@ -166,6 +190,14 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(name.strip() for name in value.split(",") if name.strip())
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_networks(cls, value: str) -> str:
+        for proxy in value.split(","):
+            if proxy.strip() != "*":
+                ip_network(proxy.strip())  # a ValueError's message names what is wrong with it
         return value
 
     @property

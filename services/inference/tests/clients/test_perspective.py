@@ -104,7 +104,7 @@ def test_a_client_for_node(address: str, tmp_path: Path) -> None:
     assert answer["scores"]["attributeScores"].keys() == set(ATTRIBUTES)
     assert answer["refused"] == {
         "name": "ResponseError",
-        "message": "Unknown requested attribute: FLIRTATION",
+        "message": "Attribute FLIRTATION does not support request languages: en",
         "status": 400,
     }
 
@@ -158,6 +158,8 @@ def test_the_discovery_document_has_the_published_messages(address: str, go_clie
         name: {member: go_type(schema) for member, schema in message["properties"].items()}
         for name, message in document["schemas"].items()
     }
+    # Published after that client was generated.
+    ours["AnalyzeCommentRequest"].pop("dropUnsupportedAttributes")
     assert ours == {name: members for name, members in published.items() if members and name in ours}
     assert published.keys() - ours.keys() == {
         name for name in published if name.endswith(("Call", "Service"))

@@ -58,6 +58,7 @@ def new_queue(
             files=JobFiles(tmp_path / "jobs"),
             scorer=core,
             text_bytes=LIMITS.text_bytes,
+            identify_language=identify_language,
             now=calendar.now,
             clock=clock,
             emit=metrics.emit,

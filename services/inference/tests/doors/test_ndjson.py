@@ -49,7 +49,7 @@ nonsense
     assert (malformed["line"], malformed["error"]["code"]) == (6, "malformed_request")
     assert (array["line"], array["error"]["code"]) == (7, "invalid_request")
     assert (last["line"], last["scores"]["toxic"]) == (8, 0.21)
-    assert core.texts[:2] == [Text("hello", None), Text("hola amigo", "es")]
+    assert core.texts[:2] == [Text("hello", "en"), Text("hola amigo", "es")]
     assert set(core.lanes) == {Lane.BULK}
     assert core.leases == 0
     assert metric("toxic_inference_rejected_rows_total", reason="invalid_text") == 1

@@ -65,6 +65,8 @@ async def cause_everything(client: httpx.AsyncClient) -> None:
         assert answer.status_code == 200
     await client.post("/predict", content=CSV, headers={"content-type": "text/csv"})
     await client.post("/events", json={})
+    body = {"comment": {"text": "you"}, "languages": ["en"], "requestedAttributes": {"FLIRTATION": {}}}
+    assert (await client.post("/v1alpha1/comments:analyze", json=body)).status_code == 400
     for said, score in ((True, 0.9), (False, 0.2)):
         correction = {
             "labels": dict.fromkeys(LABELS, said),

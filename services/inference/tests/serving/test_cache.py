@@ -4,7 +4,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from toxic_inference.serving.scoring.cache import ENTRY_BYTES, RawScore, ScoreCache
+from toxic_inference.serving.interfaces import RawScore
+from toxic_inference.serving.scoring.cache import ENTRY_BYTES, ScoreCache
 
 
 def score(value: float) -> RawScore:

@@ -192,9 +192,10 @@ async def test_raw_scores_aren_t_calibrated(service: ScoringService) -> None:
     """Token ids, and texts for the raw door, get what the model says."""
     with service.session(Target()) as session:
         by_ids = await session.infer([Row(np.array([2, 4, 3], np.int32))], lane=Lane.INTERACTIVE)
-        by_text = await session.infer_texts(["you"], lane=Lane.INTERACTIVE)
+        (by_text,) = await session.infer_texts(["you"], lane=Lane.INTERACTIVE)
     np.testing.assert_allclose(by_ids, np.full((1, 6), 0.009), atol=1e-7)
-    np.testing.assert_array_equal(by_ids, by_text)
+    np.testing.assert_array_equal(by_ids, [by_text.scores])
+    assert not by_text.truncated
 
 
 async def test_a_session_names_its_version(service: ScoringService) -> None:

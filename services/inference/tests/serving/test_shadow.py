@@ -14,6 +14,7 @@ from toxic_inference.serving.errors import InferenceError
 from toxic_inference.serving.interfaces import (
     Explanation,
     Lane,
+    RawScore,
     Row,
     Session,
     Target,
@@ -60,9 +61,10 @@ class Version:
         """Score rows."""
         return np.full((len(rows), 6), self.value, np.float32)
 
-    async def infer_texts(self, texts: Sequence[str], *, lane: Lane) -> NDArray[np.float32]:  # noqa: ARG002  as above
+    async def infer_texts(self, texts: Sequence[str], *, lane: Lane) -> Sequence[RawScore]:  # noqa: ARG002  as above
         """Score texts."""
-        return np.full((len(texts), 6), self.value, np.float32)
+        score = RawScore(scores=np.full(6, self.value, np.float32), tokens=3, windows=1, truncated=False)
+        return [score for _ in texts]
 
 
 class TwoVersions:

@@ -173,6 +173,7 @@ class Loop:
         settings = {
             "port": self._ports["inference"],
             "registry_uri": self.registry.uri,
+            "require_approval": "false",
             "cache_dir": self.folder / "cache",
             "state_dir": self.folder / "inference-state",
             "poll_interval_seconds": 0.5,

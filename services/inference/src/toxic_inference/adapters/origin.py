@@ -64,6 +64,7 @@ def open_origin(settings: Settings) -> Origin:
         aliases=settings.aliases,
         pinned=settings.pinned_versions,
         max_bytes=settings.max_bundle_bytes,
+        require_approval=settings.require_approval,
     )
     folder = settings.cache_dir / settings.model_name
     check_writable(folder, setting="INFERENCE_CACHE_DIR")

@@ -21,6 +21,7 @@ class _Route(BaseModel):
 
     version: str
     fingerprint: str
+    digest: str | None = None
     aliases: tuple[str, ...]
 
 
@@ -56,14 +57,21 @@ class ServedFile:
         if remembered.registry != self.registry:
             return ()
         return tuple(
-            AspiredVersion(ServableId(route.version, route.fingerprint), frozenset(route.aliases))
+            AspiredVersion(
+                ServableId(route.version, route.fingerprint, route.digest), frozenset(route.aliases)
+            )
             for route in remembered.routes
         )
 
     def remember(self, served: tuple[AspiredVersion, ...]) -> None:
         """Replace what is remembered. A failed write is logged only, because serving continues without it."""
         routes = tuple(
-            _Route(version=s.id.version, fingerprint=s.id.fingerprint, aliases=tuple(sorted(s.aliases)))
+            _Route(
+                version=s.id.version,
+                fingerprint=s.id.fingerprint,
+                digest=s.id.digest,
+                aliases=tuple(sorted(s.aliases)),
+            )
             for s in served
         )
         content = _Routes(registry=self.registry, routes=routes).model_dump_json()

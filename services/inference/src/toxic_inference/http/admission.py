@@ -19,9 +19,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from toxic_core.errors import OverloadedError
 from toxic_inference.events import Emit, RequestRefused
-from toxic_inference.http.door import Doors
+from toxic_inference.http.door import FILE_TYPES, Doors
 from toxic_inference.http.errors import problem_of
-from toxic_inference.http.terms import names_version
+from toxic_inference.http.terms import BULK, names_version
 
 Seconds = Callable[[], float]
 Overload = Callable[[], OverloadedError | None]
@@ -43,7 +43,7 @@ _WEIGHT = 0.3
 _RETRY_SECONDS = 1.0
 """Retry-After of a request that was refused because of the event loop."""
 
-_FILES = (b"text/csv", b"application/x-ndjson", b"multipart/form-data")
+_FILES = tuple(name.encode() for name in FILE_TYPES)
 
 
 class RequestLimit:
@@ -125,10 +125,14 @@ class Admission:
         """Handle one request."""
         path = scope.get("path", "")
         scoring = scope["type"] == "http" and scope["method"] == "POST" and path.startswith(self._scoring)
-        # Files wait for capacity instead, and take minutes.
-        if not scoring or next(
-            (value for name, value in scope["headers"] if name == b"content-type"), b""
-        ).startswith(_FILES):
+        # Files and batches wait for capacity instead, and may take minutes.
+        if (
+            not scoring
+            or BULK in scope
+            or next((value for name, value in scope["headers"] if name == b"content-type"), b"").startswith(
+                _FILES
+            )
+        ):
             await self._app(scope, receive, send)
             return
         # Another version than the default one has another queue.

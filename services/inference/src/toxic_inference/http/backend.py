@@ -14,6 +14,23 @@ from toxic_inference.serving.versions.states import VersionStatus
 from toxic_inference.webhooks import WebhookReceiver
 
 MODEL_VERSION_HEADER = "x-model-version"
+UNSUPPORTED_ATTRIBUTES_HEADER = "x-unsupported-attributes"
+"""The requested attributes that the answer lacks because the model doesn't score them."""
+UNEVALUATED_LANGUAGES_HEADER = "x-unevaluated-languages"
+"""The languages of a text that was scored although the model wasn't evaluated for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class PerspectiveRules:
+    """What the Perspective API leaves to the service.
+
+    Attributes:
+        drop_attributes: whether attributes that the model lacks are left out if a request doesn't choose.
+        score_any_language: whether texts in languages that the model wasn't evaluated for are scored.
+    """
+
+    drop_attributes: bool = True
+    score_any_language: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +61,15 @@ class Backend:
         statuses: returns every known version, the most important first.
         ready: whether the default alias has a version that answers.
         source_error: why the source of versions failed the last time; None if it answered.
-        identify_language: returns a text's most likely language (ISO 639-1), or None. Blocks, the first time
-            for a second: call it off the event loop.
+        identify_language: returns a text's most likely language, or `und`.
         corrections: files and exports corrections.
         jobs: scores uploaded files in the background.
         webhooks: takes the registry's messages; None if no secret is shared with the registry.
         render_metrics: returns the text of `/metrics`.
         limits: limits of one request.
         emit: takes events.
+        perspective: what the Perspective API leaves to the service.
+        public_url: the address at which clients reach the service; None for that of each request.
     """
 
     model_name: str
@@ -60,13 +78,15 @@ class Backend:
     statuses: Callable[[], Sequence[VersionStatus]]
     ready: Callable[[], bool]
     source_error: Callable[[], Exception | None]
-    identify_language: Callable[[str], str | None]
+    identify_language: Callable[[str], str]
     corrections: CorrectionService
     jobs: JobQueue
     webhooks: WebhookReceiver | None
     render_metrics: Callable[[], bytes]
     limits: Limits
     emit: Emit
+    perspective: PerspectiveRules = PerspectiveRules()
+    public_url: str | None = None
 
     def served_labels(self) -> tuple[LabelName, ...]:
         """Return the labels of every version that answers, those of the most important one first."""

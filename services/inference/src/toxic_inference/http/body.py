@@ -6,13 +6,14 @@ Invariant: JSON is read strictly (RFC 8259): NaN, duplicate keys and too much ne
 
 import asyncio
 import json
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
-from toxic_inference.http.door import JSON_TYPE
+from toxic_inference.http.door import JSON_TYPE, SYNONYMS
+from toxic_inference.http.encodings.relaxed_json import refuse_constant, unique_keys
 from toxic_inference.http.errors import (
     InvalidRequestError,
     MalformedRequestError,
@@ -23,13 +24,19 @@ Model = TypeVar("Model", bound=BaseModel)
 Answer = TypeVar("Answer")
 
 
-def check_media_type(request: Request, accepted: tuple[str, ...] = (JSON_TYPE,)) -> str:
-    """Return the body's media type in lower case, without parameters.
+def check_media_type(request: Request, accepted: tuple[str, ...] = (JSON_TYPE,), *, default: str = "") -> str:
+    """Return the body's media type in lower case, without parameters; for a synonym, the type that it means.
+
+    Args:
+        request: the request.
+        accepted: the media types that are read.
+        default: the media type of a body without a Content-Type.
 
     Raises:
         UnsupportedMediaTypeError: it is not in `accepted`.
     """
-    found = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    found = request.headers.get("content-type", "").partition(";")[0].strip().lower() or default
+    found = SYNONYMS.get(found, found)
     if found not in accepted:
         problem = f"The media type {found!r} is not accepted" if found else "The request has no Content-Type"
         raise UnsupportedMediaTypeError(
@@ -47,15 +54,28 @@ async def read_json(request: Request) -> object:
     return parse_json(await request.body())
 
 
-def parse_json(body: bytes) -> object:
-    """Return the JSON value in `body`; raises as `read_json`."""
+def parse_json(body: bytes, *, fallback: Callable[[str], object] | None = None) -> object:
+    """Return the JSON value in `body`.
+
+    Args:
+        body: the bytes.
+        fallback: reads a text that isn't strict JSON; raises `json.JSONDecodeError` if it can't.
+
+    Raises:
+        MalformedRequestError: it is not JSON.
+    """
     try:
         # JSON has no byte order mark, but some clients send one.
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise MalformedRequestError(f"The body is not UTF-8: byte {error.start + 1} is invalid.") from error
     try:
-        value: object = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
+        try:
+            value: object = json.loads(text, object_pairs_hook=unique_keys, parse_constant=refuse_constant)
+        except json.JSONDecodeError:
+            if fallback is None:
+                raise
+            value = fallback(text)
     except json.JSONDecodeError as error:
         raise MalformedRequestError(
             f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
@@ -65,21 +85,6 @@ def parse_json(body: bytes) -> object:
     except ValueError as error:  # Python refuses integers of more than 4,300 digits
         raise MalformedRequestError(f"The JSON has a number that can't be read: {error}") from error
     return value
-
-
-def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                raise MalformedRequestError(f"The JSON has the key {json.dumps(key[:50])} twice.")
-            seen.add(key)
-    return members
-
-
-def _refuse_constant(name: str) -> object:
-    raise MalformedRequestError(f"The JSON has {name}, which is not a JSON number.")
 
 
 def validate(model: type[Model], value: object) -> Model:

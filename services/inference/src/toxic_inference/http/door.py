@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from enum import IntEnum
 from http import HTTPStatus
+from operator import attrgetter
 
 import orjson
 from pydantic import BaseModel
@@ -20,6 +21,33 @@ from toxic_inference.http.backend import Backend
 from toxic_inference.http.errors import Problem
 
 JSON_TYPE = "application/json"
+CSV_TYPE = "text/csv"
+NDJSON_TYPE = "application/x-ndjson"
+SYNONYMS = {
+    **dict.fromkeys(
+        (
+            "application/csv",
+            "application/vnd.ms-excel",  # what Windows calls a CSV file where Excel is installed
+            "text/comma-separated-values",
+            "text/tab-separated-values",
+            "text/x-csv",
+        ),
+        CSV_TYPE,
+    ),
+    **dict.fromkeys(
+        (
+            "application/jsonl",
+            "application/jsonlines",
+            "application/ndjson",
+            "application/x-jsonl",
+            "application/x-jsonlines",
+        ),
+        NDJSON_TYPE,
+    ),
+}
+"""Media types that clients send for one that the doors read."""
+FILE_TYPES = ("multipart/form-data", CSV_TYPE, NDJSON_TYPE, *SYNONYMS)
+"""Media types of bodies that are files: they may be large, and wait for capacity."""
 
 Handler = Callable[[Request, Backend], Awaitable[Response]]
 Content = type[BaseModel] | str | Mapping[str, object]
@@ -79,13 +107,13 @@ class ErrorShape:
         name: for the documentation.
         model: the body's schema, with an example.
         body: returns the JSON value for an error.
-        status: maps our HTTP status to the protocol's.
+        status: returns the protocol's HTTP status for an error.
     """
 
     name: str
     model: type[BaseModel]
     body: Callable[[Problem], object]
-    status: Callable[[int], int] = int
+    status: Callable[[Problem], int] = attrgetter("status")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,11 +189,11 @@ class Doors:
         """Return an error in the shape of the door that `path` belongs to."""
         door = self.of(path)
         shape = self._fallback if door is None else door.errors
+        status, headers = shape.status(problem), dict(problem.headers or {})
+        if status != HTTPStatus.UNAUTHORIZED:
+            headers.pop("WWW-Authenticate", None)
         return Response(
-            orjson.dumps(shape.body(problem)),
-            status_code=shape.status(problem.status),
-            media_type=JSON_TYPE,
-            headers=problem.headers,
+            orjson.dumps(shape.body(problem)), status_code=status, media_type=JSON_TYPE, headers=headers
         )
 
 

@@ -11,14 +11,28 @@ from urllib.parse import parse_qs
 
 import structlog
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from toxic_inference.http.door import Access, Doors
-from toxic_inference.http.errors import ForbiddenError, RateLimitedError, UnauthenticatedError, problem_of
+from toxic_inference.http.errors import (
+    ForbiddenError,
+    RateLimitedError,
+    UnauthenticatedError,
+    UnknownKeyError,
+    problem_of,
+)
 from toxic_inference.keys import ApiKey, Role
 
 _KEY_HEADERS = ("x-api-key", "x-goog-api-key")
 _BEARER = "bearer "
+_CALLER = "toxic_inference.caller"
+
+
+def caller_of(request: Request) -> str | None:
+    """Return the name of the key that a request was made with; None if the service has no keys."""
+    name: str | None = request.scope.get(_CALLER)
+    return name
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +90,11 @@ class Guard:
             bucket = self._buckets.setdefault(key.name, _Bucket(rate, rules.now()))
             if (wait := bucket.take(rate, rules.now())) > 0:
                 raise RateLimitedError(
-                    f"The key {key.name!r} is limited to {rate:,} requests per minute; wait {ceil(wait)} s.",
+                    f"Quota exceeded for the key {key.name!r}: {rate:,} requests per minute; "
+                    f"wait {ceil(wait)} s.",
                     retry_after_seconds=ceil(wait),
                 )
+        scope[_CALLER] = key.name
         structlog.contextvars.bind_contextvars(client=key.name)
 
 
@@ -100,19 +116,24 @@ class _Bucket:
 
 
 def _find(find_key: Callable[[str], ApiKey | None], scope: Scope) -> ApiKey:
+    """Return the first known key among all that a request presents.
+
+    Some clients send a credential for another service beside the key, or the same one in several places.
+    """
     headers = Headers(scope=scope)
-    authorization = headers.get("authorization", "")
-    if authorization.lower().startswith(_BEARER):
-        presented: str | None = authorization[len(_BEARER) :].strip()
-    elif name := next((name for name in _KEY_HEADERS if name in headers), None):
-        presented = headers[name]
-    else:
-        presented = next(iter(parse_qs(scope["query_string"].decode("latin-1")).get("key", ())), None)
-    if presented is None:
-        raise UnauthenticatedError(
-            "This service requires an API key; send it as Authorization: Bearer KEY, X-API-Key or ?key=."
-        )
-    key = find_key(presented)
-    if key is None:
-        raise UnauthenticatedError("API key not valid. Please pass a valid API key.")
-    return key
+    presented = [
+        value[len(_BEARER) :].strip()
+        for value in headers.getlist("authorization")
+        if value.lower().startswith(_BEARER)
+    ]
+    presented += (value for name in _KEY_HEADERS for value in headers.getlist(name))
+    presented += parse_qs(scope["query_string"].decode("latin-1")).get("key", ())
+    given = dict.fromkeys(value for value in presented if value)
+    if key := next((key for value in given if (key := find_key(value)) is not None), None):
+        return key
+    if given:
+        raise UnknownKeyError("API key not valid. Please pass a valid API key.")
+    raise UnauthenticatedError(
+        "This service requires an API key; send it as Authorization: Bearer KEY, X-API-Key, X-Goog-Api-Key "
+        "or ?key=."
+    )

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from toxic_inference.events import Emit, RequestEnded, RequestStarted
 from toxic_inference.http.backend import Backend, Limits
-from toxic_inference.http.door import Door, Doors, Operation
+from toxic_inference.http.door import FILE_TYPES, Door, Doors, Operation
 from toxic_inference.http.errors import BodyTooLargeError, problem_of
 
 _log = structlog.get_logger(__name__)
@@ -29,8 +29,6 @@ _DEPARTED = 499
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _STARTED = RequestStarted()
-
-_UPLOADS = ("multipart/form-data", "text/csv", "application/x-ndjson")
 
 _SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -143,7 +141,7 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        upload = headers.get("content-type", "").lower().startswith(_UPLOADS)
+        upload = headers.get("content-type", "").lower().startswith(FILE_TYPES)
         limit = self._limits.upload_bytes if upload else self._limits.body_bytes
         declared = headers.get("content-length", "")
         if declared.isdigit() and int(declared) > limit:

@@ -6,9 +6,11 @@ from starlette.requests import Request
 
 from toxic_core.errors import UnknownModelError
 from toxic_inference.http.errors import InvalidRequestError
-from toxic_inference.serving.interfaces import Target, Terms
+from toxic_inference.serving.interfaces import Lane, Target, Terms
 
 TIMEOUT_HEADER = "timeout"
+BULK = "toxic_inference.bulk"
+"""Key of the scope of a request that is part of a larger one: it waits for capacity, as files do."""
 MAX_TIMEOUT_SECONDS = 3_600.0
 
 
@@ -35,6 +37,11 @@ def terms_of(request: Request, *, timeout_seconds: float | None = None, store: b
                 field=TIMEOUT_HEADER,
             )
     return Terms(timeout_seconds=timeout_seconds, store=store)
+
+
+def lane_of(request: Request) -> Lane:
+    """Return the lane of a request's texts."""
+    return Lane.BULK if request.scope.get(BULK) else Lane.INTERACTIVE
 
 
 def target_of(request: Request, *, model_name: str) -> Target:

@@ -1,6 +1,6 @@
 """Checks that every door makes of the texts in a request."""
 
-from collections.abc import Mapping, Sized
+from collections.abc import Iterable, Mapping, Sized
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints
@@ -20,6 +20,16 @@ Language = Annotated[
     ),
 ]
 """A language in a request; the value is its primary subtag, such as `pt` for `pt-BR`."""
+
+
+TRUNCATED_TEXTS_HEADER = "x-truncated-texts"
+"""The positions, from 0, of the request's texts of which the end was not read."""
+
+
+def truncation(truncated: Iterable[bool]) -> dict[str, str]:
+    """Return the header that names the texts that were not read to their end; none if all were."""
+    positions = ",".join(str(position) for position, cut in enumerate(truncated) if cut)
+    return {TRUNCATED_TEXTS_HEADER: positions} if positions else {}
 
 
 def read_language(code: str | None, *, field: str) -> str | None:

@@ -52,6 +52,7 @@ class JobQueue:
         files: the jobs' files.
         scorer: scores texts.
         text_bytes: longest text, in UTF-8 bytes.
+        identify_language: returns the language of a text that states none; blocks.
         now: the time, in UTC.
         clock: for waits.
         emit: takes `JobEnded` and `JobsChanged`.
@@ -63,6 +64,7 @@ class JobQueue:
     files: JobFiles
     scorer: Scorer
     text_bytes: int
+    identify_language: Callable[[str], str]
     now: Callable[[], datetime]
     clock: Clock
     emit: Emit
@@ -212,7 +214,11 @@ class JobQueue:
         # Opened here: a thread that opens files for a task that is cancelled meanwhile would leave them open.
         with files.open_job(job) as stream, files.open_result(job) as result:
             table = await asyncio.to_thread(
-                CsvTable, stream, max_text_bytes=self.text_bytes, chosen_column=job.text_column
+                CsvTable,
+                stream,
+                max_text_bytes=self.text_bytes,
+                language_of=self.identify_language,
+                chosen_column=job.text_column,
             )
             columns = len(table.header)
             await asyncio.to_thread(result.write, csv_header(table.header, labels).encode())

@@ -22,10 +22,18 @@ class ServableId:
     Attributes:
         version: its name in the registry or the folder, such as "3".
         fingerprint: differs between two artifacts that were given the same version.
+        digest: SHA-256 of the approved `contract.json`; empty if the ledger has none; None if the source
+            needs no approval.
     """
 
     version: str
     fingerprint: str
+    digest: str | None = None
+
+    @property
+    def approved(self) -> bool | None:
+        """Whether the ledger has the content's digest; None if no approval is needed."""
+        return None if self.digest is None else bool(self.digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +113,23 @@ class Text:
 
     content: str
     language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RawScore:
+    """The model's scores of one text.
+
+    Attributes:
+        scores: uncalibrated, float32 [labels]; the highest over the windows.
+        tokens: how many were read.
+        windows: how many windows they were read in.
+        truncated: whether the text continues after the last window.
+    """
+
+    scores: Float32Array
+    tokens: int
+    windows: int
+    truncated: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +222,8 @@ class Session(Protocol):
         """
         ...
 
-    async def infer_texts(self, texts: Sequence[str], *, lane: Lane) -> Float32Array:
-        """Return the raw, uncalibrated scores of `texts`, float32 [texts, labels]; raises as `score`."""
+    async def infer_texts(self, texts: Sequence[str], *, lane: Lane) -> Sequence[RawScore]:
+        """Return the raw, uncalibrated scores of `texts`, in order; raises as `score`."""
         ...
 
 

@@ -7,7 +7,7 @@ be scored and its line; a malformed row never affects its neighbours.
 import codecs
 import csv
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -22,6 +22,19 @@ _MAX_LINE_BYTES = 1024 * 1024
 _MAX_RESUMPTIONS = 1_000
 """How often reading goes back to the line after a malformed quote: each time costs up to a field's length,
 and a file with more of them is not a CSV."""
+
+_QUOTING = ("invalid_quoting", "is not valid CSV ({error})")
+_MALFORMED = {
+    "field larger than field limit": (
+        "text_too_long",
+        f"has a cell of more than {csv.field_size_limit():,} characters",
+    ),
+    "new-line character seen in unquoted field": (
+        "invalid_quoting",
+        "has a carriage return in a cell without quotes",
+    ),
+}
+"""Codes and reasons for the messages of the module `csv` that blame something else."""
 
 _BINARY_STARTS = {
     b"PK\x03\x04": "a ZIP archive or an Excel workbook",
@@ -136,7 +149,7 @@ class CsvTable:
     Args:
         stream: the file, at its start; it must be able to seek.
         max_text_bytes: longest text, in UTF-8 bytes.
-        language: language of rows without one.
+        language_of: returns the language of the text of a row that states none.
         chosen_column: name of the text column; None for the one with a usual name.
 
     Raises:
@@ -148,7 +161,7 @@ class CsvTable:
         stream: BinaryIO,
         *,
         max_text_bytes: int,
-        language: str | None = None,
+        language_of: Callable[[str], str | None] = lambda _: None,
         chosen_column: str | None = None,
     ) -> None:
         start = stream.read(4096)
@@ -166,7 +179,7 @@ class CsvTable:
         # Strict: a misplaced quote is an error of its row; a guess could swallow the next rows.
         self._reader = csv.reader(self._lines, strict=True)
         self._max_text_bytes = max_text_bytes
-        self._language = language
+        self._language_of = language_of
         self.header = self._read_header()
         """The names of the columns."""
         try:
@@ -187,7 +200,8 @@ class CsvTable:
                 yield _rejected(line, (), "line_too_long", f"is longer than {_MAX_LINE_BYTES:,} bytes")
                 continue
             except csv.Error as error:
-                yield _rejected(line, (), "invalid_quoting", f"is not valid CSV ({error})")
+                code, problem = _MALFORMED.get(str(error).partition(" (")[0].partition(" - ")[0], _QUOTING)
+                yield _rejected(line, (), code, problem.format(error=error))
                 resumptions += self._lines.go_back()
                 if resumptions > _MAX_RESUMPTIONS:
                     yield _rejected(
@@ -233,7 +247,7 @@ class CsvTable:
             problem = f"has {len(cells)} cells; the first line names {len(header)}"
             return _rejected(line, cells, "wrong_cell_count", problem)
         stated = "" if self._language_column is None else cells[self._language_column].strip()
-        language = primary_language(stated) if stated else self._language
+        language = primary_language(stated) if stated else None
         if stated and language is None:
             return _rejected(line, cells, "invalid_language", "has a language that is not a code such as en")
         content = cells[self.text_column]
@@ -243,7 +257,7 @@ class CsvTable:
         except RejectedTextError as error:
             code = "text_too_long" if isinstance(error, TextTooLongError) else "invalid_text"
             return CsvRow(line, cells, text=None, problem=RowProblem(line, code, str(error)))
-        return CsvRow(line, cells, text=Text(content, language), problem=None)
+        return CsvRow(line, cells, text=Text(content, language or self._language_of(content)), problem=None)
 
 
 def _rejected(line: int, cells: tuple[str, ...], code: str, problem: str) -> CsvRow:

@@ -3,8 +3,8 @@
 Pure functions of sequences of entries, so that any client can verify a ledger.
 
 Invariant: an entry's hash covers all of its fields and the hash of the entry before. Changing an entry,
-removing one from the middle or inserting one breaks the chain. Removing entries from the end leaves a ledger
-that disagrees with the registry's aliases.
+removing one from the middle or inserting one breaks the chain. A ledger that was rewritten, or lacks entries
+at its end, disagrees with its head (`toxic_registry.ledger.head`).
 """
 
 import hashlib
@@ -18,6 +18,7 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter
 
 from toxic_core.errors import ToxicError
+from toxic_core.registered import CHAMPION
 
 FIRST_HASH = "0" * 64
 """The first entry's `previous_hash`."""
@@ -85,23 +86,27 @@ ENTRY = TypeAdapter(Entry)
 
 
 def append_to(last: Entry | None, change: Change, *, now: datetime) -> Entry:
-    """Return the entry that records `change` after `last`, or as the first one."""
+    """Return the entry that records `change` after `last`, or as the first one.
+
+    If the clock went back, the entry has the time of the one before.
+    """
+    time = now.astimezone(UTC).isoformat(timespec="microseconds")
     entry = Entry(
         **asdict(change),
         sequence=last.sequence + 1 if last else 1,
-        time=now.astimezone(UTC).isoformat(timespec="microseconds"),
+        time=max(time, last.time) if last else time,
         previous_hash=last.hash if last else FIRST_HASH,
     )
     return replace(entry, hash=_hash(entry))
 
 
 def verify_chain(entries: Iterable[Entry]) -> int:
-    """Return the number of entries if their hash chain is whole.
+    """Return the number of entries if their hash chain is whole and their times don't go back.
 
     Raises:
-        LedgerError: an entry is missing or was changed; the message has its sequence number.
+        LedgerError: an entry is missing, was changed or backdated; the message has its sequence number.
     """
-    sequence, last_hash = 0, FIRST_HASH
+    sequence, last_hash, last_time = 0, FIRST_HASH, ""
     for entry in entries:
         sequence += 1
         if entry.sequence != sequence:
@@ -113,6 +118,12 @@ def verify_chain(entries: Iterable[Entry]) -> int:
             raise LedgerError(
                 f"Entry {sequence} of the ledger was changed: its hash doesn't match its content."
             )
+        if entry.time < last_time:
+            raise LedgerError(
+                f"Entry {sequence} of the ledger is older than the entry before it: it was backdated, or the "
+                "registry's clock went back."
+            )
+        last_time = entry.time
     return sequence
 
 
@@ -144,6 +155,24 @@ def verify_aliases(entries: Iterable[Entry], aliases: Mapping[tuple[str, str], i
             model, alias = key
             raise LedgerError(
                 f"The ledger ends with {alias} of {model} at {by_ledger}, but the alias names {by_registry}."
+            )
+
+
+def verify_champions(entries: Iterable[Entry]) -> None:
+    """Check that every champion became it through the registry, or was there before the ledger.
+
+    Raises:
+        LedgerError: a champion was replaced without the registry, and no promotion followed.
+    """
+    last: dict[str, Entry] = {}
+    for entry in entries:
+        if entry.alias == CHAMPION and entry.outcome is not Outcome.REFUSED:
+            last[entry.model] = entry
+    for model, entry in sorted(last.items()):
+        if entry.outcome is Outcome.FOUND and entry.before is not None:
+            raise LedgerError(
+                f"The champion of {model} was moved from version {entry.before} to {entry.after or 'none'} "
+                f"without the registry (entry {entry.sequence}). Promote a version to set it right."
             )
 
 

@@ -1,19 +1,27 @@
-"""ASGI middleware of every request: who requests it, and its metrics.
+"""ASGI middleware of every request: who requests it, from which page, and its metrics.
 
 Invariant: if people sign in, the ledger's actor is the authenticated user, not the name in the headers.
 """
 
 import time
+from collections.abc import Collection
 from contextvars import ContextVar
+from http import HTTPStatus
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from toxic_registry.caller import Caller, from_headers
+from toxic_registry.caller import Caller, Role, from_headers
 from toxic_registry.server.metrics import Metrics
+from toxic_registry.settings import ANY_HOST
 
 SIGNED_IN = "toxic_registry.user"
-"""The ASGI scope's key of the authenticated user's name."""
+"""The ASGI scope's key of the authenticated user's name and role."""
+
+_PROBED = frozenset({"/health", "/metrics"})
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _caller: ContextVar[Caller | None] = ContextVar("caller", default=None)
 
@@ -34,16 +42,49 @@ class CallerMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        name, role = scope.get(SIGNED_IN, ("", Role.OVERRIDE))
         caller = from_headers(
             Headers(scope=scope),
-            signed_in=str(scope.get(SIGNED_IN, "")),
+            signed_in=name,
             address=scope["client"][0] if scope.get("client") else "unknown",
+            role=role,
         )
         token = _caller.set(caller)
         try:
             await self._app(scope, receive, send)
         finally:
             _caller.reset(token)
+
+
+class OriginMiddleware:
+    """Refuses requests without exactly one Host header, and changes from pages of other origins.
+
+    MLflow accepts every origin on this machine; another program's page there is no more trusted than others.
+    """
+
+    def __init__(self, app: ASGIApp, *, origins: Collection[str]) -> None:
+        self._app = app
+        self._origins = frozenset(origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection; see ASGI."""
+        if scope["type"] == "http" and (refusal := self._refusal(scope)):
+            await PlainTextResponse(refusal[1], status_code=refusal[0])(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> tuple[HTTPStatus, str] | None:
+        headers = Headers(scope=scope)
+        if scope["path"] not in _PROBED and len(headers.getlist("host")) != 1:
+            return HTTPStatus.BAD_REQUEST, "Send one Host header.\n"
+        if scope["method"] in _SAFE or ANY_HOST in self._origins:
+            return None
+        origin = headers.get("origin", "")
+        # MLflow checks that the host is one of this registry's.
+        own = not origin or origin in self._origins or urlsplit(origin).netloc == headers.get("host")
+        if own and headers.get("sec-fetch-site") != "cross-site":
+            return None
+        return HTTPStatus.FORBIDDEN, "A page of another origin changes nothing; see REGISTRY_ALLOWED_HOSTS.\n"
 
 
 class MetricsMiddleware:

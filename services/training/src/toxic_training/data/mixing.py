@@ -6,11 +6,12 @@ what normalisation version 1 removes are the same.
 """
 
 import hashlib
+from collections.abc import Sequence
 
 import pandas as pd
 
 from toxic_core.text import normaliser
-from toxic_training.data.comments import LABEL_COLUMNS, SOURCE, TEXT, Counts
+from toxic_training.data.comments import LABEL_COLUMNS, LANGUAGE, ORIGIN, SOURCE, TEXT, Counts
 from toxic_training.data.parameters import SourceParameters
 
 _MAJORITY = 0.5
@@ -69,7 +70,31 @@ def divide(
         toxic = training[LABEL_COLUMNS].max(axis=1) > 0
         rank = _draw(texts[is_training], salt="thinning").where(~toxic).rank(method="first")
         thinned = training[toxic | (rank <= int(toxic.sum() * parameters.non_toxic_per_toxic))]
+    thinned = _limited(thinned, parameters)
     return thinned, comments[~is_training], {f"dropped.{source}.thinned": len(training) - len(thinned)}
+
+
+def equal_shares(sizes: Sequence[int], total: int) -> list[int]:
+    """Return as many of each group as sum to `total`, equally many of the groups that are cut."""
+    left, shares = total, [0] * len(sizes)
+    for rank, index in enumerate(sorted(range(len(sizes)), key=sizes.__getitem__)):
+        shares[index] = min(sizes[index], left // (len(sizes) - rank))
+        left -= shares[index]
+    return shares
+
+
+def _limited(training: pd.DataFrame, parameters: SourceParameters) -> pd.DataFrame:
+    """Return at most the wanted rows of each language, in equal shares of its origins."""
+    kept = [training.iloc[:0]]
+    for language, rows in training.groupby(LANGUAGE):
+        most = parameters.rows_of.get(str(language), parameters.rows_a_language)
+        origins = [group for _, group in rows.groupby(ORIGIN)]
+        sizes = [len(group) for group in origins]
+        shares = sizes if most is None else equal_shares(sizes, most)
+        for group, share in zip(origins, shares, strict=True):
+            rank = _draw(group[TEXT].map(_visible), salt="limit").rank(method="first")
+            kept.append(group[rank <= share])
+    return training.loc[pd.concat(kept).index.sort_values()]
 
 
 def _draw(texts: pd.Series, *, salt: str) -> pd.Series:

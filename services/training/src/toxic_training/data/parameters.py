@@ -1,5 +1,6 @@
 """The types of parameters, and those of the data stage. Kedro validates them before the first node runs."""
 
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
@@ -33,8 +34,23 @@ class Parameters(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Use(StrEnum):
+    """What a raw table is for; its name, in a table of comments."""
+
+    TRAINING = "training"
+    VALIDATION = "validation"
+    THRESHOLDS = "thresholds"
+    TEST = "test"
+
+
 class SourceParameters(Parameters):
-    """How one raw table joins the training comments."""
+    """How one raw table joins the comments."""
+
+    use: Use = Field(
+        default=Use.TRAINING,
+        description="`training`; `validation` chooses weights, calibration and thresholds; `thresholds` does "
+        "only that, and no figure of it is reported; `test` is measured.",
+    )
 
     language: LanguageCode | None = Field(
         default=None,
@@ -46,7 +62,16 @@ class SourceParameters(Parameters):
     non_toxic_per_toxic: float | None = Field(
         default=None, gt=0, description="Non-toxic training rows per toxic one; null keeps all."
     )
+    rows_a_language: int | None = Field(
+        default=None,
+        ge=1,
+        description="Maximum training rows of a language, in equal shares of its origins; null for all.",
+    )
+    rows_of: dict[LanguageCode, int] = Field(
+        default_factory=dict, description="Languages with another maximum."
+    )
     repeat: int = Field(default=1, ge=1, description="Times that each row occurs per epoch.")
+    weight: float = Field(default=1.0, gt=0, description="Weight of a row in the loss.")
 
 
 class DataParameters(Parameters):
@@ -57,10 +82,16 @@ class DataParameters(Parameters):
     max_rejected_fraction: Fraction = Field(
         default=0.05, description="A table with a larger share of invalid rows is refused."
     )
-    min_language_confidence: Fraction = Field(
-        default=0.5, description="Minimum confidence of an identified language; below it a comment is `und`."
+    leave_out_licences: tuple[str, ...] = Field(
+        default=(),
+        description="Rows whose licence contains one of these, aren't used: `GPL`, `-SA-`.",
     )
     additional: dict[TableName, SourceParameters] = Field(
         default_factory=dict,
         description="The catalog's tables in `raw_additional`, by name; a text in two stays in the first.",
     )
+
+    @property
+    def sources(self) -> dict[str, SourceParameters]:
+        """Every table that is trained on or chosen by, by name."""
+        return {"train": self.train, "validation": self.validation, **self.additional}

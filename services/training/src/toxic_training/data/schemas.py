@@ -16,7 +16,7 @@ from pandera.errors import SchemaErrors
 from toxic_core.errors import InvalidDataError
 from toxic_core.languages import KNOWN_LANGUAGES
 from toxic_model.tables import language_column, text_column
-from toxic_training.data.comments import ID, LABEL_COLUMNS, LANGUAGE, SOURCE, TEXT
+from toxic_training.data.comments import ID, LABEL_COLUMNS, LANGUAGE, LICENCE, ORIGIN, SOURCE, TEXT
 
 NO_ID = "id_missing"
 NO_TEXT = "text_missing"
@@ -60,7 +60,7 @@ COMMENTS = pa.DataFrameSchema(
         ID: pa.Column(str),
         TEXT: pa.Column(str, _present(NO_TEXT)),
         LANGUAGE: pa.Column(str, _one_of(KNOWN_LANGUAGES, BAD_LANGUAGE)),
-        SOURCE: pa.Column(str),
+        **dict.fromkeys([SOURCE, ORIGIN, LICENCE], pa.Column(str)),
         **{label: pa.Column("float32", pa.Check.isin([0, 1]), nullable=True) for label in LABEL_COLUMNS},
     },
     strict=True,

@@ -13,9 +13,20 @@ from pandera.pandas import DataFrameSchema
 
 from toxic_core.languages import UNDETERMINED
 from toxic_core.text import is_blank
+from toxic_model.identification import identify_language
 from toxic_model.tables import language_code
-from toxic_training.data.comments import COLUMNS, ID, LABEL_COLUMNS, LANGUAGE, SOURCE, TEXT, Counts, Tidied
-from toxic_training.data.languages import identify_languages
+from toxic_training.data.comments import (
+    COLUMNS,
+    ID,
+    LABEL_COLUMNS,
+    LANGUAGE,
+    LICENCE,
+    ORIGIN,
+    SOURCE,
+    TEXT,
+    Counts,
+    Tidied,
+)
 from toxic_training.data.parameters import DataParameters, SourceParameters
 from toxic_training.data.schemas import (
     find_language,
@@ -60,8 +71,7 @@ def tidy(
     if source.language is None and language is not None:
         languages = good[language]
     unknown = languages == ""
-    found = identify_languages(texts[unknown].tolist(), min_confidence=parameters.min_language_confidence)
-    identified = pd.Series(found, index=texts.index[unknown], dtype=str)
+    identified = texts[unknown].map(identify_language).astype(str)
     comments = _comments(good, texts, languages.where(~unknown, identified), name=name)
     counts: Counts = {
         f"read.{name}": len(raw),
@@ -92,7 +102,10 @@ def _comments(table: pd.DataFrame, texts: pd.Series, languages: pd.Series, *, na
     numbered = name + "-" + table.index.to_series().astype(str)
     comments = pd.DataFrame({ID: table[ID].astype(str) if ID in table else numbered})
     comments[TEXT], comments[LANGUAGE], comments[SOURCE] = texts, languages, name
+    comments[ORIGIN] = table[SOURCE].replace("", name) if SOURCE in table else name
+    comments[LICENCE] = table.get(LICENCE, "")
     for label in LABEL_COLUMNS:
         comments[label] = table[label].replace("", np.nan) if label in table else np.nan
-    kinds = {**dict.fromkeys([ID, TEXT, LANGUAGE, SOURCE], str), **dict.fromkeys(LABEL_COLUMNS, np.float32)}
+    words = [column for column in COLUMNS if column not in LABEL_COLUMNS]
+    kinds = {**dict.fromkeys(words, str), **dict.fromkeys(LABEL_COLUMNS, np.float32)}
     return comments[COLUMNS].astype(kinds).reset_index(drop=True)

@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
-from toxic_core.contract import Calibration
+from toxic_core.contract import Calibration, Fit
 from toxic_core.errors import InvalidDataError
 from toxic_core.labels import LABELS, LabelName
-from toxic_core.languages import ANY_LANGUAGE
+from toxic_core.languages import ANY_LANGUAGE, LANGUAGES
 from toxic_training.data.comments import LANGUAGE
 from toxic_training.evaluation.metrics import Floats, has_both_classes, operating_threshold, share_weights
 from toxic_training.evaluation.operating_point import OperatingPoint
@@ -32,11 +32,15 @@ _EPSILON = 1e-7
 _MAX_ITERATIONS = 1000
 
 
-def fit_operating_point(validation: pd.DataFrame, parameters: EvaluationParameters) -> OperatingPoint:
-    """Return calibration and thresholds, both fitted on raw scores of validation comments.
+def fit_operating_point(
+    validation: pd.DataFrame, thresholds: pd.DataFrame, parameters: EvaluationParameters
+) -> OperatingPoint:
+    """Return calibration and thresholds, both fitted on raw scores of comments that aren't trained on.
 
     A language gets its own if it has at least `calibration_min_a_class` comments with the label and as many
-    without it, and if the fit is usable. Without any comment, raises InvalidDataError.
+    without it, or else one pooled over the languages of its script, and if the fit is usable. The rows of
+    `thresholds` count only for the labels of `threshold_recall`. Without any validation comment, raises
+    InvalidDataError.
     """
     if validation.empty:
         raise InvalidDataError(
@@ -45,9 +49,12 @@ def fit_operating_point(validation: pd.DataFrame, parameters: EvaluationParamete
     point = OperatingPoint(
         calibration={label: {ANY_LANGUAGE: Calibration()} for label in LABELS},
         thresholds={label: {ANY_LANGUAGE: DEFAULT_THRESHOLD} for label in LABELS},
+        fits={label: {} for label in LABELS},
     )
     for label in LABELS:
-        for language, rows in _groups(validation, label, parameters):
+        wants_recall = label in parameters.threshold_recall
+        known = pd.concat([validation, thresholds], ignore_index=True) if wants_recall else validation
+        for language, rows in _groups(known[known[label].notna()], label, parameters):
             truth, scores = _truth_and_scores(rows, label)
             fitted = fit_platt(truth, scores, share_weights(rows, parameters.calibration_toxic_share))
             if fitted is not None:
@@ -58,11 +65,8 @@ def fit_operating_point(validation: pd.DataFrame, parameters: EvaluationParamete
                     label, language,
                 )  # fmt: skip
             # Requests without a language get the calibration for any language, and its threshold.
-            truth, scores = _truth_and_scores(point.calibrated(rows.assign(**{LANGUAGE: language})), label)
-            weights = share_weights(rows, parameters.deployment_toxic_share)
-            threshold = operating_threshold(
-                truth, scores, precision=parameters.threshold_precision, weights=weights
-            )
+            calibrated = point.calibrated(rows.assign(**{LANGUAGE: language}))
+            rule, threshold = _threshold(calibrated, label, parameters)
             if threshold is not None:
                 point.thresholds[label][language] = threshold
             else:
@@ -70,6 +74,12 @@ def fit_operating_point(validation: pd.DataFrame, parameters: EvaluationParamete
                     "No threshold of %s has a precision of %g (language %s)",
                     label, parameters.threshold_precision, language,
                 )  # fmt: skip
+            point.fits[label][language] = Fit(
+                rows=len(rows),
+                positives=int(truth.sum()),
+                languages=tuple(sorted(rows[LANGUAGE].unique())),
+                threshold=rule,
+            )
     return point
 
 
@@ -93,16 +103,41 @@ def fit_platt(truth: Floats, scores: Floats, weights: Floats) -> Calibration | N
     return Calibration(slope=slope, intercept=intercept) if slope > 0 else None
 
 
+def _threshold(
+    calibrated: pd.DataFrame, label: LabelName, parameters: EvaluationParameters
+) -> tuple[str | None, float | None]:
+    """Return the lowest threshold that the parameters ask for, and its rule; None if none reaches it."""
+    truth, scores = _truth_and_scores(calibrated, label)
+    weights = share_weights(calibrated, parameters.deployment_toxic_share)
+    precision, recall = parameters.threshold_precision, parameters.threshold_recall.get(label)
+    found = {
+        f"precision {precision:g}": operating_threshold(truth, scores, precision=precision, weights=weights)
+    }
+    if recall is not None:
+        found[f"recall {recall:g}"] = float(np.quantile(scores[truth == 1], 1 - recall, method="lower"))
+    reached = {rule: threshold for rule, threshold in found.items() if threshold is not None}
+    return min(reached.items(), key=lambda item: item[1], default=(None, None))
+
+
 def _groups(
-    validation: pd.DataFrame, label: LabelName, parameters: EvaluationParameters
+    labelled: pd.DataFrame, label: LabelName, parameters: EvaluationParameters
 ) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield the labelled rows of all languages as `*`, then those of each language that has enough."""
-    labelled = validation[validation[label].notna()]
+    """Yield the rows of all languages as `*`, then those for each language, its own or of its script."""
+
+    def enough(rows: pd.DataFrame) -> bool:
+        return min((rows[label] == 1).sum(), (rows[label] == 0).sum()) >= parameters.calibration_min_a_class
+
     if has_both_classes(labelled[label].to_numpy(np.float64)):
         yield ANY_LANGUAGE, labelled
-    for language, rows in labelled.groupby(LANGUAGE):
-        if min((rows[label] == 1).sum(), (rows[label] == 0).sum()) >= parameters.calibration_min_a_class:
-            yield str(language), rows
+    own = {str(language): rows for language, rows in labelled.groupby(LANGUAGE)}
+    scripts = {language.value: language.scripts for language in LANGUAGES}
+    for language in sorted(own.keys() | scripts.keys()):
+        rows = own.get(language, labelled.iloc[:0])
+        if not enough(rows) and language in scripts:
+            same = [other for other, used in scripts.items() if used == scripts[language]]
+            rows = labelled[labelled[LANGUAGE].isin(same)]
+        if enough(rows):
+            yield language, rows
 
 
 def _truth_and_scores(rows: pd.DataFrame, label: LabelName) -> tuple[Floats, Floats]:

@@ -56,7 +56,7 @@ def _inference(model: ExportedModel, precision: Precision) -> Infer | None:
         if not runtime.installed() or precision not in runtime.lower_precisions():
             continue
         try:  # with as many threads as the process may use
-            return runtime.read(model.saved_model, len(model.facts.labels))(precision, 0).whole
+            return runtime.read(model.folder, len(model.facts.labels))(precision, 0).whole
         except SignatureError as error:
             logger.warning("%s can't measure %s: %s", runtime.name, precision, error)
     logger.info("This machine doesn't compute in %s, so its cost isn't measured.", precision)

@@ -21,13 +21,14 @@ GROUP_BATCHES = 50
 only the longest comments; sorting none (1) would pad every batch to its longest comment."""
 
 Inputs = dict[str, Int32Array]
-Batch = tuple[Inputs, NDArray[np.float32]]
+Batch = tuple[Inputs, NDArray[np.float32], NDArray[np.float32]]
 
 
 class LengthBatches:
-    """Training batches `({input_ids, attention_mask}, targets)` by step, rearranged for every epoch.
+    """Training batches `({input_ids, attention_mask}, targets, weights)` by step, rearranged for every epoch.
 
-    `token_ids` are int32 [tokens] for each comment; `targets` float32 [comments, targets], NaN if missing.
+    `token_ids` are int32 [tokens] for each comment; `targets` float32 [comments, targets], NaN if missing;
+    `weights` float32 [comments], 1 by default.
     """
 
     def __init__(
@@ -38,10 +39,12 @@ class LengthBatches:
         batch_size: int,
         pad_id: int,
         seed: int,
+        weights: NDArray[np.float32] | None = None,
         group_batches: int = GROUP_BATCHES,
     ) -> None:
         self._token_ids = token_ids
         self._targets = np.nan_to_num(targets, nan=MISSING_LABEL)
+        self._weights = np.ones(len(token_ids), np.float32) if weights is None else weights
         self._batch_size = batch_size
         self._pad_id = pad_id
         self._seed = seed
@@ -62,7 +65,8 @@ class LengthBatches:
             self._epoch = epoch
             self._batches = self._arrange()
         rows = self._batches[index]
-        return model_inputs([self._token_ids[row] for row in rows], pad_id=self._pad_id), self._targets[rows]
+        inputs = model_inputs([self._token_ids[row] for row in rows], pad_id=self._pad_id)
+        return inputs, self._targets[rows], self._weights[rows]
 
     def _arrange(self) -> list[NDArray[np.int64]]:
         generator = np.random.default_rng([self._seed, self._epoch])

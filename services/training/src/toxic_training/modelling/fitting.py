@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import keras
+from keras import ops
 
 from toxic_training.modelling.batches import LengthBatches
 from toxic_training.modelling.checkpoints import CheckpointFile, TrainingState, restore, variables_of
@@ -82,7 +83,8 @@ class Trainer:
                 self._step()
                 bar.update(progress.steps, [("loss", self._loss)])
                 if progress.is_over or progress.share * parameters.selections >= len(best.scores) + 1:
-                    best.offer(self._selection.mean_auc(self._classifier), self._classifier)
+                    with averaged(self._classifier):
+                        best.offer(self._selection.mean_auc(self._classifier), self._classifier)
                     logger.info("step %d, mean AUC over languages %.4f", progress.steps, best.scores[-1])
                 self._log_and_save()
             best.put_back(self._classifier)
@@ -206,10 +208,29 @@ class Progress:
 def optimiser(parameters: ModellingParameters) -> keras.optimizers.Optimizer:
     """Return AdamW (Loshchilov and Hutter, 2019), without decay on biases and norms."""
     adamw = keras.optimizers.AdamW(
-        learning_rate=parameters.peak_learning_rate, weight_decay=parameters.weight_decay, clipnorm=1.0
+        learning_rate=parameters.peak_learning_rate,
+        weight_decay=parameters.weight_decay,
+        clipnorm=1.0,
+        use_ema=parameters.averaging > 0,
+        ema_momentum=parameters.averaging or None,
     )
     adamw.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return adamw
+
+
+@contextmanager
+def averaged(classifier: keras.Model) -> Iterator[None]:
+    """Let the classifier have its weights' running mean during the block, if its optimiser keeps one."""
+    if not classifier.optimizer.use_ema:
+        yield
+        return
+    latest = [ops.convert_to_numpy(weight).copy() for weight in classifier.trainable_variables]
+    classifier.optimizer.finalize_variable_values(classifier.trainable_variables)
+    try:
+        yield
+    finally:
+        for weight, value in zip(classifier.trainable_variables, latest, strict=True):
+            weight.assign(value)
 
 
 @contextmanager

@@ -1,8 +1,14 @@
 """The parameters of the modelling stage."""
 
+from typing import Annotated
+
 from pydantic import Field
 
+from toxic_core.labels import LabelName
 from toxic_training.data.parameters import Fraction, Parameters
+
+Weight = Annotated[float, Field(gt=0.0)]
+Share = Annotated[float, Field(ge=0.0, lt=0.5)]
 
 
 class ModellingParameters(Parameters):
@@ -40,6 +46,19 @@ class ModellingParameters(Parameters):
         description="A label's positives weigh (negatives / positives) to this power; 0 for equal weights."
     )
     class_weight_limit: float = Field(ge=1, description="Maximum weight of a positive.")
+    label_weights: dict[LabelName, Weight] = Field(
+        default_factory=dict, description="Weight of a label in the loss; 1 for those that aren't named."
+    )
+    label_smoothing: Share = Field(
+        default=0.0, description="Labels are learnt as this and 1 minus this, since raters disagree."
+    )
+    averaging: Fraction = Field(
+        default=0.0,
+        description="Memory of the running mean of weights, which is what is kept: 0.998; 0 for none.",
+    )
+    augmented_share: Fraction = Field(
+        default=0.0, description="Share of training comments whose case, punctuation or spelling is changed."
+    )
     layers: int | None = Field(
         ge=1, description="Number of the encoder's layers to keep, evenly spread; null for all."
     )

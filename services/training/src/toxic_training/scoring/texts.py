@@ -30,7 +30,7 @@ def open_scorer(
     `infer` computes the model's batches; None for TensorFlow.
     """
     facts = model.facts
-    compute = infer or TENSORFLOW.read(model.saved_model, len(facts.labels))(Precision.FLOAT32, 0).whole
+    compute = infer or TENSORFLOW.read(model.folder, len(facts.labels))(Precision.FLOAT32, 0).whole
     tokenizer = Tokeniser(
         read_tokenizer(model.tokenizer),
         max_tokens=facts.max_tokens,

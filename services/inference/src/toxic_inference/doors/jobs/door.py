@@ -5,6 +5,8 @@ complete, with an entity tag, so that an interrupted download can continue.
 """
 
 import asyncio
+import os
+import re
 from dataclasses import asdict
 from datetime import datetime
 from http import HTTPStatus
@@ -16,15 +18,15 @@ from starlette.responses import FileResponse, Response
 
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
 from toxic_inference.http.body import check_media_type
-from toxic_inference.http.door import JSON_TYPE, Door, Operation
+from toxic_inference.http.door import CSV_TYPE, JSON_TYPE, Door, Operation
 from toxic_inference.http.error_shapes import NATIVE
 from toxic_inference.http.errors import InvalidRequestError
 from toxic_inference.jobs.files import PartialUpload
 from toxic_inference.jobs.record import Job, JobState
 from toxic_inference.tables.writer import SCORED_CSV
 
-_CSV = "text/csv"
 _MULTIPART = "multipart/form-data"
+_RANGE = re.compile(r"\s*bytes\s*=\s*(\d+-\d*|-\d+)(\s*,\s*(\d+-\d*|-\d+))*\s*", re.ASCII | re.IGNORECASE)
 _COPY_BYTES = 1024 * 1024
 _MAX_FORM_FIELDS = 2
 
@@ -63,7 +65,7 @@ async def submit(request: Request, backend: Backend) -> Response:
 
     The answer comes immediately; the file is scored after the jobs before it.
     """
-    kind = check_media_type(request, (_CSV, _MULTIPART))
+    kind = check_media_type(request, (CSV_TYPE, _MULTIPART))
     upload = await backend.jobs.open_upload()
     try:
         if kind == _MULTIPART:
@@ -97,15 +99,24 @@ async def status(request: Request, backend: Backend) -> Response:
 
 
 async def result(request: Request, backend: Backend) -> Response:
-    """Download the scores: every row of the file, in order. Supports `Range` and `If-Range`."""
+    """Download the scores: every row of the file, in order. Supports `Range`, `If-Range`, `If-None-Match`."""
     job_id = request.path_params["job_id"]
     job, path = backend.jobs.get(job_id), backend.jobs.result(job_id)
-    return FileResponse(
+    headers = {MODEL_VERSION_HEADER: job.model_version or ""}
+    response = FileResponse(
         path,
-        media_type=_CSV,
+        media_type=CSV_TYPE,
         filename="scores.csv",
-        headers={MODEL_VERSION_HEADER: job.model_version or ""},
+        headers=headers,
+        stat_result=await asyncio.to_thread(os.stat, path),
     )
+    known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
+    if not known.isdisjoint({"*", etag := response.headers["etag"]}):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers | {"etag": etag})
+    if not _RANGE.fullmatch(request.headers.get("range", "")):
+        # RFC 9110, section 14.2: a range in an unknown unit is ignored, and an invalid one may be.
+        request.scope["headers"] = [each for each in request.scope["headers"] if each[0] != b"range"]
+    return response
 
 
 async def remove(request: Request, backend: Backend) -> Response:
@@ -134,7 +145,7 @@ JOBS = Door(
             "POST",
             "/jobs",
             submit,
-            body={_CSV: _UPLOAD, _MULTIPART: JobForm},
+            body={CSV_TYPE: _UPLOAD, _MULTIPART: JobForm},
             query={"text_column": "Name of the text column of a CSV body."},
             answers={202: JobAnswer},
             errors={
@@ -149,7 +160,7 @@ JOBS = Door(
             "GET",
             "/jobs/{job_id}/result",
             result,
-            answers={200: {_CSV: SCORED_CSV}, 206: {_CSV: SCORED_CSV}, 416: None},
+            answers={200: {CSV_TYPE: SCORED_CSV}, 206: {CSV_TYPE: SCORED_CSV}, 304: None, 416: None},
             errors=_UNKNOWN | {409: "The job is not done, or failed."},
         ),
         Operation("DELETE", "/jobs/{job_id}", remove, answers={204: None}, errors=_UNKNOWN),

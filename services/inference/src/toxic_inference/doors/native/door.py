@@ -11,12 +11,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from toxic_inference.doors.native.answers import score_json, spans_json
-from toxic_inference.doors.native.ndjson import NDJSON_TYPE, answer_ndjson
+from toxic_inference.doors.native.ndjson import answer_ndjson
 from toxic_inference.doors.native.schemas import NdjsonLine, PredictAnswer, PredictForm, PredictRequest
-from toxic_inference.doors.native.uploads import CSV_TYPE, FORM_TYPES, answer_csv, answer_form
+from toxic_inference.doors.native.uploads import FORM_TYPES, answer_csv, answer_form
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
 from toxic_inference.http.body import check_media_type, read_json, unless_departed, validate
-from toxic_inference.http.door import JSON_TYPE, Door, Operation
+from toxic_inference.http.door import CSV_TYPE, JSON_TYPE, NDJSON_TYPE, Door, Operation
 from toxic_inference.http.error_shapes import NATIVE as NATIVE_ERRORS
 from toxic_inference.http.errors import InvalidRequestError
 from toxic_inference.http.terms import terms_of

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
+from itertools import count, repeat
 
 import orjson
 from pydantic import ValidationError
@@ -22,12 +23,11 @@ from toxic_inference.doors.native.schemas import NdjsonLine
 from toxic_inference.events import RowRejected
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
 from toxic_inference.http.body import path_of
+from toxic_inference.http.door import NDJSON_TYPE
 from toxic_inference.http.errors import problem_of
 from toxic_inference.serving.errors import RejectedTextError
 from toxic_inference.serving.interfaces import Lane, Session, Target, Text
 from toxic_inference.serving.scoring.texts import check_text
-
-NDJSON_TYPE = "application/x-ndjson"
 
 _MOST_LINES_AT_ONCE = 256
 _ESCAPED_BYTES = 6
@@ -59,7 +59,7 @@ async def answer_ndjson(request: Request, backend: Backend) -> Response:
 async def _answers(spool: LineSpool, session: Session, backend: Backend) -> AsyncGenerator[bytes]:
     number = 0
     while raw := await spool.take(_MOST_LINES_AT_ONCE):
-        read = [_read(line, number + index, backend) for index, line in enumerate(raw, start=1)]
+        read = await asyncio.to_thread(list, map(_read, raw, count(number + 1), repeat(backend)))
         number += len(raw)
         lines = [line for line in read if line is not None]
         texts = [line.text for line in lines if line.text is not None]
@@ -99,7 +99,8 @@ def _read(raw: bytes | None, number: int, backend: Backend) -> _Line | None:
         check_text(line.text, field=f"Line {number}", max_bytes=backend.limits.text_bytes)
     except RejectedTextError as error:
         return _bad(number, problem_of(error).code, str(error), given_id=line.id)
-    return _Line(number, line.id, Text(line.text, line.lang or line.language), None)
+    language = line.lang or line.language or backend.identify_language(line.text)
+    return _Line(number, line.id, Text(line.text, language), None)
 
 
 def _bad(number: int, code: str, message: str, *, given_id: str | int | None = None) -> _Line:

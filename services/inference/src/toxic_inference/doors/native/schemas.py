@@ -22,7 +22,7 @@ class PredictRequest(BaseModel):
     lang: Language | None = Field(default=None, description="Language of every text.")
     language: Language | None = Field(default=None, description="The same as `lang`.")
     identify_language: bool = Field(
-        default=False, description="Whether to identify the language of texts without one."
+        default=True, description="Whether to identify the language of texts without one."
     )
     spans: bool = Field(
         default=False, description="Whether to return which words drove the scores; for a single text only."
@@ -86,7 +86,7 @@ class TextResult(BaseModel):
         description="Whether the end of the text was not read: it needs too many windows."
     )
     line: int | None = Field(default=None, description="Line in the CSV file.")
-    language: str | None = Field(default=None, description="Identified or given language, on request.")
+    language: str | None = Field(default=None, description="Identified or given language.")
     spans: list[SpanResult] | None = Field(default=None, description="Which words drove it, on request.")
 
 

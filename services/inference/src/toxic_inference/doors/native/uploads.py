@@ -22,7 +22,8 @@ from toxic_inference.doors.native.answers import score_json
 from toxic_inference.events import RowRejected
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
 from toxic_inference.http.body import unless_departed
-from toxic_inference.http.door import JSON_TYPE
+from toxic_inference.http.door import CSV_TYPE, JSON_TYPE
+from toxic_inference.http.encodings.negotiation import quality
 from toxic_inference.http.errors import InvalidRequestError
 from toxic_inference.http.texts import check_texts, read_language
 from toxic_inference.serving.interfaces import Session, Target, Text
@@ -31,7 +32,6 @@ from toxic_inference.tables.scoring import first_scored, score_rows
 from toxic_inference.tables.writer import ScoredRow, csv_header, csv_rows
 
 FORM_TYPES = ("multipart/form-data", "application/x-www-form-urlencoded")
-CSV_TYPE = "text/csv"
 
 _MAX_FORM_FIELDS = 16
 _MAX_ERRORS = 10_000
@@ -76,6 +76,7 @@ async def answer_form(request: Request, backend: Backend) -> Response:
             content = message or ""
             check_texts({"message": content}, backend.limits)
             cells = tuple(content if i == text_column else "" for i in range(len(header)))
+            language = language or await asyncio.to_thread(backend.identify_language, content)
             row = CsvRow(line=None, cells=cells, text=Text(content, language), problem=None)
             rows = chain((row,), rows)
         return await _answer_rows(request, backend, _Rows(header, rows), held)
@@ -115,7 +116,7 @@ async def _open_table(
         CsvTable,
         stream,
         max_text_bytes=backend.limits.text_bytes,
-        language=language,
+        language_of=(lambda _: language) if language else backend.identify_language,
         chosen_column=chosen_column or None,
     )
 
@@ -134,7 +135,9 @@ async def _answer_rows(request: Request, backend: Backend, rows: _Rows, held: As
             yield chunk
 
     headers = {MODEL_VERSION_HEADER: session.version}
-    if CSV_TYPE in request.headers.get("accept", "").lower():
+    accept = request.headers.get("accept", "")
+    as_csv = quality(accept, CSV_TYPE) or 0.0
+    if as_csv and as_csv >= (quality(accept, JSON_TYPE, "application/*", "*/*") or 0.0):
         headers["content-disposition"] = 'attachment; filename="scores.csv"'
         body, kind = _csv_body(counted(), rows.header, session), f"{CSV_TYPE}; charset=utf-8"
     else:

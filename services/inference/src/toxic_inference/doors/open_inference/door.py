@@ -29,6 +29,7 @@ from toxic_inference.http.door import JSON_TYPE, Access, Door, Operation, json_r
 from toxic_inference.http.error_shapes import MESSAGE
 from toxic_inference.http.errors import InvalidRequestError, MalformedRequestError
 from toxic_inference.http.terms import target_of, terms_of
+from toxic_inference.http.texts import truncation
 
 _HEADER_LENGTH = "inference-header-content-length"
 _BINARY_TYPE = "application/octet-stream"
@@ -92,7 +93,8 @@ async def infer(request: Request, backend: Backend) -> Response:
     with backend.scorer.session(target, terms) as session:
         max_tokens = session.contract.max_tokens
         inputs = parse_inputs(asked, tensors, limits=backend.limits, max_tokens=max_tokens)
-        values = await unless_departed(request, inputs.infer(session))
+        inferred = await unless_departed(request, inputs.infer(session))
+        values = inferred.outputs
         wanted = asked.outputs or [OutputRequest(name=name) for name in values]
         binary = asked.parameters.binary_data_output
         if unknown := next((output.name for output in wanted if output.name not in values), None):
@@ -114,7 +116,7 @@ async def infer(request: Request, backend: Backend) -> Response:
             outputs=[tensor for tensor, _ in outputs],
         )
     json, tail = answer.model_dump_json(exclude_none=True).encode(), b"".join(data for _, data in outputs)
-    headers = {MODEL_VERSION_HEADER: answer.model_version}
+    headers = {MODEL_VERSION_HEADER: answer.model_version} | truncation(inferred.truncated)
     if not tail:
         return Response(json, media_type=JSON_TYPE, headers=headers)
     headers[_HEADER_LENGTH] = str(len(json))

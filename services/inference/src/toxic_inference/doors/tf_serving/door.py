@@ -9,6 +9,7 @@ Invariant: answers and errors are exactly TensorFlow Serving's; a header names t
 
 from typing import Literal
 
+import numpy as np
 import orjson
 from pydantic import BaseModel, Field, JsonValue
 from starlette.requests import Request
@@ -23,6 +24,7 @@ from toxic_inference.http.door import JSON_TYPE, Door, Operation
 from toxic_inference.http.error_shapes import MESSAGE
 from toxic_inference.http.errors import MalformedRequestError
 from toxic_inference.http.terms import target_of, terms_of
+from toxic_inference.http.texts import truncation
 from toxic_inference.serving.interfaces import Lane
 from toxic_inference.serving.versions.states import State
 
@@ -47,16 +49,18 @@ async def predict(request: Request, backend: Backend) -> Response:
     body = await read_json(request)
     with backend.scorer.session(target, terms_of(request)) as session:
         inputs = parse_predict(body, limits=backend.limits, max_tokens=session.contract.max_tokens)
+        headers = {MODEL_VERSION_HEADER: session.version}
         if inputs.texts:
-            scoring = session.infer_texts(inputs.texts, lane=Lane.INTERACTIVE)
+            raw = await unless_departed(request, session.infer_texts(inputs.texts, lane=Lane.INTERACTIVE))
+            scores = np.stack([score.scores for score in raw])
+            headers |= truncation(score.truncated for score in raw)
         else:
-            scoring = session.infer(inputs.rows, lane=Lane.INTERACTIVE)
-        scores = await unless_departed(request, scoring)
+            scores = await unless_departed(request, session.infer(inputs.rows, lane=Lane.INTERACTIVE))
         key = "outputs" if inputs.columnar else "predictions"
         return Response(
             orjson.dumps({key: scores}, option=orjson.OPT_SERIALIZE_NUMPY),
             media_type=JSON_TYPE,
-            headers={MODEL_VERSION_HEADER: session.version},
+            headers=headers,
         )
 
 

@@ -9,34 +9,16 @@ first. Thread-safe.
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from hashlib import blake2b
 from threading import Lock
 
 from toxic_core.text import normalise
-from toxic_model.loaded import Float32Array
+from toxic_inference.serving.interfaces import RawScore
 
 _DIGEST_BYTES = 16
 
 ENTRY_BYTES = 350
 """Approximate size of an entry: its digest, six scores, and Python's overhead for both (measured: 344)."""
-
-
-@dataclass(frozen=True, slots=True)
-class RawScore:
-    """The model's scores of one text.
-
-    Attributes:
-        scores: uncalibrated, float32 [labels]; the highest over the windows.
-        tokens: how many were read.
-        windows: how many windows they were read in.
-        truncated: whether the text continues after the last window.
-    """
-
-    scores: Float32Array
-    tokens: int
-    windows: int
-    truncated: bool
 
 
 class ScoreCache:

@@ -21,6 +21,7 @@ from toxic_inference.serving.errors import InferenceError
 from toxic_inference.serving.interfaces import (
     Explanation,
     Lane,
+    RawScore,
     Row,
     Session,
     Target,
@@ -29,7 +30,6 @@ from toxic_inference.serving.interfaces import (
     TextScore,
 )
 from toxic_inference.serving.scoring import explaining
-from toxic_inference.serving.scoring.cache import RawScore
 from toxic_inference.serving.scoring.tokenising import complete, summarise, tokenise
 from toxic_inference.serving.versions.harness import ActiveServable
 from toxic_model.loaded import Float32Array
@@ -103,8 +103,8 @@ class _LeasedSession:
     async def infer(self, rows: Sequence[Row], *, lane: Lane) -> Float32Array:
         return await self._active.scheduler.submit(rows, lane=lane, deadline=self._deadline)
 
-    async def infer_texts(self, texts: Sequence[str], *, lane: Lane) -> Float32Array:
-        return np.stack([score.scores for score in await self._raw(texts, lane=lane)])
+    async def infer_texts(self, texts: Sequence[str], *, lane: Lane) -> Sequence[RawScore]:
+        return await self._raw(texts, lane=lane)
 
     async def explain(self, text: Text, *, lane: Lane) -> Explanation:
         tokenizer, limits = self._active.model.tokenizer, self._service.limits

@@ -23,6 +23,7 @@ from toxic_inference.serving.clock import Clock
 from toxic_inference.serving.interfaces import (
     Explanation,
     Lane,
+    RawScore,
     Row,
     Scorer,
     Session,
@@ -154,5 +155,5 @@ class _SampledSession:
     async def infer(self, rows: Sequence[Row], *, lane: Lane) -> Float32Array:
         return await self.session.infer(rows, lane=lane)
 
-    async def infer_texts(self, texts: Sequence[str], *, lane: Lane) -> Float32Array:
+    async def infer_texts(self, texts: Sequence[str], *, lane: Lane) -> Sequence[RawScore]:
         return await self.session.infer_texts(texts, lane=lane)

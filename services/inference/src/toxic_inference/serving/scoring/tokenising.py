@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from toxic_core.tokens import Tokeniser, WindowedText
-from toxic_inference.serving.interfaces import Row
-from toxic_inference.serving.scoring.cache import RawScore, ScoreCache
+from toxic_inference.serving.interfaces import RawScore, Row
+from toxic_inference.serving.scoring.cache import ScoreCache
 from toxic_model.loaded import Float32Array
 from toxic_model.scoring import highest
 

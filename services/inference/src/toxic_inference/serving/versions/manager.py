@@ -261,7 +261,7 @@ class Manager:
             )
         else:
             seconds = self.clock.now() - started
-            self.emit(VersionAvailable(version, model.contract, model.runtime))
+            self.emit(VersionAvailable(version, model.contract, model.runtime, harness.id.approved))
             harness.loaded(active)
             _log.info("servable.loaded", version=version, runtime=model.runtime, seconds=round(seconds, 3))
             self.emit(LoadSucceeded(seconds))

@@ -12,6 +12,8 @@ MAX_CHARACTERS = 5000
 """Longest description in MLflow's tables."""
 
 _WORST_GROUPS = 5
+_SHARE_ALIKE = ("-SA-", "GPL")
+"""What the names of licences contain that bind whoever passes the texts on."""
 _HATECHECK = ("hatecheck.hateful.accuracy", "hatecheck.non_hateful.accuracy")
 """HateCheck's figures on the card, which is one page: single functionalities are in the report."""
 
@@ -25,6 +27,10 @@ def model_card(contract: Contract, figures: Figures) -> str:
             for line in headlines(figures)
             if line.name in _HATECHECK or not line.name.startswith("hatecheck.")
         ],
+        share_alike=[
+            name for name in sorted(contract.licences) if any(mark in name for mark in _SHARE_ALIKE)
+        ],
+        share_alike_marks=_SHARE_ALIKE,
         worst=[row[0] for row in bias_table(figures).rows[:_WORST_GROUPS]],
         any_language=ANY_LANGUAGE,
     )

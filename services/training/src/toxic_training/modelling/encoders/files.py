@@ -15,12 +15,10 @@ from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer
 
 from toxic_core.errors import ConfigurationError
+from toxic_model.packed import CONFIG_FILE
 
-CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 TOKENIZER_FILE = "tokenizer.json"
-
-WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
 
 BERT_SIZES = (
     "hidden_size",

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from toxic_core.errors import ConfigurationError
+from toxic_model.packed import CONFIG_FILE
 from toxic_training.modelling.encoders.files import (
-    CONFIG_FILE,
     TOKENIZER_FILE,
     WEIGHTS_FILE,
     EncoderFiles,

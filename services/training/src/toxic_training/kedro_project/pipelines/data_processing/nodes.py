@@ -1,20 +1,25 @@
 """From raw tables to clean comments: plain functions on tables."""
 
 import logging
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pandas as pd
 
 from toxic_core.errors import ConfigurationError, InvalidDataError
 from toxic_training.data import schemas
-from toxic_training.data.comments import LABEL_COLUMNS, SOURCE, Counts, OptionalTables, Tidied
+from toxic_training.data.comments import LABEL_COLUMNS, LICENCE, SOURCE, Counts, OptionalTables, Tidied
 from toxic_training.data.mixing import TEST, TRAIN, VALIDATION, divide, keep_first_of_each_text
-from toxic_training.data.parameters import DataParameters, SourceParameters
+from toxic_training.data.parameters import DataParameters, SourceParameters, Use
 from toxic_training.data.tidying import join, label_words, tidy
 
 logger = logging.getLogger(__name__)
 
 _TOXIC = LABEL_COLUMNS[0]
+_NOT_FOR_TRAINING = "evaluation only"
+"""What a licence contains whose rows may only be measured."""
+
+_PRECEDENCE = {Use.TEST: 0, Use.VALIDATION: 1, Use.THRESHOLDS: 1, Use.TRAINING: 2}
 
 
 def tidy_train(raw: pd.DataFrame, parameters: DataParameters) -> Tidied:
@@ -79,20 +84,44 @@ def tidy_additional(tables: OptionalTables, parameters: DataParameters) -> Tidie
         labels = [label_words(raw[label]) for label in schemas.find_labels(raw)]
         unlabelled = ~withheld & pd.concat([label == "" for label in labels], axis=1).all(axis=1)
         source = parameters.additional[name]
-        usable = raw[~(withheld | unlabelled)]
+        left_out = _left_out(raw, name=name, use=source.use, licences=parameters.leave_out_licences)
+        usable = raw[~(withheld | unlabelled | left_out)]
         parts.append(tidy(usable, schema, name=name, source=source, parameters=parameters))
         counts |= parts[-1].counts | {
             f"read.{name}": float(len(raw)),
             f"dropped.{name}.withheld": float(withheld.sum()),
             f"dropped.{name}.unlabelled": float(unlabelled.sum()),
+            f"dropped.{name}.licence": float(left_out.sum()),
         }
     return replace(join(parts), counts=counts)
+
+
+def _left_out(raw: pd.DataFrame, *, name: str, use: Use, licences: Iterable[str]) -> pd.Series:
+    """Return which rows their licence leaves out; raise InvalidDataError if one is for evaluation only."""
+    if LICENCE not in raw or use is Use.TEST:
+        return pd.Series(data=False, index=raw.index)
+    licence = raw[LICENCE].astype(str).str.casefold()
+    forbidden = licence.str.contains(_NOT_FOR_TRAINING, regex=False)
+    if forbidden.any():
+        raise InvalidDataError(
+            f"{int(forbidden.sum()):,} rows of the table {name} are licensed for {_NOT_FOR_TRAINING}, the "
+            f"first on line {int(forbidden.argmax()) + 2}: set data.additional.{name}.use to test, or remove "
+            "those rows."
+        )
+    wanted = [licence.str.contains(part.casefold(), regex=False) for part in licences]
+    return pd.concat(wanted, axis=1).any(axis=1) if wanted else forbidden
 
 
 def collect_digests(train: str, validation: str, additional: OptionalTables) -> dict[str, str]:
     """Return the SHA-256 digest of every file used for training, by table."""
     existing = {name: table.digest for name, table in additional.items() if table is not None}
     return {TRAIN: train, VALIDATION: validation, **existing}
+
+
+def count_licences(training: pd.DataFrame) -> dict[str, int]:
+    """Return the number of training comments by licence, of those that state one."""
+    stated = training[LICENCE][training[LICENCE] != ""]
+    return {str(licence): int(rows) for licence, rows in stated.value_counts().items()}
 
 
 def collect_rejected(train: Tidied, validation: Tidied, test: Tidied, additional: Tidied) -> pd.DataFrame:
@@ -105,33 +134,40 @@ def collect_rejected(train: Tidied, validation: Tidied, test: Tidied, additional
 
 def split_comments(
     *, train: Tidied, validation: Tidied, test: Tidied, additional: Tidied, parameters: DataParameters
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, Counts]:
-    """Split the comments into training, validation and test sets.
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, Counts]:
+    """Split the comments into those for training, validation, thresholds and tests.
 
     A text that occurs twice stays once: in the test set first, then in validation, then in training, so that
     no model is measured on a text that it was trained on. Rows that an epoch contains more than once are
     repeated at the end of the training comments.
 
     Returns:
-        The three sets, and the count of every row kept or dropped, by reason.
+        The four sets, and the count of every row kept or dropped, by reason.
     """
     tidied = join([test, validation, train, additional])
-    comments, dropped = keep_first_of_each_text(tidied.comments)
+    uses = {TEST: Use.TEST, VALIDATION: Use.VALIDATION}
+    uses |= {name: source.use for name, source in parameters.additional.items()}
+    order = tidied.comments[SOURCE].map(lambda name: _PRECEDENCE[uses.get(name, Use.TRAINING)])
+    comments, dropped = keep_first_of_each_text(
+        tidied.comments.iloc[order.argsort(kind="stable")].reset_index(drop=True)
+    )
     counts = tidied.counts | dropped
-    sources = {TRAIN: parameters.train, VALIDATION: parameters.validation, **parameters.additional}
-    training, measured, repeated = [], [], []
-    for name, source in sources.items():
-        trained_on, held_out, thinned = divide(comments[comments[SOURCE] == name], source, source=name)
-        training.append(trained_on)
-        measured.append(held_out)
+    sets: dict[Use, list[pd.DataFrame]] = {use: [] for use in Use}
+    sets[Use.TEST].append(comments[comments[SOURCE] == TEST])
+    repeated = []
+    for name, source in parameters.sources.items():
+        rows = comments[comments[SOURCE] == name]
+        if source.use is not Use.TRAINING:
+            sets[source.use].append(rows)
+            continue
+        trained_on, held_out, thinned = divide(rows, source, source=name)
+        sets[Use.TRAINING].append(trained_on)
+        sets[Use.VALIDATION].append(held_out)
         repeated += [trained_on] * (source.repeat - 1)
         counts |= thinned | {f"repeated.{name}": len(trained_on) * (source.repeat - 1)}
-    tables = {
-        "training": pd.concat([*training, *repeated], ignore_index=True),
-        "validation": pd.concat(measured, ignore_index=True),
-        "test": comments[comments[SOURCE] == TEST].reset_index(drop=True),
-    }
-    for name, table in tables.items():
-        counts[f"rows.{name}"] = len(table)
-        counts |= {f"rows.{name}.{label}": int((table[label] == 1).sum()) for label in LABEL_COLUMNS}
-    return tables["training"], tables["validation"], tables["test"], counts
+    sets[Use.TRAINING] += repeated
+    tables = {use: pd.concat([comments.iloc[:0], *parts], ignore_index=True) for use, parts in sets.items()}
+    for use, table in tables.items():
+        counts[f"rows.{use}"] = len(table)
+        counts |= {f"rows.{use}.{label}": int((table[label] == 1).sum()) for label in LABEL_COLUMNS}
+    return *(tables[use] for use in Use), counts

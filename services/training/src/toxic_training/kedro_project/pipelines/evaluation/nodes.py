@@ -7,10 +7,8 @@ import pandas as pd
 from toxic_core.contract import Bundle
 from toxic_core.contract.reference import LENGTH_EDGES, Distribution, ReferenceTraffic
 from toxic_core.languages import ANY_LANGUAGE
-from toxic_training.data.comments import LABEL_COLUMNS, LANGUAGE, TEXT
-from toxic_training.evaluation.bias import measure_bias
-from toxic_training.evaluation.hatecheck import measure_hatecheck
-from toxic_training.evaluation.measuring import ALL, TOKENS, by_language
+from toxic_training.data.comments import LABEL_COLUMNS, LANGUAGE, SOURCE, TEXT
+from toxic_training.evaluation.measuring import ALL, TEST, TOKENS, by_language
 from toxic_training.evaluation.metrics import share_weights
 from toxic_training.evaluation.operating_point import OperatingPoint, score_columns
 from toxic_training.evaluation.parameters import EvaluationParameters
@@ -75,24 +73,13 @@ def describe_traffic(validation: pd.DataFrame, parameters: EvaluationParameters)
     ).model_dump(mode="json")
 
 
-def measure_suites(
-    templates: pd.DataFrame,
-    hatecheck: pd.DataFrame,
-    point: OperatingPoint,
-    parameters: EvaluationParameters,
-) -> dict[str, float]:
-    """Return bias and HateCheck figures."""
-    resampling = parameters.resampling
-    return measure_bias(templates, resampling) | measure_hatecheck(hatecheck, point, resampling)
-
-
 def score_with_champion(
     champion: Bundle | None, comments: pd.DataFrame, parameters: EvaluationParameters
 ) -> pd.DataFrame:
-    """Return the champion's calibrated scores of `comments`; an empty table if there is no champion."""
+    """Return the champion's calibrated scores of Jigsaw's test comments; an empty table if there is none."""
     if champion is None:
         return pd.DataFrame()
-    scores = score_comments(ExportedModel.of(champion), comments, parameters)
+    scores = score_comments(ExportedModel.of(champion), comments[comments[SOURCE] == TEST], parameters)
     return OperatingPoint.of(champion).calibrated(scores)
 
 

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from toxic_core.contract import file_digest, open_bundle
 from toxic_core.errors import InvalidDataError
 from toxic_model.scoring import ScoringOptions
-from toxic_training.data.comments import LABEL_COLUMNS, TEXT, label_matrix
+from toxic_training.data.comments import LABEL_COLUMNS, SOURCE, TEXT, label_matrix
+from toxic_training.data.parameters import DataParameters
+from toxic_training.modelling.augmenting import augmented
 from toxic_training.modelling.batches import LengthBatches
 from toxic_training.modelling.checkpoints import CheckpointFile, fingerprint
 from toxic_training.modelling.classifier import Encoder, build_classifier, training_loss
@@ -67,6 +69,7 @@ def train_classifier(
     teacher_scores: pd.DataFrame,
     validation: pd.DataFrame,
     checkpoint: Path,
+    data: DataParameters,
     parameters: ModellingParameters,
     clock: Clock = time.monotonic,
 ) -> tuple[keras.Model, dict[str, float]]:
@@ -83,12 +86,20 @@ def train_classifier(
             "training needs toxic and non-toxic ones."
         )
     tokeniser = encoder.tokeniser(max_tokens=parameters.max_tokens)
-    token_ids = tokeniser.token_ids(training[TEXT].tolist())
+    texts = augmented(training[TEXT].tolist(), share=parameters.augmented_share, seed=parameters.seed)
+    token_ids = tokeniser.token_ids(texts)
+    row_weights = (
+        training[SOURCE]
+        .map({name: source.weight for name, source in data.sources.items()})
+        .fillna(1.0)
+        .to_numpy(np.float32)
+    )
     labels = label_matrix(training)
     targets = join_targets(labels, teacher_scores)
     run = fingerprint(
         np.concatenate(token_ids).tobytes(),
         targets.tobytes(),
+        row_weights.tobytes(),
         file_digest(encoder.folder / WEIGHTS_FILE).encode(),
         parameters.model_dump_json(exclude={"checkpoint_minutes"}).encode(),
     )
@@ -97,9 +108,12 @@ def train_classifier(
     classifier = build_classifier(
         encoder.load_backbone(), dropout=parameters.dropout, train_embeddings=parameters.train_embeddings
     )
+    batches = LengthBatches(
+        token_ids, targets, batch_size=batch_size, pad_id=encoder.pad_id, seed=seed, weights=row_weights
+    )
     trainer = Trainer(
         classifier,
-        LengthBatches(token_ids, targets, batch_size=batch_size, pad_id=encoder.pad_id, seed=seed),
+        batches,
         selection_set(
             validation, tokeniser, comments=parameters.selection_comments, batch_size=batch_size, seed=seed
         ),
@@ -108,7 +122,13 @@ def train_classifier(
         clock=clock,
     )
     weights = positive_weights(labels, parameters)
-    figures = trainer.fit(training_loss(weights, teacher_share=parameters.teacher_share))
+    loss = training_loss(
+        weights,
+        label_weights=[parameters.label_weights.get(label, 1.0) for label in LABEL_COLUMNS],
+        smoothing=parameters.label_smoothing,
+        teacher_share=parameters.teacher_share,
+    )
+    figures = trainer.fit(loss)
     if parameters.quantise:
         round_weights(classifier)
     # The same network without its optimiser, whose state is twice the size of the trained weights.

@@ -19,6 +19,7 @@ def create_pipeline() -> Pipeline:
                     "reference_traffic": "reference_traffic",
                     "figures": "evaluation_report",
                     "training_data": "training_data_digests",
+                    "licences": "training_licences",
                 },
                 "bundle",
             ),

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from toxic_core.errors import ConfigurationError
-from toxic_training.modelling.quantisation import Floats, pack_weights, unpack_weights
+from toxic_model.packed import Floats, pack_weights, unpack_weights
 
 _numbers = st.floats(-4, 4, width=32)
 _matrices = arrays.arrays(np.float32, st.tuples(st.integers(1, 4), st.just(64)), elements=_numbers)

@@ -1,3 +1,5 @@
+"""The parts of a text that have scores of their own."""
+
 import pytest
 
 from toxic_inference.doors.perspective.sentences import MAX_SENTENCES, sentences_of

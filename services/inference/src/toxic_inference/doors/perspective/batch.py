@@ -1,0 +1,198 @@
+"""Google's batch endpoint: many requests of the API as the parts of one multipart/mixed body.
+
+https://developers.google.com/calendar/api/guides/batch. Each part is a whole request, and passes the
+application like any other: it has its own key, quota, status and metrics. Their texts are scored together,
+in batches of the token budget, and wait for capacity as files do.
+
+Invariant: the answer has one part per request, in order; a part that fails doesn't affect the others.
+"""
+
+import asyncio
+import re
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from urllib.parse import unquote, urlsplit
+
+import orjson
+from python_multipart.multipart import parse_options_header
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Scope
+
+from toxic_inference.doors.perspective.problems import GOOGLE, refusal
+from toxic_inference.http.backend import Backend
+from toxic_inference.http.body import unless_departed
+from toxic_inference.http.door import JSON_TYPE
+from toxic_inference.http.errors import Problem, problem_of
+from toxic_inference.http.terms import BULK
+
+MAX_PARTS = 1_000
+PATHS = ("/batch", "/batch/commentanalyzer/v1alpha1")
+
+_AT_ONCE = 128
+"""Parts that are answered at the same time: enough for full batches of the model."""
+_CALLS = "/v1alpha1/"
+"""What a part may call; never the batch endpoint itself."""
+
+_BLANK_LINE = re.compile(rb"\r?\n\r?\n")
+_FOLD = re.compile(rb"\r?\n[ \t]+")
+_REQUEST_LINE = re.compile(r"([A-Z]{1,16}) (\S{1,8192})(?: HTTP/[0-9.]{1,3})?")
+_OF_THE_WHOLE = frozenset(
+    {"accept-encoding", "connection", "expect", "host", "keep-alive", "origin", "te", "transfer-encoding"}
+)
+"""Headers of the batch that its parts don't inherit, beside `Content-…`."""
+_ANSWERED = ("content-type", "retry-after", "x-")
+"""Beginnings of the headers that the parts of the answer have."""
+
+Headers = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A request in a batch: its `Content-ID`, and itself if it can be read."""
+
+    content_id: str
+    method: str
+    target: str
+    headers: Headers
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    headers: Headers
+    body: bytes
+
+
+async def batch(request: Request, _: Backend) -> Response:
+    """Answer many requests at once, as Google's clients send them: a part of a multipart body each."""
+    kind, options = parse_options_header(request.headers.get("content-type", ""))
+    if kind != b"multipart/mixed" or not (boundary := options.get(b"boundary")):
+        raise refusal("Failed to parse batch request: its type must be multipart/mixed with a boundary.")
+    parts = [_part(piece) for piece in _pieces(await request.body(), boundary)]
+    if not 0 < len(parts) <= MAX_PARTS:
+        raise refusal(
+            f"Failed to parse batch request: it has {len(parts):,} calls, and must have 1 to {MAX_PARTS:,}."
+        )
+    at_once = asyncio.Semaphore(_AT_ONCE)
+
+    async def answered(part: _Part) -> _Answer:
+        if not part.method:
+            return _refused(problem_of(refusal("Failed to parse the part: it is not an HTTP request.")))
+        scope = _scope_of(part, request)
+        if not scope["path"].startswith(_CALLS):
+            message = f"There is no {scope['path'][:200]} in this API."
+            return _refused(Problem(HTTPStatus.NOT_FOUND, "not_found", message))
+        async with at_once:
+            return await _call(request.app, scope, part.body)
+
+    answers = await unless_departed(request, asyncio.gather(*map(answered, parts)))
+    name = f"batch_{uuid.uuid4().hex}"
+    body = b"".join(_written(part, answer, name) for part, answer in zip(parts, answers, strict=True))
+    return Response(body + f"--{name}--\r\n".encode(), media_type=f"multipart/mixed; boundary={name}")
+
+
+def _pieces(body: bytes, boundary: bytes) -> Iterator[bytes]:
+    """Yield the parts of a multipart body; lines may end in a line feed alone, as Python's clients write.
+
+    Raises:
+        MalformedRequestError: its end is missing.
+    """
+    delimiter = re.compile(rb"(?:\A|\r?\n)--" + re.escape(boundary) + rb"(--)?[ \t]*(?=\r?\n|\Z)")
+    begin: int | None = None
+    for found in delimiter.finditer(body):
+        if begin is not None:
+            yield body[begin : found.start()]
+        if found[1]:
+            return
+        begin = found.end()
+    raise refusal("Failed to parse batch request: the boundary at its end is missing.")
+
+
+def _part(piece: bytes) -> _Part:
+    head, inner = _halves(piece.removeprefix(b"\r").removeprefix(b"\n"))
+    content_id = _headers(head.split(b"\n")).get("content-id", "")
+    request, body = _halves(inner)
+    first, *lines = request.split(b"\n")
+    found = _REQUEST_LINE.fullmatch(first.decode("latin-1").strip())
+    method, target = found.groups() if found else ("", "")
+    return _Part(content_id, method, target, _headers(lines), body)
+
+
+def _halves(piece: bytes) -> tuple[bytes, bytes]:
+    """Return the head, with folded lines joined, and the body, of a part or of the request in it."""
+    head, *body = _BLANK_LINE.split(piece, maxsplit=1)
+    return _FOLD.sub(b" ", head), b"".join(body)
+
+
+def _headers(lines: Iterable[bytes]) -> dict[str, str]:
+    pairs = (line.decode("latin-1").partition(":") for line in lines)
+    return {name.strip().lower(): value.strip() for name, _, value in pairs if value}
+
+
+def _scope_of(part: _Part, batch: Request) -> Scope:
+    """Return a part as a request of its own; it inherits what the batch has and the part doesn't."""
+    inherited = {
+        name: value
+        for name, value in batch.headers.items()
+        if name not in _OF_THE_WHOLE and not name.startswith("content-")
+    }
+    headers = {"host": batch.headers.get("host", ""), **inherited, **part.headers}
+    url = urlsplit(part.target)
+    path = f"/{url.path.lstrip('/')}"
+    query = "&".join(each for each in (batch.url.query, url.query) if each)
+    return {
+        **{
+            name: batch.scope.get(name)
+            for name in ("type", "asgi", "http_version", "scheme", "client", "server")
+        },
+        "root_path": "",
+        "method": part.method,
+        "path": unquote(path),
+        "raw_path": path.encode("latin-1"),
+        "query_string": query.encode("latin-1"),
+        "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()],
+        BULK: True,
+    }
+
+
+async def _call(app: ASGIApp, scope: Scope, body: bytes) -> _Answer:
+    """Let the application answer one request."""
+    unread, never = [body], asyncio.Event()
+    status, headers, parts = int(HTTPStatus.INTERNAL_SERVER_ERROR), {}, []
+
+    async def receive() -> Message:
+        if unread:
+            return {"type": "http.request", "body": unread.pop(), "more_body": False}
+        await never.wait()  # that the client left is noticed by the whole batch
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        nonlocal status, headers
+        if message["type"] == "http.response.start":
+            status = message["status"]
+            headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in message["headers"]}
+        else:
+            parts.append(message.get("body", b""))
+
+    await app(scope, receive, send)
+    return _Answer(status, headers, b"".join(parts))
+
+
+def _refused(problem: Problem) -> _Answer:
+    headers = {"content-type": JSON_TYPE}
+    return _Answer(GOOGLE.status(problem), headers, orjson.dumps(GOOGLE.body(problem)))
+
+
+def _written(part: _Part, answer: _Answer, boundary: str) -> bytes:
+    opening = "<" if part.content_id.startswith("<") else ""
+    lines = [f"--{boundary}", "Content-Type: application/http"]
+    if part.content_id:
+        lines.append(f"Content-ID: {opening}response-{part.content_id.removeprefix(opening)}")
+    lines += ["", f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}"]
+    lines += [f"{name}: {value}" for name, value in answer.headers.items() if name.startswith(_ANSWERED)]
+    lines += [f"content-length: {len(answer.body)}", "", ""]
+    return "\r\n".join(lines).encode("latin-1") + answer.body + b"\r\n"

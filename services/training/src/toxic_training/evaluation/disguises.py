@@ -1,0 +1,53 @@
+"""Disguises comments as people do against filters, so that scores can be compared with the plain ones."""
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from toxic_core.languages import Language
+from toxic_training.data.comments import LANGUAGE, TEXT
+from toxic_training.data.sample.disguise import dotted, spaced, stretched
+from toxic_training.data.suites import GROUP
+from toxic_training.evaluation.parameters import EvaluationParameters
+
+_LATIN = {language for language in Language if language.scripts == ("LATIN",)}
+_CONFUSABLE = str.maketrans(
+    "aceopxyiABEHKMOPCTX",
+    "\u0430\u0441\u0435\u043e\u0440\u0445\u0443\u0456"
+    "\u0410\u0412\u0415\u041d\u041a\u041c\u041e\u0420\u0421\u0422\u0425",
+)
+"""Latin letters, and Cyrillic ones that look the same."""
+_LEET = str.maketrans("aeiost", "431057")
+
+WAYS: dict[str, Callable[[str], str]] = {
+    "confusables": lambda word: word.translate(_CONFUSABLE),
+    "leet": lambda word: word.translate(_LEET),
+    "spacing": spaced,
+    "dots": dotted,
+    "repeats": stretched,
+}
+_LATIN_ONLY = ("confusables", "leet")
+_SHORTEST = 3
+"""Letters of a word that is worth a disguise."""
+
+
+def disguise_comments(comments: pd.DataFrame, parameters: EvaluationParameters) -> pd.DataFrame:
+    """Return some of `comments` once for each way, with the way in `group`; the other columns stay.
+
+    Every word of three letters and more is disguised: which ones matter depends on the language. Letters are
+    exchanged in languages of Latin script alone.
+    """
+    most = min(parameters.disguised_comments, len(comments))
+    chosen = comments.sample(most, random_state=parameters.seed)
+    latin = chosen[LANGUAGE].isin(_LATIN)
+    parts = [
+        rows.assign(**{TEXT: rows[TEXT].map(lambda text, way=way: _each_word(text, way)), GROUP: name})
+        for name, way in WAYS.items()
+        for rows in [chosen[latin] if name in _LATIN_ONLY else chosen]
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _each_word(text: str, way: Callable[[str], str]) -> str:
+    words = (way(word) if len(word) >= _SHORTEST and word.isalpha() else word for word in text.split(" "))
+    return ("   " if way is spaced else " ").join(words)

@@ -1,0 +1,108 @@
+"""Tables of any origin: what they are for, how much of them is used, and under which licence."""
+
+import pandas as pd
+import pytest
+
+from toxic_core.errors import InvalidDataError
+from toxic_testing.training.tables import raw_table, tidied_test, tidied_validation
+from toxic_training.data.comments import Counts
+from toxic_training.data.mixing import equal_shares
+from toxic_training.data.parameters import DataParameters, SourceParameters, Use
+from toxic_training.data.tidying import join
+from toxic_training.kedro_project.pipelines.data_processing.nodes import split_comments, tidy_additional
+
+
+def _parameters(
+    source: SourceParameters, *, name: str = "world", leave_out: tuple[str, ...] = ()
+) -> DataParameters:
+    return DataParameters(
+        train=SourceParameters(),
+        validation=SourceParameters(train_fraction=0),
+        additional={name: source},
+        leave_out_licences=leave_out,
+    )
+
+
+def _split(
+    table: dict[str, list[str]], parameters: DataParameters, *, test: list[str] | None = None
+) -> tuple[dict[Use, pd.DataFrame], Counts]:
+    *sets, counts = split_comments(
+        train=join([]),
+        validation=tidied_validation(["in validation alone"]),
+        test=tidied_test(test or ["in test alone"]),
+        additional=tidy_additional({"world": raw_table(**table)}, parameters),
+        parameters=parameters,
+    )
+    return dict(zip(Use, sets, strict=True)), counts
+
+
+@pytest.mark.parametrize("use", Use)
+def test_a_tables_rows_are_where_its_use_says(use: Use) -> None:
+    """A table for tests is never trained on, and one for thresholds isn't measured."""
+    sets, counts = _split({"text": ["a", "b"], "toxic": ["0", "1"]}, _parameters(SourceParameters(use=use)))
+    assert {name: (table["source"] == "world").sum() for name, table in sets.items()} == {
+        name: 2 if name is use else 0 for name in Use
+    }
+    assert counts[f"rows.{use}"] >= 2
+
+
+def test_a_text_of_a_table_for_tests_is_nowhere_else() -> None:
+    """Also if another file, which is read before, holds it."""
+    parameters = _parameters(SourceParameters(use=Use.TEST))
+    sets, _ = _split({"text": ["in validation alone"], "toxic": ["1"]}, parameters)
+    assert sets[Use.TEST]["source"].tolist() == ["test", "world"]
+    assert sets[Use.VALIDATION].empty
+
+
+def test_rows_keep_their_origin_and_licence() -> None:
+    """A table may be made of several sources; without the columns it is its own origin."""
+    columns = {"source": ["forum", ""], "licence": ["CC0", "MIT"]}
+    sets, _ = _split({"text": ["a", "b"], "toxic": ["0", "1"]} | columns, _parameters(SourceParameters()))
+    training = sets[Use.TRAINING]
+    assert training["origin"].tolist() == ["forum", "world"]
+    assert training["licence"].tolist() == ["CC0", "MIT"]
+    assert sets[Use.TEST]["licence"].tolist() == [""]
+
+
+@pytest.mark.parametrize("use", [Use.TRAINING, Use.VALIDATION, Use.THRESHOLDS])
+def test_rows_for_evaluation_only_are_refused(use: Use) -> None:
+    """The error says which line, and what to do."""
+    table = {"text": ["a", "b"], "toxic": ["0", "1"], "licence": ["MIT", "none stated (Evaluation only)"]}
+    with pytest.raises(
+        InvalidDataError,
+        match=r"^1 rows of the table world are licensed for evaluation only, the first on line 3: "
+        r"set data\.additional\.world\.use to test",
+    ):
+        _split(table, _parameters(SourceParameters(use=use)))
+    sets, _ = _split(table, _parameters(SourceParameters(use=Use.TEST)))
+    assert len(sets[Use.TEST]) == 3
+
+
+def test_licences_can_be_left_out() -> None:
+    """One parameter builds a model without share-alike sources; the rows are counted."""
+    table = {"text": ["a", "b", "c"], "toxic": ["0", "1", "1"], "licence": ["CC0", "CC-BY-SA-4.0", "GPL-3.0"]}
+    sets, counts = _split(table, _parameters(SourceParameters(), leave_out=("gpl", "-SA-")))
+    assert sets[Use.TRAINING]["text"].tolist() == ["a"]
+    assert counts["dropped.world.licence"] == 2
+
+
+def test_languages_are_limited_in_equal_shares_of_their_origins() -> None:
+    """A large origin makes room for small ones; a language may have a maximum of its own."""
+    origins = ["large"] * 20 + ["small"] * 3
+    table = {
+        "text": [f"{language} {index}" for language in ("de", "en") for index in range(23)],
+        "lang": ["de"] * 23 + ["en"] * 23,
+        "source": origins * 2,
+        "toxic": ["0"] * 46,
+    }
+    sets, counts = _split(table, _parameters(SourceParameters(rows_a_language=10, rows_of={"en": 4})))
+    found = sets[Use.TRAINING].groupby(["language", "origin"]).size().to_dict()
+    assert found == {("de", "large"): 7, ("de", "small"): 3, ("en", "large"): 2, ("en", "small"): 2}
+    assert counts["dropped.world.thinned"] == 46 - 14
+
+
+def test_equal_shares_fill_what_small_groups_leave() -> None:
+    """The shares sum to the total, or to all there is."""
+    assert equal_shares([10, 2, 10], 12) == [5, 2, 5]
+    assert equal_shares([1, 2], 12) == [1, 2]
+    assert equal_shares([], 3) == []
