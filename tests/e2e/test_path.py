@@ -131,8 +131,9 @@ def test_promotion_under_load_loses_no_request_and_rollback_returns(stack: Local
 def test_a_broken_version_is_never_served(stack: LocalStack, bundle: Path) -> None:
     """The gate refuses damaged files, the loader other scores than recorded; the one before serves on."""
     damaged = _register_broken(stack, bundle, _damage)
+    promote = (quick_python("registry"), "-m", "toxic_registry", "promote", damaged)
     for override in ((), ("--override", "to see it refused", "--actor", "a test")):
-        assert stack.run((quick_python("registry"), "-m", "toxic_registry", "promote", damaged, *override)) == 1
+        assert stack.run((*promote, *override)) == 1
     broken = _register_broken(stack, bundle, _record_other_scores)
     _registry(stack, "promote", broken)
     state = _wait_for_state(stack, broken, lambda entry: entry["status"]["error_code"] != "OK")
