@@ -90,7 +90,7 @@ def test_serving_gives_the_scores_that_training_exported(stack: LocalStack, bund
     """
     sealed = open_bundle(bundle)
     texts = [example.text for example in sealed.warmup()]
-    results = _predict(stack, texts=texts).raise_for_status().json()["results"]
+    results = _predict(stack, texts=texts, identify_language=False).raise_for_status().json()["results"]
     whole = [index for index, result in enumerate(results) if result["windows"] == 1]
     assert len(whole) == len(texts) - 1
     served = [[results[index]["scores"][label] for label in LABELS] for index in whole]
@@ -132,10 +132,11 @@ def test_a_broken_version_is_never_served(stack: LocalStack, bundle: Path) -> No
     """The gate refuses damaged files, the loader other scores than recorded; the one before serves on."""
     damaged = _register_broken(stack, bundle, _damage)
     promote = (quick_python("registry"), "-m", "toxic_registry", "promote", damaged)
-    for override in ((), ("--override", "to see it refused", "--actor", "a test")):
-        assert stack.run((*promote, *override)) == 1
+    override = ("--override", "to see it refused", "--actor", "a test")
+    for options in ((), override):
+        assert stack.run((*promote, *options)) == 1
     broken = _register_broken(stack, bundle, _record_other_scores)
-    _registry(stack, "promote", broken)
+    _registry(stack, "promote", broken, *override)
     state = _wait_for_state(stack, broken, lambda entry: entry["status"]["error_code"] != "OK")
     assert "recorded" in state["status"]["error_message"]
     assert _version(stack) == "1"

@@ -65,6 +65,11 @@ def test_a_service_without_a_version_is_noticed(loop: Any) -> None:
     loop.wait_until(refused, "the alerts of a service without a version")
 
 
+def test_content_that_the_gate_did_not_approve_is_noticed(loop: Any) -> None:
+    """The challenger's files aren't those that the ledger records."""
+    _expect_alerts(loop, "VersionNotApproved")
+
+
 def test_mixed_traffic_fills_every_panel_that_needs_no_event(loop: Any, answers: Any) -> None:
     """Every door, several languages, a champion and a challenger."""
     loop.promote(loop.add_version(model=SLOW))
@@ -151,10 +156,14 @@ def test_watching_that_fails_is_noticed(loop: Any) -> None:
 
 
 def test_a_registry_that_is_gone_is_noticed(loop: Any) -> None:
-    """By Prometheus, and by the service, which serves on."""
+    """By Prometheus, and by the service, which serves on; and later, what moved while it was gone."""
+    unrecorded = loop.add_version(model=TinyModel(bias=4.0))
     loop.registry.kill()
     _expect_alerts(loop, "ServiceDown", "RegistryUnreachable")
     assert loop.predict(["you"]).is_success
+    loop.make_challenger_unrecorded(unrecorded)
+    loop.start_registry()
+    _expect_alerts(loop, "ServedWithoutApproval")
 
 
 def test_every_rule_and_every_panel_has_had_data(loop: Any, answers: Any) -> None:

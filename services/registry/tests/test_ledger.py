@@ -173,7 +173,7 @@ REPLACE = (
     ["UPDATE toxic_ledger SET actor = 'max'", "DELETE FROM toxic_ledger WHERE sequence = 2", REPLACE],
 )
 def test_database_refuses_to_change_an_entry(session: Session, statement: str) -> None:
-    """Also in a database whose triggers are those of an older release, or were dropped."""
+    """Also in a database with the triggers of an older release, or without them."""
     for guard in ("update", "delete", "replace"):
         session.execute(text(f"DROP TRIGGER toxic_ledger_no_{guard}"))
     session.commit()

@@ -141,7 +141,7 @@ def scored() -> Scored:
     """Make a table of raw scores from `toxic` labels and scores; the other labels are missing."""
 
     def make(
-        toxic: Sequence[float], scores: Sequence[float], *, language: str = "en", source: str = "train"
+        toxic: Sequence[float], scores: Sequence[float], *, language: str = "en", source: str = "test"
     ) -> pd.DataFrame:
         rows = len(toxic)
         table = pd.DataFrame(

@@ -178,7 +178,7 @@ def test_the_card_describes_the_model(figures: dict[str, float]) -> None:
     assert value is not None
     assert f"| AUC of toxic, test, en | {value} | {value.interval} |" in card
     assert f"train, SHA-256 `{'a' * 64}`" in card
-    assert "toxic: any 0.123, en 0.123, es 0.123" in card
+    assert "- toxic: 0.123 in any language\n" in card
     assert "Groups with the lowest AUCs: middle aged, old." in card
     assert "Not for removing comments" in card
     assert "## Limits" in card

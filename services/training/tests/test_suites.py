@@ -49,19 +49,19 @@ def test_a_table_of_any_kind_is_a_suite() -> None:
     """Languages, labels, expected decisions and reference scores are read where a column holds them."""
     everyday = _cases(
         "everyday",
-        comment_text=["hello", "you again"],
-        lang=["en", "HI-latn"],
+        comment_text=["hello", "Das ist doch kein Grund, wieder zu gehen"],
+        lang=["en", "en"],
         kind=["benign", "insult"],
         expected=["ok", "toxic;insult"],
     )
-    assert everyday["language"].tolist() == ["en", "hi-Latn"]
+    assert everyday["language"].tolist() == ["en", "de"], "identified, as for a caller who states none"
     assert everyday["expected"].tolist() == ["ok", "toxic;insult"]
     assert everyday["group"].tolist() == ["benign", "insult"]
     assert everyday["id"].tolist() == ["everyday-0", "everyday-1"]
-    rated = _cases("rated", text=["a", "b"], toxic=["1", ""], TOXICITY=["0.5", ""])
+    rated = _cases("rated", text=["a", "b"], lang=["en", "HI-latn"], toxic=["1", ""], TOXICITY=["0.5", ""])
     np.testing.assert_array_equal(rated["toxic"], [1.0, np.nan])
     np.testing.assert_array_equal(rated["TOXICITY"], np.array([0.5, np.nan], np.float32))
-    assert rated["language"].tolist() == ["en", "en"]
+    assert rated["language"].tolist() == ["en", "hi-Latn"]
 
 
 def test_several_suites_are_one_table(caplog: pytest.LogCaptureFixture) -> None:

@@ -80,7 +80,8 @@ def identify_language(text: str, default: str = UNDETERMINED) -> str:
             guess would be noise; slightly longer texts need a little more evidence to be in another one.
     """
     text = _ADDRESS.sub(" ", text[:_READ])
-    words = [match[0] for match in islice(_WORD.finditer(text), _FEW_WORDS + 1)]
+    found_words = (word for word in _WORD.findall(text) if word[0].isalpha())
+    words = list(islice(found_words, _FEW_WORDS + 1))
     found_scripts = [unicodedata.name(word[0], "?").split()[0] for word in words]
     own_scripts = Language(default if default in LANGUAGES else Language.ENGLISH).scripts
     if not words or (len(words) <= _FEW_WORDS and found_scripts[0] in own_scripts):

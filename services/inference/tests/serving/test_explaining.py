@@ -39,7 +39,7 @@ class Prejudice:
 
 @pytest.fixture
 def prejudice() -> Prejudice:
-    """A model whose reasons are known."""
+    """A model with known reasons."""
     return Prejudice()
 
 

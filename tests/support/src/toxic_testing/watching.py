@@ -3,11 +3,13 @@
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -71,7 +73,22 @@ class Loop:
         return f"http://127.0.0.1:{self._ports[service]}"
 
     def start(self) -> None:
-        """Start everything; the registry is empty, and the training server's disk can't be written."""
+        """Start everything.
+
+        The registry has one version, the challenger, with other files than those that the ledger approves.
+        The training server's disk can't be written.
+        """
+        self.start_registry()
+        self.client = MlflowClient(self.registry.uri, self.registry.uri)
+        self.client.create_registered_model(MODEL)
+        self._replace_files_of(self.add_version(model=TinyModel(bias=3.0)))
+        self._start_inference()
+        self._start_training()
+        self._start_alertmanager()
+        self._start_prometheus()
+
+    def start_registry(self) -> None:
+        """Start the registry, for the first time or again."""
         self.registry = RegistryProcess(
             {
                 "REGISTRY_PORT": str(self._ports["registry"]),
@@ -81,12 +98,6 @@ class Loop:
         )
         self._ended.append(self.registry.kill)
         self.registry.wait_until_ready()
-        self.client = MlflowClient(self.registry.uri, self.registry.uri)
-        self.client.create_registered_model(MODEL)
-        self._start_inference()
-        self._start_training()
-        self._start_alertmanager()
-        self._start_prometheus()
 
     def end(self) -> None:
         """End all of it."""
@@ -104,6 +115,20 @@ class Loop:
         self.client.log_artifacts(run.info.run_id, str(bundle), "model/artifacts/bundle")
         made = self.client.create_model_version(MODEL, f"{run.info.artifact_uri}/model", run.info.run_id)
         return str(made.version)
+
+    def _replace_files_of(self, version: str) -> None:
+        """Make a version the challenger, and then change its contract in the store."""
+        self.promote(version, "challenger")
+        run_id = self.client.get_model_version(MODEL, version).run_id
+        (contract,) = (self.folder / "registry").glob(f"**/{run_id}/**/contract.json")
+        contract.write_bytes(contract.read_bytes() + b"\n")
+
+    def make_challenger_unrecorded(self, version: str) -> None:
+        """Set the alias in the registry's database while the registry, which would record it, is down."""
+        with closing(sqlite3.connect(self.folder / "registry" / "mlflow.db")) as database, database:
+            database.execute(
+                "UPDATE registered_model_aliases SET version = ? WHERE alias = 'challenger'", (version,)
+            )
 
     def promote(self, version: str, alias: str = "champion") -> None:
         """Set an alias."""
@@ -173,7 +198,6 @@ class Loop:
         settings = {
             "port": self._ports["inference"],
             "registry_uri": self.registry.uri,
-            "require_approval": "false",
             "cache_dir": self.folder / "cache",
             "state_dir": self.folder / "inference-state",
             "poll_interval_seconds": 0.5,

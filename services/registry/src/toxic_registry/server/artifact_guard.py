@@ -67,7 +67,7 @@ def _guarded(
         for location in locations():
             if target.is_relative_to(location) or location.is_relative_to(target):
                 raise MlflowException(
-                    f"{target} belongs to a registered version, whose files can't change. Register another "
+                    f"{target} belongs to a registered version; its files can't change. Register another "
                     "version instead, or delete this one first.",
                     error_code=INVALID_PARAMETER_VALUE,
                 )

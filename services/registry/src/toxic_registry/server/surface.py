@@ -94,7 +94,7 @@ def routes_of(route: BaseRoute, *, prefix: str = "") -> set[str]:
 
 
 def route_name(method: str, path: str) -> str:
-    """Return the name of a route, whose parameters are in braces (FastAPI) or angle brackets (Flask)."""
+    """Return the name of a route; parameters are in braces (FastAPI) or angle brackets (Flask)."""
     plain = re.sub(r"\{[^}]*\}|<[^>]*>", "{}", path)
     return f"{method} {re.sub('^/(ajax-)?api(?=/)', '', plain)}"
 

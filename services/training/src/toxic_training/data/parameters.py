@@ -84,7 +84,7 @@ class DataParameters(Parameters):
     )
     leave_out_licences: tuple[str, ...] = Field(
         default=(),
-        description="Rows whose licence contains one of these, aren't used: `GPL`, `-SA-`.",
+        description="Rows with a licence that contains one of these aren't used: `GPL`, `-SA-`.",
     )
     additional: dict[TableName, SourceParameters] = Field(
         default_factory=dict,

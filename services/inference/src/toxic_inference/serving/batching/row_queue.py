@@ -69,7 +69,7 @@ class RowQueue:
         return dropped
 
     def expired(self, now: float) -> list[Call]:
-        """Return the waiting calls whose deadline has passed."""
+        """Return the waiting calls past their deadline."""
         return [call for call in self._timed.values() if call.deadline is not None and call.deadline <= now]
 
     def take(self, *, budget: int) -> list[Entry]:
