@@ -69,7 +69,7 @@ def measured() -> set[str]:
         toxic=[0.0] * 4 + [1.0] * 4, group=["", "", "gay", "gay"] * 2
     )
     tables = pd.concat([cases, templates], ignore_index=True)
-    tables = tables.assign(**{"expected": "", **dict.fromkeys(REFERENCES, np.nan)})
+    tables = tables.assign(expected="").assign(**dict.fromkeys(REFERENCES, np.nan))
     suites = measure_suites(tables, point, PARAMETERS)
     return {*comments, *suites, "serving.latency_ms", "serving.size_mb"}
 

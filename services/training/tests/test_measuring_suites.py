@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,10 +26,10 @@ MISSING = float("nan")
 def cases(scored: Scored) -> Scored:
     """Make scored cases of a suite, with what a suite may have."""
 
-    def make(scores: list[float], *, suite: str, **columns: object) -> pd.DataFrame:
+    def make(scores: list[float], *, suite: str, **columns: Any) -> pd.DataFrame:
         table = scored([MISSING] * len(scores), scores, source=suite)
-        empty = {"group": "", "expected": "", **dict.fromkeys(REFERENCES, MISSING)}
-        return table.assign(**{**empty, **columns})
+        empty = table.assign(group="", expected="", **dict.fromkeys(REFERENCES, MISSING))
+        return empty.assign(**columns)
 
     return make
 

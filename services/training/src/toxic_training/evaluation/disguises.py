@@ -41,7 +41,9 @@ def disguise_comments(comments: pd.DataFrame, parameters: EvaluationParameters) 
     chosen = comments.sample(most, random_state=parameters.seed)
     latin = chosen[LANGUAGE].isin(_LATIN)
     parts = [
-        rows.assign(**{TEXT: rows[TEXT].map(lambda text, way=way: _each_word(text, way)), GROUP: name})
+        rows.assign(**{TEXT: rows[TEXT].map(lambda text, way=way: _each_word(text, way))}).assign(
+            **{GROUP: name}
+        )
         for name, way in WAYS.items()
         for rows in [chosen[latin] if name in _LATIN_ONLY else chosen]
     ]

@@ -95,4 +95,4 @@ class OperatingPoint(FrozenModel):
 
     def harmful(self, calibrated: pd.DataFrame) -> NDArray[np.bool_]:
         """Return whether any of `HARMS` is decided for each row."""
-        return np.logical_or.reduce([self.decisions(calibrated, label) for label in HARMS])
+        return np.asarray([self.decisions(calibrated, label) for label in HARMS]).any(axis=0)

@@ -28,7 +28,7 @@ from toxic_core.labels import Label
 from toxic_training.data.comments import LANGUAGE, SOURCE
 from toxic_training.data.suites import EXPECTED, GROUP, HATECHECK, REFERENCES, TEMPLATES
 from toxic_training.evaluation.bias import measure_bias
-from toxic_training.evaluation.metrics import has_both_classes
+from toxic_training.evaluation.metrics import Floats, has_both_classes
 from toxic_training.evaluation.operating_point import OperatingPoint
 from toxic_training.evaluation.parameters import EvaluationParameters
 from toxic_training.evaluation.resampling import Resampling, auc_interval, intervals
@@ -149,8 +149,8 @@ def _shares(
         return {}
     masks = np.array(list(filled.values()), dtype=np.float64)
 
-    def statistic(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray((masks @ (passed * counts)) / np.maximum(masks @ counts, 1e-9), dtype=np.float64)
+    def statistic(counts: Floats) -> Floats:
+        return np.asarray((masks @ (passed * counts)) / np.maximum(masks @ counts, 1e-9))
 
     figures: Figures = {}
     for name, interval in zip(filled, intervals(statistic, strata.to_numpy(str), resampling), strict=True):

@@ -170,4 +170,4 @@ def split_comments(
     for use, table in tables.items():
         counts[f"rows.{use}"] = len(table)
         counts |= {f"rows.{use}.{label}": int((table[label] == 1).sum()) for label in LABEL_COLUMNS}
-    return *(tables[use] for use in Use), counts
+    return tables[Use.TRAINING], tables[Use.VALIDATION], tables[Use.THRESHOLDS], tables[Use.TEST], counts
