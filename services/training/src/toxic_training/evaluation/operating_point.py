@@ -95,4 +95,5 @@ class OperatingPoint(FrozenModel):
 
     def harmful(self, calibrated: pd.DataFrame) -> NDArray[np.bool_]:
         """Return whether any of `HARMS` is decided for each row."""
-        return np.asarray([self.decisions(calibrated, label) for label in HARMS]).any(axis=0)
+        decided: NDArray[np.bool_] = np.any([self.decisions(calibrated, label) for label in HARMS], axis=0)
+        return decided
