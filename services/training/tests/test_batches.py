@@ -47,6 +47,16 @@ def test_epochs_differ_and_repeat_with_the_seed() -> None:
     assert _rows_in_order(again) == order
 
 
+def test_exchanged_comments_occur_twice_or_never() -> None:
+    """The hardest replace the easiest; comments without a hardness stay; a second exchange starts anew."""
+    batches = _batches(list(range(2, 12)), batch_size=4)
+    hardness = np.array([0.1, 0.9, np.nan, 0.5, 0.2, 0.8, 0.3, np.nan, 0.4, 0.6], np.float32)
+    batches.exchange(hardness, 0.25)
+    assert sorted(_rows_in_order(batches, 1)) == [1, 1, 2, 3, 5, 5, 6, 7, 8, 9]
+    batches.exchange(hardness[::-1].copy(), 0.25)
+    assert sorted(_rows_in_order(batches, 2)) == [0, 1, 2, 3, 4, 4, 6, 7, 8, 8]
+
+
 def test_bucketing_needs_little_padding() -> None:
     """Most positions of a batch are tokens, although lengths vary twenty-fold."""
     lengths = np.random.default_rng(1).integers(8, 160, 3200).tolist()

@@ -17,6 +17,7 @@ from toxic_training.kedro_project.datasets import EncoderDataset, KerasModelData
 from toxic_training.kedro_project.pipelines.modelling.nodes import (
     ask_teacher,
     join_targets,
+    language_weights,
     positive_weights,
     prepare_encoder,
     train_classifier,
@@ -104,6 +105,28 @@ def test_comments_of_one_class_are_refused(
     """Training needs both classes."""
     with pytest.raises(InvalidDataError, match="all of one class of toxic"):
         _train(tmp_path, corpus[corpus["toxic"] == 1], modelling_parameters)
+
+
+def test_hard_negatives_are_mined_between_passes(
+    tmp_path: Path, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
+) -> None:
+    """The second pass is another one than without mining; a pass has as many steps as before."""
+    mined = modelling_parameters.model_copy(update={"mined_share": 0.4})
+    (_, with_it, result), (_, without, plain) = (
+        _train(tmp_path / name, corpus, parameters)
+        for name, parameters in (("mined", mined), ("plain", modelling_parameters))
+    )
+    assert result["steps"] == plain["steps"]
+    pairs = zip(with_it.get_weights(), without.get_weights(), strict=True)
+    assert any(not np.allclose(first, second, atol=1e-6) for first, second in pairs)
+
+
+def test_the_classes_of_a_language_are_balanced(modelling_parameters: ModellingParameters) -> None:
+    """Toxic rows of a language with few of them weigh more, up to the limit; harmless rows don't change."""
+    training = pd.DataFrame({"toxic": [1, 0, 0, 0, 1, 1, 1, 0], "language": ["de"] * 4 + ["en"] * 4})
+    parameters = modelling_parameters.model_copy(update={"language_balance": 1.0, "class_weight_limit": 2.0})
+    np.testing.assert_allclose(language_weights(training, parameters), [2, 1, 1, 1, 0.5, 0.5, 0.5, 1])
+    np.testing.assert_array_equal(language_weights(training, modelling_parameters), np.ones(8))
 
 
 def test_loss_ignores_missing_labels_and_matches_keras_on_the_rest() -> None:

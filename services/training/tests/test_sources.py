@@ -6,7 +6,7 @@ import pytest
 from toxic_core.errors import InvalidDataError
 from toxic_testing.training.tables import raw_table, tidied_test, tidied_validation
 from toxic_training.data.comments import Counts
-from toxic_training.data.mixing import equal_shares
+from toxic_training.data.mixing import equal_shares, tempered
 from toxic_training.data.parameters import DataParameters, SourceParameters, Use
 from toxic_training.data.tidying import join
 from toxic_training.kedro_project.pipelines.data_processing.nodes import split_comments, tidy_additional
@@ -106,3 +106,16 @@ def test_equal_shares_fill_what_small_groups_leave() -> None:
     assert equal_shares([10, 2, 10], 12) == [5, 2, 5]
     assert equal_shares([1, 2], 12) == [1, 2]
     assert equal_shares([], 3) == []
+
+
+def test_temperature_makes_languages_and_sources_more_alike() -> None:
+    """The total stays; at 0 all have the same number, small ones by whole repeats, up to four times."""
+    sizes = {("en", "a"): 60, ("en", "b"): 20, ("de", "a"): 4}
+    rows = [key for key, size in sizes.items() for _ in range(size)]
+    table = pd.DataFrame(rows, columns=["language", "source"])
+    table["text"] = [f"text {number}" for number in range(len(table))]
+    assert tempered(table, 1.0) is table
+    counts = tempered(table, 0.0).groupby(["language", "source"])["text"].agg(["size", "nunique"])
+    assert counts["size"].to_dict() == {("en", "a"): 28, ("en", "b"): 28, ("de", "a"): 16}
+    assert counts["nunique"].to_dict() == {("en", "a"): 28, ("en", "b"): 20, ("de", "a"): 4}
+    assert tempered(table, 0.5).equals(tempered(table, 0.5))

@@ -8,13 +8,16 @@ what normalisation version 1 removes are the same.
 import hashlib
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from toxic_core.text import normaliser
 from toxic_training.data.comments import LABEL_COLUMNS, LANGUAGE, ORIGIN, SOURCE, TEXT, Counts
 from toxic_training.data.parameters import SourceParameters
 
 _MAJORITY = 0.5
+_MOST_REPEATS = 4
 _visible = normaliser(1)
 
 TEST = "test"
@@ -72,6 +75,23 @@ def divide(
         thinned = training[toxic | (rank <= int(toxic.sum() * parameters.non_toxic_per_toxic))]
     thinned = _limited(thinned, parameters)
     return thinned, comments[~is_training], {f"dropped.{source}.thinned": len(training) - len(thinned)}
+
+
+def tempered(training: pd.DataFrame, temperature: float) -> pd.DataFrame:
+    """Return as many rows of each language and source as their number to the power of `temperature`.
+
+    The total stays, unless small groups would have to be repeated too often.
+    """
+    if temperature == 1 or training.empty:
+        return training
+    groups = list(training.groupby([LANGUAGE, SOURCE]).indices.values())
+    wanted = np.array([len(group) for group in groups], np.float64) ** temperature
+    rank = _draw(training[TEXT].map(_visible), salt="temperature").to_numpy()
+    kept: list[NDArray[np.int64]] = []
+    for group, count in zip(groups, np.rint(wanted * len(training) / wanted.sum()), strict=True):
+        whole, rest = divmod(min(int(count), _MOST_REPEATS * len(group)), len(group))
+        kept += [group] * whole + [group[np.argsort(rank[group])[:rest]]]
+    return training.iloc[np.concatenate(kept)].reset_index(drop=True)
 
 
 def equal_shares(sizes: Sequence[int], total: int) -> list[int]:

@@ -82,6 +82,11 @@ class DataParameters(Parameters):
     max_rejected_fraction: Fraction = Field(
         default=0.05, description="A table with a larger share of invalid rows is refused."
     )
+    temperature: Fraction = Field(
+        default=1.0,
+        description="Languages and sources share the training rows in proportion to their number to this "
+        "power; 1 leaves them as they are, 0 makes them equal. None is repeated more than 4 times.",
+    )
     leave_out_licences: tuple[str, ...] = Field(
         default=(),
         description="Rows with a licence that contains one of these aren't used: `GPL`, `-SA-`.",

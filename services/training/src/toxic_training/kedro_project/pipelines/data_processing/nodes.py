@@ -9,7 +9,7 @@ import pandas as pd
 from toxic_core.errors import ConfigurationError, InvalidDataError
 from toxic_training.data import schemas
 from toxic_training.data.comments import LABEL_COLUMNS, LICENCE, SOURCE, Counts, OptionalTables, Tidied
-from toxic_training.data.mixing import TEST, TRAIN, VALIDATION, divide, keep_first_of_each_text
+from toxic_training.data.mixing import TEST, TRAIN, VALIDATION, divide, keep_first_of_each_text, tempered
 from toxic_training.data.parameters import DataParameters, SourceParameters, Use
 from toxic_training.data.tidying import join, label_words, tidy
 
@@ -167,6 +167,8 @@ def split_comments(
         counts |= thinned | {f"repeated.{name}": len(trained_on) * (source.repeat - 1)}
     sets[Use.TRAINING] += repeated
     tables = {use: pd.concat([comments.iloc[:0], *parts], ignore_index=True) for use, parts in sets.items()}
+    counts["rows.before_temperature"] = len(tables[Use.TRAINING])
+    tables[Use.TRAINING] = tempered(tables[Use.TRAINING], parameters.temperature)
     for use, table in tables.items():
         counts[f"rows.{use}"] = len(table)
         counts |= {f"rows.{use}.{label}": int((table[label] == 1).sum()) for label in LABEL_COLUMNS}

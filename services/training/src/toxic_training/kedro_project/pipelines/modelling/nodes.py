@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from toxic_core.contract import file_digest, open_bundle
 from toxic_core.errors import InvalidDataError
 from toxic_model.scoring import ScoringOptions
-from toxic_training.data.comments import LABEL_COLUMNS, SOURCE, TEXT, label_matrix
+from toxic_training.data.comments import LABEL_COLUMNS, LANGUAGE, SOURCE, TEXT, label_matrix
 from toxic_training.data.parameters import DataParameters
 from toxic_training.modelling.augmenting import augmented
 from toxic_training.modelling.batches import LengthBatches
@@ -93,7 +93,7 @@ def train_classifier(
         .map({name: source.weight for name, source in data.sources.items()})
         .fillna(1.0)
         .to_numpy(np.float32)
-    )
+    ) * language_weights(training, parameters)
     labels = label_matrix(training)
     targets = join_targets(labels, teacher_scores)
     run = fingerprint(
@@ -133,6 +133,17 @@ def train_classifier(
         round_weights(classifier)
     # The same network without its optimiser, whose state is twice the size of the trained weights.
     return keras.Model(classifier.input, classifier.output, name=classifier.name), figures
+
+
+def language_weights(training: pd.DataFrame, parameters: ModellingParameters) -> NDArray[np.float32]:
+    """Return each row's weight, float32 [rows]; it balances the classes of `toxic` within a language."""
+    is_toxic = training[LABEL_COLUMNS[0]] == 1
+    by_language = is_toxic.groupby(training[LANGUAGE]).transform("mean").clip(1e-3, 1 - 1e-3)
+    overall = np.clip(is_toxic.mean(), 1e-3, 1 - 1e-3)
+    ratio = (1 / by_language - 1) / (1 / overall - 1)
+    limit = parameters.class_weight_limit
+    weights = (ratio**parameters.language_balance).clip(1 / limit, limit).where(is_toxic, 1.0)
+    return weights.to_numpy(np.float32)
 
 
 def positive_weights(labels: NDArray[np.float32], parameters: ModellingParameters) -> list[float]:
