@@ -99,8 +99,11 @@ def validate(model: type[Model], value: object) -> Model:
         return model.model_validate(value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
+        message = first["msg"]
+        if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
+            message = f"Unknown field; the fields are {', '.join(model.model_fields)}"
         raise InvalidRequestError(
-            f"{path_of(first['loc'])}: {first['msg']}.", field=path_of(first["loc"])
+            f"{path_of(first['loc'])}: {message}.", field=path_of(first["loc"])
         ) from error
 
 
