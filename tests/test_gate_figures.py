@@ -84,8 +84,10 @@ def test_every_figure_of_a_packaged_gate_is_one_that_training_measures(name: str
 
 
 def test_the_gate_compares_every_harmless_functionality(measured: set[str]) -> None:
-    """No kind of harmless sentence may be decided to be toxic more often than by the champion."""
+    """No kind of harmless sentence may be decided to be hate more often than by the champion."""
     compared = {comparison.figure for comparison in read_policy("default").not_worse_than_champion.figures}
-    harmless = {name for name in measured if name.startswith("hatecheck.") and name.endswith("_nh.accuracy")}
+    harmless = {
+        name for name in measured if name.startswith("hatecheck.") and name.endswith("_nh.identity_accuracy")
+    }
     assert len(harmless) == 11
     assert harmless <= compared

@@ -115,7 +115,11 @@ def test_policy_decides_about_unsigned_evidence(
 
 def test_inconvenient_figures_cannot_be_left_out(tmp_path: Path) -> None:
     """The champion's bias and HateCheck figures have floors and comparisons."""
-    more = {"bias.toxic.combined": 0.9, "hatecheck.non_hateful.accuracy": 0.8, "heldout.threat.all.auc": 0.9}
+    more = {
+        "bias.toxic.combined": 0.9,
+        "hatecheck.non_hateful.identity_accuracy": 0.8,
+        "heldout.threat.all.auc": 0.9,
+    }
     champion = write_bundle(tmp_path / "champion", {**GOOD_FIGURES, **more})
     silent = write_bundle(tmp_path / "silent")
     gate = Gate(read_policy("default"), download)

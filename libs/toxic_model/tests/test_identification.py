@@ -82,6 +82,20 @@ def test_strong_evidence_outweighs_the_default_language(text: str, default: str,
     assert identify_language(text, default) == language
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ｆｕｌｌ ｗｉｄｔｈ ｉｓ ｓｏ ｎｉｃｅ",
+        "𝐲𝐨𝐮 𝐚𝐫𝐞 𝐬𝐨 𝐤𝐢𝐧𝐝 𝐭𝐨𝐝𝐚𝐲",
+        "frіеnd",
+        "α β γ you are a good friend",
+    ],
+)
+def test_letters_in_disguise_are_still_letters(text: str) -> None:
+    """Full width, mathematical bold, a Cyrillic letter in a Latin word, and Greek ones before a sentence."""
+    assert identify_language(text, "en") == "en"
+
+
 def test_unreadable_characters_are_no_error() -> None:
     """Lone surrogates and unknown scripts are accepted."""
     assert identify_language("have a nice \ud800 day today") == "en"

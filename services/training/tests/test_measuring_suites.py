@@ -46,14 +46,19 @@ def test_a_hatecheck_case_passes_if_the_decision_on_hate_is_right(
         score_threat=[0.1, 0.1, 0.9, 0.1, 0.9, 0.1],
     )
     figures = measure_suites(table, POINT, evaluation_parameters)
-    assert figures["hatecheck.slur_h.accuracy"] == pytest.approx(2 / 3)
-    assert figures["hatecheck.hateful.accuracy"] == pytest.approx(2 / 3)
-    assert figures["hatecheck.non_hateful.accuracy"] == pytest.approx(2 / 3)
+    assert figures["hatecheck.slur_h.identity_accuracy"] == pytest.approx(2 / 3)
+    assert figures["hatecheck.hateful.identity_accuracy"] == pytest.approx(2 / 3)
+    assert figures["hatecheck.non_hateful.identity_accuracy"] == pytest.approx(2 / 3)
     assert figures["hatecheck.slur_h.any_accuracy"] == 1
     assert figures["hatecheck.ident_nh.any_accuracy"] == pytest.approx(1 / 3)
     assert figures["hatecheck.all.cases"] == 6
     assert figures["hatecheck.all.auc"] == pytest.approx(8 / 9)
-    assert 0 <= figures["hatecheck.all.accuracy_low"] <= figures["hatecheck.all.accuracy_high"] <= 1
+    assert (
+        0
+        <= figures["hatecheck.all.identity_accuracy_low"]
+        <= figures["hatecheck.all.identity_accuracy_high"]
+        <= 1
+    )
 
 
 def test_expected_decisions_are_measured_by_kind(
@@ -104,9 +109,9 @@ def test_a_disguise_keeps_or_loses_a_decision(
     scored: Scored, evaluation_parameters: EvaluationParameters
 ) -> None:
     """Flagged comments should stay flagged, others not become so."""
-    plain = scored([1, 1, 0], [0.9, 0.8, 0.1]).assign(id=["a", "b", "c"])
+    plain = scored([1, 1, 0], [0.9, 0.8, 0.1])
     disguised = scored([1, 0, 1, 0], [0.9, 0.1, 0.2, 0.7]).assign(
-        id=["a", "c", "b", "c"], group=["leet", "leet", "dots", "dots"]
+        plain=[0, 2, 1, 2], group=["leet", "leet", "dots", "dots"]
     )
     figures = measure_disguised(plain, disguised, POINT, evaluation_parameters)
     kept = {name: value for name, value in figures.items() if not name.endswith(("_low", "_high"))}
@@ -120,16 +125,20 @@ def test_a_disguise_keeps_or_loses_a_decision(
 def test_comments_are_disguised_in_the_ways_of_their_script(
     evaluation_parameters: EvaluationParameters,
 ) -> None:
-    """Letters are exchanged in Latin script alone; a way changes long words, and nothing else."""
+    """Letters are exchanged in Latin script alone; a way changes long words; what stays is left out."""
     comments = pd.DataFrame(
-        {"id": ["a", "b"], "text": ["we are quite ok", "это тест"], "language": ["en", "ru"]}
+        {
+            "id": ["a", "b", "c"],
+            "text": ["we are quite ok!", "это тест.", "ok"],
+            "language": ["en", "ru", "en"],
+        }
     )
     table = disguise_comments(comments, evaluation_parameters.model_copy(update={"disguised_comments": 9}))
     found = dict(zip(table["id"] + "." + table["group"], table["text"], strict=True))
     assert found.keys() == {*(f"a.{way}" for way in WAYS), "b.spacing", "b.dots", "b.repeats"}
-    assert found["a.leet"] == "we 4r3 qu173 ok"
-    assert found["a.spacing"] == "we   a r e   q u i t e   ok"
-    assert found["b.dots"] == "э.т.о т.е.с.т"
+    assert found["a.leet"] == "we 4r3 qu173 ok!"
+    assert found["a.spacing"] == "we   a r e   q u i t e   ok!"
+    assert found["b.dots"] == "э.т.о т.е.с.т."
     assert (
         len(disguise_comments(comments, evaluation_parameters.model_copy(update={"disguised_comments": 0})))
         == 0

@@ -9,6 +9,7 @@ from toxic_training.data.suites import (
     HATECHECK,
     TEMPLATES,
     identity_terms,
+    leave_out_trained,
     split_identities,
     tidy_suites,
 )
@@ -74,6 +75,15 @@ def test_several_suites_are_one_table(caplog: pytest.LogCaptureFixture) -> None:
     assert none.empty
     assert none.dtypes.equals(one.dtypes)
     assert f"No file for the test suite {HATECHECK}" in caplog.text
+
+
+def test_cases_that_were_trained_on_are_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    """Also with other spaces; the log has how many."""
+    cases = _cases("own", text=["You  again", "never seen"], toxic=["1", "0"])
+    with caplog.at_level("WARNING"):
+        left = leave_out_trained(cases, pd.DataFrame({"text": ["You again", "else"]}))
+    assert left["text"].tolist() == ["never seen"]
+    assert "1 cases of the test suite own" in caplog.text
 
 
 def test_other_columns_labels_or_no_rows_are_errors() -> None:

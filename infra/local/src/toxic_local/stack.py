@@ -241,9 +241,11 @@ def signing_environment(folder: Path) -> dict[str, str]:
     """
     path = folder / "signing.key"
     public = path.with_suffix(".pub")
-    public_line = f"{SigningKey.read_or_create(path).public} this machine\n"
-    with replacing(public) as partial:
-        partial.write_text(public_line, encoding="utf-8")
+    own = SigningKey.read_or_create(path).public
+    trusted = public.read_text(encoding="utf-8").splitlines() if public.exists() else []
+    if not any(line.startswith(own) for line in trusted):
+        with replacing(public) as partial:
+            partial.write_text("\n".join([*trusted, f"{own} this machine", ""]), encoding="utf-8")
     return {"TOXIC_SIGNING_KEY_FILE": str(path), "REGISTRY_TRUSTED_KEYS_FILE": str(public)}
 
 

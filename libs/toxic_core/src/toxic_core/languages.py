@@ -78,7 +78,7 @@ _CODE = re.compile(LANGUAGE_CODE)
 def primary_language(code: str) -> str | None:
     """Return the language of a code as models know it, `pt` for `pt-BR`; None if it is not a code.
 
-    That is the primary subtag in lower case, with the script where the two together are a supported language:
+    That is the primary subtag in lower case, and the script if the two together are a supported language:
     `hi-Latn` for `hi_LATN-IN`, but `zh` for `zh-Hans`.
     """
     if not _CODE.fullmatch(code):

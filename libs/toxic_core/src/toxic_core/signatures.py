@@ -8,7 +8,9 @@ Invariant: a signature covers the kind of the statement, so that one made for on
 import base64
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
@@ -64,21 +66,19 @@ class SigningKey:
     @classmethod
     def read_or_create(cls, path: Path) -> "SigningKey":
         """Read the key at `path`; make a new one, which only its owner can read, if there is none."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
+        if path.exists():
             return cls.read(path)
-        key = Ed25519PrivateKey.generate()
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(
-                key.private_bytes(
-                    serialization.Encoding.PEM,
-                    serialization.PrivateFormat.OpenSSH,
-                    serialization.NoEncryption(),
-                )
-            )
-        return cls(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        key = Ed25519PrivateKey.generate().private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+        )
+        # Written whole before it has its name; the first of several processes gives it.
+        with NamedTemporaryFile(dir=path.parent) as file:
+            file.write(key)
+            file.flush()
+            with suppress(FileExistsError):
+                os.link(file.name, path)
+        return cls.read(path)
 
     def sign(self, statement: bytes, *, kind: str) -> Signature:
         """Sign a statement of a kind, such as `evidence`."""

@@ -11,7 +11,6 @@ import re
 import unicodedata
 from functools import cache
 from importlib.resources import as_file, files
-from itertools import islice
 from string import ascii_lowercase
 
 import numpy as np
@@ -79,12 +78,15 @@ def identify_language(text: str, default: str = UNDETERMINED) -> str:
         default: the language of texts without letters and of one or two words in its script, for which a
             guess would be noise; slightly longer texts need a little more evidence to be in another one.
     """
-    text = _ADDRESS.sub(" ", text[:_READ])
-    found_words = (word for word in _WORD.findall(text) if word[0].isalpha())
-    words = list(islice(found_words, _FEW_WORDS + 1))
-    found_scripts = [unicodedata.name(word[0], "?").split()[0] for word in words]
+    # Letters in another form, as in mathematical bold, are the same letters.
+    text = _ADDRESS.sub(" ", unicodedata.normalize("NFKC", text[:_READ])[:_READ])
+    words = [word for word in _WORD.findall(text) if word[0].isalpha()]
+    found_scripts = {
+        unicodedata.name(letter, "?").split()[0] for word in words for letter in word if letter.isalpha()
+    }
     own_scripts = Language(default if default in LANGUAGES else Language.ENGLISH).scripts
-    if not words or (len(words) <= _FEW_WORDS and found_scripts[0] in own_scripts):
+    # Of a word in two scripts, one is a disguise.
+    if not words or (len(words) <= _FEW_WORDS and not found_scripts.isdisjoint(own_scripts)):
         return Language.HINDI_LATIN if words and _is_hindi_latin(text, caution=_CAUTION) else default
     if _SCRIPTS.isdisjoint(found_scripts):
         return UNDETERMINED

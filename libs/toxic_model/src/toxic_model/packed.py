@@ -84,7 +84,7 @@ def read_packed(folder: Path) -> PackedModel:
             heads=int(config["num_attention_heads"]),
             epsilon=float(config["layer_norm_eps"]),
         )
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
         raise ConfigurationError(f"{folder} holds no packed model that can be read: {error!r}") from error
 
 

@@ -69,6 +69,7 @@ class Runtime:
         name: what settings call it.
         package: the Python package to install, for messages.
         uses_gpus: whether it computes on this machine's GPUs.
+        reads_packed: whether it reads packed models, and not SavedModels alone.
         installed: returns whether the library can be imported, without importing it.
         prepare: imports the library, once per process.
         lower_precisions: returns the precisions below float32 that this machine has instructions for, fastest
@@ -80,6 +81,7 @@ class Runtime:
     name: str
     package: str
     uses_gpus: bool
+    reads_packed: bool
     installed: Callable[[], bool]
     prepare: Callable[[], None]
     lower_precisions: Callable[[], tuple[Precision, ...]]

@@ -273,7 +273,7 @@ class StateChanged(Event):
 class VersionAvailable(Event):
     """A version is about to become available; `runtime` includes the precision, such as `openvino-int8`.
 
-    `approved` is that of its `ServableId`.
+    `approved` is whether the ledger approves its content; None if no approval is needed.
     """
 
     version: str

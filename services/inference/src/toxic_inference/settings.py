@@ -69,7 +69,7 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("INFERENCE_TRUSTED_PROXIES", "FORWARDED_ALLOW_IPS"),
     )
     """Addresses or networks of reverse proxies, comma-separated, such as 10.0.0.0/8, or * for any: their
-    X-Forwarded-Proto and X-Forwarded-For are believed. FORWARDED_ALLOW_IPS works too."""
+    X-Forwarded-Proto and X-Forwarded-For are believed; none for no proxy. FORWARDED_ALLOW_IPS works too."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Lowest level that is logged."""
     shutdown_grace_seconds: PositiveInt = 60
@@ -195,9 +195,10 @@ class Settings(BaseSettings):
     @field_validator("trusted_proxies")
     @classmethod
     def _check_networks(cls, value: str) -> str:
+        if value in {"*", "none"}:
+            return value.removeprefix("none")
         for proxy in value.split(","):
-            if proxy.strip() != "*":
-                ip_network(proxy.strip())  # a ValueError's message names what is wrong with it
+            ip_network(proxy.strip())  # a ValueError's message names what is wrong with it
         return value
 
     @property

@@ -36,6 +36,8 @@ def test_a_file_of_an_older_release_has_no_digests(tmp_path: Path) -> None:
     path.write_text(f'{{"registry": "http://registry", "routes": [{route}]}}')
     (recalled,) = ServedFile(path, registry="http://registry").recall()
     assert recalled.id == ServableId("3", "abc", digest=None)
+    (recalled,) = ServedFile(path, registry="http://registry", require_approval=True).recall()
+    assert recalled.id.approved is False, "served, with an alert"
 
 
 def test_another_registry_s_versions_aren_t_recalled(tmp_path: Path) -> None:

@@ -127,6 +127,18 @@ async def test_a_broken_body_is_named_as_such(client: httpx.AsyncClient, content
     assert broken.status_code == 400
 
 
+@pytest.mark.parametrize(
+    "content",
+    [gzip.compress(b"") * 10_000, gzip.compress(b"{}") + b"\0" * 200_000],
+    ids=["members", "padding"],
+)
+async def test_compressed_nothing_is_refused(client: httpx.AsyncClient, content: bytes) -> None:
+    """It would count for nothing against the limit, which is one of decompressed bytes."""
+    answer = await client.post("/predict", headers=JSON | {"content-encoding": "gzip"}, content=content)
+    assert answer.status_code == 400
+    assert "larger than what is in it" in answer.json()["error"]["message"]
+
+
 @pytest.mark.parametrize("body", ["analyze", "tf_serving", "infer", "predict", "csv", "jobs"])
 @pytest.mark.parametrize("coding", ["gzip", "members", "deflate"])
 async def test_a_bomb_is_refused_with_flat_memory(client: httpx.AsyncClient, body: str, coding: str) -> None:

@@ -97,7 +97,7 @@ def _packed(folder: Path) -> "ov.Model":
 
     try:
         return build(read_packed(folder))
-    except (ConfigurationError, KeyError) as error:
+    except (ConfigurationError, KeyError, RuntimeError) as error:
         raise SignatureError(f"{folder} holds no packed model that can be read: {error}") from error
 
 
@@ -202,6 +202,7 @@ OPENVINO = Runtime(
     name="openvino",
     package="openvino",
     uses_gpus=False,
+    reads_packed=True,
     installed=lambda: find_spec("openvino") is not None,
     prepare=_prepare,
     lower_precisions=lower_precisions,

@@ -97,6 +97,7 @@ TENSORFLOW = Runtime(
     name="tensorflow",
     package="tensorflow",
     uses_gpus=True,
+    reads_packed=False,
     installed=lambda: find_spec("tensorflow") is not None,
     prepare=_prepare,
     lower_precisions=lambda: (),

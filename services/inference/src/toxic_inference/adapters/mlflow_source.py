@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field, replace
+from http import HTTPStatus
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -170,13 +171,18 @@ class MlflowRegistry:
         answer = http_request(
             get_default_host_creds(self.uri), _APPROVALS_PATH, "GET", params={"model": self.model_name}
         )
+        advice = {
+            HTTPStatus.NOT_FOUND: "It has no ledger that approves versions: upgrade it, or set "
+            "INFERENCE_REQUIRE_APPROVAL=false for a plain MLflow.",
+            HTTPStatus.UNAUTHORIZED: "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD.",
+            HTTPStatus.FORBIDDEN: "Its user needs the role reader.",
+        }
         try:
             return _Approvals.model_validate_json(answer.content)
         except ValidationError as error:
             raise RegistryUnavailableError(
-                f"The registry at {self.uri} answers {answer.status_code} to {_APPROVALS_PATH}, without a "
-                "ledger that approves versions. Upgrade it, or set INFERENCE_REQUIRE_APPROVAL=false for a "
-                "plain MLflow."
+                f"The registry at {self.uri} answers {answer.status_code} to {_APPROVALS_PATH}. "
+                + advice.get(answer.status_code, "Its log says why.")
             ) from error
 
     def _named_versions(self, approvals: "_Approvals | None") -> dict[str, ServableId]:

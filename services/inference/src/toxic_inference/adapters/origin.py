@@ -74,6 +74,10 @@ def open_origin(settings: Settings) -> Origin:
         max_bundle_bytes=settings.max_bundle_bytes,
         download=registry.download,
     )
-    served = ServedFile(folder / "routes.json", registry=settings.registry_uri)
+    served = ServedFile(
+        folder / "routes.json",
+        registry=settings.registry_uri,
+        require_approval=settings.require_approval,
+    )
     _log.info("source.registry", uri=settings.registry_uri, aliases=settings.aliases, cache=str(folder))
     return Origin(registry, cache, recall=served.recall, remember=served.remember)

@@ -39,11 +39,13 @@ class ServedFile:
     Attributes:
         path: a JSON file.
         registry: the registry that the versions come from.
+        require_approval: whether a version of which no digest was saved needs the ledger's approval.
     """
 
     path: Path
     _: KW_ONLY
     registry: str
+    require_approval: bool = False
 
     def recall(self) -> tuple[AspiredVersion, ...]:
         """Return the saved state of this registry, if any. Blocks."""
@@ -56,9 +58,11 @@ class ServedFile:
             return ()
         if remembered.registry != self.registry:
             return ()
+        unknown = "" if self.require_approval else None
         return tuple(
             AspiredVersion(
-                ServableId(route.version, route.fingerprint, route.digest), frozenset(route.aliases)
+                ServableId(route.version, route.fingerprint, route.digest or unknown),
+                frozenset(route.aliases),
             )
             for route in remembered.routes
         )

@@ -1,7 +1,7 @@
 """Moderators' corrections: the records and their errors.
 
-Invariant: a text is part of a correction only if its sender consented; an id belongs to one correction for
-ever, so that sending it again changes nothing.
+Invariant: a text is part of a correction only if its sender consented; sending a correction again changes
+nothing, and another one with its id is a conflict, unless it is meant to replace it.
 """
 
 from collections.abc import Mapping

@@ -6,16 +6,13 @@ after it was stored.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
 from toxic_core.labels import LabelName
 from toxic_inference.corrections.record import (
     Feedback,
-    FeedbackConflictError,
     FeedbackSource,
-    UnknownFeedbackError,
 )
 from toxic_inference.corrections.store import DatabaseFeedbackStore
 from toxic_inference.events import CorrectionKept, Emit, LabelJudged
@@ -63,26 +60,14 @@ class CorrectionService:
             actor=actor,
         )
 
-    async def file(self, feedback: Feedback) -> bool:
-        """Store a correction; return False if it was stored before. Raises as `DatabaseFeedbackStore.add`."""
-        kept = await asyncio.to_thread(self.store.add, feedback)
+    async def file(self, feedback: Feedback, *, replace: bool = False) -> bool:
+        """Store a correction; return False if it was stored before. As `DatabaseFeedbackStore.add`."""
+        kept = await asyncio.to_thread(self.store.add, feedback, replace=replace)
         if kept:
             self.emit(CorrectionKept(feedback.source.value))
             for label, applies in feedback.labels.items():
                 self.emit(LabelJudged(label, "yes" if applies else "no"))
         return kept
-
-    async def replace(self, feedback: Feedback) -> bool:
-        """Store a correction in place of an earlier one with its id; return False if that one is the same.
-
-        Raises as `DatabaseFeedbackStore.add`.
-        """
-        try:
-            return await self.file(feedback)
-        except FeedbackConflictError:
-            with suppress(UnknownFeedbackError):
-                await self.delete(feedback.id)
-            return await self.file(feedback)
 
     async def delete(self, feedback_id: str) -> None:
         """Remove a correction. Raises as `DatabaseFeedbackStore.delete`."""

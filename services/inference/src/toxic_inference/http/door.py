@@ -29,7 +29,6 @@ SYNONYMS = {
             "application/csv",
             "application/vnd.ms-excel",  # what Windows calls a CSV file where Excel is installed
             "text/comma-separated-values",
-            "text/tab-separated-values",
             "text/x-csv",
         ),
         CSV_TYPE,

@@ -79,7 +79,7 @@ class UnauthenticatedError(RequestError):
 
 
 class UnknownKeyError(UnauthenticatedError):
-    """A request of which no API key is known."""
+    """A request with API keys that are all unknown."""
 
 
 class ForbiddenError(RequestError):

@@ -116,7 +116,7 @@ class _Bucket:
 
 
 def _find(find_key: Callable[[str], ApiKey | None], scope: Scope) -> ApiKey:
-    """Return the first known key among all that a request presents.
+    """Return the known key with the most rights among all that a request presents.
 
     Some clients send a credential for another service beside the key, or the same one in several places.
     """
@@ -129,8 +129,8 @@ def _find(find_key: Callable[[str], ApiKey | None], scope: Scope) -> ApiKey:
     presented += (value for name in _KEY_HEADERS for value in headers.getlist(name))
     presented += parse_qs(scope["query_string"].decode("latin-1")).get("key", ())
     given = dict.fromkeys(value for value in presented if value)
-    if key := next((key for value in given if (key := find_key(value)) is not None), None):
-        return key
+    if known := [key for value in given if (key := find_key(value)) is not None]:
+        return max(known, key=lambda key: key.role is Role.OPERATOR)
     if given:
         raise UnknownKeyError("API key not valid. Please pass a valid API key.")
     raise UnauthenticatedError(

@@ -23,7 +23,7 @@ Language = Annotated[
 
 
 TRUNCATED_TEXTS_HEADER = "x-truncated-texts"
-"""The positions, from 0, of the request's texts of which the end was not read."""
+"""The positions, from 0, of the texts that were not read to their end."""
 
 
 def truncation(truncated: Iterable[bool]) -> dict[str, str]:

@@ -194,7 +194,26 @@ async def test_a_thousand_parts_are_the_most(client: httpx.AsyncClient) -> None:
     answer = await client.post(
         "/batch", content=body, headers={"content-type": "multipart/mixed; boundary=b1"}
     )
-    assert "1,001 calls" in error_of(answer, 400, "INVALID_ARGUMENT")["message"]
+    assert "1 to 1,000 calls" in error_of(answer, 400, "INVALID_ARGUMENT")["message"]
+
+
+async def test_parts_are_counted_before_any_is_read(client: httpx.AsyncClient, monkeypatch: Any) -> None:
+    """A body of empty parts alone has hundreds of thousands."""
+    read = []
+    monkeypatch.setattr("toxic_inference.doors.perspective.batch._part", read.append)
+    answer = await client.post(
+        "/batch",
+        content=b"--b" + b"\r\n--b" * 200_000,
+        headers={"content-type": "multipart/mixed; boundary=b"},
+    )
+    assert answer.status_code == 400
+    assert not read
+
+
+async def test_a_target_that_is_no_address_fails_alone(client: httpx.AsyncClient) -> None:
+    """The other parts are answered; the batch's own query may have any bytes."""
+    answers = await send(client, part(asked(), "http://[/v1alpha1/x"), part(asked()))
+    assert [answer.status for answer in answers] == [400, 200]
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,14 @@ async def test_a_text_without_letters_is_scored_in_the_default_language(
     assert core.texts[-1] == Text(text, "pt")
 
 
+async def test_a_text_without_letters_is_never_refused(client: httpx.AsyncClient, core: FakeCore) -> None:
+    """Not even if the model wasn't evaluated for the default language."""
+    core.contract = core.contract.model_copy(update={"languages": ("tr",)})
+    answer = await client.post(ANALYZE, json=asked("👍"))
+    assert answer.status_code == 200, answer.text
+    assert core.texts[-1] == Text("👍", None)
+
+
 @pytest.mark.parametrize(
     ("declared", "scored", "calibration"),
     [

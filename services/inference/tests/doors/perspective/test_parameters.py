@@ -47,6 +47,14 @@ SCORE = {"value": 0.09, "type": "PROBABILITY"}
         ),
         ("attributeScores/THREAT,clientToken", {"attributeScores": {}, "clientToken": "t"}),
         ("clientToken,clientToken", {"clientToken": "t"}),
+        (
+            "attributeScores/INSULT/summaryScore/value,attribute_scores/INSULT/summaryScore/type",
+            {"attributeScores": {"INSULT": {"summaryScore": SCORE}}},
+        ),
+        (
+            "attributeScores/INSULT(summaryScore),attributeScores/INSULT/summaryScore/type",
+            {"attributeScores": {"INSULT": {"summaryScore": SCORE}}},
+        ),
     ],
 )
 async def test_fields_select_a_part_of_the_answer(

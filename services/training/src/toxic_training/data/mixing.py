@@ -58,6 +58,11 @@ def keep_first_of_each_text(comments: pd.DataFrame) -> tuple[pd.DataFrame, Count
     return majority[~again].reset_index(drop=True), counts
 
 
+def are_in(texts: pd.Series, others: pd.Series) -> pd.Series:
+    """Return which of `texts` occur among `others`."""
+    return texts.map(_visible).isin(set(others.map(_visible)))
+
+
 def divide(
     comments: pd.DataFrame, parameters: SourceParameters, *, source: str
 ) -> tuple[pd.DataFrame, pd.DataFrame, Counts]:

@@ -48,8 +48,8 @@ class SourceParameters(Parameters):
 
     use: Use = Field(
         default=Use.TRAINING,
-        description="`training`; `validation` chooses weights, calibration and thresholds; `thresholds` does "
-        "only that, and no figure of it is reported; `test` is measured.",
+        description="`training`; `validation` chooses weights, calibration and thresholds; `thresholds` only "
+        "lowers thresholds to `threshold_recall`, and no figure of it is reported; `test` is measured.",
     )
 
     language: LanguageCode | None = Field(

@@ -32,6 +32,7 @@ from toxic_training.data.comments import (
     TEXT,
     OptionalTables,
 )
+from toxic_training.data.mixing import are_in
 from toxic_training.data.schemas import find_language, find_text
 from toxic_training.data.tidying import label_words
 
@@ -83,6 +84,14 @@ def tidy_suites(suites: OptionalTables) -> pd.DataFrame:
     words = [column for column in CASE_COLUMNS if column not in empty.select_dtypes("number")]
     joined = pd.concat([part.astype(empty.dtypes) for part in parts], ignore_index=True)
     return joined.assign(**{column: joined[column].fillna("") for column in words})
+
+
+def leave_out_trained(cases: pd.DataFrame, training: pd.DataFrame) -> pd.DataFrame:
+    """Return the cases that no training comment is the same as; log how many others a suite has."""
+    trained = are_in(cases[TEXT], training[TEXT])
+    for name, count in cases[SOURCE][trained].value_counts().items():
+        logger.warning("%d cases of the test suite %s are training comments; they are left out", count, name)
+    return cases[~trained].reset_index(drop=True)
 
 
 def identity_terms() -> list[str]:

@@ -103,7 +103,7 @@ def _comments(table: pd.DataFrame, texts: pd.Series, languages: pd.Series, *, na
     comments = pd.DataFrame({ID: table[ID].astype(str) if ID in table else numbered})
     comments[TEXT], comments[LANGUAGE], comments[SOURCE] = texts, languages, name
     comments[ORIGIN] = table[SOURCE].replace("", name) if SOURCE in table else name
-    comments[LICENCE] = table.get(LICENCE, "")
+    comments[LICENCE] = table[LICENCE].fillna("") if LICENCE in table else ""
     for label in LABEL_COLUMNS:
         comments[label] = table[label].replace("", np.nan) if label in table else np.nan
     words = [column for column in COLUMNS if column not in LABEL_COLUMNS]

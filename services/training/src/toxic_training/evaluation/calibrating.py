@@ -37,10 +37,11 @@ def fit_operating_point(
 ) -> OperatingPoint:
     """Return calibration and thresholds, both fitted on raw scores of comments that aren't trained on.
 
-    A language gets its own if it has at least `calibration_min_a_class` comments with the label and as many
-    without it, or else one pooled over the languages of its script, and if the fit is usable. The rows of
-    `thresholds` count only for the labels of `threshold_recall`. Without any validation comment, raises
-    InvalidDataError.
+    A language has its own if it has at least `calibration_min_a_class` comments with the label and as many
+    without it. Otherwise it has those of the languages of its script together, if these are enough.
+    A label of `threshold_recall` has a lower threshold if its recall, on these comments and those of
+    `thresholds`, needs one; a language needs `recall_min_positives` for one of its own. Without any
+    validation comment, raises InvalidDataError.
     """
     if validation.empty:
         raise InvalidDataError(
@@ -52,9 +53,7 @@ def fit_operating_point(
         fits={label: {} for label in LABELS},
     )
     for label in LABELS:
-        wants_recall = label in parameters.threshold_recall
-        known = pd.concat([validation, thresholds], ignore_index=True) if wants_recall else validation
-        for language, rows in _groups(known[known[label].notna()], label, parameters):
+        for language, rows in _groups(validation[validation[label].notna()], label, parameters):
             truth, scores = _truth_and_scores(rows, label)
             fitted = fit_platt(truth, scores, share_weights(rows, parameters.calibration_toxic_share))
             if fitted is not None:
@@ -66,7 +65,7 @@ def fit_operating_point(
                 )  # fmt: skip
             # Requests without a language get the calibration for any language, and its threshold.
             calibrated = point.calibrated(rows.assign(**{LANGUAGE: language}))
-            rule, threshold = _threshold(calibrated, label, parameters)
+            threshold = _threshold_by_precision(calibrated, label, parameters)
             if threshold is not None:
                 point.thresholds[label][language] = threshold
             else:
@@ -78,8 +77,11 @@ def fit_operating_point(
                 rows=len(rows),
                 positives=int(truth.sum()),
                 languages=tuple(sorted(rows[LANGUAGE].unique())),
-                threshold=rule,
+                threshold=None if threshold is None else f"precision {parameters.threshold_precision:g}",
             )
+        if (recall := parameters.threshold_recall.get(label)) is not None:
+            known = pd.concat([validation, thresholds], ignore_index=True)
+            _lower_to_recall(point, label, known[known[label].notna()], recall, parameters)
     return point
 
 
@@ -103,20 +105,38 @@ def fit_platt(truth: Floats, scores: Floats, weights: Floats) -> Calibration | N
     return Calibration(slope=slope, intercept=intercept) if slope > 0 else None
 
 
-def _threshold(
+def _threshold_by_precision(
     calibrated: pd.DataFrame, label: LabelName, parameters: EvaluationParameters
-) -> tuple[str | None, float | None]:
-    """Return the lowest threshold that the parameters ask for, and its rule; None if none reaches it."""
+) -> float | None:
+    """Return the lowest threshold with the wanted precision, or None."""
     truth, scores = _truth_and_scores(calibrated, label)
     weights = share_weights(calibrated, parameters.deployment_toxic_share)
-    precision, recall = parameters.threshold_precision, parameters.threshold_recall.get(label)
-    found = {
-        f"precision {precision:g}": operating_threshold(truth, scores, precision=precision, weights=weights)
-    }
-    if recall is not None:
-        found[f"recall {recall:g}"] = float(np.quantile(scores[truth == 1], 1 - recall, method="lower"))
-    reached = {rule: threshold for rule, threshold in found.items() if threshold is not None}
-    return min(reached.items(), key=lambda item: item[1], default=(None, None))
+    return operating_threshold(truth, scores, precision=parameters.threshold_precision, weights=weights)
+
+
+def _lower_to_recall(
+    point: OperatingPoint,
+    label: LabelName,
+    known: pd.DataFrame,
+    recall: float,
+    parameters: EvaluationParameters,
+) -> None:
+    """Lower the label's thresholds, of any language and of each with enough positives, to reach a recall."""
+    own = ((str(language), rows) for language, rows in known.groupby(LANGUAGE))
+    for language, rows in [(ANY_LANGUAGE, known), *own]:
+        positives = rows[rows[label] == 1]
+        if len(positives) < parameters.recall_min_positives:
+            continue
+        scores = point.calibrated(positives.assign(**{LANGUAGE: language}))[f"score_{label}"].to_numpy()
+        threshold = float(np.quantile(scores, 1 - recall, method="lower"))
+        if threshold < point.threshold(label, language):
+            point.thresholds[label][language] = threshold
+            point.fits[label][language] = Fit(
+                rows=len(rows),
+                positives=len(positives),
+                languages=tuple(sorted(rows[LANGUAGE].unique())),
+                threshold=f"recall {recall:g}",
+            )
 
 
 def _groups(

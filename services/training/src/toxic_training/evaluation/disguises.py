@@ -1,5 +1,6 @@
 """Disguises comments as people do against filters, so that scores can be compared with the plain ones."""
 
+import re
 from collections.abc import Callable
 
 import pandas as pd
@@ -27,18 +28,24 @@ WAYS: dict[str, Callable[[str], str]] = {
     "repeats": stretched,
 }
 _LATIN_ONLY = ("confusables", "leet")
-_SHORTEST = 3
-"""Letters of a word that is worth a disguise."""
+_WORD = re.compile(
+    r"(?:[^\W\d_][\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0900-\u0903\u093a-\u094f\u0e31-\u0e4e]*){3,}"
+)
+"""A word of three letters and more, which is worth a disguise; with the marks on its letters."""
+
+PLAIN = "plain"
+"""Column of the position of a disguised comment's plain one in its table, from 0."""
 
 
 def disguise_comments(comments: pd.DataFrame, parameters: EvaluationParameters) -> pd.DataFrame:
-    """Return some of `comments` once for each way, with the way in `group`; the other columns stay.
+    """Return some of `comments` once for each way that changes them, with the way in `group`.
 
     Every word of three letters and more is disguised: which ones matter depends on the language. Letters are
-    exchanged in languages of Latin script alone.
+    exchanged in languages of Latin script alone. The other columns stay.
     """
     most = min(parameters.disguised_comments, len(comments))
-    chosen = comments.sample(most, random_state=parameters.seed)
+    numbered = comments.assign(**{PLAIN: range(len(comments))})
+    chosen = numbered.sample(most, random_state=parameters.seed)
     latin = chosen[LANGUAGE].isin(_LATIN)
     parts = [
         rows.assign(**{TEXT: rows[TEXT].map(lambda text, way=way: _each_word(text, way))}).assign(
@@ -47,9 +54,11 @@ def disguise_comments(comments: pd.DataFrame, parameters: EvaluationParameters) 
         for name, way in WAYS.items()
         for rows in [chosen[latin] if name in _LATIN_ONLY else chosen]
     ]
-    return pd.concat(parts, ignore_index=True)
+    disguised = pd.concat(parts, ignore_index=True)
+    plain = comments[TEXT].iloc[disguised[PLAIN]].to_numpy()
+    return disguised[disguised[TEXT].to_numpy() != plain].reset_index(drop=True)
 
 
 def _each_word(text: str, way: Callable[[str], str]) -> str:
-    words = (way(word) if len(word) >= _SHORTEST and word.isalpha() else word for word in text.split(" "))
-    return ("   " if way is spaced else " ").join(words)
+    # Wider spaces between words tell them from the letters.
+    return _WORD.sub(lambda word: way(word[0]), text.replace(" ", "   ") if way is spaced else text)

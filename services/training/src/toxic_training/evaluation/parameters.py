@@ -37,6 +37,9 @@ class EvaluationParameters(Parameters):
         default_factory=dict,
         description="Labels whose threshold is lowered to this recall, also on tables of `use: thresholds`.",
     )
+    recall_min_positives: int = Field(
+        default=8, ge=1, description="Comments with the label that a language needs for such a threshold."
+    )
     reference_bins: int = Field(ge=2, description="Bins of the reference score distributions.")
     length_edges: Annotated[tuple[int, ...], Field(min_length=1)] = Field(
         description="Ascending lengths in tokens that separate short comments from long ones."

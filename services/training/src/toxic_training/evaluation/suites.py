@@ -2,7 +2,8 @@
 
 The figures' names, `<suite>` a name in the catalog's `raw_suites`:
 
-    hatecheck.<functionality>.accuracy  share of cases whose decision on `identity_hate` is right, since the
+    hatecheck.<functionality>.identity_accuracy
+                                        share of cases with a right decision on `identity_hate`, since the
                                         suite is about hate and not about rudeness; also for `hateful`,
                                         `non_hateful`, `all`; with `.any_accuracy` by any harm, and `.cases`
     hatecheck.all.auc                   AUC of `identity_hate`
@@ -28,6 +29,7 @@ from toxic_core.labels import Label
 from toxic_training.data.comments import LANGUAGE, SOURCE
 from toxic_training.data.suites import EXPECTED, GROUP, HATECHECK, REFERENCES, TEMPLATES
 from toxic_training.evaluation.bias import measure_bias
+from toxic_training.evaluation.disguises import PLAIN
 from toxic_training.evaluation.metrics import Floats, has_both_classes
 from toxic_training.evaluation.operating_point import OperatingPoint
 from toxic_training.evaluation.parameters import EvaluationParameters
@@ -65,7 +67,7 @@ def measure_hatecheck(cases: pd.DataFrame, point: OperatingPoint, resampling: Re
     groups = _members(cases[GROUP]) | {"hateful": hateful == 1, "non_hateful": hateful == 0}
     figures: Figures = {}
     decisions = {
-        "accuracy": point.decisions(cases, Label.IDENTITY_HATE),
+        "identity_accuracy": point.decisions(cases, Label.IDENTITY_HATE),
         "any_accuracy": point.harmful(cases),
     }
     for figure, decided in decisions.items():
@@ -84,11 +86,10 @@ def measure_disguised(
 ) -> Figures:
     """Return the shares of decisions by any harm that a disguise leaves; both tables are of raw scores.
 
-    A disguised row has the `id` of its plain one, and the way in `group`.
+    A disguised row has the position of its plain one in `plain`, and the way in `group`.
     """
-    before = pd.Series(point.harmful(point.calibrated(plain)), index=plain["id"])
     decided = point.harmful(point.calibrated(disguised))
-    flagged = before.loc[disguised["id"]].to_numpy(bool)
+    flagged = point.harmful(point.calibrated(plain))[disguised[PLAIN].to_numpy(np.int64)]
     groups = {
         f"disguised.{way}.{side}": rows & mask
         for way, rows in _members(disguised[GROUP]).items()

@@ -26,7 +26,7 @@ def _changed(text: str, dice: Dice) -> str:
             return text.rstrip(".!?… ") or text
         case 3:
             words = text.split(" ")
-            at = dice.below(len(words))
+            at = dice.below(len(words))  # an empty one, between two spaces, stays
             return " ".join([*words[:at], starred(words[at]), *words[at + 1 :]])
     for _ in range(max(1, len(text) // _LETTERS_A_TYPO)):
         text = mistyped(text, dice=dice)

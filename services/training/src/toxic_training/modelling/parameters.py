@@ -8,7 +8,8 @@ from toxic_core.labels import LabelName
 from toxic_training.data.parameters import Fraction, Parameters
 
 Weight = Annotated[float, Field(gt=0.0)]
-Share = Annotated[float, Field(ge=0.0, lt=0.5)]
+LessThanHalf = Annotated[float, Field(ge=0.0, lt=0.5)]
+Memory = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 class ModellingParameters(Parameters):
@@ -54,10 +55,10 @@ class ModellingParameters(Parameters):
     label_weights: dict[LabelName, Weight] = Field(
         default_factory=dict, description="Weight of a label in the loss; 1 for those that aren't named."
     )
-    label_smoothing: Share = Field(
+    label_smoothing: LessThanHalf = Field(
         default=0.0, description="Labels are learnt as this and 1 minus this, since raters disagree."
     )
-    averaging: Fraction = Field(
+    averaging: Memory = Field(
         default=0.0,
         description="Memory of the running mean of weights, which is what is kept: 0.998; 0 for none.",
     )
@@ -66,7 +67,7 @@ class ModellingParameters(Parameters):
         description="Share of training comments whose case, punctuation or spelling is changed; with a "
         "teacher, which scores the unchanged ones, they are trained to score alike.",
     )
-    mined_share: Share = Field(
+    mined_share: LessThanHalf = Field(
         default=0.0,
         description="Share of harmless comments that a pass contains twice because they scored highest after "
         "the pass before, in place of those that scored lowest.",

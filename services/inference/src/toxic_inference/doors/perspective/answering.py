@@ -22,9 +22,11 @@ _FIELD_MASK = "x-goog-fieldmask"
 _TOKEN = re.compile(r"([A-Za-z_][\w@$-]*|\*)|([,/.()])|\s+|(.)", re.ASCII | re.DOTALL)
 _NAMES = (b"fields", b"prettyPrint", b"alt", b"%")
 _MAX_DEPTH = 16
+_MAX_CHARACTERS = 4_096
+"""Longest selection; every member of the longest answer fits into it."""
 _TRUE = frozenset({"true", "1", "t", "yes", "y"})
 
-Selection = Mapping[str, "Selection"]
+Selection = dict[str, "Selection"]
 """The selected members of an object, each with those of its value; without any, the value is whole."""
 
 
@@ -54,6 +56,8 @@ class AnswerForm:
         if (alt := query.get("alt", "json")) != "json":
             raise violation("alt", f"Unsupported output format {alt[:20]!r}; this service answers in json.")
         fields = query.get("fields") or request.headers.get(_FIELD_MASK, "")
+        if len(fields) > _MAX_CHARACTERS:
+            raise _invalid(fields)
         selection = _resolve(_parse(fields), model) if fields else {}
         return cls(selection, pretty=query.get("prettyPrint", "").lower() in _TRUE)
 
@@ -75,13 +79,11 @@ def _parse(fields: str) -> Selection:
     tokens = [match[1] or match[2] or match[3] for match in _TOKEN.finditer(fields) if match[0].strip()]
     tokens.reverse()
 
-    def items(depth: int) -> dict[str, Selection]:
-        selected: dict[str, Selection] = {}
+    def items(depth: int) -> Selection:
+        selected: Selection = {}
         while True:
             name, inner = item(depth)
-            # A member that is selected whole and in part is whole.
-            known = selected.get(name)
-            selected[name] = inner if known is None else {**known, **inner} if known and inner else {}
+            _merge(selected, name, inner)
             if not tokens or tokens[-1] != ",":
                 return selected
             tokens.pop()
@@ -108,6 +110,18 @@ def _parse(fields: str) -> Selection:
     return selection
 
 
+def _merge(selected: Selection, name: str, inner: Selection) -> None:
+    """Add a member to a selection; one that is selected whole and in part is whole."""
+    known = selected.get(name)
+    if known is None:
+        selected[name] = inner
+    elif not known or not inner:
+        selected[name] = {}
+    else:
+        for each, below in inner.items():
+            _merge(known, each, below)
+
+
 def _resolve(selection: Selection, kind: object) -> Selection:
     """Return a selection of members of `kind` with their names in the answer."""
     while get_origin(kind) is not dict and (arguments := get_args(kind)):
@@ -116,12 +130,12 @@ def _resolve(selection: Selection, kind: object) -> Selection:
         return {name: _resolve(inner, get_args(kind)[1]) for name, inner in selection.items()}
     fields = kind.model_fields if isinstance(kind, type) and issubclass(kind, BaseModel) else {}
     by_name = {given: field for name, field in fields.items() for given in (name, field.alias)}
-    resolved: dict[str, Selection] = {}
+    resolved: Selection = {}
     for name, inner in selection.items():
         if name == "*" and fields:
             resolved[name] = {}
         elif (field := by_name.get(name)) is not None:
-            resolved[field.alias or name] = _resolve(inner, field.annotation)
+            _merge(resolved, field.alias or name, _resolve(inner, field.annotation))
         else:
             raise _invalid(name)
     return resolved

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import islice
 from urllib.parse import unquote, urlsplit
 
 import orjson
@@ -72,17 +73,17 @@ async def batch(request: Request, _: Backend) -> Response:
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     if kind != b"multipart/mixed" or not (boundary := options.get(b"boundary")):
         raise refusal("Failed to parse batch request: its type must be multipart/mixed with a boundary.")
-    parts = [_part(piece) for piece in _pieces(await request.body(), boundary)]
-    if not 0 < len(parts) <= MAX_PARTS:
-        raise refusal(
-            f"Failed to parse batch request: it has {len(parts):,} calls, and must have 1 to {MAX_PARTS:,}."
-        )
+    # Counted before any is read: a body of empty parts has millions.
+    pieces = list(islice(_pieces(await request.body(), boundary), MAX_PARTS + 1))
+    if not 0 < len(pieces) <= MAX_PARTS:
+        raise refusal(f"Failed to parse batch request: it must have 1 to {MAX_PARTS:,} calls.")
+    parts = [_part(piece) for piece in pieces]
     at_once = asyncio.Semaphore(_AT_ONCE)
 
     async def answered(part: _Part) -> _Answer:
-        if not part.method:
+        scope = _scope_of(part, request) if part.method else None
+        if scope is None:
             return _refused(problem_of(refusal("Failed to parse the part: it is not an HTTP request.")))
-        scope = _scope_of(part, request)
         if not scope["path"].startswith(_CALLS):
             message = f"There is no {scope['path'][:200]} in this API."
             return _refused(Problem(HTTPStatus.NOT_FOUND, "not_found", message))
@@ -133,17 +134,23 @@ def _headers(lines: Iterable[bytes]) -> dict[str, str]:
     return {name.strip().lower(): value.strip() for name, _, value in pairs if value}
 
 
-def _scope_of(part: _Part, batch: Request) -> Scope:
-    """Return a part as a request of its own; it inherits what the batch has and the part doesn't."""
+def _scope_of(part: _Part, batch: Request) -> Scope | None:
+    """Return a part as a request of its own; it inherits what the batch has and the part doesn't.
+
+    None if its target is no address.
+    """
     inherited = {
         name: value
         for name, value in batch.headers.items()
         if name not in _OF_THE_WHOLE and not name.startswith("content-")
     }
     headers = {"host": batch.headers.get("host", ""), **inherited, **part.headers}
-    url = urlsplit(part.target)
+    try:
+        url = urlsplit(part.target)
+    except ValueError:
+        return None
     path = f"/{url.path.lstrip('/')}"
-    query = "&".join(each for each in (batch.url.query, url.query) if each)
+    query = b"&".join(each for each in (batch.scope["query_string"], url.query.encode("latin-1")) if each)
     return {
         **{
             name: batch.scope.get(name)
@@ -153,7 +160,7 @@ def _scope_of(part: _Part, batch: Request) -> Scope:
         "method": part.method,
         "path": unquote(path),
         "raw_path": path.encode("latin-1"),
-        "query_string": query.encode("latin-1"),
+        "query_string": query,
         "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()],
         BULK: True,
     }

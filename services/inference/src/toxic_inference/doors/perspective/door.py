@@ -66,7 +66,9 @@ async def analyze(request: Request, backend: Backend) -> Response:
         analysis = analysis_of(message, labels=contract.labels, max_bytes=backend.limits.text_bytes)
         declared = analysis.languages
         identified = backend.identify_language(analysis.text)
-        languages = choose_languages(declared, identified, supported=contract.languages, rules=rules)
+        languages = choose_languages(
+            declared, identified, text=analysis.text, supported=contract.languages, rules=rules
+        )
         headers = {MODEL_VERSION_HEADER: session.version}
         headers |= _dropping(
             analysis.unsupported,
@@ -139,7 +141,7 @@ def _dropping(
         backend.emit(AttributeUnsupported(bare(name)))
     if names and refuse:
         raise error(names[0])
-    return {UNSUPPORTED_ATTRIBUTES_HEADER: ", ".join(names)} if names else {}
+    return {UNSUPPORTED_ATTRIBUTES_HEADER: ", ".join(dict.fromkeys(map(bare, names)))} if names else {}
 
 
 async def suggestscore(request: Request, backend: Backend) -> Response:
@@ -171,7 +173,7 @@ async def suggestscore(request: Request, backend: Backend) -> Response:
         actor=message.community_id,
     )
     if keep:
-        await backend.corrections.replace(correction)
+        await backend.corrections.file(correction, replace=True)
     else:
         await backend.corrections.file(correction)
         with suppress(UnknownFeedbackError):

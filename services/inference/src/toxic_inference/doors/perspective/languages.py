@@ -30,17 +30,20 @@ class Languages:
 
 
 def choose_languages(
-    declared: Sequence[str], identified: str, *, supported: Sequence[str], rules: PerspectiveRules
+    declared: Sequence[str], identified: str, *, text: str, supported: Sequence[str], rules: PerspectiveRules
 ) -> Languages:
     """Return the languages of a comment.
 
     Args:
         declared: by the request.
-        identified: from the text, or `und`.
+        identified: from the text, or `und`; of a text without letters, the default language.
+        text: the comment.
         supported: the languages that the model was evaluated for.
         rules: what to do with others.
     """
     found = tuple(declared) or (identified,)
+    if not declared and not _has_letters(text):
+        return Languages(found, calibration=identified if identified in supported else None)
     if scored := tuple(language for language in found if language in supported):
         # One text has one calibration; with several languages it is the one for any language.
         return Languages(scored, calibration=scored[0] if len(scored) == 1 else None)
@@ -51,4 +54,8 @@ def choose_languages(
 
 def detected(text: str, identified: str) -> list[str]:
     """Return an answer's `detectedLanguages`; a text without letters has `und`."""
-    return [identified if any(map(str.isalpha, text)) else UNDETERMINED]
+    return [identified if _has_letters(text) else UNDETERMINED]
+
+
+def _has_letters(text: str) -> bool:
+    return any(map(str.isalpha, text))

@@ -18,6 +18,8 @@ MIN_BYTES = 1_024
 """Smallest answer that is compressed."""
 
 _PART_BYTES = 64 * 1024
+_MAX_RATIO = 4
+"""Compressed bytes for one byte of the body: more are only members, blocks or padding without content."""
 _GZIP = 31
 """zlib's number for its largest window in gzip's format; 15 for its own, -15 without a header."""
 _LEVEL = 1
@@ -66,13 +68,27 @@ class _Decoder:
         self._coding = coding
         self._stream: zlib._Decompress | None = None
         self._ended = False
+        self._read = self._written = 0
 
     def decode(self, data: bytes) -> Iterator[bytes]:
         """Yield what `data` adds to the body, in parts.
 
         Raises:
-            MalformedRequestError: it isn't in this coding.
+            MalformedRequestError: it isn't in this coding, or nearly nothing is in it.
         """
+        # In small pieces: with each member, zlib copies what comes after it.
+        for start in range(0, len(data), _PART_BYTES):
+            piece = data[start : start + _PART_BYTES]
+            self._read += len(piece)
+            for part in self._decode(piece):
+                self._written += len(part)
+                yield part
+            if self._read > _PART_BYTES + _MAX_RATIO * self._written:
+                raise MalformedRequestError(
+                    f"The body in the coding {self._coding} is larger than what is in it; send it as it is."
+                )
+
+    def _decode(self, data: bytes) -> Iterator[bytes]:
         try:
             while data or self._stream is not None:
                 if self._stream is None:

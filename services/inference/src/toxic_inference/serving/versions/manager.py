@@ -282,6 +282,12 @@ class Manager:
         self._changed.set()
 
     def _report(self, harness: Harness) -> None:
+        """Report a state, unless the same version has another approved content that is available."""
+        others = (each for each in self._harnesses.values() if each is not harness)
+        if harness.state is not State.AVAILABLE and any(
+            each.id.version == harness.id.version and each.state is State.AVAILABLE for each in others
+        ):
+            return
         self.emit(StateChanged(harness.id.version, harness.state))
 
 

@@ -38,6 +38,8 @@ def dotted(word: str) -> str:
 
 def starred(word: str) -> str:
     """`fool` → `f**l`, `笨蛋` → `笨*`."""
+    if not word:
+        return word
     first, *others = letters(word)
     return first + "*" * max(len(others) - 1, 1) + "".join(others[1:][-1:])
 

@@ -14,7 +14,7 @@ MAX_CHARACTERS = 5000
 _WORST_GROUPS = 5
 _SHARE_ALIKE = ("-SA-", "GPL")
 """What the names of licences contain that bind whoever passes the texts on."""
-_HATECHECK = ("hatecheck.hateful.accuracy", "hatecheck.non_hateful.accuracy")
+_HATECHECK = ("hatecheck.hateful.identity_accuracy", "hatecheck.non_hateful.identity_accuracy")
 """HateCheck's figures on the card, which is one page: single functionalities are in the report."""
 
 

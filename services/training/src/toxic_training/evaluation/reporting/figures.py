@@ -50,12 +50,12 @@ def groups(figures: Figures, pattern: str) -> list[str]:
 
 def languages(figures: Figures) -> list[str]:
     """Return the languages for which the test set has figures."""
-    return [name for name in groups(figures, r"test\.toxic\.(\w+)\.auc") if name != "all"]
+    return [name for name in groups(figures, r"test\.toxic\.([\w-]+)\.auc") if name != "all"]
 
 
 def functionalities(figures: Figures) -> list[str]:
     """Return the parts of HateCheck that have figures, the sums first."""
-    found = groups(figures, r"hatecheck\.(\w+)\.accuracy")
+    found = groups(figures, r"hatecheck\.(\w+)\.identity_accuracy")
     return sorted(found, key=(*HATECHECK_SUMS, *found).index)
 
 
@@ -102,7 +102,7 @@ def _suite_titles(figures: Figures) -> Iterator[tuple[str, str]]:
     yield "bias.toxic.combined", "bias against identity groups, combined score"
     yield "hatecheck.all.auc", "AUC of identity_hate, HateCheck"
     for name in functionalities(figures):
-        yield f"hatecheck.{name}.accuracy", f"HateCheck accuracy, {name}"
+        yield f"hatecheck.{name}.identity_accuracy", f"HateCheck, {name}, identity_hate decided rightly"
     for name in suites(figures):
         for side in ("harmful", "harmless"):
             yield f"{name}.{side}.accuracy", f"{name}, {side} decided rightly"

@@ -175,7 +175,10 @@ def hatecheck_table(figures: Figures) -> Table:
         [
             name,
             f"{figures[f'hatecheck.{name}.cases']:.0f}",
-            *(find(figures, f"hatecheck.{name}.{figure}") for figure in ("accuracy", "any_accuracy")),
+            *(
+                find(figures, f"hatecheck.{name}.{figure}")
+                for figure in ("identity_accuracy", "any_accuracy")
+            ),
         ]
         for name in functionalities(figures)
     ]

@@ -100,7 +100,7 @@ def _left_out(raw: pd.DataFrame, *, name: str, use: Use, licences: Iterable[str]
     """Return which rows their licence leaves out; raise InvalidDataError if one is for evaluation only."""
     if LICENCE not in raw or use is Use.TEST:
         return pd.Series(data=False, index=raw.index)
-    licence = raw[LICENCE].astype(str).str.casefold()
+    licence = raw[LICENCE].fillna("").astype(str).str.casefold()
     forbidden = licence.str.contains(_NOT_FOR_TRAINING, regex=False)
     if forbidden.any():
         raise InvalidDataError(
@@ -154,7 +154,6 @@ def split_comments(
     counts = tidied.counts | dropped
     sets: dict[Use, list[pd.DataFrame]] = {use: [] for use in Use}
     sets[Use.TEST].append(comments[comments[SOURCE] == TEST])
-    repeated = []
     for name, source in parameters.sources.items():
         rows = comments[comments[SOURCE] == name]
         if source.use is not Use.TRAINING:
@@ -163,12 +162,16 @@ def split_comments(
         trained_on, held_out, thinned = divide(rows, source, source=name)
         sets[Use.TRAINING].append(trained_on)
         sets[Use.VALIDATION].append(held_out)
-        repeated += [trained_on] * (source.repeat - 1)
-        counts |= thinned | {f"repeated.{name}": len(trained_on) * (source.repeat - 1)}
-    sets[Use.TRAINING] += repeated
+        counts |= thinned
     tables = {use: pd.concat([comments.iloc[:0], *parts], ignore_index=True) for use, parts in sets.items()}
     counts["rows.before_temperature"] = len(tables[Use.TRAINING])
-    tables[Use.TRAINING] = tempered(tables[Use.TRAINING], parameters.temperature)
+    training = tempered(tables[Use.TRAINING], parameters.temperature)
+    repeated = []
+    for name, source in parameters.sources.items():
+        rows = training[training[SOURCE] == name]
+        repeated += [rows] * (source.repeat - 1)
+        counts[f"repeated.{name}"] = len(rows) * (source.repeat - 1)
+    tables[Use.TRAINING] = pd.concat([training, *repeated], ignore_index=True)
     for use, table in tables.items():
         counts[f"rows.{use}"] = len(table)
         counts |= {f"rows.{use}.{label}": int((table[label] == 1).sum()) for label in LABEL_COLUMNS}

@@ -7,7 +7,8 @@ import pandas as pd
 from toxic_core.contract import Bundle
 from toxic_core.contract.reference import LENGTH_EDGES, Distribution, ReferenceTraffic
 from toxic_core.languages import ANY_LANGUAGE
-from toxic_training.data.comments import LABEL_COLUMNS, LANGUAGE, SOURCE, TEXT
+from toxic_training.data.comments import LABEL_COLUMNS, LANGUAGE, SOURCE, TEXT, OptionalTables
+from toxic_training.data.suites import leave_out_trained, tidy_suites
 from toxic_training.evaluation.measuring import ALL, TEST, TOKENS, by_language
 from toxic_training.evaluation.metrics import share_weights
 from toxic_training.evaluation.operating_point import OperatingPoint, score_columns
@@ -22,6 +23,11 @@ def prepare_export(classifier: keras.Model, encoder: Encoder, parameters: Modell
     """Return the parts of the export that is measured and then served."""
     facts = ExportFacts(max_tokens=parameters.max_tokens, pad_id=encoder.pad_id, encoder=parameters.encoder)
     return ExportParts(classifier=classifier, encoder=encoder, facts=facts)
+
+
+def read_suites(suites: OptionalTables, training: pd.DataFrame) -> pd.DataFrame:
+    """Return the cases of every test suite that exists, without those that were trained on."""
+    return leave_out_trained(tidy_suites(suites), training)
 
 
 def score_comments(

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 from kedro.pipeline import Node, Pipeline
 
-from toxic_training.data.suites import tidy_suites
 from toxic_training.evaluation.calibrating import fit_operating_point
 from toxic_training.evaluation.comparison import compare_with_champion
 from toxic_training.evaluation.cost import measure_cost
@@ -54,7 +53,10 @@ def create_bundle_pipeline(bundle: str) -> Pipeline:
     return Pipeline(
         [*opening, *_measuring(), *reporting_nodes()],
         namespace="evaluated",
-        inputs={bundle, "validation_comments", "test_comments", "raw_suites", "champion"},
+        inputs={
+            *(bundle, "training_comments", "validation_comments", "test_comments"),
+            *("raw_suites", "champion"),
+        },
         parameters={_PARAMETERS},
     )
 
@@ -74,7 +76,7 @@ def _measuring() -> list[Node]:
         for name, (measure, *inputs) in figures.items()
     ]
     return [
-        Node(tidy_suites, "raw_suites", "suite_comments"),
+        Node(nodes.read_suites, ["raw_suites", "training_comments"], "suite_comments"),
         Node(disguise_comments, ["test_comments", _PARAMETERS], "disguised_comments"),
         *map(_score, ("validation", "test", "suite", "disguised")),
         Node(nodes.score_with_champion, ["champion", "test_comments", _PARAMETERS], "champion_scores"),
