@@ -1,14 +1,17 @@
+import asyncio
 import tempfile
-from pathlib import Path
+from collections.abc import AsyncIterator
+from pathlib import Path, PurePosixPath
 
 import pytest
+from mlflow.exceptions import MlflowException
 from mlflow.store.artifact import artifact_repo
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
 from toxic_core.contract import CONTRACT_FILE, file_digest
 from toxic_core.errors import ContractError
 from toxic_registry.gate.artifacts import BundleStore, remove_scratch
-from toxic_registry.server.artifact_guard import WRITES
+from toxic_registry.server.artifact_guard import WRITES, guard_versions
 from toxic_testing.registry import write_bundle
 
 pytestmark = pytest.mark.slow
@@ -80,6 +83,21 @@ def test_every_method_that_writes_is_guarded() -> None:
         name for cls in (artifact_repo.ArtifactRepository, *mixins) for name in vars(cls) if name[0] != "_"
     }
     assert methods == reads | traces | WRITES.keys()
+
+
+def test_file_that_was_begun_before_the_registration_is_not_published(tmp_path: Path) -> None:
+    """The check is made again after the last part."""
+    store, registered = LocalArtifactRepository(str(tmp_path)), []
+    guard_versions(store, lambda: registered)
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield b"other "
+        registered.append(PurePosixPath("model"))
+        yield b"content"
+
+    with pytest.raises(MlflowException, match="belongs to a registered version"):
+        asyncio.run(store.log_artifact_from_async_stream(parts(), "contract.json", "model/artifacts/bundle"))
+    assert not list(tmp_path.rglob("contract.json"))
 
 
 def test_bundle_above_the_size_limit_is_not_downloaded(tmp_path: Path) -> None:

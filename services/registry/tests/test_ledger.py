@@ -21,7 +21,7 @@ from toxic_registry.ledger.entries import (
     verify_chain,
     verify_champions,
 )
-from toxic_registry.ledger.table import append, create_ledger
+from toxic_registry.ledger.table import append, approvals, create_ledger
 
 START = datetime(2026, 11, 23, 10, tzinfo=UTC)
 
@@ -147,6 +147,18 @@ def test_champion_that_was_moved_without_the_registry_is_an_error_until_the_next
     with pytest.raises(LedgerError, match=r"from version 1 to 2 without the registry \(entry 2\)"):
         verify_champions(moved)
     verify_champions(chain(first, ("champion", 1, 2, Outcome.FOUND), ("champion", 2, 3, Outcome.OVERRIDDEN)))
+    with pytest.raises(LedgerError, match=r"from version none to 9 without the registry \(entry 3\)"):
+        verify_champions(
+            chain(first, ("champion", 1, None, Outcome.FOUND), ("champion", None, 9, Outcome.FOUND))
+        )
+
+
+def test_version_found_after_a_removal_is_not_approved(session: Session) -> None:
+    """Removing the alias in the database and setting it again, with a restart each, approves nothing."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    for before, after in ((None, 1), (1, None), (None, 9)):
+        append(session, Change("another", "champion", before, after, Outcome.FOUND, "registry"), now=now)
+    assert [entry.after for entry in approvals(session, "another")] == [1]
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ def test_model_without_versions_asks_for_training() -> None:
 @pytest.mark.parametrize(
     ("replaced", "text"),
     [
-        (2, "m version 2 is already champion; nothing changed."),
+        (2, "m version 2 is champion; its content is approved."),
         (None, "champion: none -> 2"),
         (1, "champion: 1 -> 2\nprevious: 1 (`toxic-registry rollback` makes it champion again)"),
     ],

@@ -20,7 +20,7 @@ class Promotion:
 
     def __str__(self) -> str:
         if self.champion == self.replaced:
-            return f"{self.model} version {self.champion} is already champion; nothing changed."
+            return f"{self.model} version {self.champion} is champion; its content is approved."
         if self.replaced is None:
             return f"champion: none -> {self.champion}"
         return (

@@ -12,7 +12,7 @@ from pathlib import Path
 from toxic_core.contract import CONTRACT_FILE, file_digest, open_bundle
 from toxic_core.contract.evidence import read_evaluation
 from toxic_core.contract.provenance import signer_of
-from toxic_core.errors import ContractError, InvalidSignatureError
+from toxic_core.errors import ConfigurationError, ContractError, InvalidSignatureError
 from toxic_registry.gate.policy import GatePolicy
 
 Figures = Mapping[str, float]
@@ -65,8 +65,8 @@ class Gate:
     def judge(self, uri: str, *, champion_uri: str | None, champion_digest: str = "") -> Verdict:
         """Judge the version at `uri` as successor of the champion at `champion_uri`, if there is one.
 
-        A champion without evidence that can be read and, if the ledger has its digest, trusted is a reason
-        against: an override decides whether its successor goes without a comparison.
+        If the champion's evidence can't be read, or its digest differs from the ledger's, that is a reason
+        against the promotion: an override decides whether its successor goes without a comparison.
         """
         verdict = self.judge_return(uri)
         if verdict.reasons:
@@ -89,17 +89,17 @@ class Gate:
         """
         try:
             with self._download(uri) as folder:
-                return _read(folder, trusted=self._trusted() if self._trusted else {})
+                return _read(folder, trusted=self._trusted)
         except ContractError as error:
             return Verdict(reasons=(str(error),))
 
 
-def _read(folder: Path, *, trusted: Mapping[str, str]) -> Verdict:
+def _read(folder: Path, *, trusted: Callable[[], Mapping[str, str]] | None) -> Verdict:
     try:
         open_bundle(folder).warmup()
         try:
-            signer_of(folder, trusted=trusted)
-        except InvalidSignatureError as error:
+            signer_of(folder, trusted=trusted() if trusted else {})
+        except (InvalidSignatureError, ConfigurationError) as error:
             unsigned = str(error)
         else:
             unsigned = ""

@@ -100,8 +100,12 @@ def append_to(last: Entry | None, change: Change, *, now: datetime) -> Entry:
     return replace(entry, hash=_hash(entry))
 
 
-def verify_chain(entries: Iterable[Entry]) -> int:
+def verify_chain(entries: Iterable[Entry], *, times: bool = True) -> int:
     """Return the number of entries if their hash chain is whole and their times don't go back.
+
+    Args:
+        entries: all of them, in order.
+        times: whether times count: before release 0.2, a clock that was set back left an older time.
 
     Raises:
         LedgerError: an entry is missing, was changed or backdated; the message has its sequence number.
@@ -118,7 +122,7 @@ def verify_chain(entries: Iterable[Entry]) -> int:
             raise LedgerError(
                 f"Entry {sequence} of the ledger was changed: its hash doesn't match its content."
             )
-        if entry.time < last_time:
+        if times and entry.time < last_time:
             raise LedgerError(
                 f"Entry {sequence} of the ledger is older than the entry before it: it was backdated, or the "
                 "registry's clock went back."
@@ -165,14 +169,17 @@ def verify_champions(entries: Iterable[Entry]) -> None:
         LedgerError: a champion was replaced without the registry, and no promotion followed.
     """
     last: dict[str, Entry] = {}
+    followed: set[str] = set()
     for entry in entries:
         if entry.alias == CHAMPION and entry.outcome is not Outcome.REFUSED:
+            followed |= {entry.model} & last.keys()
             last[entry.model] = entry
     for model, entry in sorted(last.items()):
-        if entry.outcome is Outcome.FOUND and entry.before is not None:
+        if entry.outcome is Outcome.FOUND and model in followed:
             raise LedgerError(
-                f"The champion of {model} was moved from version {entry.before} to {entry.after or 'none'} "
-                f"without the registry (entry {entry.sequence}). Promote a version to set it right."
+                f"The champion of {model} was moved from version {entry.before or 'none'} to "
+                f"{entry.after or 'none'} without the registry (entry {entry.sequence}). Promote a version "
+                "to set it right."
             )
 
 

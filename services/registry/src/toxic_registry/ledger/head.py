@@ -18,7 +18,7 @@ from toxic_core.contract.schema import FrozenModel
 from toxic_core.errors import InvalidSignatureError
 from toxic_core.files import replacing
 from toxic_core.signatures import Signature, SigningKey, verify
-from toxic_registry.ledger.entries import Entry, LedgerError
+from toxic_registry.ledger.entries import Entry, LedgerError, verify_chain
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -62,8 +62,10 @@ class HeadFile:
         """Compare a ledger with the head, and advance the head to its end.
 
         Raises:
-            LedgerError: the ledger lacks entries of the head, has others, or another key signed the head.
+            LedgerError: the ledger lacks entries of the head, has others, or another key signed the head; or
+                an entry was changed.
         """
+        verify_chain(entries, times=False)
         if self._head is not None:
             try:
                 verify_head(entries, self._head, key=self._key.public)

@@ -120,8 +120,8 @@ def every_entry(session: Session) -> Iterator[Entry]:
 def approvals(session: Session, model: str) -> tuple[Entry, ...]:
     """Return the entry that decides what each alias of `model` serves, in the order of their sequence.
 
-    It is the last accepted or overridden one. `found` counts only if the ledger had no version before: a
-    version that replaced another one in the database, without this server, isn't approved.
+    It is the last accepted or overridden one. `found` counts only as the first entry of an alias: a version
+    that came later without this server, in place of another one or of none, isn't approved.
     """
     return tuple(e for e in _last_entries(session, model, _LEDGER.c.alias) if e.after is not None)
 
@@ -160,9 +160,17 @@ def _last_entries(
 
 
 def _of(model: str) -> sa.ColumnElement[bool]:
-    moved_behind_the_server = sa.and_(_LEDGER.c.outcome == Outcome.FOUND, _LEDGER.c.before.is_not(None))
+    earlier = _LEDGER.alias()
+    is_first = ~sa.exists().where(
+        earlier.c.model == _LEDGER.c.model,
+        earlier.c.alias == _LEDGER.c.alias,
+        earlier.c.outcome != Outcome.REFUSED,
+        earlier.c.sequence < _LEDGER.c.sequence,
+    )
     return sa.and_(
-        _LEDGER.c.model == model, _LEDGER.c.outcome != Outcome.REFUSED, sa.not_(moved_behind_the_server)
+        _LEDGER.c.model == model,
+        _LEDGER.c.outcome != Outcome.REFUSED,
+        sa.or_(_LEDGER.c.outcome != Outcome.FOUND, is_first),
     )
 
 

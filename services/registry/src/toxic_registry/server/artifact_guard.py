@@ -7,9 +7,10 @@ Invariant: nothing is written or deleted at a version's location, below it, or a
 by readers.
 """
 
-from collections.abc import Callable, Iterable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from functools import wraps
-from inspect import signature
+from inspect import iscoroutinefunction, signature
 from pathlib import PurePosixPath
 from posixpath import normpath
 from typing import TYPE_CHECKING, Any
@@ -56,14 +57,11 @@ def _guarded(
 ) -> Callable[..., Any]:
     parameters = signature(write)
 
-    @wraps(write)
-    def checked(*args: Any, **kwargs: Any) -> Any:
-        if current_caller().role < Role.WRITER:
-            raise MlflowException("The role reader changes no files.", error_code=PERMISSION_DENIED)
-        given = parameters.bind(*args, **kwargs).arguments
+    def target_of(given: Mapping[str, Any]) -> PurePosixPath:
         target = PurePosixPath(normpath(given.get("artifact_path") or ".").lstrip("/"))
-        if named:
-            target /= PurePosixPath(str(next(given[name] for name in _NAMES if name in given))).name
+        return target / PurePosixPath(str(_first(given, _NAMES))).name if named else target
+
+    def check(target: PurePosixPath) -> None:
         for location in locations():
             if target.is_relative_to(location) or location.is_relative_to(target):
                 raise MlflowException(
@@ -71,6 +69,37 @@ def _guarded(
                     "version instead, or delete this one first.",
                     error_code=INVALID_PARAMETER_VALUE,
                 )
+
+    @wraps(write)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        _refuse_readers()
+        check(target_of(parameters.bind(*args, **kwargs).arguments))
         return write(*args, **kwargs)
 
-    return checked
+    @wraps(write)
+    async def checked_async(*args: Any, **kwargs: Any) -> Any:
+        _refuse_readers()
+        bound = parameters.bind(*args, **kwargs)
+        target = target_of(bound.arguments)
+        await asyncio.to_thread(check, target)
+        chunks = bound.arguments["chunks"]
+
+        async def watched() -> AsyncIterator[bytes]:
+            async for chunk in chunks:
+                yield chunk
+            # A version may have been registered meanwhile; the file is published after the last chunk.
+            await asyncio.to_thread(check, target)
+
+        bound.arguments["chunks"] = watched()
+        return await write(*bound.args, **bound.kwargs)
+
+    return checked_async if iscoroutinefunction(write) else checked
+
+
+def _first(given: Mapping[str, Any], names: Iterable[str]) -> Any:
+    return next(given[name] for name in names if name in given)
+
+
+def _refuse_readers() -> None:
+    if current_caller().role < Role.WRITER:
+        raise MlflowException("The role reader changes no files.", error_code=PERMISSION_DENIED)

@@ -33,6 +33,7 @@ class BasicAuthMiddleware:
         self._users = users
         self._lockout = Lockout(time.monotonic)
         self._hashing = ThreadPoolExecutor(1, thread_name_prefix="passwords")
+        self._turn = asyncio.Lock()
         self._waiting = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,7 +57,9 @@ class BasicAuthMiddleware:
         self, user: User | None, name: str, password: str, address: str
     ) -> User | PlainTextResponse:
         """Return the user if the password is right, else the refusal."""
-        if user is not None and self._users.was_valid(user, password):
+        # A known password needs no hashing; but to whoever guesses, it would tell that it is right.
+        guessing = self._lockout.is_guessing(name, address)
+        if user is not None and not guessing and self._users.was_valid(user, password):
             return user
         if seconds := self._lockout.wait_seconds(name, address):
             return _refusal(HTTPStatus.TOO_MANY_REQUESTS, retry_after=seconds)
@@ -64,14 +67,19 @@ class BasicAuthMiddleware:
             return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, retry_after=1)
         self._waiting += 1
         try:
-            loop = asyncio.get_running_loop()
-            right = await loop.run_in_executor(self._hashing, self._users.check, user, password)
+            async with self._turn:
+                # Those that waited were sent before the failures that came meanwhile.
+                if seconds := self._lockout.wait_seconds(name, address):
+                    return _refusal(HTTPStatus.TOO_MANY_REQUESTS, retry_after=seconds)
+                loop = asyncio.get_running_loop()
+                right = await loop.run_in_executor(self._hashing, self._users.check, user, password)
+                if not right:
+                    self._lockout.failed(name, address)
         finally:
             self._waiting -= 1
         if right and user is not None:
             self._lockout.succeeded(name, address)
             return user
-        self._lockout.failed(name, address)
         return _refusal(HTTPStatus.UNAUTHORIZED)
 
 

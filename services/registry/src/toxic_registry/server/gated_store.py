@@ -48,6 +48,7 @@ REASON_TAG = "promotion.reason"
 REFUSED_TAG = "promotion.refused"
 
 _NAMELESS = "a rollback needs the name of a person: sign in, or use `toxic-registry rollback`"
+_CHAMPION_DELETED = "the approved champion was deleted, so there is nothing to compare it with"
 _NO_VERSION = "The version's number is larger than any version's."
 _MAX_TAG_LENGTH = 4000
 _MOST_PROMOTING = 8
@@ -159,6 +160,8 @@ class GatedStore(SqlAlchemyStore):
 
     def _promote(self, name: str, version: str) -> None:
         """Judge a version against the champion and promote it; retry if the champion changed meanwhile."""
+        # First, since it refuses what is no version's number.
+        uri = str(self.get_model_version_download_uri(name, version))
         caller, number = current_caller(), int(version)
         if caller.role < Role.PROMOTER:
             with self._new_session() as session:
@@ -167,7 +170,6 @@ class GatedStore(SqlAlchemyStore):
             refused = Change(name, CHAMPION, before, number, Outcome.REFUSED, caller.actor, text)
             self._record_refusal(refused)
             raise RefusedError(refused)
-        uri = str(self.get_model_version_download_uri(name, version))
         for _ in range(_MAX_RACES):
             with self._new_session() as session:
                 standing = standing_of(session, name)
@@ -180,7 +182,7 @@ class GatedStore(SqlAlchemyStore):
                 if standing_of(session, name) != standing:
                     raise RacedError(name)
                 super().set_registered_model_alias(name, CHAMPION, version)
-                if standing.approved not in {None, number}:
+                if standing.approved not in {None, number} and not standing.is_deleted:
                     super().set_registered_model_alias(name, PREVIOUS, str(standing.approved))
                 self._set_tag(name, version, tag=REASON_TAG, text=permit.reason)
                 self._set_tag(name, version, tag=REFUSED_TAG, text="")
@@ -200,6 +202,9 @@ class GatedStore(SqlAlchemyStore):
                 return replace(verdict, reasons=reasons)
         if standing.approved in {None, number}:
             return self._gate.judge(uri, champion_uri=None)
+        if standing.is_deleted:
+            verdict = self._gate.judge(uri, champion_uri=None)
+            return replace(verdict, reasons=(*verdict.reasons, _CHAMPION_DELETED))
         champion_uri = str(self.get_model_version_download_uri(name, str(standing.approved)))
         return self._gate.judge(uri, champion_uri=champion_uri, champion_digest=standing.digest)
 

@@ -48,6 +48,11 @@ class Lockout:
         found = (self._failures.get(key) for key, _ in _keys(user, address))
         return math.ceil(max((each.until - now for each in found if each and each.until > now), default=0.0))
 
+    def is_guessing(self, user: str, address: str) -> bool:
+        """Return whether this user must wait at this address for wrong passwords from there."""
+        entry = self._failures.get(("both", user, address))
+        return entry is not None and entry.until > self._now()
+
     def failed(self, user: str, address: str) -> None:
         """Count a wrong password."""
         now = self._now()

@@ -7,7 +7,6 @@ import time
 from collections.abc import Collection
 from contextvars import ContextVar
 from http import HTTPStatus
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
@@ -81,7 +80,7 @@ class OriginMiddleware:
             return None
         origin = headers.get("origin", "")
         # MLflow checks that the host is one of this registry's.
-        own = not origin or origin in self._origins or urlsplit(origin).netloc == headers.get("host")
+        own = not origin or origin in self._origins or origin.partition("://")[2] == headers.get("host")
         if own and headers.get("sec-fetch-site") != "cross-site":
             return None
         return HTTPStatus.FORBIDDEN, "A page of another origin changes nothing; see REGISTRY_ALLOWED_HOSTS.\n"

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mlflow.entities.model_registry.model_version_stages import STAGE_DELETED_INTERNAL
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 from mlflow.store.model_registry.dbmodels.models import SqlModelVersion, SqlRegisteredModelAlias
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from toxic_core.registered import CHAMPION, PREVIOUS
@@ -25,8 +26,9 @@ def aliases_now(session: Session) -> Aliases:
 def locations_now(session: Session) -> set[str]:
     """Return the addresses of the files of every registered version."""
     table = SqlModelVersion
-    rows: Sequence[Any] = session.execute(select(table.storage_location, table.source)).all()
-    return {str(address) for row in rows for address in row if address}
+    address = func.coalesce(table.storage_location, table.source)
+    found = session.scalars(select(address).where(table.current_stage != STAGE_DELETED_INTERNAL))
+    return {str(each) for each in found if each}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +41,14 @@ class Standing:
         approved: the version that the ledger approves as champion; it differs from the alias if the alias was
             moved in the database.
         digest: of the approved version's contract; empty if the ledger has none.
+        is_deleted: whether the approved version no longer exists.
     """
 
     champion: int | None
     previous: int | None
     approved: int | None
     digest: str
+    is_deleted: bool = False
 
 
 def standing_of(session: Session, name: str) -> Standing:
@@ -54,7 +58,13 @@ def standing_of(session: Session, name: str) -> Standing:
     champion, previous = aliases.get((name, CHAMPION)), aliases.get((name, PREVIOUS))
     if entry is None:
         return Standing(champion, previous, champion, "")
-    return Standing(champion, previous, entry.after, entry.evidence_digest)
+    existing = select(SqlModelVersion.version).where(
+        SqlModelVersion.name == name,
+        SqlModelVersion.version == entry.after,
+        SqlModelVersion.current_stage != STAGE_DELETED_INTERNAL,
+    )
+    is_deleted = session.execute(existing).first() is None
+    return Standing(champion, previous, entry.after, entry.evidence_digest, is_deleted=is_deleted)
 
 
 class RacedError(MlflowException):

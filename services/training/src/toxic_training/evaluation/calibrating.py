@@ -81,7 +81,7 @@ def fit_operating_point(
             )
         if (recall := parameters.threshold_recall.get(label)) is not None:
             known = pd.concat([validation, thresholds], ignore_index=True)
-            _lower_to_recall(point, label, known[known[label].notna()], recall, parameters)
+            _lower_to_recall(point, label, known[known[label].notna()], recall=recall, parameters=parameters)
     return point
 
 
@@ -118,6 +118,7 @@ def _lower_to_recall(
     point: OperatingPoint,
     label: LabelName,
     known: pd.DataFrame,
+    *,
     recall: float,
     parameters: EvaluationParameters,
 ) -> None:
