@@ -12,7 +12,7 @@ from toxic_training.data.suites import HATECHECK, REFERENCES, TEMPLATES
 from toxic_training.evaluation.measuring import measure_sets
 from toxic_training.evaluation.operating_point import OperatingPoint
 from toxic_training.evaluation.parameters import EvaluationParameters
-from toxic_training.evaluation.suites import measure_suites
+from toxic_training.evaluation.suites import measure_disguised, measure_suites
 
 pytestmark = pytest.mark.slow
 
@@ -32,6 +32,9 @@ FUNCTIONALITIES = (
     "target_indiv_nh", "target_obj_nh", "threat_dir_h", "threat_norm_h",
 )  # fmt: skip
 """HateCheck's, as its file names them."""
+
+KINDS = ["threat", "insult", "identity", "idiom", "counter_speech"]
+"""Kinds of everyday comments."""
 
 
 def _scores(rows: int, *, source: str) -> pd.DataFrame:
@@ -57,9 +60,10 @@ def measured() -> set[str]:
         calibration={label: {"*": Calibration()} for label in LABELS},
         thresholds={label: {"*": 0.5} for label in LABELS},
     )
-    comments = measure_sets(
-        _scores(140, source="train"), _scores(140, source="test"), point=point, parameters=PARAMETERS
-    )
+    world = _scores(160, source="world_test").assign(origin=["a"] * 40 + ["b"] * 40 + ["a"] * 40 + ["b"] * 40)
+    tests = pd.concat([_scores(140, source="test"), world], ignore_index=True)
+    comments = measure_sets(_scores(140, source="train"), tests, point=point, parameters=PARAMETERS)
+    disguised = tests.assign(plain=range(len(tests)), group="leet")
     cases = _scores(len(FUNCTIONALITIES), source=HATECHECK).assign(
         language="en",
         group=FUNCTIONALITIES,
@@ -68,10 +72,21 @@ def measured() -> set[str]:
     templates = _scores(8, source=TEMPLATES).assign(
         toxic=[0.0] * 4 + [1.0] * 4, group=["", "", "gay", "gay"] * 2
     )
-    tables = pd.concat([cases, templates], ignore_index=True)
-    tables = tables.assign(expected="").assign(**dict.fromkeys(REFERENCES, np.nan))
-    suites = measure_suites(tables, point, PARAMETERS)
-    return {*comments, *suites, "serving.latency_ms", "serving.size_mb"}
+    in_language = [
+        _scores(40, source=f"templates_{code.lower().replace('-', '_')}").assign(language=code)
+        for code in ("en", "de", "nl", "zh", "hi-Latn")
+    ]
+    everyday = _scores(2 * len(KINDS), source="everyday").assign(
+        group=KINDS * 2, expected=["ok"] * len(KINDS) + ["toxic"] * len(KINDS)
+    )
+    rated = _scores(200, source="perspective").assign(language="en", TOXICITY=np.linspace(0, 1, 200))
+    tables = pd.concat([cases, templates, *in_language, everyday, rated], ignore_index=True)
+    empty = {"group": "", "expected": "", **dict.fromkeys(REFERENCES, np.nan)}
+    suites = measure_suites(
+        tables.reindex(columns=[*tables, *(empty.keys() - {*tables})]).fillna(empty), point, PARAMETERS
+    )
+    changed = measure_disguised(tests, disguised, point, PARAMETERS)
+    return {*comments, *suites, *changed, "serving.latency_ms", "serving.size_mb"}
 
 
 @pytest.mark.parametrize("name", PACKAGED)
