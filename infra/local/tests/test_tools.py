@@ -9,7 +9,7 @@ import pytest
 TOOLS = Path(__file__).resolve().parents[1] / "tools.sh"
 EVERYTHING = [
     *("postgresql", "nodejs", "npm", "golang-go", "golang-google-api-dev", "chromium"),
-    *("fonts-dejavu-core", "prometheus", "prometheus-alertmanager"),
+    *("fonts-dejavu-core", "prometheus", "prometheus-alertmanager", "caddy", "dnsmasq-base", "curl", "openssl"),
 ]
 APT = """
 echo "$*" >>"$TOOLS_ROOT/apt.log"
@@ -49,6 +49,10 @@ class Machine:
             "prometheus",
             "promtool",
             "amtool",
+            "caddy",
+            "dnsmasq",
+            "curl",
+            "openssl",
         ):
             self.has(program)
         self.has("prometheus-alertmanager")
