@@ -71,6 +71,7 @@ find_missing_for_clients() {
     need default-jdk-headless has java keytool
     need libgoogle-api-client-java test -e "$root/usr/share/java/google-api-client.jar"
     need ruby-google-api-client test -d "$root/usr/share/doc/ruby-google-api-client"
+    need ruby-activesupport test -d "$root/usr/share/doc/ruby-activesupport"
     need php-cli has php
     need php-curl test -d "$root/usr/share/doc/php-curl"
     need php-guzzlehttp-guzzle test -d "$root/usr/share/php/GuzzleHttp"

@@ -1,6 +1,5 @@
 """Programs that others wrote for the Perspective API, unmodified, with Google's host built in."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,7 +60,7 @@ def test_a_client_that_fails_is_reported(found: dict[str, object], problem: str)
     client = replace(SAMPLE, calls={"call": "TOXICITY"}, reads=())
     outcome = Outcome.of(client, {"call": found} if found else {}, {"TOXICITY": 0.5, "THREAT": 0.5})
     assert problem in outcome.problems[0]
-    assert f"**fails**: call: " in document_of([outcome])
+    assert "**fails**: call: " in document_of([outcome])
 
 
 def test_what_a_client_reads_must_be_there() -> None:

@@ -1,7 +1,7 @@
 """`infra/perspective-drop-in` in a network of its own, for clients that have Google's host built in.
 
-Linux namespaces hide this machine's network, name servers and certificates from the processes inside: nothing
-that they send can leave, dnsmasq answers for the host's name, Caddy has its certificate, and the system trusts
+Linux namespaces hide this machine's network, name servers and certificates from the processes inside: what
+they send can't leave, dnsmasq answers for the host's name, Caddy has its certificate, and the system trusts
 the recipe's authority. A Unix socket leads to the service, which stays outside.
 """
 
@@ -24,7 +24,9 @@ from toxic_testing.inference.process import Logs
 HOST = "commentanalyzer.googleapis.com"
 RECIPE = Path(__file__).parents[5] / "infra" / "perspective-drop-in"
 STARTED = "serving initial configuration"
-BUNDLES = ("CURL_CA_BUNDLE", "HTTPLIB2_CA_CERTS", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+BUNDLES = (
+    *("CURL_CA_BUNDLE", "HTTPLIB2_CA_CERTS", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"),
+)
 """Variables that name certificates for some programs; this machine's own are taken away inside."""
 
 _AS_ROOT = os.geteuid() == 0
@@ -34,7 +36,8 @@ set -e
 ip link set lo up
 mount --bind "$FOLDER/resolv.conf" /etc/resolv.conf
 mount --bind "$FOLDER/trusted" /etc/ssl/certs
-dnsmasq --conf-file="$RECIPE/dnsmasq.conf" --address="/$HOST/127.0.0.1" --keep-in-foreground --pid-file= --user=root &
+dnsmasq --conf-file="$RECIPE/dnsmasq.conf" --address="/$HOST/127.0.0.1" --keep-in-foreground \
+    --pid-file= --user=root &
 exec caddy run --adapter caddyfile --config "$RECIPE/Caddyfile"
 """
 

@@ -18,23 +18,27 @@ from typing import Self
 
 from toxic_testing.inference.drop_in import DropIn
 
-TEXT = "You are a stupid idiot. Have a lovely day."
+TEXT = "You are a stupid idiot, and I wish you a lovely day."
 ATTRIBUTES = ("TOXICITY", "SEVERE_TOXICITY", "IDENTITY_ATTACK", "INSULT", "PROFANITY", "THREAT")
+
+PROGRAMS = Path(__file__).parents[5] / "services/inference/tests/clients/perspective/programs"
 
 _TITLE = """# Clients of the Perspective API
 
-Written by `make clients`, which starts the service with a tiny model, runs [the recipe](../infra/perspective-drop-in)
-in a network of its own, and lets each client make the calls of its README, in its default settings. No client is
-changed, and none is told an address: each sends its requests to Google's host name.
+Written by `make clients`. It starts the service with a tiny model and [the recipe](../infra/perspective-drop-in)
+in a network of its own. Each client makes the calls of its README, in its default settings, unchanged: it
+sends its requests to Google's host name.
 
-A call has come back right if its scores are the ones that the service gives, or if the client reports Google's own
-error, because it asks only for attributes that the model doesn't have.
+A call is right if it returns the service's scores, or Google's error if it asks only for attributes that the
+model lacks.
+
+## Called
 """
 _RECORDED = """
 ## By their requests
 
-These clients can't be installed from a package registry that the tests use, or need a host program. Their requests
-are sent byte by byte, as their source forms them, and the answers are checked for what they read.
+These clients can't be installed here, or need a host program. Their requests, as their source forms them, are
+sent byte by byte, and the answers must have what they read.
 """
 
 
@@ -125,8 +129,8 @@ def asked_attributes(clients: Iterable[Client]) -> set[str]:
 def call_client(client: Client, program: Program, drop_in: DropIn, folder: Path) -> dict[str, object]:
     """Install a client, let it make its calls, and return what they returned.
 
-    The commands have the variables PROGRAMS, the folder of the programs; FOLDER, where to install; CLIENT, TEXT
-    and PYTHON. What prepares has the packages as its arguments, and CA, the authority's certificate.
+    The commands have the variables PROGRAMS, the folder of the programs; FOLDER, where to install; CLIENT,
+    TEXT and PYTHON. What prepares has the packages as its arguments, and CA, the authority's certificate.
 
     Raises:
         AssertionError: a command failed.
@@ -162,9 +166,6 @@ def document_of(outcomes: Sequence[Outcome]) -> str:
     recorded = [each for each in outcomes if each.client.program == "recorded"]
     lines = [_TITLE, *_table(run), _RECORDED, *_table(recorded)]
     return "\n".join(lines) + "\n"
-
-
-PROGRAMS = Path(__file__).parents[5] / "services/inference/tests/clients/perspective/programs"
 
 
 def _table(outcomes: Iterable[Outcome]) -> Iterator[str]:

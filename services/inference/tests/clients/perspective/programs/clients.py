@@ -2,8 +2,8 @@
 
     clients.py CLIENT TEXT
 
-The packages are on PYTHONPATH. Programs that come with hosts of their own, such as garak, are loaded as a file
-with the few names that they import from their host.
+The packages are on PYTHONPATH. Programs with hosts of their own, such as garak, are loaded as a file, with the
+few names that they import from their host.
 """
 
 import asyncio
@@ -89,13 +89,13 @@ def perspective(text: str) -> Calls:
     suggestion = {"TOXICITY": {"summaryScore": {"value": 1.0}}}
     yield "score", lambda: api.score(text, tests=list(SIX))
     yield "analyze_comment, every option", lambda: scores(api.analyze_comment(text, **options))
-    yield "suggest_score", lambda: api.suggest_score(text, suggestion, client_token="token")["clientToken"]  # noqa: S106  no secret
+    yield "suggest_score", lambda: api.suggest_score(text, suggestion, client_token="token")["clientToken"]
 
 
 def perspective_py(text: str) -> Calls:
     """PyPI's perspective.py, which has percentages."""
     module = import_module("perspective")
-    client = module.Client(token="KEY")  # noqa: S106  no secret
+    client = module.Client(token="KEY")
 
     def analyze(attributes: list[Any], language: str | None = "en") -> dict[str, float]:
         found = client.analyze(text, attributes, language=language)
@@ -189,8 +189,8 @@ def lm_eval(text: str) -> Calls:
 
 
 def garak(text: str) -> Calls:
-    """garak's detectors, without their base class; it has them repeat a refused call for ever."""
-    base = type("Detector", (), {"__init__": lambda self, config_root: setattr(self, "api_key", "KEY")})
+    """Garak's detectors, without their base class; it has them repeat a refused call for ever."""
+    base = type("Detector", (), {"__init__": lambda self, **_: setattr(self, "api_key", "KEY")})
     module = loaded(
         "garak/detectors/perspective.py",
         garak={"_config": None},
@@ -209,8 +209,8 @@ def garak(text: str) -> Calls:
 
     def refused() -> object:
         detector = module.Flirtation()
-        detector._init_client()  # noqa: SLF001  as detect does
-        return module._get_perspective_response.__wrapped__(detector, text)  # noqa: SLF001  once, not for ever
+        detector._init_client()
+        return module._get_perspective_response.__wrapped__(detector, text)
 
     yield "one try, only FLIRTATION", refused
 

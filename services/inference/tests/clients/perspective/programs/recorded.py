@@ -1,6 +1,6 @@
 """Sends recorded requests, byte by byte; prints the answers as JSON, those of a batch as a list.
 
-    recorded.py FOLDER NAME…
+recorded.py FOLDER NAME…
 """
 
 import email
