@@ -132,7 +132,7 @@ async def test_a_batch_as_googles_documentation_writes_it(client: httpx.AsyncCli
 
 
 async def test_a_part_s_answer_is_not_compressed(client: httpx.AsyncClient) -> None:
-    """Google's client for Python puts `accept-encoding` into each part, and can't decompress a part's answer."""
+    """Google's client for Python puts `accept-encoding` into each part, and can't decompress its answer."""
     accepting = "Content-Type: application/json\r\naccept-encoding: gzip, deflate"
     long = asked("One sentence. " * 20, spanAnnotations=True)
     (found,) = await send(client, part(long, headers=accepting))

@@ -13,6 +13,7 @@ import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Self
 
@@ -23,11 +24,15 @@ ATTRIBUTES = ("TOXICITY", "SEVERE_TOXICITY", "IDENTITY_ATTACK", "INSULT", "PROFA
 
 PROGRAMS = Path(__file__).parents[5] / "services/inference/tests/clients/perspective/programs"
 
+_GOOGLES_ERROR = re.compile(r"Attribute \w+ does not support request languages: \w+")
+_SHOWN = 80
+"""Characters of another error that the document has."""
+
 _TITLE = """# Clients of the Perspective API
 
-Written by `make clients`. It starts the service with a tiny model and [the recipe](../infra/perspective-drop-in)
-in a network of its own. Each client makes the calls of its README, in its default settings, unchanged: it
-sends its requests to Google's host name.
+Written by `make clients`. It starts the service with a tiny model, and
+[the recipe](../infra/perspective-drop-in/README.md) in a network of its own. Each client makes the calls of its
+README, in its default settings, unchanged: it sends its requests to Google's host name.
 
 A call is right if it returns the service's scores, or Google's error if it asks only for attributes that the
 model lacks.
@@ -64,9 +69,8 @@ class Client:
         language: that it is written in.
         program: the one that calls it; `recorded` sends its requests instead.
         calls: what must come back, by the call: attributes, whose scores must be the service's (`SIX` are
-            `ATTRIBUTES`); `= text`; or `error: text`, the end of the client's error.
-        version: of what is called.
-        debian: the package of Debian's that it is, instead of a version.
+            `ATTRIBUTES`); `= text`; or `error: text`, a part of the client's error.
+        version: or commit; `deb:NAME` or `pip:NAME` for that of an installed package.
         install: packages, as arguments of its program's `prepare`.
         trust: the variable by which it trusts a private authority; empty if it trusts what the system trusts.
         reads: what it reads of an answer, as paths such as `detectedLanguages.0`, if its requests are sent.
@@ -76,9 +80,8 @@ class Client:
     name: str
     language: str
     program: str
+    version: str
     calls: Mapping[str, str]
-    version: str = ""
-    debian: str = ""
     install: Sequence[str] = ()
     trust: str = ""
     reads: Sequence[str] = ()
@@ -162,10 +165,9 @@ def call_client(client: Client, program: Program, drop_in: DropIn, folder: Path)
 
 def document_of(outcomes: Sequence[Outcome]) -> str:
     """Return docs/perspective-clients.md."""
-    run = [each for each in outcomes if each.client.program != "recorded"]
+    called = [each for each in outcomes if each.client.program != "recorded"]
     recorded = [each for each in outcomes if each.client.program == "recorded"]
-    lines = [_TITLE, *_table(run), _RECORDED, *_table(recorded)]
-    return "\n".join(lines) + "\n"
+    return "\n".join([_TITLE, *_table(called), _RECORDED, *_table(recorded), ""])
 
 
 def _table(outcomes: Iterable[Outcome]) -> Iterator[str]:
@@ -174,17 +176,20 @@ def _table(outcomes: Iterable[Outcome]) -> Iterator[str]:
     for each in outcomes:
         client = each.client
         trust = f"`{client.trust}`" if client.trust else "the system's store"
-        calls = "; ".join(f"`{call}`: {result}" for call, result in each.results.items())
+        calls = "; ".join(f"`{call}`: {each.results[call]}" for call in client.calls if call in each.results)
         outcome = f"**fails**: {'; '.join(each.problems)}" if each.problems else "works"
-        cells = (f"{client.name} ({client.language})", _version(client), trust, calls, outcome)
+        cells = (f"{client.name} ({client.language})", _version(client.version), trust, calls, outcome)
         yield f"| {' | '.join(cell.replace('|', '¦') for cell in cells)} |"
 
 
-def _version(client: Client) -> str:
-    if not client.debian:
-        return client.version
-    asked = ["dpkg-query", "--show", "--showformat=${Version}", client.debian]
-    return subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+def _version(version: str) -> str:
+    kind, _, name = version.partition(":")
+    if kind == "pip":
+        return metadata.version(name)
+    if kind == "deb":
+        asked = ["dpkg-query", "--show", "--showformat=${Version}", name]
+        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    return version
 
 
 def _reduced(answer: object, reads: Sequence[str]) -> object:
@@ -224,7 +229,7 @@ def _fits(got: object, wanted: str, right: Mapping[str, float]) -> bool:
     if not isinstance(got, dict):
         return False
     if wanted.startswith("error: "):
-        return got.keys() == {"error"} and str(got["error"]).endswith(wanted[7:])
+        return got.keys() == {"error"} and wanted[7:] in str(got["error"])
     return got.keys() == set(_attributes(wanted)) and all(
         math.isclose(value, right[name], abs_tol=1e-4) for name, value in got.items()
     )
@@ -234,5 +239,7 @@ def _in_words(got: object) -> str:
     if not isinstance(got, dict):
         return f"`{got}`"
     if "error" in got:
-        return f"“{got['error']}”"
+        message = " ".join(str(got["error"]).split())
+        googles = _GOOGLES_ERROR.search(message)
+        return f"error “{googles[0] if googles else message[:_SHOWN]}”"
     return f"{len(got)} score{'s' * (len(got) != 1)}"

@@ -2,8 +2,8 @@
 
     clients.py CLIENT TEXT
 
-The packages are on PYTHONPATH. Programs with hosts of their own, such as garak, are loaded as a file, with the
-few names that they import from their host.
+The packages are on PYTHONPATH. Programs with hosts of their own, such as garak, are loaded as a file, with
+the few names that they import from their host.
 """
 
 import asyncio
