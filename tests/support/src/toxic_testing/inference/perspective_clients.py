@@ -31,8 +31,8 @@ _SHOWN = 80
 _TITLE = """# Clients of the Perspective API
 
 Written by `make clients`. It starts the service with a tiny model, and
-[the recipe](../infra/perspective-drop-in/README.md) in a network of its own. Each client makes the calls of its
-README, in its default settings, unchanged: it sends its requests to Google's host name.
+[the recipe](../infra/perspective-drop-in/README.md) in a network of its own. Each client makes the calls of
+its README, in its default settings, unchanged: it sends its requests to Google's host name.
 
 A call is right if it returns the service's scores, or Google's error if it asks only for attributes that the
 model lacks.
