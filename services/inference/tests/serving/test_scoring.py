@@ -112,7 +112,7 @@ async def test_a_long_text_is_read_in_windows_and_scored_by_the_highest(
 async def test_a_text_of_very_many_windows_gives_way_to_others(
     make_service: MakeService, model: FakeModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It waits in the lane of files, so that it delays nobody by seconds."""
+    """It waits in the lane of files, so that other callers don't wait for seconds."""
     lanes: list[Lane] = []
     submit = BatchScheduler.submit
 

@@ -40,8 +40,8 @@ Result = TypeVar("Result")
 DEFAULT_TERMS = Terms()
 
 LONG_WINDOWS = 64
-"""A text of more windows waits with the files: 20 KB of words have half as many, and 20 KB of signs, which
-nobody writes, would delay other callers by seconds."""
+"""A text of more windows waits with the files: 20 KB of words have half as many, and 20 KB of rare signs
+would delay other callers by seconds."""
 
 
 @dataclass(frozen=True, slots=True)
