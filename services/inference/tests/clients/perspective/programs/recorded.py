@@ -32,7 +32,9 @@ def main() -> None:
             if answer.headers["content-encoding"] == "gzip":
                 body = gzip.decompress(body)
         if kind.startswith("multipart/"):
-            parts: Any = email.message_from_bytes(f"content-type: {kind}\r\n\r\n".encode() + body).get_payload()
+            parts: Any = email.message_from_bytes(
+                f"content-type: {kind}\r\n\r\n".encode() + body
+            ).get_payload()
             found[name] = [json.loads(str(part.get_payload()).partition("\r\n\r\n")[2]) for part in parts]
         else:
             found[name] = json.loads(body)
