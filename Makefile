@@ -220,6 +220,11 @@ settings: $(VENV)/.installed-dev ## Write docs/settings.md, the environment vari
 doors: $(VENV)/.installed ## Write docs/doors.md, the table of the inference service's doors
 	@$(RUN) toxic_inference.doors > docs/doors.md
 
+.PHONY: clients
+clients: $(VENV)/.installed-dev ## Call every client of the Perspective API, and write docs/perspective-clients.md; takes minutes
+	@infra/local/tools.sh "$(NEW_FROM)" clients
+	@$(PYTEST) services/inference/tests/clients/perspective --clients-document=docs/perspective-clients.md $(ARGS)
+
 .PHONY: dashboards
 dashboards: $(VENV)/.installed-dev ## Export Grafana's dashboards from the YAML in infra/grafana/src
 	@$(RUN) toxic_dashboards infra/grafana/dashboards

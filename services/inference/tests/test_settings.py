@@ -1,6 +1,10 @@
+import json
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
+from toxic_core.tokens import Tokeniser, read_tokenizer
 from toxic_inference.settings import Settings
 
 
@@ -71,3 +75,20 @@ def test_what_is_shadowed_is_served() -> None:
     assert Settings().aliases == ("champion",)
     assert Settings(shadow_fraction=0.1).aliases == ("champion", "challenger")
     assert Settings(shadow_fraction=0.1, served_aliases=("challenger",)).aliases == ("champion", "challenger")
+
+
+@pytest.mark.parametrize("unit", ["the ", "hello", "!", ". ", "你", "😂 ", "é", "\u3315", "\ufdfa", "&lt;"])
+def test_the_default_windows_read_every_text_of_the_default_length(unit: str) -> None:
+    """By the shipped vocabulary. U+3315 has the most tokens per byte, because it stands for a word."""
+    settings = Settings()
+    model = Path(__file__).parents[3] / "models" / "baseline"
+    contract = json.loads((model / "contract.json").read_text(encoding="utf-8"))
+    tokeniser = Tokeniser(
+        read_tokenizer(model / "tokenizer" / "tokenizer.json"),
+        max_tokens=contract["max_tokens"],
+        pad_id=contract["pad_id"],
+        overlap=settings.window_overlap_tokens,
+    )
+    text = unit * (settings.max_text_bytes // len(unit.encode()))
+    (read,) = tokeniser.encode_windows([text], most=settings.max_windows)
+    assert not read.truncated

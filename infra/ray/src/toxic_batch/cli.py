@@ -54,8 +54,8 @@ def run() -> None:
     model.add_argument(
         "--batch-tokens", type=_positive, default=8192, help="scored at once, padding included"
     )
-    model.add_argument("--max-windows", type=_positive, default=32, help="that a long text is read in")
-    model.add_argument("--window-overlap", type=_positive, default=32, help="tokens that windows share")
+    model.add_argument("--max-windows", type=_positive, default=400, help="that a long text is read in")
+    model.add_argument("--window-overlap", type=_positive, default=16, help="tokens that windows share")
     cluster = parser.add_argument_group("cluster")
     cluster.add_argument(
         "--address", help="of a Ray cluster, such as auto or ray://head:10001; else this machine"

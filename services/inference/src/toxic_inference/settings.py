@@ -154,10 +154,11 @@ class Settings(BaseSettings):
     max_queue_seconds: PositiveFloat = 5.0
     """Longest expected time in the queue; if it would be longer, the request is refused with 429 at once.
     Bulk work (files) waits instead."""
-    window_overlap_tokens: NonNegativeInt = 32
+    window_overlap_tokens: NonNegativeInt = 16
     """Tokens that neighbouring windows of a long text share; half a window at most."""
-    max_windows: PositiveInt = 32
-    """Most windows per text; the end of a longer text isn't read, and its result is marked as truncated."""
+    max_windows: PositiveInt = 400
+    """Most windows per text; the end of a longer text isn't read, and its result is marked as truncated. The
+    default is enough for every text of 20,480 bytes."""
     max_span_passes: int = Field(default=64, ge=LEAST_PASSES)
     """Most model passes to find the words that drove a score."""
     score_cache_entries: NonNegativeInt = 100_000

@@ -28,7 +28,7 @@ class Door:
     def wait(self, *lengths: int, lane: Lane = Lane.INTERACTIVE) -> Call:
         """Let a call's rows of these lengths wait."""
         future = asyncio.get_running_loop().create_future()
-        call = Call(future, [row(*range(length)) for length in lengths], lane, submitted=0.0)
+        call = Call(future, [row(*range(length)) for length in lengths], lane, submitted=0.0, batch_tokens=64)
         self.queue.add(call)
         return call
 

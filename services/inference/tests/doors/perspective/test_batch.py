@@ -131,6 +131,15 @@ async def test_a_batch_as_googles_documentation_writes_it(client: httpx.AsyncCli
     assert answer.text.count("HTTP/1.1 200 OK") == answer.text.count("<response-item1:1@a.example>") == 1
 
 
+async def test_a_part_s_answer_is_not_compressed(client: httpx.AsyncClient) -> None:
+    """Google's client for Python puts `accept-encoding` into each part, and can't decompress its answer."""
+    accepting = "Content-Type: application/json\r\naccept-encoding: gzip, deflate"
+    long = asked("One sentence. " * 20, spanAnnotations=True)
+    (found,) = await send(client, part(long, headers=accepting))
+    assert len(found.body["attributeScores"]["TOXICITY"]["spanScores"]) == 20
+    assert "content-encoding" not in found.headers
+
+
 async def test_parts_may_be_suggestions(
     client: httpx.AsyncClient, feedback_store: DatabaseFeedbackStore
 ) -> None:

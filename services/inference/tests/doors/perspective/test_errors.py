@@ -123,7 +123,7 @@ async def test_errors_of_the_framework_have_google_s_shape(client: httpx.AsyncCl
     json = {"content-type": "application/json"}
     error_of(await client.post(ANALYZE, content=b"{", headers=json), 400, "INVALID_ARGUMENT")
     error_of(await client.post(ANALYZE, data={"text": "a"}), 400, "INVALID_ARGUMENT")
-    error_of(await client.post(ANALYZE, content=b" " * 5_000, headers=json), 400, "INVALID_ARGUMENT")
+    error_of(await client.post(ANALYZE, content=b" " * 5_000, headers=json), 413, "INVALID_ARGUMENT")
     error_of(await client.get(ANALYZE), 404, "NOT_FOUND")
     error_of(await client.post("/v1alpha1/comments:nothing", json={}), 404, "NOT_FOUND")
     error_of(await client.get("/$discovery/rest", params={"version": "v9"}), 404, "NOT_FOUND")

@@ -145,6 +145,8 @@ def _scope_of(part: _Part, batch: Request) -> Scope | None:
         if name not in _OF_THE_WHOLE and not name.startswith("content-")
     }
     headers = {"host": batch.headers.get("host", ""), **inherited, **part.headers}
+    # A part's answer has no coding of its own: Google's clients ask for one, and can't read it.
+    headers.pop("accept-encoding", None)
     try:
         url = urlsplit(part.target)
     except ValueError:

@@ -90,11 +90,12 @@ _STATUSES: Mapping[int, tuple[int, str]] = {
     404: (404, "NOT_FOUND"),
     405: (404, "NOT_FOUND"),
     409: (409, "ALREADY_EXISTS"),
+    413: (413, "INVALID_ARGUMENT"),
     429: (429, "RESOURCE_EXHAUSTED"),
     503: (503, "UNAVAILABLE"),
     504: (504, "DEADLINE_EXCEEDED"),
 }
-"""Google's canonical codes by HTTP status (google.rpc.Code)."""
+"""Google's canonical codes by HTTP status (google.rpc.Code). Other statuses below 500 are 400."""
 
 
 _INVALID_KEY = {

@@ -84,6 +84,9 @@ class RowQueue:
         window = list(islice(self._lanes[lane].values(), _WINDOW_ROWS))
         if not window:
             return []
+        oldest = window[0].call
+        if len(oldest.waiting) == len(self._lanes[lane]):
+            budget = min(budget, oldest.batch_tokens)
         chosen = self._policy([entry.tokens for entry in window], budget=budget)
         entries = [window[index] for index in chosen]
         for entry in entries:

@@ -39,6 +39,10 @@ Result = TypeVar("Result")
 
 DEFAULT_TERMS = Terms()
 
+LONG_WINDOWS = 64
+"""A text of more windows waits with the files: 20 KB of words have half as many, and 20 KB of rare signs
+would delay other callers by seconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class ScoringLimits:
@@ -146,6 +150,8 @@ class _LeasedSession:
         if cache is not None:
             service.emit(CacheLookedUp(self.version, len(texts) - len(unknown), len(unknown)))
         rows = tokenised.rows
+        if any(len(text.windows) > LONG_WINDOWS for text in unknown):
+            lane = Lane.BULK
         scores = await self.infer(rows, lane=lane) if rows else np.empty((0, 0), np.float32)
         found = complete(tokenised, scores)
         if cache is not None:
