@@ -10,17 +10,21 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 
 import structlog
 from starlette.applications import Starlette
 
+from toxic_core.contract.scales import read_scales
 from toxic_inference.adapters.folders import check_writable
 from toxic_inference.adapters.key_file import KeyFile
 from toxic_inference.adapters.loader import BundleLoader, model_opener
 from toxic_inference.adapters.origin import Origin, open_origin
 from toxic_inference.adapters.priority import give_way
+from toxic_inference.adapters.watched_file import WatchedFile
 from toxic_inference.corrections.service import CorrectionService
 from toxic_inference.corrections.store import DatabaseFeedbackStore
 from toxic_inference.doors.listing import DOORS
@@ -75,6 +79,7 @@ def create_app(settings: Settings) -> Starlette:
 
     Raises:
         ConfigurationError: the cache, the model folder or the feedback file can't be used.
+        InvalidDataError: the file of scales can't be used.
     """
     origin = open_origin(settings)
     threads = _Threads(settings)
@@ -172,6 +177,9 @@ def _make_manager(settings: Settings, origin: Origin, emit: Emit, threads: _Thre
     )
 
     def activate(servable_id: ServableId, model: LoadedModel) -> ActiveServable:
+        if model.scales is None and settings.perspective_scale == "default":
+            advice = "Perspective scores are calibrated; fit a scale with toxic-migrate fit"
+            _log.warning("scale.missing", version=servable_id.version, advice=advice)
         executables = Executables(model.whole, model.streams, pad_id=model.contract.pad_id, clock=clock)
         scheduler = BatchScheduler(executables, version=servable_id.version, resources=resources)
         cache = ScoreCache(settings.score_cache_entries, model.tokenizer.normalise)
@@ -266,11 +274,21 @@ def _make_backend(
         ),
         emit=watching.emit,
         public_url=settings.public_url,
-        perspective=PerspectiveRules(
-            drop_attributes=settings.unsupported_attributes == "drop",
-            score_any_language=settings.unsupported_language == "score",
-        ),
+        perspective=_make_perspective(settings),
     )
+
+
+def _make_perspective(settings: Settings) -> PerspectiveRules:
+    rules = PerspectiveRules(
+        drop_attributes=settings.unsupported_attributes == "drop",
+        score_any_language=settings.unsupported_language == "score",
+    )
+    if settings.perspective_scale == "none":
+        return replace(rules, scale_origin="none", scales=lambda _: None)
+    if settings.perspective_scale == "default":
+        return rules
+    file = WatchedFile(Path(settings.perspective_scale), read_scales, name="scale")
+    return replace(rules, scale_origin="file", scales=lambda _: file.current())
 
 
 def _now() -> datetime:

@@ -12,11 +12,14 @@ from hashlib import sha256
 from http import HTTPStatus
 from importlib.resources import files
 
+import numpy as np
 import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from toxic_core.contract.scales import Scales
+from toxic_core.labels import perspective_attribute
 from toxic_inference.corrections.record import FeedbackSource, UnknownFeedbackError
 from toxic_inference.doors.perspective.answering import AnswerForm
 from toxic_inference.doors.perspective.attributes import bare
@@ -38,6 +41,7 @@ from toxic_inference.doors.perspective.problems import (
 )
 from toxic_inference.doors.perspective.reading import read_request
 from toxic_inference.doors.perspective.requests import Analysis, Attribute, analysis_of, suggestion_of
+from toxic_inference.doors.perspective.scale import ScaleAnswer, scale
 from toxic_inference.doors.perspective.sentences import Sentence, sentences_of, utf16_length
 from toxic_inference.events import AttributeUnsupported
 from toxic_inference.http.backend import (
@@ -51,7 +55,7 @@ from toxic_inference.http.door import JSON_TYPE, Access, Door, Operation
 from toxic_inference.http.guard import caller_of
 from toxic_inference.http.terms import lane_of, terms_of
 from toxic_inference.http.texts import truncation
-from toxic_inference.serving.interfaces import Session, Target, Text, TextScore
+from toxic_inference.serving.interfaces import Session, Target, Text
 
 VERSION = "v1alpha1"
 
@@ -78,7 +82,9 @@ async def analyze(request: Request, backend: Backend) -> Response:
             raise unsupported(analysis.attributes[0].name, languages.refused, detected=not declared)
         if languages.unevaluated:
             headers[UNEVALUATED_LANGUAGES_HEADER] = ", ".join(languages.unevaluated)
-        scores, truncated = await _score(request, session, analysis, language=languages.calibration)
+        scores, truncated = await _score(
+            request, session, analysis, language=languages.calibration, scales=rules.scales(session)
+        )
         answer = AnalyzeCommentResponse(
             attribute_scores=scores or None,
             languages=list(languages.scored),
@@ -89,7 +95,7 @@ async def analyze(request: Request, backend: Backend) -> Response:
 
 
 async def _score(
-    request: Request, session: Session, analysis: Analysis, *, language: str | None
+    request: Request, session: Session, analysis: Analysis, *, language: str | None, scales: Scales | None
 ) -> tuple[dict[str, AttributeScores], bool]:
     """Return the scores by attribute, without those below their threshold, and whether the text was cut."""
     sentences = sentences_of(analysis.text) if analysis.spans else []
@@ -101,30 +107,35 @@ async def _score(
         spans = list(zip(sentences, scores, strict=True))
     else:
         spans = [(Sentence(analysis.text, 0, utf16_length(analysis.text)), whole)]
-    found = {
-        each.name: _scores_of(each, whole, spans, session.contract.labels) for each in analysis.attributes
-    }
+    found: dict[str, AttributeScores | None] = {}
+    for each in analysis.attributes:
+        column = session.contract.labels.index(each.label)
+        values = np.array([whole.scores[column], *(score.scores[column] for _, score in spans)])
+        if scales and (curve := scales.curve(perspective_attribute(each.label), language)):
+            values = curve(values)
+        found[each.name] = _scores_of(each, values.tolist(), [sentence for sentence, _ in spans])
     return {name: each for name, each in found.items() if each is not None}, whole.truncated
 
 
 def _scores_of(
-    attribute: Attribute,
-    whole: TextScore,
-    spans: Sequence[tuple[Sentence, TextScore]],
-    labels: Sequence[str],
+    attribute: Attribute, values: Sequence[float], sentences: Sequence[Sentence]
 ) -> AttributeScores | None:
-    """Return an attribute's scores that reach its threshold, or None."""
-    column = labels.index(attribute.label)
+    """Return an attribute's scores that reach its threshold, or None.
 
-    def reaching(score: TextScore) -> Score | None:
-        value = score.scores[column]
+    Args:
+        attribute: the requested one.
+        values: the whole text's score, then those of its sentences.
+        sentences: of the text.
+    """
+
+    def reaching(value: float) -> Score | None:
         return Score(value=value, type=ScoreType.PROBABILITY) if value >= attribute.threshold else None
 
-    summary = reaching(whole)
+    summary = reaching(values[0])
     above = [
         SpanScore(begin=sentence.begin, end=sentence.end, score=found)
-        for sentence, score in spans
-        if (found := reaching(score)) is not None
+        for sentence, value in zip(sentences, values[1:], strict=True)
+        if (found := reaching(value)) is not None
     ]
     if summary is None and not above:
         return None
@@ -244,6 +255,7 @@ PERSPECTIVE = Door(
             query={"version": f"Version of the API: {VERSION}."},
             answers={200: {JSON_TYPE: {"name": "commentanalyzer", "version": VERSION, "methods": {}}}},
         ),
+        Operation("GET", "/v1alpha1/scale", scale, answers={200: ScaleAnswer}),
         # Where clients look that were made before each API served its own document.
         Operation(
             "GET",
