@@ -15,7 +15,7 @@ from pandera.errors import SchemaErrors
 
 from toxic_core.errors import InvalidDataError
 from toxic_core.languages import KNOWN_LANGUAGES
-from toxic_model.tables import language_column, text_column
+from toxic_core.tables import language_column, text_column
 from toxic_training.data.comments import ID, LABEL_COLUMNS, LANGUAGE, LICENCE, ORIGIN, SOURCE, TEXT
 
 NO_ID = "id_missing"
