@@ -37,7 +37,7 @@ def test_decisions_are_counted() -> None:
     found = Decisions.of(there, here)
     assert (found.both, found.only_there, found.only_here) == (20, 10, 10)
     assert found.agreement.share == 0.8
-    assert (found.precision.share, found.recall.share) == (pytest.approx(2 / 3), pytest.approx(2 / 3))
+    assert found.precision.share == found.recall.share == pytest.approx(2 / 3)
     assert found.flagged_there == found.flagged_here
     assert Decisions.of(there, there & False).precision == Interval(None)
 

@@ -174,7 +174,12 @@ async def test_a_file_of_something_else_is_left_alone(tmp_path: Path, write: Wri
 
 def test_comments_have_keys_by_place_and_content(write: Write) -> None:
     """Rows without a text are left out; a changed text is another comment."""
-    rows = [["id", "content", "lang"], [1, "hello", "pt-BR"], [2, " ", ""], [3, "hello", ""]]
+    rows: list[list[object]] = [
+        ["id", "content", "lang"],
+        [1, "hello", "pt-BR"],
+        [2, " ", ""],
+        [3, "hello", ""],
+    ]
     first = read_comments(write(rows))
     assert [(each.text, each.language) for each in first] == [("hello", "pt"), ("hello", "")]
     second = read_comments(write([["id", "content"], [1, "hello"], [2, ""], [3, "hello"]]))
