@@ -36,6 +36,7 @@ from toxic_inference.http.errors import describe
 from toxic_inference.http.guard import GuardRules
 from toxic_inference.jobs.files import JobFiles
 from toxic_inference.jobs.queue import JobQueue
+from toxic_inference.policies.file import read_policies
 from toxic_inference.serving.batching.admission import BatchLimits
 from toxic_inference.serving.batching.executables import Executables
 from toxic_inference.serving.batching.scheduler import BatchScheduler, SchedulerResources
@@ -78,7 +79,7 @@ def create_app(settings: Settings) -> Starlette:
     """Return the whole service as one ASGI application; its lifespan runs the core.
 
     Raises:
-        ConfigurationError: the cache, the model folder or the feedback file can't be used.
+        ConfigurationError: the cache, the model folder, the feedback file or the policies can't be used.
         InvalidDataError: the file of scales can't be used.
     """
     origin = open_origin(settings)
@@ -254,6 +255,7 @@ def _make_backend(
         now=time.time,
         emit=watching.emit,
     )
+    file = settings.policies_file
     return Backend(
         model_name=settings.model_name,
         default_alias=settings.model_alias,
@@ -275,6 +277,7 @@ def _make_backend(
         emit=watching.emit,
         public_url=settings.public_url,
         perspective=_make_perspective(settings),
+        policies=WatchedFile(file, read_policies, name="policies").current if file else lambda: None,
     )
 
 

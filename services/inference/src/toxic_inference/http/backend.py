@@ -12,6 +12,7 @@ from toxic_core.labels import KNOWN_LABELS, LabelName
 from toxic_inference.corrections.service import CorrectionService
 from toxic_inference.events import Emit
 from toxic_inference.jobs.queue import JobQueue
+from toxic_inference.policies.file import Policies
 from toxic_inference.serving.interfaces import Scorer, Session, Target
 from toxic_inference.serving.versions.states import VersionStatus
 from toxic_inference.webhooks import WebhookReceiver
@@ -76,6 +77,7 @@ class Backend:
         limits: limits of one request.
         emit: takes events.
         perspective: what the Perspective API leaves to the service.
+        policies: returns the communities' policies; None if there are none.
         public_url: the address at which clients reach the service; None for that of each request.
     """
 
@@ -94,6 +96,7 @@ class Backend:
     emit: Emit
     perspective: PerspectiveRules = PerspectiveRules()
     public_url: str | None = None
+    policies: Callable[[], Policies | None] = lambda: None
 
     def served_labels(self) -> tuple[LabelName, ...]:
         """Return the labels of every version that answers, those of the most important one first."""

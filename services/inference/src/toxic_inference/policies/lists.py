@@ -10,8 +10,8 @@ from toxic_core.text import normaliser
 _MAX_BYTES = 256 << 20
 _BREAKS = (
     r"\s!-/:-@\[-^`{-~"
-    + "\u00a1-\u00a9\u00ab-\u00b4\u00b6-\u00b9\u00bb-\u00bf\u2000-\u206f\u2190-\u2bff"
-    + ("\u3000-\u303f\U0001f000-\U0001faff")
+    "\u00a1-\u00a9\u00ab-\u00b4\u00b6-\u00b9\u00bb-\u00bf\u2000-\u206f\u2190-\u2bff"
+    "\u3000-\u303f\U0001f000-\U0001faff"
 )
 """What separates words, in a character class: white space, punctuation, symbols. Marks are parts of words."""
 _WORD = re.compile(f"[^{_BREAKS}]+")

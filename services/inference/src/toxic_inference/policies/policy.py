@@ -77,7 +77,7 @@ class Policy(FrozenModel):
         flag: what is always flagged.
         ignore: what is never flagged, unless `flag` matches too.
         markup: what is stripped before scoring.
-        default_language: of texts whose language the request doesn't state.
+        default_language: of texts whose language the request doesn't state; they aren't identified.
         keys: names of the API keys whose requests follow it.
     """
 
@@ -114,7 +114,7 @@ class Policy(FrozenModel):
         )
 
     def threshold(self, label: LabelName, language: str | None, contract: Contract) -> float:
-        """Return the calibrated score from which a label is decided; infinity if no score satisfies the rule."""
+        """Return the calibrated score from which a label is decided; infinity if none satisfies the rule."""
         rules = {str(name): rule for name, rule in self.thresholds.get(label, {}).items()}
         rule = rules.get(language or UNDETERMINED, rules.get(ANY_LANGUAGE))
         if rule is None:

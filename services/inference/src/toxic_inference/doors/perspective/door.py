@@ -6,14 +6,16 @@ Invariant: answers and errors are exactly the published ones; a header names the
 """
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from http import HTTPStatus
 from importlib.resources import files
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -53,8 +55,10 @@ from toxic_inference.http.backend import (
 from toxic_inference.http.body import unless_departed
 from toxic_inference.http.door import JSON_TYPE, Access, Door, Operation
 from toxic_inference.http.guard import caller_of
+from toxic_inference.http.policies import DECIDED_HEADER, POLICY_HEADER, policy_of
 from toxic_inference.http.terms import lane_of, terms_of
 from toxic_inference.http.texts import truncation
+from toxic_inference.policies.policy import DecidedBy, Policy
 from toxic_inference.serving.interfaces import Session, Target, Text
 
 VERSION = "v1alpha1"
@@ -68,6 +72,9 @@ async def analyze(request: Request, backend: Backend) -> Response:
     with backend.scorer.session(Target(), terms) as session:
         contract, rules = session.contract, backend.perspective
         analysis = analysis_of(message, labels=contract.labels, max_bytes=backend.limits.text_bytes)
+        chosen = policy_of(request, backend)
+        if chosen is not None:
+            analysis = _following(chosen.policy, analysis)
         declared = analysis.languages
         identified = backend.identify_language(analysis.text)
         languages = choose_languages(declared, identified, supported=contract.languages, rules=rules)
@@ -82,9 +89,13 @@ async def analyze(request: Request, backend: Backend) -> Response:
             raise unsupported(analysis.attributes[0].name, languages.refused, detected=not declared)
         if languages.unevaluated:
             headers[UNEVALUATED_LANGUAGES_HEADER] = ", ".join(languages.unevaluated)
-        scores, truncated = await _score(
-            request, session, analysis, language=languages.calibration, scales=rules.scales(session)
-        )
+        listed = chosen.policy.listed(analysis.text, contract) if chosen else {}
+        if chosen is not None:
+            by = DecidedBy.LIST if listed else DecidedBy.MODEL
+            chosen.count(backend, flagged=any(listed.values()), by=by)
+            headers |= {POLICY_HEADER: chosen.name, DECIDED_HEADER: by}
+        scale = _Scale(rules.scales(session), languages.calibration, listed)
+        scores, truncated = await _score(request, session, analysis, scale=scale)
         answer = AnalyzeCommentResponse(
             attribute_scores=scores or None,
             languages=list(languages.scored),
@@ -94,14 +105,36 @@ async def analyze(request: Request, backend: Backend) -> Response:
         return form.respond(answer, headers=headers | truncation((truncated,)))
 
 
+def _following(policy: Policy, analysis: Analysis) -> Analysis:
+    """Return an analysis of the text without its markup, in the policy's language if it states none."""
+    default = (str(policy.default_language),) if policy.default_language else ()
+    text = analysis.text if analysis.spans else policy.strip(analysis.text)
+    return replace(analysis, text=text, languages=analysis.languages or default)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """What calibrated scores of a text become: on a scale, or what a policy's list decides."""
+
+    scales: Scales | None
+    language: str | None
+    listed: Mapping[str, bool]
+
+    def apply(self, label: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        if label in self.listed:
+            return np.full(len(values), float(self.listed[label]))
+        curve = self.scales and self.scales.curve(perspective_attribute(label), self.language)
+        return curve(values) if curve else values
+
+
 async def _score(
-    request: Request, session: Session, analysis: Analysis, *, language: str | None, scales: Scales | None
+    request: Request, session: Session, analysis: Analysis, *, scale: _Scale
 ) -> tuple[dict[str, AttributeScores], bool]:
     """Return the scores by attribute, without those below their threshold, and whether the text was cut."""
     sentences = sentences_of(analysis.text) if analysis.spans else []
     # The whole text, then its sentences if there are several.
     parts = [analysis.text, *(sentence.text for sentence in sentences if len(sentences) > 1)]
-    texts = [Text(part, language) for part in parts]
+    texts = [Text(part, scale.language) for part in parts]
     whole, *scores = await unless_departed(request, session.score(texts, lane=lane_of(request)))
     if scores:
         spans = list(zip(sentences, scores, strict=True))
@@ -111,8 +144,7 @@ async def _score(
     for each in analysis.attributes:
         column = session.contract.labels.index(each.label)
         values = np.array([whole.scores[column], *(score.scores[column] for _, score in spans)])
-        if scales and (curve := scales.curve(perspective_attribute(each.label), language)):
-            values = curve(values)
+        values = scale.apply(each.label, values)
         found[each.name] = _scores_of(each, values.tolist(), [sentence for sentence, _ in spans])
     return {name: each for name, each in found.items() if each is not None}, whole.truncated
 
