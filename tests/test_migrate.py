@@ -131,9 +131,9 @@ def documented() -> Iterator[list[str]]:
 def test_the_documented_journey_keeps_a_client_s_decisions(
     serve: Callable[..., Service], tmp_path: Path
 ) -> None:
-    """Record, compare, fit, and serve with the scale, by the page's commands; the client changes nothing."""
+    """Record, compare, fit, and serve with the scale, by the page's commands; the client stays as it is."""
     write_comments(tmp_path / "comments.csv", rows=900)
-    reference = serve(bias=-1.5)  # a reference whose scores are much lower
+    reference = serve(bias=-1.5)  # a reference with much lower scores
     commands = [command for command in documented() if command[0] == "toxic-migrate"]
     assert [command[1] for command in commands] == ["record", "compare", "fit", "compare"]
     texts = [row["comment_text"] for row in rows_of(tmp_path / "comments.csv")][:40]

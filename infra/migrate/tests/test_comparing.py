@@ -72,7 +72,7 @@ def test_a_scale_keeps_the_flag_rate() -> None:
 
 
 def test_equal_scores_have_no_rank_correlation() -> None:
-    """A constant orders nothing."""
+    """A constant has no order."""
     scored, ours = made(scale=False)
     constant: Floats = np.full(2_000, 0.5)
     (first, *_) = compare(scored, Ours("7", ours.languages, {"TOXICITY": constant}, None))
@@ -81,7 +81,7 @@ def test_equal_scores_have_no_rank_correlation() -> None:
 
 @pytest.mark.parametrize("scale", [False, True])
 def test_the_report_stands_alone(*, scale: bool) -> None:
-    """One page that asks for nothing else, with a picture of every threshold."""
+    """One page that loads no other file, with a picture of every threshold."""
     page = render(compared(scale=scale), version="7", source="<b>.csv", comments=2_000)
     assert "http" not in page
     assert "src=" not in page

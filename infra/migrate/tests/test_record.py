@@ -68,7 +68,7 @@ async def run(api: Api, path: Path, *, rate: float = 1, comments: Sequence[Comme
 
 
 async def test_every_comment_gets_a_row(tmp_path: Path) -> None:
-    """With its text unchanged; a second run asks for nothing."""
+    """With its text unchanged; a second run asks no more."""
     api, path = Api(), tmp_path / "scores.csv"
     said = await run(api, path)
     assert said[-1] == "5 of 5 comments, 0 of them with an error"
@@ -135,7 +135,7 @@ async def test_requests_keep_the_rate() -> None:
 
 
 async def test_a_refused_key_ends_the_run(tmp_path: Path) -> None:
-    """With what to check; nothing is written about the comments."""
+    """With what to check; no comment is written."""
     invalid = {"error": {"message": "API key not valid.", "details": [{"reason": "API_KEY_INVALID"}]}}
     for refusal in (httpx.Response(403, json={"error": {}}), httpx.Response(400, json=invalid)):
         with pytest.raises(ConfigurationError, match="PERSPECTIVE_API_KEY"):

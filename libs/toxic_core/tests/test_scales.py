@@ -65,7 +65,7 @@ few_values = st.lists(st.sampled_from([0.0, 0.2, 0.5, 0.75, 1.0]), min_size=1, m
 
 @given(ours=st.one_of(few_values, st.lists(st.floats(0, 1), min_size=1)), theirs=few_values)
 def test_a_curve_is_monotone_and_bounded(ours: list[float], theirs: list[float]) -> None:
-    """Whatever is matched, ties and constants included."""
+    """Ties and constants included."""
     curve = fit_curve(np.resize(ours, FEWEST_ROWS), np.resize(theirs, FEWEST_ROWS))
     line = curve(np.linspace(0, 1, 1_001))
     assert (np.diff(line) >= 0).all()

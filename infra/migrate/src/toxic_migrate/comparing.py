@@ -98,7 +98,7 @@ class Comparison:
     """An attribute's scores in one language, or `*` in all of them.
 
     Attributes:
-        attribute, language: whose scores.
+        attribute, language: of the scores.
         rows: comments with both scores.
         rank_correlation: Spearman's; None if all scores are equal.
         difference: mean absolute difference of calibrated scores.

@@ -1,7 +1,7 @@
 """The two tables of a migration: comments, and comments with the scores of a reference.
 
 A table of scores has a column of texts, optionally `lang`, and one column per attribute, such as `TOXICITY`,
-with a number from 0 to 1 or nothing. `toxic_migrate.recording` adds the columns `key` and `error`.
+with a number from 0 to 1, or empty cells. `toxic_migrate.recording` adds the columns `key` and `error`.
 """
 
 import csv
@@ -31,7 +31,7 @@ csv.field_size_limit(sys.maxsize)
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """A comment to ask about: its key in the table of scores, its text, and its language or nothing."""
+    """A comment to ask about: its key in the table of scores, its text, and its language, or an empty text."""
 
     key: str
     text: str

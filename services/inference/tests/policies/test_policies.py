@@ -101,7 +101,7 @@ def test_ten_thousand_patterns_match_in_linear_time() -> None:
     ],
 )
 def test_markup_is_stripped(markup: str, text: str, stripped: str) -> None:
-    """With quotes of others and code; a text of nothing else stays."""
+    """With quotes of others and code; a text of these alone stays."""
     assert strip_markup(text, markup) == stripped
 
 

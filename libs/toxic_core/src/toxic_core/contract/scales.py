@@ -72,7 +72,7 @@ class Scales(FrozenModel):
 
     Attributes:
         schema_version: of this schema.
-        source: whose scores, and of which comments, for people.
+        source: the reference and the comments, for people.
         model: the model version that was fitted; empty if it is the bundle that contains the file.
         curves: by attribute, then by language or `*`.
     """

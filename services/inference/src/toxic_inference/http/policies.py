@@ -13,7 +13,7 @@ from toxic_inference.policies.policy import DecidedBy, Policy
 POLICY_HEADER = "x-policy"
 """Names the policy, in requests and in answers."""
 DECIDED_HEADER = "x-policy-decided-by"
-"""What decided, in answers whose bodies have no member for it: `list` if a list decided any label."""
+"""What decided, in answers without a member for it in their body: `list` if a list decided any label."""
 
 
 @dataclass(frozen=True, slots=True)

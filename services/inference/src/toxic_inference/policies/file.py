@@ -1,4 +1,4 @@
-"""The file of policies, whose errors name the line."""
+"""The file of policies; errors name the line."""
 
 from pathlib import Path
 

@@ -49,6 +49,6 @@ _STRIP: Mapping[str, Callable[[str], str]] = {
 
 
 def strip_markup(text: str, markup: str) -> str:
-    """Return a text without its markup (`html`, `bbcode`, `markdown`); the text itself if nothing is left."""
+    """Return a text without its markup (`html`, `bbcode`, `markdown`); the text itself if none is left."""
     stripped = _STRIP[markup](text).strip()
     return text if is_blank(stripped) else stripped

@@ -77,8 +77,8 @@ class Policy(FrozenModel):
         flag: what is always flagged.
         ignore: what is never flagged, unless `flag` matches too.
         markup: what is stripped before scoring.
-        default_language: of texts whose language the request doesn't state; they aren't identified.
-        keys: names of the API keys whose requests follow it.
+        default_language: of texts for which the request states none; they aren't identified.
+        keys: names of the API keys that it belongs to.
     """
 
     thresholds: dict[LabelName, dict[Literal["*"] | Language, Threshold]] = Field(default_factory=dict)

@@ -54,7 +54,10 @@ _id, _text, _language, _label, _optional_label = (
 
 _soft_label = pa.Column(
     checks=pa.Check(
-        lambda values: (values == "") | pd.to_numeric(values, errors="coerce").between(0, 1), error=BAD_SHARE
+        lambda values: (
+            (values == "") | pd.Series(pd.to_numeric(values, errors="coerce"), values.index).between(0, 1)
+        ),
+        error=BAD_SHARE,
     ),
     nullable=True,
 )
