@@ -31,7 +31,7 @@ csv.field_size_limit(sys.maxsize)
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """A comment to ask about: its key in the table of scores, its text, and its language, or an empty text."""
+    """A comment to ask about: its key in the table of scores, its text, and its language or an empty text."""
 
     key: str
     text: str
