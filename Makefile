@@ -18,7 +18,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python -m
 PYTEST := $(RUN) pytest
 PACKAGES := $(wildcard libs/*/pyproject.toml services/*/pyproject.toml infra/*/pyproject.toml tests/support/pyproject.toml)
-SOURCES := libs services infra/grafana infra/local infra/ray benchmarks $(wildcard tests)
+SOURCES := libs services infra/grafana infra/local infra/migrate infra/ray benchmarks $(wildcard tests)
 ARGS ?=
 WORKERS ?= auto
 comma := ,
@@ -203,7 +203,7 @@ lock: $(VENV)/.installed-dev ## Resolve dependencies into constraints.txt; ARGS=
 	@$(RUN) uv pip compile --universal --python-version 3.11 --no-header --no-annotate --quiet $(ARGS) \
 		--no-emit-package toxic-core --no-emit-package toxic-model --no-emit-package toxic-training --no-emit-package toxic-registry \
 		--no-emit-package toxic-inference --no-emit-package toxic-local \
-		--no-emit-package toxic-dashboards --no-emit-package toxic-batch --no-emit-package toxic-testing \
+		--no-emit-package toxic-dashboards --no-emit-package toxic-batch --no-emit-package toxic-migrate --no-emit-package toxic-testing \
 		requirements-dev.in -o constraints.txt
 	@$(RUN) uv pip compile --universal --python-version 3.11 --no-header --no-annotate --quiet $(ARGS) \
 		infra/airflow/requirements.in -o infra/airflow/requirements.txt

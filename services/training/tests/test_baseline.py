@@ -10,6 +10,7 @@ from kedro.runner import SequentialRunner
 
 from toxic_core.contract import Bundle, open_bundle
 from toxic_core.contract.evidence import read_evaluation
+from toxic_core.contract.scales import Curve, Scales, bundled_scales
 from toxic_core.errors import ContractError, DigestMismatchError
 from toxic_core.tokens import pad
 from toxic_model.errors import SignatureError
@@ -46,6 +47,10 @@ pytestmark = pytest.mark.slow
 
 Made = tuple[keras.Model, Encoder, Bundle]
 
+SCALES = Scales(
+    source="a test",
+    curves={"TOXICITY": {"*": Curve(knots=((0, 0), (1, 0.5)), rows=600, error=0.05, error_before=0.3)}},
+)
 REPORT = "<!doctype html><title>The report</title>"
 
 
@@ -70,6 +75,7 @@ def made(
         model=exports.load(),
         point=_point(corpus, evaluation_parameters),
         reference_scores={},
+        reference_scales=SCALES.model_dump(mode="json"),
         figures={"test.toxic.all.auc": 0.9},
         training_data={"train": "0" * 64},
     )
@@ -122,6 +128,9 @@ def test_unpacking_reverses_packing(made: Made, packed: Path, tmp_path: Path) ->
         update={"files": {}}
     )
     assert read_evaluation(bundle.path) == read_evaluation(made[2].path)
+    assert bundled_scales(bundle.path) == SCALES
+    assert "| TOXICITY | 600 | 0.300 | 0.050 |" in (packed / "README.md").read_text()
+    assert "| TOXICITY | 600 | 0.300 | 0.050 |" in release.description
     before, after = (
         open_scorer(ExportedModel.of(each), ScoringOptions(batch_tokens=512))(warmup_texts()).scores
         for each in (made[2], bundle)

@@ -13,6 +13,7 @@ from toxic_core.contract import ATTENTION_MASK, INPUT_IDS, open_bundle
 from toxic_core.contract.evidence import read_evaluation
 from toxic_core.contract.provenance import signer_of
 from toxic_core.contract.reference import ReferenceTraffic
+from toxic_core.contract.scales import Curve, Scales, bundled_scales
 from toxic_core.errors import InvalidDataError
 from toxic_core.labels import LABELS, Label
 from toxic_core.signatures import SigningKey
@@ -48,6 +49,11 @@ pytestmark = pytest.mark.slow
 
 Made = tuple[Encoder, keras.Model, ExportedModel]
 Table = Callable[..., pd.DataFrame]
+
+SCALES = Scales(
+    source="a test",
+    curves={"TOXICITY": {"*": Curve(knots=((0, 0), (1, 0.5)), rows=600, error=0.05, error_before=0.3)}},
+)
 
 
 @pytest.fixture
@@ -128,6 +134,7 @@ def test_a_bundle_contains_what_was_measured(
         point=point,
         reference_scores=describe_reference(scores, point, evaluation_parameters),
         reference_traffic=describe_traffic(scores, evaluation_parameters),
+        reference_scales=SCALES.model_dump(mode="json"),
         figures={"test.toxic.all.auc": 0.9},
         training_data={},
     )
@@ -136,6 +143,7 @@ def test_a_bundle_contains_what_was_measured(
     assert signer_of(bundle.path, trusted={key.public: "trainer"}) == "trainer"
     assert OperatingPoint.of(bundle) == point
     assert read_evaluation(bundle.path) == {"test.toxic.all.auc": 0.9}
+    assert bundled_scales(bundle.path) == SCALES
     examples = bundle.warmup()
     assert [example.text for example in examples] == list(warmup_texts())
     again = open_scorer(ExportedModel.of(bundle), ScoringOptions(batch_tokens=4096))(warmup_texts()).scores

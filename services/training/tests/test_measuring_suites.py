@@ -6,12 +6,14 @@ import pandas as pd
 import pytest
 
 from toxic_core.contract import Calibration
+from toxic_core.contract.scales import FEWEST_ROWS, Scales
 from toxic_core.labels import LABELS
 from toxic_training.data.suites import REFERENCES
 from toxic_training.evaluation.disguises import WAYS, disguise_comments
 from toxic_training.evaluation.operating_point import OperatingPoint
 from toxic_training.evaluation.parameters import EvaluationParameters
 from toxic_training.evaluation.suites import measure_disguised, measure_suites
+from toxic_training.kedro_project.pipelines.evaluation.nodes import fit_reference_scales
 
 Scored = Callable[..., pd.DataFrame]
 
@@ -96,6 +98,19 @@ def test_labelled_and_rated_suites_are_measured_by_language(
     assert figures["rated.toxic.en.rows"] == 100
     assert figures["rated.toxicity.en.rank_correlation"] == pytest.approx(-1)
     assert "rated.threat.en.rank_correlation" not in figures
+
+
+def test_scales_are_fitted_on_reference_scores(cases: Scored) -> None:
+    """By attribute and language, to calibrated scores; without enough of them there are none."""
+    scores = np.linspace(0, 1, FEWEST_ROWS)
+    table = cases(scores.tolist(), suite="perspective", TOXICITY=scores / 2, THREAT=[0.5] + [MISSING] * 499)
+    scales = Scales.model_validate(fit_reference_scales(table, POINT))
+    assert scales.curves.keys() == {"TOXICITY"}
+    assert scales.curves["TOXICITY"].keys() == {"*", "en"}
+    assert scales.source == "reference scores of 500 comments (perspective)"
+    assert scales.apply("TOXICITY", np.array([0.8]), ["en"]) == pytest.approx(0.4, abs=0.01)
+    assert fit_reference_scales(table.iloc[1:], POINT) == {}
+    assert fit_reference_scales(cases([], suite="perspective"), POINT) == {}
 
 
 def test_without_cases_there_are_no_figures(

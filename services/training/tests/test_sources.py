@@ -2,9 +2,11 @@
 
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
 from toxic_core.errors import InvalidDataError
 from toxic_testing.training.tables import raw_table, tidied_test, tidied_validation
+from toxic_training.data import schemas
 from toxic_training.data.comments import Counts
 from toxic_training.data.mixing import equal_shares, tempered
 from toxic_training.data.parameters import DataParameters, SourceParameters, Use
@@ -76,6 +78,27 @@ def test_rows_for_evaluation_only_are_refused(use: Use) -> None:
         _split(table, _parameters(SourceParameters(use=use)))
     sets, _ = _split(table, _parameters(SourceParameters(use=Use.TEST)))
     assert len(sets[Use.TEST]) == 3
+
+
+def test_soft_labels_are_shares() -> None:
+    """They stay as they are, of a text that occurs twice too; other tables have only 0 and 1."""
+    table = {
+        "text": ["a", "b", "b", "c"],
+        "toxic": ["0.25", "0.4", "0.4", ""],
+        "insult": ["1", "0", "1", "0.5"],
+    }
+    sets, _ = _split(table, _parameters(SourceParameters(soft_labels=True)))
+    training = sets[Use.TRAINING].set_index("text")
+    assert training["toxic"].tolist()[:2] == pytest.approx([0.25, 0.4])
+    assert training["insult"].tolist() == [1, 1, 0.5]
+    schemas.COMMENTS.validate(sets[Use.TRAINING])
+    with pytest.raises(InvalidDataError, match="3 times label_not_0_or_1 in toxic"):
+        _split(table, _parameters(SourceParameters()))
+    with pytest.raises(InvalidDataError, match="label_not_from_0_to_1 in toxic"):
+        _split(table | {"toxic": ["25", "40", "40", ""]}, _parameters(SourceParameters(soft_labels=True)))
+    for other in ({"use": Use.VALIDATION}, {"train_fraction": 0.9}):
+        with pytest.raises(ValidationError, match="only for training"):
+            SourceParameters.model_validate({"soft_labels": True, **other})
 
 
 def test_licences_can_be_left_out() -> None:

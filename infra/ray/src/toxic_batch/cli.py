@@ -15,7 +15,7 @@ from toxic_batch.reading import FORMATS
 from toxic_batch.worker import TEXT_COLUMN_OPTION
 from toxic_core.errors import ToxicError
 from toxic_core.registered import CHAMPION, MODEL_NAME
-from toxic_model.tables import TEXT_COLUMNS
+from toxic_core.tables import TEXT_COLUMNS
 
 _MIB = 1024 * 1024
 

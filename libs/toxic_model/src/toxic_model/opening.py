@@ -10,6 +10,7 @@ from typing import Literal
 import structlog
 
 from toxic_core.contract import Bundle
+from toxic_core.contract.scales import bundled_scales
 from toxic_core.errors import ConfigurationError, ToxicError
 from toxic_model.errors import WarmupError
 from toxic_model.gpus import gpu_present
@@ -48,12 +49,14 @@ def open_model(
     Raises:
         ConfigurationError: the runtime is unknown or isn't installed.
         ContractError: the tokenizer or the warm-up examples can't be read.
+        InvalidDataError: the scales are invalid.
         SignatureError: the SavedModel can't be read, or its signature isn't the contract's.
         WarmupError: the model doesn't give the recorded scores.
     """
     contract = bundle.contract
     tokenizer = bundle.tokeniser(overlap=overlap)
     warm_up = WarmUp.of(bundle, tokenizer)
+    scales = bundled_scales(bundle.path)
     *preferred, last = choose_runtimes(runtime, packed=is_packed(bundle.path))
 
     def compiled(chosen: Runtime) -> Executable:
@@ -76,6 +79,7 @@ def open_model(
         whole=executable.whole,
         streams=executable.streams,
         close=executable.close,
+        scales=scales,
     )
 
 

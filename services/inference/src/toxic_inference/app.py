@@ -10,17 +10,21 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 
 import structlog
 from starlette.applications import Starlette
 
+from toxic_core.contract.scales import read_scales
 from toxic_inference.adapters.folders import check_writable
 from toxic_inference.adapters.key_file import KeyFile
 from toxic_inference.adapters.loader import BundleLoader, model_opener
 from toxic_inference.adapters.origin import Origin, open_origin
 from toxic_inference.adapters.priority import give_way
+from toxic_inference.adapters.watched_file import WatchedFile
 from toxic_inference.corrections.service import CorrectionService
 from toxic_inference.corrections.store import DatabaseFeedbackStore
 from toxic_inference.doors.listing import DOORS
@@ -32,6 +36,7 @@ from toxic_inference.http.errors import describe
 from toxic_inference.http.guard import GuardRules
 from toxic_inference.jobs.files import JobFiles
 from toxic_inference.jobs.queue import JobQueue
+from toxic_inference.policies.file import read_policies
 from toxic_inference.serving.batching.admission import BatchLimits
 from toxic_inference.serving.batching.executables import Executables
 from toxic_inference.serving.batching.scheduler import BatchScheduler, SchedulerResources
@@ -74,7 +79,8 @@ def create_app(settings: Settings) -> Starlette:
     """Return the whole service as one ASGI application; its lifespan runs the core.
 
     Raises:
-        ConfigurationError: the cache, the model folder or the feedback file can't be used.
+        ConfigurationError: the cache, the model folder, the feedback file or the policies can't be used.
+        InvalidDataError: the file of scales can't be used.
     """
     origin = open_origin(settings)
     threads = _Threads(settings)
@@ -172,6 +178,9 @@ def _make_manager(settings: Settings, origin: Origin, emit: Emit, threads: _Thre
     )
 
     def activate(servable_id: ServableId, model: LoadedModel) -> ActiveServable:
+        if model.scales is None and settings.perspective_scale == "default":
+            advice = "Perspective scores are calibrated; fit a scale with toxic-migrate fit"
+            _log.warning("scale.missing", version=servable_id.version, advice=advice)
         executables = Executables(model.whole, model.streams, pad_id=model.contract.pad_id, clock=clock)
         scheduler = BatchScheduler(executables, version=servable_id.version, resources=resources)
         cache = ScoreCache(settings.score_cache_entries, model.tokenizer.normalise)
@@ -246,6 +255,7 @@ def _make_backend(
         now=time.time,
         emit=watching.emit,
     )
+    file = settings.policies_file
     return Backend(
         model_name=settings.model_name,
         default_alias=settings.model_alias,
@@ -266,11 +276,22 @@ def _make_backend(
         ),
         emit=watching.emit,
         public_url=settings.public_url,
-        perspective=PerspectiveRules(
-            drop_attributes=settings.unsupported_attributes == "drop",
-            score_any_language=settings.unsupported_language == "score",
-        ),
+        perspective=_make_perspective(settings),
+        policies=WatchedFile(file, read_policies, name="policies").current if file else lambda: None,
     )
+
+
+def _make_perspective(settings: Settings) -> PerspectiveRules:
+    rules = PerspectiveRules(
+        drop_attributes=settings.unsupported_attributes == "drop",
+        score_any_language=settings.unsupported_language == "score",
+    )
+    if settings.perspective_scale == "none":
+        return replace(rules, scale_origin="none", scales=lambda _: None)
+    if settings.perspective_scale == "default":
+        return rules
+    file = WatchedFile(Path(settings.perspective_scale), read_scales, name="scale")
+    return replace(rules, scale_origin="file", scales=lambda _: file.current())
 
 
 def _now() -> datetime:

@@ -78,6 +78,21 @@ class AttributeUnsupported(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyApplied(Event):
+    """A text was decided by a community's policy.
+
+    Attributes:
+        policy: its name.
+        decided_by: `model` or `list`.
+        said: whether it was flagged, `yes` or `no`.
+    """
+
+    policy: str
+    decided_by: str
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
 class RegistryMessageReceived(Event):
     """The registry sent a message; `outcome` is a value of `WebhookOutcome`."""
 

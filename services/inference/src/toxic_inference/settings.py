@@ -147,6 +147,14 @@ class Settings(BaseSettings):
     scores the others, unless the request forbids it; refuse answers with Google's error, unless the request
     has dropUnsupportedAttributes."""
 
+    policies_file: Path | None = None
+    """File of the communities' policies: thresholds, word lists and markup by name (docs/policies.md); read
+    again when it changes."""
+    perspective_scale: str = "default"
+    """The scale of the Perspective API's scores. default is the version's own, or calibrated scores if it has
+    none; none is calibrated scores; otherwise the path of a file by `toxic-migrate fit`, which is read again
+    when it changes. Other doors and the metrics stay calibrated."""
+
     batch_token_budget: PositiveInt = 4_096
     """Most tokens in a batch, padding included."""
     queue_rows: PositiveInt = 2_048

@@ -32,7 +32,9 @@ CSV = b"content\nyou are kind\n\xff\xfe\nyou,are,many\n"
 async def service(tmp_path: Path, build_bundle: BuildBundle) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the whole service over one version, which shows figures from the first text on."""
     build_bundle(tmp_path / "models" / "1")
+    (tmp_path / "policies.yml").write_text("policies: {forum: {flag: {words: [fool]}}}")
     settings = Settings(
+        policies_file=tmp_path / "policies.yml",
         model_directory=tmp_path / "models",
         state_dir=tmp_path / "state",
         poll_interval_seconds=0.01,
@@ -68,6 +70,7 @@ async def cause_everything(client: httpx.AsyncClient) -> None:
         assert answer.status_code == 200
     await client.post("/predict", content=CSV, headers={"content-type": "text/csv"})
     await client.post("/events", json={})
+    await client.post("/predict", params={"policy": "forum"}, json={"text": "you fool"})
     body = {"comment": {"text": "you"}, "languages": ["en"], "requestedAttributes": {"FLIRTATION": {}}}
     assert (await client.post("/v1alpha1/comments:analyze", json=body)).status_code == 400
     for said, score in ((True, 0.9), (False, 0.2)):

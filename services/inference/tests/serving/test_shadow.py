@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from toxic_core.contract import Contract
+from toxic_core.contract.scales import Scales
 from toxic_core.errors import UnknownModelError
 from toxic_core.labels import LABELS
 from toxic_inference.events import ShadowCompared, ShadowDrop, ShadowDropped
@@ -38,6 +39,7 @@ class Version:
         self.version = version
         self.value = score
         self.contract: Contract = make_contract()
+        self.scales: Scales | None = None
         self.texts: list[str] = []
         self.lanes: list[Lane] = []
         self.error: Exception | None = None

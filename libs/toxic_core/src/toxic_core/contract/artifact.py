@@ -6,6 +6,7 @@
     contract.json              the contract, with the SHA-256 of every other file
     warmup.jsonl               texts with their expected scores
     evaluation.json            figures of the model's quality (`toxic_core.contract.evidence`)
+    scales.json                optional: to the scores of a reference (`toxic_core.contract.scales`)
     signature.json             optional: who vouches for the contract (`toxic_core.contract.provenance`)
 
 Invariant: `seal` completes a bundle. `open_bundle` returns a contract only if all of its files are present

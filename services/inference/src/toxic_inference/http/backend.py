@@ -3,13 +3,17 @@
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from operator import attrgetter
+from typing import Literal
 
+from toxic_core.contract.scales import Scales
 from toxic_core.errors import NoVersionReadyError, UnknownModelError
 from toxic_core.labels import KNOWN_LABELS, LabelName
 from toxic_inference.corrections.service import CorrectionService
 from toxic_inference.events import Emit
 from toxic_inference.jobs.queue import JobQueue
-from toxic_inference.serving.interfaces import Scorer, Target
+from toxic_inference.policies.file import Policies
+from toxic_inference.serving.interfaces import Scorer, Session, Target
 from toxic_inference.serving.versions.states import VersionStatus
 from toxic_inference.webhooks import WebhookReceiver
 
@@ -27,10 +31,14 @@ class PerspectiveRules:
     Attributes:
         drop_attributes: whether attributes that the model lacks are left out if a request doesn't choose.
         score_any_language: whether texts in languages that the model wasn't evaluated for are scored.
+        scale_origin: where the scale comes from.
+        scales: returns the scale of a session's scores; None for calibrated scores.
     """
 
     drop_attributes: bool = True
     score_any_language: bool = False
+    scale_origin: Literal["none", "bundle", "file"] = "bundle"
+    scales: Callable[[Session], Scales | None] = attrgetter("scales")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +77,7 @@ class Backend:
         limits: limits of one request.
         emit: takes events.
         perspective: what the Perspective API leaves to the service.
+        policies: returns the communities' policies; None if there are none.
         public_url: the address at which clients reach the service; None for that of each request.
     """
 
@@ -87,6 +96,7 @@ class Backend:
     emit: Emit
     perspective: PerspectiveRules = PerspectiveRules()
     public_url: str | None = None
+    policies: Callable[[], Policies | None] = lambda: None
 
     def served_labels(self) -> tuple[LabelName, ...]:
         """Return the labels of every version that answers, those of the most important one first."""

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from toxic_core.contract import Contract
+from toxic_core.contract.scales import Scales
 from toxic_core.tokens import Int32Array
 from toxic_model.loaded import Float32Array, LoadedModel
 
@@ -191,6 +192,11 @@ class Session(Protocol):
     @property
     def contract(self) -> Contract:
         """The version's contract."""
+        ...
+
+    @property
+    def scales(self) -> Scales | None:
+        """The version's scales; None if it has none."""
         ...
 
     async def score(self, texts: Sequence[Text], *, lane: Lane) -> Sequence[TextScore]:

@@ -13,10 +13,10 @@ from typing import BinaryIO
 
 from toxic_core.errors import InvalidDataError, ToxicError
 from toxic_core.languages import primary_language
+from toxic_core.tables import language_column, text_column
 from toxic_inference.serving.errors import RejectedTextError, TextTooLongError
 from toxic_inference.serving.interfaces import Text
 from toxic_inference.serving.scoring.texts import check_text
-from toxic_model.tables import language_column, text_column
 
 _MAX_LINE_BYTES = 1024 * 1024
 _MAX_RESUMPTIONS = 1_000

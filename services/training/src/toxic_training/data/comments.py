@@ -4,7 +4,7 @@
 `source` and `licence`; without those, the table's name and the empty string.
 
 Invariant: one row per comment, text not blank, and unique but for what can't be seen; a label is 0, 1, or NaN
-if the source file doesn't contain it.
+if the source file doesn't contain it; a training comment's may be a share between.
 """
 
 from collections.abc import Mapping

@@ -29,6 +29,7 @@ def keep_first_of_each_text(comments: pd.DataFrame) -> tuple[pd.DataFrame, Count
     """Return the comments with every text once, from the first source that contains it.
 
     If the rows of a text within its source disagree about a label, the majority decides; a tie counts as 1.
+    Of shares between 0 and 1 it is the mean.
     Labels from later sources are ignored.
 
     Returns:
@@ -52,9 +53,13 @@ def keep_first_of_each_text(comments: pd.DataFrame) -> tuple[pd.DataFrame, Count
         counts[f"conflicting.{source}"] = int(texts[own & conflicts].nunique())
     # The majority of each text's rows within a source.
     rows = keys.duplicated(keep=False)
-    share = comments[rows].groupby([SOURCE, texts])[LABEL_COLUMNS].transform("mean")
+    own = comments.loc[rows, LABEL_COLUMNS]
+    group = [comments[SOURCE][rows], texts[rows]]
+    share = own.groupby(group).transform("mean")
+    is_hard = (own.isna() | own.isin([0, 1])).groupby(group).transform("all")
+    decided = (share >= _MAJORITY).astype("float32").where(share.notna())
     majority = comments.copy()
-    majority.loc[rows, LABEL_COLUMNS] = (share >= _MAJORITY).astype("float32").where(share.notna())
+    majority.loc[rows, LABEL_COLUMNS] = decided.where(is_hard, share)
     return majority[~again].reset_index(drop=True), counts
 
 
@@ -75,7 +80,7 @@ def divide(
         is_training = _draw(texts, salt="holdout") >= 1 - parameters.train_fraction
     training = thinned = comments[is_training]
     if parameters.non_toxic_per_toxic is not None:
-        toxic = training[LABEL_COLUMNS].max(axis=1) > 0
+        toxic = training[LABEL_COLUMNS].max(axis=1) >= _MAJORITY
         rank = _draw(texts[is_training], salt="thinning").where(~toxic).rank(method="first")
         thinned = training[toxic | (rank <= int(toxic.sum() * parameters.non_toxic_per_toxic))]
     thinned = _limited(thinned, parameters)

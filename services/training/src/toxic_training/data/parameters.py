@@ -1,9 +1,9 @@
 """The types of parameters, and those of the data stage. Kedro validates them before the first node runs."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from toxic_core.languages import KNOWN_LANGUAGES
 
@@ -72,6 +72,16 @@ class SourceParameters(Parameters):
     )
     repeat: int = Field(default=1, ge=1, description="Times that each row occurs per epoch.")
     weight: float = Field(default=1.0, gt=0, description="Weight of a row in the loss.")
+    soft_labels: bool = Field(
+        default=False,
+        description="Whether labels are shares from 0 to 1, as of another model; only for training.",
+    )
+
+    @model_validator(mode="after")
+    def _check_soft(self) -> Self:
+        if self.soft_labels and (self.use is not Use.TRAINING or self.train_fraction < 1):
+            raise ValueError("a table with soft_labels is only for training: use training, train_fraction 1")
+        return self
 
 
 class DataParameters(Parameters):

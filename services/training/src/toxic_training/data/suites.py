@@ -19,8 +19,8 @@ import pandas as pd
 from toxic_core.errors import InvalidDataError
 from toxic_core.labels import LABELS, Label
 from toxic_core.languages import Language
+from toxic_core.tables import language_code
 from toxic_model.identification import identify_language
-from toxic_model.tables import language_code
 from toxic_training.data.comments import (
     COLUMNS,
     ID,

@@ -12,9 +12,9 @@ import pandas as pd
 from pandera.pandas import DataFrameSchema
 
 from toxic_core.languages import UNDETERMINED
+from toxic_core.tables import language_code
 from toxic_core.text import is_blank
 from toxic_model.identification import identify_language
-from toxic_model.tables import language_code
 from toxic_training.data.comments import (
     COLUMNS,
     ID,

@@ -26,6 +26,7 @@ from toxic_core.contract import (
     seal,
 )
 from toxic_core.contract.evidence import EVALUATION_FILE, read_evaluation
+from toxic_core.contract.scales import SCALES_FILE, Scales, bundled_scales
 from toxic_core.errors import ContractError, DigestMismatchError
 from toxic_model.packed import (
     CONFIG_FILE,
@@ -62,6 +63,7 @@ class Baseline:
     contract: Contract
     figures: dict[str, float]
     warmup: tuple[WarmupExample, ...]
+    scales: Scales | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,9 @@ def pack(parts: BaselineParts, folder: Path) -> None:
     for name in _COPIED:
         (partial / name).parent.mkdir(exist_ok=True)
         shutil.copy(parts.bundle.path / name, partial / name)
-    card = model_card(parts.bundle.contract, read_evaluation(partial))
+    if scales := bundled_scales(parts.bundle.path):
+        scales.write(partial / SCALES_FILE)
+    card = model_card(parts.bundle.contract, read_evaluation(partial), scales)
     (partial / "README.md").write_text(card, encoding="utf-8")
     (partial / "evaluation.html").write_text(parts.report, encoding="utf-8")
     seal(partial, parts.bundle.contract)
@@ -124,6 +128,7 @@ def read_baseline(folder: Path) -> Baseline:
         contract=contract,
         figures=read_evaluation(folder),
         warmup=Bundle(path=folder, contract=contract).warmup(),
+        scales=bundled_scales(folder),
     )
 
 
@@ -169,8 +174,10 @@ def prepare_export(baseline: Baseline, encoder: Encoder) -> ExportParts:
 
 
 def assemble_bundle(baseline: Baseline, model: ExportedModel) -> BundleParts:
-    """Return the bundle's parts: the exported model, and the figures recorded when it was packed."""
-    return BundleParts(model=model, contract=baseline.contract, figures=baseline.figures)
+    """Return the bundle's parts: the exported model, and the figures and scales it was packed with."""
+    return BundleParts(
+        model=model, contract=baseline.contract, figures=baseline.figures, scales=baseline.scales
+    )
 
 
 def _weights(classifier: keras.Model) -> dict[str, Floats]:

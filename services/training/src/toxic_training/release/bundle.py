@@ -22,6 +22,7 @@ from toxic_core.contract import (
 from toxic_core.contract.evidence import write_evaluation
 from toxic_core.contract.provenance import sign_bundle
 from toxic_core.contract.reference import Distribution, ReferenceTraffic
+from toxic_core.contract.scales import SCALES_FILE, Scales
 from toxic_core.languages import LANGUAGES
 from toxic_core.signatures import SigningKey
 from toxic_model.scoring import ScoringOptions
@@ -43,11 +44,12 @@ _LONG_TEXT = "This sentence is repeated until it is longer than a model can read
 
 @dataclass(frozen=True, slots=True)
 class BundleParts:
-    """The measured model, its contract without the files' digests, and the evaluation's figures."""
+    """The measured model, its contract without the files' digests, the evaluation's figures, the scales."""
 
     model: ExportedModel
     contract: Contract
     figures: dict[str, float]
+    scales: Scales | None = None
 
 
 def assemble_bundle(
@@ -59,6 +61,7 @@ def assemble_bundle(
     training_data: dict[str, str],
     licences: dict[str, int] | None = None,
     reference_traffic: dict[str, object] | None = None,
+    reference_scales: dict[str, object] | None = None,
 ) -> BundleParts:
     """Return everything in the artifact contract except the files' digests."""
     contract = Contract(
@@ -81,7 +84,8 @@ def assemble_bundle(
         code_revision=code_revision(Path(__file__).parent),
         created_at=datetime.now(UTC),
     )
-    return BundleParts(model=model, contract=contract, figures=figures)
+    scales = Scales.model_validate(reference_scales) if reference_scales else None
+    return BundleParts(model=model, contract=contract, figures=figures, scales=scales)
 
 
 def write_bundle(parts: BundleParts, folder: Path) -> Bundle:
@@ -104,6 +108,8 @@ def write_bundle(parts: BundleParts, folder: Path) -> Bundle:
         [WarmupExample(text=text, scores=tuple(row)) for text, row in zip(texts, scores, strict=True)],
     )
     write_evaluation(partial, parts.figures)
+    if parts.scales:
+        parts.scales.write(partial / SCALES_FILE)
     sealed = seal(partial, parts.contract)
     if key := os.environ.get(SIGNING_KEY_VARIABLE):
         sign_bundle(partial, SigningKey.read(Path(key)))

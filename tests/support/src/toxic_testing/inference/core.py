@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from toxic_core.contract.scales import Scales
 from toxic_core.errors import NoVersionReadyError, UnknownModelError
 from toxic_core.languages import UNDETERMINED
 from toxic_core.text import words
@@ -44,6 +45,7 @@ class FakeCore:
         self.source_error: Exception | None = None
         self.held: asyncio.Event | None = None
         self.cancelled = False
+        self.scales: Scales | None = None
         self.leases = 0
         self.texts: list[Text] = []
         self.rows: list[Row] = []

@@ -78,6 +78,9 @@ class TextResult(BaseModel):
 
     scores: dict[str, float] = Field(description="Calibrated score by label, from 0 to 1.")
     decisions: dict[str, bool] = Field(description="Whether the score reaches the operating threshold.")
+    decided_by: dict[str, str] | None = Field(
+        default=None, description="With a policy: whether the `model` or a `list` decided, by label."
+    )
     tokens: int = Field(description="Tokens read, special tokens included.")
     windows: int = Field(
         description="Overlapping windows that a long text was read in; each score is the highest over them."
@@ -99,3 +102,4 @@ class PredictAnswer(BaseModel):
     errors: list[RowError] = Field(description="The first 10,000 rows that were not scored.")
     scored: int = Field(description="Number of texts that were scored.")
     rejected: int = Field(description="Number of rows that were not.")
+    policy: str | None = Field(default=None, description="The policy that decided, if any.")

@@ -6,17 +6,22 @@ Invariant: answers and errors are exactly the published ones; a header names the
 """
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from http import HTTPStatus
 from importlib.resources import files
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from toxic_core.contract.scales import Scales
+from toxic_core.labels import perspective_attribute
 from toxic_inference.corrections.record import FeedbackSource, UnknownFeedbackError
 from toxic_inference.doors.perspective.answering import AnswerForm
 from toxic_inference.doors.perspective.attributes import bare
@@ -38,6 +43,7 @@ from toxic_inference.doors.perspective.problems import (
 )
 from toxic_inference.doors.perspective.reading import read_request
 from toxic_inference.doors.perspective.requests import Analysis, Attribute, analysis_of, suggestion_of
+from toxic_inference.doors.perspective.scale import ScaleAnswer, scale
 from toxic_inference.doors.perspective.sentences import Sentence, sentences_of, utf16_length
 from toxic_inference.events import AttributeUnsupported
 from toxic_inference.http.backend import (
@@ -49,9 +55,11 @@ from toxic_inference.http.backend import (
 from toxic_inference.http.body import unless_departed
 from toxic_inference.http.door import JSON_TYPE, Access, Door, Operation
 from toxic_inference.http.guard import caller_of
+from toxic_inference.http.policies import DECIDED_HEADER, POLICY_HEADER, policy_of
 from toxic_inference.http.terms import lane_of, terms_of
 from toxic_inference.http.texts import truncation
-from toxic_inference.serving.interfaces import Session, Target, Text, TextScore
+from toxic_inference.policies.policy import DecidedBy, Policy
+from toxic_inference.serving.interfaces import Session, Target, Text
 
 VERSION = "v1alpha1"
 
@@ -64,6 +72,9 @@ async def analyze(request: Request, backend: Backend) -> Response:
     with backend.scorer.session(Target(), terms) as session:
         contract, rules = session.contract, backend.perspective
         analysis = analysis_of(message, labels=contract.labels, max_bytes=backend.limits.text_bytes)
+        chosen = policy_of(request, backend)
+        if chosen is not None:
+            analysis = _following(chosen.policy, analysis)
         declared = analysis.languages
         identified = backend.identify_language(analysis.text)
         languages = choose_languages(
@@ -80,7 +91,13 @@ async def analyze(request: Request, backend: Backend) -> Response:
             raise unsupported(analysis.attributes[0].name, languages.refused, detected=not declared)
         if languages.unevaluated:
             headers[UNEVALUATED_LANGUAGES_HEADER] = ", ".join(languages.unevaluated)
-        scores, truncated = await _score(request, session, analysis, language=languages.calibration)
+        listed = chosen.policy.listed(analysis.text, contract) if chosen else {}
+        if chosen is not None:
+            by = DecidedBy.LIST if listed else DecidedBy.MODEL
+            chosen.count(backend, flagged=any(listed.values()), by=by)
+            headers |= {POLICY_HEADER: chosen.name, DECIDED_HEADER: by}
+        scale = _Scale(rules.scales(session), languages.calibration, listed)
+        scores, truncated = await _score(request, session, analysis, scale=scale)
         answer = AnalyzeCommentResponse(
             attribute_scores=scores or None,
             languages=list(languages.scored),
@@ -90,43 +107,69 @@ async def analyze(request: Request, backend: Backend) -> Response:
         return form.respond(answer, headers=headers | truncation((truncated,)))
 
 
+def _following(policy: Policy, analysis: Analysis) -> Analysis:
+    """Return an analysis of the text without its markup, in the policy's language if it states none."""
+    default = (str(policy.default_language),) if policy.default_language else ()
+    text = analysis.text if analysis.spans else policy.strip(analysis.text)
+    return replace(analysis, text=text, languages=analysis.languages or default)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """What calibrated scores of a text become: on a scale, or what a policy's list decides."""
+
+    scales: Scales | None
+    language: str | None
+    listed: Mapping[str, bool]
+
+    def apply(self, label: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        if label in self.listed:
+            return np.full(len(values), float(self.listed[label]))
+        curve = self.scales and self.scales.curve(perspective_attribute(label), self.language)
+        return curve(values) if curve else values
+
+
 async def _score(
-    request: Request, session: Session, analysis: Analysis, *, language: str | None
+    request: Request, session: Session, analysis: Analysis, *, scale: _Scale
 ) -> tuple[dict[str, AttributeScores], bool]:
     """Return the scores by attribute, without those below their threshold, and whether the text was cut."""
     sentences = sentences_of(analysis.text) if analysis.spans else []
     # The whole text, then its sentences if there are several.
     parts = [analysis.text, *(sentence.text for sentence in sentences if len(sentences) > 1)]
-    texts = [Text(part, language) for part in parts]
+    texts = [Text(part, scale.language) for part in parts]
     whole, *scores = await unless_departed(request, session.score(texts, lane=lane_of(request)))
     if scores:
         spans = list(zip(sentences, scores, strict=True))
     else:
         spans = [(Sentence(analysis.text, 0, utf16_length(analysis.text)), whole)]
-    found = {
-        each.name: _scores_of(each, whole, spans, session.contract.labels) for each in analysis.attributes
-    }
+    found: dict[str, AttributeScores | None] = {}
+    for each in analysis.attributes:
+        column = session.contract.labels.index(each.label)
+        values = np.array([whole.scores[column], *(score.scores[column] for _, score in spans)])
+        values = scale.apply(each.label, values)
+        found[each.name] = _scores_of(each, values.tolist(), [sentence for sentence, _ in spans])
     return {name: each for name, each in found.items() if each is not None}, whole.truncated
 
 
 def _scores_of(
-    attribute: Attribute,
-    whole: TextScore,
-    spans: Sequence[tuple[Sentence, TextScore]],
-    labels: Sequence[str],
+    attribute: Attribute, values: Sequence[float], sentences: Sequence[Sentence]
 ) -> AttributeScores | None:
-    """Return an attribute's scores that reach its threshold, or None."""
-    column = labels.index(attribute.label)
+    """Return an attribute's scores that reach its threshold, or None.
 
-    def reaching(score: TextScore) -> Score | None:
-        value = score.scores[column]
+    Args:
+        attribute: the requested one.
+        values: the whole text's score, then those of its sentences.
+        sentences: of the text.
+    """
+
+    def reaching(value: float) -> Score | None:
         return Score(value=value, type=ScoreType.PROBABILITY) if value >= attribute.threshold else None
 
-    summary = reaching(whole)
+    summary = reaching(values[0])
     above = [
         SpanScore(begin=sentence.begin, end=sentence.end, score=found)
-        for sentence, score in spans
-        if (found := reaching(score)) is not None
+        for sentence, value in zip(sentences, values[1:], strict=True)
+        if (found := reaching(value)) is not None
     ]
     if summary is None and not above:
         return None
@@ -246,6 +289,7 @@ PERSPECTIVE = Door(
             query={"version": f"Version of the API: {VERSION}."},
             answers={200: {JSON_TYPE: {"name": "commentanalyzer", "version": VERSION, "methods": {}}}},
         ),
+        Operation("GET", "/v1alpha1/scale", scale, answers={200: ScaleAnswer}),
         # Where clients look that were made before each API served its own document.
         Operation(
             "GET",

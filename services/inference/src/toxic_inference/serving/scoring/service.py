@@ -15,6 +15,7 @@ import numpy as np
 
 from toxic_core.contract import Contract
 from toxic_core.contract.calibration import calibrate
+from toxic_core.contract.scales import Scales
 from toxic_inference.events import CacheLookedUp, Emit, TextsScored, TextsTokenised
 from toxic_inference.serving.clock import Clock
 from toxic_inference.serving.errors import InferenceError
@@ -99,6 +100,10 @@ class _LeasedSession:
     @property
     def contract(self) -> Contract:
         return self._active.model.contract
+
+    @property
+    def scales(self) -> Scales | None:
+        return self._active.model.scales
 
     async def score(self, texts: Sequence[Text], *, lane: Lane) -> Sequence[TextScore]:
         found = await self._raw([text.content for text in texts], lane=lane)

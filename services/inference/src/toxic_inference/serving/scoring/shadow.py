@@ -16,6 +16,7 @@ from dataclasses import KW_ONLY, dataclass, field
 import structlog
 
 from toxic_core.contract import Contract
+from toxic_core.contract.scales import Scales
 from toxic_core.errors import NoVersionReadyError, UnknownModelError
 from toxic_core.labels import LabelName
 from toxic_inference.events import Emit, ShadowCompared, ShadowDrop, ShadowDropped
@@ -143,6 +144,10 @@ class _SampledSession:
     @property
     def contract(self) -> Contract:
         return self.session.contract
+
+    @property
+    def scales(self) -> Scales | None:
+        return self.session.scales
 
     async def score(self, texts: Sequence[Text], *, lane: Lane) -> Sequence[TextScore]:
         scores = await self.session.score(texts, lane=lane)

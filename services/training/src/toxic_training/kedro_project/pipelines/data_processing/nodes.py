@@ -79,11 +79,11 @@ def tidy_additional(tables: OptionalTables, parameters: DataParameters) -> Tidie
             counts[f"read.{name}"] = 0.0
             continue
         raw = table.rows
-        schema = schemas.additional(raw, name=name)
+        source = parameters.additional[name]
+        schema = schemas.additional(raw, name=name, soft=source.soft_labels)
         withheld = raw[schemas.find_text(raw)].isna()
         labels = [label_words(raw[label]) for label in schemas.find_labels(raw)]
         unlabelled = ~withheld & pd.concat([label == "" for label in labels], axis=1).all(axis=1)
-        source = parameters.additional[name]
         left_out = _left_out(raw, name=name, use=source.use, licences=parameters.leave_out_licences)
         usable = raw[~(withheld | unlabelled | left_out)]
         parts.append(tidy(usable, schema, name=name, source=source, parameters=parameters))

@@ -1,14 +1,17 @@
 """From an exported model to its figures and operating point: plain functions."""
 
+import logging
+
 import keras
 import numpy as np
 import pandas as pd
 
 from toxic_core.contract import Bundle
 from toxic_core.contract.reference import LENGTH_EDGES, Distribution, ReferenceTraffic
+from toxic_core.contract.scales import Pairs, TooLittleDataError, fit_scales
 from toxic_core.languages import ANY_LANGUAGE
 from toxic_training.data.comments import LABEL_COLUMNS, LANGUAGE, SOURCE, TEXT, OptionalTables
-from toxic_training.data.suites import leave_out_trained, tidy_suites
+from toxic_training.data.suites import REFERENCES, leave_out_trained, tidy_suites
 from toxic_training.evaluation.measuring import ALL, TEST, TOKENS, by_language
 from toxic_training.evaluation.metrics import share_weights
 from toxic_training.evaluation.operating_point import OperatingPoint, score_columns
@@ -17,6 +20,8 @@ from toxic_training.modelling.classifier import Encoder
 from toxic_training.modelling.parameters import ModellingParameters
 from toxic_training.scoring.exported import ExportedModel, ExportFacts, ExportParts
 from toxic_training.scoring.texts import open_scorer
+
+logger = logging.getLogger(__name__)
 
 
 def prepare_export(classifier: keras.Model, encoder: Encoder, parameters: ModellingParameters) -> ExportParts:
@@ -77,6 +82,24 @@ def describe_traffic(validation: pd.DataFrame, parameters: EvaluationParameters)
         calibration_toxic_share=parameters.calibration_toxic_share,
         deployment_toxic_share=parameters.deployment_toxic_share,
     ).model_dump(mode="json")
+
+
+def fit_reference_scales(suites: pd.DataFrame, point: OperatingPoint) -> dict[str, object]:
+    """Return the scales to the reference scores of the suites, as in `scales.json`; empty without enough."""
+    rows = suites[suites[list(REFERENCES)].notna().any(axis=1)]
+    cases = point.calibrated(rows)
+    pairs = Pairs(
+        languages=cases[LANGUAGE].tolist(),
+        ours={name: cases[f"score_{label}"].to_numpy(np.float64) for name, label in REFERENCES.items()},
+        theirs={name: cases[name].to_numpy(np.float64) for name in REFERENCES},
+    )
+    names = ", ".join(sorted(rows[SOURCE].unique()))
+    try:
+        scales = fit_scales(pairs, source=f"reference scores of {len(rows):,} comments ({names})")
+    except TooLittleDataError as error:
+        logger.info("The model gets no scales: %s", error)
+        return {}
+    return scales.model_dump(mode="json")
 
 
 def score_with_champion(

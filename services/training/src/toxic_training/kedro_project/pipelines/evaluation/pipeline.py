@@ -36,6 +36,7 @@ def create_pipeline() -> Pipeline:
                 "reference_scores",
             ),
             Node(nodes.describe_traffic, ["validation_scores", _PARAMETERS], "reference_traffic"),
+            Node(nodes.fit_reference_scales, ["suite_scores", "operating_point"], "reference_scales"),
             *_measuring(),
         ]
     )

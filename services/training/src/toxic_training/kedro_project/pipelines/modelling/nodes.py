@@ -80,7 +80,7 @@ def train_classifier(
     Raises:
         InvalidDataError: the comments are all toxic or all not.
     """
-    if set(training[LABEL_COLUMNS[0]].unique()) != {0.0, 1.0}:
+    if not {0.0, 1.0} <= set(training[LABEL_COLUMNS[0]].unique()):
         raise InvalidDataError(
             f"The {len(training)} training comments are all of one class of {LABEL_COLUMNS[0]}; "
             "training needs toxic and non-toxic ones."

@@ -17,6 +17,7 @@ def create_pipeline() -> Pipeline:
                     "point": "operating_point",
                     "reference_scores": "reference_scores",
                     "reference_traffic": "reference_traffic",
+                    "reference_scales": "reference_scales",
                     "figures": "evaluation_report",
                     "training_data": "training_data_digests",
                     "licences": "training_licences",

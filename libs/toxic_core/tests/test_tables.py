@@ -1,7 +1,7 @@
 import pytest
 
 from toxic_core.errors import InvalidDataError
-from toxic_model.tables import TEXT_COLUMNS, language_code, language_column, text_column
+from toxic_core.tables import TEXT_COLUMNS, language_code, language_column, text_column
 
 
 @pytest.mark.parametrize("name", [*TEXT_COLUMNS, "Text", " BODY "])
