@@ -28,6 +28,7 @@ from toxic_inference.adapters.watched_file import WatchedFile
 from toxic_inference.corrections.service import CorrectionService
 from toxic_inference.corrections.store import DatabaseFeedbackStore
 from toxic_inference.doors.listing import DOORS
+from toxic_inference.doors.openai.categories import NOT_JUDGED
 from toxic_inference.events import Emit
 from toxic_inference.http.admission import AdmissionRules, RequestLimit
 from toxic_inference.http.application import Lifespan, create_api
@@ -121,6 +122,7 @@ def create_app(settings: Settings) -> Starlette:
     keys = settings.api_keys_file
     if keys is None and not settings.loopback:
         _log.warning("service.unguarded", host=settings.host, advice="set INFERENCE_API_KEYS_FILE")
+    _log.info("openai.not_judged", categories=NOT_JUDGED)
     rules = GuardRules(
         find_key=None if keys is None else KeyFile(keys).find,
         requests_per_minute=settings.requests_per_minute,

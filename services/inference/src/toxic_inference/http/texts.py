@@ -1,6 +1,8 @@
 """Checks that every door makes of the texts in a request."""
 
-from collections.abc import Iterable, Mapping, Sized
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints
@@ -8,6 +10,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from toxic_core.languages import LANGUAGE_CODE, primary_language
 from toxic_inference.http.backend import Limits
 from toxic_inference.http.errors import InvalidRequestError, TooManyTextsError
+from toxic_inference.serving.interfaces import Text
 from toxic_inference.serving.scoring.texts import check_text
 
 Language = Annotated[
@@ -44,6 +47,13 @@ def read_language(code: str | None, *, field: str) -> str | None:
     if language is None:
         raise InvalidRequestError(f"{field} must be a language code such as en.", field=field)
     return language
+
+
+async def with_languages(texts: Sequence[Text], identify: Callable[[str], str]) -> list[Text]:
+    """Return the texts, those without a language with the one that `identify` finds, off the event loop."""
+    return await asyncio.to_thread(
+        lambda: [text if text.language else replace(text, language=identify(text.content)) for text in texts]
+    )
 
 
 def check_count(rows: Sized, limits: Limits, *, field: str) -> None:

@@ -3,9 +3,6 @@
 Invariant: one version answers a whole request, and both the answer's body and a header name it.
 """
 
-import asyncio
-from dataclasses import replace
-
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,7 +19,7 @@ from toxic_inference.http.error_shapes import NATIVE as NATIVE_ERRORS
 from toxic_inference.http.errors import InvalidRequestError
 from toxic_inference.http.policies import NamedPolicy, policy_of
 from toxic_inference.http.terms import terms_of
-from toxic_inference.http.texts import check_count, check_texts
+from toxic_inference.http.texts import check_count, check_texts, with_languages
 from toxic_inference.policies.policy import DecidedBy
 from toxic_inference.serving.interfaces import Lane, Target, Text, TextScore
 from toxic_inference.tables.writer import SCORED_CSV
@@ -42,12 +39,7 @@ async def answer_json(request: Request, backend: Backend) -> Response:
             for text in texts
         ]
     if body.identify_language:
-        texts = await asyncio.to_thread(
-            lambda: [
-                text if text.language else replace(text, language=backend.identify_language(text.content))
-                for text in texts
-            ]
-        )
+        texts = await with_languages(texts, backend.identify_language)
     terms = terms_of(request, timeout_seconds=body.timeout, store=not body.do_not_store)
     with backend.scorer.session(Target(), terms) as session:
         labels, version = session.contract.labels, session.version
