@@ -72,6 +72,9 @@ class Settings(BaseSettings):
     X-Forwarded-Proto and X-Forwarded-For are believed. FORWARDED_ALLOW_IPS works too."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Lowest level that is logged."""
+    max_connections: PositiveInt = 4_096
+    """Most open connections, as far as the process may open files. If there are more, the oldest one without
+    a complete request is closed; a quarter of them may wait per client address."""
     shutdown_grace_seconds: PositiveInt = 60
     """Time for accepted requests to finish after SIGTERM."""
 
