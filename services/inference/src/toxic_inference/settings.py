@@ -138,6 +138,8 @@ class Settings(BaseSettings):
     """Largest request body, except for CSV uploads."""
     max_upload_bytes: PositiveInt = 512 * _MIB
     """Largest CSV upload; it is spooled to the temporary folder."""
+    spools_size_bytes: PositiveInt = 2 * _GIB
+    """Most disk space of uploads in progress; one API key, or one address without keys, has half of it."""
 
     default_language: Language = Language.ENGLISH
     """The site's language. If a request names none, texts without letters and texts of one or two words in
@@ -152,6 +154,8 @@ class Settings(BaseSettings):
 
     batch_token_budget: PositiveInt = 4_096
     """Most tokens in a batch, padding included."""
+    interactive_tokens: PositiveInt = 32_768
+    """Most tokens of a request that goes before files; a larger one waits for capacity as files do."""
     queue_rows: PositiveInt = 2_048
     """Most queued texts; more are refused with 429."""
     max_queue_seconds: PositiveFloat = 5.0

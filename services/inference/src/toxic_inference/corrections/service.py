@@ -4,11 +4,11 @@ Invariant: the store is only touched off the event loop; a `CorrectionKept` is e
 after it was stored.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from toxic_core.labels import LabelName
 from toxic_inference.corrections.record import (
@@ -19,6 +19,7 @@ from toxic_inference.corrections.record import (
 )
 from toxic_inference.corrections.store import DatabaseFeedbackStore
 from toxic_inference.events import CorrectionKept, Emit, LabelJudged
+from toxic_inference.threads import Threads
 
 _PAGE_ROWS = 500
 
@@ -29,11 +30,13 @@ class CorrectionService:
 
     Attributes:
         store: stores corrections.
+        threads: used for nothing else.
         now: the time, in UTC.
         emit: takes `CorrectionKept` and `LabelJudged`.
     """
 
     store: DatabaseFeedbackStore
+    threads: Threads
     now: Callable[[], datetime]
     emit: Emit
 
@@ -65,7 +68,7 @@ class CorrectionService:
 
     async def file(self, feedback: Feedback) -> bool:
         """Store a correction; return False if it was stored before. Raises as `DatabaseFeedbackStore.add`."""
-        kept = await asyncio.to_thread(self.store.add, feedback)
+        kept = await self.threads.run(self.store.add, feedback)
         if kept:
             self.emit(CorrectionKept(feedback.source.value))
             for label, applies in feedback.labels.items():
@@ -86,15 +89,15 @@ class CorrectionService:
 
     async def delete(self, feedback_id: str) -> None:
         """Remove a correction. Raises as `DatabaseFeedbackStore.delete`."""
-        await asyncio.to_thread(self.store.delete, feedback_id)
+        await self.threads.run(self.store.delete, feedback_id)
 
     async def labels(self) -> list[LabelName]:
         """Return every label that a correction judges, sorted. Raises as `DatabaseFeedbackStore.labels`."""
-        return sorted(await asyncio.to_thread(self.store.labels))
+        return sorted(await self.threads.run(self.store.labels))
 
     async def pages(self) -> AsyncIterator[list[Feedback]]:
         """Yield every correction in pages, oldest first."""
         after = 0
-        while page := await asyncio.to_thread(self.store.page, after=after, limit=_PAGE_ROWS):
+        while page := await self.threads.run(partial(self.store.page, after=after, limit=_PAGE_ROWS)):
             after = page[-1][0]
             yield [feedback for _, feedback in page]

@@ -18,11 +18,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from toxic_core.files import replacing
 from toxic_inference.jobs.record import Job
+from toxic_inference.tables.reader import InvalidRecordError, Lines
 
 _UPLOAD, _RESULT, _RECORD = "upload.csv", "scores.csv", "job.json"
 _PARTIAL = ".partial-"
 _JOB = TypeAdapter(Job)
-_MAX_LINE_BYTES = 1024 * 1024
 
 
 class JobFiles:
@@ -125,14 +125,14 @@ class PartialUpload:
 def count_rows(file: Path) -> int:
     """Return the number of rows after the header; a malformed row counts as one."""
     with file.open("rb") as stream:
-        lines = iter(lambda: stream.readline(_MAX_LINE_BYTES), b"")
-        # The end of a row depends neither on the encoding nor on NULs, which the reader would refuse.
-        reader = csv.reader(line.replace(b"\0", b"").decode("latin-1") for line in lines)
+        lines = Lines(stream)
+        reader = csv.reader(lines)
         rows = -1
         while True:
+            lines.start_record()
             try:
                 cells = next(reader)
-            except csv.Error:
+            except (csv.Error, InvalidRecordError):
                 rows += 1
             except StopIteration:
                 return max(rows, 0)

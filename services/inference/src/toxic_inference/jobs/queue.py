@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -32,6 +33,7 @@ from toxic_inference.serving.interfaces import Scorer, Session, Target
 from toxic_inference.tables.reader import CsvTable
 from toxic_inference.tables.scoring import score_rows
 from toxic_inference.tables.writer import csv_header, csv_rows
+from toxic_inference.threads import Threads
 
 _log = structlog.get_logger(__name__)
 
@@ -51,6 +53,7 @@ class JobQueue:
     Attributes:
         files: the jobs' files.
         scorer: scores texts.
+        threads: used for nothing else.
         text_bytes: longest text, in UTF-8 bytes.
         identify_language: returns the language of a text that states none; blocks.
         now: the time, in UTC.
@@ -63,6 +66,7 @@ class JobQueue:
 
     files: JobFiles
     scorer: Scorer
+    threads: Threads
     text_bytes: int
     identify_language: Callable[[str], str]
     now: Callable[[], datetime]
@@ -86,7 +90,7 @@ class JobQueue:
             now = self.now()
             for job in [job for job in self._jobs.values() if job.ended and job.expires_at <= now]:
                 del self._jobs[job.id]
-                await asyncio.to_thread(self.files.remove, job)
+                await self.threads.run(self.files.remove, job)
             if (waiting := next((job for job in self._jobs.values() if not job.ended), None)) is None:
                 await self.clock.wait(self._changed, at_most_seconds=_SWEEP_SECONDS)
                 continue
@@ -109,13 +113,13 @@ class JobQueue:
         Raises:
             JobsFullError: too many jobs wait, or their files are too large.
         """
-        used = await asyncio.to_thread(self.files.used_bytes)
+        used = await self.threads.run(self.files.used_bytes)
         if used >= self.size_bytes or self._waiting() >= _MAX_WAITING:
             raise JobsFullError(
                 "There is no room for another file now; delete jobs that you no longer need, or wait.",
                 retry_after_seconds=_FULL_RETRY_SECONDS,
             )
-        return await asyncio.to_thread(self.files.open_upload)
+        return await self.threads.run(self.files.open_upload)
 
     async def submit(self, upload: PartialUpload, *, text_column: str | None = None) -> Job:
         """Turn a complete upload into a job.
@@ -142,8 +146,8 @@ class JobQueue:
                 text_column=text_column,
             )
 
-        job = await asyncio.to_thread(check)
-        await asyncio.to_thread(self.files.keep, upload, job)
+        job = await self.threads.run(check)
+        await self.threads.run(self.files.keep, upload, job)
         self._jobs[job.id] = job
         self._changed.set()
         return job
@@ -179,7 +183,7 @@ class JobQueue:
         if self._running is not None and self._running[0] == job_id:
             self._running[1].cancel()
             await asyncio.wait({self._running[1]})
-        await asyncio.to_thread(self.files.remove, job)
+        await self.threads.run(self.files.remove, job)
         self.emit(JobEnded("deleted"))
         self._report()
 
@@ -199,7 +203,7 @@ class JobQueue:
                     job, state=JobState.RUNNING, attempts=job.attempts + 1, model_version=session.version
                 )
                 # Saved before scoring starts, so that every attempt counts.
-                await asyncio.to_thread(self.files.save, job)
+                await self.threads.run(self.files.save, job)
                 self._update(job)
                 await self._score(job, session)
         except NoVersionReadyError:
@@ -213,19 +217,21 @@ class JobQueue:
         files, labels = self.files, session.contract.labels
         # Opened here: a thread that opens files for a task that is cancelled meanwhile would leave them open.
         with files.open_job(job) as stream, files.open_result(job) as result:
-            table = await asyncio.to_thread(
-                CsvTable,
-                stream,
-                max_text_bytes=self.text_bytes,
-                language_of=self.identify_language,
-                chosen_column=job.text_column,
+            table = await self.threads.run(
+                partial(
+                    CsvTable,
+                    stream,
+                    max_text_bytes=self.text_bytes,
+                    language_of=self.identify_language,
+                    chosen_column=job.text_column,
+                )
             )
             columns = len(table.header)
-            await asyncio.to_thread(result.write, csv_header(table.header, labels).encode())
-            async with aclosing(score_rows(table.rows(), session)) as chunks:
+            await self.threads.run(result.write, csv_header(table.header, labels).encode())
+            async with aclosing(score_rows(table.rows(), session, self.threads)) as chunks:
                 async for chunk in chunks:
                     lines = csv_rows(chunk, columns=columns, labels=labels, model_version=session.version)
-                    await asyncio.to_thread(result.write, lines.encode())
+                    await self.threads.run(result.write, lines.encode())
                     scored = sum(row.score is not None for row in chunk)
                     done = job.rows_done + len(chunk)
                     job = replace(
@@ -246,7 +252,7 @@ class JobQueue:
         state = JobState.FAILED if error else JobState.DONE
         job = replace(job, state=state, error=error, rows_total=job.rows_total if error else job.rows_done)
         try:
-            await asyncio.to_thread(self.files.finish, job, complete=error is None)
+            await self.threads.run(partial(self.files.finish, job, complete=error is None))
         except OSError as failure:
             job = replace(job, state=JobState.FAILED, error=error or self._reason(failure))
         self._update(job)

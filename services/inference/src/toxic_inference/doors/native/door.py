@@ -3,8 +3,7 @@
 Invariant: one version answers a whole request, and both the answer's body and a header name it.
 """
 
-import asyncio
-from dataclasses import replace
+from functools import partial
 
 import orjson
 from starlette.requests import Request
@@ -15,27 +14,28 @@ from toxic_inference.doors.native.ndjson import answer_ndjson
 from toxic_inference.doors.native.schemas import NdjsonLine, PredictAnswer, PredictForm, PredictRequest
 from toxic_inference.doors.native.uploads import FORM_TYPES, answer_csv, answer_form
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
-from toxic_inference.http.body import check_media_type, read_json, unless_departed, validate
+from toxic_inference.http.body import (
+    MOST_VALUES,
+    check_media_type,
+    parse_json,
+    read_body,
+    unless_departed,
+    validate,
+)
 from toxic_inference.http.door import CSV_TYPE, JSON_TYPE, NDJSON_TYPE, Door, Operation
 from toxic_inference.http.error_shapes import NATIVE as NATIVE_ERRORS
 from toxic_inference.http.errors import InvalidRequestError
 from toxic_inference.http.terms import terms_of
-from toxic_inference.http.texts import check_count, check_texts
+from toxic_inference.http.texts import check_count, check_texts, identified
 from toxic_inference.serving.interfaces import Lane, Target, Text
 from toxic_inference.tables.writer import SCORED_CSV
 
 
 async def answer_json(request: Request, backend: Backend) -> Response:
     """Score a JSON body's texts."""
-    body = validate(PredictRequest, await read_json(request))
-    texts = _texts(body, backend)
+    body, texts = await read_body(request, backend.threads.read, partial(_read, backend=backend))
     if body.identify_language:
-        texts = await asyncio.to_thread(
-            lambda: [
-                text if text.language else replace(text, language=backend.identify_language(text.content))
-                for text in texts
-            ]
-        )
+        texts = await identified(texts, request, backend)
     terms = terms_of(request, timeout_seconds=body.timeout, store=not body.do_not_store)
     with backend.scorer.session(Target(), terms) as session:
         labels, version = session.contract.labels, session.version
@@ -59,6 +59,14 @@ async def answer_json(request: Request, backend: Backend) -> Response:
     return Response(orjson.dumps(answer), media_type=JSON_TYPE, headers={MODEL_VERSION_HEADER: version})
 
 
+def _read(raw: bytes, *, backend: Backend) -> tuple[PredictRequest, list[Text]]:
+    value = parse_json(raw, most_values=backend.limits.texts + MOST_VALUES)
+    if isinstance(value, dict) and isinstance(given := value.get("texts"), list):
+        check_count(given, backend.limits, field="texts")
+    body = validate(PredictRequest, value)
+    return body, _texts(body, backend)
+
+
 def _texts(body: PredictRequest, backend: Backend) -> list[Text]:
     if (body.text is None) == (body.texts is None):
         raise InvalidRequestError("Send either texts, a list, or text, a single one.", field="texts")
@@ -67,7 +75,6 @@ def _texts(body: PredictRequest, backend: Backend) -> list[Text]:
     if body.texts is None:
         named = {"text": body.text or ""}
     else:
-        check_count(body.texts, backend.limits, field="texts")
         named = {f"texts[{index}]": text for index, text in enumerate(body.texts)}
     if body.spans and len(named) > 1:
         raise InvalidRequestError(
@@ -105,6 +112,7 @@ NATIVE = Door(
             "/predict",
             predict,
             scores=True,
+            files=True,
             body={
                 JSON_TYPE: PredictRequest,
                 **dict.fromkeys(FORM_TYPES, PredictForm),

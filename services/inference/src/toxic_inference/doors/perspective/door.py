@@ -50,7 +50,7 @@ from toxic_inference.http.body import unless_departed
 from toxic_inference.http.door import JSON_TYPE, Access, Door, Operation
 from toxic_inference.http.guard import caller_of
 from toxic_inference.http.terms import lane_of, terms_of
-from toxic_inference.http.texts import truncation
+from toxic_inference.http.texts import language_of, truncation
 from toxic_inference.serving.interfaces import Session, Target, Text, TextScore
 
 VERSION = "v1alpha1"
@@ -65,7 +65,7 @@ async def analyze(request: Request, backend: Backend) -> Response:
         contract, rules = session.contract, backend.perspective
         analysis = analysis_of(message, labels=contract.labels, max_bytes=backend.limits.text_bytes)
         declared = analysis.languages
-        identified = backend.identify_language(analysis.text)
+        identified = await language_of(analysis.text, request, backend)
         languages = choose_languages(declared, identified, supported=contract.languages, rules=rules)
         headers = {MODEL_VERSION_HEADER: session.version}
         headers |= _dropping(
@@ -150,7 +150,7 @@ async def suggestscore(request: Request, backend: Backend) -> Response:
     suggestion = suggestion_of(
         message, labels=backend.correctable_labels(), max_bytes=backend.limits.text_bytes
     )
-    identified = backend.identify_language(suggestion.text)
+    identified = await language_of(suggestion.text, request, backend)
     declared = suggestion.languages
     headers = _dropping(
         suggestion.unsupported,

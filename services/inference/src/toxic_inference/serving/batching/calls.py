@@ -23,6 +23,7 @@ class Call:
         future: completed when every row is scored, or one can't be.
         rows: in the caller's order.
         lane: the lane of the queue.
+        caller: who shares the model with others.
         submitted: when, on the scheduler's clock.
         deadline: when the answer becomes worthless, on the same clock; None for never.
         waiting: keys of the rows still in the queue.
@@ -34,6 +35,7 @@ class Call:
     rows: Sequence[Row]
     lane: Lane
     submitted: float
+    caller: str = ""
     deadline: float | None = None
     waiting: set[int] = field(default_factory=set)
     scores: list[Float32Array | None] = field(default_factory=list)
