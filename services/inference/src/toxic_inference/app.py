@@ -21,6 +21,8 @@ from toxic_inference.adapters.key_file import KeyFile
 from toxic_inference.adapters.loader import BundleLoader, model_opener
 from toxic_inference.adapters.origin import Origin, open_origin
 from toxic_inference.adapters.priority import give_way
+from toxic_inference.budget import Budget
+from toxic_inference.corrections.record import FeedbackFullError
 from toxic_inference.corrections.service import CorrectionService
 from toxic_inference.corrections.store import DatabaseFeedbackStore
 from toxic_inference.doors.listing import DOORS
@@ -54,6 +56,7 @@ from toxic_model.loaded import LoadedModel
 from toxic_model.runtime import STREAMS
 
 _BLOCKING_THREADS = 4
+_FULL_RETRY_SECONDS = 600.0
 
 _log = structlog.get_logger(__name__)
 
@@ -118,7 +121,11 @@ def create_app(settings: Settings) -> Starlette:
         manager=manager,
         poller=poller,
         corrections=CorrectionService(
-            store=feedback, threads=Threads(threads.feedback), now=_now, emit=watching.emit
+            store=feedback,
+            threads=Threads(threads.feedback),
+            now=_now,
+            emit=watching.emit,
+            room=Budget(settings.feedback_size_bytes, _feedback_full),
         ),
         jobs=jobs,
         watching=watching,
@@ -290,6 +297,13 @@ def _make_backend(
             drop_attributes=settings.unsupported_attributes == "drop",
             score_any_language=settings.unsupported_language == "score",
         ),
+    )
+
+
+def _feedback_full() -> FeedbackFullError:
+    return FeedbackFullError(
+        "There is no room for more corrections; delete some, or raise INFERENCE_FEEDBACK_SIZE_BYTES.",
+        retry_after_seconds=_FULL_RETRY_SECONDS,
     )
 
 

@@ -31,7 +31,7 @@ class Budget:
         return self._by_caller.total()
 
     def reserve(self, caller: str, amount: int, *, always: bool = False) -> None:
-        """Reserve an amount; `always` even if it doesn't fit, because it is used already.
+        """Reserve an amount, negative to give it back; `always` even if it doesn't fit: it is used already.
 
         Raises:
             Exception: the refusal; nothing is reserved.
@@ -40,15 +40,14 @@ class Budget:
             fits = self.used + amount <= self._total and self._by_caller[caller] + amount <= self._share
             if fits or always:
                 self._by_caller[caller] += amount
-                return
-        raise self._refusal()
+            if self._by_caller[caller] <= 0:
+                del self._by_caller[caller]
+        if not (fits or always):
+            raise self._refusal()
 
     def release(self, caller: str, amount: int) -> None:
         """Give back a part of what a caller reserved."""
-        with self._lock:
-            self._by_caller[caller] -= amount
-            if self._by_caller[caller] <= 0:
-                del self._by_caller[caller]
+        self.reserve(caller, -amount, always=True)
 
     @contextmanager
     def hold(self, caller: str) -> Iterator["Held"]:
@@ -68,13 +67,16 @@ class Held:
         self._caller = caller
         self._amount = 0
 
-    def grow_to(self, amount: int) -> None:
-        """Reserve what is missing to `amount`; raises as `Budget.reserve`."""
-        if amount > self._amount:
-            self._budget.reserve(self._caller, amount - self._amount)
-            self._amount = amount
+    def grow(self, amount: int) -> None:
+        """Reserve so much more; raises as `Budget.reserve`."""
+        self._budget.reserve(self._caller, amount)
+        self._amount += amount
+
+    def settle(self, amount: int) -> None:
+        """Hold what is used in fact, even if it doesn't fit."""
+        self._budget.reserve(self._caller, amount - self._amount, always=True)
+        self._amount = amount
 
     def release(self) -> None:
         """Give everything back; more than once does nothing."""
-        self._budget.release(self._caller, self._amount)
-        self._amount = 0
+        self.settle(0)

@@ -123,12 +123,17 @@ class Settings(BaseSettings):
     """Database of corrections: sqlite:///folder/file.db, or postgresql://user:password@host/database; a file
     in the state folder if unset."""
 
+    feedback_size_bytes: PositiveInt = 4 * _GIB
+    """Most space of corrections, about; since a start, one API key, or one address without keys, adds half of
+    it. More are refused."""
+
     max_bundle_bytes: PositiveInt = 4 * _GIB
     """Largest version that is downloaded; a larger one is refused."""
     job_keep_hours: PositiveFloat = 24.0
     """Time that the scores of an uploaded file are kept for download."""
     jobs_size_bytes: PositiveInt = 4 * _GIB
-    """Most disk space of uploaded files and their scores; more uploads are refused."""
+    """Most disk space of uploaded files and their scores; one API key, or one address without keys, has half
+    of it. More uploads are refused, and a job whose scores don't fit fails."""
 
     max_text_bytes: PositiveInt = 20_480
     """Longest text, in UTF-8 bytes; the Perspective API's limit."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from toxic_inference.budget import Budget
 from toxic_inference.corrections.service import CorrectionService
 from toxic_inference.corrections.store import DatabaseFeedbackStore
 from toxic_inference.doors.listing import DOORS
@@ -79,7 +80,7 @@ def new_queue(
             emit=metrics.emit,
             describe=describe,
             keep=timedelta(hours=1),
-            size_bytes=100_000,
+            size_bytes=2_000_000,
         )
 
     return make
@@ -104,7 +105,11 @@ def backend(
         source_error=lambda: core.source_error,
         identify_language=identify_language,
         corrections=CorrectionService(
-            store=feedback_store, threads=threads.files, now=calendar.now, emit=metrics.emit
+            store=feedback_store,
+            threads=threads.files,
+            now=calendar.now,
+            emit=metrics.emit,
+            room=Budget(2**30, OSError),
         ),
         jobs=new_queue(),
         webhooks=None,

@@ -1,14 +1,19 @@
 """What one caller may cost: without budgets, each of these requests stops the service or takes its memory."""
 
 import asyncio
+import io
 import json
+import tracemalloc
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
 from toxic_inference.budget import Budget
+from toxic_inference.corrections.record import FeedbackFullError
 from toxic_inference.doors.listing import DOORS
 from toxic_inference.http.admission import LEAST_REQUESTS, AdmissionRules, RequestLimit
 from toxic_inference.http.application import create_api
@@ -16,6 +21,7 @@ from toxic_inference.http.backend import Backend, Limits
 from toxic_inference.http.body import MOST_VALUES, parse_json
 from toxic_inference.http.errors import TooManyTextsError
 from toxic_inference.serving.interfaces import Lane
+from toxic_inference.tables.reader import CsvTable, InvalidCsvError
 from toxic_testing.inference.core import LIMITS, FakeCore
 
 pytestmark = pytest.mark.anyio
@@ -220,13 +226,13 @@ def test_a_budget_leaves_the_others_their_share() -> None:
     """A caller has half of it; what is refused isn't reserved; the end of a hold gives everything back."""
     budget = Budget(100, lambda: OSError("full"))
     with budget.hold("a") as first, budget.hold("b") as second:
-        first.grow_to(50)
+        first.grow(50)
         with pytest.raises(OSError, match="full"):
-            first.grow_to(51)
-        second.grow_to(30)
+            first.grow(1)
+        second.grow(30)
         assert budget.used == 80
         with pytest.raises(OSError, match="full"), budget.hold("c") as third:
-            third.grow_to(21)
+            third.grow(21)
         assert budget.used == 80
     assert budget.used == 0
 
@@ -237,3 +243,54 @@ async def test_files_wait_in_the_bulk_lane(client: httpx.AsyncClient, core: Fake
     await client.post("/predict", json=SMALL["/predict"])
     assert core.lanes == [Lane.BULK, Lane.INTERACTIVE]
     assert {terms.caller for terms in core.terms} == {"127.0.0.1"}
+
+
+CSV = {"content-type": "text/csv"}
+
+
+async def test_a_file_has_so_many_columns(client: httpx.AsyncClient) -> None:
+    """Each row would be as wide as the first line."""
+    for path in ("/predict", "/jobs"):
+        answer = await client.post(path, content="content" + ",a" * 1_024 + "\nx\n", headers=CSV)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (422, "invalid_csv")
+        assert "1,025 columns" in answer.text
+
+
+@pytest.mark.parametrize("head", ["content\nhello\n", "content,"])
+def test_a_record_without_an_end_is_not_kept(head: str) -> None:
+    """Neither as a row nor as the first line; what was read before and comes after is still a row."""
+    before = tracemalloc_peak(lambda: read_all(f"{head}hello\n".encode()))
+    endless = head.encode() + b'"\n",' * 300_000 + b"x\n"
+    assert tracemalloc_peak(lambda: read_all(endless)) < before + 40 * 2**20
+
+
+def read_all(file: bytes) -> None:
+    """Read a CSV to its end, as `/predict` and `/jobs` do."""
+    with suppress(InvalidCsvError):
+        for _ in CsvTable(io.BytesIO(file), max_text_bytes=200).rows():
+            pass
+
+
+def tracemalloc_peak(work: Callable[[], None]) -> int:
+    """Return the most memory that Python's objects take while work is done, in bytes."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+async def test_corrections_have_room_per_caller(backend: Backend) -> None:
+    """A caller fills its half and no more; a long name of a community is refused."""
+    room = Budget(12_000, lambda: FeedbackFullError("Full.", retry_after_seconds=600))
+    app = create_api(replaced(backend, corrections=replace(backend.corrections, room=room)), DOORS)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+        body = {"labels": {"toxic": True}, "id": "0"}
+        filed = [await client.post("/feedback", json=body | {"id": str(number)}) for number in range(6)]
+        assert [answer.status_code for answer in filed] == [201] * 5 + [429]
+        long = {"attributeScores": {"TOXICITY": {"summaryScore": {"value": 1}}}, "communityId": "c" * 257}
+        answer = await client.post(SUGGEST, json=long | {"comment": {"text": "hello"}})
+        assert answer.status_code == 400
+        assert "communityId" in answer.text

@@ -11,13 +11,14 @@ from datetime import datetime
 from functools import partial
 
 from toxic_core.labels import LabelName
+from toxic_inference.budget import Budget
 from toxic_inference.corrections.record import (
     Feedback,
     FeedbackConflictError,
     FeedbackSource,
     UnknownFeedbackError,
 )
-from toxic_inference.corrections.store import DatabaseFeedbackStore
+from toxic_inference.corrections.store import OVERHEAD_BYTES, DatabaseFeedbackStore
 from toxic_inference.events import CorrectionKept, Emit, LabelJudged
 from toxic_inference.threads import Threads
 
@@ -33,12 +34,14 @@ class CorrectionService:
         threads: used for nothing else.
         now: the time, in UTC.
         emit: takes `CorrectionKept` and `LabelJudged`.
+        room: bytes for corrections; what the store has at first counts for nobody's share.
     """
 
     store: DatabaseFeedbackStore
     threads: Threads
     now: Callable[[], datetime]
     emit: Emit
+    room: Budget
 
     def make(
         self,
@@ -66,30 +69,43 @@ class CorrectionService:
             actor=actor,
         )
 
-    async def file(self, feedback: Feedback) -> bool:
-        """Store a correction; return False if it was stored before. Raises as `DatabaseFeedbackStore.add`."""
-        kept = await self.threads.run(self.store.add, feedback)
+    async def file(self, feedback: Feedback, *, caller: str = "") -> bool:
+        """Store a correction; return False if it was stored before. Raises as `DatabaseFeedbackStore.add`.
+
+        Raises:
+            FeedbackFullError: there is no room for it, or the caller's share is full.
+        """
+        if not self.room.used:
+            self.room.reserve("", await self.threads.run(self.store.size), always=True)
+        size = len(feedback.text or "") + OVERHEAD_BYTES
+        self.room.reserve(caller, size)
+        kept = False
+        try:
+            kept = await self.threads.run(self.store.add, feedback)
+        finally:
+            if not kept:
+                self.room.release(caller, size)
         if kept:
             self.emit(CorrectionKept(feedback.source.value))
             for label, applies in feedback.labels.items():
                 self.emit(LabelJudged(label, "yes" if applies else "no"))
         return kept
 
-    async def replace(self, feedback: Feedback) -> bool:
+    async def replace(self, feedback: Feedback, *, caller: str = "") -> bool:
         """Store a correction in place of an earlier one with its id; return False if that one is the same.
 
         Raises as `DatabaseFeedbackStore.add`.
         """
         try:
-            return await self.file(feedback)
+            return await self.file(feedback, caller=caller)
         except FeedbackConflictError:
             with suppress(UnknownFeedbackError):
-                await self.delete(feedback.id)
-            return await self.file(feedback)
+                await self.delete(feedback.id, caller=caller)
+            return await self.file(feedback, caller=caller)
 
-    async def delete(self, feedback_id: str) -> None:
+    async def delete(self, feedback_id: str, *, caller: str = "") -> None:
         """Remove a correction. Raises as `DatabaseFeedbackStore.delete`."""
-        await self.threads.run(self.store.delete, feedback_id)
+        self.room.release(caller, await self.threads.run(self.store.delete, feedback_id))
 
     async def labels(self) -> list[LabelName]:
         """Return every label that a correction judges, sorted. Raises as `DatabaseFeedbackStore.labels`."""

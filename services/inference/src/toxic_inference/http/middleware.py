@@ -156,18 +156,19 @@ class BodyLimit:
             response = self._doors.render(problem_of(_too_large(limit)), path=scope["path"])
             await response(scope, receive, send)
             return
-        received = 0
+        received = counted = 0
         budget = self._spools if self._doors.reads_file(scope) else self._memory
 
         async def receiving() -> Message:
-            nonlocal received
+            nonlocal received, counted
             message = await receive()
             if message["type"] == "http.request":
                 received += len(message.get("body", b""))
                 if received > limit:
                     raise _too_large(limit)
                 if received > _FREE_BYTES:
-                    held.grow_to(received)
+                    held.grow(received - counted)
+                    counted = received
             return message
 
         with budget.hold(caller_in(scope)) as held:

@@ -7,7 +7,6 @@ records are written under another name and renamed. Only the service's user can 
 """
 
 import csv
-import os
 import shutil
 import uuid
 from datetime import datetime
@@ -17,6 +16,7 @@ from typing import BinaryIO
 from pydantic import TypeAdapter, ValidationError
 
 from toxic_core.files import replacing
+from toxic_inference.budget import Held
 from toxic_inference.jobs.record import Job
 from toxic_inference.tables.reader import InvalidRecordError, Lines
 
@@ -46,11 +46,11 @@ class JobFiles:
                 jobs.append(job)
         return sorted(jobs, key=lambda job: job.created_at)
 
-    def open_upload(self) -> "PartialUpload":
+    def open_upload(self, held: Held) -> "PartialUpload":
         """Return a new upload, to be written and then kept or dropped."""
         path = self._folder / f"{_PARTIAL}{uuid.uuid4().hex}"
         path.mkdir(mode=0o700)
-        return PartialUpload(path)
+        return PartialUpload(path, held)
 
     def keep(self, upload: "PartialUpload", job: Job) -> None:
         """Turn an upload into a job."""
@@ -88,27 +88,23 @@ class JobFiles:
         """Remove a job's folder with all its texts."""
         shutil.rmtree(self._folder / job.id, ignore_errors=True)
 
-    def used_bytes(self) -> int:
-        """Return the size of all jobs' files."""
-        used = 0
-        for folder, _, names in os.walk(self._folder):
-            for name in names:
-                try:
-                    used += (Path(folder) / name).stat().st_size
-                except FileNotFoundError:
-                    continue
-        return used
+    def size(self, job: Job) -> int:
+        """Return the size of a job's files, in bytes."""
+        files = (self._folder / job.id).glob("*")
+        return sum(file.stat().st_size for file in files if not file.name.endswith(_RECORD))
 
 
 class PartialUpload:
-    """A file that is being received."""
+    """A file that is being received; every part is reserved before it is written."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, held: Held) -> None:
         self.path = path
+        self.held = held
         self._file = (path / _UPLOAD).open("wb")
 
     def write(self, part: bytes) -> None:
-        """Append a part."""
+        """Append a part; raises as `Held.grow`."""
+        self.held.grow(len(part))
         self._file.write(part)
 
     def close(self) -> Path:
@@ -120,6 +116,7 @@ class PartialUpload:
         """Remove the upload."""
         self._file.close()
         shutil.rmtree(self.path, ignore_errors=True)
+        self.held.release()
 
 
 def count_rows(file: Path) -> int:

@@ -22,7 +22,7 @@ MAX_COLUMNS = 1_024
 _MAX_RECORD_BYTES = 1024 * 1024
 """Longest record, and longest line."""
 _MAX_RESUMPTIONS = 1_000
-_MAX_REREAD_BYTES = 64 * 1024 * 1024
+_MAX_REREAD_BYTES = 16 * 1024 * 1024
 """How often, and for how much, reading goes back to the line after a malformed quote; a file with more of
 them is not a CSV."""
 

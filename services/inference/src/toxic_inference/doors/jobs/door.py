@@ -66,7 +66,7 @@ async def submit(request: Request, backend: Backend) -> Response:
     The answer comes immediately; the file is scored after the jobs before it.
     """
     kind = check_media_type(request, (CSV_TYPE, _MULTIPART))
-    upload = await backend.jobs.open_upload()
+    upload = await backend.jobs.open_upload(caller_in(request.scope))
     try:
         if kind == _MULTIPART:
             text_column = await _receive_form(request, upload, backend)
@@ -74,7 +74,9 @@ async def submit(request: Request, backend: Backend) -> Response:
             text_column = request.query_params.get("text_column")
             async for part in request.stream():
                 await backend.threads.files.run(upload.write, part, caller=caller_in(request.scope))
-        job = await backend.jobs.submit(upload, text_column=text_column or None)
+        job = await backend.jobs.submit(
+            upload, text_column=text_column or None, caller=caller_in(request.scope)
+        )
     except BaseException:
         await backend.threads.files.run(upload.drop)
         raise

@@ -32,6 +32,7 @@ from toxic_inference.serving.interfaces import Session, Target, Text
 from toxic_inference.tables.reader import CsvRow, CsvTable, RowProblem
 from toxic_inference.tables.scoring import first_scored, score_rows
 from toxic_inference.tables.writer import ScoredRow, csv_header, csv_rows
+from toxic_inference.threads import Threads
 
 FORM_TYPES = ("multipart/form-data", "application/x-www-form-urlencoded")
 
@@ -145,7 +146,10 @@ async def _answer_rows(request: Request, backend: Backend, rows: _Rows, held: As
     as_csv = quality(accept, CSV_TYPE) or 0.0
     if as_csv and as_csv >= (quality(accept, JSON_TYPE, "application/*", "*/*") or 0.0):
         headers["content-disposition"] = 'attachment; filename="scores.csv"'
-        body, kind = _csv_body(counted(), rows.header, session), f"{CSV_TYPE}; charset=utf-8"
+        body, kind = (
+            _csv_body(counted(), rows.header, session, backend.threads.files),
+            f"{CSV_TYPE}; charset=utf-8",
+        )
     else:
         body, kind = _json_body(counted(), backend.model_name, session), JSON_TYPE
     return _HoldingResponse(body, held=held.pop_all(), media_type=kind, headers=headers)
@@ -158,13 +162,13 @@ def _count_rejected(rows: list[ScoredRow], backend: Backend) -> None:
 
 
 async def _csv_body(
-    chunks: AsyncIterator[list[ScoredRow]], header: tuple[str, ...], session: Session
+    chunks: AsyncIterator[list[ScoredRow]], header: tuple[str, ...], session: Session, threads: Threads
 ) -> AsyncIterator[bytes]:
     labels = session.contract.labels
     yield csv_header(header, labels).encode()
     async for chunk in chunks:
-        rows = csv_rows(chunk, columns=len(header), labels=labels, model_version=session.version)
-        yield rows.encode()
+        lines = partial(csv_rows, chunk, columns=len(header), labels=labels, model_version=session.version)
+        yield (await threads.run(lines)).encode()
 
 
 async def _json_body(

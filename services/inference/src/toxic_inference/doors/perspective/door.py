@@ -48,7 +48,7 @@ from toxic_inference.http.backend import (
 )
 from toxic_inference.http.body import unless_departed
 from toxic_inference.http.door import JSON_TYPE, Access, Door, Operation
-from toxic_inference.http.guard import caller_of
+from toxic_inference.http.guard import caller_in, caller_of
 from toxic_inference.http.terms import lane_of, terms_of
 from toxic_inference.http.texts import language_of, truncation
 from toxic_inference.serving.interfaces import Session, Target, Text, TextScore
@@ -171,9 +171,9 @@ async def suggestscore(request: Request, backend: Backend) -> Response:
         actor=message.community_id,
     )
     if keep:
-        await backend.corrections.replace(correction)
+        await backend.corrections.replace(correction, caller=caller_in(request.scope))
     else:
-        await backend.corrections.file(correction)
+        await backend.corrections.file(correction, caller=caller_in(request.scope))
         with suppress(UnknownFeedbackError):
             await backend.corrections.delete(identity)
     answer = SuggestCommentScoreResponse(

@@ -122,7 +122,9 @@ class AnalyzeCommentRequest(_Message):
     )
     client_token: StrictStr | None = Field(default=None, description="Echoed in the answer.")
     session_id: StrictStr | None = Field(default=None, description="Joins related requests.")
-    community_id: StrictStr | None = Field(default=None, description="The community it was written in.")
+    community_id: StrictStr | None = Field(
+        default=None, max_length=256, description="The community it was written in."
+    )
 
 
 class AnalyzeCommentResponse(_Message):
@@ -159,7 +161,9 @@ class SuggestCommentScoreRequest(_Message):
     )
     client_token: StrictStr | None = Field(default=None, description="Echoed in the answer.")
     session_id: StrictStr | None = Field(default=None, description="Joins related requests.")
-    community_id: StrictStr | None = Field(default=None, description="The community it was written in.")
+    community_id: StrictStr | None = Field(
+        default=None, max_length=256, description="The community it was written in."
+    )
 
 
 class SuggestCommentScoreResponse(_Message):

@@ -19,6 +19,7 @@ from toxic_inference.serving.errors import RejectedTextError
 _MEDIA_TYPES = (JSON_TYPE, "text/plain", "text/json")
 _TYPES = {
     "string_type": "TYPE_STRING",
+    "string_too_long": "TYPE_STRING",
     "bool_type": "TYPE_BOOL",
     "float_type": "TYPE_FLOAT",
     "finite_number": "TYPE_FLOAT",
