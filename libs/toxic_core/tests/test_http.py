@@ -140,7 +140,7 @@ HEADS = {
 
 @pytest.mark.parametrize("kind", HEADS)
 async def test_an_endless_head_is_refused(service: Service, kind: str) -> None:
-    """431, which arrives although the client goes on; nothing of the rest is parsed or kept."""
+    """431, which arrives although the client goes on; the rest is neither parsed nor kept."""
     client = await service.open()
     for part in HEADS[kind]:
         client.writer.write(part)
@@ -227,7 +227,7 @@ async def test_probes_pass_when_every_connection_works(service: Service) -> None
 
 
 async def test_a_client_that_reads_nothing_is_cut_off() -> None:
-    """An answer that nobody reads is dropped after a while."""
+    """An answer that isn't read is dropped after a while."""
     sending: list[Awaitable[None]] = []
 
     async def endless(_: Any, __: Any, send: Any) -> None:

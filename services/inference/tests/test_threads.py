@@ -25,7 +25,7 @@ async def test_callers_take_turns() -> None:
 
 
 async def test_a_cancelled_call_is_never_made() -> None:
-    """Nobody waits for it any more; an error is its caller's."""
+    """It isn't awaited any more; an error is its caller's."""
     executor, made = HeldExecutor(), list[int]()
     threads = Threads(executor)
     cancelled, kept = (asyncio.ensure_future(threads.run(made.append, number)) for number in range(2))

@@ -34,7 +34,7 @@ class Budget:
         """Reserve an amount, negative to give it back; `always` even if it doesn't fit: it is used already.
 
         Raises:
-            Exception: the refusal; nothing is reserved.
+            Exception: the refusal; the reservation isn't made.
         """
         with self._lock:
             fits = self.used + amount <= self._total and self._by_caller[caller] + amount <= self._share
@@ -78,5 +78,5 @@ class Held:
         self._amount = amount
 
     def release(self) -> None:
-        """Give everything back; more than once does nothing."""
+        """Give everything back; may be called again."""
         self.settle(0)

@@ -133,7 +133,7 @@ class Settings(BaseSettings):
     """Time that the scores of an uploaded file are kept for download."""
     jobs_size_bytes: PositiveInt = 4 * _GIB
     """Most disk space of uploaded files and their scores; one API key, or one address without keys, has half
-    of it. More uploads are refused, and a job whose scores don't fit fails."""
+    of it. More uploads are refused, and a job fails if its scores don't fit."""
 
     max_text_bytes: PositiveInt = 20_480
     """Longest text, in UTF-8 bytes; the Perspective API's limit."""

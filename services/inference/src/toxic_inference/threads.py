@@ -61,7 +61,7 @@ class Threads:
         return await asyncio.wrap_future(future)
 
     def _next(self) -> None:
-        """Make the oldest call of the caller whose turn it is."""
+        """Make the oldest call of the next caller."""
         with self._lock:
             caller, calls = self._waiting.popitem(last=False)
             call = calls.popleft()

@@ -32,7 +32,7 @@ SUGGEST = "/v1alpha1/comments:suggestscore"
 TENSORS = "/v2/models/toxic-comments/infer"
 PREDICT = "/v1/models/toxic-comments:predict"
 MANY = 200_000
-SMALL = {
+SMALL: dict[str, dict[str, Any]] = {
     "/predict": {"text": "hello"},
     ANALYZE: {"comment": {"text": "hello"}, "requestedAttributes": {"TOXICITY": {}}},
     PREDICT: {"instances": ["hello"]},

@@ -282,7 +282,7 @@ async def test_results_expire(
 
 
 async def test_there_is_room_for_so_much(start: Callable[[], Process]) -> None:
-    """A caller whose share is full is refused, with the time to come back; another one isn't."""
+    """A caller with a full share is refused, with the time to come back; another one isn't."""
     process = start()
     files = [b"content\n" + b"x" * 100_000] * 15
     answers = [await process.client.post("/jobs", content=file, headers=CSV) for file in files]

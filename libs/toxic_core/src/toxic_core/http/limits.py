@@ -30,7 +30,7 @@ class HttpLimits:
         body_idle_seconds: longest time without a byte of the body.
         body_bytes_per_second: lowest mean rate of the body, after `body_idle_seconds`.
         discard_seconds: time in which the rest of a refused request is read, so that its answer arrives.
-        send_idle_seconds: longest time in which the client reads nothing of its answer.
+        send_idle_seconds: longest time in which no byte of the answer is read.
     """
 
     connections: int = 4_096
@@ -57,7 +57,7 @@ class Connection(Protocol):
         ...
 
     def give_way(self) -> None:
-        """End the connection, whose request isn't complete, for another one."""
+        """End the connection for another one: its request isn't complete."""
         ...
 
 

@@ -2,7 +2,7 @@
 
 Deadlines cost no timer per request: `Connections` looks at every connection once per second.
 
-Invariant: whatever a client sends, at most `head_bytes` and two packets of it are in memory before the
+Invariant: of any request, at most `head_bytes` and two packets are in memory before the
 application sees a request.
 """
 
@@ -119,7 +119,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._wait(_Phase.DISCARD if self.cycle.more_body else _Phase.HEAD)
 
     def pause_writing(self) -> None:
-        """Note since when the client reads nothing."""
+        """Note since when the client doesn't read."""
         self._stalled = self._guard.now()
         super().pause_writing()
 

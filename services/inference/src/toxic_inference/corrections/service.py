@@ -31,10 +31,10 @@ class CorrectionService:
 
     Attributes:
         store: stores corrections.
-        threads: used for nothing else.
+        threads: for the store only.
         now: the time, in UTC.
         emit: takes `CorrectionKept` and `LabelJudged`.
-        room: bytes for corrections; what the store has at first counts for nobody's share.
+        room: bytes for corrections; what the store has at first counts for no caller's share.
     """
 
     store: DatabaseFeedbackStore

@@ -6,7 +6,7 @@ what the loop can complete in the longest acceptable wait (Little, 1961: number 
 that requests had lately. And a request that the queue would refuse is not read first: reading it takes the
 model's processors.
 
-A request is counted once its body is there, so that silent connections take nobody's place. A caller that is
+A request is counted once its body is there, so that silent connections take no places. A caller that is
 within its share of the limit is admitted although others exceed theirs.
 
 Invariant: a refused request was not routed, and costs a small part of an answer; only scoring is refused,

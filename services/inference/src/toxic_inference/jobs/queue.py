@@ -54,7 +54,7 @@ class JobQueue:
     Attributes:
         files: the jobs' files.
         scorer: scores texts.
-        threads: used for nothing else.
+        threads: for jobs only.
         text_bytes: longest text, in UTF-8 bytes.
         identify_language: returns the language of a text that states none; blocks.
         now: the time, in UTC.

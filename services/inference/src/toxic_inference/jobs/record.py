@@ -37,7 +37,7 @@ class Job:
         model_version: the version that scores it, once it runs.
         error: why it failed: a code and a message.
         text_column: name of the text column; None for the one with a usual name.
-        caller: who uploaded it, and whose share of the disk it takes.
+        caller: who uploaded it; it counts for that share of the disk.
     """
 
     id: str

@@ -65,7 +65,7 @@ async def _answers(
 ) -> AsyncGenerator[bytes]:
     number = 0
     while raw := await spool.take(_MOST_LINES_AT_ONCE):
-        read = await backend.threads.read.run(
+        read: list[_Line | None] = await backend.threads.read.run(
             list, map(_read, raw, count(number + 1), repeat(backend)), caller=caller
         )
         number += len(raw)

@@ -56,7 +56,9 @@ async def answer_form(request: Request, backend: Backend) -> Response:
     """Score a form's `message`, its CSV `file`, or both."""
     async with AsyncExitStack() as held:
         form = await request.form(
-            max_files=1, max_fields=_MAX_FORM_FIELDS, max_part_size=_TEXT_SLACK * backend.limits.text_bytes
+            max_files=1,
+            max_fields=_MAX_FORM_FIELDS,
+            max_part_size=max(_TEXT_SLACK * backend.limits.text_bytes, _SPOOL_BYTES // 16),
         )
         held.push_async_callback(form.close)
         language = read_language(_value(form, "lang") or _value(form, "language"), field="lang")

@@ -54,7 +54,7 @@ class Admission:
 
         Args:
             rows: how many want to join.
-            caller: whose rows; None for one that waits for all others.
+            caller: who sends them; None for one that waits for all others.
             ahead_rows: rows that left the queue, but for which no processor is free yet.
             ahead_tokens: their tokens.
         """

@@ -1,9 +1,9 @@
 """The rows that wait for one servable, in two lanes, in which callers take turns.
 
 Each batch begins with the oldest row of the caller that had the fewest tokens lately, so that callers share
-the model by tokens, whatever each of them sends.
+the model by tokens.
 
-Invariant: within a lane the oldest row of the caller whose turn it is is in the next batch. Interactive rows
+Invariant: within a lane the oldest row of the next caller is in the next batch. Interactive rows
 go before bulk rows, but bulk rows never wait for more than `_TURNS` interactive batches, so neither lane
 starves.
 """
@@ -35,7 +35,7 @@ class _Lane:
     def add(self, entry: Entry) -> None:
         caller = entry.call.caller
         if caller not in self.callers:
-            # Whoever comes back has no claim on the time without it.
+            # A caller that returns has no claim on the time without it.
             self._had[caller] = min(self._had.values(), default=0)
             self.callers[caller], self.waiting[caller] = OrderedDict(), 0
         self.callers[caller][entry.key] = entry
@@ -53,7 +53,7 @@ class _Lane:
             self._had[entry.call.caller] += entry.tokens
 
     def in_turn(self, most: int) -> list[Entry]:
-        """Return rows of every caller, about `most`, those of the caller whose turn it is first."""
+        """Return rows of every caller, about `most`, those of the next caller first."""
         if len(self.callers) == 1:
             (entries,) = self.callers.values()
             return list(islice(entries.values(), most))
