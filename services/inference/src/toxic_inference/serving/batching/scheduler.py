@@ -152,7 +152,7 @@ class BatchScheduler:
             self._emit(RowsRefused(rows))
             raise error
 
-    def overload(self, rows: int, *, caller: str | None) -> OverloadedError | None:
+    def overload(self, rows: int, *, caller: str | None = None) -> OverloadedError | None:
         """Return the refusal that interactive rows would get now; None if they would be admitted.
 
         Without a caller, of one that waits for all others: None means that every caller is admitted.
