@@ -25,6 +25,8 @@ from toxic_inference.adapters.loader import BundleLoader, model_opener
 from toxic_inference.adapters.origin import Origin, open_origin
 from toxic_inference.adapters.priority import give_way
 from toxic_inference.adapters.watched_file import WatchedFile
+from toxic_inference.budget import Budget
+from toxic_inference.corrections.record import FeedbackFullError
 from toxic_inference.corrections.service import CorrectionService
 from toxic_inference.corrections.store import DatabaseFeedbackStore
 from toxic_inference.doors.listing import DOORS
@@ -32,7 +34,7 @@ from toxic_inference.doors.openai.categories import NOT_JUDGED
 from toxic_inference.events import Emit
 from toxic_inference.http.admission import AdmissionRules, RequestLimit
 from toxic_inference.http.application import Lifespan, create_api
-from toxic_inference.http.backend import Backend, Limits, PerspectiveRules
+from toxic_inference.http.backend import Backend, DoorThreads, Limits, PerspectiveRules
 from toxic_inference.http.errors import describe
 from toxic_inference.http.guard import GuardRules
 from toxic_inference.jobs.files import JobFiles
@@ -52,11 +54,15 @@ from toxic_inference.serving.versions.manager import Manager
 from toxic_inference.serving.versions.policy import Backoff
 from toxic_inference.serving.versions.poller import Poller
 from toxic_inference.settings import Settings
+from toxic_inference.threads import Threads
 from toxic_inference.watching import Watching, start_watching
 from toxic_inference.webhooks import WebhookReceiver
 from toxic_model.identification import identify_language, load_identifiers
 from toxic_model.loaded import LoadedModel
 from toxic_model.runtime import STREAMS
+
+_BLOCKING_THREADS = 4
+_FULL_RETRY_SECONDS = 600.0
 
 _log = structlog.get_logger(__name__)
 
@@ -70,9 +76,13 @@ class _Threads:
         # A load starts the runtime's own threads, which inherit its priority.
         self.load = ThreadPoolExecutor(1, thread_name_prefix="load", initializer=give_way)
         self.poll = ThreadPoolExecutor(1, thread_name_prefix="poll")
+        self.read, self.files, self.jobs, self.feedback = (
+            ThreadPoolExecutor(_BLOCKING_THREADS, thread_name_prefix=name)
+            for name in ("read", "files", "jobs", "feedback")
+        )
 
     def shutdown(self) -> None:
-        for executor in (self.compute, self.tokenise, self.load, self.poll):
+        for executor in vars(self).values():
             executor.shutdown(wait=False, cancel_futures=True)
 
 
@@ -101,21 +111,32 @@ def create_app(settings: Settings) -> Starlette:
     )
     scorer = ScoringService(
         lease=manager.lease,
-        executor=threads.tokenise,
+        threads=Threads(threads.tokenise),
         clock=SystemClock(),
         emit=watching.emit,
-        limits=ScoringLimits(windows=settings.max_windows, span_passes=settings.max_span_passes),
+        limits=ScoringLimits(
+            windows=settings.max_windows,
+            span_passes=settings.max_span_passes,
+            interactive_tokens=settings.interactive_tokens,
+        ),
     )
     shadowing = _make_shadowing(settings, scorer, manager, watching.emit)
-    jobs = _make_jobs(settings, scorer, watching.emit)
+    jobs = _make_jobs(settings, scorer, watching.emit, Threads(threads.jobs))
     backend = _make_backend(
         settings,
         scorer=shadowing or scorer,
         manager=manager,
         poller=poller,
-        corrections=CorrectionService(store=feedback, now=_now, emit=watching.emit),
+        corrections=CorrectionService(
+            store=feedback,
+            threads=Threads(threads.feedback),
+            now=_now,
+            emit=watching.emit,
+            room=Budget(settings.feedback_size_bytes, _feedback_full),
+        ),
         jobs=jobs,
         watching=watching,
+        threads=DoorThreads(Threads(threads.read), Threads(threads.files)),
     )
     runs = [manager.run, poller.run, jobs.run, *(task.run for task in (*watching.tasks, shadowing) if task)]
 
@@ -129,7 +150,9 @@ def create_app(settings: Settings) -> Starlette:
         trusted=settings.loopback,
         now=time.monotonic,
     )
-    admission = AdmissionRules(RequestLimit(settings.max_queue_seconds), overload=manager.overload)
+    admission = AdmissionRules(
+        RequestLimit(settings.max_queue_seconds), overload=manager.overload, find_key=rules.find_key
+    )
     return create_api(
         backend,
         DOORS,
@@ -185,7 +208,7 @@ def _make_manager(settings: Settings, origin: Origin, emit: Emit, threads: _Thre
             _log.warning("scale.missing", version=servable_id.version, advice=advice)
         executables = Executables(model.whole, model.streams, pad_id=model.contract.pad_id, clock=clock)
         scheduler = BatchScheduler(executables, version=servable_id.version, resources=resources)
-        cache = ScoreCache(settings.score_cache_entries, model.tokenizer.normalise)
+        cache = ScoreCache(settings.score_cache_entries)
         return ActiveServable(servable_id, model, scheduler, cache)
 
     return Manager(
@@ -222,12 +245,13 @@ def _make_shadowing(
     )
 
 
-def _make_jobs(settings: Settings, scorer: ScoringService, emit: Emit) -> JobQueue:
+def _make_jobs(settings: Settings, scorer: ScoringService, emit: Emit, threads: Threads) -> JobQueue:
     folder = settings.state_dir / "jobs"
     check_writable(folder, setting="INFERENCE_STATE_DIR")
     return JobQueue(
         files=JobFiles(folder),
         scorer=scorer,
+        threads=threads,
         text_bytes=settings.max_text_bytes,
         identify_language=partial(identify_language, default=settings.default_language),
         now=_now,
@@ -248,6 +272,7 @@ def _make_backend(
     corrections: CorrectionService,
     jobs: JobQueue,
     watching: Watching,
+    threads: DoorThreads,
 ) -> Backend:
     webhooks = WebhookReceiver(
         model_name=settings.model_name,
@@ -275,7 +300,9 @@ def _make_backend(
             texts=settings.max_texts,
             body_bytes=settings.max_body_bytes,
             upload_bytes=settings.max_upload_bytes,
+            spools_bytes=settings.spools_size_bytes,
         ),
+        threads=threads,
         emit=watching.emit,
         public_url=settings.public_url,
         perspective=_make_perspective(settings),
@@ -294,6 +321,13 @@ def _make_perspective(settings: Settings) -> PerspectiveRules:
         return rules
     file = WatchedFile(Path(settings.perspective_scale), read_scales, name="scale")
     return replace(rules, scale_origin="file", scales=lambda _: file.current())
+
+
+def _feedback_full() -> FeedbackFullError:
+    return FeedbackFullError(
+        "There is no room for more corrections; delete some, or raise INFERENCE_FEEDBACK_SIZE_BYTES.",
+        retry_after_seconds=_FULL_RETRY_SECONDS,
+    )
 
 
 def _now() -> datetime:

@@ -72,6 +72,9 @@ class Settings(BaseSettings):
     X-Forwarded-Proto and X-Forwarded-For are believed; none for no proxy. FORWARDED_ALLOW_IPS works too."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Lowest level that is logged."""
+    max_connections: PositiveInt = 4_096
+    """Most open connections, as far as the process may open files. If there are more, the oldest one without
+    a complete request is closed; a quarter of them may wait per client address."""
     shutdown_grace_seconds: PositiveInt = 60
     """Time for accepted requests to finish after SIGTERM."""
 
@@ -120,12 +123,17 @@ class Settings(BaseSettings):
     """Database of corrections: sqlite:///folder/file.db, or postgresql://user:password@host/database; a file
     in the state folder if unset."""
 
+    feedback_size_bytes: PositiveInt = 4 * _GIB
+    """Most space of corrections, about; since a start, one API key, or one address without keys, adds half of
+    it. More are refused."""
+
     max_bundle_bytes: PositiveInt = 4 * _GIB
     """Largest version that is downloaded; a larger one is refused."""
     job_keep_hours: PositiveFloat = 24.0
     """Time that the scores of an uploaded file are kept for download."""
     jobs_size_bytes: PositiveInt = 4 * _GIB
-    """Most disk space of uploaded files and their scores; more uploads are refused."""
+    """Most disk space of uploaded files and their scores; one API key, or one address without keys, has half
+    of it. More uploads are refused, and a job fails if its scores don't fit."""
 
     max_text_bytes: PositiveInt = 20_480
     """Longest text, in UTF-8 bytes; the Perspective API's limit."""
@@ -135,6 +143,8 @@ class Settings(BaseSettings):
     """Largest request body, except for CSV uploads."""
     max_upload_bytes: PositiveInt = 512 * _MIB
     """Largest CSV upload; it is spooled to the temporary folder."""
+    spools_size_bytes: PositiveInt = 2 * _GIB
+    """Most disk space of uploads in progress; one API key, or one address without keys, has half of it."""
 
     default_language: Language = Language.ENGLISH
     """The site's language. If a request names none, texts without letters and texts of one or two words in
@@ -157,6 +167,8 @@ class Settings(BaseSettings):
 
     batch_token_budget: PositiveInt = 4_096
     """Most tokens in a batch, padding included."""
+    interactive_tokens: PositiveInt = 32_768
+    """Most tokens of a request that goes before files; a larger one waits for capacity as files do."""
     queue_rows: PositiveInt = 2_048
     """Most queued texts; more are refused with 429."""
     max_queue_seconds: PositiveFloat = 5.0

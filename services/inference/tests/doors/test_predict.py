@@ -110,9 +110,9 @@ async def test_terms_reach_the_core(client: httpx.AsyncClient, core: FakeCore) -
         "/v1/models/toxic-comments:predict", json={"instances": ["a"]}, headers={"timeout": "3"}
     )
     assert core.terms == [
-        Terms(timeout_seconds=2, store=False),
-        Terms(timeout_seconds=0.5),
-        Terms(timeout_seconds=3),
+        Terms(timeout_seconds=2, store=False, caller="127.0.0.1"),
+        Terms(timeout_seconds=0.5, caller="127.0.0.1"),
+        Terms(timeout_seconds=3, caller="127.0.0.1"),
     ]
 
 

@@ -18,6 +18,7 @@ from toxic_inference.serving.errors import DeadlineExceededError, InferenceError
 from toxic_inference.serving.interfaces import Lane, Row, ServableId, Target, Terms, Text
 from toxic_inference.serving.scoring.service import LONG_WINDOWS, ScoringLimits, ScoringService
 from toxic_inference.serving.versions.harness import ActiveServable
+from toxic_inference.threads import Threads
 from toxic_model.loaded import LoadedModel
 from toxic_testing.inference.bundles import MAX_TOKENS, make_tokenizer
 from toxic_testing.inference.fakes import EventLog, FakeModel, InlineExecutor, ManualClock, activate
@@ -40,7 +41,7 @@ async def make_service(
         made.append(active)
         return ScoringService(
             lease=lambda _: nullcontext(active),
-            executor=inline,
+            threads=Threads(inline),
             clock=clock,
             emit=log,
             limits=ScoringLimits(windows=3, span_passes=18),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from toxic_core.errors import ToxicError
+from toxic_core.errors import OverloadedError, ToxicError
 from toxic_core.labels import LabelName
 
 
@@ -71,6 +71,10 @@ class Judged:
 
 class FeedbackConflictError(ToxicError):
     """Another correction has the id."""
+
+
+class FeedbackFullError(OverloadedError):
+    """There is no room for another correction of this caller."""
 
 
 class UnknownFeedbackError(ToxicError):

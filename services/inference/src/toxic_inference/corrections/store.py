@@ -36,6 +36,9 @@ _BUSY_SECONDS = 5
 _ATTEMPTS = 3
 _LOCK = 0x746F786963  # any number without another lock in the database
 
+OVERHEAD_BYTES = 1_024
+"""About what a correction takes beside its text."""
+
 _metadata = sql.MetaData()
 _corrections = sql.Table(
     "correction",
@@ -152,12 +155,28 @@ class DatabaseFeedbackStore:
                 "Send a new id, or delete that correction first."
             )
 
-    def delete(self, feedback_id: str) -> None:
-        """Remove a correction for good; raises `UnknownFeedbackError` if there is none with that id."""
+    def delete(self, feedback_id: str) -> int:
+        """Remove a correction for good; return about how many bytes it took.
+
+        Raises:
+            UnknownFeedbackError: there is none with that id.
+        """
         with self._connection() as connection:
+            length = sql.func.coalesce(sql.func.length(_corrections.c.text), 0)
+            characters = connection.execute(
+                sql.select(length).where(_corrections.c.id == feedback_id)
+            ).scalar()
             removed = _remove(connection, feedback_id)
         if not removed:
             raise UnknownFeedbackError(f"There is no correction {feedback_id!r}.")
+        return OVERHEAD_BYTES + (characters or 0)
+
+    def size(self) -> int:
+        """Return about how many bytes all corrections take."""
+        texts = sql.func.coalesce(sql.func.sum(sql.func.length(_corrections.c.text)), 0)
+        with self._connection() as connection:
+            count, characters = connection.execute(sql.select(sql.func.count(), texts)).one()
+        return int(count) * OVERHEAD_BYTES + int(characters)
 
     def page(self, *, after: int, limit: int) -> Sequence[tuple[int, Feedback]]:
         """Return at most `limit` corrections after a position, oldest first, each with its position."""

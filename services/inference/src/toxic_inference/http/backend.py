@@ -15,6 +15,7 @@ from toxic_inference.jobs.queue import JobQueue
 from toxic_inference.policies.file import Policies
 from toxic_inference.serving.interfaces import Scorer, Session, Target
 from toxic_inference.serving.versions.states import VersionStatus
+from toxic_inference.threads import Threads
 from toxic_inference.webhooks import WebhookReceiver
 
 MODEL_VERSION_HEADER = "x-model-version"
@@ -50,12 +51,29 @@ class Limits:
         texts: most texts in a JSON request.
         body_bytes: largest body, except uploads.
         upload_bytes: largest CSV or NDJSON upload.
+        bodies_bytes: memory for all bodies in progress; a caller has half of it at most.
+        spools_bytes: disk space for all uploads in progress; a caller has half of it at most.
     """
 
     text_bytes: int
     texts: int
     body_bytes: int
     upload_bytes: int
+    bodies_bytes: int = 64 * 1024 * 1024
+    spools_bytes: int = 2 * 1024 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class DoorThreads:
+    """The doors' threads.
+
+    Attributes:
+        read: parse large bodies and identify languages.
+        files: write and read uploads.
+    """
+
+    read: Threads
+    files: Threads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +93,7 @@ class Backend:
         webhooks: takes the registry's messages; None if no secret is shared with the registry.
         render_metrics: returns the text of `/metrics`.
         limits: limits of one request.
+        threads: the doors' threads.
         emit: takes events.
         perspective: what the Perspective API leaves to the service.
         policies: returns the communities' policies; None if there are none.
@@ -93,6 +112,7 @@ class Backend:
     webhooks: WebhookReceiver | None
     render_metrics: Callable[[], bytes]
     limits: Limits
+    threads: DoorThreads
     emit: Emit
     perspective: PerspectiveRules = PerspectiveRules()
     public_url: str | None = None

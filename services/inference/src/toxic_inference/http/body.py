@@ -6,19 +6,32 @@ Invariant: JSON is read strictly (RFC 8259): NaN, duplicate keys and too much ne
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import numpy as np
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
-from toxic_inference.http.door import JSON_TYPE, SYNONYMS
+from toxic_inference.http.door import JSON_TYPE, media_type_of
 from toxic_inference.http.encodings.relaxed_json import refuse_constant, unique_keys
 from toxic_inference.http.errors import (
     InvalidRequestError,
     MalformedRequestError,
+    TooManyTextsError,
     UnsupportedMediaTypeError,
 )
+from toxic_inference.http.guard import caller_in
+from toxic_inference.serving.scoring.texts import half_surrogate
+from toxic_inference.threads import Threads
+
+MOST_VALUES = 10_000
+"""Values in the JSON of a request for one text."""
+
+_ON_THE_LOOP_BYTES = 64 * 1024
+_VALUE_MARKS = (b",", b"[", b"{")
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 Model = TypeVar("Model", bound=BaseModel)
 Answer = TypeVar("Answer")
@@ -35,8 +48,7 @@ def check_media_type(request: Request, accepted: tuple[str, ...] = (JSON_TYPE,),
     Raises:
         UnsupportedMediaTypeError: it is not in `accepted`.
     """
-    found = request.headers.get("content-type", "").partition(";")[0].strip().lower() or default
-    found = SYNONYMS.get(found, found)
+    found = media_type_of(request.scope) or default
     if found not in accepted:
         problem = f"The media type {found!r} is not accepted" if found else "The request has no Content-Type"
         raise UnsupportedMediaTypeError(
@@ -46,24 +58,41 @@ def check_media_type(request: Request, accepted: tuple[str, ...] = (JSON_TYPE,),
 
 
 async def read_json(request: Request) -> object:
-    """Return the body's JSON value.
-
-    Raises:
-        MalformedRequestError: it is not JSON.
-    """
+    """Return the JSON value of a small body; raises as `parse_json`."""
     return parse_json(await request.body())
 
 
-def parse_json(body: bytes, *, fallback: Callable[[str], object] | None = None) -> object:
+async def read_body(request: Request, threads: Threads, read: Callable[[bytes], Answer]) -> Answer:
+    """Return what `read` makes of the body; of a large body on a thread."""
+    body = await request.body()
+    if len(body) <= _ON_THE_LOOP_BYTES:
+        return read(body)
+    return await threads.run(read, body, caller=caller_in(request.scope))
+
+
+def parse_json(
+    body: bytes,
+    *,
+    most_values: int = MOST_VALUES,
+    fallback: Callable[[str], object] | None = None,
+) -> object:
     """Return the JSON value in `body`.
 
     Args:
         body: the bytes.
+        most_values: most elements, members, lists and objects; counted before any is made.
         fallback: reads a text that isn't strict JSON; raises `json.JSONDecodeError` if it can't.
 
     Raises:
         MalformedRequestError: it is not JSON.
+        TooManyTextsError: it has too many values.
+        RejectedTextError: a text or a name in it isn't valid Unicode.
     """
+    if (found := _count_values(body, enough=most_values)) > most_values:
+        raise TooManyTextsError(
+            f"The JSON has about {found:,} values; the limit is {most_values:,}. Send several requests.",
+            field="body",
+        )
     try:
         # JSON has no byte order mark, but some clients send one.
         text = body.decode("utf-8-sig")
@@ -76,6 +105,8 @@ def parse_json(body: bytes, *, fallback: Callable[[str], object] | None = None) 
             if fallback is None:
                 raise
             value = fallback(text)
+        if _ESCAPED_SURROGATE.search(text):
+            _check_unicode(value, ())
     except json.JSONDecodeError as error:
         raise MalformedRequestError(
             f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
@@ -85,6 +116,33 @@ def parse_json(body: bytes, *, fallback: Callable[[str], object] | None = None) 
     except ValueError as error:  # Python refuses integers of more than 4,300 digits
         raise MalformedRequestError(f"The JSON has a number that can't be read: {error}") from error
     return value
+
+
+def _count_values(body: bytes, *, enough: int) -> int:
+    """Return the number of commas, lists and objects in a JSON text; an upper bound if that is `enough`."""
+    most = sum(map(body.count, _VALUE_MARKS))
+    if most <= enough:
+        return most
+    # Without escaped quotes, a character is outside of strings if it has an even number of quotes before it.
+    codes = np.frombuffer(body.replace(b"\\\\", b"").replace(b'\\"', b""), dtype=np.uint8)
+    outside = np.cumsum(codes == ord('"'), dtype=np.uint8) % 2 == 0
+    return sum(int(np.count_nonzero((codes == ord(mark)) & outside)) for mark in _VALUE_MARKS)
+
+
+def _check_unicode(value: object, place: tuple[int | str, ...]) -> None:
+    """Raise `RejectedTextError` if a text in a JSON value has half a surrogate pair."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise half_surrogate(path_of(place), error) from error
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            _check_unicode(name, (*place, "a name"))
+            _check_unicode(member, (*place, name))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _check_unicode(item, (*place, index))
 
 
 def validate(model: type[Model], value: object) -> Model:

@@ -16,8 +16,9 @@ import orjson
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
-from toxic_inference.http.backend import Backend
+from toxic_inference.http.backend import Backend, Limits
 from toxic_inference.http.errors import Problem
 
 JSON_TYPE = "application/json"
@@ -45,8 +46,16 @@ SYNONYMS = {
     ),
 }
 """Media types that clients send for one that the doors read."""
-FILE_TYPES = ("multipart/form-data", CSV_TYPE, NDJSON_TYPE, *SYNONYMS)
-"""Media types of bodies that are files: they may be large, and wait for capacity."""
+FILE_TYPES = frozenset({"multipart/form-data", CSV_TYPE, NDJSON_TYPE})
+"""Media types of bodies that are files, for operations that read files."""
+
+
+def media_type_of(scope: Scope) -> str:
+    """Return the body's media type in lower case, without parameters; a synonym's is what it means."""
+    given = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
+    found = given.decode("latin-1").partition(";")[0].strip().lower()
+    return SYNONYMS.get(found, found)
+
 
 Handler = Callable[[Request, Backend], Awaitable[Response]]
 Content = type[BaseModel] | str | Mapping[str, object]
@@ -79,6 +88,8 @@ class Operation:
         answers: bodies of the successful answers, by status; None for an empty one.
         errors: meaning of the expected error statuses; their bodies have the door's error shape.
         access: who may call it.
+        files: whether it reads bodies of `FILE_TYPES` as files, which may be large and wait for capacity.
+        body_bytes: largest body; None for the service's limit.
         scores: whether it scores texts: admission control and the latency objective apply.
         quiet: whether requests are logged at debug level only.
         documented: whether the OpenAPI document lists it.
@@ -93,6 +104,8 @@ class Operation:
     answers: Mapping[int, Contents | None] = field(default_factory=dict)
     errors: Mapping[int, str] = field(default_factory=dict)
     access: Access = Access.CLIENT
+    files: bool = False
+    body_bytes: int | None = None
     scores: bool = False
     quiet: bool = False
     documented: bool = True
@@ -163,6 +176,11 @@ class Doors:
             operation.path.partition("{")[0] for operation in self.operations() if operation.scores
         )
         """Literal beginnings of the paths that score texts."""
+        self._bounded = {
+            operation.path: operation
+            for operation in self.operations()
+            if operation.files or operation.body_bytes
+        }
 
     def operations(self) -> Iterator[Operation]:
         """Yield the operations of all doors."""
@@ -172,6 +190,18 @@ class Doors:
     def of(self, path: str) -> Door | None:
         """Return the door that a path belongs to, or None."""
         return next((door for prefix, door in self._by_prefix if path.startswith(prefix)), None)
+
+    def reads_file(self, scope: Scope) -> bool:
+        """Return whether a request's body is read as a file, by its route and then its media type."""
+        operation = self._bounded.get(scope["path"])
+        return operation is not None and operation.files and media_type_of(scope) in FILE_TYPES
+
+    def body_limit(self, scope: Scope, limits: Limits) -> int:
+        """Return the size in bytes of the largest body that a request may have."""
+        if self.reads_file(scope):
+            return limits.upload_bytes
+        operation = self._bounded.get(scope["path"])
+        return (operation and operation.body_bytes) or limits.body_bytes
 
     def access(self, method: str, path: str) -> Access:
         """Return who may call a method of a path; a method that isn't declared is as strict as any other."""

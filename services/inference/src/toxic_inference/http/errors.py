@@ -19,6 +19,7 @@ from toxic_core.errors import (
 )
 from toxic_inference.corrections.record import (
     FeedbackConflictError,
+    FeedbackFullError,
     FeedbackUnavailableError,
     UnknownFeedbackError,
 )
@@ -112,6 +113,7 @@ ERROR_TABLE: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
     InvalidTensorError: (HTTPStatus.BAD_REQUEST, "invalid_tensor"),
     UnknownModelError: (HTTPStatus.NOT_FOUND, "unknown_model"),
     UnknownFeedbackError: (HTTPStatus.NOT_FOUND, "unknown_feedback"),
+    FeedbackFullError: (HTTPStatus.TOO_MANY_REQUESTS, "feedback_full"),
     FeedbackConflictError: (HTTPStatus.CONFLICT, "feedback_conflict"),
     FeedbackUnavailableError: (HTTPStatus.SERVICE_UNAVAILABLE, "feedback_unavailable"),
     UnknownJobError: (HTTPStatus.NOT_FOUND, "unknown_job"),

@@ -5,6 +5,7 @@ is declared open, and an unknown path requires one too.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import ceil
 from urllib.parse import parse_qs
@@ -26,7 +27,22 @@ from toxic_inference.keys import ApiKey, Role
 
 _KEY_HEADERS = ("x-api-key", "x-goog-api-key")
 _BEARER = "bearer "
+FindKey = Callable[[str], ApiKey | None]
 _CALLER = "toxic_inference.caller"
+
+
+def peek_caller(scope: Scope, find_key: FindKey | None) -> str:
+    """Return `caller_in` of a request that wasn't checked yet."""
+    if find_key is not None:
+        with suppress(UnauthenticatedError):
+            scope[_CALLER] = _find(find_key, scope).name
+    return caller_in(scope)
+
+
+def caller_in(scope: Scope) -> str:
+    """Return who shares a budget: the name of the key, else the address of the peer."""
+    name: str | None = scope.get(_CALLER)
+    return name or (scope["client"][0] if scope.get("client") else "")
 
 
 def caller_of(request: Request) -> str | None:
@@ -46,7 +62,7 @@ class GuardRules:
         now: seconds on a monotonic clock.
     """
 
-    find_key: Callable[[str], ApiKey | None] | None = None
+    find_key: FindKey | None = None
     requests_per_minute: int | None = None
     trusted: bool = True
     now: Callable[[], float] = field(default=lambda: 0.0)
@@ -115,7 +131,7 @@ class _Bucket:
         return 0.0
 
 
-def _find(find_key: Callable[[str], ApiKey | None], scope: Scope) -> ApiKey:
+def _find(find_key: FindKey, scope: Scope) -> ApiKey:
     """Return the known key with the most rights among all that a request presents.
 
     Some clients send a credential for another service beside the key, or the same one in several places.

@@ -6,6 +6,7 @@ from starlette.requests import Request
 
 from toxic_core.errors import UnknownModelError
 from toxic_inference.http.errors import InvalidRequestError
+from toxic_inference.http.guard import caller_in
 from toxic_inference.serving.interfaces import Lane, Target, Terms
 
 TIMEOUT_HEADER = "timeout"
@@ -36,7 +37,7 @@ def terms_of(request: Request, *, timeout_seconds: float | None = None, store: b
                 f"The header timeout must be a number of seconds, at most {MAX_TIMEOUT_SECONDS:g}.",
                 field=TIMEOUT_HEADER,
             )
-    return Terms(timeout_seconds=timeout_seconds, store=store)
+    return Terms(timeout_seconds=timeout_seconds, store=store, caller=caller_in(request.scope))
 
 
 def lane_of(request: Request) -> Lane:

@@ -102,10 +102,12 @@ class Terms:
         timeout_seconds: counted from the session's beginning; a text whose computation hasn't begun by then
             is never computed. None for no limit.
         store: whether scores may be cached, and taken from the cache.
+        caller: who shares the service with others: the name of a key, or an address.
     """
 
     timeout_seconds: float | None = None
     store: bool = True
+    caller: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -298,7 +298,7 @@ async def test_each_part_needs_a_key_and_counts(keyed: httpx.AsyncClient) -> Non
 async def test_a_batch_waits_for_capacity(backend: Backend) -> None:
     """As files do, while single requests are refused."""
     full = OverloadedError("9 rows are waiting.", retry_after_seconds=6.4)
-    admission = AdmissionRules(RequestLimit(0.5), overload=lambda: full)
+    admission = AdmissionRules(RequestLimit(0.5), overload=lambda _: full)
     transport = httpx.ASGITransport(create_api(backend, DOORS, admission=admission))
     async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
         assert (await client.post(ANALYZE, json=asked())).status_code == 429

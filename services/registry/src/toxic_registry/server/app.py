@@ -24,7 +24,12 @@ from toxic_registry.ledger.head import HeadFile
 from toxic_registry.server.artifact_guard import guard_versions
 from toxic_registry.server.auth import BasicAuthMiddleware
 from toxic_registry.server.metrics import Metrics
-from toxic_registry.server.middleware import CallerMiddleware, MetricsMiddleware, OriginMiddleware
+from toxic_registry.server.middleware import (
+    BodyLimitMiddleware,
+    CallerMiddleware,
+    MetricsMiddleware,
+    OriginMiddleware,
+)
 from toxic_registry.server.surface import close_other_routes
 from toxic_registry.server.users import Users
 from toxic_registry.server.webhooks import WebhookSender
@@ -108,6 +113,7 @@ def build_app(settings: Settings) -> FastAPI:
     app.add_middleware(CallerMiddleware)
     if settings.users_file:
         app.add_middleware(BasicAuthMiddleware, users=Users(settings.users_file))
+    app.add_middleware(BodyLimitMiddleware, file_bytes=settings.max_bundle_megabytes * _MEGABYTE)
     app.add_middleware(OriginMiddleware, origins=settings.origins)
     # The last one added is the outermost.
     app.add_middleware(MetricsMiddleware, metrics=metrics)

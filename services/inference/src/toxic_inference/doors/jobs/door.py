@@ -4,7 +4,6 @@ Invariant: an upload is answered once it is on disk and looks like a CSV; a resu
 complete, with an entity tag, so that an interrupted download can continue.
 """
 
-import asyncio
 import os
 import re
 from dataclasses import asdict
@@ -21,6 +20,7 @@ from toxic_inference.http.body import check_media_type
 from toxic_inference.http.door import CSV_TYPE, JSON_TYPE, Door, Operation
 from toxic_inference.http.error_shapes import NATIVE
 from toxic_inference.http.errors import InvalidRequestError
+from toxic_inference.http.guard import caller_in
 from toxic_inference.jobs.files import PartialUpload
 from toxic_inference.jobs.record import Job, JobState
 from toxic_inference.tables.writer import SCORED_CSV
@@ -66,22 +66,24 @@ async def submit(request: Request, backend: Backend) -> Response:
     The answer comes immediately; the file is scored after the jobs before it.
     """
     kind = check_media_type(request, (CSV_TYPE, _MULTIPART))
-    upload = await backend.jobs.open_upload()
+    upload = await backend.jobs.open_upload(caller_in(request.scope))
     try:
         if kind == _MULTIPART:
-            text_column = await _receive_form(request, upload)
+            text_column = await _receive_form(request, upload, backend)
         else:
             text_column = request.query_params.get("text_column")
             async for part in request.stream():
-                await asyncio.to_thread(upload.write, part)
-        job = await backend.jobs.submit(upload, text_column=text_column or None)
+                await backend.threads.files.run(upload.write, part, caller=caller_in(request.scope))
+        job = await backend.jobs.submit(
+            upload, text_column=text_column or None, caller=caller_in(request.scope)
+        )
     except BaseException:
-        await asyncio.to_thread(upload.drop)
+        await backend.threads.files.run(upload.drop)
         raise
     return _answer(job, HTTPStatus.ACCEPTED, headers={"location": f"/jobs/{job.id}"})
 
 
-async def _receive_form(request: Request, upload: PartialUpload) -> str | None:
+async def _receive_form(request: Request, upload: PartialUpload, backend: Backend) -> str | None:
     async with request.form(max_files=1, max_fields=_MAX_FORM_FIELDS) as form:
         file, text_column = form.get("file"), form.get("text_column")
         if not isinstance(file, UploadFile):
@@ -89,7 +91,7 @@ async def _receive_form(request: Request, upload: PartialUpload) -> str | None:
         if isinstance(text_column, UploadFile):
             raise InvalidRequestError("text_column must be a value, not a file.", field="text_column")
         while part := await file.read(_COPY_BYTES):
-            await asyncio.to_thread(upload.write, part)
+            await backend.threads.files.run(upload.write, part, caller=caller_in(request.scope))
     return text_column
 
 
@@ -108,7 +110,7 @@ async def result(request: Request, backend: Backend) -> Response:
         media_type=CSV_TYPE,
         filename="scores.csv",
         headers=headers,
-        stat_result=await asyncio.to_thread(os.stat, path),
+        stat_result=await backend.threads.files.run(os.stat, path),
     )
     known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
     if not known.isdisjoint({"*", etag := response.headers["etag"]}):
@@ -145,6 +147,7 @@ JOBS = Door(
             "POST",
             "/jobs",
             submit,
+            files=True,
             body={CSV_TYPE: _UPLOAD, _MULTIPART: JobForm},
             query={"text_column": "Name of the text column of a CSV body."},
             answers={202: JobAnswer},

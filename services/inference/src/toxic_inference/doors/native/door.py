@@ -3,6 +3,8 @@
 Invariant: one version answers a whole request, and both the answer's body and a header name it.
 """
 
+from functools import partial
+
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,13 +15,20 @@ from toxic_inference.doors.native.ndjson import answer_ndjson
 from toxic_inference.doors.native.schemas import NdjsonLine, PredictAnswer, PredictForm, PredictRequest
 from toxic_inference.doors.native.uploads import FORM_TYPES, answer_csv, answer_form
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
-from toxic_inference.http.body import check_media_type, read_json, unless_departed, validate
+from toxic_inference.http.body import (
+    MOST_VALUES,
+    check_media_type,
+    parse_json,
+    read_body,
+    unless_departed,
+    validate,
+)
 from toxic_inference.http.door import CSV_TYPE, JSON_TYPE, NDJSON_TYPE, Door, Operation
 from toxic_inference.http.error_shapes import NATIVE as NATIVE_ERRORS
 from toxic_inference.http.errors import InvalidRequestError
 from toxic_inference.http.policies import NamedPolicy, policy_of
 from toxic_inference.http.terms import terms_of
-from toxic_inference.http.texts import check_count, check_texts, with_languages
+from toxic_inference.http.texts import check_count, check_texts, identified
 from toxic_inference.policies.policy import DecidedBy
 from toxic_inference.serving.interfaces import Lane, Target, Text, TextScore
 from toxic_inference.tables.writer import SCORED_CSV
@@ -27,9 +36,8 @@ from toxic_inference.tables.writer import SCORED_CSV
 
 async def answer_json(request: Request, backend: Backend) -> Response:
     """Score a JSON body's texts."""
-    body = validate(PredictRequest, await read_json(request))
+    body, texts = await read_body(request, backend.threads.read, partial(_read, backend=backend))
     chosen = policy_of(request, backend)
-    texts = _texts(body, backend)
     if chosen is not None:
         texts = [
             Text(
@@ -39,7 +47,7 @@ async def answer_json(request: Request, backend: Backend) -> Response:
             for text in texts
         ]
     if body.identify_language:
-        texts = await with_languages(texts, backend.identify_language)
+        texts = await identified(texts, request, backend)
     terms = terms_of(request, timeout_seconds=body.timeout, store=not body.do_not_store)
     with backend.scorer.session(Target(), terms) as session:
         labels, version = session.contract.labels, session.version
@@ -81,6 +89,14 @@ def _decided(
     }
 
 
+def _read(raw: bytes, *, backend: Backend) -> tuple[PredictRequest, list[Text]]:
+    value = parse_json(raw, most_values=backend.limits.texts + MOST_VALUES)
+    if isinstance(value, dict) and isinstance(given := value.get("texts"), list):
+        check_count(given, backend.limits, field="texts")
+    body = validate(PredictRequest, value)
+    return body, _texts(body, backend)
+
+
 def _texts(body: PredictRequest, backend: Backend) -> list[Text]:
     if (body.text is None) == (body.texts is None):
         raise InvalidRequestError("Send either texts, a list, or text, a single one.", field="texts")
@@ -89,7 +105,6 @@ def _texts(body: PredictRequest, backend: Backend) -> list[Text]:
     if body.texts is None:
         named = {"text": body.text or ""}
     else:
-        check_count(body.texts, backend.limits, field="texts")
         named = {f"texts[{index}]": text for index, text in enumerate(body.texts)}
     if body.spans and len(named) > 1:
         raise InvalidRequestError(
@@ -127,6 +142,7 @@ NATIVE = Door(
             "/predict",
             predict,
             scores=True,
+            files=True,
             body={
                 JSON_TYPE: PredictRequest,
                 **dict.fromkeys(FORM_TYPES, PredictForm),

@@ -25,6 +25,8 @@ from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
 from toxic_inference.http.body import path_of
 from toxic_inference.http.door import NDJSON_TYPE
 from toxic_inference.http.errors import problem_of
+from toxic_inference.http.guard import caller_in
+from toxic_inference.http.terms import terms_of
 from toxic_inference.serving.errors import RejectedTextError
 from toxic_inference.serving.interfaces import Lane, Session, Target, Text
 from toxic_inference.serving.scoring.texts import check_text
@@ -48,18 +50,24 @@ class _Line:
 async def answer_ndjson(request: Request, backend: Backend) -> Response:
     """Score a stream of lines, all by one version."""
     async with AsyncExitStack() as held:
-        session = held.enter_context(backend.scorer.session(Target()))
+        session = held.enter_context(backend.scorer.session(Target(), terms_of(request)))
         longest = backend.limits.text_bytes * _ESCAPED_BYTES + _LINE_SLACK_BYTES
-        spool = held.enter_context(LineSpool(max_line_bytes=longest))
-        answer = _DuplexResponse(request, spool, _answers(spool, session, backend), held=held.pop_all())
+        spool = held.enter_context(LineSpool(backend.threads.files, max_line_bytes=longest))
+        answer = _DuplexResponse(
+            request, spool, _answers(spool, session, backend, caller_in(request.scope)), held=held.pop_all()
+        )
         answer.headers[MODEL_VERSION_HEADER] = session.version
         return answer
 
 
-async def _answers(spool: LineSpool, session: Session, backend: Backend) -> AsyncGenerator[bytes]:
+async def _answers(
+    spool: LineSpool, session: Session, backend: Backend, caller: str
+) -> AsyncGenerator[bytes]:
     number = 0
     while raw := await spool.take(_MOST_LINES_AT_ONCE):
-        read = await asyncio.to_thread(list, map(_read, raw, count(number + 1), repeat(backend)))
+        read: list[_Line | None] = await backend.threads.read.run(
+            list, map(_read, raw, count(number + 1), repeat(backend)), caller=caller
+        )
         number += len(raw)
         lines = [line for line in read if line is not None]
         texts = [line.text for line in lines if line.text is not None]

@@ -17,7 +17,9 @@ class PredictRequest(BaseModel):
 
     model_config = _STRICT
 
-    texts: list[str] | None = Field(default=None, min_length=1, description="The texts, in order.")
+    texts: list[str] | None = Field(
+        default=None, min_length=1, fail_fast=True, description="The texts, in order."
+    )
     text: str | None = Field(default=None, description="A single text.")
     lang: Language | None = Field(default=None, description="Language of every text.")
     language: Language | None = Field(default=None, description="The same as `lang`.")

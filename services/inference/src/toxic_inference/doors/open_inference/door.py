@@ -22,12 +22,13 @@ from toxic_inference.doors.open_inference.messages import (
     Ready,
     ServerMetadata,
 )
-from toxic_inference.doors.open_inference.tensors import as_output, with_data
+from toxic_inference.doors.open_inference.tensors import Tensor, as_output, with_data
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
-from toxic_inference.http.body import parse_json, unless_departed, validate
+from toxic_inference.http.body import parse_json, read_body, unless_departed, validate
 from toxic_inference.http.door import JSON_TYPE, Access, Door, Operation, json_response
 from toxic_inference.http.error_shapes import MESSAGE
 from toxic_inference.http.errors import InvalidRequestError, MalformedRequestError
+from toxic_inference.http.rows import most_token_values
 from toxic_inference.http.terms import target_of, terms_of
 from toxic_inference.http.texts import truncation
 
@@ -85,14 +86,21 @@ async def metadata(request: Request, backend: Backend) -> Response:
 async def infer(request: Request, backend: Backend) -> Response:
     """Calibrated probabilities and decisions of texts, or the raw scores of tokens."""
     target = target_of(request, model_name=backend.model_name)
-    head, raw = await _parts(request)
-    asked = validate(InferRequest, parse_json(head))
-    tensors = with_data(asked.inputs, raw)
+    given, limits, threads = request.headers.get(_HEADER_LENGTH), backend.limits, backend.threads.read
+
+    def read(body: bytes) -> tuple[InferRequest, dict[str, Tensor]]:
+        head, raw = _parts(body, given)
+        asked = validate(InferRequest, parse_json(head, most_values=most_token_values(limits)))
+        return asked, with_data(asked.inputs, raw)
+
+    asked, tensors = await read_body(request, threads, read)
     microseconds = asked.parameters.timeout
     terms = terms_of(request, timeout_seconds=microseconds / 1e6 if microseconds else None)
     with backend.scorer.session(target, terms) as session:
         max_tokens = session.contract.max_tokens
-        inputs = parse_inputs(asked, tensors, limits=backend.limits, max_tokens=max_tokens)
+        inputs = await read_body(
+            request, threads, lambda _: parse_inputs(asked, tensors, limits=limits, max_tokens=max_tokens)
+        )
         inferred = await unless_departed(request, inputs.infer(session))
         values = inferred.outputs
         wanted = asked.outputs or [OutputRequest(name=name) for name in values]
@@ -123,10 +131,8 @@ async def infer(request: Request, backend: Backend) -> Response:
     return Response(json + tail, media_type=_BINARY_TYPE, headers=headers)
 
 
-async def _parts(request: Request) -> tuple[bytes, bytes]:
-    """Return the body's JSON, and the bytes after it."""
-    body = await request.body()
-    given = request.headers.get(_HEADER_LENGTH)
+def _parts(body: bytes, given: str | None) -> tuple[bytes, bytes]:
+    """Return the body's JSON, of which the length may be given, and the bytes after it."""
     if given is None:
         return body, b""
     if not given.isascii() or not given.isdecimal() or int(given) > len(body):

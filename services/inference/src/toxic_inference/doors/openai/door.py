@@ -26,7 +26,7 @@ from toxic_inference.http.body import read_json, unless_departed, validate
 from toxic_inference.http.door import Door, Operation, json_response
 from toxic_inference.http.errors import InvalidRequestError
 from toxic_inference.http.terms import terms_of
-from toxic_inference.http.texts import check_count, check_texts, truncation, with_languages
+from toxic_inference.http.texts import check_count, check_texts, identified, truncation
 from toxic_inference.serving.interfaces import Lane, Target, Text
 
 _DEFAULT_MODEL = "omni-moderation-latest"
@@ -54,7 +54,7 @@ async def moderate(request: Request, backend: Backend) -> Response:
     if is_one_input:
         contents = ["\n".join(contents)]
         check_texts({"input": contents[0]}, backend.limits)
-    texts = await with_languages([Text(content) for content in contents], backend.identify_language)
+    texts = await identified([Text(content) for content in contents], request, backend)
     with backend.scorer.session(Target(), terms_of(request)) as session:
         scores = await unless_departed(request, session.score(texts, lane=Lane.INTERACTIVE))
         results = [categorise(score, session.contract.labels) for score in scores]

@@ -54,10 +54,10 @@ from toxic_inference.http.backend import (
 )
 from toxic_inference.http.body import unless_departed
 from toxic_inference.http.door import JSON_TYPE, Access, Door, Operation
-from toxic_inference.http.guard import caller_of
+from toxic_inference.http.guard import caller_in, caller_of
 from toxic_inference.http.policies import DECIDED_HEADER, POLICY_HEADER, policy_of
 from toxic_inference.http.terms import lane_of, terms_of
-from toxic_inference.http.texts import truncation
+from toxic_inference.http.texts import language_of, truncation
 from toxic_inference.policies.policy import DecidedBy, Policy
 from toxic_inference.serving.interfaces import Session, Target, Text
 
@@ -76,7 +76,7 @@ async def analyze(request: Request, backend: Backend) -> Response:
         if chosen is not None:
             analysis = _following(chosen.policy, analysis)
         declared = analysis.languages
-        identified = backend.identify_language(analysis.text)
+        identified = await language_of(analysis.text, request, backend)
         languages = choose_languages(
             declared, identified, text=analysis.text, supported=contract.languages, rules=rules
         )
@@ -195,7 +195,7 @@ async def suggestscore(request: Request, backend: Backend) -> Response:
     suggestion = suggestion_of(
         message, labels=backend.correctable_labels(), max_bytes=backend.limits.text_bytes
     )
-    identified = backend.identify_language(suggestion.text)
+    identified = await language_of(suggestion.text, request, backend)
     declared = suggestion.languages
     headers = _dropping(
         suggestion.unsupported,
@@ -216,9 +216,9 @@ async def suggestscore(request: Request, backend: Backend) -> Response:
         actor=message.community_id,
     )
     if keep:
-        await backend.corrections.file(correction, replace=True)
+        await backend.corrections.file(correction, replace=True, caller=caller_in(request.scope))
     else:
-        await backend.corrections.file(correction)
+        await backend.corrections.file(correction, caller=caller_in(request.scope))
         with suppress(UnknownFeedbackError):
             await backend.corrections.delete(identity)
     answer = SuggestCommentScoreResponse(

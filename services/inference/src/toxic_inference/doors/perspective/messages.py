@@ -59,7 +59,9 @@ class ArticleAndParentComment(_Message):
 class Context(_Message):
     """What a comment refers to, in one of two forms; accepted but not used."""
 
-    entries: list[TextEntry] | None = Field(default=None, description="The messages before it.")
+    entries: list[TextEntry] | None = Field(
+        fail_fast=True, default=None, description="The messages before it."
+    )
     article_and_parent_comment: ArticleAndParentComment | None = Field(
         default=None, description="The article and comment it answers."
     )
@@ -110,7 +112,9 @@ class AnalyzeCommentRequest(_Message):
         default=None, description="Whether to score each sentence too."
     )
     languages: list[StrictStr] | None = Field(
-        default=None, description="The comment's languages, as ISO or BCP-47 codes; identified if empty."
+        fail_fast=True,
+        default=None,
+        description="The comment's languages, as ISO or BCP-47 codes; identified if empty.",
     )
     do_not_store: StrictBool | None = Field(default=None, description="Whether nothing of it may be stored.")
     drop_unsupported_attributes: StrictBool | None = Field(
@@ -118,7 +122,9 @@ class AnalyzeCommentRequest(_Message):
     )
     client_token: StrictStr | None = Field(default=None, description="Echoed in the answer.")
     session_id: StrictStr | None = Field(default=None, description="Joins related requests.")
-    community_id: StrictStr | None = Field(default=None, description="The community it was written in.")
+    community_id: StrictStr | None = Field(
+        default=None, max_length=256, description="The community it was written in."
+    )
 
 
 class AnalyzeCommentResponse(_Message):
@@ -143,7 +149,9 @@ class SuggestCommentScoreRequest(_Message):
         default=None, description="The scores it should have, by attribute; 0 or 1 is clearest."
     )
     languages: list[StrictStr] | None = Field(
-        default=None, description="The comment's languages, as ISO or BCP-47 codes; identified if empty."
+        fail_fast=True,
+        default=None,
+        description="The comment's languages, as ISO or BCP-47 codes; identified if empty.",
     )
     # Not published, so not in the discovery document, but some clients send it with everything.
     do_not_store: StrictBool | None = Field(
@@ -153,7 +161,9 @@ class SuggestCommentScoreRequest(_Message):
     )
     client_token: StrictStr | None = Field(default=None, description="Echoed in the answer.")
     session_id: StrictStr | None = Field(default=None, description="Joins related requests.")
-    community_id: StrictStr | None = Field(default=None, description="The community it was written in.")
+    community_id: StrictStr | None = Field(
+        default=None, max_length=256, description="The community it was written in."
+    )
 
 
 class SuggestCommentScoreResponse(_Message):

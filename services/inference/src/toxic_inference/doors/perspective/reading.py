@@ -10,14 +10,16 @@ from pydantic import ValidationError
 from starlette.requests import Request
 
 from toxic_inference.doors.perspective.coercion import DuplicateMemberError, coerce
-from toxic_inference.doors.perspective.problems import violation
+from toxic_inference.doors.perspective.problems import refusal, violation
 from toxic_inference.http.body import Model, check_media_type, parse_json, path_of
 from toxic_inference.http.door import JSON_TYPE
 from toxic_inference.http.encodings.relaxed_json import parse_relaxed_json
+from toxic_inference.serving.errors import RejectedTextError
 
 _MEDIA_TYPES = (JSON_TYPE, "text/plain", "text/json")
 _TYPES = {
     "string_type": "TYPE_STRING",
+    "string_too_long": "TYPE_STRING",
     "bool_type": "TYPE_BOOL",
     "float_type": "TYPE_FLOAT",
     "finite_number": "TYPE_FLOAT",
@@ -38,7 +40,11 @@ async def read_request(request: Request, model: type[Model]) -> Model:
     """
     check_media_type(request, _MEDIA_TYPES, default=JSON_TYPE)
     body = await request.body()
-    return read_message(model, parse_json(body, fallback=parse_relaxed_json) if body.strip() else {})
+    try:
+        value = parse_json(body, fallback=parse_relaxed_json) if body.strip() else {}
+    except RejectedTextError as error:
+        raise refusal(str(error)) from error
+    return read_message(model, value)
 
 
 def read_message(model: type[Model], value: object) -> Model:

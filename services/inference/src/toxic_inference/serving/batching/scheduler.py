@@ -111,7 +111,9 @@ class BatchScheduler:
             self._fail(call, InferenceError(_UNLOADED))
         await self._dispatcher.drained()
 
-    async def submit(self, rows: Sequence[Row], *, lane: Lane, deadline: float | None = None) -> Float32Array:
+    async def submit(
+        self, rows: Sequence[Row], *, lane: Lane, deadline: float | None = None, caller: str = ""
+    ) -> Float32Array:
         """Return the raw scores of `rows`, in order, float32 [rows, labels].
 
         Interactive rows are refused at once if too many wait already; bulk rows wait for room, which slows
@@ -127,9 +129,9 @@ class BatchScheduler:
         if not rows:
             raise InferenceError("No rows were given to score.")
         if lane is Lane.INTERACTIVE:
-            self.check_room(len(rows))
+            self.check_room(len(rows), caller=caller)
         else:
-            await self._admission.wait_for_room(len(rows))
+            await self._admission.wait_for_room(len(rows), caller=caller)
         if self._admission.closed:
             raise InferenceError(_UNLOADED)
         future: asyncio.Future[Float32Array] = asyncio.get_running_loop().create_future()
@@ -138,6 +140,7 @@ class BatchScheduler:
             rows,
             lane,
             submitted=self._clock.now(),
+            caller=caller,
             batch_tokens=self._even_batch(rows),
             deadline=deadline,
         )
@@ -162,21 +165,25 @@ class BatchScheduler:
         batches = self._at_once * math.ceil(tokens / (self._at_once * self._budget))
         return min(self._budget, math.ceil(tokens / batches / longest) * longest)
 
-    def check_room(self, rows: int) -> None:
+    def check_room(self, rows: int, *, caller: str = "") -> None:
         """Refuse so many interactive rows if too many wait already.
 
         Raises:
             OverloadedError: too many do.
         """
-        if error := self.overload(rows):
+        if error := self.overload(rows, caller=caller):
             self._emit(RowsRefused(rows))
             raise error
 
-    def overload(self, rows: int) -> OverloadedError | None:
-        """Return the refusal that so many interactive rows would get now; None if they would be admitted."""
+    def overload(self, rows: int, *, caller: str | None = None) -> OverloadedError | None:
+        """Return the refusal that interactive rows would get now; None if they would be admitted.
+
+        Without a caller, of one that waits for all others: None means that every caller is admitted.
+        """
         ahead = self._dispatcher.prefetched
         return self._admission.overload(
             rows,
+            caller=caller,
             ahead_rows=len(ahead.entries) if ahead else 0,
             ahead_tokens=ahead.tokens if ahead else 0,
         )

@@ -4,11 +4,10 @@ Invariant: scores and decisions come from one version's model, tokenizer, calibr
 session leases that version from the first text to the last.
 """
 
-import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -31,8 +30,9 @@ from toxic_inference.serving.interfaces import (
     TextScore,
 )
 from toxic_inference.serving.scoring import explaining
-from toxic_inference.serving.scoring.tokenising import complete, summarise, tokenise
+from toxic_inference.serving.scoring.tokenising import complete, joined, summarise, tokenise
 from toxic_inference.serving.versions.harness import ActiveServable
+from toxic_inference.threads import Threads, parts_of
 from toxic_model.loaded import Float32Array
 from toxic_model.scoring import decide
 
@@ -51,11 +51,13 @@ class ScoringLimits:
 
     Attributes:
         windows: most windows that a long text is read in.
+        interactive_tokens: most tokens of an interactive call; a larger one goes to the bulk lane.
         span_passes: most rows computed to explain a text, beyond its own windows.
     """
 
     windows: int
     span_passes: int
+    interactive_tokens: int = 32_768
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,14 +66,14 @@ class ScoringService:
 
     Attributes:
         lease: leases the version that a target names; raises as `Manager.lease`.
-        executor: threads for tokenising, which would block the event loop for too long.
+        threads: for tokenising, which would block the event loop for too long.
         clock: for timings and deadlines.
         emit: receives the events of every call.
         limits: how much one text may cost.
     """
 
     lease: Callable[[Target], AbstractContextManager[ActiveServable]]
-    executor: Executor
+    threads: Threads
     clock: Clock
     emit: Emit
     limits: ScoringLimits
@@ -91,6 +93,7 @@ class _LeasedSession:
         self._service = service
         self._cache = active.cache if terms.store and active.cache.keeps else None
         timeout = terms.timeout_seconds
+        self._caller = terms.caller
         self._deadline = None if timeout is None else service.clock.now() + timeout
 
     @property
@@ -110,7 +113,11 @@ class _LeasedSession:
         return self._decide(found, [text.language for text in texts])
 
     async def infer(self, rows: Sequence[Row], *, lane: Lane) -> Float32Array:
-        return await self._active.scheduler.submit(rows, lane=lane, deadline=self._deadline)
+        if sum(len(row.ids) for row in rows) > self._service.limits.interactive_tokens:
+            lane = Lane.BULK
+        return await self._active.scheduler.submit(
+            rows, lane=lane, deadline=self._deadline, caller=self._caller
+        )
 
     async def infer_texts(self, texts: Sequence[str], *, lane: Lane) -> Sequence[RawScore]:
         return await self._raw(texts, lane=lane)
@@ -134,12 +141,15 @@ class _LeasedSession:
             raise InferenceError("No texts were given to score.")
         if lane is Lane.INTERACTIVE:
             # Before tokenising: in overload even that is too much for texts that will be refused.
-            self._active.scheduler.check_room(len(texts))
+            self._active.scheduler.check_room(len(texts), caller=self._caller)
         service, cache, tokenizer = self._service, self._cache, self._active.model.tokenizer
         started, windows = service.clock.now(), service.limits.windows
-        tokenised = await self._off_loop(
-            lambda: tokenise(texts, tokenizer=tokenizer, windows=windows, cache=cache)
-        )
+        # In parts, so that one caller's long texts don't keep the thread from others.
+        parts = [
+            await self._off_loop(partial(tokenise, part, tokenizer=tokenizer, windows=windows, cache=cache))
+            for part in parts_of(texts, len)
+        ]
+        tokenised = parts[0] if len(parts) == 1 else joined(parts)
         unknown = tokenised.unknown
         service.emit(
             TextsTokenised(
@@ -164,7 +174,7 @@ class _LeasedSession:
         return found
 
     async def _off_loop(self, work: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._service.executor, work)
+        return await self._service.threads.run(work, caller=self._caller)
 
     def _decide(self, found: Sequence[RawScore], languages: Sequence[str | None]) -> list[TextScore]:
         contract = self.contract

@@ -172,10 +172,10 @@ class Manager:
         available = (h for h in self._harnesses.values() if h.state is State.AVAILABLE)
         return all(harness.active.scheduler.idle for harness in available)
 
-    def overload(self) -> OverloadedError | None:
-        """Return the refusal that a text for the default alias would get now; None if it is admitted."""
+    def overload(self, caller: str | None = None) -> OverloadedError | None:
+        """Return the refusal that a text for the default alias gets now; see `BatchScheduler.overload`."""
         routed = self._aliases.get(self.default_alias)
-        return None if routed is None else self._harnesses[routed].active.scheduler.overload(1)
+        return None if routed is None else self._harnesses[routed].active.scheduler.overload(1, caller=caller)
 
     def statuses(self) -> tuple[VersionStatus, ...]:
         """Return every known version, the most important first."""
