@@ -87,7 +87,8 @@ def test_every_method_that_writes_is_guarded() -> None:
 
 def test_file_that_was_begun_before_the_registration_is_not_published(tmp_path: Path) -> None:
     """The check is made again after the last part."""
-    store, registered = LocalArtifactRepository(str(tmp_path)), []
+    store = LocalArtifactRepository(str(tmp_path))
+    registered: list[PurePosixPath] = []
     guard_versions(store, lambda: registered)
 
     async def parts() -> AsyncIterator[bytes]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import openai
 import pytest
+from openai.types import ModerationTextInputParam
 
 TEXTS = ("you are a stupid idiot", "have a lovely day")
 HERE = Path(__file__).parent
@@ -25,7 +26,8 @@ def test_the_python_sdk(options: dict[str, Any]) -> None:
     with openai.OpenAI(**options) as client:
         single = client.moderations.create(model="omni-moderation-latest", input=TEXTS[0]).results[0]
         several = client.moderations.create(input=list(TEXTS)).results
-        parts = client.moderations.create(input=[{"type": "text", "text": TEXTS[0]}]).results
+        part: ModerationTextInputParam = {"type": "text", "text": TEXTS[0]}
+        parts = client.moderations.create(input=[part]).results
         assert client.models.retrieve("omni-moderation-latest").object == "model"
         assert "toxic-comments" in {model.id for model in client.models.list()}
     assert 0 < single.category_scores.harassment < 1

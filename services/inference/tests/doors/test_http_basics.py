@@ -70,7 +70,7 @@ async def test_other_media_types_are_refused(client: httpx.AsyncClient, kind: st
 async def test_files_under_any_name_wait_for_capacity(backend: Backend) -> None:
     """They are refused neither by the queue nor by the event loop."""
     full = OverloadedError("9 rows are waiting.", retry_after_seconds=6.4)
-    admission = AdmissionRules(RequestLimit(0.5), overload=lambda: full)
+    admission = AdmissionRules(RequestLimit(0.5), overload=lambda _caller: full)
     transport = httpx.ASGITransport(create_api(backend, DOORS, admission=admission))
     async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
         for kind in CSV_NAMES:

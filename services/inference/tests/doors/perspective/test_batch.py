@@ -208,7 +208,7 @@ async def test_a_thousand_parts_are_the_most(client: httpx.AsyncClient) -> None:
 
 async def test_parts_are_counted_before_any_is_read(client: httpx.AsyncClient, monkeypatch: Any) -> None:
     """A body of empty parts alone has hundreds of thousands."""
-    read = []
+    read: list[object] = []
     monkeypatch.setattr("toxic_inference.doors.perspective.batch._part", read.append)
     answer = await client.post(
         "/batch",

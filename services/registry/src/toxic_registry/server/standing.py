@@ -26,7 +26,7 @@ def aliases_now(session: Session) -> Aliases:
 def locations_now(session: Session) -> set[str]:
     """Return the addresses of the files of every registered version."""
     table = SqlModelVersion
-    address = func.coalesce(table.storage_location, table.source)
+    address: Any = func.coalesce(table.storage_location, table.source)
     found = session.scalars(select(address).where(table.current_stage != STAGE_DELETED_INTERNAL))
     return {str(each) for each in found if each}
 
@@ -58,7 +58,7 @@ def standing_of(session: Session, name: str) -> Standing:
     champion, previous = aliases.get((name, CHAMPION)), aliases.get((name, PREVIOUS))
     if entry is None:
         return Standing(champion, previous, champion, "")
-    existing = select(SqlModelVersion.version).where(
+    existing: Any = select(SqlModelVersion.version).where(
         SqlModelVersion.name == name,
         SqlModelVersion.version == entry.after,
         SqlModelVersion.current_stage != STAGE_DELETED_INTERNAL,

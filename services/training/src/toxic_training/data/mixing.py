@@ -94,7 +94,7 @@ def tempered(training: pd.DataFrame, temperature: float) -> pd.DataFrame:
     """
     if temperature == 1 or training.empty:
         return training
-    groups = list(training.groupby([LANGUAGE, SOURCE]).indices.values())
+    groups = [np.asarray(rows) for rows in training.groupby([LANGUAGE, SOURCE]).indices.values()]
     wanted = np.array([len(group) for group in groups], np.float64) ** temperature
     rank = _draw(training[TEXT].map(_visible), salt="temperature").to_numpy()
     kept: list[NDArray[np.int64]] = []

@@ -56,7 +56,8 @@ def disguise_comments(comments: pd.DataFrame, parameters: EvaluationParameters) 
     ]
     disguised = pd.concat(parts, ignore_index=True)
     plain = comments[TEXT].iloc[disguised[PLAIN]].to_numpy()
-    return disguised[disguised[TEXT].to_numpy() != plain].reset_index(drop=True)
+    changed: pd.DataFrame = disguised[disguised[TEXT].to_numpy() != plain].reset_index(drop=True)
+    return changed
 
 
 def _each_word(text: str, way: Callable[[str], str]) -> str:

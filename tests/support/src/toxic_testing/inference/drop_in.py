@@ -11,7 +11,7 @@ import socket
 import socketserver
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -81,7 +81,7 @@ class DropIn:
         authority = self.certificates / "ca.crt"
         with (trusted / "ca-certificates.crt").open("ab") as all_of_them:
             all_of_them.write(authority.read_bytes())
-        named = ["openssl", "x509", "-noout", "-hash", "-in", authority]
+        named = ["openssl", "x509", "-noout", "-hash", "-in", str(authority)]
         name = subprocess.run(named, check=True, capture_output=True, text=True).stdout.strip()
         shutil.copy(authority, trusted / f"{name}.0")
         (folder / "resolv.conf").write_text("nameserver 127.0.0.1\n", encoding="utf-8")
@@ -125,13 +125,12 @@ class DropIn:
         self._door.server_close()
 
     def run(
-        self, command: Sequence[str], *, seconds: float = 300, **environment: str
+        self, command: Sequence[str], environment: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run a program inside.
 
         Args:
             command: the program and its arguments.
-            seconds: most time that it may take.
             environment: more variables, beside those of this process.
         """
         assert self._process is not None
@@ -141,10 +140,10 @@ class DropIn:
         ours = {name: value for name, value in os.environ.items() if name not in BUNDLES}
         return subprocess.run(
             [*enter, "--", *command],
-            env=ours | environment,
+            env={**ours, **(environment or {})},
             cwd=self._folder,
             capture_output=True,
             text=True,
             check=False,
-            timeout=seconds,
+            timeout=300,
         )

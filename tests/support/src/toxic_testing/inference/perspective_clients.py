@@ -157,7 +157,7 @@ def call_client(client: Client, program: Program, drop_in: DropIn, folder: Path)
     assert prepared.returncode == 0, prepared.stderr
     trusted = {client.trust: authority} if client.trust.isupper() else {}
     calls = client.calls if client.program == "recorded" else ()
-    done = drop_in.run(["sh", "-euc", program.command, "sh", *calls], **variables, **trusted)
+    done = drop_in.run(["sh", "-euc", program.command, "sh", *calls], variables | trusted)
     assert done.returncode == 0, done.stderr
     found: dict[str, object] = json.loads(done.stdout)
     return found

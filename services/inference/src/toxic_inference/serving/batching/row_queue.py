@@ -146,7 +146,7 @@ class RowQueue:
         if not window:
             return []
         oldest = window[0].call
-        if len(oldest.waiting) == len(self._lanes[lane]):
+        if len(oldest.waiting) == self._lanes[lane].rows:
             budget = min(budget, oldest.batch_tokens)
         chosen = self._policy([entry.tokens for entry in window], budget=budget)
         entries = [window[index] for index in chosen]

@@ -143,7 +143,8 @@ def language_weights(training: pd.DataFrame, parameters: ModellingParameters) ->
     ratio = (1 / by_language - 1) / (1 / overall - 1)
     limit = parameters.class_weight_limit
     weights = (ratio**parameters.language_balance).clip(1 / limit, limit).where(is_toxic, 1.0)
-    return weights.to_numpy(np.float32)
+    balanced: NDArray[np.float32] = weights.to_numpy(np.float32)
+    return balanced
 
 
 def positive_weights(labels: NDArray[np.float32], parameters: ModellingParameters) -> list[float]:
