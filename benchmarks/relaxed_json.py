@@ -11,8 +11,8 @@ import json
 import time
 from collections.abc import Callable
 
-from toxic_inference.http.body import parse_json
-from toxic_inference.http.encodings.relaxed_json import parse_relaxed_json, refuse_constant, unique_keys
+from toxic_inference.http.body import parse_json, strict_json
+from toxic_inference.http.encodings.relaxed_json import parse_relaxed_json
 
 _RUNS = 7
 _SECONDS = 0.005
@@ -41,9 +41,7 @@ def main() -> None:
     for name, body in BODIES.items():
         text = json.dumps(body)
         encoded = text.encode()
-        strict = _microseconds(
-            lambda text=text: json.loads(text, object_pairs_hook=unique_keys, parse_constant=refuse_constant)
-        )
+        strict = _microseconds(lambda text=text: strict_json(text))
         door = _microseconds(lambda encoded=encoded: parse_json(encoded, fallback=parse_relaxed_json))
         relaxed = _microseconds(lambda text=text: parse_relaxed_json(text))
         print(f"{name:20}{strict:12.1f}{door / strict:7.2f}x{relaxed / strict:9.2f}x")
