@@ -140,7 +140,7 @@ class Settings(BaseSettings):
     max_texts: PositiveInt = 1_000
     """Most texts in one JSON request."""
     max_body_bytes: PositiveInt = 8 * _MIB
-    """Largest request body, except for CSV uploads."""
+    """Largest request body, except for CSV uploads and batches of the Perspective API (61,440,000 bytes)."""
     max_upload_bytes: PositiveInt = 512 * _MIB
     """Largest CSV upload; it is spooled to the temporary folder."""
     spools_size_bytes: PositiveInt = 2 * _GIB
