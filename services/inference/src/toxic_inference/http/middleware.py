@@ -119,7 +119,7 @@ class RequestContext:
         endpoint = scope.get("endpoint")
         if isinstance(endpoint, Endpoint):
             door, operation = endpoint.door.name, endpoint.operation
-            route, log = operation.path, _log.debug if operation.quiet else _log.info
+            route, log = operation.path, _log.debug if operation.probe else _log.info
             scores = "yes" if operation.scores else "no"
         else:
             found = self._doors.of(scope["path"])

@@ -364,3 +364,12 @@ async def test_a_batch_has_a_limit_of_its_own_after_decompression(client: httpx.
     for size, status in ((MAX_BYTES, 400), (MAX_BYTES + 1, 413)):
         answer = await client.post("/batch", content=gzip.compress(b"-" * size, 1), headers=headers)
         assert answer.status_code == status, answer.text
+
+
+async def test_the_batch_s_host_counts_and_not_a_part_s(backend: Backend) -> None:
+    """Google's client for Python writes Google's host into each part."""
+    app = create_api(backend, DOORS, allowed_hosts=("service",))
+    headers = "Host: commentanalyzer.googleapis.com\r\nContent-Type: application/json"
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
+        (found,) = await send(client, part(asked(), headers=headers))
+    assert found.status == 200

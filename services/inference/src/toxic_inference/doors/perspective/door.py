@@ -265,6 +265,7 @@ PERSPECTIVE = Door(
             "POST",
             "/v1alpha1/comments:suggestscore",
             suggestscore,
+            changes_state=True,
             body=SuggestCommentScoreRequest,
             answers={200: SuggestCommentScoreResponse},
         ),
@@ -273,6 +274,7 @@ PERSPECTIVE = Door(
                 "POST",
                 path,
                 batch,
+                changes_state=True,  # a part may
                 # Each part has a key of its own.
                 access=Access.OPEN,
                 body_bytes=MAX_BYTES,
