@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from toxic_inference.http.body import parse_json
-from toxic_inference.http.encodings.relaxed_json import parse_relaxed_json, refuse_constant, unique_keys
+from toxic_inference.http.body import parse_json, strict_json
+from toxic_inference.http.encodings.relaxed_json import parse_relaxed_json
 
 _RUNS = 7
 _SECONDS = 0.005
@@ -42,9 +42,7 @@ def main() -> None:
     for name, body in BODIES.items():
         text = json.dumps(body)
         encoded = text.encode()
-        strict = _microseconds(
-            partial(json.loads, text, object_pairs_hook=unique_keys, parse_constant=refuse_constant)
-        )
+        strict = _microseconds(partial(strict_json, text))
         door = _microseconds(partial(parse_json, encoded, fallback=parse_relaxed_json))
         relaxed = _microseconds(partial(parse_relaxed_json, text))
         print(f"{name:20}{strict:12.1f}{door / strict:7.2f}x{relaxed / strict:9.2f}x")

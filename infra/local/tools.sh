@@ -37,7 +37,8 @@ has_postgresql() {
     done
 }
 
-# Debian keeps it where only root's path leads.
+# Debian keeps these two where only root's path leads.
+has_ip() { has ip || [ -x "$root/usr/sbin/ip" ]; }
 has_dnsmasq() { has dnsmasq || [ -x "$root/usr/sbin/dnsmasq" ]; }
 
 has_alertmanager() { has amtool && { has alertmanager || has prometheus-alertmanager; }; }
@@ -63,6 +64,7 @@ find_missing_for_tests() {
     need prometheus-alertmanager has_alertmanager
     need caddy has caddy
     need dnsmasq-base has_dnsmasq
+    need iproute2 has_ip
     need curl has curl
     need openssl has openssl
 }

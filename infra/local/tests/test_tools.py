@@ -15,6 +15,7 @@ EVERYTHING = [
         "prometheus-alertmanager",
         "caddy",
         "dnsmasq-base",
+        "iproute2",
         "curl",
         "openssl",
     ),
@@ -59,6 +60,7 @@ class Machine:
             "amtool",
             "caddy",
             "dnsmasq",
+            "ip",
             "curl",
             "openssl",
         ):

@@ -45,6 +45,8 @@ def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     """As an environment variable, with spaces where people put them."""
     monkeypatch.setenv("INFERENCE_PINNED_VERSIONS", "3, 5,")
     monkeypatch.setenv("INFERENCE_SERVED_ALIASES", "challenger")
+    monkeypatch.setenv("INFERENCE_ALLOWED_HOSTS", "scores.example, pinned.example:8443")
+    assert Settings().allowed_hosts == ("scores.example", "pinned.example:8443")
     assert Settings().pinned_versions == ("3", "5")
     assert Settings().aliases == ("champion", "challenger")
 

@@ -20,15 +20,12 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from toxic_core.contract.artifact import CONFIG_FILE, PACKED_FILES, PACKED_WEIGHTS_FILES
 from toxic_core.errors import ConfigurationError
 
 Arrays = dict[str, NDArray[np.generic]]
 Floats = NDArray[np.float32]
 
-WEIGHTS_FILES = ("weights.safetensors", "embeddings.safetensors")
-"""The names of the files of weights; the second has the table, and is absent if the first has it."""
-
-CONFIG_FILE = "config.json"
 WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
 HEAD_WEIGHT = "classifier.weight"
 HEAD_BIAS = "classifier.bias"
@@ -67,7 +64,7 @@ class PackedModel:
 
 def is_packed(folder: Path) -> bool:
     """Return whether `folder` holds a packed model."""
-    return all((folder / name).is_file() for name in (CONFIG_FILE, WEIGHTS_FILES[0]))
+    return all((folder / name).is_file() for name in PACKED_FILES)
 
 
 def read_packed(folder: Path) -> PackedModel:
@@ -90,7 +87,7 @@ def read_packed(folder: Path) -> PackedModel:
 
 def read_tensors(folder: Path) -> Arrays:
     """Return the stored tensors of every file of weights, by name."""
-    files = [folder / name for name in WEIGHTS_FILES if (folder / name).is_file()]
+    files = [folder / name for name in PACKED_WEIGHTS_FILES if (folder / name).is_file()]
     return {name: tensor for file in files for name, tensor in load_file(file).items()}
 
 
@@ -98,7 +95,7 @@ def write_tensors(packed: Arrays, folder: Path) -> None:
     """Write stored tensors, those of the table into a file of their own."""
     table = {name: tensor for name, tensor in packed.items() if name.startswith(WORD_EMBEDDINGS)}
     rest = {name: tensor for name, tensor in packed.items() if name not in table}
-    for name, tensors in zip(WEIGHTS_FILES, (rest, table), strict=True):
+    for name, tensors in zip(PACKED_WEIGHTS_FILES, (rest, table), strict=True):
         save_file(tensors, folder / name)
 
 

@@ -158,6 +158,7 @@ def create_app(settings: Settings) -> Starlette:
         DOORS,
         rules=rules,
         cors_origins=settings.cors_origins,
+        allowed_hosts=settings.allowed_hosts,
         trusted_proxies=settings.trusted_proxies,
         admission=admission,
         lifespan=_lifespan(runs, manager, threads, feedback),

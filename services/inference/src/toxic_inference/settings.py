@@ -60,10 +60,14 @@ class Settings(BaseSettings):
     """Most requests per minute of each API key; unlimited if unset."""
     cors_origins: tuple[str, ...] = ()
     """Origins of other pages that may call the service from a browser, as a JSON list such as
-    ["https://forum.example"]."""
+    ["https://forum.example"]. Pages of other origins file and delete nothing."""
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    """Host names, comma-separated, by which clients reach the service, each with or without a port; any if
+    unset or *. Loopback names and the public address always work, and health and metrics under any name."""
     public_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#]+$")] | None = None
     """Address at which clients reach the service, such as https://scores.example, for the addresses in the
-    Perspective API's discovery document; if unset, the address of each request."""
+    Perspective API's discovery document; if unset, the address of each request. Needed by the page if a
+    proxy in front changes the Host header."""
     trusted_proxies: str = Field(
         default="127.0.0.1,::1",
         validation_alias=AliasChoices("INFERENCE_TRUSTED_PROXIES", "FORWARDED_ALLOW_IPS"),
@@ -140,7 +144,7 @@ class Settings(BaseSettings):
     max_texts: PositiveInt = 1_000
     """Most texts in one JSON request."""
     max_body_bytes: PositiveInt = 8 * _MIB
-    """Largest request body, except for CSV uploads."""
+    """Largest request body, except for CSV uploads and batches of the Perspective API (61,440,000 bytes)."""
     max_upload_bytes: PositiveInt = 512 * _MIB
     """Largest CSV upload; it is spooled to the temporary folder."""
     spools_size_bytes: PositiveInt = 2 * _GIB
@@ -206,7 +210,7 @@ class Settings(BaseSettings):
     monitor_feedback_interval_seconds: PositiveFloat = 60.0
     """Interval of reading corrections for live quality."""
 
-    @field_validator("served_aliases", "pinned_versions", mode="before")
+    @field_validator("allowed_hosts", "served_aliases", "pinned_versions", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

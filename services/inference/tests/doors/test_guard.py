@@ -1,5 +1,6 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,9 @@ def serve(backend: Backend) -> Callable[..., Any]:
     """Return a client of the application under given rules."""
 
     @asynccontextmanager
-    async def make(rules: GuardRules, **options: Any) -> AsyncIterator[httpx.AsyncClient]:
+    async def make(
+        rules: GuardRules, *, backend: Backend = backend, **options: Any
+    ) -> AsyncIterator[httpx.AsyncClient]:
         app = create_api(backend, DOORS, rules=rules, **options)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
             yield client
@@ -203,6 +206,124 @@ async def test_a_page_may_send_what_googles_clients_send(serve: Callable[..., An
         assert answer.status_code == 200, answer.text
         other = await client.options(path, headers=ask | {"access-control-request-headers": "x-other"})
         assert other.status_code == 400
+
+
+CHANGES = (
+    ("POST", "/feedback"),
+    ("DELETE", "/feedback/1"),
+    ("POST", "/jobs"),
+    ("DELETE", "/jobs/1"),
+    ("POST", "/v1alpha1/comments:suggestscore"),
+    ("POST", "/batch"),
+)
+FOREIGN = {"origin": "https://elsewhere.example"}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        FOREIGN,
+        {"origin": "null"},
+        {"origin": "http://service.elsewhere.example"},
+        {"sec-fetch-site": "cross-site"},
+        {"origin": "http://service", "sec-fetch-site": "cross-site"},
+    ],
+)
+@pytest.mark.parametrize(("method", "path"), CHANGES)
+async def test_a_page_of_another_origin_changes_nothing(
+    serve: Callable[..., Any], method: str, path: str, headers: dict[str, str]
+) -> None:
+    """Each door refuses it in its own shape, and it reads and scores as before."""
+    async with serve(GuardRules()) as client:
+        refused = await client.request(method, path, json=TEXT, headers=headers)
+        assert refused.status_code == 403
+        error = refused.json()["error"]
+        assert error["code"] == (403 if path.startswith(("/v1alpha1", "/batch")) else "forbidden")
+        assert "INFERENCE_CORS_ORIGINS" in error["message"]
+        assert (await client.post("/predict", json=TEXT, headers=headers)).status_code == 200
+        assert (await client.get("/feedback", headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "options"),
+    [
+        ({}, {}),
+        ({"origin": "http://service", "sec-fetch-site": "same-origin"}, {}),
+        ({"origin": "https://service"}, {}),
+        ({"sec-fetch-site": "none"}, {}),
+        (FOREIGN | {"sec-fetch-site": "cross-site"}, {"cors_origins": ("https://elsewhere.example",)}),
+        (FOREIGN | {"sec-fetch-site": "cross-site"}, {"cors_origins": ("*",)}),
+        ({"origin": "https://scores.example"}, {"public_url": "https://scores.example:443/api/"}),
+        ({"origin": "https://scores.example"}, {"allowed_hosts": ("service", "scores.example")}),
+    ],
+)
+@pytest.mark.parametrize(("method", "path"), CHANGES)
+async def test_scripts_and_allowed_pages_change(
+    backend: Backend,
+    serve: Callable[..., Any],
+    method: str,
+    path: str,
+    headers: dict[str, str],
+    options: dict[str, Any],
+) -> None:
+    """Neither header, the service's own address, or an origin that the settings allow."""
+    backend = replace(backend, public_url=options.get("public_url"))
+    options = {name: value for name, value in options.items() if name != "public_url"}
+    async with serve(GuardRules(), backend=backend, **options) as client:
+        assert (await client.request(method, path, json=TEXT, headers=headers)).status_code != 403
+
+
+async def test_every_operation_that_is_not_read_only_says_so() -> None:
+    """A new route that changes state can't be forgotten: the others score, refuse, or are signed."""
+    operations = {
+        (operation.method, operation.path)
+        for door in DOORS
+        for operation in door.operations
+        if operation.method != "GET" and not (operation.scores or operation.changes_state)
+    }
+    refusing = {path for _, path in operations if path.endswith((":classify", ":regress", ":multiInference"))}
+    assert {path for _, path in operations} - refusing == {"/events"}
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("scores.example", 200),
+        ("Scores.Example:8443", 200),
+        ("pinned.example:8443", 200),
+        ("pinned.example", 403),
+        ("localhost:9999", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:8001", 200),
+        ("public.example", 200),
+        ("elsewhere.example", 403),
+        ("scores.example.elsewhere.example", 403),
+        ("10.1.2.3:8001", 403),
+        ("[::1", 403),
+        ("", 403),
+    ],
+)
+async def test_only_listed_hosts_are_answered(
+    backend: Backend, serve: Callable[..., Any], host: str, status: int
+) -> None:
+    """Loopback names and the public address always are; probes and scrapes go by address."""
+    backend = replace(backend, public_url="https://public.example/scores")
+    listed = ("scores.example", "pinned.example:8443")
+    async with serve(GuardRules(), backend=backend, allowed_hosts=listed) as client:
+        for path in ("/predict", "/v1alpha1/comments:analyze", "/openai/v1/moderations", "/unknown"):
+            answer = await client.post(path, json=TEXT, headers={"host": host})
+            assert (answer.status_code == 403) == (status == 403), path
+            assert status == 200 or "INFERENCE_ALLOWED_HOSTS" in answer.json()["error"]["message"]
+        for path in ("/health/live", "/health/ready", "/metrics", "/v2/health/live", "/v2/health/ready"):
+            assert (await client.get(path, headers={"host": host})).status_code == 200, path
+
+
+async def test_any_host_is_answered_by_default(serve: Callable[..., Any]) -> None:
+    """As with a star."""
+    for hosts in ((), ("*",)):
+        async with serve(GuardRules(), allowed_hosts=hosts) as client:
+            answer = await client.post("/predict", json=TEXT, headers={"host": "elsewhere.example"})
+            assert answer.status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/", "/predict", "/unknown", "/jobs/x", "/v1alpha1/nothing"])

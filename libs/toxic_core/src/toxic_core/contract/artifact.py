@@ -48,7 +48,11 @@ WARMUP_FILE = "warmup.jsonl"
 _UNSEALED = frozenset({CONTRACT_FILE, SIGNATURE_FILE})
 SAVED_MODEL_FILE = f"{SAVED_MODEL_DIR}/saved_model.pb"
 REQUIRED_FILES = (SAVED_MODEL_FILE, TOKENIZER_FILE, WARMUP_FILE)
-PACKED_FILES = ("config.json", "weights.safetensors")
+CONFIG_FILE = "config.json"
+"""A transformer's shape, as in Hugging Face's folders."""
+PACKED_WEIGHTS_FILES = ("weights.safetensors", "embeddings.safetensors")
+"""Weights of a packed model; the second file has the table of embeddings, unless the first has it."""
+PACKED_FILES = (CONFIG_FILE, PACKED_WEIGHTS_FILES[0])
 """What a packed bundle has instead of a SavedModel."""
 
 BUNDLE_ARTIFACT_PATH = "artifacts/bundle"

@@ -56,7 +56,7 @@ class _Approvals(BaseModel):
     versions: tuple[_Approval, ...]
 
     def by_alias(self) -> dict[str, tuple[str, str | None]]:
-        """Return version and digest; an old row without a digest has that of the version under any alias."""
+        """Return version and digest by alias; without its own digest, an alias has its version's, if any."""
         return {a.alias: (str(a.version), a.digest or self.digest_of(str(a.version))) for a in self.aliases}
 
     def digest_of(self, version: str) -> str:

@@ -25,7 +25,7 @@ from toxic_inference.http.door import Door, Doors
 from toxic_inference.http.encodings.content_coding import ContentCoding
 from toxic_inference.http.error_shapes import NATIVE
 from toxic_inference.http.errors import Problem, problem_of
-from toxic_inference.http.guard import Guard, GuardRules
+from toxic_inference.http.guard import Addresses, Guard, GuardRules
 from toxic_inference.http.middleware import BodyLimit, Endpoint, RequestContext
 from toxic_inference.http.openapi import OpenApiDocument
 from toxic_inference.http.texts import TRUNCATED_TEXTS_HEADER
@@ -55,6 +55,7 @@ def create_api(
     *,
     rules: GuardRules = NO_RULES,
     cors_origins: Sequence[str] = (),
+    allowed_hosts: Sequence[str] = (),
     trusted_proxies: str = "",
     admission: AdmissionRules | None = None,
     lifespan: Lifespan | None = None,
@@ -66,14 +67,16 @@ def create_api(
         doors: every door; paths are matched in their order.
         rules: API keys and their rate.
         cors_origins: origins whose pages may call the service from a browser.
+        allowed_hosts: host names, each with or without a port, that are answered; none or `*` for any.
         trusted_proxies: addresses or networks, comma-separated, whose X-Forwarded headers are believed.
         admission: admission control; None admits every request.
         lifespan: runs the core while the application runs.
     """
     registered = Doors(doors, fallback=NATIVE)
+    addresses = Addresses(allowed_hosts, origins=cors_origins, public_url=backend.public_url)
     layers = [
         Middleware(RequestContext, doors=registered, emit=backend.emit),
-        Middleware(Guard, doors=registered, rules=rules),
+        Middleware(Guard, doors=registered, rules=rules, addresses=addresses),
         # Outside the limit, which counts decompressed bytes.
         Middleware(ContentCoding, doors=registered),
         Middleware(BodyLimit, doors=registered, limits=backend.limits),

@@ -49,7 +49,7 @@ class Limits:
     Attributes:
         text_bytes: longest text, in UTF-8 bytes.
         texts: most texts in a JSON request.
-        body_bytes: largest body, except uploads.
+        body_bytes: largest body, except uploads and of operations with their own limit.
         upload_bytes: largest CSV or NDJSON upload.
         bodies_bytes: memory for all bodies in progress; a caller has half of it at most.
         spools_bytes: disk space for all uploads in progress; a caller has half of it at most.
@@ -59,7 +59,7 @@ class Limits:
     texts: int
     body_bytes: int
     upload_bytes: int
-    bodies_bytes: int = 64 * 1024 * 1024
+    bodies_bytes: int = 128 * 1024 * 1024
     spools_bytes: int = 2 * 1024 * 1024 * 1024
 
 

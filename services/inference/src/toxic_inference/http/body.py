@@ -15,7 +15,6 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
 from toxic_inference.http.door import JSON_TYPE, media_type_of
-from toxic_inference.http.encodings.relaxed_json import refuse_constant, unique_keys
 from toxic_inference.http.errors import (
     InvalidRequestError,
     MalformedRequestError,
@@ -100,7 +99,7 @@ def parse_json(
         raise MalformedRequestError(f"The body is not UTF-8: byte {error.start + 1} is invalid.") from error
     try:
         try:
-            value: object = json.loads(text, object_pairs_hook=unique_keys, parse_constant=refuse_constant)
+            value = strict_json(text)
         except json.JSONDecodeError:
             if fallback is None:
                 raise
@@ -116,6 +115,29 @@ def parse_json(
     except ValueError as error:  # Python refuses integers of more than 4,300 digits
         raise MalformedRequestError(f"The JSON has a number that can't be read: {error}") from error
     return value
+
+
+def strict_json(text: str) -> object:
+    """Return the JSON value in `text`; raises `json.JSONDecodeError` or `MalformedRequestError`."""
+    value: object = json.loads(text, object_pairs_hook=unique_keys, parse_constant=refuse_constant)
+    return value
+
+
+def unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Return the members of an object; raises `MalformedRequestError` if a key is there twice."""
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise MalformedRequestError(f"The JSON has the key {json.dumps(key[:50])} twice.")
+            seen.add(key)
+    return members
+
+
+def refuse_constant(name: str) -> object:
+    """Raise `MalformedRequestError`: NaN and the infinities are not JSON."""
+    raise MalformedRequestError(f"The JSON has {name}, which is not a JSON number.")
 
 
 def _count_values(body: bytes, *, enough: int) -> int:

@@ -91,7 +91,8 @@ class Operation:
         files: whether it reads bodies of `FILE_TYPES` as files, which may be large and wait for capacity.
         body_bytes: largest body; None for the service's limit.
         scores: whether it scores texts: admission control and the latency objective apply.
-        quiet: whether requests are logged at debug level only.
+        changes_state: whether it stores or deletes something: pages of other origins may not call it.
+        probe: whether health checks and scrapes call it: under any host name, and logged at debug level only.
         documented: whether the OpenAPI document lists it.
     """
 
@@ -107,7 +108,8 @@ class Operation:
     files: bool = False
     body_bytes: int | None = None
     scores: bool = False
-    quiet: bool = False
+    changes_state: bool = False
+    probe: bool = False
     documented: bool = True
 
 
@@ -163,12 +165,17 @@ class Doors:
         by_prefix = [(prefix, door) for door in registered for prefix in door.prefixes]
         self._by_prefix = sorted(by_prefix, key=lambda item: len(item[0]), reverse=True)
         self._access: dict[str, dict[str, Access]] = {}
+        self._changing: set[tuple[str, str | None]] = set()
+        self.probes = frozenset(operation.path for operation in self.operations() if operation.probe)
+        """Paths of health checks and scrapes."""
         parameterised: set[str] = set()
         for operation in self.operations():
             literal, brace, _ = operation.path.partition("{")
             methods = self._access.setdefault(literal + brace, {})
             # Operations that can't be told apart before routing get the strictest access of them.
             methods[operation.method] = max(operation.access, methods.get(operation.method, Access.OPEN))
+            if operation.changes_state:
+                self._changing.add((operation.method, literal + brace))
             if brace:
                 parameterised.add(literal)
         self._parameterised = sorted(parameterised, key=len, reverse=True)
@@ -205,14 +212,22 @@ class Doors:
 
     def access(self, method: str, path: str) -> Access:
         """Return who may call a method of a path; a method that isn't declared is as strict as any other."""
-        methods = self._access.get(path)
-        if methods is None:
-            literal = next((each for each in self._parameterised if path.startswith(each)), None)
-            if literal is None:
-                return Access.CLIENT
-            methods = self._access[literal + "{"]
+        declared = self._declared(path)
+        if declared is None:
+            return Access.CLIENT
+        methods = self._access[declared]
         found = methods.get(method)
         return max(methods.values()) if found is None else found
+
+    def changes_state(self, method: str, path: str) -> bool:
+        """Return whether a method of a path stores or deletes something."""
+        return (method, self._declared(path)) in self._changing
+
+    def _declared(self, path: str) -> str | None:
+        """Return the literal beginning of the declared path that a path belongs to, or None."""
+        if path in self._access:
+            return path
+        return next((f"{each}{{" for each in self._parameterised if path.startswith(each)), None)
 
     def render(self, problem: Problem, *, path: str) -> Response:
         """Return an error in the shape of the door that `path` belongs to."""

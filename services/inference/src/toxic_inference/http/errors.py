@@ -184,6 +184,11 @@ def problem_of(error: Exception) -> Problem:
     )
 
 
+def too_large(limit: int) -> BodyTooLargeError:
+    """Return the error of a body of more than `limit` bytes."""
+    return BodyTooLargeError(f"The body is larger than {limit:,} bytes; send it in parts.")
+
+
 def describe(error: Exception) -> tuple[str, str]:
     """Return an error's code and message, for records of background work."""
     problem = problem_of(error)

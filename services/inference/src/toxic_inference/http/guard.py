@@ -1,14 +1,15 @@
-"""API keys, their request rate, and operators' privileges.
+"""Host names, pages of other origins, API keys, their request rate, and operators' privileges.
 
 Invariant: pure ASGI, before anything reads the body; with keys, every path requires one unless its operation
 is declared open, and an unknown path requires one too.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import ceil
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 import structlog
 from starlette.datastructures import Headers
@@ -27,6 +28,8 @@ from toxic_inference.keys import ApiKey, Role
 
 _KEY_HEADERS = ("x-api-key", "x-goog-api-key")
 _BEARER = "bearer "
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_PORT = re.compile(r":[0-9]*$")
 FindKey = Callable[[str], ApiKey | None]
 _CALLER = "toxic_inference.caller"
 
@@ -68,13 +71,61 @@ class GuardRules:
     now: Callable[[], float] = field(default=lambda: 0.0)
 
 
-class Guard:
-    """Middleware that passes or refuses requests by their API key."""
+class Addresses:
+    """The names under which the service is called, and the pages that may change its state.
 
-    def __init__(self, app: ASGIApp, *, doors: Doors, rules: GuardRules) -> None:
+    Args:
+        hosts: host names, each with or without a port; none or `*` for any. Loopback names always work.
+        origins: origins of pages, such as `https://forum.example`, beside the service's own; `*` for any.
+        public_url: the address at which clients reach the service, if it is set.
+    """
+
+    def __init__(
+        self, hosts: Collection[str] = (), *, origins: Collection[str] = (), public_url: str | None = None
+    ) -> None:
+        self._origins = {origin.lower() for origin in origins}
+        self._own = {host.lower() for host in hosts}
+        self._any_host = not hosts or "*" in hosts
+        if public_url is not None:
+            url = urlsplit(public_url.lower())
+            # As browsers write it.
+            host = url.netloc.removesuffix(":443" if url.scheme == "https" else ":80")
+            self._origins.add(f"{url.scheme}://{host}")
+            self._own.add(host)
+
+    def check_host(self, headers: Headers) -> None:
+        """Raise `ForbiddenError` unless a request is for one of the hosts."""
+        if self._any_host:
+            return
+        given = headers.getlist("host")
+        host = given[0].lower() if len(given) == 1 else ""
+        if not {host, _PORT.sub("", host)} & (self._own | _LOOPBACK):
+            raise ForbiddenError(
+                f"The service doesn't answer for the host {host[:100]!r}; use a name that "
+                "INFERENCE_ALLOWED_HOSTS lists."
+            )
+
+    def check_origin(self, headers: Headers) -> None:
+        """Raise `ForbiddenError` if a request is from a page of another origin; scripts name none."""
+        origin = headers.get("origin", "").lower()
+        if {origin, "*"} & self._origins:
+            return
+        own = not origin or origin.partition("://")[2] in self._own | {headers.get("host", "").lower()}
+        if not own or headers.get("sec-fetch-site") == "cross-site":
+            raise ForbiddenError(
+                "Pages of other origins may not change anything here. List the page's origin in "
+                "INFERENCE_CORS_ORIGINS, or the service's own address in INFERENCE_PUBLIC_URL."
+            )
+
+
+class Guard:
+    """Middleware that passes or refuses requests by their host, their origin and their API key."""
+
+    def __init__(self, app: ASGIApp, *, doors: Doors, rules: GuardRules, addresses: Addresses) -> None:
         self._app = app
         self._doors = doors
         self._rules = rules
+        self._addresses = addresses
         self._buckets: dict[str, _Bucket] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,8 +139,12 @@ class Guard:
         await self._app(scope, receive, send)
 
     def _check(self, scope: Scope) -> None:
-        rules = self._rules
-        access = self._doors.access(scope["method"], scope["path"])
+        rules, method, path = self._rules, scope["method"], scope["path"]
+        if path not in self._doors.probes:
+            self._addresses.check_host(Headers(scope=scope))
+        if self._doors.changes_state(method, path):
+            self._addresses.check_origin(Headers(scope=scope))
+        access = self._doors.access(method, path)
         if access is Access.OPEN:
             return
         if rules.find_key is None:

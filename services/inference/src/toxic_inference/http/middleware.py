@@ -20,7 +20,7 @@ from toxic_inference.budget import Budget
 from toxic_inference.events import Emit, RequestEnded, RequestStarted
 from toxic_inference.http.backend import Backend, Limits
 from toxic_inference.http.door import Door, Doors, Operation
-from toxic_inference.http.errors import BodyTooLargeError, problem_of
+from toxic_inference.http.errors import problem_of, too_large
 from toxic_inference.http.guard import caller_in
 
 _log = structlog.get_logger(__name__)
@@ -119,7 +119,7 @@ class RequestContext:
         endpoint = scope.get("endpoint")
         if isinstance(endpoint, Endpoint):
             door, operation = endpoint.door.name, endpoint.operation
-            route, log = operation.path, _log.debug if operation.quiet else _log.info
+            route, log = operation.path, _log.debug if operation.probe else _log.info
             scores = "yes" if operation.scores else "no"
         else:
             found = self._doors.of(scope["path"])
@@ -153,7 +153,7 @@ class BodyLimit:
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
         if declared.isdigit() and int(declared) > limit:
             # The server reads the rest, so that the answer arrives.
-            response = self._doors.render(problem_of(_too_large(limit)), path=scope["path"])
+            response = self._doors.render(problem_of(too_large(limit)), path=scope["path"])
             await response(scope, receive, send)
             return
         received = counted = 0
@@ -165,7 +165,7 @@ class BodyLimit:
             if message["type"] == "http.request":
                 received += len(message.get("body", b""))
                 if received > limit:
-                    raise _too_large(limit)
+                    raise too_large(limit)
                 if received > _FREE_BYTES:
                     held.grow(received - counted)
                     counted = received
@@ -179,7 +179,3 @@ def _no_room() -> OverloadedError:
     return OverloadedError(
         "Other large bodies are being received; send this one again later.", retry_after_seconds=1.0
     )
-
-
-def _too_large(limit: int) -> BodyTooLargeError:
-    return BodyTooLargeError(f"The body is larger than {limit:,} bytes; send it in parts.")

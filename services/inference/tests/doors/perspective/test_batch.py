@@ -21,7 +21,7 @@ from toxic_core.errors import OverloadedError
 from toxic_inference.adapters.key_file import KeyFile, save_keys
 from toxic_inference.corrections.store import DatabaseFeedbackStore
 from toxic_inference.doors.listing import DOORS
-from toxic_inference.doors.perspective.batch import MAX_PARTS
+from toxic_inference.doors.perspective.batch import MAX_BYTES, MAX_PARTS
 from toxic_inference.http.admission import AdmissionRules, RequestLimit
 from toxic_inference.http.application import create_api
 from toxic_inference.http.backend import Backend
@@ -340,3 +340,36 @@ async def test_the_discovery_document_names_it(client: httpx.AsyncClient) -> Non
     """Google's clients take the path from there."""
     document = (await client.get("/$discovery/rest")).json()
     assert document["batchPath"] == "batch"
+
+
+async def test_a_batch_of_texts_in_their_content_ids_fits(backend: Backend) -> None:
+    """It is larger than another route's body may be; the ids come back unharmed; a part has its own limit."""
+    backend = changed(backend, limits=changed(backend.limits, body_bytes=300_000))
+    text = "Have a lovely day, all of you. " * 600
+    sent = [part(asked(text), content_id=f"<{index} + {quote(text)}>") for index in range(30)]
+    assert len(b"".join(sent)) > 4 * backend.limits.body_bytes
+    sent.append(part(asked("a" * 300_000)))
+    app = create_api(backend, DOORS)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
+        found = await send(client, *sent)
+    assert [each.status for each in found] == [200] * 30 + [413]
+    ids = [(each.content_id or "").replace("\n", "").replace("\r", "") for each in found[:30]]
+    assert ids == [f"<response-{index} + {quote(text)}>" for index in range(30)]
+
+
+async def test_a_batch_has_a_limit_of_its_own_after_decompression(client: httpx.AsyncClient) -> None:
+    """Of 1,000 long texts that are sent twice, percent-encoded the second time, and not more."""
+    assert MAX_PARTS * (20_480 + 1.4 * 20_480 + 1_000) < MAX_BYTES
+    headers = {"content-type": "multipart/mixed; boundary=b", "content-encoding": "gzip"}
+    for size, status in ((MAX_BYTES, 400), (MAX_BYTES + 1, 413)):
+        answer = await client.post("/batch", content=gzip.compress(b"-" * size, 1), headers=headers)
+        assert answer.status_code == status, answer.text
+
+
+async def test_the_batch_s_host_counts_and_not_a_part_s(backend: Backend) -> None:
+    """Google's client for Python writes Google's host into each part."""
+    app = create_api(backend, DOORS, allowed_hosts=("service",))
+    headers = "Host: commentanalyzer.googleapis.com\r\nContent-Type: application/json"
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
+        (found,) = await send(client, part(asked(), headers=headers))
+    assert found.status == 200

@@ -25,11 +25,11 @@ from toxic_core.contract import (
     read_contract,
     seal,
 )
+from toxic_core.contract.artifact import CONFIG_FILE
 from toxic_core.contract.evidence import EVALUATION_FILE, read_evaluation
 from toxic_core.contract.scales import SCALES_FILE, Scales, bundled_scales
 from toxic_core.errors import ContractError, DigestMismatchError
 from toxic_model.packed import (
-    CONFIG_FILE,
     HEAD_BIAS,
     HEAD_WEIGHT,
     WORD_EMBEDDINGS,

@@ -34,8 +34,8 @@ Written by `make clients`. It starts the service with a tiny model, and
 [the recipe](../infra/perspective-drop-in/README.md) in a network of its own. Each client makes the calls of
 its README, in its default settings, unchanged: it sends its requests to Google's host name.
 
-A call is right if it returns the service's scores, or Google's error if it asks only for attributes that the
-model lacks.
+A call is right if it returns the service's scores; Google's error if it asks only for attributes that the
+model lacks; or the client's own error if it can't read an answer without one of them.
 
 ## Called
 """
@@ -70,7 +70,8 @@ class Client:
         program: the one that calls it; `recorded` sends its requests instead.
         calls: what must come back, by the call: attributes, whose scores must be the service's (`SIX` are
             `ATTRIBUTES`); `= text`; or `error: text`, a part of the client's error.
-        version: or commit; `deb:NAME` or `pip:NAME` for that of an installed package.
+        version: or commit; `deb:NAME` or `pip:NAME` for that of an installed package; `unknown` of requests
+            whose source names none.
         install: packages, as arguments of its program's `prepare`.
         trust: the variable by which it trusts a private authority; empty if it trusts what the system trusts.
         reads: what it reads of an answer, as paths such as `detectedLanguages.0`, if its requests are sent.

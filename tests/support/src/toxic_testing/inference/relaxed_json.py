@@ -3,11 +3,11 @@
 python -m toxic_testing.inference.relaxed_json 1000000
 """
 
-import json
 import random
 import sys
 
-from toxic_inference.http.encodings.relaxed_json import parse_relaxed_json, refuse_constant, unique_keys
+from toxic_inference.http.body import strict_json
+from toxic_inference.http.encodings.relaxed_json import parse_relaxed_json
 from toxic_inference.http.errors import MalformedRequestError
 
 SAMPLES = tuple(
@@ -47,7 +47,7 @@ def disagreement(text: str) -> str | None:
     except (ValueError, MalformedRequestError) as error:
         relaxed = error
     try:
-        strict = json.loads(text, object_pairs_hook=unique_keys, parse_constant=refuse_constant)
+        strict = strict_json(text)
     except MalformedRequestError:
         return None if isinstance(relaxed, Exception) else f"{text!r} is {relaxed!r}"
     except ValueError:

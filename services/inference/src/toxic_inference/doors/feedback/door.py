@@ -180,6 +180,7 @@ FEEDBACK = Door(
             "POST",
             "/feedback",
             file,
+            changes_state=True,
             body=FeedbackRequest,
             answers={200: FeedbackAnswer, 201: FeedbackAnswer},
             errors={
@@ -210,6 +211,7 @@ FEEDBACK = Door(
             "DELETE",
             "/feedback/{feedback_id}",
             remove,
+            changes_state=True,
             access=Access.OPERATOR,
             answers={204: None},
             errors=_UNAVAILABLE | {404: "There is no correction with that id."},

@@ -147,6 +147,7 @@ JOBS = Door(
             "POST",
             "/jobs",
             submit,
+            changes_state=True,
             files=True,
             body={CSV_TYPE: _UPLOAD, _MULTIPART: JobForm},
             query={"text_column": "Name of the text column of a CSV body."},
@@ -166,6 +167,8 @@ JOBS = Door(
             answers={200: {CSV_TYPE: SCORED_CSV}, 206: {CSV_TYPE: SCORED_CSV}, 304: None, 416: None},
             errors=_UNKNOWN | {409: "The job is not done, or failed."},
         ),
-        Operation("DELETE", "/jobs/{job_id}", remove, answers={204: None}, errors=_UNKNOWN),
+        Operation(
+            "DELETE", "/jobs/{job_id}", remove, changes_state=True, answers={204: None}, errors=_UNKNOWN
+        ),
     ),
 )

@@ -156,8 +156,10 @@ OPEN_INFERENCE = Door(
     errors=MESSAGE,
     operations=(
         Operation("GET", "/v2", server, access=Access.OPEN, answers={200: ServerMetadata}),
-        Operation("GET", "/v2/health/live", server_live, access=Access.OPEN, answers={200: Live}),
-        Operation("GET", "/v2/health/ready", server_ready, access=Access.OPEN, answers={200: Ready}),
+        Operation("GET", "/v2/health/live", server_live, access=Access.OPEN, probe=True, answers={200: Live}),
+        Operation(
+            "GET", "/v2/health/ready", server_ready, access=Access.OPEN, probe=True, answers={200: Ready}
+        ),
         *_of_model("/v2/models/{name}"),
         *_of_model("/v2/models/{name}/versions/{version}"),
     ),

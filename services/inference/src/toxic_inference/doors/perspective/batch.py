@@ -4,13 +4,14 @@ https://developers.google.com/calendar/api/guides/batch. Each part is a whole re
 application like any other: it has its own key, quota, status and metrics. Their texts are scored together,
 in batches of the token budget, and wait for capacity as files do.
 
-Invariant: the answer has one part per request, in order; a part that fails doesn't affect the others.
+Invariant: the answer has one part per request, in order; a part that fails doesn't affect the others. A part
+is copied out of the body when it is its turn, so that a large batch needs little more memory than its body.
 """
 
 import asyncio
 import re
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import islice
@@ -19,17 +20,19 @@ from urllib.parse import unquote, urlsplit
 import orjson
 from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Message, Scope
 
 from toxic_inference.doors.perspective.problems import GOOGLE, refusal
 from toxic_inference.http.backend import Backend
 from toxic_inference.http.body import unless_departed
 from toxic_inference.http.door import JSON_TYPE
-from toxic_inference.http.errors import Problem, problem_of
+from toxic_inference.http.errors import Problem, problem_of, too_large
 from toxic_inference.http.terms import BULK
 
 MAX_PARTS = 1_000
+MAX_BYTES = MAX_PARTS * 60 * 1024
+"""Largest batch, decompressed: some clients send each text twice, percent-encoded in its Content-ID too."""
 PATHS = ("/batch", "/batch/commentanalyzer/v1alpha1")
 
 _AT_ONCE = 128
@@ -61,6 +64,9 @@ class _Part:
     body: bytes
 
 
+_UNREAD = _Part("", "", "", {}, b"")
+
+
 @dataclass(frozen=True, slots=True)
 class _Answer:
     status: int
@@ -68,36 +74,47 @@ class _Answer:
     body: bytes
 
 
-async def batch(request: Request, _: Backend) -> Response:
+async def batch(request: Request, backend: Backend) -> Response:
     """Answer many requests at once, as Google's clients send them: a part of a multipart body each."""
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     if kind != b"multipart/mixed" or not (boundary := options.get(b"boundary")):
         raise refusal("Failed to parse batch request: its type must be multipart/mixed with a boundary.")
     # Counted before any is read: a body of empty parts has millions.
-    pieces = list(islice(_pieces(await request.body(), boundary), MAX_PARTS + 1))
+    body = await request.body()
+    pieces = list(islice(_pieces(body, boundary), MAX_PARTS + 1))
     if not 0 < len(pieces) <= MAX_PARTS:
         raise refusal(f"Failed to parse batch request: it must have 1 to {MAX_PARTS:,} calls.")
-    parts = [_part(piece) for piece in pieces]
-    at_once = asyncio.Semaphore(_AT_ONCE)
+    at_once, name = asyncio.Semaphore(_AT_ONCE), f"batch_{uuid.uuid4().hex}"
 
-    async def answered(part: _Part) -> _Answer:
-        scope = _scope_of(part, request) if part.method else None
-        if scope is None:
-            return _refused(problem_of(refusal("Failed to parse the part: it is not an HTTP request.")))
-        if not scope["path"].startswith(_CALLS):
-            message = f"There is no {scope['path'][:200]} in this API."
-            return _refused(Problem(HTTPStatus.NOT_FOUND, "not_found", message))
+    async def answered(piece: slice) -> bytes:
         async with at_once:
-            return await _call(request.app, scope, part.body)
+            if piece.stop - piece.start > backend.limits.body_bytes:
+                return _written(_UNREAD, _refused(problem_of(too_large(backend.limits.body_bytes))), name)
+            part = _part(body[piece])
+            return _written(part, await _answered(part, request), name)
 
-    answers = await unless_departed(request, asyncio.gather(*map(answered, parts)))
-    name = f"batch_{uuid.uuid4().hex}"
-    body = b"".join(_written(part, answer, name) for part, answer in zip(parts, answers, strict=True))
-    return Response(body + f"--{name}--\r\n".encode(), media_type=f"multipart/mixed; boundary={name}")
+    written = await unless_departed(request, asyncio.gather(*map(answered, pieces)))
+
+    async def parts() -> AsyncIterator[bytes]:
+        for each in written:
+            yield each
+        yield f"--{name}--\r\n".encode()
+
+    return StreamingResponse(parts(), media_type=f"multipart/mixed; boundary={name}")
 
 
-def _pieces(body: bytes, boundary: bytes) -> Iterator[bytes]:
-    """Yield the parts of a multipart body; lines may end in a line feed alone, as Python's clients write.
+async def _answered(part: _Part, batch: Request) -> _Answer:
+    scope = _scope_of(part, batch) if part.method else None
+    if scope is None:
+        return _refused(problem_of(refusal("Failed to parse the part: it is not an HTTP request.")))
+    if not scope["path"].startswith(_CALLS):
+        message = f"There is no {scope['path'][:200]} in this API."
+        return _refused(Problem(HTTPStatus.NOT_FOUND, "not_found", message))
+    return await _call(batch.app, scope, part.body)
+
+
+def _pieces(body: bytes, boundary: bytes) -> Iterator[slice]:
+    """Yield the places of a multipart body's parts; lines may end in a line feed, as Python's do.
 
     Raises:
         MalformedRequestError: its end is missing.
@@ -106,7 +123,7 @@ def _pieces(body: bytes, boundary: bytes) -> Iterator[bytes]:
     begin: int | None = None
     for found in delimiter.finditer(body):
         if begin is not None:
-            yield body[begin : found.start()]
+            yield slice(begin, found.start())
         if found[1]:
             return
         begin = found.end()
@@ -144,7 +161,7 @@ def _scope_of(part: _Part, batch: Request) -> Scope | None:
         for name, value in batch.headers.items()
         if name not in _OF_THE_WHOLE and not name.startswith("content-")
     }
-    headers = {"host": batch.headers.get("host", ""), **inherited, **part.headers}
+    headers = {**inherited, **part.headers, "host": batch.headers.get("host", "")}
     # A part's answer has no coding of its own: Google's clients ask for one, and can't read it.
     headers.pop("accept-encoding", None)
     try:

@@ -25,7 +25,7 @@ from toxic_core.labels import perspective_attribute
 from toxic_inference.corrections.record import FeedbackSource, UnknownFeedbackError
 from toxic_inference.doors.perspective.answering import AnswerForm
 from toxic_inference.doors.perspective.attributes import bare
-from toxic_inference.doors.perspective.batch import PATHS, batch
+from toxic_inference.doors.perspective.batch import MAX_BYTES, PATHS, batch
 from toxic_inference.doors.perspective.languages import choose_languages, detected
 from toxic_inference.doors.perspective.messages import (
     AnalyzeCommentRequest,
@@ -265,6 +265,7 @@ PERSPECTIVE = Door(
             "POST",
             "/v1alpha1/comments:suggestscore",
             suggestscore,
+            changes_state=True,
             body=SuggestCommentScoreRequest,
             answers={200: SuggestCommentScoreResponse},
         ),
@@ -273,11 +274,16 @@ PERSPECTIVE = Door(
                 "POST",
                 path,
                 batch,
+                changes_state=True,  # a part may
                 # Each part has a key of its own.
                 access=Access.OPEN,
+                body_bytes=MAX_BYTES,
                 body={"multipart/mixed": _BATCH},
                 answers={200: {"multipart/mixed": _BATCH_ANSWER}},
-                errors={400: "The body is not a batch of 1 to 1,000 requests."},
+                errors={
+                    400: "The body is not a batch of 1 to 1,000 requests.",
+                    413: f"The body is larger than {MAX_BYTES:,} bytes.",
+                },
             )
             for path in PATHS
         ),

@@ -11,6 +11,7 @@ bounded, as are nesting and the number of values.
 import json
 import re
 
+from toxic_inference.http.body import refuse_constant, unique_keys
 from toxic_inference.http.errors import MalformedRequestError
 
 MAX_CHARACTERS = 256 * 1024
@@ -49,23 +50,6 @@ def parse_relaxed_json(text: str) -> object:
     if reader.next():
         raise reader.error("Extra data")
     return value
-
-
-def unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Return the members of an object; raises `MalformedRequestError` if a key is there twice."""
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                raise MalformedRequestError(f"The JSON has the key {json.dumps(key[:50])} twice.")
-            seen.add(key)
-    return members
-
-
-def refuse_constant(name: str) -> object:
-    """Raise `MalformedRequestError`: NaN and the infinities are not JSON."""
-    raise MalformedRequestError(f"The JSON has {name}, which is not a JSON number.")
 
 
 class _Reader:

@@ -14,8 +14,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer
 
+from toxic_core.contract.artifact import CONFIG_FILE
 from toxic_core.errors import ConfigurationError
-from toxic_model.packed import CONFIG_FILE
 
 WEIGHTS_FILE = "model.safetensors"
 TOKENIZER_FILE = "tokenizer.json"

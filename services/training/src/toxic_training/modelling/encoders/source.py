@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from toxic_core.contract.artifact import CONFIG_FILE
 from toxic_core.errors import ConfigurationError
-from toxic_model.packed import CONFIG_FILE
 from toxic_training.modelling.encoders.files import (
     TOKENIZER_FILE,
     WEIGHTS_FILE,
