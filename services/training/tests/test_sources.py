@@ -118,7 +118,7 @@ def test_languages_are_limited_in_equal_shares_of_their_origins() -> None:
         "source": origins * 2,
         "toxic": ["0"] * 46,
     }
-    sets, counts = _split(table, _parameters(SourceParameters(rows_a_language=10, rows_of={"en": 4})))
+    sets, counts = _split(table, _parameters(SourceParameters(rows_per_language=10, rows_of={"en": 4})))
     found = sets[Use.TRAINING].groupby(["language", "origin"]).size().to_dict()
     assert found == {("de", "large"): 7, ("de", "small"): 3, ("en", "large"): 2, ("en", "small"): 2}
     assert counts["dropped.world.thinned"] == 46 - 14

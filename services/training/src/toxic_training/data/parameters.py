@@ -25,7 +25,6 @@ def _unreserved_name(name: str) -> str:
 LanguageCode = Annotated[str, AfterValidator(_known_language)]
 TableName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$"), AfterValidator(_unreserved_name)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
 class Parameters(BaseModel):
@@ -62,7 +61,7 @@ class SourceParameters(Parameters):
     non_toxic_per_toxic: float | None = Field(
         default=None, gt=0, description="Non-toxic training rows per toxic one; null keeps all."
     )
-    rows_a_language: int | None = Field(
+    rows_per_language: int | None = Field(
         default=None,
         ge=1,
         description="Maximum training rows of a language, in equal shares of its origins; null for all.",
