@@ -18,9 +18,9 @@ pytestmark = pytest.mark.slow
 
 PARAMETERS = EvaluationParameters(
     batch_tokens=64, max_windows=1, window_overlap_tokens=0, bootstrap_samples=0, confidence=0.95,
-    calibration_toxic_share=0.5, calibration_min_a_class=5, calibration_bins=5, deployment_toxic_share=0.1,
-    threshold_precision=0.8, reference_bins=5, length_edges=(10,), min_rows_a_language=2,
-    min_rows_an_origin=2, precision_comments=0, disguised_comments=0, seed=1,
+    calibration_toxic_share=0.5, calibration_min_per_class=5, calibration_bins=5, deployment_toxic_share=0.1,
+    threshold_precision=0.8, reference_bins=5, length_edges=(10,), min_rows_per_language=2,
+    min_rows_per_origin=2, precision_comments=0, disguised_comments=0, seed=1,
 )  # fmt: skip
 
 FUNCTIONALITIES = (

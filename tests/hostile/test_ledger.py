@@ -2,10 +2,10 @@
 
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, replace
-from datetime import datetime
+from dataclasses import asdict, fields, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -41,6 +41,17 @@ def read(state: Path) -> tuple[Entry, ...]:
     return entries
 
 
+def write(state: Path, entries: Sequence[Entry]) -> None:
+    """Replace the ledger in a registry's database."""
+    columns = [field.name for field in fields(Entry)]
+    with tampering(state) as opened:
+        opened.execute("DELETE FROM toxic_ledger")
+        opened.executemany(
+            f"INSERT INTO toxic_ledger ({', '.join(columns)}) VALUES (:{', :'.join(columns)})",  # noqa: S608
+            [asdict(entry) for entry in entries],
+        )
+
+
 def remove_refusal(state: Path) -> None:
     """Remove the last entry, which moved no alias."""
     with tampering(state) as opened:
@@ -64,12 +75,7 @@ def rewrite(state: Path) -> None:
         last = forged[-1] if forged else None
         forged.append(append_to(last, change, now=datetime.fromisoformat(entry.time)))
     assert verify_chain(forged) == 3
-    with tampering(state) as opened:
-        opened.executemany(
-            "UPDATE toxic_ledger SET outcome = :outcome, actor = :actor, reason = :reason, "
-            "previous_hash = :previous_hash, hash = :hash WHERE sequence = :sequence",
-            [asdict(entry) for entry in forged],
-        )
+    write(state, forged)
 
 
 def verify(uri: str, *options: str) -> int:
@@ -114,6 +120,25 @@ def test_ledger_that_was_cut_or_rewritten_is_noticed(
     verify_chain(read(tmp_path))
     with pytest.raises(LedgerError, match=r"removed from its end|rewritten"):
         HeadFile(tmp_path / HEAD).check(read(tmp_path))
+
+
+def test_clock_of_an_older_release_that_went_back_is_a_warning(
+    written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`verify` names the entry; the ledger of an honest upgrade is accepted."""
+    shutil.copy(written / "mlflow.db", tmp_path / "mlflow.db")
+    old: list[Entry] = []
+    for hours, entry in enumerate(read(tmp_path)):
+        change = Change(**{name: asdict(entry)[name] for name in Change.__slots__})
+        change = change if change.alias == "champion" else replace(change, evidence_digest="")
+        time = datetime.fromisoformat(entry.time) - timedelta(hours=hours)
+        old.append(append_to(replace(old[-1], time="") if old else None, change, now=time))
+    write(tmp_path, old)
+    process = RegistryProcess({"REGISTRY_STATE_DIR": str(tmp_path)})
+    process.wait_until_ready()
+    assert verify(process.uri) == 0
+    assert "entries older than the one before them: 2, 3." in capsys.readouterr().err
+    process.kill()
 
 
 def test_registry_does_not_start_without_its_ledger(written: Path) -> None:

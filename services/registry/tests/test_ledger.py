@@ -20,6 +20,7 @@ from toxic_registry.ledger.entries import (
     verify_aliases,
     verify_chain,
     verify_champions,
+    verify_times,
 )
 from toxic_registry.ledger.table import append, approvals, create_ledger
 
@@ -130,13 +131,27 @@ def test_clock_that_goes_back_does_not_reorder_the_ledger() -> None:
 SECOND = Change("m", "champion", 1, 2, Outcome.ACCEPTED, actor="zoe")
 
 
-def test_times_that_go_back_are_an_error() -> None:
-    """Someone who rewrites the whole chain can't backdate an entry either."""
-    early = append_to(None, SECOND, now=START - timedelta(days=1))
-    backdated = append_to(replace(CHAIN[0], time=""), SECOND, now=START - timedelta(days=1))
-    with pytest.raises(LedgerError, match="Entry 2 of the ledger is older"):
-        verify_chain([CHAIN[0], backdated])
-    assert verify_chain([early]) == 1
+def older(last: Entry, change: Change = SECOND) -> Entry:
+    """Return an entry a day older than `last`, which it follows."""
+    return append_to(replace(last, time=""), change, now=START - timedelta(days=1))
+
+
+def test_times_that_go_back_are_named() -> None:
+    """The clock of release 0.1 may have been set back: the chain is whole, and nobody need have forged it."""
+    entries = [*CHAIN, older(CHAIN[-1]), older(older(CHAIN[-1]))]
+    assert verify_chain(entries) == len(entries)
+    assert verify_times(entries) == [len(CHAIN) + 1]
+    assert verify_times(CHAIN) == verify_times([]) == []
+
+
+def test_times_that_go_back_since_release_0_2_are_an_error() -> None:
+    """It records a digest with every alias and never an older time, so such an entry is backdated."""
+    change = Change("m", "canary", None, 2, Outcome.ACCEPTED, actor="zoe", evidence_digest="0" * 64)
+    old = older(CHAIN[-1])
+    upgraded = append_to(old, change, now=START)
+    assert verify_times([*CHAIN, old, upgraded]) == [old.sequence]
+    with pytest.raises(LedgerError, match=f"Entry {upgraded.sequence + 1} of the ledger is older"):
+        verify_times([*CHAIN, old, upgraded, older(upgraded)])
 
 
 def test_champion_that_was_moved_without_the_registry_is_an_error_until_the_next_promotion() -> None:

@@ -232,6 +232,7 @@ def _suites() -> OptionalTables:
 
 def _catalog(corpus: pd.DataFrame, parameters: EvaluationParameters, **more: object) -> DataCatalog:
     fixed = {
+        "training_comments": corpus,
         "validation_comments": corpus,
         "thresholds_comments": corpus.iloc[:0],
         "test_comments": corpus.assign(source="test", origin="test"),

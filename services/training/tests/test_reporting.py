@@ -184,6 +184,14 @@ def test_the_card_describes_the_model(figures: dict[str, float]) -> None:
     assert "## Limits" in card
 
 
+def test_the_card_names_share_alike_licences(figures: dict[str, float]) -> None:
+    """With the parameter that builds a model without them; other licences aren't named twice."""
+    licences = {"CC0": 3, "CC-BY-SA-3.0 (labels CC0)": 2, "GPL-3.0": 1}
+    card = model_card(_contract(("en",)).model_copy(update={"licences": licences}), figures)
+    assert "Texts under CC-BY-SA-3.0 (labels CC0), GPL-3.0 may be passed on only" in card
+    assert "`data.leave_out_licences: [share-alike]`" in card
+
+
 def test_the_card_fits_the_registry(figures: dict[str, float]) -> None:
     """It fits the database's column for any number of languages and figures."""
     many = {f"test.toxic.l{index}.auc": 0.5 for index in range(200)} | figures

@@ -1,5 +1,7 @@
 """Tables of any origin: what they are for, how much of them is used, and under which licence."""
 
+from collections.abc import Callable
+
 import pandas as pd
 import pytest
 from pydantic import ValidationError
@@ -8,10 +10,17 @@ from toxic_core.errors import InvalidDataError
 from toxic_testing.training.tables import raw_table, tidied_test, tidied_validation
 from toxic_training.data import schemas
 from toxic_training.data.comments import Counts
+from toxic_training.data.licences import is_left_out, is_share_alike
 from toxic_training.data.mixing import equal_shares, tempered
 from toxic_training.data.parameters import DataParameters, SourceParameters, Use
 from toxic_training.data.tidying import join
-from toxic_training.kedro_project.pipelines.data_processing.nodes import split_comments, tidy_additional
+from toxic_training.kedro_project.pipelines.data_processing.nodes import (
+    split_comments,
+    tidy_additional,
+    tidy_train,
+)
+
+MakeTable = Callable[..., pd.DataFrame]
 
 
 def _parameters(
@@ -66,6 +75,60 @@ def test_rows_keep_their_origin_and_licence() -> None:
     assert sets[Use.TEST]["licence"].tolist() == [""]
 
 
+@pytest.mark.parametrize("name", ["train", "validation"])
+def test_jigsaws_files_have_no_other_use(name: str) -> None:
+    """It would be ignored in part: they come before other tables whatever it is."""
+    sources: dict[str, object] = {"train": {}, "validation": {}, name: {"use": "test"}}
+    with pytest.raises(ValidationError, match=f"remove {name}.use, set train_fraction"):
+        DataParameters.model_validate(sources)
+
+
+@pytest.mark.parametrize("use", [Use.VALIDATION, Use.THRESHOLDS, Use.TEST])
+def test_a_table_that_is_not_trained_on_is_not_divided(use: Use) -> None:
+    """A `train_fraction` would have no effect."""
+    with pytest.raises(ValidationError, match=f"of use {use} isn't divided: remove its train_fraction"):
+        SourceParameters(use=use, train_fraction=0.5)
+
+
+def test_a_licence_of_the_parameters_is_that_of_rows_without_one(raw_train: MakeTable) -> None:
+    """Jigsaw's files have no column of licences; a row's own comes first."""
+    jigsaw = SourceParameters(language="en", licence="CC-BY-SA-3.0 (labels CC0)")
+    table = raw_table(text=["a", "b"], toxic=["0", "1"], licence=["", "MIT"])
+    source = SourceParameters(language="en", licence="CC0")
+    for leave_out, kept in (
+        ((), ["CC-BY-SA-3.0 (labels CC0)", "CC0", "MIT"]),
+        (("share-alike",), ["CC0", "MIT"]),
+    ):
+        parameters = _parameters(source, leave_out=leave_out).model_copy(update={"train": jigsaw})
+        tidied = [
+            tidy_train(raw_train(["c"], ["0"]), parameters), tidy_additional({"world": table}, parameters)
+        ]  # fmt: skip
+        assert join(tidied).comments["licence"].tolist() == kept
+        assert join(tidied).counts["dropped.train.licence"] == len(leave_out)
+        assert join(tidied).counts["read.train"] == 1
+    with pytest.raises(InvalidDataError, match="of the table train are licensed for evaluation only"):
+        tidy_train(raw_train(["c"], ["0"]).assign(licence="evaluation only"), parameters)
+
+
+@pytest.mark.parametrize(
+    ("licence", "is_bound"),
+    [
+        ("CC-BY-SA-4.0", True),
+        ("CC BY-SA 3.0", True),
+        ("MIT / CC-BY-SA-4.0", True),
+        ("GPL-3.0", True),
+        ("LGPL-2.1", True),
+        ("ODbL-1.0", True),
+        ("CC-BY-4.0 / OpenRAIL++", False),
+        ("CC0 (as on Kaggle; not verified)", False),
+        ("", False),
+    ],
+)
+def test_share_alike_licences(licence: str, is_bound: bool) -> None:  # noqa: FBT001 - a test's parameter
+    """The card names the same ones that the parameter leaves out."""
+    assert is_share_alike(licence) is is_left_out(licence, ["share-alike"]) is is_bound
+
+
 @pytest.mark.parametrize("use", [Use.TRAINING, Use.VALIDATION, Use.THRESHOLDS])
 def test_rows_for_evaluation_only_are_refused(use: Use) -> None:
     """The error says which line, and what to do."""
@@ -73,7 +136,7 @@ def test_rows_for_evaluation_only_are_refused(use: Use) -> None:
     with pytest.raises(
         InvalidDataError,
         match=r"^1 rows of the table world are licensed for evaluation only, the first on line 3: "
-        r"set data\.additional\.world\.use to test",
+        r"remove them, or put them into an additional table with use: test",
     ):
         _split(table, _parameters(SourceParameters(use=use)))
     sets, _ = _split(table, _parameters(SourceParameters(use=Use.TEST)))
@@ -118,7 +181,7 @@ def test_languages_are_limited_in_equal_shares_of_their_origins() -> None:
         "source": origins * 2,
         "toxic": ["0"] * 46,
     }
-    sets, counts = _split(table, _parameters(SourceParameters(rows_a_language=10, rows_of={"en": 4})))
+    sets, counts = _split(table, _parameters(SourceParameters(rows_per_language=10, rows_of={"en": 4})))
     found = sets[Use.TRAINING].groupby(["language", "origin"]).size().to_dict()
     assert found == {("de", "large"): 7, ("de", "small"): 3, ("en", "large"): 2, ("en", "small"): 2}
     assert counts["dropped.world.thinned"] == 46 - 14

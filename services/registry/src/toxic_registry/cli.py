@@ -27,6 +27,7 @@ from toxic_registry.ledger.entries import (
     verify_aliases,
     verify_chain,
     verify_champions,
+    verify_times,
 )
 from toxic_registry.ledger.head import read_head, verify_head, write_head
 from toxic_registry.settings import Settings
@@ -124,6 +125,12 @@ def verify(head: Path | None, registry_uri: str) -> None:
     """Verify the ledger's hash chain, and that the ledger agrees with its head and with the aliases."""
     ledger = _connect(registry_uri, MODEL_NAME).ledger()
     count = verify_chain(ledger.entries)
+    if older := verify_times(ledger.entries):
+        click.echo(
+            f"Warning: entries older than the one before them: {', '.join(map(str, older))}. The clock of "
+            "release 0.1 was set back, or they were backdated.",
+            err=True,
+        )
     if ledger.head is not None:
         verify_head(ledger.entries, ledger.head, key=ledger.key)
     if head is not None:

@@ -101,7 +101,7 @@ class Fit(FrozenModel):
     """On what a label's calibration and threshold of a language were fitted.
 
     Attributes:
-        rows, positives: numbers of comments.
+        rows, positives: numbers of comments; of a threshold by recall, those that its recall was measured on.
         languages: whose comments; several if the language has too few of its own.
         threshold: the rule that chose the threshold, and its value: `precision 0.8`, `recall 0.9`; None if
             no threshold satisfies one.

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
+from toxic_core.contract.artifact import Probability
 from toxic_core.contract.schema import FrozenModel
 from toxic_core.errors import InvalidDataError
 from toxic_core.files import replacing
@@ -31,7 +32,6 @@ _FOLDS = 2
 _SEED = 20200622
 
 Floats = NDArray[np.float64]
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Attribute = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$", max_length=64)]
 """An attribute of the reference, such as `TOXICITY` (`toxic_core.labels.perspective_attribute`)."""
 
@@ -50,10 +50,10 @@ class Curve(FrozenModel):
         error_before: the same without a scale.
     """
 
-    knots: Annotated[tuple[tuple[Share, Share], ...], Field(min_length=2, max_length=MAX_KNOTS)]
+    knots: Annotated[tuple[tuple[Probability, Probability], ...], Field(min_length=2, max_length=MAX_KNOTS)]
     rows: int = Field(ge=1)
-    error: Share
-    error_before: Share
+    error: Probability
+    error_before: Probability
 
     @model_validator(mode="after")
     def _check_monotone(self) -> Self:

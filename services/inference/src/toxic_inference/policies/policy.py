@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, StringConstraints, model_validator
 
-from toxic_core.contract import Contract
+from toxic_core.contract import Contract, Probability
 from toxic_core.contract.schema import FrozenModel
 from toxic_core.labels import LabelName
 from toxic_core.languages import ANY_LANGUAGE, UNDETERMINED, Language
@@ -18,7 +18,6 @@ from toxic_inference.monitoring.estimate import deployment_probabilities
 from toxic_inference.policies.lists import matcher
 from toxic_inference.policies.markup import strip_markup
 
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
@@ -32,16 +31,16 @@ class DecidedBy(StrEnum):
 class Flags(FrozenModel):
     """The threshold that flags a share of the traffic."""
 
-    flags: Share
+    flags: Probability
 
 
 class Precision(FrozenModel):
     """The lowest threshold with an expected precision."""
 
-    precision: Share
+    precision: Probability
 
 
-Threshold = Share | Flags | Precision
+Threshold = Probability | Flags | Precision
 
 
 class WordList(FrozenModel):

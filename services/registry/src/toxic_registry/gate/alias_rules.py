@@ -39,8 +39,8 @@ class Permit:
     reason: str = ""
     evidence_digest: str = ""
 
-    def confirmation(self, actor: str) -> Change:
-        """Return the change of a promotion of the version that is champion already, without an approval."""
+    def approve_in_place(self, actor: str) -> Change:
+        """Return the change for the ledger if the version is champion already, but without an approval."""
         return Change(self.model, CHAMPION, self.version, self.version, self.outcome, actor)
 
 

@@ -9,10 +9,11 @@ at its end, disagrees with its head (`toxic_registry.ledger.head`).
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import pairwise
 from typing import Annotated
 
 from pydantic import Field, TypeAdapter
@@ -100,17 +101,13 @@ def append_to(last: Entry | None, change: Change, *, now: datetime) -> Entry:
     return replace(entry, hash=_hash(entry))
 
 
-def verify_chain(entries: Iterable[Entry], *, times: bool = True) -> int:
-    """Return the number of entries if their hash chain is whole and their times don't go back.
-
-    Args:
-        entries: all of them, in order.
-        times: whether times count: before release 0.2, a clock that was set back left an older time.
+def verify_chain(entries: Iterable[Entry]) -> int:
+    """Return the number of entries if their hash chain is whole.
 
     Raises:
-        LedgerError: an entry is missing, was changed or backdated; the message has its sequence number.
+        LedgerError: an entry is missing or was changed; the message has its sequence number.
     """
-    sequence, last_hash, last_time = 0, FIRST_HASH, ""
+    sequence, last_hash = 0, FIRST_HASH
     for entry in entries:
         sequence += 1
         if entry.sequence != sequence:
@@ -122,13 +119,27 @@ def verify_chain(entries: Iterable[Entry], *, times: bool = True) -> int:
             raise LedgerError(
                 f"Entry {sequence} of the ledger was changed: its hash doesn't match its content."
             )
-        if times and entry.time < last_time:
-            raise LedgerError(
-                f"Entry {sequence} of the ledger is older than the entry before it: it was backdated, or the "
-                "registry's clock went back."
-            )
-        last_time = entry.time
     return sequence
+
+
+def verify_times(entries: Sequence[Entry]) -> list[int]:
+    """Return the sequence numbers of entries older than the entry before them.
+
+    Release 0.1 wrote such entries after its clock was set back, so they may be honest. Later releases don't
+    (see `append_to`), and only they record a digest with other aliases than `champion`: from the first such
+    entry on, an older time is an error.
+
+    Raises:
+        LedgerError: an entry was backdated; the message has its sequence number.
+    """
+    older = [entry.sequence for last, entry in pairwise(entries) if entry.time < last.time]
+    marks = (entry.sequence for entry in entries if entry.alias != CHAMPION and entry.evidence_digest)
+    first = next(marks, len(entries))
+    if backdated := [sequence for sequence in older if sequence > first]:
+        raise LedgerError(
+            f"Entry {backdated[0]} of the ledger is older than the entry before it: it was backdated."
+        )
+    return older
 
 
 def aliases_of(entries: Iterable[Entry], *, until: datetime | None = None) -> dict[tuple[str, str], int]:

@@ -65,7 +65,7 @@ class HeadFile:
             LedgerError: the ledger lacks entries of the head, has others, or another key signed the head; or
                 an entry was changed.
         """
-        verify_chain(entries, times=False)
+        verify_chain(entries)
         if self._head is not None:
             try:
                 verify_head(entries, self._head, key=self._key.public)

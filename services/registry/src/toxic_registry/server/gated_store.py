@@ -243,7 +243,7 @@ class GatedStore(SqlAlchemyStore):
                     compare(before, aliases_now(session), actor=caller.actor, reason=caller.reason)
                 )
                 if permit and not any(c.alias == CHAMPION for c in changes):
-                    changes.append(permit.confirmation(caller.actor))
+                    changes.append(permit.approve_in_place(caller.actor))
                 given = [replace(c, evidence_digest=digests.get((c.model, c.alias), "")) for c in changes]
                 entries = self._append(session, [check(change, permit) for change in given])
         except RefusedError as error:

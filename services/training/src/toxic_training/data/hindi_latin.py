@@ -1,7 +1,7 @@
 """`python -m toxic_training.data.hindi_latin TABLE…`: train the recognition of Hindi in Latin letters.
 
 A logistic regression over the hashed n-grams of `toxic_model.identification`, rounded to 8 bits. The tables
-have columns of texts and languages; rows with a share-alike or GPL `licence` are left out. The same tables
+have columns of texts and languages; rows with a share-alike `licence` are left out. The same tables
 give the same weights.
 """
 
@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from toxic_core.languages import LANGUAGES, Language
 from toxic_model.identification import BUCKET_BITS, WEIGHTS_FILE, n_grams
 from toxic_training.data.comments import LANGUAGE, TEXT
+from toxic_training.data.licences import is_share_alike
 from toxic_training.data.schemas import find_language, find_text
 
 _ROWS_PER_LANGUAGE = 1_500
@@ -53,7 +54,7 @@ def _read(path: Path) -> pd.DataFrame:
     table = pd.read_csv(path, keep_default_na=False, dtype=str)
     rows = table.rename(columns={find_text(table): TEXT, find_language(table): LANGUAGE})
     licences = table["licence"] if "licence" in table else pd.Series("", index=table.index)
-    return rows.loc[rows[LANGUAGE].isin(LANGUAGES) & ~licences.str.contains("SA|GPL"), [TEXT, LANGUAGE]]
+    return rows.loc[rows[LANGUAGE].isin(LANGUAGES) & ~licences.map(is_share_alike), [TEXT, LANGUAGE]]
 
 
 if __name__ == "__main__":

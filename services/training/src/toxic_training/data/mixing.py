@@ -117,7 +117,7 @@ def _limited(training: pd.DataFrame, parameters: SourceParameters) -> pd.DataFra
     """Return at most the wanted rows of each language, in equal shares of its origins."""
     kept = [training.iloc[:0]]
     for language, rows in training.groupby(LANGUAGE):
-        most = parameters.rows_of.get(str(language), parameters.rows_a_language)
+        most = parameters.rows_of.get(str(language), parameters.rows_per_language)
         origins = [group for _, group in rows.groupby(ORIGIN)]
         sizes = [len(group) for group in origins]
         shares = sizes if most is None else equal_shares(sizes, most)

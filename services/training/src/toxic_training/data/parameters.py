@@ -25,7 +25,6 @@ def _unreserved_name(name: str) -> str:
 LanguageCode = Annotated[str, AfterValidator(_known_language)]
 TableName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$"), AfterValidator(_unreserved_name)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
 class Parameters(BaseModel):
@@ -56,13 +55,16 @@ class SourceParameters(Parameters):
         default=None,
         description="Language of every row; null takes each row's own, and identifies it if a row has none.",
     )
+    licence: str = Field(
+        default="", description="Licence of the rows that state none; for the contract and the model's card."
+    )
     train_fraction: Fraction = Field(
         default=1.0, description="Share used for training, chosen by text; the rest is for validation."
     )
     non_toxic_per_toxic: float | None = Field(
         default=None, gt=0, description="Non-toxic training rows per toxic one; null keeps all."
     )
-    rows_a_language: int | None = Field(
+    rows_per_language: int | None = Field(
         default=None,
         ge=1,
         description="Maximum training rows of a language, in equal shares of its origins; null for all.",
@@ -78,9 +80,11 @@ class SourceParameters(Parameters):
     )
 
     @model_validator(mode="after")
-    def _check_soft(self) -> Self:
+    def _check_use(self) -> Self:
         if self.soft_labels and (self.use is not Use.TRAINING or self.train_fraction < 1):
             raise ValueError("a table with soft_labels is only for training: use training, train_fraction 1")
+        if self.use is not Use.TRAINING and self.train_fraction < 1:
+            raise ValueError(f"a table of use {self.use} isn't divided: remove its train_fraction")
         return self
 
 
@@ -99,12 +103,22 @@ class DataParameters(Parameters):
     )
     leave_out_licences: tuple[str, ...] = Field(
         default=(),
-        description="Rows with a licence that contains one of these aren't used: `GPL`, `-SA-`.",
+        description="Rows with a licence that contains one of these aren't used; `share-alike` stands for "
+        "every licence of that kind (`toxic_training.data.licences`).",
     )
     additional: dict[TableName, SourceParameters] = Field(
         default_factory=dict,
         description="The catalog's tables in `raw_additional`, by name; a text in two stays in the first.",
     )
+
+    @model_validator(mode="after")
+    def _check_use(self) -> Self:
+        for name, source in (("train", self.train), ("validation", self.validation)):
+            if source.use is not Use.TRAINING:
+                raise ValueError(
+                    f"Jigsaw's {name} file has no other use: remove {name}.use, set train_fraction"
+                )
+        return self
 
     @property
     def sources(self) -> dict[str, SourceParameters]:

@@ -37,7 +37,7 @@ def fit_operating_point(
 ) -> OperatingPoint:
     """Return calibration and thresholds, both fitted on raw scores of comments that aren't trained on.
 
-    A language has its own if it has at least `calibration_min_a_class` comments with the label and as many
+    A language has its own if it has at least `calibration_min_per_class` comments with the label and as many
     without it. Otherwise it has those of the languages of its script together, if these are enough.
     A label of `threshold_recall` has a lower threshold if its recall, on these comments and those of
     `thresholds`, needs one; a language needs `recall_min_positives` for one of its own. Without any
@@ -146,7 +146,7 @@ def _groups(
     """Yield the rows of all languages as `*`, then those for each language, its own or of its script."""
 
     def enough(rows: pd.DataFrame) -> bool:
-        return min((rows[label] == 1).sum(), (rows[label] == 0).sum()) >= parameters.calibration_min_a_class
+        return min((rows[label] == 1).sum(), (rows[label] == 0).sum()) >= parameters.calibration_min_per_class
 
     if has_both_classes(labelled[label].to_numpy(np.float64)):
         yield ANY_LANGUAGE, labelled

@@ -82,7 +82,7 @@ def by_language(table: pd.DataFrame, parameters: EvaluationParameters) -> dict[s
     groups = {
         str(language): rows
         for language, rows in table.groupby(LANGUAGE)
-        if len(rows) >= parameters.min_rows_a_language
+        if len(rows) >= parameters.min_rows_per_language
     }
     return {ALL: table, **groups}
 
@@ -94,7 +94,7 @@ def by_length(table: pd.DataFrame, parameters: EvaluationParameters) -> dict[str
         f"to_{high}": table[(table[TOKENS] > low) & (table[TOKENS] <= high)]
         for low, high in pairwise([0, *parameters.length_edges])
     } | {f"over_{last}": table[table[TOKENS] > last]}
-    return {name: rows for name, rows in groups.items() if len(rows) >= parameters.min_rows_a_language}
+    return {name: rows for name, rows in groups.items() if len(rows) >= parameters.min_rows_per_language}
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,7 @@ class _Meter:
             aucs = []
             for origin, group in own.groupby(ORIGIN):
                 truth = group[Label.TOXIC].to_numpy(np.float64)
-                if len(group) >= self.parameters.min_rows_an_origin and has_both_classes(truth):
+                if len(group) >= self.parameters.min_rows_per_origin and has_both_classes(truth):
                     scores = group[f"score_{Label.TOXIC}"].to_numpy(np.float64)
                     interval = auc_interval(truth, scores, self.parameters.resampling)
                     figures |= interval.named(f"{key}.{language}.{origin}.auc")

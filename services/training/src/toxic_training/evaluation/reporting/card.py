@@ -6,6 +6,7 @@ Invariant: it fits into the registry's column for descriptions, and states only 
 from toxic_core.contract import Contract
 from toxic_core.contract.scales import Scales
 from toxic_core.languages import ANY_LANGUAGE
+from toxic_training.data.licences import SHARE_ALIKE, is_share_alike
 from toxic_training.evaluation.reporting.figures import Figures, headlines
 from toxic_training.evaluation.reporting.report import TEMPLATES, bias_table
 
@@ -13,8 +14,6 @@ MAX_CHARACTERS = 5000
 """Longest description in MLflow's tables."""
 
 _WORST_GROUPS = 5
-_SHARE_ALIKE = ("-SA-", "GPL")
-"""What the names of licences contain that bind whoever passes the texts on."""
 _HATECHECK = ("hatecheck.hateful.identity_accuracy", "hatecheck.non_hateful.identity_accuracy")
 """HateCheck's figures on the card, which is one page: single functionalities are in the report."""
 
@@ -28,10 +27,8 @@ def model_card(contract: Contract, figures: Figures, scales: Scales | None = Non
             for line in headlines(figures)
             if line.name in _HATECHECK or not line.name.startswith("hatecheck.")
         ],
-        share_alike=[
-            name for name in sorted(contract.licences) if any(mark in name for mark in _SHARE_ALIKE)
-        ],
-        share_alike_marks=_SHARE_ALIKE,
+        share_alike=sorted(filter(is_share_alike, contract.licences)),
+        leave_out=SHARE_ALIKE,
         worst=[row[0] for row in bias_table(figures).rows[:_WORST_GROUPS]],
         any_language=ANY_LANGUAGE,
         scales=scales,

@@ -1,7 +1,6 @@
 """From raw tables to clean comments: plain functions on tables."""
 
 import logging
-from collections.abc import Iterable
 from dataclasses import replace
 
 import pandas as pd
@@ -16,8 +15,6 @@ from toxic_training.data.tidying import join, label_words, tidy
 logger = logging.getLogger(__name__)
 
 _TOXIC = LABEL_COLUMNS[0]
-_NOT_FOR_TRAINING = "evaluation only"
-"""What a licence contains whose rows may only be measured."""
 
 _PRECEDENCE = {Use.TEST: 0, Use.VALIDATION: 1, Use.THRESHOLDS: 1, Use.TRAINING: 2}
 
@@ -50,9 +47,8 @@ def tidy_test(raw: pd.DataFrame, raw_labels: pd.DataFrame, parameters: DataParam
             "the labels."
         )
     unscored = joined[_TOXIC] == schemas.NOT_SCORED
-    tidied = tidy(
-        joined[~unscored], schemas.TEST, name=TEST, source=SourceParameters(), parameters=parameters
-    )
+    source = SourceParameters(use=Use.TEST)
+    tidied = tidy(joined[~unscored], schemas.TEST, name=TEST, source=source, parameters=parameters)
     return replace(
         tidied, counts=tidied.counts | {"read.test": len(raw), "dropped.test.unscored": int(unscored.sum())}
     )
@@ -84,32 +80,14 @@ def tidy_additional(tables: OptionalTables, parameters: DataParameters) -> Tidie
         withheld = raw[schemas.find_text(raw)].isna()
         labels = [label_words(raw[label]) for label in schemas.find_labels(raw)]
         unlabelled = ~withheld & pd.concat([label == "" for label in labels], axis=1).all(axis=1)
-        left_out = _left_out(raw, name=name, use=source.use, licences=parameters.leave_out_licences)
-        usable = raw[~(withheld | unlabelled | left_out)]
+        usable = raw[~(withheld | unlabelled)]
         parts.append(tidy(usable, schema, name=name, source=source, parameters=parameters))
         counts |= parts[-1].counts | {
             f"read.{name}": float(len(raw)),
             f"dropped.{name}.withheld": float(withheld.sum()),
             f"dropped.{name}.unlabelled": float(unlabelled.sum()),
-            f"dropped.{name}.licence": float(left_out.sum()),
         }
     return replace(join(parts), counts=counts)
-
-
-def _left_out(raw: pd.DataFrame, *, name: str, use: Use, licences: Iterable[str]) -> pd.Series:
-    """Return which rows their licence leaves out; raise InvalidDataError if one is for evaluation only."""
-    if LICENCE not in raw or use is Use.TEST:
-        return pd.Series(data=False, index=raw.index)
-    licence = raw[LICENCE].fillna("").astype(str).str.casefold()
-    forbidden = licence.str.contains(_NOT_FOR_TRAINING, regex=False)
-    if forbidden.any():
-        raise InvalidDataError(
-            f"{int(forbidden.sum()):,} rows of the table {name} are licensed for {_NOT_FOR_TRAINING}, the "
-            f"first on line {int(forbidden.argmax()) + 2}: set data.additional.{name}.use to test, or remove "
-            "those rows."
-        )
-    wanted = [licence.str.contains(part.casefold(), regex=False) for part in licences]
-    return pd.concat(wanted, axis=1).any(axis=1) if wanted else forbidden
 
 
 def collect_digests(train: str, validation: str, additional: OptionalTables) -> dict[str, str]:
