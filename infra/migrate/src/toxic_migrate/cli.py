@@ -44,12 +44,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command."""
     logging.getLogger("httpx").setLevel(logging.WARNING)
     options = _parser().parse_args(arguments)
+    limit = csv.field_size_limit(sys.maxsize)
     try:
         options.run(options)
     except (ToxicError, OSError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("Stopped. The same command resumes.")
+    finally:
+        csv.field_size_limit(limit)
 
 
 def _parser() -> argparse.ArgumentParser:

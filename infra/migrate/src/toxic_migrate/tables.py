@@ -7,7 +7,6 @@ with a number from 0 to 1, or empty cells. `toxic_migrate.recording` adds the co
 import csv
 import gzip
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -25,8 +24,6 @@ TEXT_COLUMN_OPTION = "--text-column"
 Floats = NDArray[np.float64]
 
 _ATTRIBUTE = re.compile(r"[A-Z][A-Z0-9_]{3,63}")
-
-csv.field_size_limit(sys.maxsize)
 
 
 @dataclass(frozen=True, slots=True)

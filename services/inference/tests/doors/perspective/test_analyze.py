@@ -32,7 +32,7 @@ async def test_a_comment_gets_the_published_answer(client: httpx.AsyncClient, co
     assert core.texts == [Text("a" * 30, "en")]
     assert core.lanes == [Lane.INTERACTIVE]
     assert core.leases == 0
-    assert core.terms == [Terms(store=False)]
+    assert core.terms == [Terms(store=False, caller="127.0.0.1")]
 
 
 async def test_every_attribute_is_one_of_our_labels(client: httpx.AsyncClient) -> None:

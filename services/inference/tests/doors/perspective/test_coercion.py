@@ -31,7 +31,7 @@ async def test_do_not_store_is_honoured_in_every_accepted_spelling(
     ((_, correction),) = feedback_store.page(after=0, limit=9)
     assert correction.text is None
     assert (await client.post(ANALYZE, json=asked() | {name: value})).status_code == 200
-    assert core.terms[-1] == Terms(store=False)
+    assert core.terms[-1] == Terms(store=False, caller="127.0.0.1")
 
 
 @pytest.mark.parametrize("name", ["doNotStore", "do_not_store"])
