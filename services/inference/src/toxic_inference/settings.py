@@ -62,8 +62,10 @@ class Settings(BaseSettings):
     """Origins of other pages that may call the service from a browser, as a JSON list such as
     ["https://forum.example"]. Pages of other origins file and delete nothing."""
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
-    """Host names, comma-separated, by which clients reach the service, each with or without a port; any if
-    unset or *. Loopback names and the public address always work, and health and metrics under any name."""
+    """Host names, comma-separated, by which clients reach the service, each with or without a port; * for
+    any. If unset, any with API keys, and without keys those that aren't public: addresses, names without a
+    dot, and names below .localhost, .local, .internal or .svc. Loopback names and the public address always
+    work, and health and metrics under any name."""
     public_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#]+$")] | None = None
     """Address at which clients reach the service, such as https://scores.example, for the addresses in the
     Perspective API's discovery document; if unset, the address of each request. Needed by the page if a

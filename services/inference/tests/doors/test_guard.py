@@ -318,12 +318,36 @@ async def test_only_listed_hosts_are_answered(
             assert (await client.get(path, headers={"host": host})).status_code == 200, path
 
 
-async def test_any_host_is_answered_by_default(serve: Callable[..., Any]) -> None:
-    """As with a star."""
-    for hosts in ((), ("*",)):
-        async with serve(GuardRules(), allowed_hosts=hosts) as client:
-            answer = await client.post("/predict", json=TEXT, headers={"host": "elsewhere.example"})
-            assert answer.status_code == 200
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        *(
+            (host, 200)
+            for host in ("inference:8001", "10.1.2.3", "[fd00::1]:8001", "node.internal", "MAC.local")
+        ),
+        *((host, 200) for host in ("inference.toxic.svc", "commentanalyzer.googleapis.com")),
+        *(
+            (host, 403)
+            for host in ("elsewhere.example", "10.1.2.3.elsewhere.example:8001", "local.example", "")
+        ),
+    ],
+)
+async def test_public_names_are_refused_without_keys(
+    serve: Callable[..., Any], host: str, status: int
+) -> None:
+    """A page can make its own name resolve to the service, and a browser then sends that name."""
+    async with serve(GuardRules()) as client:
+        answer = await client.post("/predict", json=TEXT, headers={"host": host})
+        assert answer.status_code == status
+    async with serve(GuardRules(), allowed_hosts=("*",)) as client:
+        assert (await client.post("/predict", json=TEXT, headers={"host": host})).status_code == 200
+
+
+async def test_any_host_is_answered_with_keys(serve: Callable[..., Any]) -> None:
+    """A page has none of them."""
+    async with serve(GuardRules(find_key=lambda _: None)) as client:
+        answer = await client.post("/predict", json=TEXT, headers={"host": "elsewhere.example"})
+        assert answer.status_code == 401
 
 
 @pytest.mark.parametrize("path", ["/", "/predict", "/unknown", "/jobs/x", "/v1alpha1/nothing"])

@@ -67,13 +67,18 @@ def create_api(
         doors: every door; paths are matched in their order.
         rules: API keys and their rate.
         cors_origins: origins whose pages may call the service from a browser.
-        allowed_hosts: host names, each with or without a port, that are answered; none or `*` for any.
+        allowed_hosts: host names, each with or without a port, that are answered; see `Addresses`.
         trusted_proxies: addresses or networks, comma-separated, whose X-Forwarded headers are believed.
         admission: admission control; None admits every request.
         lifespan: runs the core while the application runs.
     """
     registered = Doors(doors, fallback=NATIVE)
-    addresses = Addresses(allowed_hosts, origins=cors_origins, public_url=backend.public_url)
+    addresses = Addresses(
+        allowed_hosts,
+        keys=rules.find_key is not None,
+        origins=cors_origins,
+        public_url=backend.public_url,
+    )
     layers = [
         Middleware(RequestContext, doors=registered, emit=backend.emit),
         Middleware(Guard, doors=registered, rules=rules, addresses=addresses),

@@ -30,6 +30,11 @@ _KEY_HEADERS = ("x-api-key", "x-goog-api-key")
 _BEARER = "bearer "
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _PORT = re.compile(r":[0-9]*$")
+_NOT_PUBLIC = re.compile(
+    r"[^.]+|[0-9.]+|\[[0-9a-f:.]+\]|.+\.(?:localhost|local|internal|svc)|commentanalyzer\.googleapis\.com"
+)
+"""Names that a stranger's page can't make resolve to the service: those that no registrar sells, addresses,
+and the Perspective API's own."""
 FindKey = Callable[[str], ApiKey | None]
 _CALLER = "toxic_inference.caller"
 
@@ -75,17 +80,26 @@ class Addresses:
     """The names under which the service is called, and the pages that may change its state.
 
     Args:
-        hosts: host names, each with or without a port; none or `*` for any. Loopback names always work.
+        hosts: host names, each with or without a port; `*` for any. Loopback names always work. If there are
+            none, names that aren't public do, and with `keys` every name.
+        keys: whether the service has API keys, without which a page of a public name could call it after its
+            name was made to resolve to the service (DNS rebinding).
         origins: origins of pages, such as `https://forum.example`, beside the service's own; `*` for any.
         public_url: the address at which clients reach the service, if it is set.
     """
 
     def __init__(
-        self, hosts: Collection[str] = (), *, origins: Collection[str] = (), public_url: str | None = None
+        self,
+        hosts: Collection[str] = (),
+        *,
+        keys: bool = False,
+        origins: Collection[str] = (),
+        public_url: str | None = None,
     ) -> None:
         self._origins = {origin.lower() for origin in origins}
         self._own = {host.lower() for host in hosts}
-        self._any_host = not hosts or "*" in hosts
+        self._any_host = "*" in hosts or (keys and not hosts)
+        self._private_hosts = not hosts
         if public_url is not None:
             url = urlsplit(public_url.lower())
             # As browsers write it.
@@ -99,7 +113,9 @@ class Addresses:
             return
         given = headers.getlist("host")
         host = given[0].lower() if len(given) == 1 else ""
-        if not {host, _PORT.sub("", host)} & (self._own | _LOOPBACK):
+        name = _PORT.sub("", host)
+        private = self._private_hosts and _NOT_PUBLIC.fullmatch(name)
+        if not private and not {host, name} & (self._own | _LOOPBACK):
             raise ForbiddenError(
                 f"The service doesn't answer for the host {host[:100]!r}; use a name that "
                 "INFERENCE_ALLOWED_HOSTS lists."
