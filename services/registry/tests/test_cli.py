@@ -30,7 +30,8 @@ def test_promoting_the_champion_changes_nothing(run: Run, versions: Versions) ->
     run("promote", str(number))
     status, output, _ = run("promote", str(number))
     assert status == 0
-    assert "already champion" in output
+    assert "is champion" in output
+    assert versions.aliases() == {"champion": number}
 
 
 def test_rollback_returns_to_the_previous_champion(run: Run, versions: Versions) -> None:

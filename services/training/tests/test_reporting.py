@@ -139,7 +139,7 @@ def test_the_table_contains_figures_with_intervals(
     value = find(figures, "test.toxic.es.auc")
     assert value is not None
     assert re.search(rf"^AUC of toxic, test, es +{value} +{value.interval}$", table, re.MULTILINE)
-    assert "HateCheck accuracy, ident_nh" in table
+    assert "HateCheck, ident_nh, identity_hate decided rightly" in table
     assert "held-out" not in table
     assert table in caplog.text
     assert log_headlines({}).splitlines()[0].startswith("figure")

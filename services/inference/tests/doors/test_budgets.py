@@ -96,7 +96,7 @@ def test_values_are_counted_outside_of_strings(body: str, values: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["text/csv", "application/x-ndjson", "multipart/form-data; boundary=b"])
-@pytest.mark.parametrize("path", [ANALYZE, SUGGEST, PREDICT, TENSORS, "/feedback", "/batch"])
+@pytest.mark.parametrize("path", [ANALYZE, SUGGEST, PREDICT, TENSORS, "/feedback"])
 async def test_the_route_chooses_the_limit(path: str, kind: str, client: httpx.AsyncClient) -> None:
     """A content type of files doesn't lift the limit of a route that reads none."""
     body = b"a" * (LIMITS.body_bytes + 1)

@@ -25,6 +25,9 @@ from toxic_testing.registry import RegistryProcess
 
 MODEL = "toxic-comments"
 TOKEN = "of this test alone"
+FIRST_CHAMPION = "2"
+"""Number of the version that the tests promote first, after the challenger that the registry has already."""
+
 PATIENCE_SECONDS = 600
 """A training takes a minute on an idle machine."""
 
@@ -272,9 +275,9 @@ class Loop:
         self.wait_until(lambda: bool(self.ask("up")), "prometheus")
 
     def _write_past(self, data: Path) -> None:
-        """Write the samples of past days, in which version 1 was expected to be always right."""
+        """Write the samples of past days, in which `FIRST_CHAMPION` was expected to be always right."""
         name = "version_label_window:toxic_inference_estimated_f1_ratio:avg"
-        labels = '{version="1",label="toxic",window="24h"}'
+        labels = f'{{version="{FIRST_CHAMPION}",label="toxic",window="24h"}}'
         now = datetime.now(UTC)
         times = [now - timedelta(hours=hours) for hours in range(72, 20, -1)]
         lines = [
