@@ -3,13 +3,11 @@
 import json
 import os
 import re
-import sqlite3
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,9 @@ MODEL = "toxic-comments"
 TOKEN = "of this test alone"
 FIRST_CHAMPION = "2"
 """Number of the version that the tests promote first, after the challenger that the registry has already."""
+
+PINNED = "20"
+"""Number of a version that the service serves once it exists, whatever the aliases name."""
 
 PATIENCE_SECONDS = 600
 """A training takes a minute on an idle machine."""
@@ -126,13 +127,6 @@ class Loop:
         (contract,) = (self.folder / "registry").glob(f"**/{run_id}/**/contract.json")
         contract.write_bytes(contract.read_bytes() + b"\n")
 
-    def make_challenger_unrecorded(self, version: str) -> None:
-        """Set the alias in the registry's database while the registry, which would record it, is down."""
-        with closing(sqlite3.connect(self.folder / "registry" / "mlflow.db")) as database, database:
-            database.execute(
-                "UPDATE registered_model_aliases SET version = ? WHERE alias = 'challenger'", (version,)
-            )
-
     def promote(self, version: str, alias: str = "champion") -> None:
         """Set an alias."""
         self.client.set_registered_model_alias(MODEL, alias, version)
@@ -204,6 +198,7 @@ class Loop:
             "cache_dir": self.folder / "cache",
             "state_dir": self.folder / "inference-state",
             "poll_interval_seconds": 0.5,
+            "pinned_versions": PINNED,
             "shadow_fraction": 1,
             "monitor_min_texts": 50,
             "monitor_min_feedback": 10,
