@@ -234,6 +234,7 @@ def _make_shadowing(
 ) -> ShadowingScorer | None:
     if not settings.shadow_fraction:
         return None
+        drain_seconds=settings.longest_drain,
     return ShadowingScorer(
         scorer,
         default_alias=settings.model_alias,

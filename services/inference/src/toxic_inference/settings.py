@@ -102,6 +102,10 @@ class Settings(BaseSettings):
     version_policy: VersionPolicy = VersionPolicy.AVAILABILITY_PRESERVING
     """availability_preserving loads the next version before it frees the current one; resource_preserving
     frees first, for machines that can't hold two, and answers 503 meanwhile."""
+    drain_seconds: PositiveFloat | None = None
+    """Longest time that requests in progress keep a replaced version; then streams and CSV answers end early,
+    and background jobs begin again with the new version. If unset, 600, or 30 if the policy is
+    resource_preserving."""
     shadow_fraction: float = Field(default=0.0, ge=0.0, le=1.0)
     """Share of the texts, from 0 to 1, that the shadow alias's version scores too, in idle moments; metrics
     show its disagreement."""
@@ -117,7 +121,7 @@ class Settings(BaseSettings):
     load_retry_initial_seconds: PositiveFloat = 2.0
     """Wait after a version's first failed load; doubled after each further one."""
     load_retry_max_seconds: PositiveFloat = 300.0
-    """Longest wait between two loads of a failing version."""
+    """Longest wait between two loads of a failing version; 5 seconds while no version answers."""
     cache_dir: Path = Path("var/inference-cache")
     """Folder for downloaded versions."""
     cache_size_bytes: PositiveInt = 4 * _GIB
@@ -237,6 +241,13 @@ class Settings(BaseSettings):
     @property
     def loopback(self) -> bool:
         """Whether only this machine can reach the service."""
+    @property
+    def longest_drain(self) -> float:
+        """Seconds that requests in progress keep a replaced version."""
+        if self.drain_seconds is not None:
+            return self.drain_seconds
+        return 600.0 if self.version_policy is VersionPolicy.AVAILABILITY_PRESERVING else 30.0
+
         try:
             return ip_address(self.host).is_loopback
         except ValueError:
