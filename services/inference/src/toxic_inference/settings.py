@@ -128,7 +128,7 @@ class Settings(BaseSettings):
     """Size of the cache; versions in use are never removed."""
 
     state_dir: Path = Path("var/inference")
-    """Folder for corrections and uploaded files."""
+    """Folder for corrections and uploaded files; each service needs its own."""
     feedback_url: str = Field(default="", repr=False)
     """Database of corrections: sqlite:///folder/file.db, or postgresql://user:password@host/database; a file
     in the state folder if unset."""
@@ -139,8 +139,11 @@ class Settings(BaseSettings):
 
     max_bundle_bytes: PositiveInt = 4 * _GIB
     """Largest version that is downloaded; a larger one is refused."""
+    jobs_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+/?$")] | None = None
+    """Address of the one service that owns the background jobs, such as http://inference-jobs:8001, for
+    replicas behind one address: each forwards /jobs there. If unset, the service owns its jobs."""
     job_keep_hours: PositiveFloat = 24.0
-    """Time that the scores of an uploaded file are kept for download."""
+    """Time that the scores of an uploaded file are kept for download, from the end of scoring."""
     jobs_size_bytes: PositiveInt = 4 * _GIB
     """Most disk space of uploaded files and their scores; one API key, or one address without keys, has half
     of it. More uploads are refused, and a job fails if its scores don't fit."""
@@ -239,15 +242,15 @@ class Settings(BaseSettings):
         return tuple(dict.fromkeys((self.model_alias, *self.served_aliases, *shadow)))
 
     @property
-    def loopback(self) -> bool:
-        """Whether only this machine can reach the service."""
-    @property
     def longest_drain(self) -> float:
         """Seconds that requests in progress keep a replaced version."""
         if self.drain_seconds is not None:
             return self.drain_seconds
         return 600.0 if self.version_policy is VersionPolicy.AVAILABILITY_PRESERVING else 30.0
 
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the service."""
         try:
             return ip_address(self.host).is_loopback
         except ValueError:
