@@ -244,6 +244,7 @@ FOREIGN = {"origin": "https://elsewhere.example"}
     ],
 )
 @pytest.mark.parametrize(("method", "path"), CHANGES)
+@pytest.mark.hostile(17)
 async def test_a_page_of_another_origin_changes_nothing(
     serve: Callable[..., Any], method: str, path: str, headers: dict[str, str]
 ) -> None:
