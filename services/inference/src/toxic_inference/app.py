@@ -19,7 +19,7 @@ import structlog
 from starlette.applications import Starlette
 
 from toxic_core.contract.scales import read_scales
-from toxic_inference.adapters.folders import check_writable
+from toxic_inference.adapters.folders import check_writable, own
 from toxic_inference.adapters.key_file import KeyFile
 from toxic_inference.adapters.loader import BundleLoader, model_opener
 from toxic_inference.adapters.origin import Origin, open_origin
@@ -38,7 +38,9 @@ from toxic_inference.http.backend import Backend, DoorThreads, Limits, Perspecti
 from toxic_inference.http.errors import describe
 from toxic_inference.http.guard import GuardRules
 from toxic_inference.jobs.files import JobFiles
+from toxic_inference.jobs.owner import JobsOwner
 from toxic_inference.jobs.queue import JobQueue
+from toxic_inference.jobs.scoring import FileScoring
 from toxic_inference.policies.file import read_policies
 from toxic_inference.serving.batching.admission import BatchLimits
 from toxic_inference.serving.batching.executables import Executables
@@ -90,7 +92,8 @@ def create_app(settings: Settings) -> Starlette:
     """Return the whole service as one ASGI application; its lifespan runs the core.
 
     Raises:
-        ConfigurationError: the cache, the model folder, the feedback file or the policies can't be used.
+        ConfigurationError: the cache, the model folder, the state folder, the feedback file or the policies
+            can't be used.
         InvalidDataError: the file of scales can't be used.
     """
     origin = open_origin(settings)
@@ -121,7 +124,14 @@ def create_app(settings: Settings) -> Starlette:
         ),
     )
     shadowing = _make_shadowing(settings, scorer, manager, watching.emit)
-    jobs = _make_jobs(settings, scorer, watching.emit, Threads(threads.jobs))
+    closing = [feedback.close]
+    jobs: JobQueue | JobsOwner = (
+        JobsOwner(settings.jobs_url)
+        if settings.jobs_url
+        else _make_jobs(
+            settings, scorer=scorer, emit=watching.emit, threads=Threads(threads.jobs), closing=closing
+        )
+    )
     backend = _make_backend(
         settings,
         scorer=shadowing or scorer,
@@ -161,7 +171,7 @@ def create_app(settings: Settings) -> Starlette:
         allowed_hosts=settings.allowed_hosts,
         trusted_proxies=settings.trusted_proxies,
         admission=admission,
-        lifespan=_lifespan(runs, manager, threads, feedback),
+        lifespan=_lifespan(runs, manager, threads, closing=closing),
     )
 
 
@@ -169,7 +179,8 @@ def _lifespan(
     runs: Sequence[Callable[[], Coroutine[None, None, None]]],
     manager: Manager,
     threads: _Threads,
-    feedback: DatabaseFeedbackStore,
+    *,
+    closing: Sequence[Callable[[], None]],
 ) -> Lifespan:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -184,7 +195,8 @@ def _lifespan(
                     await task
             await manager.close()
             threads.shutdown()
-        feedback.close()
+        for close in closing:
+            close()
 
     return lifespan
 
@@ -222,6 +234,7 @@ def _make_manager(settings: Settings, origin: Origin, emit: Emit, threads: _Thre
         model_name=settings.model_name,
         default_alias=settings.model_alias,
         policy=settings.version_policy,
+        drain_seconds=settings.longest_drain,
         backoff=Backoff(
             initial_seconds=settings.load_retry_initial_seconds,
             max_seconds=settings.load_retry_max_seconds,
@@ -246,17 +259,26 @@ def _make_shadowing(
     )
 
 
-def _make_jobs(settings: Settings, scorer: ScoringService, emit: Emit, threads: Threads) -> JobQueue:
+def _make_jobs(
+    settings: Settings, *, scorer: Scorer, emit: Emit, threads: Threads, closing: list[Callable[[], None]]
+) -> JobQueue:
     folder = settings.state_dir / "jobs"
     check_writable(folder, setting="INFERENCE_STATE_DIR")
+    closing.append(own(folder, setting="INFERENCE_STATE_DIR").close)
+    files, clock = JobFiles(folder), SystemClock()
     return JobQueue(
-        files=JobFiles(folder),
+        files=files,
         scorer=scorer,
         threads=threads,
-        text_bytes=settings.max_text_bytes,
-        identify_language=partial(identify_language, default=settings.default_language),
+        scoring=FileScoring(
+            files=files,
+            threads=threads,
+            text_bytes=settings.max_text_bytes,
+            identify_language=partial(identify_language, default=settings.default_language),
+            clock=clock,
+        ),
         now=_now,
-        clock=SystemClock(),
+        clock=clock,
         emit=emit,
         describe=describe,
         keep=timedelta(hours=settings.job_keep_hours),
@@ -271,7 +293,7 @@ def _make_backend(
     manager: Manager,
     poller: Poller,
     corrections: CorrectionService,
-    jobs: JobQueue,
+    jobs: JobQueue | JobsOwner,
     watching: Watching,
     threads: DoorThreads,
 ) -> Backend:

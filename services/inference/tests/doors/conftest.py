@@ -17,6 +17,7 @@ from toxic_inference.http.backend import Backend, DoorThreads
 from toxic_inference.http.errors import describe
 from toxic_inference.jobs.files import JobFiles
 from toxic_inference.jobs.queue import JobQueue
+from toxic_inference.jobs.scoring import FileScoring
 from toxic_inference.metrics import Metrics
 from toxic_inference.monitoring.monitor import Monitor
 from toxic_inference.threads import Threads
@@ -69,12 +70,18 @@ def new_queue(
     """Return the function that makes a job queue, as the start of a process does."""
 
     def make() -> JobQueue:
+        files = JobFiles(tmp_path / "jobs")
         return JobQueue(
-            files=JobFiles(tmp_path / "jobs"),
+            files=files,
             scorer=core,
             threads=threads.files,
-            text_bytes=LIMITS.text_bytes,
-            identify_language=identify_language,
+            scoring=FileScoring(
+                files=files,
+                threads=threads.files,
+                text_bytes=LIMITS.text_bytes,
+                identify_language=identify_language,
+                clock=clock,
+            ),
             now=calendar.now,
             clock=clock,
             emit=metrics.emit,

@@ -2,9 +2,9 @@ import asyncio
 import csv
 import io
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from toxic_inference.http.backend import Backend
 from toxic_inference.jobs.files import JobFiles, count_rows
 from toxic_inference.jobs.queue import JobQueue
 from toxic_inference.serving.errors import InferenceError
-from toxic_inference.serving.interfaces import Lane
+from toxic_inference.serving.interfaces import Lane, Text, TextScore
 from toxic_testing.inference.core import FakeCore
 from toxic_testing.inference.fakes import ManualClock
 
@@ -182,21 +182,113 @@ async def test_a_job_outlives_its_process(start: Callable[[], Process], core: Fa
         assert (await second.client.get(f"/jobs/{job['id']}/result")).text.count("\n") == 602
 
 
-async def test_a_file_that_stops_the_service_again_and_again_is_given_up(
-    start: Callable[[], Process], core: FakeCore
-) -> None:
-    """Three times; then it has failed, and others have their turn."""
+@pytest.mark.hostile(23)
+async def test_a_stop_of_the_service_is_no_failure(start: Callable[[], Process], core: FakeCore) -> None:
+    """However often it is stopped, and the file is scored in the end."""
     core.held = asyncio.Event()
     process = start()
     job = await process.upload()
-    for _ in range(3):
+    for _ in range(5):
         process.work()
         await process.until(job["id"], "running")
         await process.stop()
         process = start()
+    core.held.set()
     process.work()
-    failed = await process.until(job["id"], "failed")
-    assert failed["error"]["code"] == "gave_up"
+    assert (await process.until(job["id"], "done"))["scored"] == 600
+
+
+class Interrupted(FakeCore):
+    """A core that scores some chunks of a file, then blocks or ends the process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.chunks = 0
+        self.crash = False
+
+    async def score(self, texts: Sequence[Text], *, lane: Lane) -> Sequence[TextScore]:
+        """Score a chunk, if there is one left."""
+        if not self.chunks:
+            if self.crash:
+                raise CrashError
+            self.held = asyncio.Event()
+        self.chunks -= 1
+        return await super().score(texts, lane=lane)
+
+
+class CrashError(BaseException):
+    """Ends the queue's task without a last word, as `kill -9` ends the process."""
+
+
+@pytest.mark.parametrize("version", ["7", "8"])
+@pytest.mark.hostile(23)
+async def test_a_job_goes_on_where_it_was(new_queue: Callable[[], JobQueue], version: str) -> None:
+    """Rows that were scored aren't scored again, unless another version is served now."""
+    core = Interrupted()
+    core.chunks = 2
+    first = replace(new_queue(), scorer=core)
+    upload = await first.open_upload()
+    upload.write(b"id,content\n" + b"".join(b"%d,hello %d\n" % (row, row) for row in range(1_500)))
+    job = await first.submit(upload)
+    running = asyncio.create_task(first.run())
+    async with asyncio.timeout(30):
+        while core.held is None:  # noqa: ASYNC110  threads work meanwhile
+            await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.wait({running})
+    assert first.get(job.id).rows_done == 1_024
+    core = FakeCore()
+    core.version = version
+    second = replace(new_queue(), scorer=core)
+    running = asyncio.create_task(second.run())
+    async with asyncio.timeout(30):
+        while not second.get(job.id).ended:  # noqa: ASYNC110  threads work meanwhile
+            await asyncio.sleep(0.01)
+    running.cancel()
+    ended = second.get(job.id)
+    assert (ended.error, ended.rows_done, ended.scored) == (None, 1_500, 1_500)
+    assert len(core.texts) == (1_500 - 1_024 if version == "7" else 1_500)
+    rows = list(csv.DictReader(io.StringIO(second.result(job.id).read_text(), newline="")))
+    assert [row["id"] for row in rows] == [str(row) for row in range(1_500)]
+    assert {row["model_version"] for row in rows} == {version}
+
+
+@pytest.mark.hostile(23)
+async def test_a_file_that_ends_the_process_again_and_again_is_given_up(
+    new_queue: Callable[[], JobQueue],
+) -> None:
+    """Three times at the same place; a crash after more rows doesn't count."""
+    queue = new_queue()
+    upload = await queue.open_upload()
+    upload.write(b"content\n" + b"hello\n" * 10_000)
+    job = await queue.submit(upload)
+    attempts = 0
+    while True:
+        core = Interrupted()
+        core.crash, core.chunks = True, 3 if attempts < 4 else 0
+        queue = new_queue()
+        queue = replace(queue, scorer=core, scoring=replace(queue.scoring, clock=Hasty()))
+        running = asyncio.create_task(queue.run())
+        async with asyncio.timeout(30):
+            while not (running.done() or queue.get(job.id).ended):  # noqa: ASYNC110  threads work meanwhile
+                await asyncio.sleep(0.01)
+        if not running.done():
+            break
+        assert isinstance(running.exception(), CrashError)
+        attempts += 1
+    running.cancel()
+    failed = queue.get(job.id)
+    assert failed.error is not None
+    assert (failed.error[0], failed.rows_done, attempts) == ("gave_up", 4 * 3 * 512, 4 + 2)
+
+
+class Hasty(ManualClock):
+    """A clock by which each look is a minute later."""
+
+    def now(self) -> float:
+        """Return the time."""
+        self.advance(60)
+        return super().now()
 
 
 @pytest.mark.parametrize(
@@ -281,6 +373,29 @@ async def test_results_expire(
     assert (await process.client.get(f"/jobs/{job['id']}")).status_code == 404
 
 
+@pytest.mark.hostile(22)
+async def test_a_result_is_kept_from_the_end_of_its_job(
+    start: Callable[[], Process], core: FakeCore, calendar: Any, clock: ManualClock
+) -> None:
+    """Time in the queue and of scoring doesn't count, across a restart neither."""
+    core.held = asyncio.Event()
+    process = start()
+    process.work()
+    job = await process.upload()
+    assert job["expires_at"] is None
+    await process.until(job["id"], "running")
+    calendar.moment += timedelta(hours=30)
+    await process.stop()
+    process = start()
+    process.work()
+    core.held.set()
+    done = await process.until(job["id"], "done")
+    clock.advance(60)
+    assert (await process.client.get(f"/jobs/{job['id']}/result")).status_code == 200
+    assert datetime.fromisoformat(done["expires_at"]) == calendar.moment + timedelta(hours=1)
+
+
+@pytest.mark.hostile(21)
 async def test_there_is_room_for_so_much(start: Callable[[], Process]) -> None:
     """A caller with a full share is refused, with the time to come back; another one isn't."""
     process = start()
@@ -295,11 +410,13 @@ async def test_there_is_room_for_so_much(start: Callable[[], Process]) -> None:
     other.drop()
 
 
+@pytest.mark.hostile(7, 21)
 async def test_scores_take_no_more_than_their_share(
     new_queue: Callable[[], JobQueue], tmp_path: Path
 ) -> None:
     """Short rows become long lines: the job fails when they don't fit, and its room comes back."""
-    queue = replace(new_queue(), files=JobFiles(tmp_path / "small"), size_bytes=200_000)
+    queue, files = new_queue(), JobFiles(tmp_path / "small")
+    queue = replace(queue, files=files, scoring=replace(queue.scoring, files=files), size_bytes=200_000)
     running = asyncio.create_task(queue.run())
     upload = await queue.open_upload("loud")
     upload.write(b"content" + b",a" * 1_000 + b"\n" + b"x\n" * 2_000)

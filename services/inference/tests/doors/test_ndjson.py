@@ -13,6 +13,7 @@ from toxic_inference.http.application import create_api
 from toxic_inference.http.backend import Backend, DoorThreads
 from toxic_inference.serving.interfaces import Lane, Text
 from toxic_testing.inference.core import FakeCore
+from toxic_testing.inference.fakes import spin
 
 pytestmark = pytest.mark.anyio
 
@@ -98,7 +99,7 @@ class Caller:
 
     async def _send(self, message: MutableMapping[str, Any]) -> None:
         body = message.get("body", b"")
-        self.heard += [json.loads(line)["line"] for line in body.splitlines()]
+        self.heard += [number for line in body.splitlines() if (number := json.loads(line).get("line"))]
         if body:
             self._answers.put_nowait(body)
             await self.listening.wait()
@@ -132,6 +133,35 @@ async def test_a_line_is_answered_while_the_next_is_still_to_come(app: Any) -> N
     caller.say(b"", more=False)
     await caller.task
     assert caller.heard == [1, 2, 3]
+
+
+@pytest.mark.hostile(16)
+async def test_a_stream_that_waits_holds_no_version(app: Any, core: FakeCore) -> None:
+    """Neither before its first line nor between lines, nor with half a line."""
+    caller = Caller(app)
+    for part in (b'"hello"\n', b'"half', b' a line"\n'):
+        await spin(lambda: core.leases == 0)
+        caller.say(part)
+        if part.endswith(b"\n"):
+            await caller.next_answer()
+    await spin(lambda: core.leases == 0)
+    assert caller.heard == [1, 2]
+    caller.say(b"", more=False)
+    await caller.task
+
+
+@pytest.mark.hostile(16)
+async def test_a_stream_whose_version_is_replaced_ends_with_the_reason(app: Any, core: FakeCore) -> None:
+    """All of its answers are one version's; the last line names where to go on."""
+    caller = Caller(app)
+    caller.say(b'"hello"\n')
+    await caller.next_answer()
+    core.version = "8"
+    caller.say(b'"hello"\n')
+    last = json.loads(await caller.next_answer())
+    assert last["error"]["code"] == "no_version_ready"
+    assert "after line 1" in last["error"]["message"]
+    await caller.task
 
 
 @pytest.mark.parametrize("more", [True, False])

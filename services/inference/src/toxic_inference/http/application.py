@@ -118,7 +118,11 @@ def create_api(
 
     app = Starlette(
         routes=[
-            Route(operation.path, Endpoint(door, operation, backend), methods=[operation.method])
+            Route(
+                f"{operation.path[:-1]}:path}}" if operation.slashes else operation.path,
+                Endpoint(door, operation, backend),
+                methods=[operation.method],
+            )
             for door in registered.registered
             for operation in door.operations
         ],

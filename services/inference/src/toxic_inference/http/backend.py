@@ -11,6 +11,7 @@ from toxic_core.errors import NoVersionReadyError, UnknownModelError
 from toxic_core.labels import KNOWN_LABELS, LabelName
 from toxic_inference.corrections.service import CorrectionService
 from toxic_inference.events import Emit
+from toxic_inference.jobs.owner import JobsOwner
 from toxic_inference.jobs.queue import JobQueue
 from toxic_inference.policies.file import Policies
 from toxic_inference.serving.interfaces import Scorer, Session, Target
@@ -89,7 +90,7 @@ class Backend:
         source_error: why the source of versions failed the last time; None if it answered.
         identify_language: returns a text's most likely language, or `und`.
         corrections: files and exports corrections.
-        jobs: scores uploaded files in the background.
+        jobs: scores uploaded files in the background, or knows which service does.
         webhooks: takes the registry's messages; None if no secret is shared with the registry.
         render_metrics: returns the text of `/metrics`.
         limits: limits of one request.
@@ -108,7 +109,7 @@ class Backend:
     source_error: Callable[[], Exception | None]
     identify_language: Callable[[str], str]
     corrections: CorrectionService
-    jobs: JobQueue
+    jobs: JobQueue | JobsOwner
     webhooks: WebhookReceiver | None
     render_metrics: Callable[[], bytes]
     limits: Limits

@@ -93,6 +93,7 @@ class Operation:
         scores: whether it scores texts: admission control and the latency objective apply.
         changes_state: whether it stores or deletes something: pages of other origins may not call it.
         probe: whether health checks and scrapes call it: under any host name, and logged at debug level only.
+        slashes: whether its last parameter may contain slashes.
         documented: whether the OpenAPI document lists it.
     """
 
@@ -110,6 +111,7 @@ class Operation:
     scores: bool = False
     changes_state: bool = False
     probe: bool = False
+    slashes: bool = False
     documented: bool = True
 
 

@@ -23,7 +23,12 @@ from toxic_inference.corrections.record import (
     FeedbackUnavailableError,
     UnknownFeedbackError,
 )
-from toxic_inference.jobs.record import JobNotDoneError, JobsFullError, UnknownJobError
+from toxic_inference.jobs.record import (
+    JobNotDoneError,
+    JobsFullError,
+    JobsUnavailableError,
+    UnknownJobError,
+)
 from toxic_inference.serving.errors import (
     DeadlineExceededError,
     InferenceError,
@@ -118,6 +123,7 @@ ERROR_TABLE: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
     FeedbackUnavailableError: (HTTPStatus.SERVICE_UNAVAILABLE, "feedback_unavailable"),
     UnknownJobError: (HTTPStatus.NOT_FOUND, "unknown_job"),
     JobNotDoneError: (HTTPStatus.CONFLICT, "job_not_done"),
+    JobsUnavailableError: (HTTPStatus.SERVICE_UNAVAILABLE, "jobs_unavailable"),
     JobsFullError: (HTTPStatus.TOO_MANY_REQUESTS, "jobs_full"),
     OverloadedError: (HTTPStatus.TOO_MANY_REQUESTS, "overloaded"),
     NoVersionReadyError: (HTTPStatus.SERVICE_UNAVAILABLE, "no_version_ready"),
@@ -168,7 +174,7 @@ def problem_of(error: Exception) -> Problem:
         headers["WWW-Authenticate"] = 'Bearer realm="toxic-inference"'
     elif isinstance(error, UnsupportedCodingError):
         headers["Accept-Encoding"] = "gzip, deflate"
-    elif isinstance(error, NoVersionReadyError | FeedbackUnavailableError):
+    elif isinstance(error, NoVersionReadyError | FeedbackUnavailableError | JobsUnavailableError):
         headers["Retry-After"] = str(_UNAVAILABLE_RETRY_SECONDS)
     return Problem(
         status=status,

@@ -208,6 +208,7 @@ class Session(Protocol):
             OverloadedError: the queue is full (interactive only; bulk waits its turn).
             DeadlineExceededError: the session's time ran out.
             InferenceError: the model failed.
+            NoVersionReadyError: the version was unloaded, since the session lasted too long.
         """
         ...
 
@@ -218,6 +219,7 @@ class Session(Protocol):
             OverloadedError: the queue is full.
             DeadlineExceededError: the session's time ran out.
             InferenceError: the model failed.
+            NoVersionReadyError: the version was unloaded, since the session lasted too long.
         """
         ...
 

@@ -39,7 +39,7 @@ def csv_header(columns: Sequence[str], labels: Sequence[str]) -> str:
     return _csv(
         [
             [
-                *(_safe(name) for name in columns),
+                *(harmless(name) for name in columns),
                 *(f"score_{label}" for label in labels),
                 *(f"decision_{label}" for label in labels),
                 "truncated",
@@ -63,7 +63,7 @@ def csv_rows(rows: Iterable[ScoredRow], *, columns: int, labels: Sequence[str], 
     table: list[list[str]] = []
     for scored in rows:
         row, score = scored.row, scored.score
-        cells = [_safe(cell) for cell in row.cells[:columns]]
+        cells = [harmless(cell) for cell in row.cells[:columns]]
         cells += [""] * (columns - len(cells))
         if score is None:
             cells += [""] * (2 * len(labels) + 1)
@@ -72,12 +72,13 @@ def csv_rows(rows: Iterable[ScoredRow], *, columns: int, labels: Sequence[str], 
             cells += (str(decision).lower() for decision in score.decisions)
             cells.append(str(score.truncated).lower())
         problem = row.problem.message if score is None and row.problem else ""
-        cells += [model_version, "" if row.line is None else str(row.line), _safe(problem)]
+        cells += [model_version, "" if row.line is None else str(row.line), harmless(problem)]
         table.append(cells)
     return _csv(table)
 
 
-def _safe(cell: str) -> str:
+def harmless(cell: str) -> str:
+    """Return a cell of a caller's that a spreadsheet doesn't take for a formula."""
     if cell.startswith(_FORMULA_STARTS) and not _NUMBER.fullmatch(cell):
         return f"'{cell}"
     return cell

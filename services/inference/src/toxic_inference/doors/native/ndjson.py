@@ -2,7 +2,7 @@
 
 Invariant: memory is bounded: lines wait on disk, and no line is scored before the client has read the answers
 to the previous ones. The request is read all the time, so that a client that sends everything before it reads
-anything doesn't deadlock.
+anything doesn't deadlock. A stream that waits for lines holds no version, so that it delays no promotion.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from toxic_core.errors import NoVersionReadyError, UnknownModelError
 from toxic_inference.doors.native.answers import score_json
 from toxic_inference.doors.native.line_spool import LineSpool
 from toxic_inference.doors.native.schemas import NdjsonLine
@@ -48,43 +49,56 @@ class _Line:
 
 
 async def answer_ndjson(request: Request, backend: Backend) -> Response:
-    """Score a stream of lines, all by one version."""
+    """Score a stream of lines, all by one version; the stream ends early if that is unloaded meanwhile."""
+    with backend.scorer.session(Target(), terms_of(request)) as session:
+        version = session.version
     async with AsyncExitStack() as held:
-        session = held.enter_context(backend.scorer.session(Target(), terms_of(request)))
         longest = backend.limits.text_bytes * _ESCAPED_BYTES + _LINE_SLACK_BYTES
         spool = held.enter_context(LineSpool(backend.threads.files, max_line_bytes=longest))
         answer = _DuplexResponse(
-            request, spool, _answers(spool, session, backend, caller_in(request.scope)), held=held.pop_all()
+            request, spool, _answers(request, spool, backend, version=version), held=held.pop_all()
         )
-        answer.headers[MODEL_VERSION_HEADER] = session.version
+        answer.headers[MODEL_VERSION_HEADER] = version
         return answer
 
 
 async def _answers(
-    spool: LineSpool, session: Session, backend: Backend, caller: str
+    request: Request, spool: LineSpool, backend: Backend, *, version: str
 ) -> AsyncGenerator[bytes]:
-    number = 0
-    while raw := await spool.take(_MOST_LINES_AT_ONCE):
-        read: list[_Line | None] = await backend.threads.read.run(
-            list, map(_read, raw, count(number + 1), repeat(backend)), caller=caller
+    number, caller = 0, caller_in(request.scope)
+    try:
+        while await spool.wait():
+            with backend.scorer.session(Target(version=version), terms_of(request)) as session:
+                while raw := await spool.take(_MOST_LINES_AT_ONCE):
+                    read: list[_Line | None] = await backend.threads.read.run(
+                        list, map(_read, raw, count(number + 1), repeat(backend)), caller=caller
+                    )
+                    answers = await _score([line for line in read if line is not None], session, backend)
+                    number += len(raw)
+                    if answers:
+                        yield answers
+    except (NoVersionReadyError, UnknownModelError):
+        message = f"Version {version} was replaced; send the lines after line {number} in a new request."
+        yield orjson.dumps(
+            {"error": {"code": "no_version_ready", "message": message}}, option=orjson.OPT_APPEND_NEWLINE
         )
-        number += len(raw)
-        lines = [line for line in read if line is not None]
-        texts = [line.text for line in lines if line.text is not None]
-        scores = iter(await session.score(texts, lane=Lane.BULK) if texts else ())
-        answers: list[bytes] = []
-        for line in lines:
-            answer: dict[str, object] = {"line": line.number}
-            if line.id is not None:
-                answer["id"] = line.id
-            if line.problem is None:
-                answer |= score_json(next(scores), session.contract.labels)
-            else:
-                answer["error"] = line.problem
-                backend.emit(RowRejected(str(line.problem["code"])))
-            answers.append(orjson.dumps(answer, option=orjson.OPT_APPEND_NEWLINE))
-        if answers:
-            yield b"".join(answers)
+
+
+async def _score(lines: list[_Line], session: Session, backend: Backend) -> bytes:
+    texts = [line.text for line in lines if line.text is not None]
+    scores = iter(await session.score(texts, lane=Lane.BULK) if texts else ())
+    answers: list[bytes] = []
+    for line in lines:
+        answer: dict[str, object] = {"line": line.number}
+        if line.id is not None:
+            answer["id"] = line.id
+        if line.problem is None:
+            answer |= score_json(next(scores), session.contract.labels)
+        else:
+            answer["error"] = line.problem
+            backend.emit(RowRejected(str(line.problem["code"])))
+        answers.append(orjson.dumps(answer, option=orjson.OPT_APPEND_NEWLINE))
+    return b"".join(answers)
 
 
 def _read(raw: bytes | None, number: int, backend: Backend) -> _Line | None:

@@ -15,13 +15,12 @@ from typing import BinaryIO, cast
 import orjson
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.responses import Response
 
 from toxic_inference.doors.native.answers import score_json
 from toxic_inference.events import RowRejected
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
-from toxic_inference.http.body import unless_departed
+from toxic_inference.http.body import HoldingResponse, unless_departed
 from toxic_inference.http.door import CSV_TYPE, JSON_TYPE
 from toxic_inference.http.encodings.negotiation import quality
 from toxic_inference.http.errors import InvalidRequestError
@@ -154,7 +153,7 @@ async def _answer_rows(request: Request, backend: Backend, rows: _Rows, held: As
         )
     else:
         body, kind = _json_body(counted(), backend.model_name, session), JSON_TYPE
-    return _HoldingResponse(body, held=held.pop_all(), media_type=kind, headers=headers)
+    return HoldingResponse(body, held=held.pop_all(), media_type=kind, headers=headers)
 
 
 def _count_rejected(rows: list[ScoredRow], backend: Backend) -> None:
@@ -194,17 +193,3 @@ async def _json_body(
         rejected += len(bad)
     tail = orjson.dumps({"errors": problems, "scored": scored, "rejected": rejected})
     yield b"]," + tail.removeprefix(b"{")
-
-
-class _HoldingResponse(StreamingResponse):
-    """A streamed answer that releases its resources once it is sent or the client disconnected."""
-
-    def __init__(
-        self, body: AsyncIterator[bytes], *, held: AsyncExitStack, media_type: str, headers: dict[str, str]
-    ) -> None:
-        super().__init__(body, media_type=media_type, headers=headers)
-        self._held = held
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self._held:
-            await super().__call__(scope, receive, send)
