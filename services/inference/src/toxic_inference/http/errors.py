@@ -24,6 +24,8 @@ from toxic_inference.corrections.record import (
     UnknownFeedbackError,
 )
 from toxic_inference.jobs.record import JobNotDoneError, JobsFullError, UnknownJobError
+from toxic_inference.policies.governing import UnknownPolicyError
+from toxic_inference.policies.policy import PolicyUnusableError
 from toxic_inference.serving.errors import (
     DeadlineExceededError,
     InferenceError,
@@ -116,6 +118,8 @@ ERROR_TABLE: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
     FeedbackFullError: (HTTPStatus.TOO_MANY_REQUESTS, "feedback_full"),
     FeedbackConflictError: (HTTPStatus.CONFLICT, "feedback_conflict"),
     FeedbackUnavailableError: (HTTPStatus.SERVICE_UNAVAILABLE, "feedback_unavailable"),
+    PolicyUnusableError: (HTTPStatus.CONFLICT, "policy_unusable"),
+    UnknownPolicyError: (HTTPStatus.UNPROCESSABLE_ENTITY, "unknown_policy"),
     UnknownJobError: (HTTPStatus.NOT_FOUND, "unknown_job"),
     JobNotDoneError: (HTTPStatus.CONFLICT, "job_not_done"),
     JobsFullError: (HTTPStatus.TOO_MANY_REQUESTS, "jobs_full"),

@@ -33,7 +33,7 @@ from toxic_inference.serving.clock import Clock
 from toxic_inference.serving.interfaces import Scorer, Session, Target
 from toxic_inference.tables.reader import CsvTable
 from toxic_inference.tables.scoring import score_rows
-from toxic_inference.tables.writer import csv_header, csv_rows
+from toxic_inference.tables.writer import CsvForm
 from toxic_inference.threads import Threads
 
 _log = structlog.get_logger(__name__)
@@ -57,6 +57,8 @@ class JobQueue:
         threads: for jobs only.
         text_bytes: longest text, in UTF-8 bytes.
         identify_language: returns the language of a text that states none; blocks.
+        govern: returns the scorer and the identifier of languages of a policy, by its name; raises
+            `ToxicError` if there is none.
         now: the time, in UTC.
         clock: for waits.
         emit: takes `JobEnded` and `JobsChanged`.
@@ -70,6 +72,7 @@ class JobQueue:
     threads: Threads
     text_bytes: int
     identify_language: Callable[[str], str]
+    govern: Callable[[str], tuple[Scorer, Callable[[str], str]]]
     now: Callable[[], datetime]
     clock: Clock
     emit: Emit
@@ -136,13 +139,21 @@ class JobQueue:
             retry_after_seconds=_FULL_RETRY_SECONDS,
         )
 
-    async def submit(self, upload: PartialUpload, *, text_column: str | None = None, caller: str = "") -> Job:
+    async def submit(
+        self,
+        upload: PartialUpload,
+        *,
+        text_column: str | None = None,
+        caller: str = "",
+        policy: str | None = None,
+    ) -> Job:
         """Turn a complete upload into a job.
 
         Args:
             upload: the file.
-            caller: who sent it.
             text_column: name of the text column; None for the one with a usual name.
+            caller: who sent it.
+            policy: the name of the policy that decides, if any.
 
         Raises:
             InvalidCsvError: the file is not a CSV, or its text column can't be found.
@@ -161,6 +172,7 @@ class JobQueue:
                 rows_total=count_rows(file),
                 text_column=text_column,
                 caller=caller,
+                policy=policy,
             )
 
         job = await self.threads.run(check)
@@ -220,14 +232,18 @@ class JobQueue:
             await self._end(job, error=("gave_up", "The service stopped each time it scored this file."))
             return
         try:
-            with self.scorer.session(Target()) as session:
+            # The policy is looked up now: it may have been edited since the upload.
+            scorer, identify = (
+                self.govern(job.policy) if job.policy else (self.scorer, self.identify_language)
+            )
+            with scorer.session(Target()) as session:
                 job = replace(
                     job, state=JobState.RUNNING, attempts=job.attempts + 1, model_version=session.version
                 )
                 # Saved before scoring starts, so that every attempt counts.
                 await self.threads.run(self.files.save, job)
                 self._update(job)
-                await self._score(job, session)
+                await self._score(job, session, identify)
         except NoVersionReadyError:
             await self.clock.wait(asyncio.Event(), at_most_seconds=_NO_VERSION_SECONDS)
         except Exception as error:  # noqa: BLE001  a task's boundary: the next job is scored all the same
@@ -235,8 +251,8 @@ class JobQueue:
                 _log.exception("job.broke", job=job.id)
             await self._end(self._jobs.get(job.id, job), error=self._reason(error))
 
-    async def _score(self, job: Job, session: Session) -> None:
-        files, labels = self.files, session.contract.labels
+    async def _score(self, job: Job, session: Session, identify: Callable[[str], str]) -> None:
+        files = self.files
         # Opened here: a thread that opens files for a task that is cancelled meanwhile would leave them open.
         with files.open_job(job) as stream, files.open_result(job) as result:
             table = await self.threads.run(
@@ -244,11 +260,11 @@ class JobQueue:
                     CsvTable,
                     stream,
                     max_text_bytes=self.text_bytes,
-                    language_of=self.identify_language,
+                    language_of=identify,
                     chosen_column=job.text_column,
                 )
             )
-            columns = len(table.header)
+            form = CsvForm(table.header, session.contract.labels, session.version, job.policy)
             held = self._held[job.id]
             held.settle(await self.threads.run(files.size, job))
 
@@ -257,13 +273,10 @@ class JobQueue:
                 held.grow(len(encoded))
                 result.write(encoded)
 
-            await self.threads.run(write, lambda: csv_header(table.header, labels))
+            await self.threads.run(write, form.header)
             async with aclosing(score_rows(table.rows(), session, self.threads)) as chunks:
                 async for chunk in chunks:
-                    lines = partial(
-                        csv_rows, chunk, columns=columns, labels=labels, model_version=session.version
-                    )
-                    await self.threads.run(write, lines)
+                    await self.threads.run(write, partial(form.rows, chunk))
                     scored = sum(row.score is not None for row in chunk)
                     done = job.rows_done + len(chunk)
                     job = replace(

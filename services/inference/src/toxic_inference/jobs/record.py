@@ -38,6 +38,7 @@ class Job:
         error: why it failed: a code and a message.
         text_column: name of the text column; None for the one with a usual name.
         caller: who uploaded it; it counts for that share of the disk.
+        policy: the name of the policy that decides, if any.
     """
 
     id: str
@@ -53,6 +54,7 @@ class Job:
     error: tuple[str, str] | None = None
     text_column: str | None = None
     caller: str = ""
+    policy: str | None = None
 
     @property
     def ended(self) -> bool:

@@ -21,6 +21,7 @@ from toxic_inference.http.door import CSV_TYPE, JSON_TYPE, Door, Operation
 from toxic_inference.http.error_shapes import NATIVE
 from toxic_inference.http.errors import InvalidRequestError
 from toxic_inference.http.guard import caller_in
+from toxic_inference.http.policies import following, policy_headers
 from toxic_inference.jobs.files import PartialUpload
 from toxic_inference.jobs.record import Job, JobState
 from toxic_inference.tables.writer import SCORED_CSV
@@ -55,6 +56,7 @@ class JobAnswer(BaseModel):
     scored: int = Field(description="Rows with scores.")
     rejected: int = Field(description="Rows with the reason why they have none.")
     model_version: str | None = Field(description="The version that scores it, once it runs.")
+    policy: str | None = Field(default=None, description="The policy that decides, if any.")
     created_at: datetime
     expires_at: datetime = Field(description="When the job and its files are removed.")
     error: JobError | None = None
@@ -66,6 +68,7 @@ async def submit(request: Request, backend: Backend) -> Response:
     The answer comes immediately; the file is scored after the jobs before it.
     """
     kind = check_media_type(request, (CSV_TYPE, _MULTIPART))
+    policy = following(request, backend).policy
     upload = await backend.jobs.open_upload(caller_in(request.scope))
     try:
         if kind == _MULTIPART:
@@ -75,7 +78,7 @@ async def submit(request: Request, backend: Backend) -> Response:
             async for part in request.stream():
                 await backend.threads.files.run(upload.write, part, caller=caller_in(request.scope))
         job = await backend.jobs.submit(
-            upload, text_column=text_column or None, caller=caller_in(request.scope)
+            upload, text_column=text_column or None, caller=caller_in(request.scope), policy=policy
         )
     except BaseException:
         await backend.threads.files.run(upload.drop)
@@ -104,7 +107,7 @@ async def result(request: Request, backend: Backend) -> Response:
     """Download the scores: every row of the file, in order. Supports `Range`, `If-Range`, `If-None-Match`."""
     job_id = request.path_params["job_id"]
     job, path = backend.jobs.get(job_id), backend.jobs.result(job_id)
-    headers = {MODEL_VERSION_HEADER: job.model_version or ""}
+    headers = {MODEL_VERSION_HEADER: job.model_version or "", **policy_headers(job.policy)}
     response = FileResponse(
         path,
         media_type=CSV_TYPE,
@@ -149,7 +152,10 @@ JOBS = Door(
             submit,
             files=True,
             body={CSV_TYPE: _UPLOAD, _MULTIPART: JobForm},
-            query={"text_column": "Name of the text column of a CSV body."},
+            query={
+                "text_column": "Name of the text column of a CSV body.",
+                "policy": "Name of a policy; the header x-policy works too.",
+            },
             answers={202: JobAnswer},
             errors={
                 413: "The file is too large.",
