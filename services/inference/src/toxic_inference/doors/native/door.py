@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from toxic_inference.doors.native.answers import score_json, spans_json
 from toxic_inference.doors.native.ndjson import answer_ndjson
+from toxic_inference.doors.native.preview import PreviewAnswer, PreviewRequest, preview
 from toxic_inference.doors.native.schemas import NdjsonLine, PredictAnswer, PredictForm, PredictRequest
 from toxic_inference.doors.native.uploads import FORM_TYPES, answer_csv, answer_form
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
@@ -22,7 +23,7 @@ from toxic_inference.http.body import (
     unless_departed,
     validate,
 )
-from toxic_inference.http.door import CSV_TYPE, JSON_TYPE, NDJSON_TYPE, Door, Operation
+from toxic_inference.http.door import CSV_TYPE, JSON_TYPE, NDJSON_TYPE, Access, Door, Operation
 from toxic_inference.http.error_shapes import NATIVE as NATIVE_ERRORS
 from toxic_inference.http.errors import InvalidRequestError
 from toxic_inference.http.policies import following, policy_headers
@@ -111,7 +112,7 @@ NATIVE = Door(
     name="native",
     title="scoring",
     clients="new clients, spreadsheets, the page",
-    prefixes=("/predict",),
+    prefixes=("/predict", "/policies/"),
     errors=NATIVE_ERRORS,
     operations=(
         Operation(
@@ -140,6 +141,20 @@ NATIVE = Door(
                 429: "The queue is full; the header Retry-After has the seconds to wait.",
                 503: "No model version is available yet.",
                 504: "The timeout passed.",
+            },
+        ),
+        Operation(
+            "POST",
+            "/policies/preview",
+            preview,
+            access=Access.OPERATOR,
+            body=PreviewRequest,
+            answers={200: PreviewAnswer},
+            errors={
+                409: "The version's bundle lacks what the policy needs.",
+                413: "The body or a text is too large, or there are too many texts.",
+                422: "The draft is invalid, or a text can't be scored.",
+                503: "No model version is available yet.",
             },
         ),
     ),
