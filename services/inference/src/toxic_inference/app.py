@@ -41,7 +41,8 @@ from toxic_inference.jobs.files import JobFiles
 from toxic_inference.jobs.owner import JobsOwner
 from toxic_inference.jobs.queue import JobQueue
 from toxic_inference.jobs.scoring import FileScoring
-from toxic_inference.policies.file import read_policies
+from toxic_inference.policies.file import Policies, read_policies
+from toxic_inference.policies.governing import Governor
 from toxic_inference.serving.batching.admission import BatchLimits
 from toxic_inference.serving.batching.executables import Executables
 from toxic_inference.serving.batching.scheduler import BatchScheduler, SchedulerResources
@@ -65,6 +66,8 @@ from toxic_model.runtime import STREAMS
 
 _BLOCKING_THREADS = 4
 _FULL_RETRY_SECONDS = 600.0
+
+ReadPolicies = Callable[[], Policies | None]
 
 _log = structlog.get_logger(__name__)
 
@@ -101,7 +104,9 @@ def create_app(settings: Settings) -> Starlette:
     threads.load.submit(load_identifiers)  # before the first version is loaded, and so before the first text
     feedback = DatabaseFeedbackStore(settings.feedback_url or f"sqlite:///{settings.state_dir}/feedback.db")
     watching = start_watching(settings, feedback)
-    manager = _make_manager(settings, origin, watching.emit, threads)
+    file = settings.policies_file
+    policies = WatchedFile(file, read_policies, name="policies").current if file else lambda: None
+    manager = _make_manager(settings, origin, policies, emit=watching.emit, threads=threads)
     poller = Poller(
         origin.source,
         recall=origin.recall,
@@ -129,7 +134,7 @@ def create_app(settings: Settings) -> Starlette:
         JobsOwner(settings.jobs_url)
         if settings.jobs_url
         else _make_jobs(
-            settings, scorer=scorer, emit=watching.emit, threads=Threads(threads.jobs), closing=closing
+            settings, scorer, policies, emit=watching.emit, threads=Threads(threads.jobs), closing=closing
         )
     )
     backend = _make_backend(
@@ -164,7 +169,7 @@ def create_app(settings: Settings) -> Starlette:
         RequestLimit(settings.max_queue_seconds), overload=manager.overload, find_key=rules.find_key
     )
     return create_api(
-        backend,
+        replace(backend, policies=policies),
         DOORS,
         rules=rules,
         cors_origins=settings.cors_origins,
@@ -201,7 +206,9 @@ def _lifespan(
     return lifespan
 
 
-def _make_manager(settings: Settings, origin: Origin, emit: Emit, threads: _Threads) -> Manager:
+def _make_manager(
+    settings: Settings, origin: Origin, policies: ReadPolicies, *, emit: Emit, threads: _Threads
+) -> Manager:
     clock = SystemClock()
     resources = SchedulerResources(
         limits=BatchLimits(
@@ -219,6 +226,8 @@ def _make_manager(settings: Settings, origin: Origin, emit: Emit, threads: _Thre
         if model.scales is None and settings.perspective_scale == "default":
             advice = "Perspective scores are calibrated; fit a scale with toxic-migrate fit"
             _log.warning("scale.missing", version=servable_id.version, advice=advice)
+        if known := policies():
+            known.warn(model.contract, version=servable_id.version)
         executables = Executables(model.whole, model.streams, pad_id=model.contract.pad_id, clock=clock)
         scheduler = BatchScheduler(executables, version=servable_id.version, resources=resources)
         cache = ScoreCache(settings.score_cache_entries)
@@ -260,12 +269,24 @@ def _make_shadowing(
 
 
 def _make_jobs(
-    settings: Settings, *, scorer: Scorer, emit: Emit, threads: Threads, closing: list[Callable[[], None]]
+    settings: Settings,
+    scorer: Scorer,
+    policies: ReadPolicies,
+    *,
+    emit: Emit,
+    threads: Threads,
+    closing: list[Callable[[], None]],
 ) -> JobQueue:
     folder = settings.state_dir / "jobs"
     check_writable(folder, setting="INFERENCE_STATE_DIR")
     closing.append(own(folder, setting="INFERENCE_STATE_DIR").close)
     files, clock = JobFiles(folder), SystemClock()
+    identify = partial(identify_language, default=settings.default_language)
+
+    def govern(name: str) -> tuple[Scorer, Callable[[str], str]]:
+        governor = Governor.named(name, policies(), threads=threads, emit=emit)
+        return governor.scorer(scorer), governor.policy.identifier(identify)
+
     return JobQueue(
         files=files,
         scorer=scorer,
@@ -274,9 +295,10 @@ def _make_jobs(
             files=files,
             threads=threads,
             text_bytes=settings.max_text_bytes,
-            identify_language=partial(identify_language, default=settings.default_language),
+            identify_language=identify,
             clock=clock,
         ),
+        govern=govern,
         now=_now,
         clock=clock,
         emit=emit,
@@ -305,7 +327,6 @@ def _make_backend(
         now=time.time,
         emit=watching.emit,
     )
-    file = settings.policies_file
     return Backend(
         model_name=settings.model_name,
         default_alias=settings.model_alias,
@@ -329,7 +350,6 @@ def _make_backend(
         emit=watching.emit,
         public_url=settings.public_url,
         perspective=_make_perspective(settings),
-        policies=WatchedFile(file, read_policies, name="policies").current if file else lambda: None,
     )
 
 

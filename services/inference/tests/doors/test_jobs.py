@@ -17,6 +17,7 @@ from toxic_inference.http.application import create_api
 from toxic_inference.http.backend import Backend
 from toxic_inference.jobs.files import JobFiles, count_rows
 from toxic_inference.jobs.queue import JobQueue
+from toxic_inference.policies.file import Policies
 from toxic_inference.serving.errors import InferenceError
 from toxic_inference.serving.interfaces import Lane, Text, TextScore
 from toxic_testing.inference.core import FakeCore
@@ -134,6 +135,31 @@ async def test_a_form_s_file_is_taken_too(start: Callable[[], Process]) -> None:
     assert answer.status_code == 202
     await process.until(answer.json()["id"], "done")
     assert (await process.client.post("/jobs", files={"other": ("c.csv", FILE)})).status_code == 422
+
+
+async def test_a_file_is_decided_by_a_policy(
+    start: Callable[[], Process], policies: list[Policies], core: FakeCore
+) -> None:
+    """As it is when the file's turn comes; if it is gone by then, the job fails and says so."""
+    content = b"content\n[b]lovely[/b] day\n"
+    process = start()
+    ids = []
+    for name in ("forum", "gone"):
+        policies.append(Policies.model_validate({"policies": {name: {}, "forum": {}}}))
+        answer = await process.client.post("/jobs", params={"policy": name}, content=content, headers=CSV)
+        assert answer.json()["policy"] == name
+        ids.append(answer.json()["id"])
+    forum = {"markup": "bbcode", "flag": {"words": ["lovely"], "labels": ["insult"]}}
+    policies.append(Policies.model_validate({"policies": {"forum": forum}}))
+    process.work()
+    await process.until(ids[0], "done")
+    answer = await process.client.get(f"/jobs/{ids[0]}/result")
+    assert answer.headers["x-policy"] == "forum"
+    (row,) = csv.DictReader(io.StringIO(answer.text, newline=""))
+    assert (row["policy"], row["decided_by"], row["decision_insult"]) == ("forum", "list", "true")
+    assert [text.content for text in core.texts] == ["lovely day"]
+    gone = await process.until(ids[1], "failed")
+    assert gone["error"]["code"] == "unknown_policy"
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,7 @@ class Backend:
         emit: takes events.
         perspective: what the Perspective API leaves to the service.
         policies: returns the communities' policies; None if there are none.
+        policy: the name of the policy that `scorer` follows, if any.
         public_url: the address at which clients reach the service; None for that of each request.
     """
 
@@ -118,6 +119,7 @@ class Backend:
     perspective: PerspectiveRules = PerspectiveRules()
     public_url: str | None = None
     policies: Callable[[], Policies | None] = lambda: None
+    policy: str | None = None
 
     def served_labels(self) -> tuple[LabelName, ...]:
         """Return the labels of every version that answers, those of the most important one first."""

@@ -29,6 +29,8 @@ from toxic_inference.jobs.record import (
     JobsUnavailableError,
     UnknownJobError,
 )
+from toxic_inference.policies.governing import UnknownPolicyError
+from toxic_inference.policies.policy import PolicyUnusableError
 from toxic_inference.serving.errors import (
     DeadlineExceededError,
     InferenceError,
@@ -121,6 +123,8 @@ ERROR_TABLE: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
     FeedbackFullError: (HTTPStatus.TOO_MANY_REQUESTS, "feedback_full"),
     FeedbackConflictError: (HTTPStatus.CONFLICT, "feedback_conflict"),
     FeedbackUnavailableError: (HTTPStatus.SERVICE_UNAVAILABLE, "feedback_unavailable"),
+    PolicyUnusableError: (HTTPStatus.CONFLICT, "policy_unusable"),
+    UnknownPolicyError: (HTTPStatus.UNPROCESSABLE_ENTITY, "unknown_policy"),
     UnknownJobError: (HTTPStatus.NOT_FOUND, "unknown_job"),
     JobNotDoneError: (HTTPStatus.CONFLICT, "job_not_done"),
     JobsUnavailableError: (HTTPStatus.SERVICE_UNAVAILABLE, "jobs_unavailable"),

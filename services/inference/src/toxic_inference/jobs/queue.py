@@ -58,6 +58,8 @@ class JobQueue:
         scorer: scores texts.
         threads: for jobs only.
         scoring: scores one file.
+        govern: returns the scorer and the identifier of languages of a policy, by its name; raises
+            `ToxicError` if there is none.
         now: the time, in UTC.
         clock: for waits.
         emit: takes `JobEnded` and `JobsChanged`.
@@ -70,6 +72,7 @@ class JobQueue:
     scorer: Scorer
     threads: Threads
     scoring: FileScoring
+    govern: Callable[[str], tuple[Scorer, Callable[[str], str]]]
     now: Callable[[], datetime]
     clock: Clock
     emit: Emit
@@ -136,13 +139,21 @@ class JobQueue:
             retry_after_seconds=_FULL_RETRY_SECONDS,
         )
 
-    async def submit(self, upload: PartialUpload, *, text_column: str | None = None, caller: str = "") -> Job:
+    async def submit(
+        self,
+        upload: PartialUpload,
+        *,
+        text_column: str | None = None,
+        caller: str = "",
+        policy: str | None = None,
+    ) -> Job:
         """Turn a complete upload into a job.
 
         Args:
             upload: the file.
-            caller: who sent it.
             text_column: name of the text column; None for the one with a usual name.
+            caller: who sent it.
+            policy: the name of the policy that decides, if any.
 
         Raises:
             InvalidCsvError: the file is not a CSV, or its text column can't be found.
@@ -161,6 +172,7 @@ class JobQueue:
                 rows_total=count_rows(file),
                 text_column=text_column,
                 caller=caller,
+                policy=policy,
             )
 
         job = await self.threads.run(check)
@@ -224,7 +236,11 @@ class JobQueue:
             await self._end(job, error=("gave_up", "The service stopped each time it scored this file."))
             return
         try:
-            with self.scorer.session(Target()) as session:
+            scorer, scoring = self.scorer, self.scoring
+            if job.policy:  # looked up now: it may have been edited since the upload
+                scorer, identify = self.govern(job.policy)
+                scoring = replace(scoring, identify_language=identify)
+            with scorer.session(Target()) as session:
                 same = job.model_version == session.version
                 if not same or not await self.threads.run(self.files.has_rows, job):
                     job = replace(job, rows_done=0, scored=0, rejected=0, result_bytes=0)
@@ -234,7 +250,7 @@ class JobQueue:
                 # Saved before scoring starts, so that every crash counts.
                 await self.threads.run(self.files.save, job)
                 self._update(job)
-                async with aclosing(self.scoring.score(job, session, self._held[job.id])) as steps:
+                async with aclosing(scoring.score(job, session, self._held[job.id])) as steps:
                     async for job in steps:
                         self._update(job)
         except NoVersionReadyError:

@@ -39,6 +39,7 @@ class Job:
         error: why it failed: a code and a message.
         text_column: name of the text column; None for the one with a usual name.
         caller: who uploaded it: it counts for that share of the disk, and with keys, others have no access.
+        policy: the name of the policy that decides, if any.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Job:
     error: tuple[str, str] | None = None
     text_column: str | None = None
     caller: str = ""
+    policy: str | None = None
 
     @property
     def ended(self) -> bool:

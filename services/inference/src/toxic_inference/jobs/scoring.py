@@ -17,7 +17,7 @@ from toxic_inference.serving.clock import Clock
 from toxic_inference.serving.interfaces import Session
 from toxic_inference.tables.reader import CsvTable
 from toxic_inference.tables.scoring import score_rows
-from toxic_inference.tables.writer import csv_header, csv_rows
+from toxic_inference.tables.writer import CsvForm
 from toxic_inference.threads import Threads
 
 _KEEP_SECONDS = 5.0
@@ -55,7 +55,7 @@ class FileScoring:
             ToxicError: the rows can't be scored.
             OSError: the disk failed.
         """
-        files, threads, labels = self.files, self.threads, session.contract.labels
+        files, threads = self.files, self.threads
         # Opened here: a thread that opens files for a task that is cancelled meanwhile would leave them open.
         with files.open_job(job) as stream, files.open_result(job) as result:
             table = await threads.run(
@@ -67,7 +67,8 @@ class FileScoring:
                     chosen_column=job.text_column,
                 )
             )
-            columns, rows = len(table.header), table.rows()
+            form = CsvForm(table.header, session.contract.labels, session.version, job.policy)
+            rows = table.rows()
             held.settle(await threads.run(files.size, job))
 
             def write(lines: Callable[[], str]) -> int:
@@ -78,15 +79,12 @@ class FileScoring:
             if job.result_bytes:
                 await threads.run(deque, islice(rows, job.rows_done), 0)
             else:
-                size = await threads.run(write, lambda: csv_header(table.header, labels))
+                size = await threads.run(write, form.header)
                 job = replace(job, result_bytes=size)
             kept_at = self.clock.now()
             async with aclosing(score_rows(rows, session, threads)) as chunks:
                 async for chunk in chunks:
-                    lines = partial(
-                        csv_rows, chunk, columns=columns, labels=labels, model_version=session.version
-                    )
-                    size = await threads.run(write, lines)
+                    size = await threads.run(write, partial(form.rows, chunk))
                     scored = sum(row.score is not None for row in chunk)
                     done = job.rows_done + len(chunk)
                     job = replace(

@@ -1,3 +1,8 @@
+const TEXT_COLUMNS = ["comment_text", "content", "text", "comment", "message", "body"];
+
+export const textColumnOf = (header) =>
+  header.findIndex((name) => TEXT_COLUMNS.includes(name.trim().toLowerCase()));
+
 // RFC 4180: quoted cells, doubled quotes, line breaks inside quotes.
 export function parseCsv(text) {
   const rows = [];

@@ -26,6 +26,7 @@ from toxic_inference.http.door import CSV_TYPE, JSON_TYPE, Door, Handler, Operat
 from toxic_inference.http.error_shapes import NATIVE
 from toxic_inference.http.errors import InvalidRequestError
 from toxic_inference.http.guard import caller_in, caller_of
+from toxic_inference.http.policies import POLICY_HEADER, following, policy_headers
 from toxic_inference.jobs.files import PartialUpload
 from toxic_inference.jobs.queue import JobQueue
 from toxic_inference.jobs.record import Job, JobState
@@ -63,6 +64,7 @@ class JobAnswer(BaseModel):
     scored: int = Field(description="Rows with scores.")
     rejected: int = Field(description="Rows with the reason why they have none.")
     model_version: str | None = Field(description="The version that scores it, once it runs.")
+    policy: str | None = Field(default=None, description="The policy that decides, if any.")
     created_at: datetime
     expires_at: datetime | None = Field(
         description="When the job and its files are removed; null until it ended."
@@ -75,13 +77,14 @@ _Local = Callable[[Request, Backend, JobQueue], Awaitable[Response]]
 _FORWARDED_HEADERS = frozenset(
     {
         *("accept", "authorization", "content-type", "if-none-match", "if-range", "range"),
-        *("x-api-key", "x-goog-api-key", "x-request-id", "x-toxic-forwarded"),
+        *("x-api-key", "x-goog-api-key", "x-request-id", "x-toxic-forwarded", POLICY_HEADER),
     }
 )
 _RETURNED_HEADERS = frozenset(
     {
         *("accept-ranges", "content-disposition", "content-length", "content-range", "content-type", "etag"),
-        *("last-modified", "location", "retry-after", "www-authenticate", MODEL_VERSION_HEADER),
+        *("last-modified", "location", "retry-after", "www-authenticate"),
+        *(MODEL_VERSION_HEADER, POLICY_HEADER),
     }
 )
 
@@ -118,6 +121,7 @@ async def submit(request: Request, backend: Backend, jobs: JobQueue) -> Response
     The answer comes immediately; the file is scored after the jobs before it.
     """
     kind = check_media_type(request, (CSV_TYPE, _MULTIPART))
+    policy = following(request, backend).policy
     upload = await jobs.open_upload(caller_in(request.scope))
     try:
         if kind == _MULTIPART:
@@ -126,7 +130,9 @@ async def submit(request: Request, backend: Backend, jobs: JobQueue) -> Response
             text_column = request.query_params.get("text_column")
             async for part in request.stream():
                 await backend.threads.files.run(upload.write, part, caller=caller_in(request.scope))
-        job = await jobs.submit(upload, text_column=text_column or None, caller=caller_in(request.scope))
+        job = await jobs.submit(
+            upload, text_column=text_column or None, caller=caller_in(request.scope), policy=policy
+        )
     except BaseException:
         await backend.threads.files.run(upload.drop)
         raise
@@ -156,7 +162,7 @@ async def result(request: Request, backend: Backend, jobs: JobQueue) -> Response
     """Download the scores: every row of the file, in order. Supports `Range`, `If-Range`, `If-None-Match`."""
     job_id, key = request.path_params["job_id"], caller_of(request)
     job, path = jobs.get(job_id, key=key), jobs.result(job_id, key=key)
-    headers = {MODEL_VERSION_HEADER: job.model_version or ""}
+    headers = {MODEL_VERSION_HEADER: job.model_version or "", **policy_headers(job.policy)}
     response = FileResponse(
         path,
         media_type=CSV_TYPE,
@@ -205,7 +211,10 @@ JOBS = Door(
             changes_state=True,
             files=True,
             body={CSV_TYPE: _UPLOAD, _MULTIPART: JobForm},
-            query={"text_column": "Name of the text column of a CSV body."},
+            query={
+                "text_column": "Name of the text column of a CSV body.",
+                "policy": "Name of a policy; the header x-policy works too.",
+            },
             answers={202: JobAnswer},
             errors={
                 413: "The file is too large.",

@@ -9,9 +9,9 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from toxic_core.contract import Contract
 from toxic_inference.doors.native.answers import score_json, spans_json
 from toxic_inference.doors.native.ndjson import answer_ndjson
+from toxic_inference.doors.native.preview import PreviewAnswer, PreviewRequest, preview
 from toxic_inference.doors.native.schemas import NdjsonLine, PredictAnswer, PredictForm, PredictRequest
 from toxic_inference.doors.native.uploads import FORM_TYPES, answer_csv, answer_form
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
@@ -23,29 +23,19 @@ from toxic_inference.http.body import (
     unless_departed,
     validate,
 )
-from toxic_inference.http.door import CSV_TYPE, JSON_TYPE, NDJSON_TYPE, Door, Operation
+from toxic_inference.http.door import CSV_TYPE, JSON_TYPE, NDJSON_TYPE, Access, Door, Operation
 from toxic_inference.http.error_shapes import NATIVE as NATIVE_ERRORS
 from toxic_inference.http.errors import InvalidRequestError
-from toxic_inference.http.policies import NamedPolicy, policy_of
+from toxic_inference.http.policies import following, policy_headers
 from toxic_inference.http.terms import terms_of
 from toxic_inference.http.texts import check_count, check_texts, identified
-from toxic_inference.policies.policy import DecidedBy
-from toxic_inference.serving.interfaces import Lane, Target, Text, TextScore
+from toxic_inference.serving.interfaces import Lane, Target, Text
 from toxic_inference.tables.writer import SCORED_CSV
 
 
 async def answer_json(request: Request, backend: Backend) -> Response:
     """Score a JSON body's texts."""
     body, texts = await read_body(request, backend.threads.read, partial(_read, backend=backend))
-    chosen = policy_of(request, backend)
-    if chosen is not None:
-        texts = [
-            Text(
-                text.content if body.spans else chosen.policy.strip(text.content),
-                text.language or chosen.policy.default_language,
-            )
-            for text in texts
-        ]
     if body.identify_language:
         texts = await identified(texts, request, backend)
     terms = terms_of(request, timeout_seconds=body.timeout, store=not body.do_not_store)
@@ -53,14 +43,10 @@ async def answer_json(request: Request, backend: Backend) -> Response:
         labels, version = session.contract.labels, session.version
         if body.spans:
             found = await unless_departed(request, session.explain(texts[0], lane=Lane.INTERACTIVE))
-            scores = [found.score]
             results = [score_json(found.score, labels) | {"spans": spans_json(found.spans, labels)}]
         else:
-            scores = list(await unless_departed(request, session.score(texts, lane=Lane.INTERACTIVE)))
+            scores = await unless_departed(request, session.score(texts, lane=Lane.INTERACTIVE))
             results = [score_json(score, labels) for score in scores]
-        if chosen is not None:
-            for result, text, score in zip(results, texts, scores, strict=True):
-                result.update(_decided(chosen, text, score, contract=session.contract, backend=backend))
     if body.identify_language:
         for result, text in zip(results, texts, strict=True):
             result["language"] = text.language
@@ -72,21 +58,9 @@ async def answer_json(request: Request, backend: Backend) -> Response:
         "scored": len(results),
         "rejected": 0,
     }
-    if chosen is not None:
-        answer["policy"] = chosen.name
+    if backend.policy is not None:
+        answer["policy"] = backend.policy
     return Response(orjson.dumps(answer), media_type=JSON_TYPE, headers={MODEL_VERSION_HEADER: version})
-
-
-def _decided(
-    chosen: NamedPolicy, text: Text, score: TextScore, *, contract: Contract, backend: Backend
-) -> dict[str, object]:
-    decided = chosen.policy.decide(text.content, text.language, scores=score.scores, contract=contract)
-    by = DecidedBy.LIST if DecidedBy.LIST in decided.by else DecidedBy.MODEL
-    chosen.count(backend, flagged=any(decided.decisions), by=by)
-    return {
-        "decisions": dict(zip(contract.labels, decided.decisions, strict=True)),
-        "decided_by": dict(zip(contract.labels, decided.by, strict=True)),
-    }
 
 
 def _read(raw: bytes, *, backend: Backend) -> tuple[PredictRequest, list[Text]]:
@@ -127,14 +101,18 @@ async def predict(request: Request, backend: Backend) -> Response:
 
     With `Accept: text/csv`, a file's rows are returned as CSV with their scores.
     """
-    return await _ANSWERS[check_media_type(request, tuple(_ANSWERS))](request, backend)
+    answer_kind = _ANSWERS[check_media_type(request, tuple(_ANSWERS))]
+    backend = following(request, backend)
+    answer = await answer_kind(request, backend)
+    answer.headers.update(policy_headers(backend.policy))
+    return answer
 
 
 NATIVE = Door(
     name="native",
     title="scoring",
     clients="new clients, spreadsheets, the page",
-    prefixes=("/predict",),
+    prefixes=("/predict", "/policies/"),
     errors=NATIVE_ERRORS,
     operations=(
         Operation(
@@ -151,17 +129,32 @@ NATIVE = Door(
             },
             query={
                 "text_column": "Name of the text column of a CSV body.",
-                "policy": "Name of a policy, for a JSON body; the header x-policy works too.",
+                "policy": "Name of a policy; the header x-policy works too.",
             },
             answers={200: {JSON_TYPE: PredictAnswer, CSV_TYPE: SCORED_CSV}},
             errors={
                 400: "The body does not have the form that its content type promises.",
+                409: "The version's bundle lacks what the policy needs.",
                 413: "The body or a text is too large, or there are too many texts.",
                 415: "The content type is not accepted.",
                 422: "A text, a field or the file can't be scored.",
                 429: "The queue is full; the header Retry-After has the seconds to wait.",
                 503: "No model version is available yet.",
                 504: "The timeout passed.",
+            },
+        ),
+        Operation(
+            "POST",
+            "/policies/preview",
+            preview,
+            access=Access.OPERATOR,
+            body=PreviewRequest,
+            answers={200: PreviewAnswer},
+            errors={
+                409: "The version's bundle lacks what the policy needs.",
+                413: "The body or a text is too large, or there are too many texts.",
+                422: "The draft is invalid, or a text can't be scored.",
+                503: "No model version is available yet.",
             },
         ),
     ),

@@ -30,8 +30,7 @@ from toxic_inference.http.texts import check_texts, identified, read_language
 from toxic_inference.serving.interfaces import Session, Target, Text
 from toxic_inference.tables.reader import CsvRow, CsvTable, RowProblem
 from toxic_inference.tables.scoring import first_scored, score_rows
-from toxic_inference.tables.writer import ScoredRow, csv_header, csv_rows
-from toxic_inference.threads import Threads
+from toxic_inference.tables.writer import CsvForm, ScoredRow
 
 FORM_TYPES = ("multipart/form-data", "application/x-www-form-urlencoded")
 
@@ -148,11 +147,11 @@ async def _answer_rows(request: Request, backend: Backend, rows: _Rows, held: As
     if as_csv and as_csv >= (quality(accept, JSON_TYPE, "application/*", "*/*") or 0.0):
         headers["content-disposition"] = 'attachment; filename="scores.csv"'
         body, kind = (
-            _csv_body(counted(), rows.header, session, backend.threads.files),
+            _csv_body(counted(), rows.header, session, backend),
             f"{CSV_TYPE}; charset=utf-8",
         )
     else:
-        body, kind = _json_body(counted(), backend.model_name, session), JSON_TYPE
+        body, kind = _json_body(counted(), session, backend), JSON_TYPE
     return HoldingResponse(body, held=held.pop_all(), media_type=kind, headers=headers)
 
 
@@ -163,19 +162,18 @@ def _count_rejected(rows: list[ScoredRow], backend: Backend) -> None:
 
 
 async def _csv_body(
-    chunks: AsyncIterator[list[ScoredRow]], header: tuple[str, ...], session: Session, threads: Threads
+    chunks: AsyncIterator[list[ScoredRow]], header: tuple[str, ...], session: Session, backend: Backend
 ) -> AsyncIterator[bytes]:
-    labels = session.contract.labels
-    yield csv_header(header, labels).encode()
+    form = CsvForm(header, session.contract.labels, session.version, backend.policy)
+    yield form.header().encode()
     async for chunk in chunks:
-        lines = partial(csv_rows, chunk, columns=len(header), labels=labels, model_version=session.version)
-        yield (await threads.run(lines)).encode()
+        yield (await backend.threads.files.run(form.rows, chunk)).encode()
 
 
 async def _json_body(
-    chunks: AsyncIterator[list[ScoredRow]], model_name: str, session: Session
+    chunks: AsyncIterator[list[ScoredRow]], session: Session, backend: Backend
 ) -> AsyncIterator[bytes]:
-    model = orjson.dumps({"model_name": model_name, "model_version": session.version})
+    model = orjson.dumps({"model_name": backend.model_name, "model_version": session.version})
     yield model.removesuffix(b"}") + b',"results":['
     problems: list[RowProblem] = []
     scored = rejected = 0
@@ -191,5 +189,6 @@ async def _json_body(
             yield (b"," if scored else b"") + orjson.dumps(results)[1:-1]
         scored += len(results)
         rejected += len(bad)
-    tail = orjson.dumps({"errors": problems, "scored": scored, "rejected": rejected})
+    policy = {"policy": backend.policy} if backend.policy else {}
+    tail = orjson.dumps({"errors": problems, "scored": scored, "rejected": rejected, **policy})
     yield b"]," + tail.removeprefix(b"{")

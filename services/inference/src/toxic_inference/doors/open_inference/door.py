@@ -28,6 +28,7 @@ from toxic_inference.http.body import parse_json, read_body, unless_departed, va
 from toxic_inference.http.door import JSON_TYPE, Access, Door, Operation, json_response
 from toxic_inference.http.error_shapes import MESSAGE
 from toxic_inference.http.errors import InvalidRequestError, MalformedRequestError
+from toxic_inference.http.policies import following, policy_headers
 from toxic_inference.http.rows import most_token_values
 from toxic_inference.http.terms import target_of, terms_of
 from toxic_inference.http.texts import truncation
@@ -86,6 +87,7 @@ async def metadata(request: Request, backend: Backend) -> Response:
 async def infer(request: Request, backend: Backend) -> Response:
     """Calibrated probabilities and decisions of texts, or the raw scores of tokens."""
     target = target_of(request, model_name=backend.model_name)
+    backend = following(request, backend)
     given, limits, threads = request.headers.get(_HEADER_LENGTH), backend.limits, backend.threads.read
 
     def read(body: bytes) -> tuple[InferRequest, dict[str, Tensor]]:
@@ -124,7 +126,11 @@ async def infer(request: Request, backend: Backend) -> Response:
             outputs=[tensor for tensor, _ in outputs],
         )
     json, tail = answer.model_dump_json(exclude_none=True).encode(), b"".join(data for _, data in outputs)
-    headers = {MODEL_VERSION_HEADER: answer.model_version} | truncation(inferred.truncated)
+    headers = {
+        MODEL_VERSION_HEADER: answer.model_version,
+        **truncation(score.truncated for score in inferred.scores),
+        **policy_headers(backend.policy, inferred.scores or None),
+    }
     if not tail:
         return Response(json, media_type=JSON_TYPE, headers=headers)
     headers[_HEADER_LENGTH] = str(len(json))

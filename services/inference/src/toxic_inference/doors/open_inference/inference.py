@@ -18,7 +18,7 @@ from toxic_inference.doors.open_inference.tensors import BYTES, Tensor
 from toxic_inference.http.backend import Limits
 from toxic_inference.http.rows import row_of
 from toxic_inference.http.texts import check_count, check_texts
-from toxic_inference.serving.interfaces import Lane, Row, Session, Text
+from toxic_inference.serving.interfaces import Lane, Row, Session, Text, TextScore
 from toxic_model.errors import InvalidTensorError
 
 TEXT = "text"
@@ -45,11 +45,11 @@ class Inferred:
 
     Attributes:
         outputs: every output by name.
-        truncated: per text, whether its end was not read.
+        scores: of each text; none of tokens.
     """
 
     outputs: Mapping[str, NDArray[np.generic]]
-    truncated: tuple[bool, ...] = ()
+    scores: tuple[TextScore, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class TextInputs:
             PROBABILITIES: np.array([score.scores for score in scores], dtype=np.float32),
             DECISIONS: np.array([score.decisions for score in scores], dtype=np.bool_),
         }
-        return Inferred(outputs, tuple(score.truncated for score in scores))
+        return Inferred(outputs, tuple(scores))
 
 
 @dataclass(frozen=True, slots=True)

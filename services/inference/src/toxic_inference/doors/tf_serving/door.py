@@ -24,6 +24,7 @@ from toxic_inference.http.body import parse_json, read_body, read_json, unless_d
 from toxic_inference.http.door import JSON_TYPE, Door, Operation
 from toxic_inference.http.error_shapes import MESSAGE
 from toxic_inference.http.errors import MalformedRequestError
+from toxic_inference.http.policies import following, policy_headers
 from toxic_inference.http.rows import most_token_values
 from toxic_inference.http.terms import target_of, terms_of
 from toxic_inference.http.texts import truncation
@@ -48,6 +49,7 @@ _OTHER_METHODS = {"classify": "classification", "regress": "regression"}
 async def predict(request: Request, backend: Backend) -> Response:
     """Raw scores of the signature, for texts or tokens, in row or column form."""
     target = target_of(request, model_name=backend.model_name)
+    backend = following(request, backend)
     limits, threads = backend.limits, backend.threads.read
     body = await read_body(request, threads, partial(parse_json, most_values=most_token_values(limits)))
     with backend.scorer.session(target, terms_of(request)) as session:
@@ -55,7 +57,7 @@ async def predict(request: Request, backend: Backend) -> Response:
         inputs = await read_body(
             request, threads, lambda _: parse_predict(body, limits=limits, max_tokens=max_tokens)
         )
-        headers = {MODEL_VERSION_HEADER: session.version}
+        headers = {MODEL_VERSION_HEADER: session.version, **policy_headers(backend.policy)}
         if inputs.texts:
             raw = await unless_departed(request, session.infer_texts(inputs.texts, lane=Lane.INTERACTIVE))
             scores = np.stack([score.scores for score in raw])
