@@ -253,6 +253,7 @@ def _make_jobs(settings: Settings, scorer: ScoringService, emit: Emit, threads: 
         scorer=scorer,
         threads=threads,
         text_bytes=settings.max_text_bytes,
+        file_bytes=settings.max_upload_bytes,
         identify_language=partial(identify_language, default=settings.default_language),
         now=_now,
         clock=SystemClock(),

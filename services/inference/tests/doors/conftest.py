@@ -74,6 +74,7 @@ def new_queue(
             scorer=core,
             threads=threads.files,
             text_bytes=LIMITS.text_bytes,
+            file_bytes=LIMITS.upload_bytes,
             identify_language=identify_language,
             now=calendar.now,
             clock=clock,

@@ -15,10 +15,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import structlog
 
 from toxic_core.errors import NoVersionReadyError, ToxicError
+from toxic_core.tables import NO_OPTIONS, TableOptions
 from toxic_inference.budget import Budget, Held
 from toxic_inference.events import Emit, JobEnded, JobsChanged
 from toxic_inference.jobs.files import JobFiles, PartialUpload, count_rows
@@ -56,6 +58,7 @@ class JobQueue:
         scorer: scores texts.
         threads: for jobs only.
         text_bytes: longest text, in UTF-8 bytes.
+        file_bytes: most bytes of a compressed file's content.
         identify_language: returns the language of a text that states none; blocks.
         now: the time, in UTC.
         clock: for waits.
@@ -69,6 +72,7 @@ class JobQueue:
     scorer: Scorer
     threads: Threads
     text_bytes: int
+    file_bytes: int
     identify_language: Callable[[str], str]
     now: Callable[[], datetime]
     clock: Clock
@@ -136,30 +140,32 @@ class JobQueue:
             retry_after_seconds=_FULL_RETRY_SECONDS,
         )
 
-    async def submit(self, upload: PartialUpload, *, text_column: str | None = None, caller: str = "") -> Job:
+    async def submit(
+        self, upload: PartialUpload, *, options: TableOptions = NO_OPTIONS, caller: str = ""
+    ) -> Job:
         """Turn a complete upload into a job.
 
         Args:
             upload: the file.
+            options: what the caller declares of the file.
             caller: who sent it.
-            text_column: name of the text column; None for the one with a usual name.
 
         Raises:
-            InvalidCsvError: the file is not a CSV, or its text column can't be found.
+            InvalidCsvError: the file is not a table, or its text column can't be found.
         """
 
         def check() -> Job:
             file = upload.close()
             with file.open("rb") as stream:
-                CsvTable(stream, max_text_bytes=self.text_bytes, chosen_column=text_column)
+                self._table(stream, options)
             now = self.now()
             return Job(
                 id=upload.path.name[-32:],
                 state=JobState.QUEUED,
                 created_at=now,
                 expires_at=now + self.keep,
-                rows_total=count_rows(file),
-                text_column=text_column,
+                rows_total=count_rows(file, options),
+                table=options,
                 caller=caller,
             )
 
@@ -239,15 +245,7 @@ class JobQueue:
         files, labels = self.files, session.contract.labels
         # Opened here: a thread that opens files for a task that is cancelled meanwhile would leave them open.
         with files.open_job(job) as stream, files.open_result(job) as result:
-            table = await self.threads.run(
-                partial(
-                    CsvTable,
-                    stream,
-                    max_text_bytes=self.text_bytes,
-                    language_of=self.identify_language,
-                    chosen_column=job.text_column,
-                )
-            )
+            table = await self.threads.run(self._table, stream, job.table)
             columns = len(table.header)
             held = self._held[job.id]
             held.settle(await self.threads.run(files.size, job))
@@ -275,6 +273,15 @@ class JobQueue:
                     )
                     self._update(job)
         await self._end(job, error=None)
+
+    def _table(self, stream: BinaryIO, options: TableOptions) -> CsvTable:
+        return CsvTable(
+            stream,
+            max_text_bytes=self.text_bytes,
+            max_bytes=self.file_bytes,
+            language_of=self.identify_language,
+            options=options,
+        )
 
     def _update(self, job: Job) -> None:
         if job.id in self._jobs:  # else it was deleted

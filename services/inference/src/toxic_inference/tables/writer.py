@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from toxic_core.tables import renamed
 from toxic_inference.serving.interfaces import TextScore
 from toxic_inference.tables.reader import CsvRow
 
@@ -36,19 +37,12 @@ class ScoredRow:
 
 def csv_header(columns: Sequence[str], labels: Sequence[str]) -> str:
     """Return the first line of a CSV answer: the caller's columns, then the scores'."""
-    return _csv(
-        [
-            [
-                *(_safe(name) for name in columns),
-                *(f"score_{label}" for label in labels),
-                *(f"decision_{label}" for label in labels),
-                "truncated",
-                "model_version",
-                "line",
-                "error",
-            ]
-        ]
+    appended = (
+        *(f"score_{label}" for label in labels),
+        *(f"decision_{label}" for label in labels),
+        *("truncated", "model_version", "line", "error"),
     )
+    return _csv([[*map(_safe, renamed(columns, appended)), *appended]])
 
 
 def csv_rows(rows: Iterable[ScoredRow], *, columns: int, labels: Sequence[str], model_version: str) -> str:

@@ -1,4 +1,4 @@
-// A CSV file: uploaded, watched while it is scored, downloaded. It goes on when this page is closed or loaded again.
+// A table: uploaded, watched while it is scored, downloaded. It goes on when this page is closed or loaded again.
 
 import { $, apiKey, ask, element, problemOf, showError, titleOf } from "./api.js";
 import { parseCsv } from "./csv.js";
@@ -135,9 +135,11 @@ function labelsOf(header) {
 
 function showTable(header, rows) {
   const labels = labelsOf(header);
+  const chosen = $("file-column").value.trim().toLowerCase();
+  const textColumns = chosen ? [chosen] : TEXT_COLUMNS;
   const columns = {
     line: header.lastIndexOf("line"),
-    text: header.findIndex((name) => TEXT_COLUMNS.includes(name.trim().toLowerCase())),
+    text: header.findIndex((name) => textColumns.includes(name.trim().toLowerCase())),
     scores: labels.map((label) => header.lastIndexOf(`score_${label}`)),
     decisions: labels.map((label) => header.lastIndexOf(`decision_${label}`)),
   };

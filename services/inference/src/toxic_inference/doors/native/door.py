@@ -24,8 +24,9 @@ from toxic_inference.http.body import (
     validate,
 )
 from toxic_inference.http.door import CSV_TYPE, JSON_TYPE, NDJSON_TYPE, Door, Operation
+from toxic_inference.http.encodings.forms import TABLE_PARAMETERS, charset_of, check_query
 from toxic_inference.http.error_shapes import NATIVE as NATIVE_ERRORS
-from toxic_inference.http.errors import InvalidRequestError
+from toxic_inference.http.errors import InvalidRequestError, MalformedRequestError
 from toxic_inference.http.policies import NamedPolicy, policy_of
 from toxic_inference.http.terms import terms_of
 from toxic_inference.http.texts import check_count, check_texts, identified
@@ -36,7 +37,9 @@ from toxic_inference.tables.writer import SCORED_CSV
 
 async def answer_json(request: Request, backend: Backend) -> Response:
     """Score a JSON body's texts."""
-    body, texts = await read_body(request, backend.threads.read, partial(_read, backend=backend))
+    charset = charset_of(request.headers.get("content-type", ""))
+    read = partial(_read, backend=backend, charset=charset)
+    body, texts = await read_body(request, backend.threads.read, read)
     chosen = policy_of(request, backend)
     if chosen is not None:
         texts = [
@@ -89,7 +92,14 @@ def _decided(
     }
 
 
-def _read(raw: bytes, *, backend: Backend) -> tuple[PredictRequest, list[Text]]:
+def _read(raw: bytes, *, backend: Backend, charset: str | None) -> tuple[PredictRequest, list[Text]]:
+    if charset not in {None, "utf-8"}:
+        try:
+            raw = raw.decode(str(charset)).encode()
+        except UnicodeDecodeError as error:
+            raise MalformedRequestError(
+                f"The body is not {charset}, as its Content-Type declares."
+            ) from error
     value = parse_json(raw, most_values=backend.limits.texts + MOST_VALUES)
     if isinstance(value, dict) and isinstance(given := value.get("texts"), list):
         check_count(given, backend.limits, field="texts")
@@ -114,6 +124,7 @@ def _texts(body: PredictRequest, backend: Backend) -> list[Text]:
     return [Text(text, body.lang or body.language) for text in named.values()]
 
 
+_JSON_QUERY = {"policy": "Name of a policy, for a JSON body; the header x-policy works too."}
 _ANSWERS = {
     JSON_TYPE: answer_json,
     **dict.fromkeys(FORM_TYPES, answer_form),
@@ -123,11 +134,15 @@ _ANSWERS = {
 
 
 async def predict(request: Request, backend: Backend) -> Response:
-    """Score texts: one, many, a CSV file, or a stream of lines.
+    """Score texts: one, many, a table, or a stream of lines.
+
+    A table is CSV, a JSON list, .xlsx or Parquet, also in a gzip or ZIP file.
 
     With `Accept: text/csv`, a file's rows are returned as CSV with their scores.
     """
-    return await _ANSWERS[check_media_type(request, tuple(_ANSWERS))](request, backend)
+    kind = check_media_type(request, tuple(_ANSWERS))
+    check_query(request, _JSON_QUERY if kind == JSON_TYPE else TABLE_PARAMETERS)
+    return await _ANSWERS[kind](request, backend)
 
 
 NATIVE = Door(
@@ -135,6 +150,7 @@ NATIVE = Door(
     title="scoring",
     clients="new clients, spreadsheets, the page",
     prefixes=("/predict",),
+    strict_query=True,
     errors=NATIVE_ERRORS,
     operations=(
         Operation(
@@ -149,10 +165,7 @@ NATIVE = Door(
                 CSV_TYPE: "content,lang\nHave a lovely day.,en\n",
                 NDJSON_TYPE: NdjsonLine,
             },
-            query={
-                "text_column": "Name of the text column of a CSV body.",
-                "policy": "Name of a policy, for a JSON body; the header x-policy works too.",
-            },
+            query=TABLE_PARAMETERS | _JSON_QUERY,
             answers={200: {JSON_TYPE: PredictAnswer, CSV_TYPE: SCORED_CSV}},
             errors={
                 400: "The body does not have the form that its content type promises.",
