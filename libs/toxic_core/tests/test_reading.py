@@ -252,6 +252,25 @@ def test_the_first_visible_sheet_is_read() -> None:
     assert codes_of(stream.getvalue()) == [(3, "1/a"), (5, "[wrong_cell_count]")]
 
 
+def test_workbooks_are_bounded() -> None:
+    """By the size of their parts, their tags and their columns, before or while they are read."""
+    book = openpyxl.Workbook()
+    assert book.active is not None
+    book.active.append(["text"])
+    book.active.append(["a"])
+    book.active.cell(row=3, column=1_025, value="far")
+    book.active.append(["b"])
+    stream = io.BytesIO()
+    book.save(stream)
+    assert codes_of(stream.getvalue()) == [(2, "a"), (3, "[gave_up]")]
+    for name, content in (("xl/styles.xml", b" " * 900_000), ("xl/worksheets/s.xml", b"<" * 900_000)):
+        with zipfile.ZipFile(stream := io.BytesIO(), "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("xl/workbook.xml", b"")
+            archive.writestr(name, content * 10)
+        with pytest.raises(InvalidDataError, match="too large"):
+            open_table(stream)
+
+
 def test_a_part_of_a_text_can_be_read_from_a_place() -> None:
     """The place after a row is a byte and a line, also after a mark and letters that take several bytes."""
     content = '\ufeffid,text\n1,"é\nè"\n2,b\n'.encode()

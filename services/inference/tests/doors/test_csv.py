@@ -132,7 +132,7 @@ async def test_an_empty_file_field_is_no_file(client: httpx.AsyncClient) -> None
         (b"content,content\na,b\n", "columns twice: 'content'"),
         (b"content,lang,language\na,en,en\n", "2 columns of languages: 'lang', 'language'"),
         (b"PK\x03\x04 and so on", "ZIP file is damaged"),
-        (b"\xd0\xcf\x11\xe0", "old Excel workbook"),
+        (b"\xd0\xcf\x11\xe0", "old or protected Excel workbook"),
         (b"\x89PNG\r\n\x1a\n\x00\x00\x00", "binary"),
         (b"\x00\x01\x02\x03", "binary"),
         (b"c\xf6ntent\n1\n", "first line is not utf-8"),

@@ -88,6 +88,8 @@ class Table:
         delimiter: str | None = None,
         encoding: str | None = None,
     ) -> None:
+        if not records.header:
+            raise InvalidTableError("The file has no columns; it needs one of texts.")
         first, *others = records.header
         header = (first.lstrip("\ufeff"), *others)
         if len(header) > MAX_COLUMNS:
@@ -172,7 +174,7 @@ def open_table(
         if start.startswith(magic):
             return Table(read(content, max_bytes=max_bytes), options=options)
     if start.startswith((OLD_EXCEL, GZIP)):
-        kind = "an old Excel workbook" if start.startswith(OLD_EXCEL) else "compressed twice"
+        kind = "an old or protected Excel workbook" if start.startswith(OLD_EXCEL) else "compressed twice"
         raise InvalidTableError(f"The file is {kind}; save it as .xlsx or CSV.")
     encoding, mark = find_encoding(start, options.encoding)
     sample = codecs.getincrementaldecoder(encoding)(MARKED).decode(start[mark:])
