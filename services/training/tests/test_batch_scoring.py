@@ -178,9 +178,4 @@ def test_rows_that_can_t_be_read_have_their_reason(tmp_path: Path, scorer: Table
     _dataset(tmp_path / "scored.csv").save(ScoredChunks(_dataset(tmp_path / "table.csv").load(), scorer))
     scored = pd.read_csv(tmp_path / "scored.csv", keep_default_na=False)
     assert list(scored.columns[:4]) == ["id", "text", "error_1", "score_toxic"]
-    assert [error.partition(" is")[0].partition(" co")[0][:8] for error in scored["error"]] == [
-        "",
-        "Line 3",
-        "Line 4",
-        "Line 5 h",
-    ]
+    assert [error[:6] for error in scored["error"]] == ["", "Line 3", "Line 4", "Line 5"]
