@@ -295,6 +295,7 @@ def _make_jobs(
             files=files,
             threads=threads,
             text_bytes=settings.max_text_bytes,
+            file_bytes=settings.max_upload_bytes,
             identify_language=identify,
             clock=clock,
         ),

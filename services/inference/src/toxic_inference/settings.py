@@ -153,9 +153,10 @@ class Settings(BaseSettings):
     max_texts: PositiveInt = 1_000
     """Most texts in one JSON request."""
     max_body_bytes: PositiveInt = 8 * _MIB
-    """Largest request body, except for CSV uploads and batches of the Perspective API (61,440,000 bytes)."""
+    """Largest request body, except for uploads of files and batches of the Perspective API (61,440,000
+    bytes)."""
     max_upload_bytes: PositiveInt = 512 * _MIB
-    """Largest CSV upload; it is spooled to the temporary folder."""
+    """Largest upload of a table, also after decompression; it is spooled to the temporary folder."""
     spools_size_bytes: PositiveInt = 2 * _GIB
     """Most disk space of uploads in progress; one API key, or one address without keys, has half of it."""
 

@@ -95,6 +95,7 @@ def new_queue(
                 files=files,
                 threads=threads.files,
                 text_bytes=LIMITS.text_bytes,
+                file_bytes=LIMITS.upload_bytes,
                 identify_language=identify_language,
                 clock=clock,
             ),

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from toxic_core.tables.delimited import InvalidRecordError, Lines
 from toxic_inference.budget import Budget
 from toxic_inference.corrections.record import FeedbackFullError
 from toxic_inference.doors.listing import DOORS
@@ -20,7 +21,7 @@ from toxic_inference.http.backend import Backend, Limits
 from toxic_inference.http.body import MOST_VALUES, parse_json
 from toxic_inference.http.errors import TooManyTextsError
 from toxic_inference.serving.interfaces import Lane
-from toxic_inference.tables.reader import CsvTable, InvalidCsvError, InvalidRecordError, Lines
+from toxic_inference.tables.reader import CsvTable, InvalidCsvError
 from toxic_testing.inference.core import LIMITS, FakeCore
 
 pytestmark = pytest.mark.anyio
@@ -267,7 +268,7 @@ async def test_a_file_has_so_many_columns(client: httpx.AsyncClient) -> None:
 def test_a_record_without_an_end_is_not_kept() -> None:
     """Neither as a row nor as the first line: 1 MiB of it is read at most."""
     endless = b'"\n",' * 1_000_000
-    lines = Lines(io.BytesIO(endless))
+    lines = Lines(io.StringIO(endless.decode()))
     lines.start_record()
     with pytest.raises(InvalidRecordError):
         next(csv.reader(lines, strict=True))

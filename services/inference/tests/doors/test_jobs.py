@@ -1,5 +1,6 @@
 import asyncio
 import csv
+import gzip
 import io
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from toxic_core.tables import NO_OPTIONS
 from toxic_inference.budget import Budget, Held
 from toxic_inference.doors.listing import DOORS
 from toxic_inference.http.application import create_api
@@ -22,6 +24,7 @@ from toxic_inference.serving.errors import InferenceError
 from toxic_inference.serving.interfaces import Lane, Text, TextScore
 from toxic_testing.inference.core import FakeCore
 from toxic_testing.inference.fakes import ManualClock
+from toxic_testing.tables import HEADER, ROWS, files
 
 pytestmark = pytest.mark.anyio
 
@@ -166,7 +169,7 @@ async def test_a_file_is_decided_by_a_policy(
     ("content", "code"),
     [(b"", "invalid_csv"), (b"a,b\n1,2\n", "invalid_csv"), (b"PK\x03\x04rest", "invalid_csv")],
 )
-async def test_what_isn_t_a_csv_is_refused_at_once(
+async def test_what_isn_t_a_table_is_refused_at_once(
     start: Callable[[], Process], content: bytes, code: str, tmp_path: Path
 ) -> None:
     """Its files are removed."""
@@ -445,7 +448,7 @@ async def test_scores_take_no_more_than_their_share(
     queue = replace(queue, files=files, scoring=replace(queue.scoring, files=files), size_bytes=200_000)
     running = asyncio.create_task(queue.run())
     upload = await queue.open_upload("loud")
-    upload.write(b"content" + b",a" * 1_000 + b"\n" + b"x\n" * 2_000)
+    upload.write(b"content" + b"".join(b",%d" % n for n in range(1_000)) + b"\n" + b"x\n" * 2_000)
     job = await queue.submit(upload, caller="loud")
     async with asyncio.timeout(50):
         while not queue.get(job.id).ended:  # noqa: ASYNC110  threads work meanwhile
@@ -481,13 +484,12 @@ def test_what_was_left_half_is_removed_at_the_start(tmp_path: Path, calendar: An
         (b'content\n"a\nb"\nc\n', 2),
         (b'content\n"a\0b"\n\xff\n', 2),
         (b"content\n" + b"x" * 3_000_000 + b"\ny\n", 2),
-        (b"", 0),
     ],
 )
 def test_rows_are_counted_before_they_are_scored(tmp_path: Path, content: bytes, rows: int) -> None:
     """Line breaks in quotes don't count; a line that is far too long counts by its pieces."""
     (tmp_path / "file.csv").write_bytes(content)
-    assert count_rows(tmp_path / "file.csv") == rows
+    assert count_rows(tmp_path / "file.csv", NO_OPTIONS) == rows
 
 
 @pytest.mark.parametrize("place", ["query", "form"])
@@ -514,3 +516,45 @@ async def test_a_job_uses_the_chosen_text_column(
     process.work()
     await process.until(answer.json()["id"], "done")
     assert [text.content for text in core.texts] == ["hello"]
+
+
+@pytest.mark.parametrize("name", files())
+async def test_a_job_reads_a_table_as_people_have_it(start: Callable[[], Process], name: str) -> None:
+    """Every format, dialect and compression, with what must be declared; counted before it is scored."""
+    content, options = files()[name]
+    process = start()
+    process.work()
+    declared = {"encoding": options.encoding} if options.encoding else {}
+    answer = await process.client.post("/jobs", data=declared, files={"file": (name, content)})
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["rows_total"] == len(ROWS)
+    job = await process.until(answer.json()["id"], "done")
+    assert (job["scored"], job["rejected"]) == (len(ROWS), 0)
+    result = await process.client.get(f"/jobs/{job['id']}/result")
+    found = [
+        tuple(row[name] for name in HEADER) for row in csv.DictReader(io.StringIO(result.text, newline=""))
+    ]
+    assert found == [(*row[:3], row[3].replace("=1+1", "'=1+1")) for row in ROWS]
+
+
+async def test_a_job_s_body_is_a_table_of_any_type(start: Callable[[], Process]) -> None:
+    """The media type admits it; the bytes decide."""
+    process = start()
+    for kind, content in (
+        ("application/json", b'["hello"]'),
+        ("application/x-ndjson", b'{"text": "hello"}'),
+        ("application/gzip", gzip.compress(b"text\nhello\n")),
+        ("text/tab-separated-values", b"id\ttext\n1\thello\n"),
+    ):
+        answer = await process.client.post("/jobs", content=content, headers={"content-type": kind})
+        assert (answer.status_code, answer.json().get("rows_total")) == (202, 1), answer.text
+
+
+async def test_a_field_of_a_job_that_isn_t_known_is_named(start: Callable[[], Process]) -> None:
+    """In the form and in the query; nothing is left."""
+    process = start()
+    form = await process.client.post("/jobs", data={"column": "a"}, files={"file": ("c.csv", FILE)})
+    query = await process.client.post("/jobs", params={"column": "a"}, content=FILE, headers=CSV)
+    for answer in (form, query):
+        assert (answer.status_code, answer.json()["error"]["field"]) == (422, "column")
+        assert "text_column" in answer.json()["error"]["message"]

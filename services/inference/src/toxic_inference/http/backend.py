@@ -51,7 +51,7 @@ class Limits:
         text_bytes: longest text, in UTF-8 bytes.
         texts: most texts in a JSON request.
         body_bytes: largest body, except uploads and of operations with their own limit.
-        upload_bytes: largest CSV or NDJSON upload.
+        upload_bytes: largest upload of a table, also after decompression.
         bodies_bytes: memory for all bodies in progress; a caller has half of it at most.
         spools_bytes: disk space for all uploads in progress; a caller has half of it at most.
     """

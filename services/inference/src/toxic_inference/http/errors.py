@@ -17,6 +17,7 @@ from toxic_core.errors import (
     ToxicError,
     UnknownModelError,
 )
+from toxic_core.tables import InvalidTableError, RowProblem
 from toxic_inference.corrections.record import (
     FeedbackConflictError,
     FeedbackFullError,
@@ -37,7 +38,7 @@ from toxic_inference.serving.errors import (
     RejectedTextError,
     TextTooLongError,
 )
-from toxic_inference.tables.reader import InvalidCsvError, RowProblem
+from toxic_inference.tables.reader import InvalidCsvError
 from toxic_inference.webhooks import InvalidMessageError
 from toxic_model.errors import InvalidTensorError
 
@@ -115,6 +116,7 @@ ERROR_TABLE: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
     InvalidMessageError: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request"),
     InvalidSignatureError: (HTTPStatus.FORBIDDEN, "invalid_signature"),
     InvalidCsvError: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_csv"),
+    InvalidTableError: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_csv"),
     TextTooLongError: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "text_too_long"),
     InvalidTextError: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_text"),
     InvalidTensorError: (HTTPStatus.BAD_REQUEST, "invalid_tensor"),

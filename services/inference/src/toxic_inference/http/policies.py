@@ -13,6 +13,8 @@ from toxic_inference.serving.interfaces import TextScore
 
 POLICY_HEADER = "x-policy"
 """Names the policy, in requests and in answers."""
+POLICY_PARAMETER = {"policy": "Name of a policy; the header x-policy works too."}
+"""The same as a query parameter."""
 DECIDED_HEADER = "x-policy-decided-by"
 """What decided, in answers without a member for it in their body: `list` if a list decided any label."""
 

@@ -6,7 +6,6 @@ Invariant: a folder under its final name is complete, whenever the process was k
 records are written under another name and renamed. Only the service's user can read them.
 """
 
-import csv
 import os
 import shutil
 import uuid
@@ -17,9 +16,9 @@ from typing import BinaryIO
 from pydantic import TypeAdapter, ValidationError
 
 from toxic_core.files import replacing
+from toxic_core.tables import TableOptions, open_table
 from toxic_inference.budget import Held
 from toxic_inference.jobs.record import Job
-from toxic_inference.tables.reader import InvalidRecordError, Lines
 
 _UPLOAD, _RESULT, _RECORD = "upload.csv", "scores.csv", "job.json"
 _PARTIAL = ".partial-"
@@ -140,22 +139,10 @@ class PartialUpload:
         self.held.release()
 
 
-def count_rows(file: Path) -> int:
-    """Return the number of rows after the header; a malformed row counts as one."""
+def count_rows(file: Path, options: TableOptions) -> int:
+    """Return the number of a table's rows; a malformed row counts as one."""
     with file.open("rb") as stream:
-        lines = Lines(stream)
-        reader = csv.reader(lines)
-        rows = -1
-        while True:
-            lines.start_record()
-            try:
-                cells = next(reader)
-            except (csv.Error, InvalidRecordError):
-                rows += 1
-            except StopIteration:
-                return max(rows, 0)
-            else:
-                rows += bool(cells)
+        return sum(1 for _ in open_table(stream, options).rows())
 
 
 def _write(record: Path, job: Job) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 import structlog
 
 from toxic_core.errors import NoVersionReadyError, ToxicError
+from toxic_core.tables import NO_OPTIONS, TableOptions
 from toxic_inference.budget import Budget, Held
 from toxic_inference.events import Emit, JobEnded, JobsChanged
 from toxic_inference.jobs.files import JobFiles, PartialUpload, count_rows
@@ -33,7 +34,6 @@ from toxic_inference.jobs.record import (
 from toxic_inference.jobs.scoring import FileScoring
 from toxic_inference.serving.clock import Clock
 from toxic_inference.serving.interfaces import Scorer, Target
-from toxic_inference.tables.reader import CsvTable
 from toxic_inference.threads import Threads
 
 _log = structlog.get_logger(__name__)
@@ -143,7 +143,7 @@ class JobQueue:
         self,
         upload: PartialUpload,
         *,
-        text_column: str | None = None,
+        options: TableOptions = NO_OPTIONS,
         caller: str = "",
         policy: str | None = None,
     ) -> Job:
@@ -151,26 +151,26 @@ class JobQueue:
 
         Args:
             upload: the file.
-            text_column: name of the text column; None for the one with a usual name.
+            options: what the caller declares of the file.
             caller: who sent it.
             policy: the name of the policy that decides, if any.
 
         Raises:
-            InvalidCsvError: the file is not a CSV, or its text column can't be found.
+            InvalidCsvError: the file is not a table, or its text column can't be found.
         """
 
         def check() -> Job:
             file = upload.close()
             with file.open("rb") as stream:
-                CsvTable(stream, max_text_bytes=self.scoring.text_bytes, chosen_column=text_column)
+                self.scoring.open_table(stream, options)
             now = self.now()
             return Job(
                 id=upload.path.name[-32:],
                 state=JobState.QUEUED,
                 created_at=now,
                 expires_at=now + self.keep,
-                rows_total=count_rows(file),
-                text_column=text_column,
+                rows_total=count_rows(file, options),
+                table=options,
                 caller=caller,
                 policy=policy,
             )

@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from toxic_core.errors import OverloadedError, ToxicError
+from toxic_core.tables import NO_OPTIONS, TableOptions
 
 
 class JobState(StrEnum):
@@ -37,7 +38,7 @@ class Job:
         attempts: how often the service crashed since the last progress, this attempt included.
         model_version: the version that scores it, once it runs.
         error: why it failed: a code and a message.
-        text_column: name of the text column; None for the one with a usual name.
+        table: what the caller declared of the file.
         caller: who uploaded it: it counts for that share of the disk, and with keys, others have no access.
         policy: the name of the policy that decides, if any.
     """
@@ -54,7 +55,7 @@ class Job:
     attempts: int = 0
     model_version: str | None = None
     error: tuple[str, str] | None = None
-    text_column: str | None = None
+    table: TableOptions = NO_OPTIONS
     caller: str = ""
     policy: str | None = None
 

@@ -9,7 +9,9 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
+from typing import BinaryIO
 
+from toxic_core.tables import TableOptions
 from toxic_inference.budget import Held
 from toxic_inference.jobs.files import JobFiles
 from toxic_inference.jobs.record import Job
@@ -32,6 +34,7 @@ class FileScoring:
         files: the jobs' files.
         threads: for jobs only.
         text_bytes: longest text, in UTF-8 bytes.
+        file_bytes: most bytes of a compressed file's content.
         identify_language: returns the language of a text that states none; blocks.
         clock: for the time between two records.
     """
@@ -39,8 +42,19 @@ class FileScoring:
     files: JobFiles
     threads: Threads
     text_bytes: int
+    file_bytes: int
     identify_language: Callable[[str], str]
     clock: Clock
+
+    def open_table(self, stream: BinaryIO, options: TableOptions) -> CsvTable:
+        """Open a file, which blocks; raises as `CsvTable`."""
+        return CsvTable(
+            stream,
+            max_text_bytes=self.text_bytes,
+            max_bytes=self.file_bytes,
+            language_of=self.identify_language,
+            options=options,
+        )
 
     async def score(self, job: Job, session: Session, held: Held) -> AsyncGenerator[Job]:
         """Yield the job with more rows done, after each chunk of them.
@@ -58,15 +72,7 @@ class FileScoring:
         files, threads = self.files, self.threads
         # Opened here: a thread that opens files for a task that is cancelled meanwhile would leave them open.
         with files.open_job(job) as stream, files.open_result(job) as result:
-            table = await threads.run(
-                partial(
-                    CsvTable,
-                    stream,
-                    max_text_bytes=self.text_bytes,
-                    language_of=self.identify_language,
-                    chosen_column=job.text_column,
-                )
-            )
+            table = await threads.run(self.open_table, stream, job.table)
             form = CsvForm(table.header, session.contract.labels, session.version, job.policy)
             rows = table.rows()
             held.settle(await threads.run(files.size, job))

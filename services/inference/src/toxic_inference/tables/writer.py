@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from toxic_core.tables import renamed
 from toxic_inference.serving.interfaces import TextScore
 from toxic_inference.tables.reader import CsvRow
 
@@ -52,20 +53,14 @@ class CsvForm:
 
     def header(self) -> str:
         """Return the first line."""
-        return _csv(
-            [
-                [
-                    *(harmless(name) for name in self.columns),
-                    *(f"score_{label}" for label in self.labels),
-                    *(f"decision_{label}" for label in self.labels),
-                    "truncated",
-                    *(("policy", "decided_by") if self.policy else ()),
-                    "model_version",
-                    "line",
-                    "error",
-                ]
-            ]
+        appended = (
+            *(f"score_{label}" for label in self.labels),
+            *(f"decision_{label}" for label in self.labels),
+            "truncated",
+            *(("policy", "decided_by") if self.policy else ()),
+            *("model_version", "line", "error"),
         )
+        return _csv([[*map(harmless, renamed(self.columns, appended)), *appended]])
 
     def rows(self, rows: Iterable[ScoredRow]) -> str:
         """Return scored rows as lines, in order."""

@@ -1,7 +1,9 @@
 const TEXT_COLUMNS = ["comment_text", "content", "text", "comment", "message", "body"];
 
-export const textColumnOf = (header) =>
-  header.findIndex((name) => TEXT_COLUMNS.includes(name.trim().toLowerCase()));
+export function textColumnOf(header, chosen = "") {
+  const known = chosen.trim() ? [chosen.trim().toLowerCase()] : TEXT_COLUMNS;
+  return header.findIndex((name) => known.includes(name.trim().toLowerCase()));
+}
 
 // RFC 4180: quoted cells, doubled quotes, line breaks inside quotes.
 export function parseCsv(text) {

@@ -1,4 +1,4 @@
-// A CSV file: uploaded, watched while it is scored, downloaded. It goes on when this page is closed or loaded again.
+// A table: uploaded, watched while it is scored, downloaded. It goes on when this page is closed or loaded again.
 
 import { $, apiKey, ask, element, problemOf, showError, titleOf } from "./api.js";
 import { parseCsv, textColumnOf } from "./csv.js";
@@ -136,7 +136,7 @@ function showTable(header, rows) {
   const labels = labelsOf(header);
   const columns = {
     line: header.lastIndexOf("line"),
-    text: textColumnOf(header),
+    text: textColumnOf(header, $("file-column").value),
     scores: labels.map((label) => header.lastIndexOf(`score_${label}`)),
     decisions: labels.map((label) => header.lastIndexOf(`decision_${label}`)),
   };

@@ -191,6 +191,7 @@ FEEDBACK = Door(
     title="feedback",
     clients="moderation tools, the page, operators",
     prefixes=("/feedback",),
+    strict_query=True,
     errors=NATIVE,
     operations=(
         Operation(

@@ -1,8 +1,8 @@
-"""`/jobs`: upload a CSV of any length, watch its progress, download the result, also in parts.
+"""`/jobs`: upload a table of any length, watch its progress, download the result, also in parts.
 
 A service that doesn't own the jobs forwards each request to the one that does.
 
-Invariant: an upload is answered once it is on disk and looks like a CSV; a result is only served when it is
+Invariant: an upload is answered once it is on disk and looks like a table; a result is only served when it is
 complete, with an entity tag, so that an interrupted download can continue.
 """
 
@@ -16,33 +16,40 @@ from functools import wraps
 from http import HTTPStatus
 
 from pydantic import BaseModel, Field
-from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
+from toxic_core.tables import TableOptions
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
 from toxic_inference.http.body import HoldingResponse, check_media_type
-from toxic_inference.http.door import CSV_TYPE, JSON_TYPE, Door, Handler, Operation
+from toxic_inference.http.door import CSV_TYPE, JSON_TYPE, NDJSON_TYPE, Door, Handler, Operation
+from toxic_inference.http.encodings.forms import (
+    MULTIPART_TYPE,
+    TABLE_PARAMETERS,
+    read_form,
+    table_options,
+)
 from toxic_inference.http.error_shapes import NATIVE
 from toxic_inference.http.errors import InvalidRequestError
 from toxic_inference.http.guard import caller_in, caller_of
-from toxic_inference.http.policies import POLICY_HEADER, following, policy_headers
+from toxic_inference.http.policies import POLICY_HEADER, POLICY_PARAMETER, following, policy_headers
 from toxic_inference.jobs.files import PartialUpload
 from toxic_inference.jobs.queue import JobQueue
 from toxic_inference.jobs.record import Job, JobState
 from toxic_inference.tables.writer import SCORED_CSV
 
-_MULTIPART = "multipart/form-data"
 _RANGE = re.compile(r"\s*bytes\s*=\s*(\d+-\d*|-\d+)(\s*,\s*(\d+-\d*|-\d+))*\s*", re.ASCII | re.IGNORECASE)
 _COPY_BYTES = 1024 * 1024
-_MAX_FORM_FIELDS = 2
+_MAX_VALUE_BYTES = 64 * 1024
 
 
 class JobForm(BaseModel):
-    """A CSV file to score."""
+    """A table to score: CSV, NDJSON, JSON, .xlsx or Parquet, also compressed."""
 
     file: bytes = Field(description="The file.", json_schema_extra={"format": "binary"})
-    text_column: str | None = Field(default=None, description="Name of the text column.")
+    text_column: str | None = Field(default=None, description=TABLE_PARAMETERS["text_column"])
+    encoding: str | None = Field(default=None, description=TABLE_PARAMETERS["encoding"])
+    delimiter: str | None = Field(default=None, description=TABLE_PARAMETERS["delimiter"])
 
 
 class JobError(BaseModel):
@@ -116,39 +123,36 @@ def _by_owner(handle: _Local) -> Handler:
 
 @_by_owner
 async def submit(request: Request, backend: Backend, jobs: JobQueue) -> Response:
-    """Upload a CSV to score.
+    """Upload a table to score.
 
     The answer comes immediately; the file is scored after the jobs before it.
     """
-    kind = check_media_type(request, (CSV_TYPE, _MULTIPART))
+    kind = check_media_type(request, (CSV_TYPE, NDJSON_TYPE, JSON_TYPE, MULTIPART_TYPE))
     policy = following(request, backend).policy
     upload = await jobs.open_upload(caller_in(request.scope))
     try:
-        if kind == _MULTIPART:
-            text_column = await _receive_form(request, upload, backend)
+        if kind == MULTIPART_TYPE:
+            options = await _receive_form(request, upload, backend)
         else:
-            text_column = request.query_params.get("text_column")
+            options = table_options(request, {}, content_type=request.headers.get("content-type", ""))
             async for part in request.stream():
                 await backend.threads.files.run(upload.write, part, caller=caller_in(request.scope))
-        job = await jobs.submit(
-            upload, text_column=text_column or None, caller=caller_in(request.scope), policy=policy
-        )
+        job = await jobs.submit(upload, options=options, caller=caller_in(request.scope), policy=policy)
     except BaseException:
         await backend.threads.files.run(upload.drop)
         raise
     return _answer(job, HTTPStatus.ACCEPTED, headers={"location": f"/jobs/{job.id}"})
 
 
-async def _receive_form(request: Request, upload: PartialUpload, backend: Backend) -> str | None:
-    async with request.form(max_files=1, max_fields=_MAX_FORM_FIELDS) as form:
-        file, text_column = form.get("file"), form.get("text_column")
-        if not isinstance(file, UploadFile):
+async def _receive_form(request: Request, upload: PartialUpload, backend: Backend) -> TableOptions:
+    async with read_form(request, values=TABLE_PARAMETERS, max_value_bytes=_MAX_VALUE_BYTES) as form:
+        file = form.files.get("file")
+        if file is None:
             raise InvalidRequestError("The form must have a file named file.", field="file")
-        if isinstance(text_column, UploadFile):
-            raise InvalidRequestError("text_column must be a value, not a file.", field="text_column")
+        options = table_options(request, form.values, content_type=file.content_type or "")
         while part := await file.read(_COPY_BYTES):
             await backend.threads.files.run(upload.write, part, caller=caller_in(request.scope))
-    return text_column
+    return options
 
 
 @_by_owner
@@ -203,6 +207,7 @@ JOBS = Door(
     clients="files of any length",
     prefixes=("/jobs",),
     errors=NATIVE,
+    strict_query=True,
     operations=(
         Operation(
             "POST",
@@ -210,16 +215,18 @@ JOBS = Door(
             submit,
             changes_state=True,
             files=True,
-            body={CSV_TYPE: _UPLOAD, _MULTIPART: JobForm},
-            query={
-                "text_column": "Name of the text column of a CSV body.",
-                "policy": "Name of a policy; the header x-policy works too.",
+            body={
+                CSV_TYPE: _UPLOAD,
+                NDJSON_TYPE: '{"text": "Have a lovely day."}\n',
+                JSON_TYPE: '[{"text": "Have a lovely day."}]',
+                MULTIPART_TYPE: JobForm,
             },
+            query=TABLE_PARAMETERS | POLICY_PARAMETER,
             answers={202: JobAnswer},
             errors={
                 413: "The file is too large.",
                 415: "The content type is not accepted.",
-                422: "The file is not a CSV, or its text column can't be found.",
+                422: "The file is not a table, or its text column can't be found.",
                 429: "There is no room for another file.",
             }
             | _AWAY,

@@ -24,9 +24,10 @@ from toxic_inference.http.body import (
     validate,
 )
 from toxic_inference.http.door import CSV_TYPE, JSON_TYPE, NDJSON_TYPE, Access, Door, Operation
+from toxic_inference.http.encodings.forms import TABLE_PARAMETERS, charset_of, check_query
 from toxic_inference.http.error_shapes import NATIVE as NATIVE_ERRORS
-from toxic_inference.http.errors import InvalidRequestError
-from toxic_inference.http.policies import following, policy_headers
+from toxic_inference.http.errors import InvalidRequestError, MalformedRequestError
+from toxic_inference.http.policies import POLICY_PARAMETER, following, policy_headers
 from toxic_inference.http.terms import terms_of
 from toxic_inference.http.texts import check_count, check_texts, identified
 from toxic_inference.serving.interfaces import Lane, Target, Text
@@ -35,7 +36,9 @@ from toxic_inference.tables.writer import SCORED_CSV
 
 async def answer_json(request: Request, backend: Backend) -> Response:
     """Score a JSON body's texts."""
-    body, texts = await read_body(request, backend.threads.read, partial(_read, backend=backend))
+    charset = charset_of(request.headers.get("content-type", ""))
+    read = partial(_read, backend=backend, charset=charset)
+    body, texts = await read_body(request, backend.threads.read, read)
     if body.identify_language:
         texts = await identified(texts, request, backend)
     terms = terms_of(request, timeout_seconds=body.timeout, store=not body.do_not_store)
@@ -63,7 +66,14 @@ async def answer_json(request: Request, backend: Backend) -> Response:
     return Response(orjson.dumps(answer), media_type=JSON_TYPE, headers={MODEL_VERSION_HEADER: version})
 
 
-def _read(raw: bytes, *, backend: Backend) -> tuple[PredictRequest, list[Text]]:
+def _read(raw: bytes, *, backend: Backend, charset: str | None) -> tuple[PredictRequest, list[Text]]:
+    if charset not in {None, "utf-8"}:
+        try:
+            raw = raw.decode(str(charset)).encode()
+        except UnicodeDecodeError as error:
+            raise MalformedRequestError(
+                f"The body is not {charset}, as its Content-Type declares."
+            ) from error
     value = parse_json(raw, most_values=backend.limits.texts + MOST_VALUES)
     if isinstance(value, dict) and isinstance(given := value.get("texts"), list):
         check_count(given, backend.limits, field="texts")
@@ -97,13 +107,16 @@ _ANSWERS = {
 
 
 async def predict(request: Request, backend: Backend) -> Response:
-    """Score texts: one, many, a CSV file, or a stream of lines.
+    """Score texts: one, many, a table, or a stream of lines.
+
+    A table is CSV, a JSON list, .xlsx or Parquet, also in a gzip or ZIP file.
 
     With `Accept: text/csv`, a file's rows are returned as CSV with their scores.
     """
-    answer_kind = _ANSWERS[check_media_type(request, tuple(_ANSWERS))]
+    kind = check_media_type(request, tuple(_ANSWERS))
+    check_query(request, POLICY_PARAMETER if kind == JSON_TYPE else TABLE_PARAMETERS | POLICY_PARAMETER)
     backend = following(request, backend)
-    answer = await answer_kind(request, backend)
+    answer = await _ANSWERS[kind](request, backend)
     answer.headers.update(policy_headers(backend.policy))
     return answer
 
@@ -113,6 +126,7 @@ NATIVE = Door(
     title="scoring",
     clients="new clients, spreadsheets, the page",
     prefixes=("/predict", "/policies/"),
+    strict_query=True,
     errors=NATIVE_ERRORS,
     operations=(
         Operation(
@@ -127,10 +141,7 @@ NATIVE = Door(
                 CSV_TYPE: "content,lang\nHave a lovely day.,en\n",
                 NDJSON_TYPE: NdjsonLine,
             },
-            query={
-                "text_column": "Name of the text column of a CSV body.",
-                "policy": "Name of a policy; the header x-policy works too.",
-            },
+            query=TABLE_PARAMETERS | POLICY_PARAMETER,
             answers={200: {JSON_TYPE: PredictAnswer, CSV_TYPE: SCORED_CSV}},
             errors={
                 400: "The body does not have the form that its content type promises.",
