@@ -221,6 +221,10 @@ settings: $(VENV)/.installed-dev ## Write docs/settings.md, the environment vari
 doors: $(VENV)/.installed ## Write docs/doors.md, the table of the inference service's doors
 	@$(RUN) toxic_inference.doors > docs/doors.md
 
+.PHONY: descriptors
+descriptors: $(VENV)/.installed-dev ## Write the descriptors of the gRPC doors' messages, from the packages that publish them
+	@$(RUN) toxic_testing.inference.descriptors services/inference/src/toxic_inference/rpc/descriptors.binpb
+
 .PHONY: clients
 clients: $(VENV)/.installed-dev ## Call every client of the Perspective API, and write docs/perspective-clients.md; takes minutes
 	@infra/local/tools.sh "$(NEW_FROM)" clients

@@ -179,14 +179,14 @@ def test_every_variable_is_a_setting(overlay: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
 def test_ports_are_the_services_own(name: str) -> None:
-    """What a service listens on by default is what its container, its Service and its policy name."""
-    port = SERVICES[name].model_fields["port"].default
+    """Its default port, and gRPC's, are those of its container, its Service and its policy."""
+    ports = [SERVICES[name].model_fields["port"].default, *([8500] if name == "inference" else [])]
     for overlay in ("local", "production"):
         ((_, container),) = containers(find(overlay, "Deployment", name))
-        assert [opened["containerPort"] for opened in container["ports"]] == [port]
-        assert [opened["port"] for opened in find(overlay, "Service", name)["spec"]["ports"]] == [port]
+        assert [opened["containerPort"] for opened in container["ports"]] == ports
+        assert [opened["port"] for opened in find(overlay, "Service", name)["spec"]["ports"]] == ports
         (rule,) = find(overlay, "NetworkPolicy", name)["spec"]["ingress"]
-        assert rule["ports"] == [{"port": port}]
+        assert rule["ports"] == [{"port": port} for port in ports]
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

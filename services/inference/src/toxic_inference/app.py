@@ -9,7 +9,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -29,7 +29,7 @@ from toxic_inference.budget import Budget
 from toxic_inference.corrections.record import FeedbackFullError
 from toxic_inference.corrections.service import CorrectionService
 from toxic_inference.corrections.store import DatabaseFeedbackStore
-from toxic_inference.doors.listing import DOORS
+from toxic_inference.doors.listing import DOORS, GRPC_DOORS
 from toxic_inference.doors.openai.categories import NOT_JUDGED
 from toxic_inference.events import Emit
 from toxic_inference.http.admission import AdmissionRules, RequestLimit
@@ -168,15 +168,49 @@ def create_app(settings: Settings) -> Starlette:
     admission = AdmissionRules(
         RequestLimit(settings.max_queue_seconds), overload=manager.overload, find_key=rules.find_key
     )
+    backend = replace(backend, policies=policies)
+    grpc = _make_grpc(settings, backend, rules, admission)
     return create_api(
-        replace(backend, policies=policies),
+        backend,
         DOORS,
         rules=rules,
         cors_origins=settings.cors_origins,
         allowed_hosts=settings.allowed_hosts,
         trusted_proxies=settings.trusted_proxies,
         admission=admission,
-        lifespan=_lifespan(runs, manager, threads, closing=closing),
+        lifespan=_lifespan(runs, manager, threads, grpc=grpc, closing=closing),
+    )
+
+
+def _make_grpc(
+    settings: Settings, backend: Backend, rules: GuardRules, admission: AdmissionRules
+) -> Callable[[], AbstractAsyncContextManager[int | None]]:
+    if settings.grpc_port is None:
+        return nullcontext
+    from toxic_inference.rpc.server import GrpcLimits, serve_grpc  # noqa: PLC0415  a tenth of a second
+
+    proxies = settings.trusted_proxies
+    app = create_api(
+        backend,
+        GRPC_DOORS,
+        rules=rules,
+        allowed_hosts=("*",),  # no page speaks gRPC
+        trusted_proxies=proxies,
+        admission=admission,
+    )
+    return partial(
+        serve_grpc,
+        app,
+        GRPC_DOORS,
+        host=settings.host,
+        port=settings.grpc_port,
+        ready=backend.ready,
+        limits=GrpcLimits(
+            message_bytes=backend.limits.body_bytes,
+            messages_bytes=backend.limits.bodies_bytes,
+            calls=settings.max_connections,
+            grace_seconds=settings.shutdown_grace_seconds,
+        ),
     )
 
 
@@ -185,13 +219,15 @@ def _lifespan(
     manager: Manager,
     threads: _Threads,
     *,
+    grpc: Callable[[], AbstractAsyncContextManager[int | None]],
     closing: Sequence[Callable[[], None]],
 ) -> Lifespan:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         tasks = [asyncio.create_task(run()) for run in runs]
         try:
-            yield
+            async with grpc():
+                yield
         finally:
             for task in tasks:
                 task.cancel()

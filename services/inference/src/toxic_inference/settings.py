@@ -54,6 +54,8 @@ class Settings(BaseSettings):
     """Address to listen on; 0.0.0.0 for every interface."""
     port: int = Field(default=8001, ge=1, le=65535, validation_alias=AliasChoices("INFERENCE_PORT", "PORT"))
     """Port to listen on; PORT works too."""
+    grpc_port: int | None = Field(default=None, ge=1, le=65535)
+    """Port of the gRPC doors, on the same address; TensorFlow Serving's is 8500. Off if unset."""
     api_keys_file: Path | None = None
     """File of API keys, made by `toxic-inference keys add NAME`; if unset, no key is needed."""
     requests_per_minute: PositiveInt | None = None

@@ -139,6 +139,18 @@ ERROR_TABLE: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
 }
 """Status and code by error class; a class without an entry has its nearest ancestor's."""
 
+_CANONICAL_CODES: Mapping[int, str] = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    409: "ALREADY_EXISTS",
+    413: "INVALID_ARGUMENT",
+    429: "RESOURCE_EXHAUSTED",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+
 _UNAVAILABLE_RETRY_SECONDS = 1
 
 
@@ -205,3 +217,9 @@ def describe(error: Exception) -> tuple[str, str]:
     """Return an error's code and message, for records of background work."""
     problem = problem_of(error)
     return problem.code, problem.message
+
+
+def canonical_code(status: int) -> str:
+    """Return the name in `google.rpc.Code` of an HTTP status, for gRPC and Google's APIs."""
+    other = "INVALID_ARGUMENT" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "INTERNAL"
+    return _CANONICAL_CODES.get(status, other)
