@@ -77,6 +77,8 @@ def test_every_replica_answers_for_every_job(
         two.client.post("/jobs", content=b"a,b\n1,2\n", headers={"content-type": "text/csv"}).status_code
         == 422
     )
+    unknown = one.client.post("/jobs", files=form, headers={"x-policy": "forum"})
+    assert (unknown.status_code, "There is no policy" in unknown.text) == (422, True)
 
     assert owner.server.terminate() == 0
     away = two.client.get(address)

@@ -155,6 +155,17 @@ async def test_a_table_is_decided_by_a_policy(client: httpx.AsyncClient, core: F
     assert answer.json()["results"][0]["decided_by"]["insult"] == "model"
 
 
+async def test_columns_of_an_earlier_policy_are_renamed(client: httpx.AsyncClient) -> None:
+    """A scored table can be scored again; the last decisions have the usual names."""
+    request = BODIES["csv"]
+    headers = request["headers"] | {"accept": "text/csv"}
+    before = await client.post(**request | {"headers": headers, "params": {"policy": "forum"}})
+    again = request | {"content": before.content, "headers": headers, "params": {"policy": "news"}}
+    first, _ = csv.DictReader(io.StringIO((await client.post(**again)).text, newline=""))
+    assert (first["policy_1"], first["decided_by_1"]) == ("forum", "list")
+    assert (first["policy"], first["decided_by"]) == ("news", "model")
+
+
 async def test_lines_are_decided_by_a_policy(client: httpx.AsyncClient, core: FakeCore) -> None:
     """Each names what decided; a policy's language is theirs if they state none."""
     answer = await client.post(**BODIES["ndjson"] | {"params": {"policy": "forum"}})
