@@ -18,7 +18,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python -m
 PYTEST := $(RUN) pytest
 PACKAGES := $(wildcard libs/*/pyproject.toml services/*/pyproject.toml infra/*/pyproject.toml tests/support/pyproject.toml)
-SOURCES := libs services infra/grafana infra/local infra/ray benchmarks $(wildcard tests)
+SOURCES := libs services infra/grafana infra/local infra/migrate infra/ray benchmarks $(wildcard tests)
 ARGS ?=
 WORKERS ?= auto
 comma := ,
@@ -203,7 +203,7 @@ lock: $(VENV)/.installed-dev ## Resolve dependencies into constraints.txt; ARGS=
 	@$(RUN) uv pip compile --universal --python-version 3.11 --no-header --no-annotate --quiet $(ARGS) \
 		--no-emit-package toxic-core --no-emit-package toxic-model --no-emit-package toxic-training --no-emit-package toxic-registry \
 		--no-emit-package toxic-inference --no-emit-package toxic-local \
-		--no-emit-package toxic-dashboards --no-emit-package toxic-batch --no-emit-package toxic-testing \
+		--no-emit-package toxic-dashboards --no-emit-package toxic-batch --no-emit-package toxic-migrate --no-emit-package toxic-testing \
 		requirements-dev.in -o constraints.txt
 	@$(RUN) uv pip compile --universal --python-version 3.11 --no-header --no-annotate --quiet $(ARGS) \
 		infra/airflow/requirements.in -o infra/airflow/requirements.txt
@@ -219,6 +219,11 @@ settings: $(VENV)/.installed-dev ## Write docs/settings.md, the environment vari
 .PHONY: doors
 doors: $(VENV)/.installed ## Write docs/doors.md, the table of the inference service's doors
 	@$(RUN) toxic_inference.doors > docs/doors.md
+
+.PHONY: clients
+clients: $(VENV)/.installed-dev ## Call every client of the Perspective API, and write docs/perspective-clients.md; takes minutes
+	@infra/local/tools.sh "$(NEW_FROM)" clients
+	@$(PYTEST) services/inference/tests/clients/perspective --clients-document=docs/perspective-clients.md $(ARGS)
 
 .PHONY: dashboards
 dashboards: $(VENV)/.installed-dev ## Export Grafana's dashboards from the YAML in infra/grafana/src
@@ -236,6 +241,10 @@ dag: $(VENV)/.installed-dev ## Write Airflow's DAG again, from the pipelines and
 .PHONY: sample
 sample: $(VENV)/.installed ## Generate data/sample again
 	@$(RUN) toxic_training.data.sample --out data/sample
+
+.PHONY: behaviour
+behaviour: $(VENV)/.installed ## Expand the templates of data/behaviour again
+	@$(VENV)/bin/python data/behaviour/expand.py
 
 .PHONY: screenshots
 screenshots: tools $(VENV)/.installed-dev ## Take the pictures in docs/images of a running make demo or make serve

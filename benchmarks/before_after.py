@@ -48,7 +48,7 @@ def main() -> None:
         (given.rounds + 1) * given.requests, tokeniser=bundle.tokeniser(max_tokens=_UNCUT_TOKENS)
     )
     found: dict[str, list[Round]] = {"before": [], "after": []}
-    with _service(given.before, given.models) as before, _service(given.after, given.models) as after:
+    with service(given.before, given.models) as before, service(given.after, given.models) as after:
         ports = {"before": before, "after": after}
         for number, start in enumerate(range(0, len(texts), given.requests)):
             # Each round has its own texts, so that neither service answers from its cache.
@@ -83,7 +83,7 @@ async def _round(port: int, texts: list[str], *, callers: int) -> Round:
 
 
 @contextmanager
-def _service(checkout: Path, models: Path) -> Iterator[int]:
+def service(checkout: Path, models: Path) -> Iterator[int]:
     """Run a checkout's service until the block ends; yield its port once it is ready."""
     with socket.socket() as free:
         free.bind((HOST, 0))

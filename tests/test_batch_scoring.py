@@ -72,7 +72,7 @@ def test_a_killed_job_goes_on_without_scoring_again(build_bundle: BundleFactory,
     scored = pd.concat([pd.read_parquet(out / name) for name in after], ignore_index=True)
     table = pd.read_csv(source, dtype=str, keep_default_na=False)
     assert scored["id"].tolist() == table["id"].tolist()
-    options = ScoringOptions(batch_tokens=8192, max_windows=32, overlap=32)
+    options = ScoringOptions(batch_tokens=8192, max_windows=400, overlap=16)
     model = open_model(open_bundle(bundle), threads=1, overlap=options.overlap)
     empty = table["comment_text"] == ""
     texts, languages = (table[name][~empty].tolist() for name in ("comment_text", "lang"))

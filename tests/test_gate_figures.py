@@ -1,7 +1,5 @@
 """The registry's gate and training speak of the same figures, though neither imports the other."""
 
-from itertools import product
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,19 +8,19 @@ from toxic_core.contract import Calibration
 from toxic_core.labels import LABELS
 from toxic_core.languages import LANGUAGES
 from toxic_registry.gate.policy import PACKAGED, read_policy
-from toxic_training.evaluation.bias import measure_bias
-from toxic_training.evaluation.hatecheck import measure_hatecheck
+from toxic_training.data.suites import HATECHECK, REFERENCES, TEMPLATES
 from toxic_training.evaluation.measuring import measure_sets
 from toxic_training.evaluation.operating_point import OperatingPoint
 from toxic_training.evaluation.parameters import EvaluationParameters
+from toxic_training.evaluation.suites import measure_disguised, measure_suites
 
 pytestmark = pytest.mark.slow
 
 PARAMETERS = EvaluationParameters(
     batch_tokens=64, max_windows=1, window_overlap_tokens=0, bootstrap_samples=0, confidence=0.95,
-    calibration_toxic_share=0.5, calibration_min_a_class=5, calibration_bins=5, deployment_toxic_share=0.1,
-    threshold_precision=0.8, reference_bins=5, length_edges=(10,), min_rows_a_language=2,
-    precision_comments=0, seed=1,
+    calibration_toxic_share=0.5, calibration_min_per_class=5, calibration_bins=5, deployment_toxic_share=0.1,
+    threshold_precision=0.8, reference_bins=5, length_edges=(10,), min_rows_per_language=2,
+    min_rows_per_origin=2, precision_comments=0, disguised_comments=0, seed=1,
 )  # fmt: skip
 
 FUNCTIONALITIES = (
@@ -35,11 +33,19 @@ FUNCTIONALITIES = (
 )  # fmt: skip
 """HateCheck's, as its file names them."""
 
+KINDS = ["threat", "insult", "identity", "idiom", "counter_speech"]
+"""Kinds of everyday comments."""
+
 
 def _scores(rows: int, *, source: str) -> pd.DataFrame:
     languages = [language.value for language in LANGUAGES]
     table = pd.DataFrame(
-        {"language": (languages * rows)[:rows], "source": source, "tokens": np.arange(rows) % 20}
+        {
+            "language": (languages * rows)[:rows],
+            "source": source,
+            "origin": source,
+            "tokens": np.arange(rows) % 20,
+        }
     )
     for label in LABELS:
         table[label] = (np.arange(rows) // len(languages) % 2).astype(np.float32)
@@ -54,20 +60,33 @@ def measured() -> set[str]:
         calibration={label: {"*": Calibration()} for label in LABELS},
         thresholds={label: {"*": 0.5} for label in LABELS},
     )
-    comments = measure_sets(
-        _scores(140, source="train"), _scores(140, source="test"), point=point, parameters=PARAMETERS
-    )
-    cases = _scores(len(FUNCTIONALITIES), source="hatecheck").assign(
+    world = _scores(160, source="world_test").assign(origin=["a"] * 40 + ["b"] * 40 + ["a"] * 40 + ["b"] * 40)
+    tests = pd.concat([_scores(140, source="test"), world], ignore_index=True)
+    comments = measure_sets(_scores(140, source="train"), tests, point=point, parameters=PARAMETERS)
+    disguised = tests.assign(plain=range(len(tests)), group="leet")
+    cases = _scores(len(FUNCTIONALITIES), source=HATECHECK).assign(
         language="en",
-        functionality=FUNCTIONALITIES,
-        hateful=[float(not n.endswith("_nh")) for n in FUNCTIONALITIES],
+        group=FUNCTIONALITIES,
+        identity_hate=[float(not n.endswith("_nh")) for n in FUNCTIONALITIES],
     )
-    templates = pd.DataFrame(
-        product([0.0, 1.0], ["", "gay"], [0.2, 0.7]), columns=["toxic", "identities", "score_toxic"]
+    templates = _scores(8, source=TEMPLATES).assign(
+        toxic=[0.0] * 4 + [1.0] * 4, group=["", "", "gay", "gay"] * 2
     )
-    resampling = PARAMETERS.resampling
-    suites = measure_bias(templates, resampling) | measure_hatecheck(cases, point, resampling)
-    return {*comments, *suites, "serving.latency_ms", "serving.size_mb"}
+    in_language = [
+        _scores(40, source=f"templates_{code.lower().replace('-', '_')}").assign(language=code)
+        for code in ("en", "de", "nl", "zh", "hi-Latn")
+    ]
+    everyday = _scores(2 * len(KINDS), source="everyday").assign(
+        group=KINDS * 2, expected=["ok"] * len(KINDS) + ["toxic"] * len(KINDS)
+    )
+    rated = _scores(200, source="perspective").assign(language="en", TOXICITY=np.linspace(0, 1, 200))
+    tables = pd.concat([cases, templates, *in_language, everyday, rated], ignore_index=True)
+    empty = {"group": "", "expected": "", **dict.fromkeys(REFERENCES, np.nan)}
+    suites = measure_suites(
+        tables.reindex(columns=[*tables, *(empty.keys() - {*tables})]).fillna(empty), point, PARAMETERS
+    )
+    changed = measure_disguised(tests, disguised, point, PARAMETERS)
+    return {*comments, *suites, *changed, "serving.latency_ms", "serving.size_mb"}
 
 
 @pytest.mark.parametrize("name", PACKAGED)
@@ -80,8 +99,10 @@ def test_every_figure_of_a_packaged_gate_is_one_that_training_measures(name: str
 
 
 def test_the_gate_compares_every_harmless_functionality(measured: set[str]) -> None:
-    """No kind of harmless sentence may be decided to be toxic more often than by the champion."""
+    """No kind of harmless sentence may be decided to be hate more often than by the champion."""
     compared = {comparison.figure for comparison in read_policy("default").not_worse_than_champion.figures}
-    harmless = {name for name in measured if name.startswith("hatecheck.") and name.endswith("_nh.accuracy")}
+    harmless = {
+        name for name in measured if name.startswith("hatecheck.") and name.endswith("_nh.identity_accuracy")
+    }
     assert len(harmless) == 11
     assert harmless <= compared

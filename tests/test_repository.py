@@ -119,9 +119,9 @@ def test_private_files_are_ignored_by_git(path: str) -> None:
     )
 
 
-def test_the_sample_is_not_ignored_by_git() -> None:
-    """The generated sample is part of the repository."""
-    path = "data/sample/test.csv"
+@pytest.mark.parametrize("path", ["data/sample/test.csv", "data/behaviour/templates/en.toml"])
+def test_generated_comments_are_not_ignored_by_git(path: str) -> None:
+    """The sample and the templates are part of the repository."""
     assert (
         subprocess.run(["git", "-C", str(ROOT), "check-ignore", "--quiet", path], check=False).returncode == 1
     )

@@ -3,6 +3,7 @@
 #
 #   tools.sh PYTHON          what makes a virtual environment of PYTHON; nothing if PYTHON is empty
 #   tools.sh PYTHON tests    also the servers, browser and clients that the tests start
+#   tools.sh PYTHON clients  also the languages of the clients that only `make clients` calls
 #
 # Does nothing, in a fraction of a second, if nothing is missing. Installs with apt as root or with passwordless sudo;
 # otherwise it prints the command and fails. No package's service is started. A test sets TOOLS_ROOT to look for
@@ -36,6 +37,10 @@ has_postgresql() {
     done
 }
 
+# Debian keeps these two where only root's path leads.
+has_ip() { has ip || [ -x "$root/usr/sbin/ip" ]; }
+has_dnsmasq() { has dnsmasq || [ -x "$root/usr/sbin/dnsmasq" ]; }
+
 has_alertmanager() { has amtool && { has alertmanager || has prometheus-alertmanager; }; }
 
 # Debian ships the modules that make virtual environments in a package of their own; other builds of Python have them.
@@ -57,6 +62,23 @@ find_missing_for_tests() {
     need fonts-dejavu-core test -d "$root/usr/share/fonts/truetype/dejavu"
     need prometheus has prometheus promtool
     need prometheus-alertmanager has_alertmanager
+    need caddy has caddy
+    need dnsmasq-base has_dnsmasq
+    need iproute2 has_ip
+    need curl has curl
+    need openssl has openssl
+}
+
+find_missing_for_clients() {
+    need default-jdk-headless has java keytool
+    need libgoogle-api-client-java test -e "$root/usr/share/java/google-api-client.jar"
+    need ruby-google-api-client test -d "$root/usr/share/doc/ruby-google-api-client"
+    need ruby-activesupport test -d "$root/usr/share/doc/ruby-activesupport"
+    need php-cli has php
+    need php-curl test -d "$root/usr/share/doc/php-curl"
+    need php-guzzlehttp-guzzle test -d "$root/usr/share/php/GuzzleHttp"
+    need r-base-core has Rscript
+    need r-cran-httr test -d "$root/usr/lib/R/site-library/httr"
 }
 
 # Runs as root. A policy that refuses every start is what Debian provides against services that start by themselves.
@@ -77,11 +99,12 @@ for package; do systemctl disable --quiet "$package" 2>/dev/null || true; done
 '
 
 case $#:${2:-tests} in
-    [12]:tests) ;;
-    *) fail "usage: infra/local/tools.sh PYTHON [tests]" ;;
+    [12]:tests | 2:clients) ;;
+    *) fail "usage: infra/local/tools.sh PYTHON [tests | clients]" ;;
 esac
 [ -z "$1" ] || find_missing_for_python "$1"
 [ $# = 1 ] || find_missing_for_tests
+[ "${2:-}" != clients ] || find_missing_for_clients
 [ -n "$missing" ] || exit 0
 missing=${missing# }
 

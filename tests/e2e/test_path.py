@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from toxic_core.contract import Bundle, open_bundle
+from toxic_core.contract import WARMUP_FILE, Bundle, WarmupExample, open_bundle, seal, write_warmup
 from toxic_core.contract.calibration import calibrate
 from toxic_core.labels import LABELS
 from toxic_local.stack import LocalStack
@@ -90,7 +90,7 @@ def test_serving_gives_the_scores_that_training_exported(stack: LocalStack, bund
     """
     sealed = open_bundle(bundle)
     texts = [example.text for example in sealed.warmup()]
-    results = _predict(stack, texts=texts).raise_for_status().json()["results"]
+    results = _predict(stack, texts=texts, identify_language=False).raise_for_status().json()["results"]
     whole = [index for index, result in enumerate(results) if result["windows"] == 1]
     assert len(whole) == len(texts) - 1
     served = [[results[index]["scores"][label] for label in LABELS] for index in whole]
@@ -129,26 +129,44 @@ def test_promotion_under_load_loses_no_request_and_rollback_returns(stack: Local
 
 
 def test_a_broken_version_is_never_served(stack: LocalStack, bundle: Path) -> None:
-    """The gate refuses damaged files; overridden, the loader does, visibly, and the one before serves on."""
-    broken = _register_damaged(stack, bundle)
-    assert stack.run((quick_python("registry"), "-m", "toxic_registry", "promote", broken)) == 1
-    _registry(stack, "promote", broken, "--override", "to see the loader refuse it", "--actor", "a test")
+    """The gate refuses damaged files, the loader other scores than recorded; the one before serves on."""
+    damaged = _register_broken(stack, bundle, _damage)
+    promote = (quick_python("registry"), "-m", "toxic_registry", "promote", damaged)
+    override = ("--override", "to see it refused", "--actor", "a test")
+    for options in ((), override):
+        assert stack.run((*promote, *options)) == 1
+    broken = _register_broken(stack, bundle, _record_other_scores)
+    _registry(stack, "promote", broken, *override)
     state = _wait_for_state(stack, broken, lambda entry: entry["status"]["error_code"] != "OK")
-    assert "SHA-256" in state["status"]["error_message"]
+    assert "recorded" in state["status"]["error_message"]
     assert _version(stack) == "1"
     _registry(stack, "rollback")
 
 
-def _register_damaged(stack: LocalStack, bundle: Path) -> str:
+def _damage(folder: Path) -> None:
+    (folder / WARMUP_FILE).write_text("{}\n", encoding="utf-8")
+
+
+def _record_other_scores(folder: Path) -> None:
+    bundle = open_bundle(folder)
+    others = [
+        WarmupExample(text=example.text, scores=tuple(1.0 - score for score in example.scores))
+        for example in bundle.warmup()
+    ]
+    write_warmup(folder, others)
+    seal(folder, bundle.contract)
+
+
+def _register_broken(stack: LocalStack, bundle: Path, change: Callable[[Path], None]) -> str:
     client = mlflow.MlflowClient(stack.plan.registry_uri)
-    damaged = stack.plan.state_dir / "damaged"
+    damaged = stack.plan.state_dir / change.__name__
     target = damaged / "artifacts" / "bundle"
     for file in sorted(bundle.rglob("*")):
         if file.is_file():
             copy = target / file.relative_to(bundle)
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(file.read_bytes())
-    (target / "warmup.jsonl").write_text("{}\n", encoding="utf-8")
+    change(target)
     run = client.create_run("0")
     client.log_artifacts(run.info.run_id, str(damaged), "model")
     source = f"{run.info.artifact_uri}/model"

@@ -10,6 +10,7 @@ import yaml
 
 from toxic_dashboards.boards import BOARDS, PROMOTIONS
 from toxic_testing.inference.bundles import WORDS, TinyModel
+from toxic_testing.watching import FIRST_CHAMPION, PINNED
 
 pytestmark = [pytest.mark.slow, pytest.mark.e2e]
 
@@ -65,6 +66,11 @@ def test_a_service_without_a_version_is_noticed(loop: Any) -> None:
     loop.wait_until(refused, "the alerts of a service without a version")
 
 
+def test_content_that_the_gate_did_not_approve_is_noticed(loop: Any) -> None:
+    """The challenger's files aren't those that the ledger records."""
+    _expect_alerts(loop, "VersionNotApproved")
+
+
 def test_mixed_traffic_fills_every_panel_that_needs_no_event(loop: Any, answers: Any) -> None:
     """Every door, several languages, a champion and a challenger."""
     loop.promote(loop.add_version(model=SLOW))
@@ -83,7 +89,7 @@ def test_mixed_traffic_fills_every_panel_that_needs_no_event(loop: Any, answers:
         loop.http.post(
             f"{address}/v1/models/{MODEL}:predict", json={"instances": [{"text": "you are kind"}]}
         ).raise_for_status()
-        judged = {"labels": {"toxic": True}, "scores": {"toxic": 0.9}, "model_version": "1"}
+        judged = {"labels": {"toxic": True}, "scores": {"toxic": 0.9}, "model_version": FIRST_CHAMPION}
         loop.http.post(f"{address}/feedback", json=judged).raise_for_status()
         return not _panels(needing=False) & set(answers.missing)
 
@@ -105,7 +111,7 @@ def test_a_version_that_cannot_be_loaded_is_noticed(loop: Any) -> None:
     """A challenger needs no gate, and the champion continues."""
     loop.promote(loop.add_version(model=TinyModel(bias=2.0), broken=True), "challenger")
     _expect_alerts(loop, "ModelLoadFailed")
-    assert loop.predict(["you"]).json()["model_version"] == "1"
+    assert loop.predict(["you"]).json()["model_version"] == FIRST_CHAMPION
 
 
 def test_drift_ends_in_a_challenger(loop: Any) -> None:
@@ -126,7 +132,9 @@ def test_drift_ends_in_a_challenger(loop: Any) -> None:
     cause = loop.client.get_run(str(made.run_id)).data.tags
     assert cause["cause.trigger"] == "alert"
     assert "Drift" in cause["cause.alerts"]
-    assert loop.client.get_model_version_by_alias(MODEL, "champion").version == "1", "only the gate promotes"
+    assert loop.client.get_model_version_by_alias(MODEL, "champion").version == FIRST_CHAMPION, (
+        "only the gate promotes"
+    )
 
     compared = f'toxic_inference_alias_info{{alias="challenger",version="{made.version}"}}'
     loop.wait_until(lambda: bool(loop.ask(compared)), "the service shadows the challenger")
@@ -139,7 +147,7 @@ def test_moderators_contradiction_is_noticed(loop: Any) -> None:
         correction = {
             "labels": {"toxic": judged},
             "scores": {"toxic": 0.1 if judged else 0.9},
-            "model_version": "1",
+            "model_version": FIRST_CHAMPION,
         }
         loop.http.post(f"{loop.address('inference')}/feedback", json=correction).raise_for_status()
     _expect_alerts(loop, "FeedbackContradictsChampion")
@@ -148,6 +156,13 @@ def test_moderators_contradiction_is_noticed(loop: Any) -> None:
 def test_watching_that_fails_is_noticed(loop: Any) -> None:
     """Neither the hosted Prometheus nor the people's webhook answers."""
     _expect_alerts(loop, "RemoteWriteFails", "AlertsUndelivered")
+
+
+def test_content_that_no_alias_ever_named_is_noticed(loop: Any) -> None:
+    """The service serves it because it is pinned; the ledger has no digest of it."""
+    while int(loop.add_version(model=TinyModel(bias=4.0))) < int(PINNED):
+        pass
+    _expect_alerts(loop, "ServedWithoutApproval")
 
 
 def test_a_registry_that_is_gone_is_noticed(loop: Any) -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from toxic_core.signatures import SigningKey, read_trusted_keys
 from toxic_local.errors import CheckFailedError, ProcessFailedError, StopRequestedError
 from toxic_local.plan import Commands, StackPlan
-from toxic_local.stack import LocalStack, child_environment, registry_answers
+from toxic_local.stack import LocalStack, child_environment, registry_answers, signing_environment
 from toxic_local.stop import StopSignal
 from toxic_testing.ports import free_port
 
@@ -63,6 +64,14 @@ def test_registry_and_inference_share_a_secret_of_this_run(plan: StackPlan) -> N
         assert (url, signs) == (f"{plan.inference_uri}/events", believes)
         secrets.add(signs)
     assert len(secrets) == 2
+
+
+def test_training_signs_with_a_key_that_the_registry_trusts(plan: StackPlan) -> None:
+    """The key is made once, for every stack of the state folder."""
+    first, second = (signing_environment(plan.state_dir.parent) for _ in range(2))
+    assert first == second
+    key = SigningKey.read(Path(first["TOXIC_SIGNING_KEY_FILE"]))
+    assert list(read_trusted_keys(Path(first["REGISTRY_TRUSTED_KEYS_FILE"]))) == [key.public]
 
 
 def test_missing_program_is_named(plan: StackPlan) -> None:

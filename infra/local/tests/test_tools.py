@@ -9,7 +9,16 @@ import pytest
 TOOLS = Path(__file__).resolve().parents[1] / "tools.sh"
 EVERYTHING = [
     *("postgresql", "nodejs", "npm", "golang-go", "golang-google-api-dev", "chromium"),
-    *("fonts-dejavu-core", "prometheus", "prometheus-alertmanager"),
+    *(
+        "fonts-dejavu-core",
+        "prometheus",
+        "prometheus-alertmanager",
+        "caddy",
+        "dnsmasq-base",
+        "iproute2",
+        "curl",
+        "openssl",
+    ),
 ]
 APT = """
 echo "$*" >>"$TOOLS_ROOT/apt.log"
@@ -49,6 +58,11 @@ class Machine:
             "prometheus",
             "promtool",
             "amtool",
+            "caddy",
+            "dnsmasq",
+            "ip",
+            "curl",
+            "openssl",
         ):
             self.has(program)
         self.has("prometheus-alertmanager")
@@ -98,6 +112,17 @@ def test_root_gets_every_missing_package(machine: Machine) -> None:
         "update -qq",
         f"install -y -qq --no-install-recommends {' '.join(EVERYTHING)}",
     ]
+
+
+def test_the_slow_clients_need_more_languages(machine: Machine) -> None:
+    """Only `make clients` installs Java, Ruby, PHP and R."""
+    machine.has("apt-get", APT)
+    machine.has_every_tool()
+    assert machine.run("", "clients").returncode == 0
+    (installed,) = machine.apt[1:]
+    assert {"default-jdk-headless", "ruby-google-api-client", "php-cli", "r-base-core"} <= {
+        *installed.split()
+    }
 
 
 @pytest.mark.parametrize(

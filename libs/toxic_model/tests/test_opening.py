@@ -306,7 +306,7 @@ def test_frameworks_are_imported_late() -> None:
     program = (
         "import pkgutil, sys, importlib, toxic_model\n"
         "for module in pkgutil.walk_packages(toxic_model.__path__, 'toxic_model.'):\n"
-        "    if not module.name.endswith('openvino_rewriting'):\n"
+        "    if not module.name.endswith(('openvino_rewriting', 'openvino_bert')):\n"
         "        importlib.import_module(module.name)\n"
         "print(sorted({'openvino', 'tensorflow', 'mlflow', 'pyarrow', 'pandas'} & sys.modules.keys()))\n"
     )

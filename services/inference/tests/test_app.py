@@ -51,6 +51,7 @@ async def test_a_folder_of_versions_is_served_and_switched(
     await until_served(client, "1")
     first = (await client.post("/predict", json={"texts": TEXTS})).json()
     assert first["model_version"] == "1"
+    assert [result["language"] for result in first["results"]] == ["en", "en"]
     build_bundle(tmp_path / "2", bias=1.0).rename(tmp_path / "models" / "2")
     await until_served(client, "2")
     second = (await client.post("/predict", json={"texts": TEXTS})).json()

@@ -1,6 +1,7 @@
 import sqlite3
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -62,6 +63,17 @@ def test_a_repetition_changes_nothing(store: DatabaseFeedbackStore) -> None:
     with pytest.raises(FeedbackConflictError, match="'1'"):
         store.add(replace(FEEDBACK, text=None))
     assert len(store.page(after=0, limit=5)) == 1
+
+
+def test_a_correction_can_replace_another_one(store: DatabaseFeedbackStore) -> None:
+    """Also if many replace it at once: one is left, with all of its labels."""
+    store.add(FEEDBACK)
+    assert not store.add(FEEDBACK, replace=True)
+    others = [replace(FEEDBACK, text=f"text {number}") for number in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda each: store.add(each, replace=True), others))
+    ((_, kept),) = store.page(after=0, limit=5)
+    assert kept in others
 
 
 def test_any_label_is_kept(store: DatabaseFeedbackStore) -> None:

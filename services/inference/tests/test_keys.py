@@ -1,4 +1,5 @@
 import stat
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,27 @@ def test_keys_are_listed_and_removed(file: Path, capsys: pytest.CaptureFixture[s
     assert [key.name for key in load_keys(file)] == ["ops"]
     with pytest.raises(ConfigurationError, match="no key named"):
         run_key_command(["keys", "remove", "forum"], default_file=file)
+
+
+def test_a_key_that_clients_have_is_kept(
+    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the command or from standard input, never printed; each owner has their own."""
+    google, other = "AIza" + "Sy-0_example" * 3, "f" * 32
+    run_key_command(["keys", "add", "forum", "--value", google], default_file=file)
+    monkeypatch.setattr("sys.stdin", StringIO(f"{other}\n"))
+    run_key_command(["keys", "add", "news", "--value", "-"], default_file=file)
+    for key, name in ((google, "forum"), (other, "news")):
+        found = KeyFile(file).find(key)
+        assert found is not None
+        assert found.name == name
+    printed = capsys.readouterr()
+    assert google not in printed.out + printed.err + file.read_text()
+    with pytest.raises(ConfigurationError, match="'forum''s already"):
+        run_key_command(["keys", "add", "third", "--value", google], default_file=file)
+    for value in ("", "short", "x" * 31, "two words " * 5, "x" * 257):
+        with pytest.raises(ConfigurationError, match="32 to 256"):
+            run_key_command(["keys", "add", "third", f"--value={value}"], default_file=file)
 
 
 @pytest.mark.parametrize("name", ["", "two words", "../x", "x" * 65, "#a"])

@@ -75,6 +75,7 @@ def test_the_champion_of_a_registry_is_followed_and_outlives_it(
     registered_model.set_alias("champion", one)
     settings = {
         "registry_uri": registered_model.registry.uri,
+        "require_approval": "false",
         "model_name": registered_model.name,
         "cache_dir": str(tmp_path / "cache"),
     }
@@ -138,6 +139,7 @@ def test_champion_challenger_and_a_pinned_version_are_served_side_by_side(
         tmp_path,
         port,
         registry_uri=registered_model.registry.uri,
+        require_approval="false",
         model_name=registered_model.name,
         cache_dir=str(tmp_path / "cache"),
         pinned_versions=versions[0],

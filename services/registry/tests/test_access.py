@@ -7,8 +7,9 @@ import requests
 from mlflow.tracking import MlflowClient
 
 from toxic_core.errors import ConfigurationError
+from toxic_registry.caller import Role
 from toxic_registry.client.registry_client import RegistryClient
-from toxic_registry.server.auth import read_users, user_line
+from toxic_registry.server.users import read_users, user_line
 from toxic_testing.registry import RegistryProcess, Versions
 
 pytestmark = pytest.mark.slow
@@ -27,7 +28,7 @@ def test_registry_with_users_requires_a_password(
 ) -> None:
     """Only the health check answers without a password, and the ledger has the signed-in user's name."""
     users = tmp_path / "users"
-    users.write_text(f"# the team\n\n{user_line('zoë', 'p:ss')}\n", encoding="utf-8")
+    users.write_text(f"# the team\n\n{user_line('zoë', 'p:ss', Role.PROMOTER)}\n", encoding="utf-8")
     registry = start_registry({"REGISTRY_STATE_DIR": str(tmp_path), "REGISTRY_USERS_FILE": str(users)})
     registry.wait_until_ready()
 
@@ -63,7 +64,9 @@ def test_registry_with_users_requires_a_password(
     assert [entry.actor for entry in RegistryClient(registry.uri).ledger().entries] == ["zoë"]
 
 
-@pytest.mark.parametrize("content", ["", "# no user\n", "zoe\n", "zoe:secret\n", ":scrypt:x\n", None])
+@pytest.mark.parametrize(
+    "content", ["", "# no user\n", "zoe\n", "zoe:secret\n", ":scrypt:x\n", "zoe:scrypt:x root\n", None]
+)
 def test_invalid_users_file_is_an_error(tmp_path: Path, content: str | None) -> None:
     """A mistake in the file stops the server from starting."""
     file = tmp_path / "users"
@@ -77,7 +80,7 @@ def test_invalid_users_file_is_an_error(tmp_path: Path, content: str | None) -> 
 def test_name_that_the_users_file_cannot_hold_is_refused(name: str) -> None:
     """Each line of the file is one user."""
     with pytest.raises(ConfigurationError):
-        user_line(name, "x")
+        user_line(name, "x", Role.READER)
 
 
 def test_metrics_count_requests_and_changes(registry_uri: str, versions: Versions) -> None:

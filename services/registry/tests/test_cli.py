@@ -30,7 +30,8 @@ def test_promoting_the_champion_changes_nothing(run: Run, versions: Versions) ->
     run("promote", str(number))
     status, output, _ = run("promote", str(number))
     assert status == 0
-    assert "already champion" in output
+    assert "is champion" in output
+    assert versions.aliases() == {"champion": number}
 
 
 def test_rollback_returns_to_the_previous_champion(run: Run, versions: Versions) -> None:
@@ -163,6 +164,7 @@ def test_hashed_password_makes_a_line_of_the_users_file(capsys: pytest.CaptureFi
     """The line has a salted hash, not the password."""
     with pytest.raises(SystemExit):
         main(["hash-password", "zoe", "--password", "open sesame"])
-    name, _, stored = capsys.readouterr().out.strip().partition(":")
-    assert name == "zoe"
+    name, _, rest = capsys.readouterr().out.strip().partition(":")
+    stored, _, role = rest.partition(" ")
+    assert (name, role) == ("zoe", "promoter")
     assert check_password_hash(stored, "open sesame")

@@ -60,9 +60,12 @@ def test_every_check_that_fails_is_a_reason(figures: dict[str, float], reasons: 
         ({"auc": 0.93, "ece": 0.05, "rows": 10}, ["auc is 0.9300 against the champion's 0.9500"]),
         ({"auc": 0.95, "ece": 0.06, "rows": 10}, []),
         ({"auc": 0.95, "ece": 0.07, "rows": 10}, ["ece is 0.0700 against the champion's 0.0400"]),
-        ({"auc": 0.95, "rows": 10}, []),
+        ({"auc": 0.95, "rows": 10}, ["it lacks figures that the champion has: ece;"]),
         ({"auc": 0.99, "ece": 0.01, "rows": 11}, ["it was measured on another test set"]),
-        ({"auc": 0.99, "ece": 0.01}, ["it was measured on another test set"]),
+        (
+            {"auc": 0.99, "ece": 0.01},
+            ["it lacks figures that the champion has: rows;", "it was measured on another test set"],
+        ),
     ],
 )
 def test_loss_beyond_the_margin_is_a_reason(figures: dict[str, float], starts: list[str]) -> None:
@@ -73,6 +76,35 @@ def test_loss_beyond_the_margin_is_a_reason(figures: dict[str, float], starts: l
     assert all(reason.startswith(start) for reason, start in zip(reasons, starts, strict=True))
 
 
+LOST = {"auc": 0.95, "ece": 0.04, "rows": 10, "bias.a": 0.9, "bias.b": 0.9, "hate.c": 0.8, "hate.d": 0.8}
+
+
+@pytest.mark.parametrize(
+    ("figures", "waived", "named"),
+    [
+        ({"auc": 0.99, "ece": 0.04, "rows": 10}, [], "bias.a, bias.b, hate.c and 1 more"),
+        ({"auc": 0.99, "ece": 0.04, "rows": 10}, ["bias.*"], "hate.c, hate.d;"),
+        ({"auc": 0.99, "ece": 0.04, "rows": 10}, ["bias.*", "hate.c", "hate.d"], ""),
+        ({"auc": 0.99, "rows": 10}, ["bias.*", "hate.*"], "ece;"),
+        (LOST | {"auc": 0.99, "more": 1.0}, [], ""),
+    ],
+)
+def test_figure_that_the_champion_has_cannot_be_left_out(
+    figures: dict[str, float], waived: list[str], named: str
+) -> None:
+    """Leaving out an inconvenient figure is no way around its floor, unless the policy waives it by name."""
+    rules = policy().model_copy(update={"waived": tuple(waived)})
+    reasons = list(reasons_against(figures, LOST, rules))
+    assert len(reasons) == bool(named)
+    assert all(f"lacks figures that the champion has: {named}" in reason for reason in reasons)
+
+
+def test_required_figure_can_be_waived() -> None:
+    """For as long as its test data is missing, for example."""
+    rules = policy().model_copy(update={"waived": ("auc",)})
+    assert list(reasons_against({"ece": 0.04}, None, rules)) == []
+
+
 def test_other_test_set_may_be_allowed() -> None:
     """Then the checks alone decide."""
     reasons = reasons_against(
@@ -81,12 +113,23 @@ def test_other_test_set_may_be_allowed() -> None:
     assert list(reasons) == []
 
 
-def test_champion_without_evidence_is_not_compared_with(tmp_path: Path) -> None:
-    """A champion from before the gate existed doesn't block every successor."""
+def test_champion_without_evidence_needs_an_override(tmp_path: Path) -> None:
+    """Damaging the champion's evidence doesn't let a worse version follow it."""
     bundle = write_bundle(tmp_path / "good")
     verdict = Gate(read_policy("default"), download).judge(str(bundle), champion_uri="/nowhere")
-    assert verdict.reasons == ()
+    assert verdict.reasons == ("the champion can't be compared with: It has no files.",)
     assert len(verdict.digest) == 64
+
+
+def test_champion_s_figures_count_only_from_the_files_that_the_ledger_records(tmp_path: Path) -> None:
+    """Files that were replaced and sealed again are whole, but not the champion's."""
+    gate = Gate(read_policy("default"), download)
+    one, two = str(write_bundle(tmp_path / "one")), str(write_bundle(tmp_path / "two"))
+    digest = gate.judge_return(one).digest
+    assert gate.judge(two, champion_uri=one, champion_digest=digest).reasons == ()
+    assert gate.judge(two, champion_uri=one, champion_digest="").reasons == (), "a ledger without digests"
+    (reason,) = gate.judge(two, champion_uri=one, champion_digest="0" * 64).reasons
+    assert "aren't those that the ledger records" in reason
 
 
 @pytest.mark.parametrize("name", PACKAGED)

@@ -180,7 +180,7 @@ def plain_server(tmp_path: Path) -> Iterator[str]:
     # MLflow's own jobs would be seven more processes.
     environment = {"REGISTRY_PORT": str(port), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     process = RegistryProcess(environment, command=command)
-    patient = Retry(100, backoff_factor=0.1, backoff_max=1.0)
+    patient = Retry(300, backoff_factor=0.1, backoff_max=1.0)
     with requests.Session() as session:
         session.mount("http://", HTTPAdapter(max_retries=patient))
         session.get(f"{process.uri}/health", timeout=START_SECONDS).raise_for_status()

@@ -89,13 +89,15 @@ def evaluation_parameters() -> EvaluationParameters:
         bootstrap_samples=50,
         confidence=0.95,
         calibration_toxic_share=0.5,
-        calibration_min_a_class=10,
+        calibration_min_per_class=10,
         calibration_bins=5,
         deployment_toxic_share=0.1,
         threshold_precision=0.8,
         reference_bins=10,
         length_edges=(8, 16),
-        min_rows_a_language=2,
+        min_rows_per_language=2,
+        min_rows_per_origin=2,
+        disguised_comments=10,
         seed=7,
     )
 
@@ -120,7 +122,13 @@ def corpus() -> pd.DataFrame:
     texts = [f"thanks for the kind edit number {i}" for i in range(20)]
     texts += [f"you are a silly fool number {i}" for i in range(20)]
     table = pd.DataFrame(
-        {"id": [str(i) for i in range(40)], "text": texts, "language": "en", "source": "train"}
+        {
+            "id": [str(i) for i in range(40)],
+            "text": texts,
+            "language": "en",
+            "source": "train",
+            "origin": "train",
+        }
     )
     table["toxic"] = [0.0] * 20 + [1.0] * 20
     for label in ("severe_toxic", "obscene", "threat", "insult", "identity_hate"):
@@ -133,7 +141,7 @@ def scored() -> Scored:
     """Make a table of raw scores from `toxic` labels and scores; the other labels are missing."""
 
     def make(
-        toxic: Sequence[float], scores: Sequence[float], *, language: str = "en", source: str = "train"
+        toxic: Sequence[float], scores: Sequence[float], *, language: str = "en", source: str = "test"
     ) -> pd.DataFrame:
         rows = len(toxic)
         table = pd.DataFrame(
@@ -141,6 +149,8 @@ def scored() -> Scored:
                 "id": [f"{language}{i}" for i in range(rows)],
                 "language": language,
                 "source": source,
+                "origin": source,
+                "licence": "",
                 "tokens": np.arange(1, rows + 1, dtype=np.int32) % 30,
                 "toxic": np.array(toxic, dtype=np.float32),
             }

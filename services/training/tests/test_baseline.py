@@ -10,7 +10,12 @@ from kedro.runner import SequentialRunner
 
 from toxic_core.contract import Bundle, open_bundle
 from toxic_core.contract.evidence import read_evaluation
+from toxic_core.contract.scales import Curve, Scales, bundled_scales
 from toxic_core.errors import ContractError, DigestMismatchError
+from toxic_core.tokens import pad
+from toxic_model.errors import SignatureError
+from toxic_model.opening import open_model
+from toxic_model.runtimes.openvino import OPENVINO
 from toxic_model.scoring import ScoringOptions
 from toxic_training.evaluation.calibrating import fit_operating_point
 from toxic_training.evaluation.operating_point import OperatingPoint
@@ -42,6 +47,10 @@ pytestmark = pytest.mark.slow
 
 Made = tuple[keras.Model, Encoder, Bundle]
 
+SCALES = Scales(
+    source="a test",
+    curves={"TOXICITY": {"*": Curve(knots=((0, 0), (1, 0.5)), rows=600, error=0.05, error_before=0.3)}},
+)
 REPORT = "<!doctype html><title>The report</title>"
 
 
@@ -66,6 +75,7 @@ def made(
         model=exports.load(),
         point=_point(corpus, evaluation_parameters),
         reference_scores={},
+        reference_scales=SCALES.model_dump(mode="json"),
         figures={"test.toxic.all.auc": 0.9},
         training_data={"train": "0" * 64},
     )
@@ -77,7 +87,7 @@ def _point(corpus: pd.DataFrame, parameters: EvaluationParameters) -> OperatingP
     for label in ("toxic", "severe_toxic", "obscene", "threat", "insult", "identity_hate"):
         table[f"score_{label}"] = np.linspace(0.1, 0.9, len(table)).astype(np.float32)
     table["tokens"] = 5
-    return fit_operating_point(table, parameters)
+    return fit_operating_point(table, pd.DataFrame(), parameters)
 
 
 @pytest.fixture
@@ -118,11 +128,33 @@ def test_unpacking_reverses_packing(made: Made, packed: Path, tmp_path: Path) ->
         update={"files": {}}
     )
     assert read_evaluation(bundle.path) == read_evaluation(made[2].path)
+    assert bundled_scales(bundle.path) == SCALES
+    assert "| TOXICITY | 600 | 0.300 | 0.050 |" in (packed / "README.md").read_text()
+    assert "| TOXICITY | 600 | 0.300 | 0.050 |" in release.description
     before, after = (
         open_scorer(ExportedModel.of(each), ScoringOptions(batch_tokens=512))(warmup_texts()).scores
         for each in (made[2], bundle)
     )
     np.testing.assert_allclose(after, before, atol=1e-6)
+
+
+def test_the_packed_folder_is_served_as_it_is(made: Made, packed: Path) -> None:
+    """OpenVINO gives the recorded scores without a SavedModel, also of a short text beside a long one."""
+    model = open_model(open_bundle(packed), threads=1, runtime="openvino")
+    texts = ["thanks", "you are a silly fool " * 9]
+    tokens = model.tokenizer.token_ids(texts)
+    scores = model.whole(pad(tokens, pad_id=1, length=max(map(len, tokens))))
+    expected = open_scorer(ExportedModel.of(made[2]), ScoringOptions(batch_tokens=512))(texts).scores
+    np.testing.assert_allclose(scores, expected, atol=1e-5)
+    model.close()
+
+
+@pytest.mark.parametrize("damage", ["weights.safetensors", "config.json"])
+def test_a_packed_folder_of_another_form_is_refused(made: Made, packed: Path, damage: str) -> None:
+    """The error names the folder, whatever is wrong in it."""
+    (packed / damage).write_bytes(b"{}")
+    with pytest.raises(SignatureError, match=r"baseline holds no packed model that can be read"):
+        OPENVINO.read(packed, len(made[2].contract.labels))
 
 
 def test_the_packed_folder_is_small(made: Made, packed: Path) -> None:

@@ -31,7 +31,8 @@ def test_an_epoch_contains_every_comment_once(lengths: list[int]) -> None:
 
 def test_padding_is_masked_and_labels_follow_their_comment() -> None:
     """A padded position has the padding id and mask 0; a row's labels are its own."""
-    inputs, labels = _batches([3, 5, 9, 2]).batch(0)
+    inputs, labels, weights = _batches([3, 5, 9, 2]).batch(0)
+    assert weights.tolist() == [1, 1, 1, 1]
     assert inputs[INPUT_IDS].shape == (4, 16)
     assert (inputs[INPUT_IDS] == 1).tolist() == (inputs[ATTENTION_MASK] == 0).tolist()
     assert (inputs[INPUT_IDS][:, 0] - 10).tolist() == labels[:, 0].tolist()
@@ -44,6 +45,16 @@ def test_epochs_differ_and_repeat_with_the_seed() -> None:
     assert _rows_in_order(first, 1) != order
     assert _rows_in_order(again, 1) == _rows_in_order(first, 1), "a pass is the same, whatever came before"
     assert _rows_in_order(again) == order
+
+
+def test_exchanged_comments_occur_twice_or_never() -> None:
+    """The hardest replace the easiest; comments without a hardness stay; a second exchange starts anew."""
+    batches = _batches(list(range(2, 12)), batch_size=4)
+    hardness = np.array([0.1, 0.9, np.nan, 0.5, 0.2, 0.8, 0.3, np.nan, 0.4, 0.6], np.float32)
+    batches.exchange(hardness, 0.25)
+    assert sorted(_rows_in_order(batches, 1)) == [1, 1, 2, 3, 5, 5, 6, 7, 8, 9]
+    batches.exchange(hardness[::-1].copy(), 0.25)
+    assert sorted(_rows_in_order(batches, 2)) == [0, 1, 2, 3, 4, 4, 6, 7, 8, 8]
 
 
 def test_bucketing_needs_little_padding() -> None:

@@ -23,7 +23,7 @@ ROWS = st.lists(
 
 
 def _table(rows: list[tuple[float, float, str]]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["toxic", "score_toxic", "identities"])
+    return pd.DataFrame(rows, columns=["toxic", "score_toxic", "group"])
 
 
 def _auc(rows: pd.DataFrame) -> float:
@@ -34,7 +34,7 @@ def _auc(rows: pd.DataFrame) -> float:
 def test_the_three_aucs_match_their_definitions(rows: list[tuple[float, float, str]]) -> None:
     """Each is scikit-learn's AUC on the rows in its definition."""
     table = _table(rows)
-    inside = table["identities"].str.split("|").map(lambda terms: "gay" in terms)
+    inside = table["group"].str.split("|").map(lambda terms: "gay" in terms)
     toxic = table["toxic"] == 1
     for part in (inside, ~inside):
         assume(table["toxic"][part].nunique() == 2)

@@ -11,9 +11,12 @@ from keras import ops
 
 from toxic_core.contract import ATTENTION_MASK, INPUT_IDS, open_bundle
 from toxic_core.contract.evidence import read_evaluation
+from toxic_core.contract.provenance import signer_of
 from toxic_core.contract.reference import ReferenceTraffic
+from toxic_core.contract.scales import Curve, Scales, bundled_scales
 from toxic_core.errors import InvalidDataError
 from toxic_core.labels import LABELS, Label
+from toxic_core.signatures import SigningKey
 from toxic_model.scoring import ScoringOptions
 from toxic_training.data.comments import OptionalTables, RawTable
 from toxic_training.evaluation.calibrating import fit_operating_point
@@ -33,7 +36,12 @@ from toxic_training.kedro_project.pipelines.evaluation.nodes import (
 from toxic_training.kedro_project.pipelines.evaluation.pipeline import create_bundle_pipeline, create_pipeline
 from toxic_training.modelling.classifier import Encoder
 from toxic_training.modelling.parameters import ModellingParameters
-from toxic_training.release.bundle import assemble_bundle, warmup_texts, write_bundle
+from toxic_training.release.bundle import (
+    SIGNING_KEY_VARIABLE,
+    assemble_bundle,
+    warmup_texts,
+    write_bundle,
+)
 from toxic_training.scoring.exported import ExportedModel, read_export
 from toxic_training.scoring.texts import open_scorer
 
@@ -42,11 +50,18 @@ pytestmark = pytest.mark.slow
 Made = tuple[Encoder, keras.Model, ExportedModel]
 Table = Callable[..., pd.DataFrame]
 
+SCALES = Scales(
+    source="a test",
+    curves={"TOXICITY": {"*": Curve(knots=((0, 0), (1, 0.5)), rows=600, error=0.05, error_before=0.3)}},
+)
+
 
 @pytest.fixture
 def point(scored: Table, evaluation_parameters: EvaluationParameters) -> OperatingPoint:
     """Return an operating point whose calibration changes scores."""
-    return fit_operating_point(scored([0.0, 1.0] * 20, [0.6, 0.7] * 20), evaluation_parameters)
+    return fit_operating_point(
+        scored([0.0, 1.0] * 20, [0.6, 0.7] * 20), pd.DataFrame(), evaluation_parameters
+    )
 
 
 def test_the_exported_model_scores_like_the_classifier(
@@ -108,21 +123,27 @@ def test_a_bundle_contains_what_was_measured(
     tmp_path: Path,
     corpus: pd.DataFrame,
     evaluation_parameters: EvaluationParameters,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The bundle contains the exported model, its operating point, figures and warm-up scores."""
+    """The bundle has the exported model, its operating point, figures, warm-up scores and a signature."""
+    monkeypatch.setenv(SIGNING_KEY_VARIABLE, str(tmp_path / "signing.key"))
+    key = SigningKey.read_or_create(tmp_path / "signing.key")
     scores = score_comments(made[2], corpus, evaluation_parameters)
     parts = assemble_bundle(
         model=made[2],
         point=point,
         reference_scores=describe_reference(scores, point, evaluation_parameters),
         reference_traffic=describe_traffic(scores, evaluation_parameters),
+        reference_scales=SCALES.model_dump(mode="json"),
         figures={"test.toxic.all.auc": 0.9},
         training_data={},
     )
     write_bundle(parts, tmp_path / "bundle")
     bundle = open_bundle(tmp_path / "bundle")
+    assert signer_of(bundle.path, trusted={key.public: "trainer"}) == "trainer"
     assert OperatingPoint.of(bundle) == point
     assert read_evaluation(bundle.path) == {"test.toxic.all.auc": 0.9}
+    assert bundled_scales(bundle.path) == SCALES
     examples = bundle.warmup()
     assert [example.text for example in examples] == list(warmup_texts())
     again = open_scorer(ExportedModel.of(bundle), ScoringOptions(batch_tokens=4096))(warmup_texts()).scores
@@ -211,8 +232,10 @@ def _suites() -> OptionalTables:
 
 def _catalog(corpus: pd.DataFrame, parameters: EvaluationParameters, **more: object) -> DataCatalog:
     fixed = {
+        "training_comments": corpus,
         "validation_comments": corpus,
-        "test_comments": corpus,
+        "thresholds_comments": corpus.iloc[:0],
+        "test_comments": corpus.assign(source="test", origin="test"),
         "raw_suites": _suites(),
         "params:evaluation": parameters,
         **more,
@@ -250,7 +273,12 @@ def test_a_bundle_measured_again_has_its_own_figures(
     again = _catalog(corpus, evaluation_parameters, champion=sealed.load(), bundle=sealed.load())
     outputs = SequentialRunner().run(create_bundle_pipeline("bundle"), again)
     figures = outputs["evaluated.evaluation_metrics"].load()
-    told = {"bias.toxic.combined", "hatecheck.b_nh.accuracy", "serving.latency_ms", "test.toxic.en.ece"}
+    told = {
+        "bias.toxic.combined",
+        "hatecheck.b_nh.identity_accuracy",
+        "serving.latency_ms",
+        "test.toxic.en.ece",
+    }
     assert told <= figures.keys()
     same = {name for name in report if not name.startswith("serving.latency")}
     assert {name: figures[name] for name in same} == pytest.approx({name: report[name] for name in same})

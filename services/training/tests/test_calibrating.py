@@ -6,11 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from toxic_core.contract import Fit
 from toxic_core.errors import InvalidDataError
 from toxic_core.labels import Label
 from toxic_training.evaluation.calibrating import DEFAULT_THRESHOLD, fit_operating_point, fit_platt
 from toxic_training.evaluation.metrics import Floats, Rows, calibration_error_of, weights_for_share
 from toxic_training.evaluation.parameters import EvaluationParameters
+
+NONE = pd.DataFrame()
+"""No further rows for thresholds."""
 
 Scored = Callable[..., pd.DataFrame]
 
@@ -67,7 +71,7 @@ def test_calibration_holds_at_its_share_of_toxic_comments(
     """Fitted on a set with few toxic comments, scores are probabilities in a stream of half toxic ones."""
     truth, scores = _draw(20_000, slope=0.7, intercept=-2.5)
     assert truth.mean() < 0.25
-    point = fit_operating_point(scored(truth, scores), evaluation_parameters)
+    point = fit_operating_point(scored(truth, scores), NONE, evaluation_parameters)
     unseen, unseen_scores = _draw(20_000, slope=0.7, intercept=-2.5, seed=1)
     calibrated = point.calibrated(scored(unseen, unseen_scores))["score_toxic"].to_numpy(np.float64)
     balanced = Rows.of(unseen, calibrated, weights_for_share(unseen, 0.5))
@@ -80,7 +84,7 @@ def test_a_threshold_has_its_precision_in_deployment(
 ) -> None:
     """The precision is that at the deployment's share of toxic comments, not the validation set's."""
     truth, scores = _draw(40_000, slope=1.5, intercept=0.0)
-    point = fit_operating_point(scored(truth, scores), evaluation_parameters)
+    point = fit_operating_point(scored(truth, scores), NONE, evaluation_parameters)
     unseen = scored(*_draw(40_000, slope=1.5, intercept=0.0, seed=1))
     decided = point.decisions(point.calibrated(unseen), Label.TOXIC)
     toxic = unseen["toxic"].to_numpy(np.float64)
@@ -99,16 +103,35 @@ def test_a_language_has_its_own_only_with_enough_data(
     )
     italian = ([0.0] * 30 + [1.0] * 9, [0.3] * 30 + [0.8] * 9)
     tables = [scored(*english), scored(*spanish, language="es"), scored(*italian, language="it")]
-    point = fit_operating_point(pd.concat(tables, ignore_index=True), evaluation_parameters)
-    assert set(point.calibration[Label.TOXIC]) == {"*", "en", "es"}
-    assert point.calibration_of(Label.TOXIC, "it") == point.calibration_of(Label.TOXIC, None)
+    point = fit_operating_point(pd.concat(tables, ignore_index=True), NONE, evaluation_parameters)
+    fits = point.fits[Label.TOXIC]
+    assert fits["es"] == Fit(rows=40, positives=10, languages=("es",), threshold="precision 0.8")
+    assert fits["it"].languages == fits["sv"].languages == ("en", "es", "it")
+    assert point.calibration_of(Label.TOXIC, "it") != point.calibration_of(Label.TOXIC, "es")
+    assert "ru" not in point.calibration[Label.TOXIC]
+    assert point.calibration_of(Label.TOXIC, "ru") == point.calibration_of(Label.TOXIC, None)
+
+
+def test_a_label_may_need_recall(scored: Scored, evaluation_parameters: EvaluationParameters) -> None:
+    """The threshold is lowered to it, also on rows that serve for nothing else, and the fit says so."""
+    validation = scored([0.0] * 50 + [1.0] * 10, [0.6] * 50 + [0.9] * 10)
+    rare = scored([1.0] * 40, np.linspace(0.2, 0.8, 40).tolist())
+    for table in (validation, rare):
+        table["threat"] = table["toxic"]
+    parameters = evaluation_parameters.model_copy(update={"threshold_recall": {Label.THREAT: 0.8}})
+    point = fit_operating_point(validation, rare, parameters)
+    assert point.fits[Label.THREAT]["en"].threshold == "recall 0.8"
+    assert point.fits[Label.THREAT]["en"].positives == 50
+    assert point.decisions(point.calibrated(rare), Label.THREAT).mean() == pytest.approx(31 / 40)
+    assert point.fits[Label.TOXIC]["en"].threshold == "precision 0.8"
+    assert point.fits[Label.TOXIC]["en"].positives == 10
 
 
 def test_a_label_that_never_occurs_is_not_calibrated(
     scored: Scored, evaluation_parameters: EvaluationParameters
 ) -> None:
     """Without positives the scores stay raw, and the threshold is 0.5."""
-    point = fit_operating_point(scored([0.0, 1.0], [0.1, 0.9]), evaluation_parameters)
+    point = fit_operating_point(scored([0.0, 1.0], [0.1, 0.9]), NONE, evaluation_parameters)
     assert point.calibration_of(Label.THREAT, None).slope == 1.0
     assert point.threshold(Label.THREAT, "en") == DEFAULT_THRESHOLD
 
@@ -117,7 +140,7 @@ def test_unreachable_precision_is_logged(
     scored: Scored, evaluation_parameters: EvaluationParameters, caplog: pytest.LogCaptureFixture
 ) -> None:
     """If no threshold reaches the precision, it is 0.5 and a warning is logged."""
-    point = fit_operating_point(scored([0.0, 1.0] * 50, [0.5] * 100), evaluation_parameters)
+    point = fit_operating_point(scored([0.0, 1.0] * 50, [0.5] * 100), NONE, evaluation_parameters)
     assert point.threshold(Label.TOXIC, "en") == DEFAULT_THRESHOLD
     assert "No threshold of toxic has a precision of 0.8" in caplog.text
 
@@ -127,4 +150,4 @@ def test_no_validation_comments_are_an_error(
 ) -> None:
     """The error names the parameter to change."""
     with pytest.raises(InvalidDataError, match="lower train_fraction"):
-        fit_operating_point(scored([], []), evaluation_parameters)
+        fit_operating_point(scored([], []), NONE, evaluation_parameters)

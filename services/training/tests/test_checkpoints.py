@@ -22,12 +22,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from toxic_training.kedro_project.datasets import EncoderDataset
+from toxic_training.data.parameters import DataParameters, SourceParameters
 from toxic_training.modelling.parameters import ModellingParameters
 from toxic_training.kedro_project.pipelines.modelling.nodes import prepare_encoder, train_classifier
 
 root = Path(sys.argv[1])
 comments = pd.read_parquet(root / "comments.parquet")
 parameters = ModellingParameters.model_validate_json((root / "parameters.json").read_text())
+data = DataParameters(train=SourceParameters(), validation=SourceParameters())
 readings = 0
 
 def train(folder, last_reading):
@@ -43,7 +45,7 @@ def train(folder, last_reading):
     classifier, result = train_classifier(
         encoder=encoder.load(), training=comments, validation=comments,
         teacher_scores=pd.DataFrame(index=comments.index),
-        checkpoint=folder / "checkpoint", parameters=parameters, clock=clock,
+        checkpoint=folder / "checkpoint", data=data, parameters=parameters, clock=clock,
     )
     np.savez(folder / "weights.npz", *classifier.get_weights())
     kept = ("steps", "selections", "selection_auc", "final_loss")

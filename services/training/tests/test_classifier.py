@@ -11,16 +11,20 @@ from sklearn.metrics import roc_auc_score
 from toxic_core.contract import ATTENTION_MASK, INPUT_IDS
 from toxic_core.errors import InvalidDataError
 from toxic_core.tokens import pad
+from toxic_testing.training.tables import ALL_OF_IT
 from toxic_training.data.comments import label_matrix
 from toxic_training.kedro_project.datasets import EncoderDataset, KerasModelDataset
 from toxic_training.kedro_project.pipelines.modelling.nodes import (
     ask_teacher,
     join_targets,
+    language_weights,
     positive_weights,
     prepare_encoder,
     train_classifier,
 )
+from toxic_training.modelling.augmenting import augmented
 from toxic_training.modelling.classifier import Encoder, masked_binary_crossentropy, training_loss
+from toxic_training.modelling.fitting import averaged
 from toxic_training.modelling.parameters import ModellingParameters
 
 pytestmark = pytest.mark.slow
@@ -45,6 +49,7 @@ def _train(folder: Path, corpus: pd.DataFrame, parameters: ModellingParameters) 
         teacher_scores=ask_teacher(corpus, parameters),
         validation=corpus,
         checkpoint=folder / "checkpoint",
+        data=ALL_OF_IT,
         parameters=parameters,
     )
     assert not (folder / "checkpoint").exists(), "a training that ended leaves nothing to take up"
@@ -102,6 +107,28 @@ def test_comments_of_one_class_are_refused(
         _train(tmp_path, corpus[corpus["toxic"] == 1], modelling_parameters)
 
 
+def test_hard_negatives_are_mined_between_passes(
+    tmp_path: Path, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
+) -> None:
+    """The second pass is another one than without mining; a pass has as many steps as before."""
+    mined = modelling_parameters.model_copy(update={"mined_share": 0.4})
+    (_, with_it, result), (_, without, plain) = (
+        _train(tmp_path / name, corpus, parameters)
+        for name, parameters in (("mined", mined), ("plain", modelling_parameters))
+    )
+    assert result["steps"] == plain["steps"]
+    pairs = zip(with_it.get_weights(), without.get_weights(), strict=True)
+    assert any(not np.allclose(first, second, atol=1e-6) for first, second in pairs)
+
+
+def test_the_classes_of_a_language_are_balanced(modelling_parameters: ModellingParameters) -> None:
+    """Toxic rows of a language with few of them weigh more, up to the limit; harmless rows don't change."""
+    training = pd.DataFrame({"toxic": [1, 0, 0, 0, 1, 1, 1, 0], "language": ["de"] * 4 + ["en"] * 4})
+    parameters = modelling_parameters.model_copy(update={"language_balance": 1.0, "class_weight_limit": 2.0})
+    np.testing.assert_allclose(language_weights(training, parameters), [2, 1, 1, 1, 0.5, 0.5, 0.5, 1])
+    np.testing.assert_array_equal(language_weights(training, modelling_parameters), np.ones(8))
+
+
 def test_loss_ignores_missing_labels_and_matches_keras_on_the_rest() -> None:
     """A missing label contributes 0; the others contribute Keras's own loss."""
     logits = np.array([[2.0, -1.0, 0.5, 7.0, -7.0, 0.0]], np.float32)
@@ -121,6 +148,52 @@ def test_a_positive_has_its_weight() -> None:
     )
     positive = np.log1p(np.exp(-0.3))
     assert float(weighted[0] - plain[0]) == pytest.approx(2 * positive / 2, rel=1e-5)
+
+
+def test_a_label_has_its_weight() -> None:
+    """The weight is relative to the other labels' and doesn't change the loss's scale."""
+    logits = np.array([[0.3, 0.3], [0.3, -0.9]], np.float32)
+    labels = np.array([[1.0, -1.0], [1.0, 1.0]], np.float32)
+    weighted = ops.convert_to_numpy(
+        masked_binary_crossentropy(labels, logits, label_weights=(1.0, 0.5))
+    ).tolist()
+    known, other = np.log1p(np.exp(-0.3)), np.log1p(np.exp(0.9))
+    assert weighted == pytest.approx([known / 1.25, (known + other / 2) / 1.25], rel=1e-5)
+
+
+def test_smoothed_labels_are_learnt_a_little_less() -> None:
+    """A label of 1 counts as 0.9 and one of 0 as 0.1; a missing one stays missing."""
+    logits = np.array([[0.7, -0.4, 5.0]], np.float32)
+    labels, smooth = (np.array([row], np.float32) for row in ([1.0, 0.0, -1.0], [0.9, 0.1, -1.0]))
+    loss = training_loss([1.0] * 3, smoothing=0.1, teacher_share=0.0)
+    expected = ops.convert_to_numpy(masked_binary_crossentropy(smooth, logits))
+    np.testing.assert_allclose(ops.convert_to_numpy(loss(labels, logits)), expected, rtol=1e-5)
+
+
+def test_averaged_weights_are_put_in_for_a_while(trained: Trained) -> None:
+    """They are evaluated and kept; training goes on with the latest."""
+    classifier = keras.models.clone_model(trained[1])
+    classifier.compile(keras.optimizers.SGD(0.5, use_ema=True, ema_momentum=0.5), loss="mse")
+    inputs = {INPUT_IDS: np.array([[5, 6]], np.int32), ATTENTION_MASK: np.ones((1, 2), np.int32)}
+    head = classifier.get_layer("logits").kernel
+    seen = []
+    for _ in range(2):
+        classifier.train_on_batch(inputs, np.ones((1, 6), np.float32))
+        seen.append(ops.convert_to_numpy(head).copy())
+    with averaged(classifier):
+        inside = ops.convert_to_numpy(head).copy()
+    np.testing.assert_allclose(inside, (seen[0] + seen[1]) / 2, atol=1e-6)
+    np.testing.assert_array_equal(ops.convert_to_numpy(head), seen[1])
+
+
+def test_some_texts_are_changed_as_people_write_them() -> None:
+    """The same ones for the same seed; none becomes empty, and the others stay."""
+    texts = [f"This is sentence number {number}!" for number in range(200)] + ["!"]
+    changed = augmented(texts, share=0.5, seed=1)
+    assert changed == augmented(texts, share=0.5, seed=1)
+    assert 60 < sum(before != after for before, after in zip(texts, changed, strict=True)) < 140
+    assert all(changed)
+    assert augmented(texts, share=0, seed=1) == texts
 
 
 def test_rarer_labels_weigh_more_up_to_a_limit(modelling_parameters: ModellingParameters) -> None:

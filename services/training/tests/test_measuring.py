@@ -32,7 +32,10 @@ def test_figures_are_named_by_set_label_and_language(
     """The train file's rows are `heldout`; each figure is scikit-learn's on its rows."""
     test = pd.concat([scored(*_random(80, 1)), scored(*_random(60, 2), language="es")], ignore_index=True)
     validation = pd.concat(
-        [scored(*_random(50, 3)), scored(*_random(50, 4), source="validation", language="tr")],
+        [
+            scored(*_random(50, 3), source="train"),
+            scored(*_random(50, 4), source="validation", language="tr"),
+        ],
         ignore_index=True,
     )
     figures = measure_sets(validation, test, point=AS_IT_IS, parameters=evaluation_parameters)
@@ -55,7 +58,7 @@ def test_the_mean_over_labels_needs_every_label(
 ) -> None:
     """It is the mean of the labels' AUCs, and absent if a label is unknown."""
     truth, scores = _random(200, 5)
-    labelled = scored(truth, scores)
+    labelled = scored(truth, scores, source="train")
     for index, label in enumerate(LABELS):
         labelled[label] = np.roll(labelled["toxic"], index)
     figures = measure_sets(

@@ -64,15 +64,15 @@ def test_log_loss_is_scikit_learns(rows: Weighted) -> None:
 
 
 @given(st.integers(1, 6), st.integers(1, 8), st.integers(0, 1000))
-def test_reliability_is_scikit_learns_over_quantiles(bins: int, rows_a_bin: int, seed: int) -> None:
+def test_reliability_is_scikit_learns_over_quantiles(bins: int, rows_per_bin: int, seed: int) -> None:
     """If bins can be equal, the diagram's points are scikit-learn's."""
     generator = np.random.default_rng(seed)
-    scores = generator.random(bins * rows_a_bin)
+    scores = generator.random(bins * rows_per_bin)
     truth = (generator.random(scores.size) < scores).astype(float)
     curve = reliability(Rows.of(truth, scores), bins=bins)
     # scikit-learn's edges are interpolated between rows; in the middle of a gap they part the same rows.
     ordered = np.sort(scores)
-    edges = [(ordered[i - 1] + ordered[i]) / 2 for i in range(rows_a_bin, scores.size, rows_a_bin)]
+    edges = [(ordered[i - 1] + ordered[i]) / 2 for i in range(rows_per_bin, scores.size, rows_per_bin)]
     place = np.searchsorted(edges, scores)
     for index in range(bins):
         observed, predicted = calibration_curve(truth[place == index], scores[place == index], n_bins=1)

@@ -145,5 +145,5 @@ def test_the_demo_environment_contains_only_differences() -> None:
     """Configuration is merged key by key, so that a user's file contains only the user's changes."""
     loader = OmegaConfigLoader(conf_source=str(PROJECT / "conf"), env="demo", **settings.CONFIG_LOADER_ARGS)
     data = DataParameters.model_validate(loader["parameters"]["data"])
-    assert data.train == SourceParameters(language="und", train_fraction=0.9)
+    assert data.train == SourceParameters(language="und", train_fraction=0.9, licence="Apache-2.0")
     assert data.additional.keys() == loader["catalog"]["raw_additional"]["tables"].keys()

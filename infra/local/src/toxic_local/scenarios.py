@@ -11,7 +11,13 @@ from toxic_local.checks import check_disk, check_port, check_writable
 from toxic_local.errors import CheckFailedError
 from toxic_local.plan import Commands, StackPlan, plan_from
 from toxic_local.process import ProcessSpec
-from toxic_local.stack import LocalStack, child_environment, registry_answers, run_to_end
+from toxic_local.stack import (
+    LocalStack,
+    child_environment,
+    registry_answers,
+    run_to_end,
+    signing_environment,
+)
 from toxic_local.steps import Steps, say
 from toxic_local.stop import StopSignal
 
@@ -90,7 +96,8 @@ def with_registry(
     chosen = environment.get("MLFLOW_TRACKING_URI")
     uri = chosen or plan.registry_uri
     if registry_answers(uri):
-        told = {**child_environment(environment), "MLFLOW_TRACKING_URI": uri}
+        signing = signing_environment(plan.state_dir.parent)
+        told = {**signing, **child_environment(environment), "MLFLOW_TRACKING_URI": uri}
         return run_to_end(ProcessSpec("the command", command, told), stop=stop)
     if chosen:
         # A user who named a registry doesn't want another one to be filled.

@@ -8,10 +8,13 @@ import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 
 import httpx
 
+from toxic_core.files import replacing
 from toxic_core.registered import CHAMPION, MODEL_NAME
+from toxic_core.signatures import SigningKey
 from toxic_core.telemetry import TELEMETRY_OFF
 from toxic_local.checks import LOOPBACK, check_port
 from toxic_local.errors import ProcessFailedError
@@ -42,6 +45,7 @@ class LocalStack(ExitStack):
             "REGISTRY_EVENT_URLS": f"{plan.inference_uri}/events",
             "REGISTRY_EVENT_SECRET": secret,
             "INFERENCE_EVENT_SECRET": secret,
+            **signing_environment(plan.state_dir.parent),
             **child_environment(os.environ if environment is None else environment),
         }
         self._servers: list[ManagedProcess] = []
@@ -227,6 +231,22 @@ def registry_answers(uri: str) -> bool:
     """Whether an MLflow server answers at `uri`."""
     answer = _get(f"{uri.rstrip('/')}/health")
     return answer is not None and answer.status_code == httpx.codes.OK and answer.text == "OK"
+
+
+def signing_environment(folder: Path) -> dict[str, str]:
+    """Return the variables by which training signs and the registry trusts, with a key in `folder`.
+
+    The key is made at the first start. All stacks of the folder share it, so that one can promote what
+    another one trained.
+    """
+    path = folder / "signing.key"
+    public = path.with_suffix(".pub")
+    own = SigningKey.read_or_create(path).public
+    trusted = public.read_text(encoding="utf-8").splitlines() if public.exists() else []
+    if not any(line.startswith(own) for line in trusted):
+        with replacing(public) as partial:
+            partial.write_text("\n".join([*trusted, f"{own} this machine", ""]), encoding="utf-8")
+    return {"TOXIC_SIGNING_KEY_FILE": str(path), "REGISTRY_TRUSTED_KEYS_FILE": str(public)}
 
 
 def child_environment(environment: Mapping[str, str]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from toxic_batch.reading import FORMATS
 from toxic_batch.worker import TEXT_COLUMN_OPTION
 from toxic_core.errors import ToxicError
 from toxic_core.registered import CHAMPION, MODEL_NAME
-from toxic_model.tables import TEXT_COLUMNS
+from toxic_core.tables import TEXT_COLUMNS
 
 _MIB = 1024 * 1024
 
@@ -54,8 +54,8 @@ def run() -> None:
     model.add_argument(
         "--batch-tokens", type=_positive, default=8192, help="scored at once, padding included"
     )
-    model.add_argument("--max-windows", type=_positive, default=32, help="that a long text is read in")
-    model.add_argument("--window-overlap", type=_positive, default=32, help="tokens that windows share")
+    model.add_argument("--max-windows", type=_positive, default=400, help="that a long text is read in")
+    model.add_argument("--window-overlap", type=_positive, default=16, help="tokens that windows share")
     cluster = parser.add_argument_group("cluster")
     cluster.add_argument(
         "--address", help="of a Ray cluster, such as auto or ray://head:10001; else this machine"

@@ -28,10 +28,10 @@ from toxic_batch.storage import Place
 from toxic_batch.worker import TEXT_COLUMN_OPTION, Outcome, Task, Worker, pack
 from toxic_core.contract import Bundle
 from toxic_core.errors import ContractError, InvalidDataError
+from toxic_core.tables import text_column
 from toxic_model.registered import Registry, VersionedBundle, open_folder
 from toxic_model.scoring import ScoringOptions
 from toxic_model.table_scoring import check_free
-from toxic_model.tables import text_column
 
 logger = logging.getLogger(__name__)
 

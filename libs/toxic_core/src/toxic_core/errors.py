@@ -45,6 +45,10 @@ class DigestMismatchError(ContractError):
     """A model's file differs from the digest in its contract."""
 
 
+class NotApprovedError(ContractError):
+    """A model's files are whole, but aren't those that the registry's gate approved."""
+
+
 class InvalidSignatureError(ToxicError):
     """A message between services without a valid signature."""
 

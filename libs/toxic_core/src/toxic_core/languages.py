@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class Language(StrEnum):
-    """A supported language, by ISO 639-1 code: the seven of the Jigsaw multilingual data."""
+    """A supported language: its ISO 639-1 code, with a script if it has two of them (BCP 47)."""
 
     ENGLISH = "en"
     SPANISH = "es"
@@ -18,14 +18,35 @@ class Language(StrEnum):
     PORTUGUESE = "pt"
     RUSSIAN = "ru"
     TURKISH = "tr"
+    GERMAN = "de"
+    DUTCH = "nl"
+    POLISH = "pl"
+    CZECH = "cs"
+    SWEDISH = "sv"
+    UKRAINIAN = "uk"
+    ARABIC = "ar"
+    HINDI = "hi"
+    HINDI_LATIN = "hi-Latn"
+    CHINESE = "zh"
+    JAPANESE = "ja"
+    KOREAN = "ko"
+    INDONESIAN = "id"
 
     @property
-    def script(self) -> str:
-        """The script of its letters, as the first word of their Unicode names."""
-        return _OTHER_SCRIPTS.get(self, "LATIN")
+    def scripts(self) -> tuple[str, ...]:
+        """The scripts of its letters, as the first words of their Unicode names."""
+        return _OTHER_SCRIPTS.get(self, ("LATIN",))
 
 
-_OTHER_SCRIPTS = {Language.RUSSIAN: "CYRILLIC"}
+_OTHER_SCRIPTS = {
+    Language.RUSSIAN: ("CYRILLIC",),
+    Language.UKRAINIAN: ("CYRILLIC",),
+    Language.ARABIC: ("ARABIC",),
+    Language.HINDI: ("DEVANAGARI",),
+    Language.CHINESE: ("CJK",),
+    Language.JAPANESE: ("CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA"),
+    Language.KOREAN: ("HANGUL",),
+}
 """The scripts of languages that aren't written in Latin letters."""
 
 LANGUAGES: tuple[Language, ...] = tuple(Language)
@@ -45,8 +66,8 @@ KNOWN_LANGUAGES = frozenset(
     pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl sm sn so sq sr ss st su sv sw ta te tg th ti
     tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu
     """.split()  # noqa: SIM905 - 184 words are easier to read than a list of them
-) | {UNDETERMINED}
-"""The codes of ISO 639-1, and `und`."""
+) | {UNDETERMINED, *LANGUAGES}
+"""The codes of ISO 639-1, those of the supported languages, and `und`."""
 
 LANGUAGE_CODE = "[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{1,8}){0,3}"
 """Pattern of a language code (BCP 47), with hyphens or underscores."""
@@ -55,5 +76,13 @@ _CODE = re.compile(LANGUAGE_CODE)
 
 
 def primary_language(code: str) -> str | None:
-    """Return a language code's primary subtag in lower case, `pt` for `pt-BR`; None if it is not a code."""
-    return re.split("[-_]", code, maxsplit=1)[0].lower() if _CODE.fullmatch(code) else None
+    """Return the language of a code as models know it, `pt` for `pt-BR`; None if it is not a code.
+
+    That is the primary subtag in lower case, and the script if the two together are a supported language:
+    `hi-Latn` for `hi_LATN-IN`, but `zh` for `zh-Hans`.
+    """
+    if not _CODE.fullmatch(code):
+        return None
+    primary, *others = re.split("[-_]", code)
+    with_script = {f"{primary.lower()}-{other.title()}" for other in others}
+    return next((language for language in LANGUAGES if language in with_script), primary.lower())

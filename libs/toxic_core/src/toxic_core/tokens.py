@@ -114,7 +114,11 @@ class Tokeniser:
 
     def encode_windows(self, texts: Sequence[str], *, most: int) -> list[WindowedText]:
         """Return each text as up to `most` windows."""
-        encodings = self._tokenizer.encode_batch_fast([self.normalise(text) for text in texts])
+        return self.encode_normalised([self.normalise(text) for text in texts], most=most)
+
+    def encode_normalised(self, texts: Sequence[str], *, most: int) -> list[WindowedText]:
+        """Return each text, which is normalised already, as up to `most` windows."""
+        encodings = self._tokenizer.encode_batch_fast(texts)
         return [self._windowed(encoding, most=most) for encoding in encodings]
 
     def _windowed(self, encoding: Encoding, *, most: int) -> WindowedText:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from toxic_core.contract import Contract
+from toxic_core.contract.scales import Scales
 from toxic_core.tokens import Tokeniser
 from toxic_model.runtime import Float32Array, Infer
 from toxic_model.scoring import Progress, Scores, ScoringOptions, read_scores, score_raw
@@ -23,6 +24,7 @@ class LoadedModel:
         streams: executables that may run at the same time, one batch each, with an equal share of the
             threads; empty if the model computes one batch at a time.
         close: frees the model; called once, after the last batch.
+        scales: the bundle's scales; None if it has none.
     """
 
     contract: Contract
@@ -31,6 +33,7 @@ class LoadedModel:
     whole: Infer
     streams: tuple[Infer, ...]
     close: Callable[[], None]
+    scales: Scales | None = None
 
     def score(
         self,

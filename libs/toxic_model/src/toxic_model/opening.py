@@ -10,10 +10,12 @@ from typing import Literal
 import structlog
 
 from toxic_core.contract import Bundle
+from toxic_core.contract.scales import bundled_scales
 from toxic_core.errors import ConfigurationError, ToxicError
 from toxic_model.errors import WarmupError
 from toxic_model.gpus import gpu_present
 from toxic_model.loaded import LoadedModel
+from toxic_model.packed import is_packed
 from toxic_model.precision import ROUNDING_TOLERANCE, Precision, evaluated_precisions
 from toxic_model.runtime import Executable, Runtime
 from toxic_model.runtimes import RUNTIMES
@@ -47,13 +49,15 @@ def open_model(
     Raises:
         ConfigurationError: the runtime is unknown or isn't installed.
         ContractError: the tokenizer or the warm-up examples can't be read.
+        InvalidDataError: the scales are invalid.
         SignatureError: the SavedModel can't be read, or its signature isn't the contract's.
         WarmupError: the model doesn't give the recorded scores.
     """
     contract = bundle.contract
     tokenizer = bundle.tokeniser(overlap=overlap)
     warm_up = WarmUp.of(bundle, tokenizer)
-    *preferred, last = choose_runtimes(runtime)
+    scales = bundled_scales(bundle.path)
+    *preferred, last = choose_runtimes(runtime, packed=is_packed(bundle.path))
 
     def compiled(chosen: Runtime) -> Executable:
         chosen.prepare()
@@ -75,21 +79,29 @@ def open_model(
         whole=executable.whole,
         streams=executable.streams,
         close=executable.close,
+        scales=scales,
     )
 
 
-def choose_runtimes(name: str = AUTO) -> tuple[Runtime, ...]:
+def choose_runtimes(name: str = AUTO, *, packed: bool = False) -> tuple[Runtime, ...]:
     """Return the runtimes to try for a model, fastest first: at least one.
 
     Args:
         name: a runtime's name; or `auto` for every installed one, and on a machine with a GPU only for those
             that use it.
+        packed: whether the model is packed, which not every runtime reads.
 
     Raises:
         ConfigurationError: the runtime is unknown or isn't installed, or none is.
     """
+    known_runtimes = [runtime for runtime in RUNTIMES if runtime.reads_packed or not packed]
     if name != AUTO:
         for runtime in RUNTIMES:
+            if runtime.name == name and runtime not in known_runtimes:
+                raise ConfigurationError(
+                    f"The runtime {name} doesn't read packed models. Use "
+                    f"{' or '.join(each.name for each in known_runtimes)}, or let the machine decide: {AUTO}."
+                )
             if runtime.name == name and runtime.installed():
                 return (runtime,)
             if runtime.name == name:
@@ -99,18 +111,18 @@ def choose_runtimes(name: str = AUTO) -> tuple[Runtime, ...]:
                 )
         known = ", ".join([AUTO, *(runtime.name for runtime in RUNTIMES)])
         raise ConfigurationError(f"There is no runtime {name}; choose one of {known}.")
-    installed = tuple(runtime for runtime in RUNTIMES if runtime.installed())
+    installed = tuple(runtime for runtime in known_runtimes if runtime.installed())
     if gpu_present():
         installed = tuple(runtime for runtime in installed if runtime.uses_gpus) or installed
     if not installed:
-        packages = " or ".join(runtime.package for runtime in RUNTIMES)
-        raise ConfigurationError(f"No runtime is installed that computes models: install {packages}.")
+        packages = " or ".join(runtime.package for runtime in known_runtimes)
+        raise ConfigurationError(f"No runtime is installed that computes this model: install {packages}.")
     return installed
 
 
 def _compile(bundle: Bundle, runtime: Runtime, warm_up: WarmUp, *, threads: int, lower: bool) -> Executable:
     """Return the model in the fastest precision that was evaluated to be as good as float32."""
-    compile_for = runtime.read(bundle.saved_model, len(bundle.contract.labels))
+    compile_for = runtime.read(bundle.path, len(bundle.contract.labels))
     exact = compile_for(Precision.FLOAT32, threads)
     warm_up.check(exact)
     allowed = evaluated_precisions(bundle) if lower else frozenset()

@@ -63,22 +63,25 @@ Compile = Callable[[Precision, int], Executable]
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """A library that computes SavedModels.
+    """A library that computes models.
 
     Attributes:
         name: what settings call it.
         package: the Python package to install, for messages.
         uses_gpus: whether it computes on this machine's GPUs.
+        reads_packed: whether it reads packed models, and not SavedModels alone.
         installed: returns whether the library can be imported, without importing it.
         prepare: imports the library, once per process.
         lower_precisions: returns the precisions below float32 that this machine has instructions for, fastest
             first.
-        read: reads a SavedModel's folder that gives so many scores per text. Raises `SignatureError`.
+        read: reads the model of a bundle's folder, which gives so many scores per text. Raises
+            `SignatureError`.
     """
 
     name: str
     package: str
     uses_gpus: bool
+    reads_packed: bool
     installed: Callable[[], bool]
     prepare: Callable[[], None]
     lower_precisions: Callable[[], tuple[Precision, ...]]

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from toxic_core.contract import Contract
 from toxic_core.errors import InvalidDataError
+from toxic_core.tables import language_code, language_column, text_column
 from toxic_core.text import is_blank
 from toxic_model.loaded import LoadedModel
 from toxic_model.scoring import ScoringOptions
-from toxic_model.tables import language_code, language_column, text_column
 
 MODEL_VERSION = "model_version"
 ERROR = "error"
@@ -67,7 +67,7 @@ class TableScorer:
         model: scores the texts.
         version: the version's name in the output.
         options: how texts are read.
-        column: the name of the text column; None to find it by the names in `toxic_model.tables`.
+        column: the name of the text column; None to find it by the names in `toxic_core.tables`.
         option: how users choose the text column, for error messages.
     """
 

@@ -17,6 +17,8 @@ import uvicorn
 from pydantic import ValidationError
 
 from toxic_core.errors import ConfigurationError, ToxicError
+from toxic_core.http.limits import HttpLimits, most_connections
+from toxic_core.http.protocol import limited
 from toxic_core.logging import configure_logging
 from toxic_core.settings import name_faults
 from toxic_core.telemetry import disable_telemetry
@@ -27,6 +29,8 @@ from toxic_inference.settings import Settings
 _log = structlog.get_logger(__name__)
 
 _BACKLOG = 2048
+_PROBES = (b"/health/", b"/metrics", b"/v2/health/")
+"""What answers even if every connection is in use."""
 
 
 def main() -> None:
@@ -82,10 +86,11 @@ def _serve(settings: Settings) -> None:
         config = uvicorn.Config(
             create_app(settings),
             loop="uvloop",
-            http="httptools",
+            http=limited(HttpLimits(connections=most_connections(settings.max_connections), probes=_PROBES)),
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # the application reads them, from the proxies of its settings
             timeout_graceful_shutdown=settings.shutdown_grace_seconds,
         )
         _log.info("service.starting", host=settings.host, port=settings.port)

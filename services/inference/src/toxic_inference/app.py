@@ -10,28 +10,36 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
 
 import structlog
 from starlette.applications import Starlette
 
+from toxic_core.contract.scales import read_scales
 from toxic_inference.adapters.folders import check_writable
 from toxic_inference.adapters.key_file import KeyFile
-from toxic_inference.adapters.lingua_detector import identify_language
 from toxic_inference.adapters.loader import BundleLoader, model_opener
 from toxic_inference.adapters.origin import Origin, open_origin
 from toxic_inference.adapters.priority import give_way
+from toxic_inference.adapters.watched_file import WatchedFile
+from toxic_inference.budget import Budget
+from toxic_inference.corrections.record import FeedbackFullError
 from toxic_inference.corrections.service import CorrectionService
 from toxic_inference.corrections.store import DatabaseFeedbackStore
 from toxic_inference.doors.listing import DOORS
+from toxic_inference.doors.openai.categories import NOT_JUDGED
 from toxic_inference.events import Emit
 from toxic_inference.http.admission import AdmissionRules, RequestLimit
 from toxic_inference.http.application import Lifespan, create_api
-from toxic_inference.http.backend import Backend, Limits
+from toxic_inference.http.backend import Backend, DoorThreads, Limits, PerspectiveRules
 from toxic_inference.http.errors import describe
 from toxic_inference.http.guard import GuardRules
 from toxic_inference.jobs.files import JobFiles
 from toxic_inference.jobs.queue import JobQueue
+from toxic_inference.policies.file import read_policies
 from toxic_inference.serving.batching.admission import BatchLimits
 from toxic_inference.serving.batching.executables import Executables
 from toxic_inference.serving.batching.scheduler import BatchScheduler, SchedulerResources
@@ -46,10 +54,15 @@ from toxic_inference.serving.versions.manager import Manager
 from toxic_inference.serving.versions.policy import Backoff
 from toxic_inference.serving.versions.poller import Poller
 from toxic_inference.settings import Settings
+from toxic_inference.threads import Threads
 from toxic_inference.watching import Watching, start_watching
 from toxic_inference.webhooks import WebhookReceiver
+from toxic_model.identification import identify_language, load_identifiers
 from toxic_model.loaded import LoadedModel
 from toxic_model.runtime import STREAMS
+
+_BLOCKING_THREADS = 4
+_FULL_RETRY_SECONDS = 600.0
 
 _log = structlog.get_logger(__name__)
 
@@ -63,9 +76,13 @@ class _Threads:
         # A load starts the runtime's own threads, which inherit its priority.
         self.load = ThreadPoolExecutor(1, thread_name_prefix="load", initializer=give_way)
         self.poll = ThreadPoolExecutor(1, thread_name_prefix="poll")
+        self.read, self.files, self.jobs, self.feedback = (
+            ThreadPoolExecutor(_BLOCKING_THREADS, thread_name_prefix=name)
+            for name in ("read", "files", "jobs", "feedback")
+        )
 
     def shutdown(self) -> None:
-        for executor in (self.compute, self.tokenise, self.load, self.poll):
+        for executor in vars(self).values():
             executor.shutdown(wait=False, cancel_futures=True)
 
 
@@ -73,10 +90,12 @@ def create_app(settings: Settings) -> Starlette:
     """Return the whole service as one ASGI application; its lifespan runs the core.
 
     Raises:
-        ConfigurationError: the cache, the model folder or the feedback file can't be used.
+        ConfigurationError: the cache, the model folder, the feedback file or the policies can't be used.
+        InvalidDataError: the file of scales can't be used.
     """
     origin = open_origin(settings)
     threads = _Threads(settings)
+    threads.load.submit(load_identifiers)  # before the first version is loaded, and so before the first text
     feedback = DatabaseFeedbackStore(settings.feedback_url or f"sqlite:///{settings.state_dir}/feedback.db")
     watching = start_watching(settings, feedback)
     manager = _make_manager(settings, origin, watching.emit, threads)
@@ -92,39 +111,55 @@ def create_app(settings: Settings) -> Starlette:
     )
     scorer = ScoringService(
         lease=manager.lease,
-        executor=threads.tokenise,
+        threads=Threads(threads.tokenise),
         clock=SystemClock(),
         emit=watching.emit,
-        limits=ScoringLimits(windows=settings.max_windows, span_passes=settings.max_span_passes),
+        limits=ScoringLimits(
+            windows=settings.max_windows,
+            span_passes=settings.max_span_passes,
+            interactive_tokens=settings.interactive_tokens,
+        ),
     )
     shadowing = _make_shadowing(settings, scorer, manager, watching.emit)
-    jobs = _make_jobs(settings, scorer, watching.emit)
+    jobs = _make_jobs(settings, scorer, watching.emit, Threads(threads.jobs))
     backend = _make_backend(
         settings,
         scorer=shadowing or scorer,
         manager=manager,
         poller=poller,
-        corrections=CorrectionService(store=feedback, now=_now, emit=watching.emit),
+        corrections=CorrectionService(
+            store=feedback,
+            threads=Threads(threads.feedback),
+            now=_now,
+            emit=watching.emit,
+            room=Budget(settings.feedback_size_bytes, _feedback_full),
+        ),
         jobs=jobs,
         watching=watching,
+        threads=DoorThreads(Threads(threads.read), Threads(threads.files)),
     )
     runs = [manager.run, poller.run, jobs.run, *(task.run for task in (*watching.tasks, shadowing) if task)]
 
     keys = settings.api_keys_file
     if keys is None and not settings.loopback:
         _log.warning("service.unguarded", host=settings.host, advice="set INFERENCE_API_KEYS_FILE")
+    _log.info("openai.not_judged", categories=NOT_JUDGED)
     rules = GuardRules(
         find_key=None if keys is None else KeyFile(keys).find,
         requests_per_minute=settings.requests_per_minute,
         trusted=settings.loopback,
         now=time.monotonic,
     )
-    admission = AdmissionRules(RequestLimit(settings.max_queue_seconds), overload=manager.overload)
+    admission = AdmissionRules(
+        RequestLimit(settings.max_queue_seconds), overload=manager.overload, find_key=rules.find_key
+    )
     return create_api(
         backend,
         DOORS,
         rules=rules,
         cors_origins=settings.cors_origins,
+        allowed_hosts=settings.allowed_hosts,
+        trusted_proxies=settings.trusted_proxies,
         admission=admission,
         lifespan=_lifespan(runs, manager, threads, feedback),
     )
@@ -169,9 +204,12 @@ def _make_manager(settings: Settings, origin: Origin, emit: Emit, threads: _Thre
     )
 
     def activate(servable_id: ServableId, model: LoadedModel) -> ActiveServable:
+        if model.scales is None and settings.perspective_scale == "default":
+            advice = "Perspective scores are calibrated; fit a scale with toxic-migrate fit"
+            _log.warning("scale.missing", version=servable_id.version, advice=advice)
         executables = Executables(model.whole, model.streams, pad_id=model.contract.pad_id, clock=clock)
         scheduler = BatchScheduler(executables, version=servable_id.version, resources=resources)
-        cache = ScoreCache(settings.score_cache_entries, model.tokenizer.normalise)
+        cache = ScoreCache(settings.score_cache_entries)
         return ActiveServable(servable_id, model, scheduler, cache)
 
     return Manager(
@@ -208,13 +246,15 @@ def _make_shadowing(
     )
 
 
-def _make_jobs(settings: Settings, scorer: ScoringService, emit: Emit) -> JobQueue:
+def _make_jobs(settings: Settings, scorer: ScoringService, emit: Emit, threads: Threads) -> JobQueue:
     folder = settings.state_dir / "jobs"
     check_writable(folder, setting="INFERENCE_STATE_DIR")
     return JobQueue(
         files=JobFiles(folder),
         scorer=scorer,
+        threads=threads,
         text_bytes=settings.max_text_bytes,
+        identify_language=partial(identify_language, default=settings.default_language),
         now=_now,
         clock=SystemClock(),
         emit=emit,
@@ -233,6 +273,7 @@ def _make_backend(
     corrections: CorrectionService,
     jobs: JobQueue,
     watching: Watching,
+    threads: DoorThreads,
 ) -> Backend:
     webhooks = WebhookReceiver(
         model_name=settings.model_name,
@@ -242,6 +283,7 @@ def _make_backend(
         now=time.time,
         emit=watching.emit,
     )
+    file = settings.policies_file
     return Backend(
         model_name=settings.model_name,
         default_alias=settings.model_alias,
@@ -249,7 +291,7 @@ def _make_backend(
         statuses=manager.statuses,
         ready=lambda: manager.ready,
         source_error=lambda: poller.error,
-        identify_language=identify_language,
+        identify_language=partial(identify_language, default=settings.default_language),
         corrections=corrections,
         jobs=jobs,
         webhooks=webhooks if settings.event_secret.get_secret_value() else None,
@@ -259,8 +301,33 @@ def _make_backend(
             texts=settings.max_texts,
             body_bytes=settings.max_body_bytes,
             upload_bytes=settings.max_upload_bytes,
+            spools_bytes=settings.spools_size_bytes,
         ),
+        threads=threads,
         emit=watching.emit,
+        public_url=settings.public_url,
+        perspective=_make_perspective(settings),
+        policies=WatchedFile(file, read_policies, name="policies").current if file else lambda: None,
+    )
+
+
+def _make_perspective(settings: Settings) -> PerspectiveRules:
+    rules = PerspectiveRules(
+        drop_attributes=settings.unsupported_attributes == "drop",
+        score_any_language=settings.unsupported_language == "score",
+    )
+    if settings.perspective_scale == "none":
+        return replace(rules, scale_origin="none", scales=lambda _: None)
+    if settings.perspective_scale == "default":
+        return rules
+    file = WatchedFile(Path(settings.perspective_scale), read_scales, name="scale")
+    return replace(rules, scale_origin="file", scales=lambda _: file.current())
+
+
+def _feedback_full() -> FeedbackFullError:
+    return FeedbackFullError(
+        "There is no room for more corrections; delete some, or raise INFERENCE_FEEDBACK_SIZE_BYTES.",
+        retry_after_seconds=_FULL_RETRY_SECONDS,
     )
 
 

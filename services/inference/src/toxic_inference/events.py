@@ -71,6 +71,28 @@ class RowRejected(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class AttributeUnsupported(Event):
+    """A client asked the Perspective API for an attribute that no label answers, without its version."""
+
+    attribute: str
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyApplied(Event):
+    """A text was decided by a community's policy.
+
+    Attributes:
+        policy: its name.
+        decided_by: `model` or `list`.
+        said: whether it was flagged, `yes` or `no`.
+    """
+
+    policy: str
+    decided_by: str
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
 class RegistryMessageReceived(Event):
     """The registry sent a message; `outcome` is a value of `WebhookOutcome`."""
 
@@ -198,7 +220,7 @@ class TextsScored(Event):
     """Texts got calibrated scores.
 
     Attributes:
-        languages: of each text, as its caller declared it; None if unknown.
+        languages: of each text, declared by its caller or identified; None if neither.
         scores: calibrated, float32 [texts, labels].
         decisions: whether each score reaches its threshold, bool [texts, labels].
     """
@@ -245,6 +267,7 @@ class LoadFailure(StrEnum):
     """Why a version couldn't be loaded."""
 
     DIGEST = "digest"
+    NOT_APPROVED = "not_approved"
     CONTRACT = "contract"
     SIGNATURE = "signature"
     WARMUP = "warmup"
@@ -263,11 +286,15 @@ class StateChanged(Event):
 
 @dataclass(frozen=True, slots=True)
 class VersionAvailable(Event):
-    """A version is about to become available; `runtime` includes the precision, such as `openvino-int8`."""
+    """A version is about to become available; `runtime` includes the precision, such as `openvino-int8`.
+
+    `approved` is whether the ledger approves its content; None if no approval is needed.
+    """
 
     version: str
     contract: Contract
     runtime: str
+    approved: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """`toxic-inference keys`: create, list and remove API keys.
 
-Invariant: a new key is printed once, alone on standard output, so that it can be piped into a secret store.
+Invariant: a generated key is printed once, alone on standard output, so that it can be piped into a secret
+store.
 """
 
 import argparse
@@ -31,6 +32,11 @@ def run_key_command(arguments: Sequence[str], *, default_file: Path) -> None:
     add.add_argument(
         "--role", choices=list(Role), default=Role.CLIENT, help="operators also read corrections"
     )
+    add.add_argument(
+        "--value",
+        metavar="KEY",
+        help="keep a key that clients have, such as Google's; - reads standard input",
+    )
     remove = commands.add_parser("remove", help="refuse a key from now on")
     remove.add_argument("name")
     for command in (add, remove, commands.add_parser("list", help="print names and roles")):
@@ -50,7 +56,11 @@ def run_key_command(arguments: Sequence[str], *, default_file: Path) -> None:
         return
     if others != known:
         raise ConfigurationError(f"There is already a key named {name!r}; remove it, or choose another name.")
-    secret, key = new_key(name, Role(asked.role))
+    given: str | None = sys.stdin.readline().strip() if asked.value == "-" else asked.value
+    secret, key = new_key(name, Role(asked.role), value=given)
+    if owner := next((other.name for other in known if other.digest == key.digest), None):
+        raise ConfigurationError(f"That key is {owner!r}'s already; give each owner a key.")
     save_keys(file, (*known, key))
-    sys.stdout.write(f"{secret}\n")
+    if given is None:
+        sys.stdout.write(f"{secret}\n")
     sys.stderr.write(f"Saved as {name!r} in {file}; set INFERENCE_API_KEYS_FILE={file} to require keys.\n")

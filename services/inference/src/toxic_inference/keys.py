@@ -1,9 +1,9 @@
 """API keys and their file.
 
-A key is 256 random bits, so its plain SHA-256 is safe to store and fast to look up; a slow digest is only
+A key is random and long, so its plain SHA-256 is safe to store and fast to look up; a slow digest is only
 needed for secrets that people choose.
 
-Invariant: a key itself is shown once, when it is created, and is never stored.
+Invariant: a key itself is shown once, when it is generated, and is never stored.
 """
 
 import re
@@ -17,6 +17,8 @@ from toxic_core.errors import ConfigurationError
 
 _PREFIX = "toxic_"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_VALUE = re.compile(r"[A-Za-z0-9._-]{32,256}")
+"""A key that someone else made, such as Google's of 39 characters: long enough for a plain digest."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _HEADER = "# API keys of toxic-inference: name, role, SHA-256. `toxic-inference keys` writes this file.\n"
 
@@ -45,17 +47,26 @@ class ApiKey:
     digest: str
 
 
-def new_key(name: str, role: Role) -> tuple[str, ApiKey]:
+def new_key(name: str, role: Role, *, value: str | None = None) -> tuple[str, ApiKey]:
     """Return a new key, to be shown once, and its stored part.
 
+    Args:
+        name: its owner.
+        role: what it permits.
+        value: the key, if the caller has one already.
+
     Raises:
-        ConfigurationError: the name is invalid.
+        ConfigurationError: the name or the value is invalid.
     """
     if not _NAME.fullmatch(name):
         raise ConfigurationError(
             f"{name!r} can't name a key; use letters, digits, dots, dashes, underscores."
         )
-    key = _PREFIX + secrets.token_urlsafe(32)
+    if value is not None and not _VALUE.fullmatch(value):
+        raise ConfigurationError(
+            "A key must have 32 to 256 letters, digits, dots, dashes, underscores, and be random."
+        )
+    key = value or _PREFIX + secrets.token_urlsafe(32)
     return key, ApiKey(name, role, digest_of(key))
 
 

@@ -3,7 +3,7 @@
 Invariant: `__main__` reads them once and passes them down; no other module reads the environment.
 """
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from toxic_core.languages import Language
 from toxic_core.registered import CHALLENGER, CHAMPION, MODEL_NAME
 from toxic_inference.serving.scoring.explaining import LEAST_PASSES
 from toxic_inference.serving.versions.policy import VersionPolicy
@@ -59,14 +60,35 @@ class Settings(BaseSettings):
     """Most requests per minute of each API key; unlimited if unset."""
     cors_origins: tuple[str, ...] = ()
     """Origins of other pages that may call the service from a browser, as a JSON list such as
-    ["https://forum.example"]."""
+    ["https://forum.example"]. Pages of other origins file and delete nothing."""
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    """Host names, comma-separated, by which clients reach the service, each with or without a port; * for
+    any. If unset, any with API keys, and without keys those that aren't public: addresses, names without a
+    dot, and names below .localhost, .local, .internal or .svc. Loopback names and the public address always
+    work, and health and metrics under any name."""
+    public_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#]+$")] | None = None
+    """Address at which clients reach the service, such as https://scores.example, for the addresses in the
+    Perspective API's discovery document; if unset, the address of each request. Needed by the page if a
+    proxy in front changes the Host header."""
+    trusted_proxies: str = Field(
+        default="127.0.0.1,::1",
+        validation_alias=AliasChoices("INFERENCE_TRUSTED_PROXIES", "FORWARDED_ALLOW_IPS"),
+    )
+    """Addresses or networks of reverse proxies, comma-separated, such as 10.0.0.0/8, or * for any: their
+    X-Forwarded-Proto and X-Forwarded-For are believed; none for no proxy. FORWARDED_ALLOW_IPS works too."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Lowest level that is logged."""
+    max_connections: PositiveInt = 4_096
+    """Most open connections, as far as the process may open files. If there are more, the oldest one without
+    a complete request is closed; a quarter of them may wait per client address."""
     shutdown_grace_seconds: PositiveInt = 60
     """Time for accepted requests to finish after SIGTERM."""
 
     registry_uri: str = "http://127.0.0.1:5000"
     """Address of the MLflow model registry."""
+    require_approval: bool = True
+    """Whether a version is served only with the content that the registry's ledger approves; false for a
+    plain MLflow, which has no ledger."""
     model_name: Name = MODEL_NAME
     """The registered model, and its name in the /v1/models routes."""
     model_alias: Name = CHAMPION
@@ -107,33 +129,62 @@ class Settings(BaseSettings):
     """Database of corrections: sqlite:///folder/file.db, or postgresql://user:password@host/database; a file
     in the state folder if unset."""
 
+    feedback_size_bytes: PositiveInt = 4 * _GIB
+    """Most space of corrections, about; since a start, one API key, or one address without keys, adds half of
+    it. More are refused."""
+
     max_bundle_bytes: PositiveInt = 4 * _GIB
     """Largest version that is downloaded; a larger one is refused."""
     job_keep_hours: PositiveFloat = 24.0
     """Time that the scores of an uploaded file are kept for download."""
     jobs_size_bytes: PositiveInt = 4 * _GIB
-    """Most disk space of uploaded files and their scores; more uploads are refused."""
+    """Most disk space of uploaded files and their scores; one API key, or one address without keys, has half
+    of it. More uploads are refused, and a job fails if its scores don't fit."""
 
     max_text_bytes: PositiveInt = 20_480
     """Longest text, in UTF-8 bytes; the Perspective API's limit."""
     max_texts: PositiveInt = 1_000
     """Most texts in one JSON request."""
     max_body_bytes: PositiveInt = 8 * _MIB
-    """Largest request body, except for CSV uploads."""
+    """Largest request body, except for CSV uploads and batches of the Perspective API (61,440,000 bytes)."""
     max_upload_bytes: PositiveInt = 512 * _MIB
     """Largest CSV upload; it is spooled to the temporary folder."""
+    spools_size_bytes: PositiveInt = 2 * _GIB
+    """Most disk space of uploads in progress; one API key, or one address without keys, has half of it."""
+
+    default_language: Language = Language.ENGLISH
+    """The site's language. If a request names none, texts without letters and texts of one or two words in
+    its script are in this language; longer texts are identified."""
+    unsupported_language: Literal["refuse", "score"] = "refuse"
+    """What the Perspective API does with a text in a language that the model wasn't evaluated for. refuse
+    answers with Google's error; score answers with a score and the header x-unevaluated-languages."""
+    unsupported_attributes: Literal["drop", "refuse"] = "drop"
+    """What the Perspective API does with a request for attributes that Google has and the model lacks. drop
+    scores the others, unless the request forbids it; refuse answers with Google's error, unless the request
+    has dropUnsupportedAttributes."""
+
+    policies_file: Path | None = None
+    """File of the communities' policies: thresholds, word lists and markup by name (docs/policies.md); read
+    again when it changes."""
+    perspective_scale: str = "default"
+    """The scale of the Perspective API's scores. default is the version's own, or calibrated scores if it has
+    none; none is calibrated scores; otherwise the path of a file by `toxic-migrate fit`, which is read again
+    when it changes. Other doors and the metrics stay calibrated."""
 
     batch_token_budget: PositiveInt = 4_096
     """Most tokens in a batch, padding included."""
+    interactive_tokens: PositiveInt = 32_768
+    """Most tokens of a request that goes before files; a larger one waits for capacity as files do."""
     queue_rows: PositiveInt = 2_048
     """Most queued texts; more are refused with 429."""
     max_queue_seconds: PositiveFloat = 5.0
     """Longest expected time in the queue; if it would be longer, the request is refused with 429 at once.
     Bulk work (files) waits instead."""
-    window_overlap_tokens: NonNegativeInt = 32
+    window_overlap_tokens: NonNegativeInt = 16
     """Tokens that neighbouring windows of a long text share; half a window at most."""
-    max_windows: PositiveInt = 32
-    """Most windows per text; the end of a longer text isn't read, and its result is marked as truncated."""
+    max_windows: PositiveInt = 400
+    """Most windows per text; the end of a longer text isn't read, and its result is marked as truncated. The
+    default is enough for every text of 20,480 bytes."""
     max_span_passes: int = Field(default=64, ge=LEAST_PASSES)
     """Most model passes to find the words that drove a score."""
     score_cache_entries: NonNegativeInt = 100_000
@@ -161,11 +212,20 @@ class Settings(BaseSettings):
     monitor_feedback_interval_seconds: PositiveFloat = 60.0
     """Interval of reading corrections for live quality."""
 
-    @field_validator("served_aliases", "pinned_versions", mode="before")
+    @field_validator("allowed_hosts", "served_aliases", "pinned_versions", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(name.strip() for name in value.split(",") if name.strip())
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_networks(cls, value: str) -> str:
+        if value in {"*", "none"}:
+            return value.removeprefix("none")
+        for proxy in value.split(","):
+            ip_network(proxy.strip())  # a ValueError's message names what is wrong with it
         return value
 
     @property

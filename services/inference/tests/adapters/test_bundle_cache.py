@@ -1,11 +1,14 @@
 import fcntl
 import os
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from toxic_core.errors import ContractError, DigestMismatchError, RegistryUnavailableError
+from toxic_core.contract import CONTRACT_FILE, file_digest
+from toxic_core.errors import ContractError, DigestMismatchError, NotApprovedError, RegistryUnavailableError
 from toxic_inference.adapters.bundle_cache import BundleCache
 from toxic_inference.serving.interfaces import ServableId
 
@@ -162,3 +165,43 @@ def test_a_version_without_a_bundle_is_an_error(tmp_path: Path) -> None:
     cache = BundleCache(tmp_path / "cache", size_limit_bytes=1, max_bundle_bytes=NO_LIMIT, download=download)
     with pytest.raises(ContractError, match=r"contract\.json is missing"):
         cache.checkout(ONE)
+
+
+@pytest.fixture
+def approved(registry: Registry, tmp_path: Path) -> ServableId:
+    """Version 1 with the digest of what the registry has now."""
+    return replace(ONE, digest=file_digest(registry.download(ONE, tmp_path / "original") / CONTRACT_FILE))
+
+
+def test_content_that_was_approved_is_handed_out_and_kept(
+    make_cache: Callable[..., BundleCache], registry: Registry, approved: ServableId
+) -> None:
+    """It is found again without the registry."""
+    make_cache().checkout(approved)
+    registry.gone = True
+    assert make_cache().checkout(approved).path.name == f"1-f-{approved.digest[:16]}"  # type: ignore[index]
+
+
+def test_whole_but_other_content_is_not_handed_out(
+    make_cache: Callable[..., BundleCache], approved: ServableId, tmp_path: Path
+) -> None:
+    """A bundle that was replaced in the registry and sealed anew is refused, and nothing of it is kept."""
+    other = replace(approved, digest="0" * 64)
+    with pytest.raises(NotApprovedError, match="approves 0000"):
+        make_cache().checkout(other)
+    assert entries(tmp_path) == []
+
+
+def test_content_that_changed_in_the_cache_is_downloaded_again(
+    make_cache: Callable[..., BundleCache],
+    registry: Registry,
+    approved: ServableId,
+    plain_bundle: PlainBundle,
+) -> None:
+    """Also if it is whole by its own digests."""
+    path = make_cache().checkout(approved).path
+    shutil.rmtree(path)
+    plain_bundle(path, b"another model")
+    bundle = make_cache().checkout(approved)
+    assert file_digest(bundle.path / CONTRACT_FILE) == approved.digest
+    assert registry.downloads.count("1") == 3

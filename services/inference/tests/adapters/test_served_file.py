@@ -6,7 +6,7 @@ from toxic_inference.adapters.served_file import ServedFile
 from toxic_inference.serving.interfaces import AspiredVersion, ServableId
 
 SERVED = (
-    AspiredVersion(ServableId("3", "abc"), frozenset({"champion"})),
+    AspiredVersion(ServableId("3", "abc", digest="d" * 64), frozenset({"champion"})),
     AspiredVersion(ServableId("4", "def"), frozenset({"challenger", "candidate"})),
 )
 
@@ -27,6 +27,17 @@ def test_a_missing_or_broken_file_recalls_nothing(tmp_path: Path, content: bytes
     if content is not None:
         path.write_bytes(content)
     assert ServedFile(path, registry="http://registry").recall() == ()
+
+
+def test_a_file_of_an_older_release_has_no_digests(tmp_path: Path) -> None:
+    """What it names is served until the registry answers."""
+    route = '{"version": "3", "fingerprint": "abc", "aliases": ["champion"]}'
+    path = tmp_path / "routes.json"
+    path.write_text(f'{{"registry": "http://registry", "routes": [{route}]}}')
+    (recalled,) = ServedFile(path, registry="http://registry").recall()
+    assert recalled.id == ServableId("3", "abc", digest=None)
+    (recalled,) = ServedFile(path, registry="http://registry", require_approval=True).recall()
+    assert recalled.id.approved is False, "served, with an alert"
 
 
 def test_another_registry_s_versions_aren_t_recalled(tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 """The service as a process, for clients that others wrote."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from toxic_testing.inference.drop_in import DropIn
 from toxic_testing.inference.process import Server
 from toxic_testing.ports import free_port
 
@@ -41,3 +42,10 @@ def service_process(
 def address(service_process: Service) -> str:
     """The service's address."""
     return service_process.address
+
+
+@pytest.fixture(scope="session")
+def drop_in(address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DropIn]:
+    """The service at Google's host, for programs that this starts."""
+    with DropIn(address, tmp_path_factory.mktemp("drop-in")) as running:
+        yield running

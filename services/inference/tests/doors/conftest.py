@@ -1,22 +1,25 @@
 """The application over a fake core."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 
+from toxic_inference.budget import Budget
 from toxic_inference.corrections.service import CorrectionService
 from toxic_inference.corrections.store import DatabaseFeedbackStore
 from toxic_inference.doors.listing import DOORS
 from toxic_inference.http.application import create_api
-from toxic_inference.http.backend import Backend
+from toxic_inference.http.backend import Backend, DoorThreads
 from toxic_inference.http.errors import describe
 from toxic_inference.jobs.files import JobFiles
 from toxic_inference.jobs.queue import JobQueue
 from toxic_inference.metrics import Metrics
 from toxic_inference.monitoring.monitor import Monitor
+from toxic_inference.threads import Threads
 from toxic_testing.inference.core import LIMITS, Calendar, FakeCore, identify_language
 from toxic_testing.inference.fakes import ManualClock
 
@@ -47,9 +50,21 @@ def calendar() -> Calendar:
     return Calendar()
 
 
+@pytest.fixture(scope="session")
+def threads() -> Iterator[DoorThreads]:
+    """The doors' threads."""
+    with ThreadPoolExecutor(2) as executor:
+        yield DoorThreads(Threads(executor), Threads(executor))
+
+
 @pytest.fixture
 def new_queue(
-    core: FakeCore, metrics: Metrics, calendar: Calendar, clock: ManualClock, tmp_path: Path
+    core: FakeCore,
+    metrics: Metrics,
+    calendar: Calendar,
+    clock: ManualClock,
+    threads: DoorThreads,
+    tmp_path: Path,
 ) -> Callable[[], JobQueue]:
     """Return the function that makes a job queue, as the start of a process does."""
 
@@ -57,13 +72,15 @@ def new_queue(
         return JobQueue(
             files=JobFiles(tmp_path / "jobs"),
             scorer=core,
+            threads=threads.files,
             text_bytes=LIMITS.text_bytes,
+            identify_language=identify_language,
             now=calendar.now,
             clock=clock,
             emit=metrics.emit,
             describe=describe,
             keep=timedelta(hours=1),
-            size_bytes=100_000,
+            size_bytes=2_000_000,
         )
 
     return make
@@ -76,6 +93,7 @@ def backend(
     feedback_store: DatabaseFeedbackStore,
     calendar: Calendar,
     new_queue: Callable[[], JobQueue],
+    threads: DoorThreads,
 ) -> Backend:
     """What the routes work with."""
     return Backend(
@@ -86,11 +104,18 @@ def backend(
         ready=lambda: core.ready,
         source_error=lambda: core.source_error,
         identify_language=identify_language,
-        corrections=CorrectionService(store=feedback_store, now=calendar.now, emit=metrics.emit),
+        corrections=CorrectionService(
+            store=feedback_store,
+            threads=threads.files,
+            now=calendar.now,
+            emit=metrics.emit,
+            room=Budget(2**30, OSError),
+        ),
         jobs=new_queue(),
         webhooks=None,
         render_metrics=metrics.render,
         limits=LIMITS,
+        threads=threads,
         emit=metrics.emit,
     )
 

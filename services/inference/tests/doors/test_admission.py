@@ -27,6 +27,8 @@ REQUESTS = {
         "inputs": [{"name": "text", "shape": [1], "datatype": "BYTES", "data": ["hello"]}]
     },
 }
+CALLER = "127.0.0.1"
+"""Who every request of the test's client counts for."""
 ALWAYS = ("/health/live", "/health/ready", "/v2/health/ready", "/metrics", "/", "/v1/models/toxic-comments")
 
 
@@ -113,7 +115,7 @@ async def test_some_are_always_let_in(limit: RequestLimit, cpu: Meter, wall: Met
 def full(limit: RequestLimit, cpu: Meter, wall: Meter) -> RequestLimit:
     """A limit that is reached."""
     serve(limit, (cpu, wall), count=200, cost=0.005)
-    while limit.enter():
+    while limit.enter(CALLER):
         pass
     return limit
 
@@ -124,7 +126,7 @@ class Queue:
     def __init__(self) -> None:
         self.error: OverloadedError | None = None
 
-    def __call__(self) -> OverloadedError | None:
+    def __call__(self, _: str | None) -> OverloadedError | None:
         """Return why a text would be refused."""
         return self.error
 
@@ -160,7 +162,7 @@ async def test_each_door_refuses_in_its_own_shape(
         assert int(refused.headers["retry-after"]) >= 1
         error = refused.json()["error"]
         assert "ask again" in (error if isinstance(error, str) else error["message"])
-        full.leave()
+        full.leave(CALLER)
         assert (await asking.post(path, json=REQUESTS[path])).status_code == 200
     assert "toxic_inference_refused_requests_total 1.0" in metrics.render().decode()
 

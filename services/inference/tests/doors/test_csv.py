@@ -243,14 +243,22 @@ def test_a_broken_quote_takes_no_neighbour_with_it(broken: bytes) -> None:
 
 def test_a_huge_field_is_one_bad_row() -> None:
     """A field over csv's own limit, and a line over ours, are reported and passed."""
-    content = b"content\nfine\n" + b"x" * 200_000 + b"\nfine\n" + b"y" * 1_500_000 + b"\nfine\n"
-    assert lines_and_codes(content) == [
-        (2, "fine"),
-        (3, "[invalid_quoting]"),
-        (4, "fine"),
-        (5, "[line_too_long]"),
-        (6, "fine"),
-    ]
+    for cell in (b"x" * 200_000, b'"' + b"x" * 200_000 + b'"'):
+        content = b"content\nfine\n" + cell + b"\nfine\n" + b"y" * 1_500_000 + b"\nfine\n"
+        assert lines_and_codes(content) == [
+            (2, "fine"),
+            (3, "[text_too_long]"),
+            (4, "fine"),
+            (5, "[line_too_long]"),
+            (6, "fine"),
+        ]
+
+
+def test_a_carriage_return_without_quotes_is_named() -> None:
+    """In words that don't suppose a program."""
+    (row,) = table(b"content\na\rb\n").rows()
+    assert row.problem is not None
+    assert row.problem.message == "Line 2 has a carriage return in a cell without quotes."
 
 
 def test_a_file_of_one_endless_line_is_refused() -> None:

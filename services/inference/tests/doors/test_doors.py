@@ -111,7 +111,7 @@ async def test_errors_have_the_doors_shape(backend: Backend) -> None:
 async def test_admission_control_applies_to_operations_that_score(backend: Backend) -> None:
     """While the queue is full they are refused in the door's shape, and the others answer."""
     full = OverloadedError("9 rows are waiting; ask again.", retry_after_seconds=6.4)
-    admission = AdmissionRules(RequestLimit(0.5), overload=lambda: full)
+    admission = AdmissionRules(RequestLimit(0.5), overload=lambda _: full)
     async with serve(backend, admission=admission) as client:
         refused = await client.post("/dummy/score", json=WORD)
         assert (refused.status_code, refused.headers["retry-after"]) == (429, "7")

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from toxic_inference.budget import Budget, Held
 from toxic_inference.doors.listing import DOORS
 from toxic_inference.http.application import create_api
 from toxic_inference.http.backend import Backend
@@ -33,12 +34,12 @@ class Process:
     def __init__(self, backend: Backend, queue: JobQueue) -> None:
         app = create_api(replace(backend, jobs=queue), DOORS)
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service")
-        self._queue = queue
+        self.queue = queue
         self._task: asyncio.Task[None] | None = None
 
     def work(self) -> None:
         """Begin to score."""
-        self._task = asyncio.create_task(self._queue.run())
+        self._task = asyncio.create_task(self.queue.run())
 
     async def stop(self) -> None:
         """Stop, also in the middle of a job."""
@@ -281,19 +282,45 @@ async def test_results_expire(
 
 
 async def test_there_is_room_for_so_much(start: Callable[[], Process]) -> None:
-    """A full folder refuses with the time to come back."""
+    """A caller with a full share is refused, with the time to come back; another one isn't."""
     process = start()
-    for _ in range(10):
-        await process.upload(b"content\n" + b"x" * 10_000)
-    answer = await process.client.post("/jobs", content=FILE, headers=CSV)
+    files = [b"content\n" + b"x" * 100_000] * 15
+    answers = [await process.client.post("/jobs", content=file, headers=CSV) for file in files]
+    answer = next(answer for answer in answers if answer.status_code != 202)
+    assert answers.index(answer) >= 8
     assert (answer.status_code, answer.json()["error"]["code"]) == (429, "jobs_full")
     assert int(answer.headers["retry-after"]) > 60
+    other = await process.queue.open_upload("another")
+    other.write(b"content\n" + b"x" * 100_000)
+    other.drop()
+
+
+async def test_scores_take_no_more_than_their_share(
+    new_queue: Callable[[], JobQueue], tmp_path: Path
+) -> None:
+    """Short rows become long lines: the job fails when they don't fit, and its room comes back."""
+    queue = replace(new_queue(), files=JobFiles(tmp_path / "small"), size_bytes=200_000)
+    running = asyncio.create_task(queue.run())
+    upload = await queue.open_upload("loud")
+    upload.write(b"content" + b",a" * 1_000 + b"\n" + b"x\n" * 2_000)
+    job = await queue.submit(upload, caller="loud")
+    async with asyncio.timeout(50):
+        while not queue.get(job.id).ended:  # noqa: ASYNC110  threads work meanwhile
+            await asyncio.sleep(0.01)
+    ended = queue.get(job.id)
+    assert ended.error is not None
+    assert ended.error[0] == "jobs_full"
+    assert sum(file.stat().st_size for file in (tmp_path / "small").rglob("*") if file.is_file()) < 2_000
+    fits = await queue.open_upload("loud")
+    fits.write(b"x" * 99_000)
+    fits.drop()
+    running.cancel()
 
 
 def test_what_was_left_half_is_removed_at_the_start(tmp_path: Path, calendar: Any) -> None:
     """An upload without its name, and a folder without a record."""
     files = JobFiles(tmp_path)
-    upload = files.open_upload()
+    upload = files.open_upload(Held(Budget(10**6, OSError), ""))
     upload.write(b"content")
     upload.close()
     (tmp_path / ("0" * 32)).mkdir()
@@ -310,7 +337,7 @@ def test_what_was_left_half_is_removed_at_the_start(tmp_path: Path, calendar: An
         (b"content\na\n\nb", 2),
         (b'content\n"a\nb"\nc\n', 2),
         (b'content\n"a\0b"\n\xff\n', 2),
-        (b"content\n" + b"x" * 3_000_000 + b"\ny\n", 4),
+        (b"content\n" + b"x" * 3_000_000 + b"\ny\n", 2),
         (b"", 0),
     ],
 )

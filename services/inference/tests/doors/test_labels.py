@@ -47,7 +47,7 @@ async def test_attributes_of_other_models_are_refused(client: httpx.AsyncClient)
     """A known label that the version doesn't have is no attribute of it."""
     answer = await client.post("/v1alpha1/comments:analyze", json=_analysis("INSULT"))
     assert answer.status_code == 400
-    assert answer.json()["error"]["message"] == "Unknown requested attribute: INSULT"
+    assert answer.json()["error"]["message"] == "Attribute INSULT does not support request languages: en"
 
 
 async def test_a_correction_judges_the_served_labels(client: httpx.AsyncClient) -> None:

@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect
 from toxic_inference.doors.listing import DOORS
 from toxic_inference.doors.native.line_spool import LineSpool
 from toxic_inference.http.application import create_api
-from toxic_inference.http.backend import Backend
+from toxic_inference.http.backend import Backend, DoorThreads
 from toxic_inference.serving.interfaces import Lane, Text
 from toxic_testing.inference.core import FakeCore
 
@@ -49,7 +49,7 @@ nonsense
     assert (malformed["line"], malformed["error"]["code"]) == (6, "malformed_request")
     assert (array["line"], array["error"]["code"]) == (7, "invalid_request")
     assert (last["line"], last["scores"]["toxic"]) == (8, 0.21)
-    assert core.texts[:2] == [Text("hello", None), Text("hola amigo", "es")]
+    assert core.texts[:2] == [Text("hello", "en"), Text("hola amigo", "es")]
     assert set(core.lanes) == {Lane.BULK}
     assert core.leases == 0
     assert metric("toxic_inference_rejected_rows_total", reason="invalid_text") == 1
@@ -150,9 +150,9 @@ async def test_who_leaves_is_not_scored_for(app: Any, core: FakeCore, more: bool
     assert core.leases == 0
 
 
-async def test_the_spool_keeps_order_and_starts_over() -> None:
+async def test_the_spool_keeps_order_and_starts_over(threads: DoorThreads) -> None:
     """What is read as fast as it comes takes no room; what isn't waits."""
-    with LineSpool(max_line_bytes=10) as spool:
+    with LineSpool(threads.files, max_line_bytes=10) as spool:
         for number in range(1_000):
             await spool.write(b"%d\n" % number)
             assert await spool.take(5) == [b"%d" % number]
@@ -166,9 +166,9 @@ async def test_the_spool_keeps_order_and_starts_over() -> None:
         assert taken == [b"%d" % number for number in range(50_000)]
 
 
-async def test_a_spool_that_failed_says_so_at_once() -> None:
+async def test_a_spool_that_failed_says_so_at_once(threads: DoorThreads) -> None:
     """Lines that still wait."""
-    with LineSpool(max_line_bytes=10) as spool:
+    with LineSpool(threads.files, max_line_bytes=10) as spool:
         await spool.write(b"a\nb\n")
         spool.fail(ClientDisconnect())
         with pytest.raises(ClientDisconnect):

@@ -48,6 +48,7 @@ async def test_texts_get_six_scores_and_the_version(client: httpx.AsyncClient, c
         "tokens": 3,
         "windows": 1,
         "truncated": False,
+        "language": "en",
     }
     assert list(first["scores"]) == list(LABELS)
     assert (second["truncated"], set(second["decisions"].values())) == (True, {True})
@@ -64,11 +65,31 @@ async def test_a_language_reaches_the_core(client: httpx.AsyncClient, core: Fake
 
 async def test_a_language_can_be_identified(client: httpx.AsyncClient, core: FakeCore) -> None:
     """For texts without one; it chooses thresholds, and the answer contains it."""
-    answer = await client.post("/predict", json={"texts": ["hola", "12"], "identify_language": True})
-    assert [result["language"] for result in answer.json()["results"]] == ["es", None]
-    assert core.texts == [Text("hola", "es"), Text("12", None)]
-    said = await client.post("/predict", json={"text": "hola", "lang": "en", "identify_language": True})
+    answer = await client.post("/predict", json={"texts": ["hola", "12"]})
+    assert [result["language"] for result in answer.json()["results"]] == ["es", "und"]
+    assert core.texts == [Text("hola", "es"), Text("12", "und")]
+    said = await client.post("/predict", json={"text": "hola", "lang": "en"})
     assert said.json()["results"][0]["language"] == "en"
+    unsaid = await client.post("/predict", json={"text": "hola", "identify_language": False})
+    assert "language" not in unsaid.json()["results"][0]
+    assert core.texts[-1] == Text("hola", None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("text/csv", b"content\nhola\n"),
+        ("application/x-ndjson", b'"hola"\n'),
+        ("application/x-www-form-urlencoded", b"message=hola"),
+    ],
+)
+async def test_a_language_is_identified_in_every_form(
+    client: httpx.AsyncClient, core: FakeCore, kind: str, content: bytes
+) -> None:
+    """A row, a line and a form's message have the thresholds that the text has in JSON."""
+    answer = await client.post("/predict", content=content, headers={"content-type": kind})
+    assert answer.status_code == 200
+    assert core.texts == [Text("hola", "es")]
 
 
 async def test_words_that_drove_a_score_are_told_on_request(client: httpx.AsyncClient) -> None:
@@ -89,9 +110,9 @@ async def test_terms_reach_the_core(client: httpx.AsyncClient, core: FakeCore) -
         "/v1/models/toxic-comments:predict", json={"instances": ["a"]}, headers={"timeout": "3"}
     )
     assert core.terms == [
-        Terms(timeout_seconds=2, store=False),
-        Terms(timeout_seconds=0.5),
-        Terms(timeout_seconds=3),
+        Terms(timeout_seconds=2, store=False, caller="127.0.0.1"),
+        Terms(timeout_seconds=0.5, caller="127.0.0.1"),
+        Terms(timeout_seconds=3, caller="127.0.0.1"),
     ]
 
 

@@ -4,7 +4,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from toxic_inference.serving.scoring.cache import ENTRY_BYTES, RawScore, ScoreCache
+from toxic_core.text import normalise
+from toxic_inference.serving.interfaces import RawScore
+from toxic_inference.serving.scoring.cache import ENTRY_BYTES, ScoreCache
 
 
 def score(value: float) -> RawScore:
@@ -15,8 +17,8 @@ def score(value: float) -> RawScore:
 def test_a_text_is_known_however_it_is_spelt() -> None:
     """What normalises to the same text is the same text; another isn't."""
     cache = ScoreCache(10)
-    cache.keep({cache.digest("good  day"): score(0.5)})
-    assert cache.find([cache.digest(" g\u200bood day")])
+    cache.keep({cache.digest(normalise("good  day")): score(0.5)})
+    assert cache.find([cache.digest(normalise(" g\u200bood day"))])
     assert not cache.find([cache.digest("good day!")])
 
 

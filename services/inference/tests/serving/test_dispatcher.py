@@ -44,7 +44,10 @@ class Stand:
     def add(self, *ids: int) -> list[Entry]:
         """Let a batch wait: a call of one row per id."""
         loop = asyncio.get_running_loop()
-        calls = [Call(loop.create_future(), [row(each)], Lane.INTERACTIVE, submitted=0.0) for each in ids]
+        calls = [
+            Call(loop.create_future(), [row(each)], Lane.INTERACTIVE, submitted=0.0, batch_tokens=64)
+            for each in ids
+        ]
         self.batches.append([Entry(key, call, 0, 1) for key, call in enumerate(calls)])
         self.dispatcher.rows_arrived()
         return self.batches[-1]

@@ -14,6 +14,7 @@ from toxic_inference.serving.batching.scheduler import SchedulerResources
 from toxic_inference.serving.interfaces import Explanation, Lane, ServableId, Target, Text
 from toxic_inference.serving.scoring import explaining
 from toxic_inference.serving.scoring.service import ScoringLimits, ScoringService
+from toxic_inference.threads import Threads
 from toxic_testing.inference.bundles import MAX_TOKENS, WORDS, make_tokenizer
 from toxic_testing.inference.fakes import EventLog, FakeModel, InlineExecutor, ManualClock, activate
 
@@ -39,7 +40,7 @@ class Prejudice:
 
 @pytest.fixture
 def prejudice() -> Prejudice:
-    """A model whose reasons are known."""
+    """A model with known reasons."""
     return Prejudice()
 
 
@@ -58,7 +59,7 @@ async def service(
     active = activate(ServableId("1", "f"), loaded, scheduling)
     yield ScoringService(
         lease=lambda _: nullcontext(active),
-        executor=inline,
+        threads=Threads(inline),
         clock=clock,
         emit=log,
         limits=ScoringLimits(windows=4, span_passes=18),

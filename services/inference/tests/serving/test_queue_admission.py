@@ -1,6 +1,8 @@
 """Admission to the queue alone, without a scheduler."""
 
 import asyncio
+from collections import Counter
+from functools import partial
 
 import pytest
 
@@ -25,10 +27,17 @@ class Door:
         self.pace = Pace(token_budget=LIMITS.token_budget)
         self.admission = Admission(LIMITS, queue=self.queue, pace=self.pace, clock=clock)
 
-    def wait(self, *lengths: int, lane: Lane = Lane.INTERACTIVE) -> Call:
+    def wait(self, *lengths: int, lane: Lane = Lane.INTERACTIVE, caller: str = "") -> Call:
         """Let a call's rows of these lengths wait."""
         future = asyncio.get_running_loop().create_future()
-        call = Call(future, [row(*range(length)) for length in lengths], lane, submitted=0.0)
+        call = Call(
+            future,
+            [row(*range(length)) for length in lengths],
+            lane,
+            submitted=0.0,
+            batch_tokens=64,
+            caller=caller,
+        )
         self.queue.add(call)
         return call
 
@@ -90,3 +99,47 @@ async def test_closing_ends_every_wait(door: Door) -> None:
     door.admission.close()
     await waiting
     assert door.admission.closed
+
+
+async def test_a_caller_waits_for_its_share_only(door: Door) -> None:
+    """Another caller's thousand tokens are one batch for it; its own count in full."""
+    door.learn(tokens=10, seconds=1.0)
+    door.wait(1_000, caller="loud")
+    ask = partial(door.admission.overload, 1, ahead_rows=0, ahead_tokens=0)
+    loud, quiet = ask(caller="loud"), ask(caller="quiet")
+    assert loud is not None
+    assert quiet is not None
+    assert (loud.retry_after_seconds, quiet.retry_after_seconds) == pytest.approx((100.0, 6.4))
+
+
+async def test_a_full_queue_has_room_for_a_caller_s_share(door: Door) -> None:
+    """Half of the queue is left to the second caller; bulk rows of a newcomer never wait."""
+    for lane in Lane:
+        door.wait(1, 1, 1, 1, lane=lane, caller="loud")
+    ask = partial(door.admission.overload, ahead_rows=0, ahead_tokens=0)
+    assert ask(1, caller="loud") is not None
+    assert ask(2, caller="quiet") is None
+    assert ask(3, caller="quiet") is not None
+    await asyncio.wait_for(door.admission.wait_for_room(9, caller="quiet"), 10)
+
+
+async def test_callers_take_turns(door: Door) -> None:
+    """However much one caller has sent, the other's row is in the next batch but one."""
+    door.wait(*[40] * 300, caller="loud")
+    quiet = door.wait(3, caller="quiet")
+    first, second = (door.queue.take(budget=64) for _ in range(2))
+    assert quiet in {entry.call for entry in (*first, *second)}
+    later = door.wait(3, 3, 3, caller="quiet")
+    taken = [entry.call for _ in range(2) for entry in door.queue.take(budget=64)]
+    assert taken.count(later) == 3
+
+
+async def test_tokens_are_shared_and_not_rows(door: Door) -> None:
+    """A caller of long rows and one of short rows have equal parts of the model."""
+    door.wait(*[60] * 100, caller="long")
+    door.wait(*[20] * 300, caller="short")
+    tokens = Counter[str]()
+    for _ in range(60):
+        for entry in door.queue.take(budget=64):
+            tokens[entry.call.caller] += entry.tokens
+    assert abs(tokens["long"] - tokens["short"]) <= 64

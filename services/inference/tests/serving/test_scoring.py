@@ -1,7 +1,8 @@
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,11 +13,12 @@ from toxic_core.labels import LABELS
 from toxic_core.languages import ANY_LANGUAGE
 from toxic_core.tokens import Tokeniser
 from toxic_inference.events import CacheLookedUp, TextsTokenised
-from toxic_inference.serving.batching.scheduler import SchedulerResources
+from toxic_inference.serving.batching.scheduler import BatchScheduler, SchedulerResources
 from toxic_inference.serving.errors import DeadlineExceededError, InferenceError
 from toxic_inference.serving.interfaces import Lane, Row, ServableId, Target, Terms, Text
-from toxic_inference.serving.scoring.service import ScoringLimits, ScoringService
+from toxic_inference.serving.scoring.service import LONG_WINDOWS, ScoringLimits, ScoringService
 from toxic_inference.serving.versions.harness import ActiveServable
+from toxic_inference.threads import Threads
 from toxic_model.loaded import LoadedModel
 from toxic_testing.inference.bundles import MAX_TOKENS, make_tokenizer
 from toxic_testing.inference.fakes import EventLog, FakeModel, InlineExecutor, ManualClock, activate
@@ -39,7 +41,7 @@ async def make_service(
         made.append(active)
         return ScoringService(
             lease=lambda _: nullcontext(active),
-            executor=inline,
+            threads=Threads(inline),
             clock=clock,
             emit=log,
             limits=ScoringLimits(windows=3, span_passes=18),
@@ -106,6 +108,26 @@ async def test_a_long_text_is_read_in_windows_and_scored_by_the_highest(
     # The middle one of its windows, with four words of the one kind and ten of the other.
     assert end.scores[0] == pytest.approx((2 + 3 + 4 * 4 + 10 * 13) / 1000, abs=1e-6)
     assert (start.tokens, start.truncated) == (30, False)
+
+
+async def test_a_text_of_very_many_windows_gives_way_to_others(
+    make_service: MakeService, model: FakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits in the lane of files, so that other callers don't wait for seconds."""
+    lanes: list[Lane] = []
+    submit = BatchScheduler.submit
+
+    async def recording(scheduler: BatchScheduler, rows: Sequence[Row], *, lane: Lane, **more: Any) -> Any:
+        lanes.append(lane)
+        return await submit(scheduler, rows, lane=lane, **more)
+
+    monkeypatch.setattr(BatchScheduler, "submit", recording)
+    service = replace(make_service(model.loaded), limits=ScoringLimits(windows=100, span_passes=18))
+    with service.session(Target()) as session:
+        for words in (14 * LONG_WINDOWS, 14 * LONG_WINDOWS + 1):
+            (score,) = await session.score([Text("you " * words)], lane=Lane.INTERACTIVE)
+            assert not score.truncated
+    assert lanes == [Lane.INTERACTIVE, Lane.BULK]
 
 
 async def test_only_what_no_window_holds_is_said_to_be_cut(service: ScoringService, log: EventLog) -> None:
@@ -192,9 +214,10 @@ async def test_raw_scores_aren_t_calibrated(service: ScoringService) -> None:
     """Token ids, and texts for the raw door, get what the model says."""
     with service.session(Target()) as session:
         by_ids = await session.infer([Row(np.array([2, 4, 3], np.int32))], lane=Lane.INTERACTIVE)
-        by_text = await session.infer_texts(["you"], lane=Lane.INTERACTIVE)
+        (by_text,) = await session.infer_texts(["you"], lane=Lane.INTERACTIVE)
     np.testing.assert_allclose(by_ids, np.full((1, 6), 0.009), atol=1e-7)
-    np.testing.assert_array_equal(by_ids, by_text)
+    np.testing.assert_array_equal(by_ids, [by_text.scores])
+    assert not by_text.truncated
 
 
 async def test_a_session_names_its_version(service: ScoringService) -> None:

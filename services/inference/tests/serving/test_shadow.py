@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from toxic_core.contract import Contract
+from toxic_core.contract.scales import Scales
 from toxic_core.errors import UnknownModelError
 from toxic_core.labels import LABELS
 from toxic_inference.events import ShadowCompared, ShadowDrop, ShadowDropped
@@ -14,6 +15,7 @@ from toxic_inference.serving.errors import InferenceError
 from toxic_inference.serving.interfaces import (
     Explanation,
     Lane,
+    RawScore,
     Row,
     Session,
     Target,
@@ -37,6 +39,7 @@ class Version:
         self.version = version
         self.value = score
         self.contract: Contract = make_contract()
+        self.scales: Scales | None = None
         self.texts: list[str] = []
         self.lanes: list[Lane] = []
         self.error: Exception | None = None
@@ -60,9 +63,10 @@ class Version:
         """Score rows."""
         return np.full((len(rows), 6), self.value, np.float32)
 
-    async def infer_texts(self, texts: Sequence[str], *, lane: Lane) -> NDArray[np.float32]:  # noqa: ARG002  as above
+    async def infer_texts(self, texts: Sequence[str], *, lane: Lane) -> Sequence[RawScore]:  # noqa: ARG002  as above
         """Score texts."""
-        return np.full((len(texts), 6), self.value, np.float32)
+        score = RawScore(scores=np.full(6, self.value, np.float32), tokens=3, windows=1, truncated=False)
+        return [score for _ in texts]
 
 
 class TwoVersions:

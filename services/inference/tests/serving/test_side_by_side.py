@@ -54,6 +54,28 @@ async def test_a_lone_batch_has_the_whole_machine_and_a_crowd_shares_it(
     await scheduler.close()
 
 
+async def test_the_rows_of_a_lone_call_are_divided_evenly(
+    model: SummingModel, executor: HeldExecutor, two_slots: SchedulerResources, turn: Turn
+) -> None:
+    """Windows of a long text: three full batches would leave half of the machine idle during the third."""
+    scheduler = make_scheduler(model, two_slots)
+    call = submit(scheduler, *(row(*[1] * 8) for _ in range(12)))
+    await run_batches(executor, turn, until=call.done)
+    assert model.shapes == [(3, 8)] * 4
+    await scheduler.close()
+
+
+async def test_rows_of_others_fill_batches_as_ever(
+    model: SummingModel, executor: HeldExecutor, two_slots: SchedulerResources, turn: Turn
+) -> None:
+    """A crowd needs the largest batches, since no part of the machine is idle."""
+    scheduler = make_scheduler(model, two_slots)
+    calls = [submit(scheduler, *(row(*[1] * 8) for _ in range(rows))) for rows in (12, 4)]
+    await run_batches(executor, turn, until=lambda: all(call.done() for call in calls))
+    assert model.shapes[0] == (4, 8)
+    await scheduler.close()
+
+
 @pytest.fixture
 async def crowded(
     model: SummingModel, executor: HeldExecutor, two_slots: SchedulerResources, turn: Turn

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from urllib.parse import quote, unquote
 
 ACTOR_HEADER = "X-Registry-Actor"
@@ -11,21 +12,36 @@ OVERRIDE_HEADER = "X-Registry-Override"
 _MAX_NAME_LENGTH = 256
 
 
+class Role(IntEnum):
+    """What a user may do; each role may also do what the ones before it may."""
+
+    READER = 1
+    """Read runs, versions, files and the ledger."""
+    WRITER = 2
+    """Register versions, and set aliases that the gate doesn't guard."""
+    PROMOTER = 3
+    """Promote versions that the gate accepts, and roll back."""
+    OVERRIDE = 4
+    """Promote against the gate."""
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who requests a change, and why.
+    """Who sends a request, and why.
 
     Attributes:
         actor: name for the ledger.
         named: whether `actor` is a person's name rather than a network address.
         reason: may be empty.
         override: whether to promote against the gate's reasons; needs a name and a reason.
+        role: what the caller may do; everything if no one signs in.
     """
 
     actor: str
     named: bool = False
     reason: str = ""
     override: bool = False
+    role: Role = Role.OVERRIDE
 
 
 def to_headers(caller: Caller) -> dict[str, str]:
@@ -36,13 +52,16 @@ def to_headers(caller: Caller) -> dict[str, str]:
     return {name: quote(value) for name, value in headers.items() if value}
 
 
-def from_headers(headers: Mapping[str, str], *, signed_in: str, address: str) -> Caller:
+def from_headers(
+    headers: Mapping[str, str], *, signed_in: str, address: str, role: Role = Role.OVERRIDE
+) -> Caller:
     """Return the caller of a request.
 
     Args:
         headers: of the request, case-insensitive.
         signed_in: the authenticated user, who takes precedence over the headers; empty for none.
         address: the client's network address, which names an anonymous caller.
+        role: of the authenticated user.
     """
 
     def text(name: str) -> str:
@@ -56,4 +75,5 @@ def from_headers(headers: Mapping[str, str], *, signed_in: str, address: str) ->
         named=bool(name),
         reason=text(REASON_HEADER),
         override=headers.get(OVERRIDE_HEADER, "").lower() == "true",
+        role=role,
     )

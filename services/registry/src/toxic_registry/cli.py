@@ -8,6 +8,7 @@ import getpass
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -18,9 +19,17 @@ from toxic_core.logging import configure_logging
 from toxic_core.registered import CHAMPION, MODEL_NAME
 from toxic_core.settings import name_faults
 from toxic_core.telemetry import disable_telemetry
-from toxic_registry.caller import Caller
+from toxic_registry.caller import Caller, Role
 from toxic_registry.client import report
-from toxic_registry.ledger.entries import aliases_of, verify_aliases, verify_chain
+from toxic_registry.ledger.entries import (
+    LedgerError,
+    aliases_of,
+    verify_aliases,
+    verify_chain,
+    verify_champions,
+    verify_times,
+)
+from toxic_registry.ledger.head import read_head, verify_head, write_head
 from toxic_registry.settings import Settings
 
 if TYPE_CHECKING:
@@ -106,13 +115,37 @@ def history(model: str, registry_uri: str) -> None:
 
 
 @commands.command()
+@click.option(
+    "--head",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File of your own, away from the registry, with the head of the last time; compared, then replaced.",
+)
 @_registry_uri
-def verify(registry_uri: str) -> None:
-    """Verify the ledger's hash chain, and that the ledger agrees with the aliases."""
+def verify(head: Path | None, registry_uri: str) -> None:
+    """Verify the ledger's hash chain, and that the ledger agrees with its head and with the aliases."""
     ledger = _connect(registry_uri, MODEL_NAME).ledger()
     count = verify_chain(ledger.entries)
+    if older := verify_times(ledger.entries):
+        click.echo(
+            f"Warning: entries older than the one before them: {', '.join(map(str, older))}. The clock of "
+            "release 0.1 was set back, or they were backdated.",
+            err=True,
+        )
+    if ledger.head is not None:
+        verify_head(ledger.entries, ledger.head, key=ledger.key)
+    if head is not None:
+        if (kept := read_head(head)) is not None:
+            # The key of the first time: another one means another registry.
+            verify_head(ledger.entries, kept, key=kept.signature.key)
+            if ledger.head is None or ledger.head.signature.key != kept.signature.key:
+                raise LedgerError(f"The head isn't signed by the key of {head}; is it another registry?")
+        if ledger.head is not None:
+            write_head(head, ledger.head)
+    verify_champions(ledger.entries)
     verify_aliases(ledger.entries, ledger.aliases)
     click.echo(f"The ledger is intact: {count} entries, in agreement with the aliases.")
+    if ledger.head is not None:
+        click.echo(f"head: {ledger.head.size} {ledger.head.hash}")
 
 
 @commands.command("champion-at")
@@ -142,11 +175,18 @@ def versions(model: str, registry_uri: str) -> None:
 @commands.command("hash-password")
 @click.argument("name")
 @click.password_option(help="The user's password; prompted for if not given.")
-def hash_password(name: str, password: str) -> None:
+@click.option(
+    "--role",
+    type=click.Choice([role.name.lower() for role in Role]),
+    default=Role.PROMOTER.name.lower(),
+    show_default=True,
+    help="What the user may do; each role includes those before it.",
+)
+def hash_password(name: str, password: str, role: str) -> None:
     """Print a line for REGISTRY_USERS_FILE that allows a user to sign in."""
-    from toxic_registry.server.auth import user_line  # noqa: PLC0415
+    from toxic_registry.server.users import user_line  # noqa: PLC0415
 
-    click.echo(user_line(name, password))
+    click.echo(user_line(name, password, Role[role.upper()]))
 
 
 @commands.command()

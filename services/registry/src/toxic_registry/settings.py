@@ -49,13 +49,24 @@ class Settings(BaseSettings):
         description="Policy of the promotion gate: the path of a gate.yml, or the name of a packaged one, "
         "default or demo.",
     )
+    trusted_keys_file: Path | None = Field(
+        default=None,
+        description="File of the public keys that may sign bundles, one `ssh-ed25519 AAAA… name` per line. "
+        "With a file, the gate refuses other bundles unless its policy allows them.",
+    )
+    ledger_head_file: Path = Field(
+        default_factory=lambda fields: fields["state_dir"] / "ledger-head.json",
+        description="File with the ledger's head: its length and last hash, signed by the key beside it "
+        "(.key). It is outside the database; in the state folder by default.",
+    )
     max_bundle_megabytes: int = Field(
         default=4000, ge=1, description="Largest model bundle, in MB, that the gate downloads to check."
     )
     users_file: Path | None = Field(
         default=None,
-        description="File of users for basic authentication, one name:hash per line, as "
-        "`toxic-registry hash-password` prints it. Without a file, no sign-in is needed.",
+        description="File of users for basic authentication, one `name:hash role` per line, as "
+        "`toxic-registry hash-password` prints it; read again when it changes. Without a file, no sign-in is "
+        "needed.",
     )
     event_urls: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),

@@ -23,6 +23,12 @@ from toxic_testing.registry import RegistryProcess
 
 MODEL = "toxic-comments"
 TOKEN = "of this test alone"
+FIRST_CHAMPION = "2"
+"""Number of the version that the tests promote first, after the challenger that the registry has already."""
+
+PINNED = "20"
+"""Number of a version that the service serves once it exists, whatever the aliases name."""
+
 PATIENCE_SECONDS = 600
 """A training takes a minute on an idle machine."""
 
@@ -71,7 +77,22 @@ class Loop:
         return f"http://127.0.0.1:{self._ports[service]}"
 
     def start(self) -> None:
-        """Start everything; the registry is empty, and the training server's disk can't be written."""
+        """Start everything.
+
+        The registry has one version, the challenger, with other files than those that the ledger approves.
+        The training server's disk can't be written.
+        """
+        self.start_registry()
+        self.client = MlflowClient(self.registry.uri, self.registry.uri)
+        self.client.create_registered_model(MODEL)
+        self._replace_files_of(self.add_version(model=TinyModel(bias=3.0)))
+        self._start_inference()
+        self._start_training()
+        self._start_alertmanager()
+        self._start_prometheus()
+
+    def start_registry(self) -> None:
+        """Start the registry, for the first time or again."""
         self.registry = RegistryProcess(
             {
                 "REGISTRY_PORT": str(self._ports["registry"]),
@@ -81,12 +102,6 @@ class Loop:
         )
         self._ended.append(self.registry.kill)
         self.registry.wait_until_ready()
-        self.client = MlflowClient(self.registry.uri, self.registry.uri)
-        self.client.create_registered_model(MODEL)
-        self._start_inference()
-        self._start_training()
-        self._start_alertmanager()
-        self._start_prometheus()
 
     def end(self) -> None:
         """End all of it."""
@@ -104,6 +119,13 @@ class Loop:
         self.client.log_artifacts(run.info.run_id, str(bundle), "model/artifacts/bundle")
         made = self.client.create_model_version(MODEL, f"{run.info.artifact_uri}/model", run.info.run_id)
         return str(made.version)
+
+    def _replace_files_of(self, version: str) -> None:
+        """Make a version the challenger, and then change its contract in the store."""
+        self.promote(version, "challenger")
+        run_id = self.client.get_model_version(MODEL, version).run_id
+        (contract,) = (self.folder / "registry").glob(f"**/{run_id}/**/contract.json")
+        contract.write_bytes(contract.read_bytes() + b"\n")
 
     def promote(self, version: str, alias: str = "champion") -> None:
         """Set an alias."""
@@ -176,6 +198,7 @@ class Loop:
             "cache_dir": self.folder / "cache",
             "state_dir": self.folder / "inference-state",
             "poll_interval_seconds": 0.5,
+            "pinned_versions": PINNED,
             "shadow_fraction": 1,
             "monitor_min_texts": 50,
             "monitor_min_feedback": 10,
@@ -247,9 +270,9 @@ class Loop:
         self.wait_until(lambda: bool(self.ask("up")), "prometheus")
 
     def _write_past(self, data: Path) -> None:
-        """Write the samples of past days, in which version 1 was expected to be always right."""
+        """Write the samples of past days, in which `FIRST_CHAMPION` was expected to be always right."""
         name = "version_label_window:toxic_inference_estimated_f1_ratio:avg"
-        labels = '{version="1",label="toxic",window="24h"}'
+        labels = f'{{version="{FIRST_CHAMPION}",label="toxic",window="24h"}}'
         now = datetime.now(UTC)
         times = [now - timedelta(hours=hours) for hours in range(72, 20, -1)]
         lines = [

@@ -1,10 +1,13 @@
 """The artifact contract: the layout of a model bundle, and the schema of its `contract.json`.
 
-    saved_model/               TensorFlow SavedModel, signature `serving_default`
+    saved_model/               TensorFlow SavedModel, signature `serving_default`; or instead, if packed,
+    config.json, weights.safetensors, embeddings.safetensors (`toxic_model.packed`)
     tokenizer/tokenizer.json   the tokenizer
     contract.json              the contract, with the SHA-256 of every other file
     warmup.jsonl               texts with their expected scores
     evaluation.json            figures of the model's quality (`toxic_core.contract.evidence`)
+    scales.json                optional: to the scores of a reference (`toxic_core.contract.scales`)
+    signature.json             optional: who vouches for the contract (`toxic_core.contract.provenance`)
 
 Invariant: `seal` completes a bundle. `open_bundle` returns a contract only if all of its files are present
 and unchanged.
@@ -38,10 +41,19 @@ from toxic_core.text import NORMALISATION_VERSION, NORMALISATION_VERSIONS
 from toxic_core.tokens import Tokeniser, read_tokenizer
 
 CONTRACT_FILE = "contract.json"
+SIGNATURE_FILE = "signature.json"
 SAVED_MODEL_DIR = "saved_model"
 TOKENIZER_FILE = "tokenizer/tokenizer.json"
 WARMUP_FILE = "warmup.jsonl"
-REQUIRED_FILES = (f"{SAVED_MODEL_DIR}/saved_model.pb", TOKENIZER_FILE, WARMUP_FILE)
+_UNSEALED = frozenset({CONTRACT_FILE, SIGNATURE_FILE})
+SAVED_MODEL_FILE = f"{SAVED_MODEL_DIR}/saved_model.pb"
+REQUIRED_FILES = (SAVED_MODEL_FILE, TOKENIZER_FILE, WARMUP_FILE)
+CONFIG_FILE = "config.json"
+"""A transformer's shape, as in Hugging Face's folders."""
+PACKED_WEIGHTS_FILES = ("weights.safetensors", "embeddings.safetensors")
+"""Weights of a packed model; the second file has the table of embeddings, unless the first has it."""
+PACKED_FILES = (CONFIG_FILE, PACKED_WEIGHTS_FILES[0])
+"""What a packed bundle has instead of a SavedModel."""
 
 BUNDLE_ARTIFACT_PATH = "artifacts/bundle"
 """A bundle's path in an MLflow model version."""
@@ -85,6 +97,22 @@ class Calibration(FrozenModel):
     intercept: float = 0.0
 
 
+class Fit(FrozenModel):
+    """On what a label's calibration and threshold of a language were fitted.
+
+    Attributes:
+        rows, positives: numbers of comments; of a threshold by recall, those that its recall was measured on.
+        languages: whose comments; several if the language has too few of its own.
+        threshold: the rule that chose the threshold, and its value: `precision 0.8`, `recall 0.9`; None if
+            no threshold satisfies one.
+    """
+
+    rows: int
+    positives: int
+    languages: tuple[str, ...]
+    threshold: str | None
+
+
 class Contract(FrozenModel):
     """The content of `contract.json`.
 
@@ -97,10 +125,12 @@ class Contract(FrozenModel):
         languages: evaluated languages, by ISO 639-1 code.
         calibration: by label, then by language or `*`.
         thresholds: operating thresholds on calibrated scores, by label, then by language or `*`.
+        fits: on what those were fitted, by label, then by language or `*`; empty in older bundles.
         reference_scores: for drift, by label, then by language or `*`.
         reference_traffic: languages and lengths, for drift; None in older bundles.
         base_model: the transformer that was fine-tuned; its JSON key is `encoder`.
         training_data: SHA-256 of each raw training table, by name.
+        licences: number of training comments by licence, where a table states it.
         code_revision: Git commit of the training code; `unknown` outside a checkout.
         created_at: time of sealing.
         files: SHA-256 of every other file, by relative path.
@@ -116,12 +146,14 @@ class Contract(FrozenModel):
     languages: tuple[str, ...]
     calibration: dict[LabelName, dict[str, Calibration]]
     thresholds: dict[LabelName, dict[str, Probability]]
+    fits: dict[LabelName, dict[str, Fit]] = Field(default_factory=dict)
     reference_scores: dict[LabelName, dict[str, Distribution]] = Field(default_factory=dict)
     reference_traffic: ReferenceTraffic | None = None
     base_model: str = Field(
         validation_alias=AliasChoices("base_model", "encoder"), serialization_alias="encoder"
     )
     training_data: dict[str, Sha256] = Field(default_factory=dict)
+    licences: dict[str, int] = Field(default_factory=dict)
     code_revision: str = "unknown"
     created_at: AwareDatetime
     files: dict[BundlePath, Sha256] = Field(default_factory=dict)
@@ -271,15 +303,17 @@ def read_contract(path: Path) -> Contract:
 
 
 def _check_complete(path: Path, files: Mapping[str, str]) -> None:
-    if missing := [name for name in REQUIRED_FILES if name not in files]:
+    packed = all(name in files for name in PACKED_FILES)
+    needed = [name for name in REQUIRED_FILES if not (packed and name == SAVED_MODEL_FILE)]
+    if missing := [name for name in needed if name not in files]:
         raise ContractError(f"{path} lacks {', '.join(missing)}; it is not a complete model bundle.")
 
 
 def _digests(path: Path, *, max_bytes: int | None = None) -> Iterator[tuple[str, str]]:
-    """Yield the relative path and SHA-256 of every file under `path` except the contract, sorted."""
+    """Yield the relative path and SHA-256 of every sealed file under `path`, sorted."""
     for name, file in plain_files(path, max_bytes=max_bytes).items():
         # A killed `seal` leaves its temporary file behind.
-        if name != CONTRACT_FILE and not fnmatchcase(name, f".{CONTRACT_FILE}.*partial"):
+        if name not in _UNSEALED and not fnmatchcase(name, f".{CONTRACT_FILE}.*partial"):
             yield name, file_digest(file)
 
 

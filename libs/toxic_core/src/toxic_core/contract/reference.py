@@ -11,7 +11,8 @@ from pydantic import Field, model_validator
 from toxic_core.contract.schema import FrozenModel
 
 Count = Annotated[int, Field(ge=0)]
-Share = Annotated[float, Field(gt=0.0, lt=1.0)]
+ToxicShare = Annotated[float, Field(gt=0.0, lt=1.0)]
+"""A share of toxic comments, without the ends, whose odds aren't finite."""
 
 LENGTH_EDGES: Final = (0.0, *(float(n) for n in (4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024)))
 """Bin edges of lengths in tokens; longer texts count in the last bin."""
@@ -47,5 +48,5 @@ class ReferenceTraffic(FrozenModel):
 
     languages: dict[str, Count]
     lengths: Distribution
-    calibration_toxic_share: Share
-    deployment_toxic_share: Share
+    calibration_toxic_share: ToxicShare
+    deployment_toxic_share: ToxicShare

@@ -1,4 +1,6 @@
-"""OpenVINO as a runtime: on a CPU it computes a SavedModel faster than TensorFlow and starts seconds earlier.
+"""OpenVINO as a runtime: on a CPU it is faster than TensorFlow and starts seconds earlier.
+
+It reads SavedModels, and packed models without TensorFlow.
 
 Invariant: token ids that the model's embeddings don't have are refused; OpenVINO itself would read zeros.
 """
@@ -11,10 +13,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toxic_core.contract import ATTENTION_MASK, INPUT_IDS, SCORES, SIGNATURE
+from toxic_core.contract import ATTENTION_MASK, INPUT_IDS, SAVED_MODEL_DIR, SCORES, SIGNATURE
+from toxic_core.errors import ConfigurationError
 from toxic_core.telemetry import block_reporting_modules
 from toxic_core.tokens import EncodedBatch
 from toxic_model.errors import InvalidTensorError, SignatureError
+from toxic_model.packed import is_packed, read_packed
 from toxic_model.precision import Precision
 from toxic_model.runtime import STREAMS, Compile, Executable, Float32Array, Runtime
 
@@ -60,23 +64,14 @@ def lower_precisions() -> tuple[Precision, ...]:
     return tuple(found)
 
 
-def _read(saved_model: Path, labels: int) -> Compile:
+def _read(folder: Path, labels: int) -> Compile:
     _prepare()
     import openvino as ov  # noqa: PLC0415
 
-    from toxic_model.runtimes.openvino_rewriting import rewrite  # noqa: PLC0415  it imports OpenVINO
-
     core = ov.Core()
-    file = saved_model / "saved_model.pb"
-    if not file.is_file() or _SIGNATURE_KEY not in file.read_bytes():
-        raise SignatureError(f"{saved_model} has no signature {SIGNATURE!r}.")
-    try:
-        model = core.read_model(str(saved_model))
-    except RuntimeError as error:
-        raise SignatureError(f"OpenVINO can't read {saved_model}: {error}") from error
+    model = _packed(folder) if is_packed(folder) else _saved(core, folder / SAVED_MODEL_DIR)
     _check("input", model.inputs, {INPUT_IDS: ("i32", -1), ATTENTION_MASK: ("i32", -1)})
     _check("output", model.outputs, {SCORES: ("f32", labels)})
-    rewrite(model)
     known_ids = min(_embedding_rows(model), default=_ANY_ID)
 
     def compile_for(precision: Precision, threads: int) -> Executable:
@@ -95,6 +90,29 @@ def _read(saved_model: Path, labels: int) -> Compile:
         return Executable(f"openvino-{precision}", whole=first, streams=tuple(streams), close=requests.clear)
 
     return compile_for
+
+
+def _packed(folder: Path) -> "ov.Model":
+    from toxic_model.runtimes.openvino_bert import build  # noqa: PLC0415  it imports OpenVINO
+
+    try:
+        return build(read_packed(folder))
+    except (ConfigurationError, KeyError, RuntimeError) as error:
+        raise SignatureError(f"{folder} holds no packed model that can be read: {error}") from error
+
+
+def _saved(core: "ov.Core", saved_model: Path) -> "ov.Model":
+    from toxic_model.runtimes.openvino_rewriting import rewrite  # noqa: PLC0415  it imports OpenVINO
+
+    file = saved_model / "saved_model.pb"
+    if not file.is_file() or _SIGNATURE_KEY not in file.read_bytes():
+        raise SignatureError(f"{saved_model} has no signature {SIGNATURE!r}.")
+    try:
+        model = core.read_model(str(saved_model))
+    except RuntimeError as error:
+        raise SignatureError(f"OpenVINO can't read {saved_model}: {error}") from error
+    rewrite(model)
+    return model
 
 
 def compile_model(
@@ -184,6 +202,7 @@ OPENVINO = Runtime(
     name="openvino",
     package="openvino",
     uses_gpus=False,
+    reads_packed=True,
     installed=lambda: find_spec("openvino") is not None,
     prepare=_prepare,
     lower_precisions=lower_precisions,

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toxic_core.contract import ATTENTION_MASK, INPUT_IDS, SCORES, SIGNATURE
+from toxic_core.contract import ATTENTION_MASK, INPUT_IDS, SAVED_MODEL_DIR, SCORES, SIGNATURE
 from toxic_core.tokens import EncodedBatch
 from toxic_model.errors import InvalidTensorError, SignatureError
 from toxic_model.precision import Precision
@@ -22,8 +22,10 @@ def _prepare() -> None:
     import tensorflow as tf  # noqa: F401, PLC0415  takes seconds
 
 
-def _read(saved_model: Path, labels: int) -> Compile:
+def _read(folder: Path, labels: int) -> Compile:
     import tensorflow as tf  # noqa: PLC0415  takes seconds
+
+    saved_model = folder / SAVED_MODEL_DIR
 
     def compile_for(precision: Precision, threads: int) -> Executable:
         # An environment variable decides before `threads`, and TensorFlow's threads can't be changed once
@@ -95,6 +97,7 @@ TENSORFLOW = Runtime(
     name="tensorflow",
     package="tensorflow",
     uses_gpus=True,
+    reads_packed=False,
     installed=lambda: find_spec("tensorflow") is not None,
     prepare=_prepare,
     lower_precisions=lambda: (),

@@ -1,11 +1,11 @@
 """The disk cache of downloaded bundles.
 
-Owns its folder: `<version>-<fingerprint>/` is a bundle, `.partial-*/` a running download. Several processes
-may share the folder.
+Owns its folder: `<version>-<fingerprint>-<digest>/` is a bundle, `.partial-*/` a running download. Several
+processes may share the folder.
 
 Invariant: a folder with a bundle's name was verified before it got that name, and is verified again at each
-checkout. Bundles that are checked out are never removed; others are removed, least recently used first, when
-the folder exceeds its limit.
+checkout, against the approved digest too. Bundles that are checked out are never removed; others are removed,
+least recently used first, when the folder exceeds its limit.
 """
 
 import fcntl
@@ -20,13 +20,14 @@ from threading import Lock
 
 import structlog
 
-from toxic_core.contract import Bundle, open_bundle
-from toxic_core.errors import ContractError
+from toxic_core.contract import CONTRACT_FILE, Bundle, file_digest, open_bundle
+from toxic_core.errors import ContractError, NotApprovedError
 from toxic_inference.serving.interfaces import ServableId
 
 _log = structlog.get_logger(__name__)
 
 _PARTIAL = ".partial-"
+_DIGEST_LENGTH = 16
 
 Download = Callable[[ServableId, Path], Path]
 """Downloads a version's bundle into a folder, and returns the bundle's path in it."""
@@ -68,17 +69,18 @@ class BundleCache:
     def checkout(self, servable_id: ServableId) -> Bundle:
         """Return the version's bundle, verified: from disk, else downloaded.
 
-        A damaged cached bundle is removed and downloaded again.
+        A damaged or changed cached bundle is removed and downloaded again.
 
         Raises:
             ContractError: the download is damaged or isn't a bundle.
+            NotApprovedError: the download isn't the content that the ledger approves.
             RegistryUnavailableError: it isn't cached and can't be downloaded now.
         """
         name = _entry_name(servable_id)
         with self._lock:
             self._checked_out[name] += 1
         try:
-            bundle = self._cached(name) or self._fetch(servable_id, name)
+            bundle = self._cached(servable_id, name) or self._fetch(servable_id, name)
         except BaseException:
             self.release(servable_id)
             raise
@@ -103,12 +105,12 @@ class BundleCache:
         with self._lock:
             self._checked_out[_entry_name(servable_id)] -= 1
 
-    def _cached(self, name: str) -> Bundle | None:
+    def _cached(self, servable_id: ServableId, name: str) -> Bundle | None:
         path = self.folder / name
         if not path.is_dir():
             return None
         try:
-            bundle = open_bundle(path, max_bytes=self.max_bundle_bytes)
+            bundle = self._open(path, servable_id)
         except ContractError as error:
             _log.warning("cache.damaged", entry=name, error=str(error))
             shutil.rmtree(path)
@@ -122,7 +124,7 @@ class BundleCache:
         descriptor = os.open(partial, os.O_RDONLY)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            verified = open_bundle(self.download(servable_id, partial), max_bytes=self.max_bundle_bytes)
+            verified = self._open(self.download(servable_id, partial), servable_id)
             path = self.folder / name
             verified.path.rename(path)
             os.utime(path)
@@ -131,6 +133,17 @@ class BundleCache:
             os.close(descriptor)
         return Bundle(path=path, contract=verified.contract)
 
+    def _open(self, path: Path, servable_id: ServableId) -> Bundle:
+        bundle = open_bundle(path, max_bytes=self.max_bundle_bytes)
+        # The contract lists every file's digest, so its own digest is that of the content.
+        if servable_id.digest and (found := file_digest(path / CONTRACT_FILE)) != servable_id.digest:
+            raise NotApprovedError(
+                f"Version {servable_id.version} has a contract with SHA-256 {found}, but the registry's "
+                f"ledger approves {servable_id.digest}. Restore its files, or promote another version."
+            )
+        return bundle
+
 
 def _entry_name(servable_id: ServableId) -> str:
-    return f"{servable_id.version}-{servable_id.fingerprint}"
+    name = f"{servable_id.version}-{servable_id.fingerprint}"
+    return f"{name}-{servable_id.digest[:_DIGEST_LENGTH]}" if servable_id.digest else name

@@ -6,40 +6,27 @@ any more has no effect but a log entry.
 
 from pathlib import Path
 
-import structlog
-
 from toxic_core.errors import ConfigurationError
 from toxic_core.files import replacing
+from toxic_inference.adapters.watched_file import WatchedFile
 from toxic_inference.keys import ApiKey, digest_of, read_keys, write_keys
-
-_log = structlog.get_logger(__name__)
 
 
 class KeyFile:
-    """Finds keys. A look at the file's time is one system call per request.
+    """Finds keys.
 
     Raises:
         ConfigurationError: the file is missing, can't be read, or holds no key.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._stamp = _stamp(path)
-        self._keys = _by_digest(load_keys(path))
-        if not self._keys:
+        self._keys = WatchedFile(path, _by_digest, name="keys")
+        if not self._keys.current():
             raise ConfigurationError(f"{path} holds no key; make one: toxic-inference keys add NAME.")
 
     def find(self, presented: str) -> ApiKey | None:
         """Return the key that a caller presented, or None."""
-        if (stamp := _stamp(self._path)) != self._stamp:
-            self._stamp = stamp
-            try:
-                self._keys = _by_digest(load_keys(self._path))
-            except ConfigurationError as error:
-                _log.warning("keys.unreadable", error=str(error))
-            else:
-                _log.info("keys.read", keys=len(self._keys))
-        return self._keys.get(digest_of(presented))
+        return self._keys.current().get(digest_of(presented))
 
 
 def load_keys(path: Path) -> tuple[ApiKey, ...]:
@@ -71,13 +58,5 @@ def save_keys(path: Path, keys: tuple[ApiKey, ...]) -> None:
         raise ConfigurationError(f"The API keys {path} can't be written: {error.strerror}.") from error
 
 
-def _by_digest(keys: tuple[ApiKey, ...]) -> dict[str, ApiKey]:
-    return {key.digest: key for key in keys}
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_ino
+def _by_digest(path: Path) -> dict[str, ApiKey]:
+    return {key.digest: key for key in load_keys(path)}

@@ -12,9 +12,12 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
+from http import HTTPStatus
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ValidationError
 
 from toxic_core.contract import BUNDLE_ARTIFACT_PATH
 from toxic_core.errors import ContractError, RegistryUnavailableError
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
+_APPROVALS_PATH = "/ledger/approved"
 _FINGERPRINT_LENGTH = 16
 _MOST_FILES = 10_000
 
@@ -36,6 +40,29 @@ _BOUNDED_HTTP = {
 }
 
 
+class _Approval(BaseModel):
+    version: int
+    digest: str
+
+
+class _AliasApproval(_Approval):
+    alias: str
+
+
+class _Approvals(BaseModel):
+    """What the registry's ledger approves: version and digest per alias, digest per version."""
+
+    aliases: tuple[_AliasApproval, ...]
+    versions: tuple[_Approval, ...]
+
+    def by_alias(self) -> dict[str, tuple[str, str | None]]:
+        """Return version and digest by alias; without its own digest, an alias has its version's, if any."""
+        return {a.alias: (str(a.version), a.digest or self.digest_of(str(a.version))) for a in self.aliases}
+
+    def digest_of(self, version: str) -> str:
+        return next((each.digest for each in self.versions if str(each.version) == version), "")
+
+
 @dataclass(eq=False)
 class MlflowRegistry:
     """Implements `Source`, and downloads for the bundle cache.
@@ -46,6 +73,7 @@ class MlflowRegistry:
         aliases: which aliases are served, the most important first.
         pinned: versions that are served independent of the aliases.
         max_bytes: the largest bundle that is fetched.
+        require_approval: whether aliases and digests come from the registry's ledger, not from MLflow.
     """
 
     uri: str
@@ -54,6 +82,7 @@ class MlflowRegistry:
     aliases: Sequence[str]
     max_bytes: int
     pinned: Sequence[str] = ()
+    require_approval: bool = False
     _client: "MlflowClient | None" = field(default=None, init=False)
     _seen_as_of: tuple[int | None, int | None] = field(default=(None, None), init=False)
     _seen: dict[str, ServableId] = field(default_factory=dict, init=False)
@@ -62,13 +91,15 @@ class MlflowRegistry:
         """Return the versions that the aliases name now, then the pinned ones.
 
         Raises:
-            RegistryUnavailableError: the registry doesn't answer, or not as a registry.
+            RegistryUnavailableError: the registry doesn't answer, or not as a registry, or lacks the ledger
+                of approvals that is required.
         """
         from mlflow.exceptions import MlflowException  # noqa: PLC0415  see the module's docstring
 
         aliases: dict[ServableId, set[str]] = {}
         with self._unavailable_unless_answered():
-            for alias, servable_id in self._named_versions().items():
+            approvals = self._approvals() if self.require_approval else None
+            for alias, servable_id in self._named_versions(approvals).items():
                 aliases.setdefault(servable_id, set()).add(alias)
             for version in self.pinned:
                 try:
@@ -78,7 +109,11 @@ class MlflowRegistry:
                     if error.error_code not in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
                         raise
                 else:
-                    aliases.setdefault(_id_of(found), set())
+                    digest = None if approvals is None else approvals.digest_of(version)
+                    pinned = replace(_id_of(found), digest=digest)
+                    # An alias of the same version brings the same content.
+                    if all(pinned.version != named.version for named in aliases):
+                        aliases[pinned] = set()
         return tuple(AspiredVersion(s, frozenset(names)) for s, names in aliases.items())
 
     def download(self, servable_id: ServableId, folder: Path) -> Path:
@@ -94,7 +129,7 @@ class MlflowRegistry:
         uri = f"models:/{self.model_name}/{servable_id.version}/{BUNDLE_ARTIFACT_PATH}"
         with self._unavailable_unless_answered():
             version = client.get_model_version(self.model_name, servable_id.version)
-            if _id_of(version) != servable_id:
+            if _id_of(version) != replace(servable_id, digest=None):
                 raise ContractError(f"Version {servable_id.version} was replaced in the registry meanwhile.")
             self._check_size(uri, what=f"Version {servable_id.version}")
             bundle = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder)))
@@ -123,7 +158,34 @@ class MlflowRegistry:
                 f"{what} is larger than {self.max_bytes:,} bytes or {_MOST_FILES:,} files; it isn't fetched."
             )
 
-    def _named_versions(self) -> dict[str, ServableId]:
+    def _approvals(self) -> "_Approvals":
+        """Return what the registry's ledger approves.
+
+        Raises:
+            RegistryUnavailableError: the server has no such ledger.
+        """
+        from mlflow.utils.credentials import get_default_host_creds  # noqa: PLC0415  see the module's docstring
+        from mlflow.utils.rest_utils import http_request  # noqa: PLC0415
+
+        self._connect()
+        answer = http_request(
+            get_default_host_creds(self.uri), _APPROVALS_PATH, "GET", params={"model": self.model_name}
+        )
+        advice = {
+            HTTPStatus.NOT_FOUND: "It has no ledger that approves versions: upgrade it, or set "
+            "INFERENCE_REQUIRE_APPROVAL=false for a plain MLflow.",
+            HTTPStatus.UNAUTHORIZED: "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD.",
+            HTTPStatus.FORBIDDEN: "Its user needs the role reader.",
+        }
+        try:
+            return _Approvals.model_validate_json(answer.content)
+        except ValidationError as error:
+            raise RegistryUnavailableError(
+                f"The registry at {self.uri} answers {answer.status_code} to {_APPROVALS_PATH}. "
+                + advice.get(answer.status_code, "Its log says why.")
+            ) from error
+
+    def _named_versions(self, approvals: "_Approvals | None") -> dict[str, ServableId]:
         from mlflow.exceptions import MlflowException  # noqa: PLC0415  see the module's docstring
 
         client = self._connect()
@@ -137,13 +199,15 @@ class MlflowRegistry:
         as_of = registered.creation_timestamp, registered.last_updated_timestamp
         if as_of != self._seen_as_of:
             self._seen_as_of, self._seen = as_of, {}
+        numbers = {alias: (str(number), None) for alias, number in registered.aliases.items()}
+        named = numbers if approvals is None else approvals.by_alias()
         found: dict[str, ServableId] = {}
         for alias in self.aliases:
-            if alias in registered.aliases:
-                number = str(registered.aliases[alias])
+            if alias in named:
+                number, digest = named[alias]
                 if number not in self._seen:
                     self._seen[number] = _id_of(client.get_model_version(self.model_name, number))
-                found[alias] = self._seen[number]
+                found[alias] = replace(self._seen[number], digest=digest)
         return found
 
     def _connect(self) -> "MlflowClient":

@@ -64,6 +64,7 @@ def open_origin(settings: Settings) -> Origin:
         aliases=settings.aliases,
         pinned=settings.pinned_versions,
         max_bytes=settings.max_bundle_bytes,
+        require_approval=settings.require_approval,
     )
     folder = settings.cache_dir / settings.model_name
     check_writable(folder, setting="INFERENCE_CACHE_DIR")
@@ -73,6 +74,10 @@ def open_origin(settings: Settings) -> Origin:
         max_bundle_bytes=settings.max_bundle_bytes,
         download=registry.download,
     )
-    served = ServedFile(folder / "routes.json", registry=settings.registry_uri)
+    served = ServedFile(
+        folder / "routes.json",
+        registry=settings.registry_uri,
+        require_approval=settings.require_approval,
+    )
     _log.info("source.registry", uri=settings.registry_uri, aliases=settings.aliases, cache=str(folder))
     return Origin(registry, cache, recall=served.recall, remember=served.remember)

@@ -21,6 +21,7 @@ class _Route(BaseModel):
 
     version: str
     fingerprint: str
+    digest: str | None = None
     aliases: tuple[str, ...]
 
 
@@ -38,11 +39,13 @@ class ServedFile:
     Attributes:
         path: a JSON file.
         registry: the registry that the versions come from.
+        require_approval: whether a version of which no digest was saved needs the ledger's approval.
     """
 
     path: Path
     _: KW_ONLY
     registry: str
+    require_approval: bool = False
 
     def recall(self) -> tuple[AspiredVersion, ...]:
         """Return the saved state of this registry, if any. Blocks."""
@@ -55,15 +58,24 @@ class ServedFile:
             return ()
         if remembered.registry != self.registry:
             return ()
+        unknown = "" if self.require_approval else None
         return tuple(
-            AspiredVersion(ServableId(route.version, route.fingerprint), frozenset(route.aliases))
+            AspiredVersion(
+                ServableId(route.version, route.fingerprint, route.digest or unknown),
+                frozenset(route.aliases),
+            )
             for route in remembered.routes
         )
 
     def remember(self, served: tuple[AspiredVersion, ...]) -> None:
         """Replace what is remembered. A failed write is logged only, because serving continues without it."""
         routes = tuple(
-            _Route(version=s.id.version, fingerprint=s.id.fingerprint, aliases=tuple(sorted(s.aliases)))
+            _Route(
+                version=s.id.version,
+                fingerprint=s.id.fingerprint,
+                digest=s.id.digest,
+                aliases=tuple(sorted(s.aliases)),
+            )
             for s in served
         )
         content = _Routes(registry=self.registry, routes=routes).model_dump_json()

@@ -1,7 +1,7 @@
 """Moderators' corrections: the records and their errors.
 
-Invariant: a text is part of a correction only if its sender consented; an id belongs to one correction for
-ever, so that sending it again changes nothing.
+Invariant: a text is part of a correction only if its sender consented; sending a correction again changes
+nothing, and another one with its id is a conflict, unless it is meant to replace it.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from toxic_core.errors import ToxicError
+from toxic_core.errors import OverloadedError, ToxicError
 from toxic_core.labels import LabelName
 
 
@@ -71,6 +71,10 @@ class Judged:
 
 class FeedbackConflictError(ToxicError):
     """Another correction has the id."""
+
+
+class FeedbackFullError(OverloadedError):
+    """There is no room for another correction of this caller."""
 
 
 class UnknownFeedbackError(ToxicError):

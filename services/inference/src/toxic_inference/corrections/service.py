@@ -4,15 +4,20 @@ Invariant: the store is only touched off the event loop; a `CorrectionKept` is e
 after it was stored.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from toxic_core.labels import LabelName
-from toxic_inference.corrections.record import Feedback, FeedbackSource
-from toxic_inference.corrections.store import DatabaseFeedbackStore
+from toxic_inference.budget import Budget
+from toxic_inference.corrections.record import (
+    Feedback,
+    FeedbackSource,
+)
+from toxic_inference.corrections.store import OVERHEAD_BYTES, DatabaseFeedbackStore
 from toxic_inference.events import CorrectionKept, Emit, LabelJudged
+from toxic_inference.threads import Threads
 
 _PAGE_ROWS = 500
 
@@ -23,13 +28,17 @@ class CorrectionService:
 
     Attributes:
         store: stores corrections.
+        threads: for the store only.
         now: the time, in UTC.
         emit: takes `CorrectionKept` and `LabelJudged`.
+        room: bytes for corrections; what the store has at first counts for no caller's share.
     """
 
     store: DatabaseFeedbackStore
+    threads: Threads
     now: Callable[[], datetime]
     emit: Emit
+    room: Budget
 
     def make(
         self,
@@ -57,26 +66,39 @@ class CorrectionService:
             actor=actor,
         )
 
-    async def file(self, feedback: Feedback) -> bool:
-        """Store a correction; return False if it was stored before. Raises as `DatabaseFeedbackStore.add`."""
-        kept = await asyncio.to_thread(self.store.add, feedback)
+    async def file(self, feedback: Feedback, *, replace: bool = False, caller: str = "") -> bool:
+        """Store a correction; return False if it was stored before. As `DatabaseFeedbackStore.add`.
+
+        Raises:
+            FeedbackFullError: there is no room for it, or the caller's share is full.
+        """
+        if not self.room.used:
+            self.room.reserve("", await self.threads.run(self.store.size), always=True)
+        size = len(feedback.text or "") + OVERHEAD_BYTES
+        self.room.reserve(caller, size)
+        kept = False
+        try:
+            kept = await self.threads.run(partial(self.store.add, feedback, replace=replace))
+        finally:
+            if not kept:
+                self.room.release(caller, size)
         if kept:
             self.emit(CorrectionKept(feedback.source.value))
             for label, applies in feedback.labels.items():
                 self.emit(LabelJudged(label, "yes" if applies else "no"))
         return kept
 
-    async def delete(self, feedback_id: str) -> None:
+    async def delete(self, feedback_id: str, *, caller: str = "") -> None:
         """Remove a correction. Raises as `DatabaseFeedbackStore.delete`."""
-        await asyncio.to_thread(self.store.delete, feedback_id)
+        self.room.release(caller, await self.threads.run(self.store.delete, feedback_id))
 
     async def labels(self) -> list[LabelName]:
         """Return every label that a correction judges, sorted. Raises as `DatabaseFeedbackStore.labels`."""
-        return sorted(await asyncio.to_thread(self.store.labels))
+        return sorted(await self.threads.run(self.store.labels))
 
     async def pages(self) -> AsyncIterator[list[Feedback]]:
         """Yield every correction in pages, oldest first."""
         after = 0
-        while page := await asyncio.to_thread(self.store.page, after=after, limit=_PAGE_ROWS):
+        while page := await self.threads.run(partial(self.store.page, after=after, limit=_PAGE_ROWS)):
             after = page[-1][0]
             yield [feedback for _, feedback in page]

@@ -33,7 +33,11 @@ from toxic_inference.corrections.record import (
 _SQLITE = "sqlite"
 _DRIVERS = {_SQLITE: "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 _BUSY_SECONDS = 5
+_ATTEMPTS = 3
 _LOCK = 0x746F786963  # any number without another lock in the database
+
+OVERHEAD_BYTES = 1_024
+"""About what a correction takes beside its text."""
 
 _metadata = sql.MetaData()
 _corrections = sql.Table(
@@ -110,8 +114,12 @@ class DatabaseFeedbackStore:
                     "INFERENCE_STATE_DIR to a writable folder, or INFERENCE_FEEDBACK_URL to another database."
                 ) from error
 
-    def add(self, feedback: Feedback) -> bool:
+    def add(self, feedback: Feedback, *, replace: bool = False) -> bool:
         """Store a correction durably; return False if it was stored already.
+
+        Args:
+            feedback: the correction.
+            replace: whether it takes the place of a different one with its id, in one transaction.
 
         Raises:
             FeedbackConflictError: a different correction has its id.
@@ -128,29 +136,47 @@ class DatabaseFeedbackStore:
             for label in dict.fromkeys((*feedback.labels, *feedback.scores))
         ]
         with self._connection() as connection:
-            try:
-                with connection.begin_nested():
-                    connection.execute(sql.insert(_corrections).values(correction))
-                    connection.execute(sql.insert(_labels), labels)
-            except IntegrityError:
-                same = _read(connection, _corrections.c.id == feedback.id, limit=1)
-                if same and feedback.repeats(same[0][1]):
-                    return False
-                raise FeedbackConflictError(
-                    f"The id {feedback.id!r} belongs to another correction. "
-                    "Send a new id, or delete that correction first."
-                ) from None
-        return True
+            # Between a removal and the next insertion, another replacement may come first.
+            for _ in range(_ATTEMPTS if replace else 1):
+                try:
+                    with connection.begin_nested():
+                        connection.execute(sql.insert(_corrections).values(correction))
+                        connection.execute(sql.insert(_labels), labels)
+                except IntegrityError:
+                    same = _read(connection, _corrections.c.id == feedback.id, limit=1)
+                    if same and feedback.repeats(same[0][1]):
+                        return False
+                    if replace:
+                        _remove(connection, feedback.id)
+                else:
+                    return True
+            raise FeedbackConflictError(
+                f"The id {feedback.id!r} belongs to another correction. "
+                "Send a new id, or delete that correction first."
+            )
 
-    def delete(self, feedback_id: str) -> None:
-        """Remove a correction for good; raises `UnknownFeedbackError` if there is none with that id."""
+    def delete(self, feedback_id: str) -> int:
+        """Remove a correction for good; return about how many bytes it took.
+
+        Raises:
+            UnknownFeedbackError: there is none with that id.
+        """
         with self._connection() as connection:
-            connection.execute(sql.delete(_labels).where(_labels.c.id == feedback_id))
-            removed = connection.execute(
-                sql.delete(_corrections).where(_corrections.c.id == feedback_id)
-            ).rowcount
+            length = sql.func.coalesce(sql.func.length(_corrections.c.text), 0)
+            characters = connection.execute(
+                sql.select(length).where(_corrections.c.id == feedback_id)
+            ).scalar()
+            removed = _remove(connection, feedback_id)
         if not removed:
             raise UnknownFeedbackError(f"There is no correction {feedback_id!r}.")
+        return OVERHEAD_BYTES + (characters or 0)
+
+    def size(self) -> int:
+        """Return about how many bytes all corrections take."""
+        texts = sql.func.coalesce(sql.func.sum(sql.func.length(_corrections.c.text)), 0)
+        with self._connection() as connection:
+            count, characters = connection.execute(sql.select(sql.func.count(), texts)).one()
+        return int(count) * OVERHEAD_BYTES + int(characters)
 
     def page(self, *, after: int, limit: int) -> Sequence[tuple[int, Feedback]]:
         """Return at most `limit` corrections after a position, oldest first, each with its position."""
@@ -204,6 +230,12 @@ class DatabaseFeedbackStore:
                 if sql.inspect(connection).has_table(_OLD_TABLE):
                     _migrate(connection)
             self._prepared = True
+
+
+def _remove(connection: sql.Connection, feedback_id: str) -> int:
+    """Remove a correction; return how many there were."""
+    connection.execute(sql.delete(_labels).where(_labels.c.id == feedback_id))
+    return connection.execute(sql.delete(_corrections).where(_corrections.c.id == feedback_id)).rowcount
 
 
 def _read(

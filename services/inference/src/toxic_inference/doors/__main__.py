@@ -15,9 +15,11 @@ messages.
 - **Door** is the value of the metric label `door`.
 - **Scores**: admission control and the latency objective apply to these routes.
 - **No key**: these routes answer without an API key. **Operators**: with keys, these need an operator's.
+- **Changes state**: pages of other origins can't call these routes, unless `INFERENCE_CORS_ORIGINS` lists
+  them.
 
-| Door | Paths | Used by | Errors | Scores | No key | Operators |
-|---|---|---|---|---|---|---|
+| Door | Paths | Used by | Errors | Scores | No key | Operators | Changes state |
+|---|---|---|---|---|---|---|---|
 """
 
 
@@ -37,6 +39,11 @@ def table_of_doors(doors: Sequence[Door]) -> str:
         scoring = [
             f"`{operation.method} {operation.path}`" for operation in door.operations if operation.scores
         ]
+        changing = [
+            f"`{operation.method} {operation.path}`"
+            for operation in door.operations
+            if operation.changes_state
+        ]
         cells = (
             f"`{door.name}`",
             ", ".join(paths),
@@ -45,6 +52,7 @@ def table_of_doors(doors: Sequence[Door]) -> str:
             "<br>".join(scoring),
             "<br>".join(by_access[Access.OPEN]),
             "<br>".join(by_access[Access.OPERATOR]),
+            "<br>".join(changing),
         )
         rows.append(f"| {' | '.join(cells)} |\n")
     return _HEAD + "".join(rows)

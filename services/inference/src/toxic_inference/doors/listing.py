@@ -5,6 +5,7 @@ from toxic_inference.doors.feedback.door import FEEDBACK
 from toxic_inference.doors.jobs.door import JOBS
 from toxic_inference.doors.native.door import NATIVE
 from toxic_inference.doors.open_inference.door import OPEN_INFERENCE
+from toxic_inference.doors.openai.door import OPENAI
 from toxic_inference.doors.operations.door import OPERATIONS
 from toxic_inference.doors.perspective.door import PERSPECTIVE
 from toxic_inference.doors.tf_serving.door import TF_SERVING
@@ -16,6 +17,7 @@ DOORS: tuple[Door, ...] = (
     PERSPECTIVE,
     TF_SERVING,
     OPEN_INFERENCE,
+    OPENAI,
     JOBS,
     FEEDBACK,
     OPERATIONS,

@@ -11,16 +11,24 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from toxic_core.errors import ToxicError
 from toxic_inference.http.admission import Admission, AdmissionRules
-from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
+from toxic_inference.http.backend import (
+    MODEL_VERSION_HEADER,
+    UNEVALUATED_LANGUAGES_HEADER,
+    UNSUPPORTED_ATTRIBUTES_HEADER,
+    Backend,
+)
 from toxic_inference.http.door import Door, Doors
+from toxic_inference.http.encodings.content_coding import ContentCoding
 from toxic_inference.http.error_shapes import NATIVE
 from toxic_inference.http.errors import Problem, problem_of
-from toxic_inference.http.guard import Guard, GuardRules
+from toxic_inference.http.guard import Addresses, Guard, GuardRules
 from toxic_inference.http.middleware import BodyLimit, Endpoint, RequestContext
 from toxic_inference.http.openapi import OpenApiDocument
+from toxic_inference.http.texts import TRUNCATED_TEXTS_HEADER
 
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 
@@ -29,6 +37,15 @@ _HTTP_CODES = {
     HTTPStatus.NOT_FOUND: "not_found",
     HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
 }
+_BROWSER_HEADERS = (
+    *("authorization", "content-type", "content-encoding", "x-api-key", "x-request-id", "timeout"),
+    # What Google's clients for browsers add.
+    *("x-goog-api-key", "x-goog-api-client", "x-goog-authuser", "x-goog-fieldmask", "x-goog-user-project"),
+    *("x-client-data", "x-clientdetails", "x-javascript-user-agent", "x-origin", "x-referer"),
+    "x-requested-with",
+)
+"""Headers that pages of other origins may send."""
+
 NO_RULES = GuardRules()
 
 
@@ -38,6 +55,8 @@ def create_api(
     *,
     rules: GuardRules = NO_RULES,
     cors_origins: Sequence[str] = (),
+    allowed_hosts: Sequence[str] = (),
+    trusted_proxies: str = "",
     admission: AdmissionRules | None = None,
     lifespan: Lifespan | None = None,
 ) -> Starlette:
@@ -48,13 +67,23 @@ def create_api(
         doors: every door; paths are matched in their order.
         rules: API keys and their rate.
         cors_origins: origins whose pages may call the service from a browser.
+        allowed_hosts: host names, each with or without a port, that are answered; see `Addresses`.
+        trusted_proxies: addresses or networks, comma-separated, whose X-Forwarded headers are believed.
         admission: admission control; None admits every request.
         lifespan: runs the core while the application runs.
     """
     registered = Doors(doors, fallback=NATIVE)
+    addresses = Addresses(
+        allowed_hosts,
+        keys=rules.find_key is not None,
+        origins=cors_origins,
+        public_url=backend.public_url,
+    )
     layers = [
         Middleware(RequestContext, doors=registered, emit=backend.emit),
-        Middleware(Guard, doors=registered, rules=rules),
+        Middleware(Guard, doors=registered, rules=rules, addresses=addresses),
+        # Outside the limit, which counts decompressed bytes.
+        Middleware(ContentCoding, doors=registered),
         Middleware(BodyLimit, doors=registered, limits=backend.limits),
     ]
     if cors_origins:
@@ -65,13 +94,23 @@ def create_api(
                 CORSMiddleware,
                 allow_origins=list(cors_origins),
                 allow_methods=["GET", "POST", "DELETE"],
-                allow_headers=["authorization", "content-type", "x-api-key", "x-request-id", "timeout"],
-                expose_headers=[MODEL_VERSION_HEADER, "x-request-id", "retry-after"],
+                allow_headers=list(_BROWSER_HEADERS),
+                expose_headers=[
+                    MODEL_VERSION_HEADER,
+                    UNSUPPORTED_ATTRIBUTES_HEADER,
+                    UNEVALUATED_LANGUAGES_HEADER,
+                    TRUNCATED_TEXTS_HEADER,
+                    "x-request-id",
+                    "retry-after",
+                ],
             ),
         )
     if admission is not None:
         # Outermost: a refused request costs as little as possible.
         layers.insert(0, Middleware(Admission, doors=registered, rules=admission, emit=backend.emit))
+
+    if trusted_proxies:
+        layers.insert(0, Middleware(ProxyHeadersMiddleware, trusted_hosts=trusted_proxies))
 
     async def answer(request: Request, error: Exception) -> Response:
         problem = _refusal(request, error) if isinstance(error, HTTPException) else problem_of(error)

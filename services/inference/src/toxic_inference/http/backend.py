@@ -3,17 +3,43 @@
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from operator import attrgetter
+from typing import Literal
 
+from toxic_core.contract.scales import Scales
 from toxic_core.errors import NoVersionReadyError, UnknownModelError
 from toxic_core.labels import KNOWN_LABELS, LabelName
 from toxic_inference.corrections.service import CorrectionService
 from toxic_inference.events import Emit
 from toxic_inference.jobs.queue import JobQueue
-from toxic_inference.serving.interfaces import Scorer, Target
+from toxic_inference.policies.file import Policies
+from toxic_inference.serving.interfaces import Scorer, Session, Target
 from toxic_inference.serving.versions.states import VersionStatus
+from toxic_inference.threads import Threads
 from toxic_inference.webhooks import WebhookReceiver
 
 MODEL_VERSION_HEADER = "x-model-version"
+UNSUPPORTED_ATTRIBUTES_HEADER = "x-unsupported-attributes"
+"""The requested attributes that the answer lacks because the model doesn't score them."""
+UNEVALUATED_LANGUAGES_HEADER = "x-unevaluated-languages"
+"""The languages of a text that was scored although the model wasn't evaluated for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class PerspectiveRules:
+    """What the Perspective API leaves to the service.
+
+    Attributes:
+        drop_attributes: whether attributes that the model lacks are left out if a request doesn't choose.
+        score_any_language: whether texts in languages that the model wasn't evaluated for are scored.
+        scale_origin: where the scale comes from.
+        scales: returns the scale of a session's scores; None for calibrated scores.
+    """
+
+    drop_attributes: bool = True
+    score_any_language: bool = False
+    scale_origin: Literal["none", "bundle", "file"] = "bundle"
+    scales: Callable[[Session], Scales | None] = attrgetter("scales")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +49,31 @@ class Limits:
     Attributes:
         text_bytes: longest text, in UTF-8 bytes.
         texts: most texts in a JSON request.
-        body_bytes: largest body, except uploads.
+        body_bytes: largest body, except uploads and of operations with their own limit.
         upload_bytes: largest CSV or NDJSON upload.
+        bodies_bytes: memory for all bodies in progress; a caller has half of it at most.
+        spools_bytes: disk space for all uploads in progress; a caller has half of it at most.
     """
 
     text_bytes: int
     texts: int
     body_bytes: int
     upload_bytes: int
+    bodies_bytes: int = 128 * 1024 * 1024
+    spools_bytes: int = 2 * 1024 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class DoorThreads:
+    """The doors' threads.
+
+    Attributes:
+        read: parse large bodies and identify languages.
+        files: write and read uploads.
+    """
+
+    read: Threads
+    files: Threads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,14 +87,17 @@ class Backend:
         statuses: returns every known version, the most important first.
         ready: whether the default alias has a version that answers.
         source_error: why the source of versions failed the last time; None if it answered.
-        identify_language: returns a text's most likely language (ISO 639-1), or None. Blocks, the first time
-            for a second: call it off the event loop.
+        identify_language: returns a text's most likely language, or `und`.
         corrections: files and exports corrections.
         jobs: scores uploaded files in the background.
         webhooks: takes the registry's messages; None if no secret is shared with the registry.
         render_metrics: returns the text of `/metrics`.
         limits: limits of one request.
+        threads: the doors' threads.
         emit: takes events.
+        perspective: what the Perspective API leaves to the service.
+        policies: returns the communities' policies; None if there are none.
+        public_url: the address at which clients reach the service; None for that of each request.
     """
 
     model_name: str
@@ -60,13 +106,17 @@ class Backend:
     statuses: Callable[[], Sequence[VersionStatus]]
     ready: Callable[[], bool]
     source_error: Callable[[], Exception | None]
-    identify_language: Callable[[str], str | None]
+    identify_language: Callable[[str], str]
     corrections: CorrectionService
     jobs: JobQueue
     webhooks: WebhookReceiver | None
     render_metrics: Callable[[], bytes]
     limits: Limits
+    threads: DoorThreads
     emit: Emit
+    perspective: PerspectiveRules = PerspectiveRules()
+    public_url: str | None = None
+    policies: Callable[[], Policies | None] = lambda: None
 
     def served_labels(self) -> tuple[LabelName, ...]:
         """Return the labels of every version that answers, those of the most important one first."""

@@ -6,30 +6,48 @@ Invariant: JSON is read strictly (RFC 8259): NaN, duplicate keys and too much ne
 
 import asyncio
 import json
-from collections.abc import Awaitable
+import re
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import numpy as np
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
-from toxic_inference.http.door import JSON_TYPE
+from toxic_inference.http.door import JSON_TYPE, media_type_of
 from toxic_inference.http.errors import (
     InvalidRequestError,
     MalformedRequestError,
+    TooManyTextsError,
     UnsupportedMediaTypeError,
 )
+from toxic_inference.http.guard import caller_in
+from toxic_inference.serving.scoring.texts import half_surrogate
+from toxic_inference.threads import Threads
+
+MOST_VALUES = 10_000
+"""Values in the JSON of a request for one text."""
+
+_ON_THE_LOOP_BYTES = 64 * 1024
+_VALUE_MARKS = (b",", b"[", b"{")
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 Model = TypeVar("Model", bound=BaseModel)
 Answer = TypeVar("Answer")
 
 
-def check_media_type(request: Request, accepted: tuple[str, ...] = (JSON_TYPE,)) -> str:
-    """Return the body's media type in lower case, without parameters.
+def check_media_type(request: Request, accepted: tuple[str, ...] = (JSON_TYPE,), *, default: str = "") -> str:
+    """Return the body's media type in lower case, without parameters; for a synonym, the type that it means.
+
+    Args:
+        request: the request.
+        accepted: the media types that are read.
+        default: the media type of a body without a Content-Type.
 
     Raises:
         UnsupportedMediaTypeError: it is not in `accepted`.
     """
-    found = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    found = media_type_of(request.scope) or default
     if found not in accepted:
         problem = f"The media type {found!r} is not accepted" if found else "The request has no Content-Type"
         raise UnsupportedMediaTypeError(
@@ -39,23 +57,55 @@ def check_media_type(request: Request, accepted: tuple[str, ...] = (JSON_TYPE,))
 
 
 async def read_json(request: Request) -> object:
-    """Return the body's JSON value.
-
-    Raises:
-        MalformedRequestError: it is not JSON.
-    """
+    """Return the JSON value of a small body; raises as `parse_json`."""
     return parse_json(await request.body())
 
 
-def parse_json(body: bytes) -> object:
-    """Return the JSON value in `body`; raises as `read_json`."""
+async def read_body(request: Request, threads: Threads, read: Callable[[bytes], Answer]) -> Answer:
+    """Return what `read` makes of the body; of a large body on a thread."""
+    body = await request.body()
+    if len(body) <= _ON_THE_LOOP_BYTES:
+        return read(body)
+    return await threads.run(read, body, caller=caller_in(request.scope))
+
+
+def parse_json(
+    body: bytes,
+    *,
+    most_values: int = MOST_VALUES,
+    fallback: Callable[[str], object] | None = None,
+) -> object:
+    """Return the JSON value in `body`.
+
+    Args:
+        body: the bytes.
+        most_values: most elements, members, lists and objects; counted before any is made.
+        fallback: reads a text that isn't strict JSON; raises `json.JSONDecodeError` if it can't.
+
+    Raises:
+        MalformedRequestError: it is not JSON.
+        TooManyTextsError: it has too many values.
+        RejectedTextError: a text or a name in it isn't valid Unicode.
+    """
+    if (found := _count_values(body, enough=most_values)) > most_values:
+        raise TooManyTextsError(
+            f"The JSON has about {found:,} values; the limit is {most_values:,}. Send several requests.",
+            field="body",
+        )
     try:
         # JSON has no byte order mark, but some clients send one.
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise MalformedRequestError(f"The body is not UTF-8: byte {error.start + 1} is invalid.") from error
     try:
-        value: object = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
+        try:
+            value = strict_json(text)
+        except json.JSONDecodeError:
+            if fallback is None:
+                raise
+            value = fallback(text)
+        if _ESCAPED_SURROGATE.search(text):
+            _check_unicode(value, ())
     except json.JSONDecodeError as error:
         raise MalformedRequestError(
             f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
@@ -67,7 +117,14 @@ def parse_json(body: bytes) -> object:
     return value
 
 
-def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def strict_json(text: str) -> object:
+    """Return the JSON value in `text`; raises `json.JSONDecodeError` or `MalformedRequestError`."""
+    value: object = json.loads(text, object_pairs_hook=unique_keys, parse_constant=refuse_constant)
+    return value
+
+
+def unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Return the members of an object; raises `MalformedRequestError` if a key is there twice."""
     members = dict(pairs)
     if len(members) != len(pairs):
         seen: set[str] = set()
@@ -78,8 +135,36 @@ def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return members
 
 
-def _refuse_constant(name: str) -> object:
+def refuse_constant(name: str) -> object:
+    """Raise `MalformedRequestError`: NaN and the infinities are not JSON."""
     raise MalformedRequestError(f"The JSON has {name}, which is not a JSON number.")
+
+
+def _count_values(body: bytes, *, enough: int) -> int:
+    """Return the number of commas, lists and objects in a JSON text; an upper bound if that is `enough`."""
+    most = sum(map(body.count, _VALUE_MARKS))
+    if most <= enough:
+        return most
+    # Without escaped quotes, a character is outside of strings if it has an even number of quotes before it.
+    codes = np.frombuffer(body.replace(b"\\\\", b"").replace(b'\\"', b""), dtype=np.uint8)
+    outside = np.cumsum(codes == ord('"'), dtype=np.uint8) % 2 == 0
+    return sum(int(np.count_nonzero((codes == ord(mark)) & outside)) for mark in _VALUE_MARKS)
+
+
+def _check_unicode(value: object, place: tuple[int | str, ...]) -> None:
+    """Raise `RejectedTextError` if a text in a JSON value has half a surrogate pair."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise half_surrogate(path_of(place), error) from error
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            _check_unicode(name, (*place, "a name"))
+            _check_unicode(member, (*place, name))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _check_unicode(item, (*place, index))
 
 
 def validate(model: type[Model], value: object) -> Model:

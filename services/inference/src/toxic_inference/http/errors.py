@@ -19,6 +19,7 @@ from toxic_core.errors import (
 )
 from toxic_inference.corrections.record import (
     FeedbackConflictError,
+    FeedbackFullError,
     FeedbackUnavailableError,
     UnknownFeedbackError,
 )
@@ -62,6 +63,10 @@ class UnsupportedMediaTypeError(RequestError):
     """A content type that the route does not accept."""
 
 
+class UnsupportedCodingError(RequestError):
+    """A body in a content coding that is not accepted."""
+
+
 class BodyTooLargeError(RequestError):
     """A body over the size limit."""
 
@@ -72,6 +77,10 @@ class TooManyTextsError(RequestError):
 
 class UnauthenticatedError(RequestError):
     """A request without an API key, or with an unknown one."""
+
+
+class UnknownKeyError(UnauthenticatedError):
+    """A request with API keys that are all unknown."""
 
 
 class ForbiddenError(RequestError):
@@ -90,6 +99,7 @@ ERROR_TABLE: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
     MalformedRequestError: (HTTPStatus.BAD_REQUEST, "malformed_request"),
     InvalidRequestError: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request"),
     UnsupportedMediaTypeError: (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
+    UnsupportedCodingError: (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_content_coding"),
     BodyTooLargeError: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large"),
     TooManyTextsError: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_many_texts"),
     UnauthenticatedError: (HTTPStatus.UNAUTHORIZED, "unauthenticated"),
@@ -103,6 +113,7 @@ ERROR_TABLE: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
     InvalidTensorError: (HTTPStatus.BAD_REQUEST, "invalid_tensor"),
     UnknownModelError: (HTTPStatus.NOT_FOUND, "unknown_model"),
     UnknownFeedbackError: (HTTPStatus.NOT_FOUND, "unknown_feedback"),
+    FeedbackFullError: (HTTPStatus.TOO_MANY_REQUESTS, "feedback_full"),
     FeedbackConflictError: (HTTPStatus.CONFLICT, "feedback_conflict"),
     FeedbackUnavailableError: (HTTPStatus.SERVICE_UNAVAILABLE, "feedback_unavailable"),
     UnknownJobError: (HTTPStatus.NOT_FOUND, "unknown_job"),
@@ -131,6 +142,7 @@ class Problem:
         rows: rows of a CSV that were not scored.
         details: facts beyond the message, for error shapes that can hold them.
         headers: headers of the answer.
+        error: the error itself, for error shapes that distinguish more.
     """
 
     status: int
@@ -140,6 +152,7 @@ class Problem:
     rows: tuple[RowProblem, ...] = ()
     details: tuple[Mapping[str, object], ...] = ()
     headers: Mapping[str, str] | None = None
+    error: Exception | None = None
 
 
 def problem_of(error: Exception) -> Problem:
@@ -151,7 +164,10 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, OverloadedError):
         headers["Retry-After"] = str(max(math.ceil(error.retry_after_seconds), 1))
     elif isinstance(error, UnauthenticatedError):
-        headers["WWW-Authenticate"] = "Bearer"
+        # httplib2, and so Google's client for Python, can't read a scheme without parameters.
+        headers["WWW-Authenticate"] = 'Bearer realm="toxic-inference"'
+    elif isinstance(error, UnsupportedCodingError):
+        headers["Accept-Encoding"] = "gzip, deflate"
     elif isinstance(error, NoVersionReadyError | FeedbackUnavailableError):
         headers["Retry-After"] = str(_UNAVAILABLE_RETRY_SECONDS)
     return Problem(
@@ -164,7 +180,13 @@ def problem_of(error: Exception) -> Problem:
         rows=error.problems if isinstance(error, InvalidCsvError) else (),
         details=error.details if isinstance(error, RequestError) else (),
         headers=headers,
+        error=error,
     )
+
+
+def too_large(limit: int) -> BodyTooLargeError:
+    """Return the error of a body of more than `limit` bytes."""
+    return BodyTooLargeError(f"The body is larger than {limit:,} bytes; send it in parts.")
 
 
 def describe(error: Exception) -> tuple[str, str]:

@@ -1,24 +1,62 @@
-"""API keys, their request rate, and operators' privileges.
+"""Host names, pages of other origins, API keys, their request rate, and operators' privileges.
 
 Invariant: pure ASGI, before anything reads the body; with keys, every path requires one unless its operation
 is declared open, and an unknown path requires one too.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import ceil
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 import structlog
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from toxic_inference.http.door import Access, Doors
-from toxic_inference.http.errors import ForbiddenError, RateLimitedError, UnauthenticatedError, problem_of
+from toxic_inference.http.errors import (
+    ForbiddenError,
+    RateLimitedError,
+    UnauthenticatedError,
+    UnknownKeyError,
+    problem_of,
+)
 from toxic_inference.keys import ApiKey, Role
 
 _KEY_HEADERS = ("x-api-key", "x-goog-api-key")
 _BEARER = "bearer "
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_PORT = re.compile(r":[0-9]*$")
+_NOT_PUBLIC = re.compile(
+    r"[^.]+|[0-9.]+|\[[0-9a-f:.]+\]|.+\.(?:localhost|local|internal|svc)|commentanalyzer\.googleapis\.com"
+)
+"""Names that a stranger's page can't make resolve to the service: those that no registrar sells, addresses,
+and the Perspective API's own."""
+FindKey = Callable[[str], ApiKey | None]
+_CALLER = "toxic_inference.caller"
+
+
+def peek_caller(scope: Scope, find_key: FindKey | None) -> str:
+    """Return `caller_in` of a request that wasn't checked yet."""
+    if find_key is not None:
+        with suppress(UnauthenticatedError):
+            scope[_CALLER] = _find(find_key, scope).name
+    return caller_in(scope)
+
+
+def caller_in(scope: Scope) -> str:
+    """Return who shares a budget: the name of the key, else the address of the peer."""
+    name: str | None = scope.get(_CALLER)
+    return name or (scope["client"][0] if scope.get("client") else "")
+
+
+def caller_of(request: Request) -> str | None:
+    """Return the name of the key that a request was made with; None if the service has no keys."""
+    name: str | None = request.scope.get(_CALLER)
+    return name
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +70,79 @@ class GuardRules:
         now: seconds on a monotonic clock.
     """
 
-    find_key: Callable[[str], ApiKey | None] | None = None
+    find_key: FindKey | None = None
     requests_per_minute: int | None = None
     trusted: bool = True
     now: Callable[[], float] = field(default=lambda: 0.0)
 
 
-class Guard:
-    """Middleware that passes or refuses requests by their API key."""
+class Addresses:
+    """The names under which the service is called, and the pages that may change its state.
 
-    def __init__(self, app: ASGIApp, *, doors: Doors, rules: GuardRules) -> None:
+    Args:
+        hosts: host names, each with or without a port; `*` for any. Loopback names always work. If there are
+            none, names that aren't public do, and with `keys` every name.
+        keys: whether the service has API keys, without which a page of a public name could call it after its
+            name was made to resolve to the service (DNS rebinding).
+        origins: origins of pages, such as `https://forum.example`, beside the service's own; `*` for any.
+        public_url: the address at which clients reach the service, if it is set.
+    """
+
+    def __init__(
+        self,
+        hosts: Collection[str] = (),
+        *,
+        keys: bool = False,
+        origins: Collection[str] = (),
+        public_url: str | None = None,
+    ) -> None:
+        self._origins = {origin.lower() for origin in origins}
+        self._own = {host.lower() for host in hosts}
+        self._any_host = "*" in hosts or (keys and not hosts)
+        self._private_hosts = not hosts
+        if public_url is not None:
+            url = urlsplit(public_url.lower())
+            # As browsers write it.
+            host = url.netloc.removesuffix(":443" if url.scheme == "https" else ":80")
+            self._origins.add(f"{url.scheme}://{host}")
+            self._own.add(host)
+
+    def check_host(self, headers: Headers) -> None:
+        """Raise `ForbiddenError` unless a request is for one of the hosts."""
+        if self._any_host:
+            return
+        given = headers.getlist("host")
+        host = given[0].lower() if len(given) == 1 else ""
+        name = _PORT.sub("", host)
+        # No browser leaves the header out.
+        private = self._private_hosts and (not given or _NOT_PUBLIC.fullmatch(name))
+        if not private and not {host, name} & (self._own | _LOOPBACK):
+            raise ForbiddenError(
+                f"The service doesn't answer for the host {host[:100]!r}; use a name that "
+                "INFERENCE_ALLOWED_HOSTS lists."
+            )
+
+    def check_origin(self, headers: Headers) -> None:
+        """Raise `ForbiddenError` if a request is from a page of another origin; scripts name none."""
+        origin = headers.get("origin", "").lower()
+        if {origin, "*"} & self._origins:
+            return
+        own = not origin or origin.partition("://")[2] in self._own | {headers.get("host", "").lower()}
+        if not own or headers.get("sec-fetch-site") == "cross-site":
+            raise ForbiddenError(
+                "Pages of other origins may not change anything here. List the page's origin in "
+                "INFERENCE_CORS_ORIGINS, or the service's own address in INFERENCE_PUBLIC_URL."
+            )
+
+
+class Guard:
+    """Middleware that passes or refuses requests by their host, their origin and their API key."""
+
+    def __init__(self, app: ASGIApp, *, doors: Doors, rules: GuardRules, addresses: Addresses) -> None:
         self._app = app
         self._doors = doors
         self._rules = rules
+        self._addresses = addresses
         self._buckets: dict[str, _Bucket] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,8 +156,12 @@ class Guard:
         await self._app(scope, receive, send)
 
     def _check(self, scope: Scope) -> None:
-        rules = self._rules
-        access = self._doors.access(scope["method"], scope["path"])
+        rules, method, path = self._rules, scope["method"], scope["path"]
+        if path not in self._doors.probes:
+            self._addresses.check_host(Headers(scope=scope))
+        if self._doors.changes_state(method, path):
+            self._addresses.check_origin(Headers(scope=scope))
+        access = self._doors.access(method, path)
         if access is Access.OPEN:
             return
         if rules.find_key is None:
@@ -76,9 +178,11 @@ class Guard:
             bucket = self._buckets.setdefault(key.name, _Bucket(rate, rules.now()))
             if (wait := bucket.take(rate, rules.now())) > 0:
                 raise RateLimitedError(
-                    f"The key {key.name!r} is limited to {rate:,} requests per minute; wait {ceil(wait)} s.",
+                    f"Quota exceeded for the key {key.name!r}: {rate:,} requests per minute; "
+                    f"wait {ceil(wait)} s.",
                     retry_after_seconds=ceil(wait),
                 )
+        scope[_CALLER] = key.name
         structlog.contextvars.bind_contextvars(client=key.name)
 
 
@@ -99,20 +203,25 @@ class _Bucket:
         return 0.0
 
 
-def _find(find_key: Callable[[str], ApiKey | None], scope: Scope) -> ApiKey:
+def _find(find_key: FindKey, scope: Scope) -> ApiKey:
+    """Return the known key with the most rights among all that a request presents.
+
+    Some clients send a credential for another service beside the key, or the same one in several places.
+    """
     headers = Headers(scope=scope)
-    authorization = headers.get("authorization", "")
-    if authorization.lower().startswith(_BEARER):
-        presented: str | None = authorization[len(_BEARER) :].strip()
-    elif name := next((name for name in _KEY_HEADERS if name in headers), None):
-        presented = headers[name]
-    else:
-        presented = next(iter(parse_qs(scope["query_string"].decode("latin-1")).get("key", ())), None)
-    if presented is None:
-        raise UnauthenticatedError(
-            "This service requires an API key; send it as Authorization: Bearer KEY, X-API-Key or ?key=."
-        )
-    key = find_key(presented)
-    if key is None:
-        raise UnauthenticatedError("API key not valid. Please pass a valid API key.")
-    return key
+    presented = [
+        value[len(_BEARER) :].strip()
+        for value in headers.getlist("authorization")
+        if value.lower().startswith(_BEARER)
+    ]
+    presented += (value for name in _KEY_HEADERS for value in headers.getlist(name))
+    presented += parse_qs(scope["query_string"].decode("latin-1")).get("key", ())
+    given = dict.fromkeys(value for value in presented if value)
+    if known := [key for value in given if (key := find_key(value)) is not None]:
+        return max(known, key=lambda key: key.role is Role.OPERATOR)
+    if given:
+        raise UnknownKeyError("API key not valid. Please pass a valid API key.")
+    raise UnauthenticatedError(
+        "This service requires an API key; send it as Authorization: Bearer KEY, X-API-Key, X-Goog-Api-Key "
+        "or ?key=."
+    )

@@ -15,10 +15,13 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from toxic_core.errors import OverloadedError
+from toxic_inference.budget import Budget
 from toxic_inference.events import Emit, RequestEnded, RequestStarted
 from toxic_inference.http.backend import Backend, Limits
 from toxic_inference.http.door import Door, Doors, Operation
-from toxic_inference.http.errors import BodyTooLargeError, problem_of
+from toxic_inference.http.errors import problem_of, too_large
+from toxic_inference.http.guard import caller_in
 
 _log = structlog.get_logger(__name__)
 
@@ -30,7 +33,8 @@ _DEPARTED = 499
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _STARTED = RequestStarted()
 
-_UPLOADS = ("multipart/form-data", "text/csv", "application/x-ndjson")
+_FREE_BYTES = 32 * 1024
+"""Smaller bodies aren't counted: there are only so many connections."""
 
 _SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -115,7 +119,7 @@ class RequestContext:
         endpoint = scope.get("endpoint")
         if isinstance(endpoint, Endpoint):
             door, operation = endpoint.door.name, endpoint.operation
-            route, log = operation.path, _log.debug if operation.quiet else _log.info
+            route, log = operation.path, _log.debug if operation.probe else _log.info
             scores = "yes" if operation.scores else "no"
         else:
             found = self._doors.of(scope["path"])
@@ -129,41 +133,49 @@ class RequestContext:
 class BodyLimit:
     """Refuses a body that is too large, by its declared length and by the bytes that arrive.
 
-    CSV, NDJSON and multipart bodies may have the size of an upload.
+    The limit is the operation's. Bodies that are read as files are on disk, others in memory; of both, each
+    caller has a share.
     """
 
     def __init__(self, app: ASGIApp, *, doors: Doors, limits: Limits) -> None:
         self._app = app
         self._doors = doors
         self._limits = limits
+        self._memory = Budget(limits.bodies_bytes, _no_room)
+        self._spools = Budget(limits.spools_bytes, _no_room)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        upload = headers.get("content-type", "").lower().startswith(_UPLOADS)
-        limit = self._limits.upload_bytes if upload else self._limits.body_bytes
-        declared = headers.get("content-length", "")
+        limit = self._doors.body_limit(scope, self._limits)
+        declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
         if declared.isdigit() and int(declared) > limit:
-            response = self._doors.render(problem_of(_too_large(limit)), path=scope["path"])
-            response.headers["connection"] = "close"
+            # The server reads the rest, so that the answer arrives.
+            response = self._doors.render(problem_of(too_large(limit)), path=scope["path"])
             await response(scope, receive, send)
             return
-        received = 0
+        received = counted = 0
+        budget = self._spools if self._doors.reads_file(scope) else self._memory
 
         async def receiving() -> Message:
-            nonlocal received
+            nonlocal received, counted
             message = await receive()
             if message["type"] == "http.request":
                 received += len(message.get("body", b""))
                 if received > limit:
-                    raise _too_large(limit)
+                    raise too_large(limit)
+                if received > _FREE_BYTES:
+                    held.grow(received - counted)
+                    counted = received
             return message
 
-        await self._app(scope, receiving, send)
+        with budget.hold(caller_in(scope)) as held:
+            await self._app(scope, receiving, send)
 
 
-def _too_large(limit: int) -> BodyTooLargeError:
-    return BodyTooLargeError(f"The body is larger than {limit:,} bytes; send it in parts.")
+def _no_room() -> OverloadedError:
+    return OverloadedError(
+        "Other large bodies are being received; send this one again later.", retry_after_seconds=1.0
+    )

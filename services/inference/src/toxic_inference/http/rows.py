@@ -8,8 +8,18 @@ import numpy as np
 
 from toxic_core.contract import ATTENTION_MASK
 from toxic_core.tokens import Int32Array
+from toxic_inference.http.backend import Limits
+from toxic_inference.http.body import MOST_VALUES
 from toxic_inference.serving.interfaces import Row
 from toxic_model.errors import InvalidTensorError
+
+_LONGEST_ROW = 1_024
+"""Tokens in a row, for the number of values in a request: more than models read."""
+
+
+def most_token_values(limits: Limits) -> int:
+    """Return the most values in the JSON of a request with ids and masks of the most rows."""
+    return 2 * limits.texts * _LONGEST_ROW + MOST_VALUES
 
 
 def row_of(ids: Int32Array, mask: Int32Array, *, field: str, max_tokens: int) -> Row:

@@ -6,9 +6,12 @@ from starlette.requests import Request
 
 from toxic_core.errors import UnknownModelError
 from toxic_inference.http.errors import InvalidRequestError
-from toxic_inference.serving.interfaces import Target, Terms
+from toxic_inference.http.guard import caller_in
+from toxic_inference.serving.interfaces import Lane, Target, Terms
 
 TIMEOUT_HEADER = "timeout"
+BULK = "toxic_inference.bulk"
+"""Key of the scope of a request that is part of a larger one: it waits for capacity, as files do."""
 MAX_TIMEOUT_SECONDS = 3_600.0
 
 
@@ -34,7 +37,12 @@ def terms_of(request: Request, *, timeout_seconds: float | None = None, store: b
                 f"The header timeout must be a number of seconds, at most {MAX_TIMEOUT_SECONDS:g}.",
                 field=TIMEOUT_HEADER,
             )
-    return Terms(timeout_seconds=timeout_seconds, store=store)
+    return Terms(timeout_seconds=timeout_seconds, store=store, caller=caller_in(request.scope))
+
+
+def lane_of(request: Request) -> Lane:
+    """Return the lane of a request's texts."""
+    return Lane.BULK if request.scope.get(BULK) else Lane.INTERACTIVE
 
 
 def target_of(request: Request, *, model_name: str) -> Target:

@@ -1,14 +1,19 @@
 """Checks that every door makes of the texts in a request."""
 
-from collections.abc import Mapping, Sized
+from collections.abc import Iterable, Mapping, Sequence, Sized
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints
+from starlette.requests import Request
 
 from toxic_core.languages import LANGUAGE_CODE, primary_language
-from toxic_inference.http.backend import Limits
+from toxic_inference.http.backend import Backend, Limits
 from toxic_inference.http.errors import InvalidRequestError, TooManyTextsError
+from toxic_inference.http.guard import caller_in
+from toxic_inference.serving.interfaces import Text
 from toxic_inference.serving.scoring.texts import check_text
+from toxic_inference.threads import parts_of
 
 Language = Annotated[
     str,
@@ -20,6 +25,19 @@ Language = Annotated[
     ),
 ]
 """A language in a request; the value is its primary subtag, such as `pt` for `pt-BR`."""
+
+
+_SHORT_CHARACTERS = 1_024
+"""Longest text of which the language is identified on the event loop."""
+
+TRUNCATED_TEXTS_HEADER = "x-truncated-texts"
+"""The positions, from 0, of the texts that were not read to their end."""
+
+
+def truncation(truncated: Iterable[bool]) -> dict[str, str]:
+    """Return the header that names the texts that were not read to their end; none if all were."""
+    positions = ",".join(str(position) for position, cut in enumerate(truncated) if cut)
+    return {TRUNCATED_TEXTS_HEADER: positions} if positions else {}
 
 
 def read_language(code: str | None, *, field: str) -> str | None:
@@ -44,6 +62,29 @@ def check_count(rows: Sized, limits: Limits, *, field: str) -> None:
             "Send several requests, or upload a CSV file to /predict or /jobs.",
             field=field,
         )
+
+
+async def language_of(text: str, request: Request, backend: Backend) -> str:
+    """Return a text's most likely language; that of a long text is identified on a thread."""
+    if len(text) <= _SHORT_CHARACTERS:
+        return backend.identify_language(text)
+    return await backend.threads.read.run(backend.identify_language, text, caller=caller_in(request.scope))
+
+
+async def identified(texts: Sequence[Text], request: Request, backend: Backend) -> list[Text]:
+    """Return the texts with a language each; the missing ones are identified on a thread, in parts."""
+
+    def identify(part: Sequence[Text]) -> list[Text]:
+        return [
+            text if text.language else replace(text, language=backend.identify_language(text.content))
+            for text in part
+        ]
+
+    caller = caller_in(request.scope)
+    found: list[Text] = []
+    for part in parts_of(texts, lambda text: len(text.content)):
+        found += await backend.threads.read.run(identify, part, caller=caller)
+    return found
 
 
 def check_texts(texts: Mapping[str, str], limits: Limits) -> None:

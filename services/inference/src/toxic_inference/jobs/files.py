@@ -7,7 +7,6 @@ records are written under another name and renamed. Only the service's user can 
 """
 
 import csv
-import os
 import shutil
 import uuid
 from datetime import datetime
@@ -17,12 +16,13 @@ from typing import BinaryIO
 from pydantic import TypeAdapter, ValidationError
 
 from toxic_core.files import replacing
+from toxic_inference.budget import Held
 from toxic_inference.jobs.record import Job
+from toxic_inference.tables.reader import InvalidRecordError, Lines
 
 _UPLOAD, _RESULT, _RECORD = "upload.csv", "scores.csv", "job.json"
 _PARTIAL = ".partial-"
 _JOB = TypeAdapter(Job)
-_MAX_LINE_BYTES = 1024 * 1024
 
 
 class JobFiles:
@@ -46,11 +46,11 @@ class JobFiles:
                 jobs.append(job)
         return sorted(jobs, key=lambda job: job.created_at)
 
-    def open_upload(self) -> "PartialUpload":
+    def open_upload(self, held: Held) -> "PartialUpload":
         """Return a new upload, to be written and then kept or dropped."""
         path = self._folder / f"{_PARTIAL}{uuid.uuid4().hex}"
         path.mkdir(mode=0o700)
-        return PartialUpload(path)
+        return PartialUpload(path, held)
 
     def keep(self, upload: "PartialUpload", job: Job) -> None:
         """Turn an upload into a job."""
@@ -88,27 +88,23 @@ class JobFiles:
         """Remove a job's folder with all its texts."""
         shutil.rmtree(self._folder / job.id, ignore_errors=True)
 
-    def used_bytes(self) -> int:
-        """Return the size of all jobs' files."""
-        used = 0
-        for folder, _, names in os.walk(self._folder):
-            for name in names:
-                try:
-                    used += (Path(folder) / name).stat().st_size
-                except FileNotFoundError:
-                    continue
-        return used
+    def size(self, job: Job) -> int:
+        """Return the size of a job's files, in bytes."""
+        files = (self._folder / job.id).glob("*")
+        return sum(file.stat().st_size for file in files if not file.name.endswith(_RECORD))
 
 
 class PartialUpload:
-    """A file that is being received."""
+    """A file that is being received; every part is reserved before it is written."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, held: Held) -> None:
         self.path = path
+        self.held = held
         self._file = (path / _UPLOAD).open("wb")
 
     def write(self, part: bytes) -> None:
-        """Append a part."""
+        """Append a part; raises as `Held.grow`."""
+        self.held.grow(len(part))
         self._file.write(part)
 
     def close(self) -> Path:
@@ -120,19 +116,20 @@ class PartialUpload:
         """Remove the upload."""
         self._file.close()
         shutil.rmtree(self.path, ignore_errors=True)
+        self.held.release()
 
 
 def count_rows(file: Path) -> int:
     """Return the number of rows after the header; a malformed row counts as one."""
     with file.open("rb") as stream:
-        lines = iter(lambda: stream.readline(_MAX_LINE_BYTES), b"")
-        # The end of a row depends neither on the encoding nor on NULs, which the reader would refuse.
-        reader = csv.reader(line.replace(b"\0", b"").decode("latin-1") for line in lines)
+        lines = Lines(stream)
+        reader = csv.reader(lines)
         rows = -1
         while True:
+            lines.start_record()
             try:
                 cells = next(reader)
-            except csv.Error:
+            except (csv.Error, InvalidRecordError):
                 rows += 1
             except StopIteration:
                 return max(rows, 0)

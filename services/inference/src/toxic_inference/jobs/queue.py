@@ -13,11 +13,13 @@ from collections.abc import Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import structlog
 
 from toxic_core.errors import NoVersionReadyError, ToxicError
+from toxic_inference.budget import Budget, Held
 from toxic_inference.events import Emit, JobEnded, JobsChanged
 from toxic_inference.jobs.files import JobFiles, PartialUpload, count_rows
 from toxic_inference.jobs.record import (
@@ -32,6 +34,7 @@ from toxic_inference.serving.interfaces import Scorer, Session, Target
 from toxic_inference.tables.reader import CsvTable
 from toxic_inference.tables.scoring import score_rows
 from toxic_inference.tables.writer import csv_header, csv_rows
+from toxic_inference.threads import Threads
 
 _log = structlog.get_logger(__name__)
 
@@ -51,18 +54,22 @@ class JobQueue:
     Attributes:
         files: the jobs' files.
         scorer: scores texts.
+        threads: for jobs only.
         text_bytes: longest text, in UTF-8 bytes.
+        identify_language: returns the language of a text that states none; blocks.
         now: the time, in UTC.
         clock: for waits.
         emit: takes `JobEnded` and `JobsChanged`.
         describe: returns an error's code and message.
         keep: how long a job is kept.
-        size_bytes: total size of the files from which on another is refused.
+        size_bytes: most that all files take; a caller's take half of it at most.
     """
 
     files: JobFiles
     scorer: Scorer
+    threads: Threads
     text_bytes: int
+    identify_language: Callable[[str], str]
     now: Callable[[], datetime]
     clock: Clock
     emit: Emit
@@ -73,6 +80,11 @@ class JobQueue:
     def __post_init__(self) -> None:
         left = self.files.read_all(now=self.now())
         self._jobs = {job.id: job if job.ended else replace(job, state=JobState.QUEUED) for job in left}
+        self._disk = Budget(self.size_bytes, self._full)
+        self._held = {job.id: Held(self._disk, job.caller) for job in left}
+        for job in left:
+            self._held[job.id].settle(self.files.size(job))
+        self._turns: dict[str, int] = {}
         self._changed = asyncio.Event()
         self._running: tuple[str, asyncio.Task[None]] | None = None
 
@@ -83,11 +95,15 @@ class JobQueue:
             self._report()
             now = self.now()
             for job in [job for job in self._jobs.values() if job.ended and job.expires_at <= now]:
-                del self._jobs[job.id]
-                await asyncio.to_thread(self.files.remove, job)
-            if (waiting := next((job for job in self._jobs.values() if not job.ended), None)) is None:
+                await self._remove(job)
+            # Callers take turns; each one's jobs are in order.
+            queued = [job for job in self._jobs.values() if not job.ended]
+            waiting = min(queued, key=lambda job: self._turns.get(job.caller, 0), default=None)
+            if waiting is None:
+                self._turns.clear()
                 await self.clock.wait(self._changed, at_most_seconds=_SWEEP_SECONDS)
                 continue
+            self._turns[waiting.caller] = max(self._turns.values(), default=0) + 1
             # A task of its own, which deleting the job cancels.
             task = asyncio.create_task(self._attempt(waiting))
             self._running = waiting.id, task
@@ -101,25 +117,31 @@ class JobQueue:
                 with suppress(asyncio.CancelledError):
                     await task
 
-    async def open_upload(self) -> PartialUpload:
-        """Return an upload to write to.
+    async def open_upload(self, caller: str = "") -> PartialUpload:
+        """Return an upload to write to, which raises `JobsFullError` when there is no more room for it.
 
         Raises:
             JobsFullError: too many jobs wait, or their files are too large.
         """
-        used = await asyncio.to_thread(self.files.used_bytes)
-        if used >= self.size_bytes or self._waiting() >= _MAX_WAITING:
-            raise JobsFullError(
-                "There is no room for another file now; delete jobs that you no longer need, or wait.",
-                retry_after_seconds=_FULL_RETRY_SECONDS,
-            )
-        return await asyncio.to_thread(self.files.open_upload)
+        of_caller = sum(not job.ended and job.caller == caller for job in self._jobs.values())
+        if self._waiting() >= _MAX_WAITING or of_caller >= _MAX_WAITING // 2:
+            raise self._full()
+        held = Held(self._disk, caller)
+        held.grow(1)
+        return await self.threads.run(self.files.open_upload, held)
 
-    async def submit(self, upload: PartialUpload, *, text_column: str | None = None) -> Job:
+    def _full(self) -> JobsFullError:
+        return JobsFullError(
+            "There is no room for another file now; delete jobs that you no longer need, or wait.",
+            retry_after_seconds=_FULL_RETRY_SECONDS,
+        )
+
+    async def submit(self, upload: PartialUpload, *, text_column: str | None = None, caller: str = "") -> Job:
         """Turn a complete upload into a job.
 
         Args:
             upload: the file.
+            caller: who sent it.
             text_column: name of the text column; None for the one with a usual name.
 
         Raises:
@@ -138,11 +160,12 @@ class JobQueue:
                 expires_at=now + self.keep,
                 rows_total=count_rows(file),
                 text_column=text_column,
+                caller=caller,
             )
 
-        job = await asyncio.to_thread(check)
-        await asyncio.to_thread(self.files.keep, upload, job)
-        self._jobs[job.id] = job
+        job = await self.threads.run(check)
+        await self.threads.run(self.files.keep, upload, job)
+        self._jobs[job.id], self._held[job.id] = job, upload.held
         self._changed.set()
         return job
 
@@ -177,9 +200,14 @@ class JobQueue:
         if self._running is not None and self._running[0] == job_id:
             self._running[1].cancel()
             await asyncio.wait({self._running[1]})
-        await asyncio.to_thread(self.files.remove, job)
+        await self._remove(job)
         self.emit(JobEnded("deleted"))
         self._report()
+
+    async def _remove(self, job: Job) -> None:
+        self._jobs.pop(job.id, None)
+        await self.threads.run(self.files.remove, job)
+        self._held.pop(job.id).release()
 
     def _waiting(self) -> int:
         return sum(not job.ended for job in self._jobs.values())
@@ -197,7 +225,7 @@ class JobQueue:
                     job, state=JobState.RUNNING, attempts=job.attempts + 1, model_version=session.version
                 )
                 # Saved before scoring starts, so that every attempt counts.
-                await asyncio.to_thread(self.files.save, job)
+                await self.threads.run(self.files.save, job)
                 self._update(job)
                 await self._score(job, session)
         except NoVersionReadyError:
@@ -211,15 +239,31 @@ class JobQueue:
         files, labels = self.files, session.contract.labels
         # Opened here: a thread that opens files for a task that is cancelled meanwhile would leave them open.
         with files.open_job(job) as stream, files.open_result(job) as result:
-            table = await asyncio.to_thread(
-                CsvTable, stream, max_text_bytes=self.text_bytes, chosen_column=job.text_column
+            table = await self.threads.run(
+                partial(
+                    CsvTable,
+                    stream,
+                    max_text_bytes=self.text_bytes,
+                    language_of=self.identify_language,
+                    chosen_column=job.text_column,
+                )
             )
             columns = len(table.header)
-            await asyncio.to_thread(result.write, csv_header(table.header, labels).encode())
-            async with aclosing(score_rows(table.rows(), session)) as chunks:
+            held = self._held[job.id]
+            held.settle(await self.threads.run(files.size, job))
+
+            def write(lines: Callable[[], str]) -> None:
+                encoded = lines().encode()
+                held.grow(len(encoded))
+                result.write(encoded)
+
+            await self.threads.run(write, lambda: csv_header(table.header, labels))
+            async with aclosing(score_rows(table.rows(), session, self.threads)) as chunks:
                 async for chunk in chunks:
-                    lines = csv_rows(chunk, columns=columns, labels=labels, model_version=session.version)
-                    await asyncio.to_thread(result.write, lines.encode())
+                    lines = partial(
+                        csv_rows, chunk, columns=columns, labels=labels, model_version=session.version
+                    )
+                    await self.threads.run(write, lines)
                     scored = sum(row.score is not None for row in chunk)
                     done = job.rows_done + len(chunk)
                     job = replace(
@@ -240,9 +284,11 @@ class JobQueue:
         state = JobState.FAILED if error else JobState.DONE
         job = replace(job, state=state, error=error, rows_total=job.rows_total if error else job.rows_done)
         try:
-            await asyncio.to_thread(self.files.finish, job, complete=error is None)
+            await self.threads.run(partial(self.files.finish, job, complete=error is None))
         except OSError as failure:
             job = replace(job, state=JobState.FAILED, error=error or self._reason(failure))
+        if job.id in self._held:
+            self._held[job.id].settle(await self.threads.run(self.files.size, job))
         self._update(job)
         self.emit(JobEnded(job.state.value))
         log = _log.warning if job.error else _log.info

@@ -37,6 +37,7 @@ class Job:
         model_version: the version that scores it, once it runs.
         error: why it failed: a code and a message.
         text_column: name of the text column; None for the one with a usual name.
+        caller: who uploaded it; it counts for that share of the disk.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Job:
     model_version: str | None = None
     error: tuple[str, str] | None = None
     text_column: str | None = None
+    caller: str = ""
 
     @property
     def ended(self) -> bool:

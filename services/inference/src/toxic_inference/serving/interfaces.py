@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from toxic_core.contract import Contract
+from toxic_core.contract.scales import Scales
 from toxic_core.tokens import Int32Array
 from toxic_model.loaded import Float32Array, LoadedModel
 
@@ -22,10 +23,18 @@ class ServableId:
     Attributes:
         version: its name in the registry or the folder, such as "3".
         fingerprint: differs between two artifacts that were given the same version.
+        digest: SHA-256 of the approved `contract.json`; empty if the ledger has none; None if the source
+            needs no approval.
     """
 
     version: str
     fingerprint: str
+    digest: str | None = None
+
+    @property
+    def approved(self) -> bool | None:
+        """Whether the ledger has the content's digest; None if no approval is needed."""
+        return None if self.digest is None else bool(self.digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +102,12 @@ class Terms:
         timeout_seconds: counted from the session's beginning; a text whose computation hasn't begun by then
             is never computed. None for no limit.
         store: whether scores may be cached, and taken from the cache.
+        caller: who shares the service with others: the name of a key, or an address.
     """
 
     timeout_seconds: float | None = None
     store: bool = True
+    caller: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +116,23 @@ class Text:
 
     content: str
     language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RawScore:
+    """The model's scores of one text.
+
+    Attributes:
+        scores: uncalibrated, float32 [labels]; the highest over the windows.
+        tokens: how many were read.
+        windows: how many windows they were read in.
+        truncated: whether the text continues after the last window.
+    """
+
+    scores: Float32Array
+    tokens: int
+    windows: int
+    truncated: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +196,11 @@ class Session(Protocol):
         """The version's contract."""
         ...
 
+    @property
+    def scales(self) -> Scales | None:
+        """The version's scales; None if it has none."""
+        ...
+
     async def score(self, texts: Sequence[Text], *, lane: Lane) -> Sequence[TextScore]:
         """Score `texts`, in order.
 
@@ -197,8 +230,8 @@ class Session(Protocol):
         """
         ...
 
-    async def infer_texts(self, texts: Sequence[str], *, lane: Lane) -> Float32Array:
-        """Return the raw, uncalibrated scores of `texts`, float32 [texts, labels]; raises as `score`."""
+    async def infer_texts(self, texts: Sequence[str], *, lane: Lane) -> Sequence[RawScore]:
+        """Return the raw, uncalibrated scores of `texts`, in order; raises as `score`."""
         ...
 
 

@@ -7,21 +7,37 @@ be scored and its line; a malformed row never affects its neighbours.
 import codecs
 import csv
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from toxic_core.errors import InvalidDataError, ToxicError
 from toxic_core.languages import primary_language
+from toxic_core.tables import language_column, text_column
 from toxic_inference.serving.errors import RejectedTextError, TextTooLongError
 from toxic_inference.serving.interfaces import Text
 from toxic_inference.serving.scoring.texts import check_text
-from toxic_model.tables import language_column, text_column
 
-_MAX_LINE_BYTES = 1024 * 1024
+MAX_COLUMNS = 1_024
+_MAX_RECORD_BYTES = 1024 * 1024
+"""Longest record, and longest line."""
 _MAX_RESUMPTIONS = 1_000
-"""How often reading goes back to the line after a malformed quote: each time costs up to a field's length,
-and a file with more of them is not a CSV."""
+_MAX_REREAD_BYTES = 16 * 1024 * 1024
+"""How often, and for how much, reading goes back to the line after a malformed quote; a file with more of
+them is not a CSV."""
+
+_QUOTING = ("invalid_quoting", "is not valid CSV ({error})")
+_MALFORMED = {
+    "field larger than field limit": (
+        "text_too_long",
+        f"has a cell of more than {csv.field_size_limit():,} characters",
+    ),
+    "new-line character seen in unquoted field": (
+        "invalid_quoting",
+        "has a carriage return in a cell without quotes",
+    ),
+}
+"""Codes and reasons for the messages of the module `csv` that blame something else."""
 
 _BINARY_STARTS = {
     b"PK\x03\x04": "a ZIP archive or an Excel workbook",
@@ -78,12 +94,25 @@ class CsvRow:
     text: Text | None
     problem: RowProblem | None
 
+    @property
+    def size(self) -> int:
+        """Its characters, and one per cell."""
+        return len(self.cells) + sum(map(len, self.cells))
 
-class _LineTooLongError(Exception):
-    """A line over `_MAX_LINE_BYTES`; its rest was skipped."""
+
+class InvalidRecordError(Exception):
+    """A record that is too long to be kept."""
 
 
-class _Lines:
+class _LineTooLongError(InvalidRecordError):
+    """A line over `_MAX_RECORD_BYTES`; its rest was skipped."""
+
+
+class _RecordTooLongError(InvalidRecordError):
+    """A record of several lines over `_MAX_RECORD_BYTES`."""
+
+
+class Lines:
     """Iterator over the file's lines, which counts them and can go back.
 
     Bytes that are not UTF-8 become lone surrogates, so that a row shows whether it has any.
@@ -93,6 +122,7 @@ class _Lines:
         self._stream = stream
         self._ahead: deque[str] = deque()
         self._record: list[str] = []
+        self._record_size = 0
         self.line = 0
 
     def __iter__(self) -> Iterator[str]:
@@ -102,30 +132,34 @@ class _Lines:
         if self._ahead:
             line = self._ahead.popleft()
         else:
-            raw = self._stream.readline(_MAX_LINE_BYTES)
+            raw = self._stream.readline(_MAX_RECORD_BYTES)
             if not raw:
                 raise StopIteration
-            if len(raw) == _MAX_LINE_BYTES and not raw.endswith(b"\n"):
-                while (more := self._stream.readline(_MAX_LINE_BYTES)) and not more.endswith(b"\n"):
+            if len(raw) == _MAX_RECORD_BYTES and not raw.endswith(b"\n"):
+                while (more := self._stream.readline(_MAX_RECORD_BYTES)) and not more.endswith(b"\n"):
                     pass
                 self.line += 1
                 raise _LineTooLongError
             line = raw.decode("utf-8", errors="surrogateescape")
         self.line += 1
         self._record.append(line)
+        self._record_size += len(line)
+        if self._record_size > _MAX_RECORD_BYTES:
+            raise _RecordTooLongError
         return line
 
     def start_record(self) -> int:
         """Start a new record; return the number of its first line."""
         self._record.clear()
+        self._record_size = 0
         return self.line + 1
 
-    def go_back(self) -> bool:
-        """Return to the record's second line; False if it has only one."""
+    def go_back(self) -> int:
+        """Return to the record's second line; return how many characters are read again."""
         rest = self._record[1:]
         self._ahead.extendleft(reversed(rest))
         self.line -= len(rest)
-        return bool(rest)
+        return sum(map(len, rest))
 
 
 class CsvTable:
@@ -136,7 +170,7 @@ class CsvTable:
     Args:
         stream: the file, at its start; it must be able to seek.
         max_text_bytes: longest text, in UTF-8 bytes.
-        language: language of rows without one.
+        language_of: returns the language of the text of a row that states none.
         chosen_column: name of the text column; None for the one with a usual name.
 
     Raises:
@@ -148,7 +182,7 @@ class CsvTable:
         stream: BinaryIO,
         *,
         max_text_bytes: int,
-        language: str | None = None,
+        language_of: Callable[[str], str | None] = lambda _: None,
         chosen_column: str | None = None,
     ) -> None:
         start = stream.read(4096)
@@ -162,11 +196,11 @@ class CsvTable:
             raise InvalidCsvError("The file is binary, not a CSV; export it as CSV in UTF-8.")
         if b"\n" not in start and b"\r" in start:
             raise InvalidCsvError("The file's lines end in a carriage return alone; save it with line feeds.")
-        self._lines = _Lines(stream)
+        self._lines = Lines(stream)
         # Strict: a misplaced quote is an error of its row; a guess could swallow the next rows.
         self._reader = csv.reader(self._lines, strict=True)
         self._max_text_bytes = max_text_bytes
-        self._language = language
+        self._language_of = language_of
         self.header = self._read_header()
         """The names of the columns."""
         try:
@@ -178,18 +212,21 @@ class CsvTable:
 
     def rows(self) -> Iterator[CsvRow]:
         """Yield every row except empty lines."""
-        resumptions = 0
+        resumptions = reread = 0
         while True:
             line = self._lines.start_record()
             try:
                 cells = next(self._reader, None)
             except _LineTooLongError:
-                yield _rejected(line, (), "line_too_long", f"is longer than {_MAX_LINE_BYTES:,} bytes")
+                yield _rejected(line, (), "line_too_long", f"is longer than {_MAX_RECORD_BYTES:,} bytes")
                 continue
-            except csv.Error as error:
-                yield _rejected(line, (), "invalid_quoting", f"is not valid CSV ({error})")
-                resumptions += self._lines.go_back()
-                if resumptions > _MAX_RESUMPTIONS:
+            except (csv.Error, _RecordTooLongError) as error:
+                code, problem = _MALFORMED.get(str(error).partition(" (")[0].partition(" - ")[0], _QUOTING)
+                yield _rejected(line, (), code, problem.format(error=str(error) or "a cell doesn't end"))
+                again = self._lines.go_back()
+                resumptions += again > 0
+                reread += again
+                if resumptions > _MAX_RESUMPTIONS or reread > _MAX_REREAD_BYTES:
                     yield _rejected(
                         line + 1, (), "gave_up", "and the rest were not read: too many malformed quotes"
                     )
@@ -206,12 +243,14 @@ class CsvTable:
             cells = next(self._reader, None)
         except _LineTooLongError as error:
             raise InvalidCsvError(
-                f"The file is not a CSV: its first line is longer than {_MAX_LINE_BYTES:,} bytes."
+                f"The file is not a CSV: its first line is longer than {_MAX_RECORD_BYTES:,} bytes."
             ) from error
-        except csv.Error as error:
+        except (csv.Error, _RecordTooLongError) as error:
             raise InvalidCsvError(
-                f"The file is not a CSV: its first line can't be read ({error})."
+                f"The file is not a CSV: its first line can't be read ({str(error) or 'a cell has no end'})."
             ) from error
+        if cells and len(cells) > MAX_COLUMNS:
+            raise InvalidCsvError(f"The file has {len(cells):,} columns; the limit is {MAX_COLUMNS:,}.")
         if not cells:
             raise InvalidCsvError("The file's first line is empty; it must name the columns.")
         if any(_is_undecodable(cell) for cell in cells):
@@ -231,9 +270,9 @@ class CsvTable:
             return _rejected(line, shown, "invalid_utf8", "contains bytes that are not UTF-8")
         if len(cells) != len(header):
             problem = f"has {len(cells)} cells; the first line names {len(header)}"
-            return _rejected(line, cells, "wrong_cell_count", problem)
+            return _rejected(line, cells[: len(header)], "wrong_cell_count", problem)
         stated = "" if self._language_column is None else cells[self._language_column].strip()
-        language = primary_language(stated) if stated else self._language
+        language = primary_language(stated) if stated else None
         if stated and language is None:
             return _rejected(line, cells, "invalid_language", "has a language that is not a code such as en")
         content = cells[self.text_column]
@@ -243,7 +282,7 @@ class CsvTable:
         except RejectedTextError as error:
             code = "text_too_long" if isinstance(error, TextTooLongError) else "invalid_text"
             return CsvRow(line, cells, text=None, problem=RowProblem(line, code, str(error)))
-        return CsvRow(line, cells, text=Text(content, language), problem=None)
+        return CsvRow(line, cells, text=Text(content, language or self._language_of(content)), problem=None)
 
 
 def _rejected(line: int, cells: tuple[str, ...], code: str, problem: str) -> CsvRow:

@@ -4,30 +4,45 @@ Invariant: `first_scored` returns only once a row was scored, so that a file wit
 is refused before the answer starts.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from itertools import chain, islice
+from itertools import chain
 
 from toxic_inference.serving.interfaces import Lane, Session
 from toxic_inference.tables.reader import CsvRow, InvalidCsvError
 from toxic_inference.tables.writer import ScoredRow
+from toxic_inference.threads import Threads
 
 _CHUNK_ROWS = 512
 """Enough rows for full batches of one length; few enough to hold any number of uploads in memory."""
 
+_CHUNK_CHARACTERS = 1024 * 1024
 _MAX_BAD_ROWS_AT_START = 10_000
+_MAX_BAD_CHARACTERS_AT_START = 16 * _CHUNK_CHARACTERS
 _SHOWN_PROBLEMS = 100
 
 
-async def score_rows(rows: Iterator[CsvRow], session: Session) -> AsyncGenerator[list[ScoredRow]]:
+async def score_rows(
+    rows: Iterator[CsvRow], session: Session, threads: Threads, *, caller: str = ""
+) -> AsyncGenerator[list[ScoredRow]]:
     """Yield the rows with their scores, in chunks and in order.
 
     Reading blocks, so it runs on a thread; the rows of a chunk are scored in the bulk lane.
     """
-    while chunk := await asyncio.to_thread(lambda: list(islice(rows, _CHUNK_ROWS))):
+    while chunk := await threads.run(_next_chunk, rows, caller=caller):
         texts = [row.text for row in chunk if row.text is not None]
         scores = iter(await session.score(texts, lane=Lane.BULK) if texts else ())
         yield [ScoredRow(row, None if row.text is None else next(scores)) for row in chunk]
+
+
+def _next_chunk(rows: Iterator[CsvRow]) -> list[CsvRow]:
+    chunk: list[CsvRow] = []
+    size = 0
+    for row in rows:
+        chunk.append(row)
+        size += row.size
+        if len(chunk) == _CHUNK_ROWS or size >= _CHUNK_CHARACTERS:
+            break
+    return chunk
 
 
 async def first_scored(chunks: AsyncIterator[list[ScoredRow]]) -> list[ScoredRow]:
@@ -37,13 +52,14 @@ async def first_scored(chunks: AsyncIterator[list[ScoredRow]]) -> list[ScoredRow
         InvalidCsvError: none of the first 10,000 rows was scored.
     """
     read: list[list[ScoredRow]] = []
-    bad = 0
+    bad = characters = 0
     async for chunk in chunks:
         read.append(chunk)
         if any(scored.score is not None for scored in chunk):
             return list(chain.from_iterable(read))
         bad += len(chunk)
-        if bad >= _MAX_BAD_ROWS_AT_START:
+        characters += sum(scored.row.size for scored in chunk)
+        if bad >= _MAX_BAD_ROWS_AT_START or characters >= _MAX_BAD_CHARACTERS_AT_START:
             break
     rows = list(chain.from_iterable(read))
     if not rows:

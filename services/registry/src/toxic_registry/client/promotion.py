@@ -20,7 +20,7 @@ class Promotion:
 
     def __str__(self) -> str:
         if self.champion == self.replaced:
-            return f"{self.model} version {self.champion} is already champion; nothing changed."
+            return f"{self.model} version {self.champion} is champion; its content is approved."
         if self.replaced is None:
             return f"champion: none -> {self.champion}"
         return (
@@ -30,15 +30,16 @@ class Promotion:
 
 
 def resolve(version_or_alias: str, *, model: str, numbers: Sequence[int], aliases: Mapping[str, int]) -> int:
-    """Return the version number that a user means by a number or an alias.
+    """Return the version number that a user means: a number is a version, whatever aliases are called.
 
     Raises:
         UnknownModelError: the model has no such version or alias.
     """
-    if (number := aliases.get(version_or_alias)) is not None:
-        return number
-    if version_or_alias.isdecimal() and int(version_or_alias) in numbers:
+    is_number = version_or_alias.isascii() and version_or_alias.isdecimal()
+    if is_number and int(version_or_alias) in numbers:
         return int(version_or_alias)
+    if not is_number and (number := aliases.get(version_or_alias)) is not None:
+        return number
     if not numbers:
         raise UnknownModelError(f"{model} has no version yet; train one first.")
     raise UnknownModelError(

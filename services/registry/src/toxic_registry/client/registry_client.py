@@ -22,6 +22,7 @@ from toxic_registry.caller import Caller, to_headers
 from toxic_registry.client.promotion import Promotion, PromotionRefusedError, resolve
 from toxic_registry.client.report import ModelVersion
 from toxic_registry.ledger.entries import Entry
+from toxic_registry.ledger.head import Head
 
 _ALIAS_PATH = "/api/2.0/mlflow/registered-models/alias"
 
@@ -48,6 +49,8 @@ class _LedgerAlias(BaseModel):
 class _LedgerPage(BaseModel):
     rows: list[Entry]
     next: int | None
+    head: Head | None = None
+    key: str = ""
     aliases: list[_LedgerAlias]
 
 
@@ -58,10 +61,14 @@ class Ledger:
     Attributes:
         entries: the oldest first.
         aliases: the registry's version per (model, alias), read together with the last entry.
+        head: the head outside the database, read before the entries; None if there is none.
+        key: the public key of the registry, which signs the head.
     """
 
     entries: tuple[Entry, ...]
     aliases: Mapping[tuple[str, str], int]
+    head: Head | None = None
+    key: str = ""
 
 
 class RegistryClient:
@@ -108,24 +115,23 @@ class RegistryClient:
                 return tuple(sorted(found, key=lambda version: version.number, reverse=True))
 
     def promote(self, version_or_alias: str, caller: Caller) -> Promotion:
-        """Make a version champion; requesting the present champion changes nothing.
+        """Make a version champion; requesting the present champion confirms it, if nothing approves it yet.
 
         Raises:
             UnknownModelError: the model has no such version or alias.
             PromotionRefusedError: the registry refused.
         """
         aliases = self.aliases()
-        numbers = [] if version_or_alias in aliases else [version.number for version in self.versions()]
+        numbers = [version.number for version in self.versions()]
         number = resolve(version_or_alias, model=self._model, numbers=numbers, aliases=aliases)
         promotion = Promotion(self._model, champion=number, replaced=aliases.get(CHAMPION))
-        if promotion.champion != promotion.replaced:
-            body = {"name": self._model, "alias": CHAMPION, "version": str(number)}
-            # MLflow's client takes no headers, but its HTTP layer, with sign-in and retries, does.
-            with self._errors():
-                answer = http_request(
-                    self._credentials, _ALIAS_PATH, "POST", extra_headers=to_headers(caller), json=body
-                )
-                verify_rest_response(answer, _ALIAS_PATH)
+        body = {"name": self._model, "alias": CHAMPION, "version": str(number)}
+        # MLflow's client takes no headers, but its HTTP layer, with sign-in and retries, does.
+        with self._errors():
+            answer = http_request(
+                self._credentials, _ALIAS_PATH, "POST", extra_headers=to_headers(caller), json=body
+            )
+            verify_rest_response(answer, _ALIAS_PATH)
         return promotion
 
     def roll_back(self, caller: Caller) -> Promotion:
@@ -141,6 +147,7 @@ class RegistryClient:
     def ledger(self) -> Ledger:
         """Return the whole ledger; raises `RegistryUnavailableError` if the server has none."""
         entries: list[Entry] = []
+        first: _LedgerPage | None = None
         after: int | None = 0
         while True:
             with self._errors():
@@ -153,9 +160,11 @@ class RegistryClient:
                     f"The server at {self._uri} has no ledger; set REGISTRY_URI to a registry's address."
                 ) from error
             entries += page.rows
+            first = first or page
             after = page.next
             if after is None:
-                return Ledger(tuple(entries), {(a.model, a.alias): a.version for a in page.aliases})
+                aliases = {(a.model, a.alias): a.version for a in page.aliases}
+                return Ledger(tuple(entries), aliases, first.head, first.key)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

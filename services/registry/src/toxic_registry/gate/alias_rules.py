@@ -31,12 +31,17 @@ class RefusedError(MlflowException):
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """Allows one transaction to move a model's `champion`, with the facts for the ledger's entry."""
+    """Allows one transaction to make a version champion, with the facts for the ledger's entry."""
 
     model: str
+    version: int
     outcome: Outcome = Outcome.ACCEPTED
     reason: str = ""
     evidence_digest: str = ""
+
+    def approve_in_place(self, actor: str) -> Change:
+        """Return the change for the ledger if the version is champion already, but without an approval."""
+        return Change(self.model, CHAMPION, self.version, self.version, self.outcome, actor)
 
 
 def compare(before: Aliases, after: Aliases, *, actor: str, reason: str = "") -> Iterator[Change]:
@@ -56,7 +61,7 @@ def check(change: Change, permit: Permit | None) -> Change:
     if change.alias not in {CHAMPION, PREVIOUS}:
         return change
     if permit is not None and permit.model == change.model:
-        digest = permit.evidence_digest if change.alias == CHAMPION else ""
+        digest = permit.evidence_digest if change.alias == CHAMPION else change.evidence_digest
         return replace(change, outcome=permit.outcome, reason=permit.reason, evidence_digest=digest)
     if change.alias == PREVIOUS and change.after is None:
         return change  # its version was deleted

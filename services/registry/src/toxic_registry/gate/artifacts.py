@@ -5,20 +5,30 @@ read other hosts or files. A download never exceeds the size limit and is delete
 its context ends.
 """
 
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from toxic_core.contract import BUNDLE_ARTIFACT_PATH
+from toxic_core.contract import BUNDLE_ARTIFACT_PATH, CONTRACT_FILE, file_digest
 from toxic_core.errors import ContractError
+from toxic_core.files import locked
 
 if TYPE_CHECKING:
     from mlflow.store.artifact.artifact_repo import ArtifactRepository
 
 _MAX_FILES = 10_000
+_SCRATCH = "toxic-gate-"
+
+
+def remove_scratch() -> None:
+    """Remove the temporary folders of gates that were killed; those of living ones are locked."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
+        with suppress(OSError), locked(folder):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class BundleStore:
@@ -44,15 +54,42 @@ class BundleStore:
         Raises:
             ContractError: the version has no bundle, is stored elsewhere, or exceeds the limit.
         """
+        path = f"{self.location(uri)}/{BUNDLE_ARTIFACT_PATH}"
+        self._check_size(path)
+        with self._scratch() as folder:
+            yield Path(self._artifacts.download_artifacts(path, str(folder)))
+
+    def digest(self, uri: str) -> str:
+        """Return the SHA-256 of the contract of the version at `uri`; empty if it has none here."""
+        try:
+            bundle = f"{self.location(uri)}/{BUNDLE_ARTIFACT_PATH}"
+        except ContractError:
+            return ""
+        sizes = {found.path: found.file_size or 0 for found in self._artifacts.list_artifacts(bundle)}
+        if not 0 < sizes.get(f"{bundle}/{CONTRACT_FILE}", 0) <= self._max_bytes:
+            return ""
+        with self._scratch() as folder:
+            contract = self._artifacts.download_artifacts(f"{bundle}/{CONTRACT_FILE}", str(folder))
+            return file_digest(Path(contract))
+
+    def location(self, uri: str) -> PurePosixPath:
+        """Return where the files of the version at `uri` are in the store.
+
+        Raises:
+            ContractError: the version is stored elsewhere.
+        """
         resolved = self._resolve(uri)
         parts = urlsplit(resolved)
         model = PurePosixPath(unquote(parts.path).lstrip("/"))
         if parts.scheme != "mlflow-artifacts" or ".." in model.parts or not model.parts:
             raise ContractError(f"Its files aren't in this registry's artifact store, but at {resolved}.")
-        path = f"{model}/{BUNDLE_ARTIFACT_PATH}"
-        self._check_size(path)
-        with tempfile.TemporaryDirectory(prefix="toxic-gate-") as folder:
-            yield Path(self._artifacts.download_artifacts(path, folder))
+        return model
+
+    @contextmanager
+    def _scratch(self) -> Iterator[Path]:
+        """Yield a temporary folder, locked for as long as this process lives."""
+        with tempfile.TemporaryDirectory(prefix=_SCRATCH) as folder, locked(Path(folder)):
+            yield Path(folder)
 
     def _check_size(self, path: str) -> None:
         files, size = 0, 0

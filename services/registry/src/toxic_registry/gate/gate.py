@@ -11,10 +11,14 @@ from pathlib import Path
 
 from toxic_core.contract import CONTRACT_FILE, file_digest, open_bundle
 from toxic_core.contract.evidence import read_evaluation
-from toxic_core.errors import ContractError
+from toxic_core.contract.provenance import signer_of
+from toxic_core.errors import ConfigurationError, ContractError, InvalidSignatureError
 from toxic_registry.gate.policy import GatePolicy
 
 Figures = Mapping[str, float]
+
+_NAMED = 3
+"""Most missing figures that a reason names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +27,16 @@ class Verdict:
 
     Attributes:
         reasons: against the promotion; none allows it.
-        digest: SHA-256 of the version's `contract.json`; empty if the gate couldn't read the bundle.
+        digest: SHA-256 of the version's `contract.json`; empty if the gate couldn't verify the bundle, which
+            no override allows.
         figures: the version's evaluation.
+        unsigned: why no trusted signature vouches for the bundle; empty if one does.
     """
 
     reasons: tuple[str, ...] = ()
     digest: str = ""
     figures: Figures = field(default_factory=dict)
+    unsigned: str = ""
 
 
 class Gate:
@@ -38,22 +45,40 @@ class Gate:
     Args:
         policy: floors, ceilings and margins.
         download: yields a folder with the bundle of the version at an address, or raises `ContractError`.
+        trusted: names of the public keys that may sign bundles; called at each judgement. None if the
+            registry has no keys.
     """
 
-    def __init__(self, policy: GatePolicy, download: Callable[[str], AbstractContextManager[Path]]) -> None:
+    def __init__(
+        self,
+        policy: GatePolicy,
+        download: Callable[[str], AbstractContextManager[Path]],
+        *,
+        trusted: Callable[[], Mapping[str, str]] | None = None,
+    ) -> None:
         self._policy = policy
         self._download = download
+        self._trusted = trusted
+        by_default = "allow" if trusted is None else "refuse"
+        self._needs_signature = (policy.unsigned_evidence or by_default) == "refuse"
 
-    def judge(self, uri: str, *, champion_uri: str | None) -> Verdict:
+    def judge(self, uri: str, *, champion_uri: str | None, champion_digest: str = "") -> Verdict:
         """Judge the version at `uri` as successor of the champion at `champion_uri`, if there is one.
 
-        A champion without readable evidence, such as one from before the gate existed, is not compared with.
+        If the champion's evidence can't be read, or its digest differs from the ledger's, that is a reason
+        against the promotion: an override decides whether its successor goes without a comparison.
         """
         verdict = self.judge_return(uri)
         if verdict.reasons:
             return verdict
-        champion = self.judge_return(champion_uri).figures if champion_uri else {}
-        reasons = reasons_against(verdict.figures, champion or None, self._policy)
+        unsigned = f"nobody vouches for its evaluation: {verdict.unsigned}" if self._needs_signature else ""
+        champion = self.judge_return(champion_uri) if champion_uri else Verdict(digest=champion_digest)
+        reasons = [unsigned] if unsigned and verdict.unsigned else []
+        reasons += reasons_against(verdict.figures, champion.figures or None, self._policy)
+        if champion.reasons:
+            reasons.append(f"the champion can't be compared with: {'; '.join(champion.reasons)}")
+        elif champion_digest not in {"", champion.digest}:
+            reasons.append("the champion's files aren't those that the ledger records, so they don't count")
         return Verdict(tuple(reasons), verdict.digest, verdict.figures)
 
     def judge_return(self, uri: str) -> Verdict:
@@ -64,15 +89,21 @@ class Gate:
         """
         try:
             with self._download(uri) as folder:
-                return _read(folder)
+                return _read(folder, trusted=self._trusted)
         except ContractError as error:
             return Verdict(reasons=(str(error),))
 
 
-def _read(folder: Path) -> Verdict:
+def _read(folder: Path, *, trusted: Callable[[], Mapping[str, str]] | None) -> Verdict:
     try:
         open_bundle(folder).warmup()
-        return Verdict(digest=file_digest(folder / CONTRACT_FILE), figures=read_evaluation(folder))
+        try:
+            signer_of(folder, trusted=trusted() if trusted else {})
+        except (InvalidSignatureError, ConfigurationError) as error:
+            unsigned = str(error)
+        else:
+            unsigned = ""
+        return Verdict((), file_digest(folder / CONTRACT_FILE), read_evaluation(folder), unsigned)
     except ContractError as error:
         # Callers shouldn't see the server's temporary folder.
         raise ContractError(str(error).replace(f"{folder}/", "").replace(str(folder), "it")) from error
@@ -83,14 +114,21 @@ def reasons_against(figures: Figures, champion: Figures | None, policy: GatePoli
     for check in policy.checks:
         value = figures.get(check.figure)
         if value is None:
-            if check.required:
+            if check.required and check.figure not in policy.waived:
                 yield f"{check.figure} is missing from its evaluation"
         elif check.at_least is not None and value < check.at_least:
             yield f"{check.figure} is {value:.4f}, below its floor of {check.at_least:g}"
         elif check.at_most is not None and value > check.at_most:
             yield f"{check.figure} is {value:.4f}, above its ceiling of {check.at_most:g}"
-    if champion is not None:
-        yield from _losses(figures, champion, policy)
+    if champion is None:
+        return
+    if missing := sorted(name for name in champion.keys() - figures.keys() if not policy.waives(name)):
+        more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+        yield (
+            f"it lacks figures that the champion has: {', '.join(missing[:_NAMED])}{more}; "
+            "measure them, or list them under `waived` in the policy"
+        )
+    yield from _losses(figures, champion, policy)
 
 
 def _losses(figures: Figures, champion: Figures, policy: GatePolicy) -> Iterator[str]:

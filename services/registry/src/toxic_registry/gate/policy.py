@@ -4,6 +4,7 @@ A misspelt figure looks like one that training doesn't write, so mark the figure
 `required`.
 """
 
+from fnmatch import fnmatchcase
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -20,6 +21,8 @@ PACKAGED = {"default": "gate.yml", "demo": "gate-demo.yml"}
 _ADVICE = "see REGISTRY_GATE_FILE."
 
 FigureName = Annotated[str, Field(min_length=1, pattern=r"^[\w.\-]+$")]
+FigurePattern = Annotated[str, Field(min_length=1, pattern=r"^[\w.\-*]+$")]
+"""A figure's name, or several by `*`."""
 
 
 class Check(FrozenModel):
@@ -64,7 +67,7 @@ class Comparisons(FrozenModel):
     Attributes:
         same_test_set: figures that are equal if both versions were evaluated on the same test set.
         on_another_test_set: what to do if they were not.
-        figures: the comparisons; a figure that either evaluation lacks is skipped.
+        figures: the comparisons; a figure that the champion lacks, or that is waived, is skipped.
     """
 
     same_test_set: tuple[FigureName, ...] = ()
@@ -73,11 +76,27 @@ class Comparisons(FrozenModel):
 
 
 class GatePolicy(FrozenModel):
-    """The content of `gate.yml`."""
+    """The content of `gate.yml`.
+
+    Attributes:
+        version: of this schema.
+        unsigned_evidence: what to do about bundles without a trusted signature; if unset, they are refused
+            exactly if the registry has trusted keys.
+        waived: figures that may be missing although they are required or the champion has them. A pattern
+            with `*` doesn't waive required ones.
+        checks: bounds on single figures.
+        not_worse_than_champion: the comparison with the champion.
+    """
 
     version: Literal[1] = 1
+    unsigned_evidence: Literal["refuse", "allow"] | None = None
+    waived: tuple[FigurePattern, ...] = ()
     checks: tuple[Check, ...] = ()
     not_worse_than_champion: Comparisons = Comparisons()
+
+    def waives(self, figure: str) -> bool:
+        """Return whether a version may lack a `figure` that the champion has."""
+        return any(fnmatchcase(figure, pattern) for pattern in self.waived)
 
 
 def read_policy(name_or_path: str) -> GatePolicy:

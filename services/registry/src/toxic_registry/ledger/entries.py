@@ -3,21 +3,23 @@
 Pure functions of sequences of entries, so that any client can verify a ledger.
 
 Invariant: an entry's hash covers all of its fields and the hash of the entry before. Changing an entry,
-removing one from the middle or inserting one breaks the chain. Removing entries from the end leaves a ledger
-that disagrees with the registry's aliases.
+removing one from the middle or inserting one breaks the chain. A ledger that was rewritten, or lacks entries
+at its end, disagrees with its head (`toxic_registry.ledger.head`).
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import pairwise
 from typing import Annotated
 
 from pydantic import Field, TypeAdapter
 
 from toxic_core.errors import ToxicError
+from toxic_core.registered import CHAMPION
 
 FIRST_HASH = "0" * 64
 """The first entry's `previous_hash`."""
@@ -85,11 +87,15 @@ ENTRY = TypeAdapter(Entry)
 
 
 def append_to(last: Entry | None, change: Change, *, now: datetime) -> Entry:
-    """Return the entry that records `change` after `last`, or as the first one."""
+    """Return the entry that records `change` after `last`, or as the first one.
+
+    If the clock went back, the entry has the time of the one before.
+    """
+    time = now.astimezone(UTC).isoformat(timespec="microseconds")
     entry = Entry(
         **asdict(change),
         sequence=last.sequence + 1 if last else 1,
-        time=now.astimezone(UTC).isoformat(timespec="microseconds"),
+        time=max(time, last.time) if last else time,
         previous_hash=last.hash if last else FIRST_HASH,
     )
     return replace(entry, hash=_hash(entry))
@@ -114,6 +120,26 @@ def verify_chain(entries: Iterable[Entry]) -> int:
                 f"Entry {sequence} of the ledger was changed: its hash doesn't match its content."
             )
     return sequence
+
+
+def verify_times(entries: Sequence[Entry]) -> list[int]:
+    """Return the sequence numbers of entries older than the entry before them.
+
+    Release 0.1 wrote such entries after its clock was set back, so they may be honest. Later releases don't
+    (see `append_to`), and only they record a digest with other aliases than `champion`: from the first such
+    entry on, an older time is an error.
+
+    Raises:
+        LedgerError: an entry was backdated; the message has its sequence number.
+    """
+    older = [entry.sequence for last, entry in pairwise(entries) if entry.time < last.time]
+    marks = (entry.sequence for entry in entries if entry.alias != CHAMPION and entry.evidence_digest)
+    first = next(marks, len(entries))
+    if backdated := [sequence for sequence in older if sequence > first]:
+        raise LedgerError(
+            f"Entry {backdated[0]} of the ledger is older than the entry before it: it was backdated."
+        )
+    return older
 
 
 def aliases_of(entries: Iterable[Entry], *, until: datetime | None = None) -> dict[tuple[str, str], int]:
@@ -144,6 +170,27 @@ def verify_aliases(entries: Iterable[Entry], aliases: Mapping[tuple[str, str], i
             model, alias = key
             raise LedgerError(
                 f"The ledger ends with {alias} of {model} at {by_ledger}, but the alias names {by_registry}."
+            )
+
+
+def verify_champions(entries: Iterable[Entry]) -> None:
+    """Check that every champion became it through the registry, or was there before the ledger.
+
+    Raises:
+        LedgerError: a champion was replaced without the registry, and no promotion followed.
+    """
+    last: dict[str, Entry] = {}
+    followed: set[str] = set()
+    for entry in entries:
+        if entry.alias == CHAMPION and entry.outcome is not Outcome.REFUSED:
+            followed |= {entry.model} & last.keys()
+            last[entry.model] = entry
+    for model, entry in sorted(last.items()):
+        if entry.outcome is Outcome.FOUND and model in followed:
+            raise LedgerError(
+                f"The champion of {model} was moved from version {entry.before or 'none'} to "
+                f"{entry.after or 'none'} without the registry (entry {entry.sequence}). Promote a version "
+                "to set it right."
             )
 
 

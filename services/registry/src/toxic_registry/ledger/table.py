@@ -13,7 +13,8 @@ from sqlalchemy.engine import RowMapping
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
-from toxic_registry.ledger.entries import ENTRY, Change, Entry, append_to
+from toxic_core.registered import CHAMPION
+from toxic_registry.ledger.entries import ENTRY, Change, Entry, Outcome, append_to
 
 _METADATA = sa.MetaData()
 
@@ -43,32 +44,38 @@ _LOCK = sa.Table(
 _PAGE_SIZE = 1000
 
 _SQLITE_TRIGGER = (
-    "CREATE TRIGGER toxic_ledger_no_{0} BEFORE {0} ON toxic_ledger "
+    "CREATE TRIGGER IF NOT EXISTS toxic_ledger_no_{0} BEFORE {1} ON toxic_ledger {2}"
     "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
 )
+# INSERT OR REPLACE deletes without the trigger for DELETE.
+_IF_THERE = "WHEN EXISTS (SELECT 1 FROM toxic_ledger WHERE sequence = NEW.sequence) "
 _POSTGRESQL_FUNCTION = (
     "CREATE OR REPLACE FUNCTION toxic_ledger_append_only() RETURNS trigger LANGUAGE plpgsql AS "
     "$$BEGIN RAISE EXCEPTION 'the ledger is append-only'; END$$"
 )
 _POSTGRESQL_TRIGGER = (
-    "CREATE TRIGGER toxic_ledger_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON toxic_ledger "
+    "CREATE OR REPLACE TRIGGER toxic_ledger_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON toxic_ledger "
     "FOR EACH STATEMENT EXECUTE FUNCTION toxic_ledger_append_only()"
 )
-for _dialect, _statement in (
-    ("sqlite", _SQLITE_TRIGGER.format("update")),
-    ("sqlite", _SQLITE_TRIGGER.format("delete")),
-    ("postgresql", _POSTGRESQL_FUNCTION),
-    ("postgresql", _POSTGRESQL_TRIGGER),
-):
-    sa.event.listen(_LEDGER, "after_create", sa.DDL(_statement).execute_if(dialect=_dialect))
+_GUARDS = {
+    "sqlite": (
+        _SQLITE_TRIGGER.format("update", "UPDATE", ""),
+        _SQLITE_TRIGGER.format("delete", "DELETE", ""),
+        _SQLITE_TRIGGER.format("replace", "INSERT", _IF_THERE),
+    ),
+    "postgresql": (_POSTGRESQL_FUNCTION, _POSTGRESQL_TRIGGER),
+}
 
 
 def create_ledger(engine: sa.Engine) -> None:
-    """Create the ledger's tables if they are missing."""
+    """Create the ledger's tables and triggers if they are missing."""
     try:
         _METADATA.create_all(engine)
     except (OperationalError, ProgrammingError):
         _METADATA.create_all(engine)  # another process created one between the check and the creation
+    with engine.begin() as connection:
+        for statement in _GUARDS.get(engine.dialect.name, ()):
+            connection.exec_driver_sql(statement)
     try:
         with engine.begin() as connection:
             if connection.execute(sa.select(_LOCK.c.id)).first() is None:
@@ -108,6 +115,63 @@ def every_entry(session: Session) -> Iterator[Entry]:
     while entries := page(session, after=last, limit=_PAGE_SIZE):
         yield from entries
         last = entries[-1].sequence
+
+
+def approvals(session: Session, model: str) -> tuple[Entry, ...]:
+    """Return the entry that decides what each alias of `model` serves, in the order of their sequence.
+
+    It is the last accepted or overridden one. `found` counts only as the first entry of an alias: a version
+    that came later without this server, in place of another one or of none, isn't approved.
+    """
+    return tuple(e for e in _last_entries(session, model, _LEDGER.c.alias) if e.after is not None)
+
+
+def version_digests(session: Session, model: str) -> dict[int, str]:
+    """Return the last digest of each version of `model`, the gate's before those of other aliases."""
+    has_digest = sa.and_(_LEDGER.c.evidence_digest != "", _LEDGER.c.after.is_not(None))
+    by_gate = _LEDGER.c.alias == CHAMPION
+    entries = [
+        entry
+        for condition in (sa.not_(by_gate), by_gate)
+        for entry in _last_entries(session, model, _LEDGER.c.after, has_digest, condition)
+    ]
+    return {entry.after: entry.evidence_digest for entry in entries if entry.after is not None}
+
+
+def first_as_champion(session: Session, model: str, version: int, digest: str) -> Entry | None:
+    """Return the entry that made this content of a version champion for the first time."""
+    query = (
+        sa.select(_LEDGER)
+        .where(_of(model), _LEDGER.c.alias == CHAMPION, _LEDGER.c.after == version)
+        .where(_LEDGER.c.evidence_digest == digest)
+        .order_by(_LEDGER.c.sequence)
+        .limit(1)
+    )
+    found = session.execute(query).mappings().first()
+    return _entry(found) if found else None
+
+
+def _last_entries(
+    session: Session, model: str, by: sa.ColumnElement[object], *conditions: sa.ColumnElement[bool]
+) -> Iterator[Entry]:
+    last = sa.select(sa.func.max(_LEDGER.c.sequence)).where(_of(model), *conditions).group_by(by)
+    query = sa.select(_LEDGER).where(_LEDGER.c.sequence.in_(last)).order_by(_LEDGER.c.sequence)
+    return map(_entry, session.execute(query).mappings())
+
+
+def _of(model: str) -> sa.ColumnElement[bool]:
+    earlier = _LEDGER.alias()
+    is_first = ~sa.exists().where(
+        earlier.c.model == _LEDGER.c.model,
+        earlier.c.alias == _LEDGER.c.alias,
+        earlier.c.outcome != Outcome.REFUSED,
+        earlier.c.sequence < _LEDGER.c.sequence,
+    )
+    return sa.and_(
+        _LEDGER.c.model == model,
+        _LEDGER.c.outcome != Outcome.REFUSED,
+        sa.or_(_LEDGER.c.outcome != Outcome.FOUND, is_first),
+    )
 
 
 def _entry(row: RowMapping) -> Entry:

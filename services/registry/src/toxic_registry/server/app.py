@@ -7,16 +7,31 @@ Invariant: `mlflow.server` reads its configuration from environment variables at
 functions import it, after `toxic_registry.server.serve` has set them.
 """
 
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import PurePosixPath
+
 from fastapi import FastAPI
 
-from toxic_core.errors import ConfigurationError
-from toxic_registry.gate.artifacts import BundleStore
+from toxic_core.errors import ConfigurationError, ContractError
+from toxic_core.signatures import read_trusted_keys
+from toxic_registry.gate.artifacts import BundleStore, remove_scratch
 from toxic_registry.gate.gate import Gate
 from toxic_registry.gate.policy import read_policy
 from toxic_registry.ledger.entries import Entry
-from toxic_registry.server.auth import BasicAuthMiddleware, read_users
+from toxic_registry.ledger.head import HeadFile
+from toxic_registry.server.artifact_guard import guard_versions
+from toxic_registry.server.auth import BasicAuthMiddleware
 from toxic_registry.server.metrics import Metrics
-from toxic_registry.server.middleware import CallerMiddleware, MetricsMiddleware
+from toxic_registry.server.middleware import (
+    BodyLimitMiddleware,
+    CallerMiddleware,
+    MetricsMiddleware,
+    OriginMiddleware,
+)
+from toxic_registry.server.surface import close_other_routes
+from toxic_registry.server.users import Users
 from toxic_registry.server.webhooks import WebhookSender
 from toxic_registry.settings import Settings
 
@@ -34,8 +49,10 @@ def build_app(settings: Settings) -> FastAPI:
     Raises:
         ConfigurationError: a file that a setting names is invalid, MLflow's registry isn't in a database, or
             MLflow's workspaces are enabled.
+        LedgerError: the ledger in the database isn't the one that this registry wrote.
     """
     from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES  # noqa: PLC0415  see the module's invariant
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415
     from mlflow.server import app as flask_app  # noqa: PLC0415
     from mlflow.server import handlers  # noqa: PLC0415
     from mlflow.server.fastapi_app import create_fastapi_app  # noqa: PLC0415
@@ -48,21 +65,30 @@ def build_app(settings: Settings) -> FastAPI:
         raise ConfigurationError(
             "The gate doesn't support MLflow's workspaces; unset MLFLOW_ENABLE_WORKSPACES."
         )
+    remove_scratch()
     metrics = Metrics()
     webhooks = WebhookSender(settings.event_urls, secret=settings.event_secret.get_secret_value())
+    artifacts = handlers._get_artifact_repo_mlflow_artifacts()  # noqa: SLF001  MLflow has no public access to its stores
     bundles = BundleStore(
-        handlers._get_artifact_repo_mlflow_artifacts(),  # noqa: SLF001  MLflow has no public access to its stores
+        artifacts,
         resolve=artifact_uri,
         max_bytes=settings.max_bundle_megabytes * _MEGABYTE,
     )
-    gate = Gate(read_policy(settings.gate_file), bundles.download)
+    trusted = None
+    if settings.trusted_keys_file:
+        trusted = partial(read_trusted_keys, settings.trusted_keys_file)
+        trusted()  # a mistake in the file stops the start
+    gate = Gate(read_policy(settings.gate_file), bundles.download, trusted=trusted)
+
+    head = HeadFile(settings.ledger_head_file)
 
     def emit(entry: Entry) -> None:
+        head.advance(entry)
         metrics.count_change(entry)
         webhooks.send(entry)
 
     def build_store(store_uri: str) -> GatedStore:
-        return GatedStore(store_uri, gate=gate, emit=emit)
+        return GatedStore(store_uri, gate=gate, digest=bundles.digest, check=head.check, emit=emit)
 
     for scheme in DATABASE_ENGINES:
         handlers._model_registry_store_registry.register(scheme, build_store)  # noqa: SLF001
@@ -71,12 +97,24 @@ def build_app(settings: Settings) -> FastAPI:
     if not isinstance(store, GatedStore):
         raise ConfigurationError("The gate needs MLflow's registry in a database; it is in files.")
 
+    def locations() -> Iterator[PurePosixPath]:
+        for uri in store.locations():
+            with suppress(
+                ContractError, MlflowException
+            ):  # stored elsewhere, or its logged model was deleted
+                yield bundles.location(uri)
+
+    guard_versions(artifacts, locations)
+
     app: FastAPI = create_fastapi_app(flask_app)
+    close_other_routes(app, flask_app)
     # Before the mount at / that ends MLflow's list of routes.
-    app.router.routes[:0] = make_router(store, metrics).routes
+    app.router.routes[:0] = make_router(store, metrics, head).routes
     app.add_middleware(CallerMiddleware)
     if settings.users_file:
-        app.add_middleware(BasicAuthMiddleware, users=read_users(settings.users_file))
+        app.add_middleware(BasicAuthMiddleware, users=Users(settings.users_file))
+    app.add_middleware(BodyLimitMiddleware, file_bytes=settings.max_bundle_megabytes * _MEGABYTE)
+    app.add_middleware(OriginMiddleware, origins=settings.origins)
     # The last one added is the outermost.
     app.add_middleware(MetricsMiddleware, metrics=metrics)
     return app

@@ -9,33 +9,49 @@ gate, and `previous` only with it. A killed process leaves a complete change or 
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from types import MappingProxyType
 
 from mlflow.entities.model_registry import ModelVersionTag
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
-from mlflow.store.model_registry.dbmodels.models import SqlRegisteredModelAlias
+from mlflow.protos.databricks_pb2 import (
+    INVALID_PARAMETER_VALUE,
+    RESOURCE_EXHAUSTED,
+)
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from toxic_core.registered import CHAMPION, PREVIOUS
-from toxic_registry.caller import Caller
+from toxic_registry.caller import Caller, Role
+from toxic_registry.gate.alias_names import check_name
 from toxic_registry.gate.alias_rules import Aliases, Permit, RefusedError, check, compare, refusal
 from toxic_registry.gate.gate import Gate, Verdict
 from toxic_registry.ledger.entries import Change, Entry, Outcome, aliases_of
-from toxic_registry.ledger.table import append, create_ledger, every_entry, page, take_lock
+from toxic_registry.ledger.table import (
+    append,
+    approvals,
+    create_ledger,
+    every_entry,
+    first_as_champion,
+    page,
+    take_lock,
+    version_digests,
+)
 from toxic_registry.server.middleware import current_caller
+from toxic_registry.server.standing import RacedError, Standing, aliases_now, locations_now, standing_of
 
 REASON_TAG = "promotion.reason"
 REFUSED_TAG = "promotion.refused"
 
+_NAMELESS = "a rollback needs the name of a person: sign in, or use `toxic-registry rollback`"
+_CHAMPION_DELETED = "the approved champion was deleted, so there is nothing to compare it with"
+_NO_VERSION = "The version's number is larger than any version's."
 _MAX_TAG_LENGTH = 4000
+_MOST_PROMOTING = 8
 _MAX_RACES = 10
 
 
@@ -45,6 +61,8 @@ class GatedStore(SqlAlchemyStore):
     Args:
         db_uri: SQLAlchemy address of the database.
         gate: judges each new champion.
+        digest: returns the SHA-256 of the contract of the version at an address; empty if it has none.
+        check: raises an error if the ledger isn't the one that this registry wrote.
         emit: called with each entry after its commit; must neither block nor raise.
         clock: returns the current time.
     """
@@ -54,22 +72,29 @@ class GatedStore(SqlAlchemyStore):
         db_uri: str,
         *,
         gate: Gate,
+        digest: Callable[[str], str],
+        check: Callable[[Sequence[Entry]], None] = lambda _: None,
         emit: Callable[[Entry], None] = lambda _: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         super().__init__(db_uri)
         self._gate = gate
+        self._digest = digest
         self._emit = emit
         self._clock = clock
         self._promotion = threading.Lock()
+        self._promoting = threading.BoundedSemaphore(_MOST_PROMOTING)
         self._writing = threading.Lock()
         self._joined: ContextVar[Session | None] = ContextVar("session", default=None)
         self._new_session = self.ManagedSessionMaker
         self.ManagedSessionMaker = self._own_or_joined_session
         create_ledger(self.engine)
+        with self._new_session() as session:
+            entries_before = tuple(every_entry(session))
+        check(entries_before)
         # Aliases that moved without this server, such as before there was a ledger.
         with self._transaction() as session:
-            recorded, found = aliases_of(every_entry(session)), _aliases(session)
+            recorded, found = aliases_of(every_entry(session)), aliases_now(session)
             changes = compare(recorded, found, actor="registry")
             entries = self._append(session, (replace(change, outcome=Outcome.FOUND) for change in changes))
         self._emit_all(entries)
@@ -77,11 +102,21 @@ class GatedStore(SqlAlchemyStore):
     def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
         """Point an alias to a version: `champion` through the gate, others unconditionally."""
         if alias == CHAMPION:
-            # One at a time: judging downloads the version, and the verdict holds only for one champion.
-            with self._promotion:
-                self._promote(name, version)
+            # Requests that wait hold threads, which readers need too.
+            if not self._promoting.acquire(blocking=False):
+                raise MlflowException(
+                    "Other promotions are judged now; try later.", error_code=RESOURCE_EXHAUSTED
+                )
+            try:
+                # One at a time: judging downloads the version, and the verdict holds only for one champion.
+                with self._promotion:
+                    self._promote(name, version)
+            finally:
+                self._promoting.release()
             return
-        with self._change() as session:
+        check_name(alias)
+        digest = self._digest(str(self.get_model_version_download_uri(name, version)))
+        with self._change(digests={(name, alias): digest}) as session:
             if alias == PREVIOUS:
                 raise _previous_refusal(session, name, int(version))
             super().set_registered_model_alias(name, alias, version)
@@ -111,63 +146,106 @@ class GatedStore(SqlAlchemyStore):
     def ledger_page(self, *, after: int, limit: int) -> tuple[tuple[Entry, ...], Aliases]:
         """Return up to `limit` entries with a sequence number above `after`, and the present aliases."""
         with self._writing, self._new_session() as session:
-            return page(session, after=after, limit=limit), _aliases(session)
+            return page(session, after=after, limit=limit), aliases_now(session)
+
+    def approvals(self, model: str) -> tuple[tuple[Entry, ...], dict[int, str]]:
+        """Return the ledger's approving entry per alias of `model`, and the digest per version."""
+        with self._new_session() as session:
+            return approvals(session, model), version_digests(session, model)
+
+    def locations(self) -> set[str]:
+        """Return the addresses of the files of every registered version."""
+        with self._new_session() as session:
+            return locations_now(session)
 
     def _promote(self, name: str, version: str) -> None:
         """Judge a version against the champion and promote it; retry if the champion changed meanwhile."""
-        caller, number = current_caller(), int(version)
+        # First, since it refuses what is no version's number.
         uri = str(self.get_model_version_download_uri(name, version))
+        caller, number = current_caller(), int(version)
+        if caller.role < Role.PROMOTER:
+            with self._new_session() as session:
+                before = standing_of(session, name).champion
+            text = f"{caller.actor} has no role that promotes; ask for promoter."
+            refused = Change(name, CHAMPION, before, number, Outcome.REFUSED, caller.actor, text)
+            self._record_refusal(refused)
+            raise RefusedError(refused)
         for _ in range(_MAX_RACES):
             with self._new_session() as session:
-                champion, previous = _champion_and_previous(session, name)
-            if champion == number:
+                standing = standing_of(session, name)
+            if standing.champion == number == standing.approved and standing.digest:
                 return
-            if previous == number:
-                verdict = self._gate.judge_return(uri)
-            else:
-                champion_uri = champion and str(self.get_model_version_download_uri(name, str(champion)))
-                verdict = self._gate.judge(uri, champion_uri=champion_uri or None)
-            permit = self._permit(name, caller, verdict=verdict, before=champion, after=number)
-            with self._change(permit) as session:
-                if _champion_and_previous(session, name) != (champion, previous):
-                    continue
+            verdict = self._judge(name, number, uri=uri, standing=standing)
+            permit = self._permit(name, caller, verdict=verdict, before=standing.champion, after=number)
+            digests = {(name, PREVIOUS): standing.digest}
+            with suppress(RacedError), self._change(permit, digests=digests) as session:
+                if standing_of(session, name) != standing:
+                    raise RacedError(name)
                 super().set_registered_model_alias(name, CHAMPION, version)
-                if champion is not None:
-                    super().set_registered_model_alias(name, PREVIOUS, str(champion))
+                if standing.approved not in {None, number} and not standing.is_deleted:
+                    super().set_registered_model_alias(name, PREVIOUS, str(standing.approved))
                 self._set_tag(name, version, tag=REASON_TAG, text=permit.reason)
                 self._set_tag(name, version, tag=REFUSED_TAG, text="")
-            return
-        raise MlflowException(
-            f"The champion of {name} keeps changing; try again.", error_code=TEMPORARILY_UNAVAILABLE
-        )
+                return
+        raise RacedError(name)
+
+    def _judge(self, name: str, number: int, *, uri: str, standing: Standing) -> Verdict:
+        """Judge a version by the policy, or by its files alone if its content was accepted as champion."""
+        if standing.previous == number:
+            verdict = self._gate.judge_return(uri)
+            with self._new_session() as session:
+                first = first_as_champion(session, name, number, verdict.digest)
+            if verdict.reasons:
+                return verdict
+            if first and first.outcome is Outcome.ACCEPTED:
+                reasons = () if current_caller().named else (_NAMELESS,)
+                return replace(verdict, reasons=reasons)
+        if standing.approved in {None, number}:
+            return self._gate.judge(uri, champion_uri=None)
+        if standing.is_deleted:
+            verdict = self._gate.judge(uri, champion_uri=None)
+            return replace(verdict, reasons=(*verdict.reasons, _CHAMPION_DELETED))
+        champion_uri = str(self.get_model_version_download_uri(name, str(standing.approved)))
+        return self._gate.judge(uri, champion_uri=champion_uri, champion_digest=standing.digest)
 
     def _permit(
         self, name: str, caller: Caller, *, verdict: Verdict, before: int | None, after: int
     ) -> Permit:
         if not verdict.reasons:
-            return Permit(name, reason=caller.reason, evidence_digest=verdict.digest)
+            return Permit(name, after, reason=caller.reason, evidence_digest=verdict.digest)
         against = "; ".join(verdict.reasons)
-        if caller.override and caller.named and caller.reason:
+        may = caller.role >= Role.OVERRIDE
+        if caller.override and may and caller.named and caller.reason and verdict.digest:
             reason = f"{caller.reason} (against: {against})"
-            return Permit(name, Outcome.OVERRIDDEN, reason, evidence_digest=verdict.digest)
+            return Permit(name, after, Outcome.OVERRIDDEN, reason, evidence_digest=verdict.digest)
         text = f"The gate refuses version {after} of {name} as champion: {against}."
         if caller.override:
-            text += " An override needs a name and a reason."
+            text += " An override needs the role override, a name, a reason, and files that can be verified."
         refused = Change(name, CHAMPION, before, after, Outcome.REFUSED, caller.actor, text, verdict.digest)
         self._record_refusal(refused)
         raise RefusedError(refused)
 
     @contextmanager
-    def _change(self, permit: Permit | None = None) -> Iterator[Session]:
-        """Run a change and append its entries in one transaction; roll it back if it is refused."""
+    def _change(
+        self, permit: Permit | None = None, *, digests: Mapping[tuple[str, str], str] = MappingProxyType({})
+    ) -> Iterator[Session]:
+        """Run a change and append its entries in one transaction; roll it back if it is refused.
+
+        `digests` are those of the versions that aliases other than `champion` move to.
+        """
         caller = current_caller()
         try:
             with self._transaction() as session:
-                before = _aliases(session)
+                before = aliases_now(session)
                 yield session
                 session.flush()
-                changes = compare(before, _aliases(session), actor=caller.actor, reason=caller.reason)
-                entries = self._append(session, [check(change, permit) for change in changes])
+                changes = list(
+                    compare(before, aliases_now(session), actor=caller.actor, reason=caller.reason)
+                )
+                if permit and not any(c.alias == CHAMPION for c in changes):
+                    changes.append(permit.approve_in_place(caller.actor))
+                given = [replace(c, evidence_digest=digests.get((c.model, c.alias), "")) for c in changes]
+                entries = self._append(session, [check(change, permit) for change in given])
         except RefusedError as error:
             self._record_refusal(error.change)
             raise
@@ -189,8 +267,13 @@ class GatedStore(SqlAlchemyStore):
         if (joined := self._joined.get()) is not None:
             yield joined
             return
-        with self._new_session(read_only=read_only) as session:
-            yield session
+        try:
+            with self._new_session(read_only=read_only) as session:
+                yield session
+        except MlflowException as error:
+            if isinstance(error.__cause__, OverflowError):  # of a database's integer
+                raise MlflowException(_NO_VERSION, error_code=INVALID_PARAMETER_VALUE) from error
+            raise
 
     def _record_refusal(self, change: Change) -> None:
         with self._transaction() as session:
@@ -213,18 +296,7 @@ class GatedStore(SqlAlchemyStore):
             self._emit(entry)
 
 
-def _aliases(session: Session) -> Aliases:
-    table = SqlRegisteredModelAlias
-    rows: Sequence[Any] = session.execute(select(table.name, table.alias, table.version)).all()
-    return {(name, alias): int(version) for name, alias, version in rows}
-
-
-def _champion_and_previous(session: Session, name: str) -> tuple[int | None, int | None]:
-    aliases = _aliases(session)
-    return aliases.get((name, CHAMPION)), aliases.get((name, PREVIOUS))
-
-
 def _previous_refusal(session: Session, name: str, after: int | None) -> RefusedError:
     """Refuse to move `previous`, even to the version that it names already."""
-    before = _aliases(session).get((name, PREVIOUS))
+    before = aliases_now(session).get((name, PREVIOUS))
     return refusal(Change(name, PREVIOUS, before, after, Outcome.REFUSED, current_caller().actor))

@@ -1,19 +1,28 @@
-"""ASGI middleware of every request: who requests it, and its metrics.
+"""ASGI middleware of every request: who requests it, from which page, and its metrics.
 
 Invariant: if people sign in, the ledger's actor is the authenticated user, not the name in the headers.
 """
 
 import time
+from collections.abc import Collection
 from contextvars import ContextVar
+from http import HTTPStatus
 
 from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from toxic_registry.caller import Caller, from_headers
+from toxic_registry.caller import Caller, Role, from_headers
 from toxic_registry.server.metrics import Metrics
+from toxic_registry.settings import ANY_HOST
 
 SIGNED_IN = "toxic_registry.user"
-"""The ASGI scope's key of the authenticated user's name."""
+"""The ASGI scope's key of the authenticated user's name and role."""
+
+_MAX_BODY_BYTES = 8 * 1024 * 1024
+_ARTIFACTS = "/mlflow-artifacts/"
+_PROBED = frozenset({"/health", "/metrics"})
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _caller: ContextVar[Caller | None] = ContextVar("caller", default=None)
 
@@ -34,16 +43,104 @@ class CallerMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        name, role = scope.get(SIGNED_IN, ("", Role.OVERRIDE))
         caller = from_headers(
             Headers(scope=scope),
-            signed_in=str(scope.get(SIGNED_IN, "")),
+            signed_in=name,
             address=scope["client"][0] if scope.get("client") else "unknown",
+            role=role,
         )
         token = _caller.set(caller)
         try:
             await self._app(scope, receive, send)
         finally:
             _caller.reset(token)
+
+
+class OriginMiddleware:
+    """Refuses requests without exactly one Host header, and changes from pages of other origins.
+
+    MLflow accepts every origin on this machine; another program's page there is no more trusted than others.
+    """
+
+    def __init__(self, app: ASGIApp, *, origins: Collection[str]) -> None:
+        self._app = app
+        self._origins = frozenset(origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection; see ASGI."""
+        if scope["type"] == "http" and (refusal := self._refusal(scope)):
+            await PlainTextResponse(refusal[1], status_code=refusal[0])(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> tuple[HTTPStatus, str] | None:
+        headers = Headers(scope=scope)
+        if scope["path"] not in _PROBED and len(headers.getlist("host")) != 1:
+            return HTTPStatus.BAD_REQUEST, "Send one Host header.\n"
+        if scope["method"] in _SAFE or ANY_HOST in self._origins:
+            return None
+        origin = headers.get("origin", "")
+        # MLflow checks that the host is one of this registry's.
+        own = not origin or origin in self._origins or origin.partition("://")[2] == headers.get("host")
+        if own and headers.get("sec-fetch-site") != "cross-site":
+            return None
+        return HTTPStatus.FORBIDDEN, "A page of another origin changes nothing; see REGISTRY_ALLOWED_HOSTS.\n"
+
+
+class BodyLimitMiddleware:
+    """Refuses bodies that are too large for their route, by their declared length and by what arrives.
+
+    MLflow keeps a whole body in memory.
+
+    Args:
+        app: the application.
+        file_bytes: largest file of a model.
+    """
+
+    def __init__(self, app: ASGIApp, *, file_bytes: int) -> None:
+        self._app = app
+        self._file_bytes = file_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection; see ASGI."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        limit = self._file_bytes if _ARTIFACTS in scope["path"] else _MAX_BODY_BYTES
+        declared = Headers(scope=scope).get("content-length", "")
+        refusal = PlainTextResponse(
+            f"The body is larger than {limit:,} bytes.\n", status_code=HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        )
+        if declared.isdecimal() and int(declared) > limit:
+            await refusal(scope, receive, send)
+            return
+        received, started = 0, False
+
+        async def receiving() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > limit:
+                raise _TooLargeError
+            return message
+
+        async def sending(message: Message) -> None:
+            nonlocal started
+            if started or received <= limit:  # else it is the application's answer to the error
+                started = True
+                await send(message)
+
+        try:
+            await self._app(scope, receiving, sending)
+        except _TooLargeError:
+            if started:
+                raise
+            await refusal(scope, receive, send)
+
+
+class _TooLargeError(Exception):
+    """A body over the limit."""
 
 
 class MetricsMiddleware:

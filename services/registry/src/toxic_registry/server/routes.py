@@ -1,4 +1,4 @@
-"""The registry's own read-only routes beside MLflow's: `GET /ledger` and `GET /metrics`."""
+"""The registry's own read-only routes beside MLflow's: `GET /ledger`, `/ledger/approved`, `/metrics`."""
 
 from html import escape
 from importlib.resources import files
@@ -9,6 +9,7 @@ from fastapi import APIRouter, Header, Query
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from toxic_registry.ledger.entries import ENTRY, Entry
+from toxic_registry.ledger.head import HeadFile
 from toxic_registry.server.gated_store import GatedStore
 from toxic_registry.server.metrics import CONTENT_TYPE, Metrics
 
@@ -17,8 +18,8 @@ _COLUMNS = ("sequence", "time", "actor", "model", "alias", "from", "to", "outcom
 _PAGE = Template((files("toxic_registry.server") / "ledger.html").read_text(encoding="utf-8"))
 
 
-def make_router(store: GatedStore, metrics: Metrics) -> APIRouter:
-    """Return the routes, which read from `store` and `metrics`."""
+def make_router(store: GatedStore, metrics: Metrics, head: HeadFile) -> APIRouter:
+    """Return the routes, which read from the arguments."""
     router = APIRouter()
 
     @router.get("/ledger")
@@ -28,6 +29,7 @@ def make_router(store: GatedStore, metrics: Metrics) -> APIRouter:
         accept: Annotated[str, Header()] = "",
     ) -> Response:
         """Return entries of the ledger, the oldest first: as HTML to a browser, else as JSON."""
+        anchor = head.head  # before the entries, which may become more meanwhile
         entries, aliases = store.ledger_page(after=after, limit=limit)
         following = entries[-1].sequence if len(entries) == limit else None
         if "text/html" in accept:
@@ -35,12 +37,25 @@ def make_router(store: GatedStore, metrics: Metrics) -> APIRouter:
         content = {
             "rows": [ENTRY.dump_python(entry, by_alias=True) for entry in entries],
             "next": following,
+            "head": anchor and anchor.model_dump(),
+            "key": head.key,
             "aliases": [
                 {"model": model, "alias": alias, "version": version}
                 for (model, alias), version in sorted(aliases.items())
             ],
         }
         return JSONResponse(content)
+
+    @router.get("/ledger/approved")
+    def approved(model: str) -> Response:
+        """Return the version and the digest that the ledger approves, per alias; and digests per version."""
+        entries, digests = store.approvals(model)
+        aliases = [
+            {"alias": e.alias, "version": e.after, "digest": e.evidence_digest, "outcome": e.outcome}
+            for e in entries
+        ]
+        versions = [{"version": version, "digest": digest} for version, digest in digests.items()]
+        return JSONResponse({"aliases": aliases, "versions": versions})
 
     @router.get("/metrics")
     def read_metrics() -> Response:

@@ -23,11 +23,17 @@ import uvicorn
 from sqlalchemy.exc import SQLAlchemyError
 
 from toxic_core.errors import ConfigurationError, ToxicError
+from toxic_core.http.limits import HttpLimits, most_connections
+from toxic_core.http.protocol import limited
 from toxic_registry.server.app import build_app
 from toxic_registry.server.database import check_database, first_line, upgrade_database
 from toxic_registry.settings import Settings
 
 _log = structlog.stdlib.get_logger(__name__)
+
+_MOST_CONNECTIONS = 1_024
+_PROBES = (b"/health", b"/metrics")
+"""What answers even if every connection is in use."""
 
 
 class _AnnouncingServer(uvicorn.Server):
@@ -61,6 +67,7 @@ def serve(settings: Settings) -> None:
             raise ConfigurationError(f"MLflow can't use its database: {first_line(error)}") from error
         config = uvicorn.Config(
             app,
+            http=limited(HttpLimits(connections=most_connections(_MOST_CONNECTIONS), probes=_PROBES)),
             log_config=None,
             log_level=settings.log_level.lower(),
             access_log=False,

@@ -1,7 +1,10 @@
 """The table of comments that every pipeline reads and writes, and the raw tables that it is made from.
 
+`source` is the table's name in the parameters. `origin` and `licence` are a row's own, from the columns
+`source` and `licence`; without those, the table's name and the empty string.
+
 Invariant: one row per comment, text not blank, and unique but for what can't be seen; a label is 0, 1, or NaN
-if the source file doesn't contain it.
+if the source file doesn't contain it; a training comment's may be a share between.
 """
 
 from collections.abc import Mapping
@@ -17,8 +20,10 @@ ID = "id"
 TEXT = "text"
 LANGUAGE = "language"
 SOURCE = "source"
+ORIGIN = "origin"
+LICENCE = "licence"
 LABEL_COLUMNS = list(LABELS)
-COLUMNS = [ID, TEXT, LANGUAGE, SOURCE, *LABEL_COLUMNS]
+COLUMNS = [ID, TEXT, LANGUAGE, SOURCE, ORIGIN, LICENCE, *LABEL_COLUMNS]
 
 
 def label_matrix(comments: pd.DataFrame) -> NDArray[np.float32]:

@@ -1,8 +1,9 @@
 """The types of parameters, and those of the data stage. Kedro validates them before the first node runs."""
 
-from typing import Annotated
+from enum import StrEnum
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from toxic_core.languages import KNOWN_LANGUAGES
 
@@ -24,7 +25,6 @@ def _unreserved_name(name: str) -> str:
 LanguageCode = Annotated[str, AfterValidator(_known_language)]
 TableName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$"), AfterValidator(_unreserved_name)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
 class Parameters(BaseModel):
@@ -33,12 +33,30 @@ class Parameters(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Use(StrEnum):
+    """What a raw table is for; its name, in a table of comments."""
+
+    TRAINING = "training"
+    VALIDATION = "validation"
+    THRESHOLDS = "thresholds"
+    TEST = "test"
+
+
 class SourceParameters(Parameters):
-    """How one raw table joins the training comments."""
+    """How one raw table joins the comments."""
+
+    use: Use = Field(
+        default=Use.TRAINING,
+        description="`training`; `validation` chooses weights, calibration and thresholds; `thresholds` only "
+        "lowers thresholds to `threshold_recall`, and no figure of it is reported; `test` is measured.",
+    )
 
     language: LanguageCode | None = Field(
         default=None,
         description="Language of every row; null takes each row's own, and identifies it if a row has none.",
+    )
+    licence: str = Field(
+        default="", description="Licence of the rows that state none; for the contract and the model's card."
     )
     train_fraction: Fraction = Field(
         default=1.0, description="Share used for training, chosen by text; the rest is for validation."
@@ -46,7 +64,28 @@ class SourceParameters(Parameters):
     non_toxic_per_toxic: float | None = Field(
         default=None, gt=0, description="Non-toxic training rows per toxic one; null keeps all."
     )
+    rows_per_language: int | None = Field(
+        default=None,
+        ge=1,
+        description="Maximum training rows of a language, in equal shares of its origins; null for all.",
+    )
+    rows_of: dict[LanguageCode, int] = Field(
+        default_factory=dict, description="Languages with another maximum."
+    )
     repeat: int = Field(default=1, ge=1, description="Times that each row occurs per epoch.")
+    weight: float = Field(default=1.0, gt=0, description="Weight of a row in the loss.")
+    soft_labels: bool = Field(
+        default=False,
+        description="Whether labels are shares from 0 to 1, as of another model; only for training.",
+    )
+
+    @model_validator(mode="after")
+    def _check_use(self) -> Self:
+        if self.soft_labels and (self.use is not Use.TRAINING or self.train_fraction < 1):
+            raise ValueError("a table with soft_labels is only for training: use training, train_fraction 1")
+        if self.use is not Use.TRAINING and self.train_fraction < 1:
+            raise ValueError(f"a table of use {self.use} isn't divided: remove its train_fraction")
+        return self
 
 
 class DataParameters(Parameters):
@@ -57,10 +96,31 @@ class DataParameters(Parameters):
     max_rejected_fraction: Fraction = Field(
         default=0.05, description="A table with a larger share of invalid rows is refused."
     )
-    min_language_confidence: Fraction = Field(
-        default=0.5, description="Minimum confidence of an identified language; below it a comment is `und`."
+    temperature: Fraction = Field(
+        default=1.0,
+        description="Languages and sources share the training rows in proportion to their number to this "
+        "power; 1 leaves them as they are, 0 makes them equal. None is repeated more than 4 times.",
+    )
+    leave_out_licences: tuple[str, ...] = Field(
+        default=(),
+        description="Rows with a licence that contains one of these aren't used; `share-alike` stands for "
+        "every licence of that kind (`toxic_training.data.licences`).",
     )
     additional: dict[TableName, SourceParameters] = Field(
         default_factory=dict,
         description="The catalog's tables in `raw_additional`, by name; a text in two stays in the first.",
     )
+
+    @model_validator(mode="after")
+    def _check_use(self) -> Self:
+        for name, source in (("train", self.train), ("validation", self.validation)):
+            if source.use is not Use.TRAINING:
+                raise ValueError(
+                    f"Jigsaw's {name} file has no other use: remove {name}.use, set train_fraction"
+                )
+        return self
+
+    @property
+    def sources(self) -> dict[str, SourceParameters]:
+        """Every table that is trained on or chosen by, by name."""
+        return {"train": self.train, "validation": self.validation, **self.additional}

@@ -15,12 +15,13 @@ from pandera.errors import SchemaErrors
 
 from toxic_core.errors import InvalidDataError
 from toxic_core.languages import KNOWN_LANGUAGES
-from toxic_model.tables import language_column, text_column
-from toxic_training.data.comments import ID, LABEL_COLUMNS, LANGUAGE, SOURCE, TEXT
+from toxic_core.tables import language_column, text_column
+from toxic_training.data.comments import ID, LABEL_COLUMNS, LANGUAGE, LICENCE, ORIGIN, SOURCE, TEXT
 
 NO_ID = "id_missing"
 NO_TEXT = "text_missing"
 BAD_LABEL = "label_not_0_or_1"
+BAD_SHARE = "label_not_from_0_to_1"
 BAD_LANGUAGE = "language_unknown"
 
 NOT_SCORED = "-1"
@@ -51,6 +52,16 @@ _id, _text, _language, _label, _optional_label = (
     )
 )
 
+_soft_label = pa.Column(
+    checks=pa.Check(
+        lambda values: (
+            (values == "") | pd.Series(pd.to_numeric(values, errors="coerce"), values.index).between(0, 1)
+        ),
+        error=BAD_SHARE,
+    ),
+    nullable=True,
+)
+
 VALIDATION = pa.DataFrameSchema({"id": _id, "comment_text": _text, "lang": _language, _TOXIC: _label})
 TEST = pa.DataFrameSchema({"id": _id, "content": _text, "lang": _language, _TOXIC: _label})
 """The test file joined with its labels, without the comments that weren't labelled."""
@@ -60,8 +71,8 @@ COMMENTS = pa.DataFrameSchema(
         ID: pa.Column(str),
         TEXT: pa.Column(str, _present(NO_TEXT)),
         LANGUAGE: pa.Column(str, _one_of(KNOWN_LANGUAGES, BAD_LANGUAGE)),
-        SOURCE: pa.Column(str),
-        **{label: pa.Column("float32", pa.Check.isin([0, 1]), nullable=True) for label in LABEL_COLUMNS},
+        **dict.fromkeys([SOURCE, ORIGIN, LICENCE], pa.Column(str)),
+        **{label: pa.Column("float32", pa.Check.in_range(0, 1), nullable=True) for label in LABEL_COLUMNS},
     },
     strict=True,
     ordered=True,
@@ -91,8 +102,10 @@ def train(table: pd.DataFrame) -> pa.DataFrameSchema:
     return pa.DataFrameSchema({"id": _id, "comment_text": _text, **labels})
 
 
-def additional(table: pd.DataFrame, *, name: str) -> pa.DataFrameSchema:
+def additional(table: pd.DataFrame, *, name: str, soft: bool = False) -> pa.DataFrameSchema:
     """Return the schema of a table of any origin: of those of its columns that are known.
+
+    Labels are 0, 1 or empty; `soft` allows every number between.
 
     A table without a column of texts, with more than one, or without a label raises InvalidDataError.
     """
@@ -106,7 +119,7 @@ def additional(table: pd.DataFrame, *, name: str) -> pa.DataFrameSchema:
             f"The table {name} needs a column of labels ({', '.join(LABEL_COLUMNS)}); it has "
             f"{', '.join(table.columns)}."
         )
-    columns |= dict.fromkeys(labels, _optional_label)
+    columns |= dict.fromkeys(labels, _soft_label if soft else _optional_label)
     if ID in table:
         columns[ID] = _id
     if (language := find_language(table)) is not None:

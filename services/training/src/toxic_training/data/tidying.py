@@ -11,12 +11,25 @@ import numpy as np
 import pandas as pd
 from pandera.pandas import DataFrameSchema
 
+from toxic_core.errors import InvalidDataError
 from toxic_core.languages import UNDETERMINED
+from toxic_core.tables import language_code
 from toxic_core.text import is_blank
-from toxic_model.tables import language_code
-from toxic_training.data.comments import COLUMNS, ID, LABEL_COLUMNS, LANGUAGE, SOURCE, TEXT, Counts, Tidied
-from toxic_training.data.languages import identify_languages
-from toxic_training.data.parameters import DataParameters, SourceParameters
+from toxic_model.identification import identify_language
+from toxic_training.data.comments import (
+    COLUMNS,
+    ID,
+    LABEL_COLUMNS,
+    LANGUAGE,
+    LICENCE,
+    ORIGIN,
+    SOURCE,
+    TEXT,
+    Counts,
+    Tidied,
+)
+from toxic_training.data.licences import is_for_evaluation_only, is_left_out
+from toxic_training.data.parameters import DataParameters, SourceParameters, Use
 from toxic_training.data.schemas import (
     find_language,
     find_text,
@@ -39,19 +52,22 @@ def tidy(
 ) -> Tidied:
     """Return the raw table `name` as comments.
 
-    A row's language is the configured one, else the row's own, else identified from its text.
+    A row's language is the configured one, else the row's own, else identified from its text. Its licence is
+    its own, else the configured one; rows that `leave_out_licences` names are counted and left out. Rows for
+    evaluation only raise InvalidDataError unless that is the table's use.
     """
     require_columns(raw, schema.columns, name=name)
     text, language = find_text(raw), find_language(raw)
-    prepared = raw.copy(deep=False)
-    prepared[text] = raw[text].map(
+    prepared = _licensed(raw, name=name, source=source, leave_out=parameters.leave_out_licences)
+    dropped = len(raw) - len(prepared)
+    prepared[text] = prepared[text].map(
         lambda value: value if isinstance(value, str) and not is_blank(value) else ""
     )
     if language is not None:
-        prepared[language] = raw[language].map(language_code)
+        prepared[language] = prepared[language].map(language_code)
     for label in LABEL_COLUMNS:
-        if label in raw:
-            prepared[label] = label_words(raw[label])
+        if label in prepared:
+            prepared[label] = label_words(prepared[label])
     good, rejected = sort_rows(
         prepared, schema, name=name, max_rejected_fraction=parameters.max_rejected_fraction
     )
@@ -60,12 +76,12 @@ def tidy(
     if source.language is None and language is not None:
         languages = good[language]
     unknown = languages == ""
-    found = identify_languages(texts[unknown].tolist(), min_confidence=parameters.min_language_confidence)
-    identified = pd.Series(found, index=texts.index[unknown], dtype=str)
+    identified = texts[unknown].map(identify_language).astype(str)
     comments = _comments(good, texts, languages.where(~unknown, identified), name=name)
     counts: Counts = {
         f"read.{name}": len(raw),
         f"identified.{name}": int((identified != UNDETERMINED).sum()),
+        f"dropped.{name}.licence": dropped,
     }
     counts |= {f"rejected.{name}.{reason}": rows for reason, rows in Counter(rejected["reason"]).items()}
     return Tidied(comments, rejected, counts)
@@ -88,11 +104,32 @@ def label_words(values: pd.Series) -> pd.Series:
     return words.map(lambda word: _LABEL_WORDS.get(word.lower(), word)).astype(str)
 
 
+def _licensed(
+    raw: pd.DataFrame, *, name: str, source: SourceParameters, leave_out: Sequence[str]
+) -> pd.DataFrame:
+    """Return the rows that may be used, in a new table, with their licences."""
+    own = raw[LICENCE].fillna("").astype(str) if LICENCE in raw else pd.Series("", raw.index, dtype=str)
+    licensed = raw.assign(**{LICENCE: own.replace("", source.licence)})
+    if source.use is Use.TEST:
+        return licensed
+    forbidden = licensed.index[licensed[LICENCE].map(is_for_evaluation_only).astype(bool)]
+    if len(forbidden):
+        raise InvalidDataError(
+            f"{len(forbidden):,} rows of the table {name} are licensed for evaluation only, the first on "
+            f"line {forbidden[0] + 2}: remove them, or put them into an additional table with use: test."
+        )
+    left_out = licensed[LICENCE].map(lambda licence: is_left_out(licence, leave_out)).astype(bool)
+    return licensed[~left_out].copy(deep=False)
+
+
 def _comments(table: pd.DataFrame, texts: pd.Series, languages: pd.Series, *, name: str) -> pd.DataFrame:
     numbered = name + "-" + table.index.to_series().astype(str)
     comments = pd.DataFrame({ID: table[ID].astype(str) if ID in table else numbered})
     comments[TEXT], comments[LANGUAGE], comments[SOURCE] = texts, languages, name
+    comments[ORIGIN] = table[SOURCE].replace("", name) if SOURCE in table else name
+    comments[LICENCE] = table.get(LICENCE, "")
     for label in LABEL_COLUMNS:
         comments[label] = table[label].replace("", np.nan) if label in table else np.nan
-    kinds = {**dict.fromkeys([ID, TEXT, LANGUAGE, SOURCE], str), **dict.fromkeys(LABEL_COLUMNS, np.float32)}
+    words = [column for column in COLUMNS if column not in LABEL_COLUMNS]
+    kinds = {**dict.fromkeys(words, str), **dict.fromkeys(LABEL_COLUMNS, np.float32)}
     return comments[COLUMNS].astype(kinds).reset_index(drop=True)

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from toxic_core.labels import Label
-from toxic_training.data.suites import IDENTITIES, split_identities
+from toxic_training.data.suites import GROUP, split_identities
 from toxic_training.evaluation.metrics import Floats, Integers, has_both_classes
 from toxic_training.evaluation.resampling import Resampling, intervals
 
@@ -96,7 +96,7 @@ def measure_bias(scored: pd.DataFrame, resampling: Resampling) -> dict[str, floa
 
 def _groups(scored: pd.DataFrame, truth: Floats, scores: Floats) -> list[Group]:
     members: dict[str, list[int]] = {}
-    for row, joined in enumerate(scored[IDENTITIES]):
+    for row, joined in enumerate(scored[GROUP]):
         for term in split_identities(joined):
             members.setdefault(term, []).append(row)
     groups = []

@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
-from toxic_core.contract import Calibration
+from toxic_core.contract import Calibration, Fit
 from toxic_core.errors import InvalidDataError
 from toxic_core.labels import LABELS, LabelName
-from toxic_core.languages import ANY_LANGUAGE
+from toxic_core.languages import ANY_LANGUAGE, LANGUAGES
 from toxic_training.data.comments import LANGUAGE
 from toxic_training.evaluation.metrics import Floats, has_both_classes, operating_threshold, share_weights
 from toxic_training.evaluation.operating_point import OperatingPoint
@@ -32,11 +32,16 @@ _EPSILON = 1e-7
 _MAX_ITERATIONS = 1000
 
 
-def fit_operating_point(validation: pd.DataFrame, parameters: EvaluationParameters) -> OperatingPoint:
-    """Return calibration and thresholds, both fitted on raw scores of validation comments.
+def fit_operating_point(
+    validation: pd.DataFrame, thresholds: pd.DataFrame, parameters: EvaluationParameters
+) -> OperatingPoint:
+    """Return calibration and thresholds, both fitted on raw scores of comments that aren't trained on.
 
-    A language gets its own if it has at least `calibration_min_a_class` comments with the label and as many
-    without it, and if the fit is usable. Without any comment, raises InvalidDataError.
+    A language has its own if it has at least `calibration_min_per_class` comments with the label and as many
+    without it. Otherwise it has those of the languages of its script together, if these are enough.
+    A label of `threshold_recall` has a lower threshold if its recall, on these comments and those of
+    `thresholds`, needs one; a language needs `recall_min_positives` for one of its own. Without any
+    validation comment, raises InvalidDataError.
     """
     if validation.empty:
         raise InvalidDataError(
@@ -45,9 +50,10 @@ def fit_operating_point(validation: pd.DataFrame, parameters: EvaluationParamete
     point = OperatingPoint(
         calibration={label: {ANY_LANGUAGE: Calibration()} for label in LABELS},
         thresholds={label: {ANY_LANGUAGE: DEFAULT_THRESHOLD} for label in LABELS},
+        fits={label: {} for label in LABELS},
     )
     for label in LABELS:
-        for language, rows in _groups(validation, label, parameters):
+        for language, rows in _groups(validation[validation[label].notna()], label, parameters):
             truth, scores = _truth_and_scores(rows, label)
             fitted = fit_platt(truth, scores, share_weights(rows, parameters.calibration_toxic_share))
             if fitted is not None:
@@ -58,11 +64,8 @@ def fit_operating_point(validation: pd.DataFrame, parameters: EvaluationParamete
                     label, language,
                 )  # fmt: skip
             # Requests without a language get the calibration for any language, and its threshold.
-            truth, scores = _truth_and_scores(point.calibrated(rows.assign(**{LANGUAGE: language})), label)
-            weights = share_weights(rows, parameters.deployment_toxic_share)
-            threshold = operating_threshold(
-                truth, scores, precision=parameters.threshold_precision, weights=weights
-            )
+            calibrated = point.calibrated(rows.assign(**{LANGUAGE: language}))
+            threshold = _threshold_by_precision(calibrated, label, parameters)
             if threshold is not None:
                 point.thresholds[label][language] = threshold
             else:
@@ -70,6 +73,15 @@ def fit_operating_point(validation: pd.DataFrame, parameters: EvaluationParamete
                     "No threshold of %s has a precision of %g (language %s)",
                     label, parameters.threshold_precision, language,
                 )  # fmt: skip
+            point.fits[label][language] = Fit(
+                rows=len(rows),
+                positives=int(truth.sum()),
+                languages=tuple(sorted(rows[LANGUAGE].unique())),
+                threshold=None if threshold is None else f"precision {parameters.threshold_precision:g}",
+            )
+        if (recall := parameters.threshold_recall.get(label)) is not None:
+            known = pd.concat([validation, thresholds], ignore_index=True)
+            _lower_to_recall(point, label, known[known[label].notna()], recall=recall, parameters=parameters)
     return point
 
 
@@ -93,16 +105,60 @@ def fit_platt(truth: Floats, scores: Floats, weights: Floats) -> Calibration | N
     return Calibration(slope=slope, intercept=intercept) if slope > 0 else None
 
 
+def _threshold_by_precision(
+    calibrated: pd.DataFrame, label: LabelName, parameters: EvaluationParameters
+) -> float | None:
+    """Return the lowest threshold with the wanted precision, or None."""
+    truth, scores = _truth_and_scores(calibrated, label)
+    weights = share_weights(calibrated, parameters.deployment_toxic_share)
+    return operating_threshold(truth, scores, precision=parameters.threshold_precision, weights=weights)
+
+
+def _lower_to_recall(
+    point: OperatingPoint,
+    label: LabelName,
+    known: pd.DataFrame,
+    *,
+    recall: float,
+    parameters: EvaluationParameters,
+) -> None:
+    """Lower the label's thresholds, of any language and of each with enough positives, to reach a recall."""
+    own = ((str(language), rows) for language, rows in known.groupby(LANGUAGE))
+    for language, rows in [(ANY_LANGUAGE, known), *own]:
+        positives = rows[rows[label] == 1]
+        if len(positives) < parameters.recall_min_positives:
+            continue
+        scores = point.calibrated(positives.assign(**{LANGUAGE: language}))[f"score_{label}"].to_numpy()
+        threshold = float(np.quantile(scores, 1 - recall, method="lower"))
+        if threshold < point.threshold(label, language):
+            point.thresholds[label][language] = threshold
+            point.fits[label][language] = Fit(
+                rows=len(rows),
+                positives=len(positives),
+                languages=tuple(sorted(rows[LANGUAGE].unique())),
+                threshold=f"recall {recall:g}",
+            )
+
+
 def _groups(
-    validation: pd.DataFrame, label: LabelName, parameters: EvaluationParameters
+    labelled: pd.DataFrame, label: LabelName, parameters: EvaluationParameters
 ) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield the labelled rows of all languages as `*`, then those of each language that has enough."""
-    labelled = validation[validation[label].notna()]
+    """Yield the rows of all languages as `*`, then those for each language, its own or of its script."""
+
+    def enough(rows: pd.DataFrame) -> bool:
+        return min((rows[label] == 1).sum(), (rows[label] == 0).sum()) >= parameters.calibration_min_per_class
+
     if has_both_classes(labelled[label].to_numpy(np.float64)):
         yield ANY_LANGUAGE, labelled
-    for language, rows in labelled.groupby(LANGUAGE):
-        if min((rows[label] == 1).sum(), (rows[label] == 0).sum()) >= parameters.calibration_min_a_class:
-            yield str(language), rows
+    own = {str(language): rows for language, rows in labelled.groupby(LANGUAGE)}
+    scripts = {language.value: language.scripts for language in LANGUAGES}
+    for language in sorted(own.keys() | scripts.keys()):
+        rows = own.get(language, labelled.iloc[:0])
+        if not enough(rows) and language in scripts:
+            same = [other for other, used in scripts.items() if used == scripts[language]]
+            rows = labelled[labelled[LANGUAGE].isin(same)]
+        if enough(rows):
+            yield language, rows
 
 
 def _truth_and_scores(rows: pd.DataFrame, label: LabelName) -> tuple[Floats, Floats]:

@@ -12,8 +12,8 @@ import pandas as pd
 
 from toxic_core.errors import InvalidDataError
 from toxic_core.labels import LABELS
-from toxic_training.data.comments import ID
-from toxic_training.evaluation.measuring import by_language
+from toxic_training.data.comments import ID, SOURCE
+from toxic_training.evaluation.measuring import TEST, by_language
 from toxic_training.evaluation.metrics import Floats, Rows, auc_of, has_both_classes
 from toxic_training.evaluation.operating_point import OperatingPoint
 from toxic_training.evaluation.parameters import EvaluationParameters
@@ -25,11 +25,12 @@ def compare_with_champion(
 ) -> dict[str, float]:
     """Return the differences of calibrated scores, by name; none if `champion` is empty.
 
-    `test` has this model's raw scores, `point` calibrates them; `champion` has calibrated scores of the same
-    rows, or InvalidDataError is raised.
+    `test` has this model's raw scores, `point` calibrates them; `champion` has calibrated scores of those of
+    its rows that are Jigsaw's, or InvalidDataError is raised.
     """
     if champion.empty:
         return {}
+    test = test[test[SOURCE] == TEST].reset_index(drop=True)
     if test[ID].tolist() != champion[ID].tolist():
         raise InvalidDataError(
             "The champion was scored on other comments; run the pipeline `evaluation` from its start."
@@ -44,7 +45,7 @@ def compare_with_champion(
                 continue
             ours, theirs = (
                 Rows.of(truth, table[f"score_{label}"].to_numpy(np.float64)[known])
-                for table in (rows, champion.loc[rows.index])
+                for table in (rows, champion.iloc[rows.index])
             )
 
             def statistic(counts: Floats, ours: Rows = ours, theirs: Rows = theirs) -> Floats:

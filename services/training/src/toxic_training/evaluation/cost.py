@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import pandas as pd
 import tensorflow as tf
 
-from toxic_training.data.comments import TEXT
+from toxic_training.data.comments import SOURCE, TEXT
+from toxic_training.data.mixing import TEST
 from toxic_training.evaluation.parameters import EvaluationParameters
 from toxic_training.modelling.fitting import Clock
 from toxic_training.scoring.exported import ExportedModel
@@ -26,7 +27,9 @@ def measure_cost(
 ) -> dict[str, float]:
     """Return size and latency of the exported model; latency on a test comment of median length."""
     score = open_scorer(model, parameters.reading)
-    latency = measure_latency(score, median_comment(test[TEXT].tolist()), clock=time.perf_counter)
+    latency = measure_latency(
+        score, median_comment(test[test[SOURCE] == TEST][TEXT].tolist()), clock=time.perf_counter
+    )
     return latency | {"serving.size_mb": model.size_bytes() / 1e6}
 
 

@@ -1,8 +1,8 @@
 """Measures a model on labelled comments, by set, label and language.
 
 The figures' names are `<set>.<label>.<language>.<figure>`, with language `all` over all rows. Sets are
-`test`, `heldout` (rows of the train file that were never trained on) and the other sources of validation
-comments by their names. The figures:
+`test`, `heldout` (rows of the train file that were never trained on) and the other tables of test and
+validation comments by their names. The figures:
 
     rows, positives         numbers of rows
     auc, average_precision  on unweighted rows
@@ -12,6 +12,9 @@ comments by their names. The figures:
     recall, false_positive_rate, precision
                             of decisions at the operating threshold; the last in a stream with
                             `deployment_toxic_share`
+
+A set of several origins also has `<set>.origins.<language>.<origin>.auc`, the AUC of `toxic` on one of them,
+`<set>.origins.<language>.auc`, their mean, and over languages `<set>.origins.mean.auc` and `.lowest.auc`.
 
 `auc`, `average_precision`, `log_loss` and `ece` have the ends of their bootstrap intervals, `_low` and
 `_high`. The test set also has `length.<label>.<tokens>.<figure>`, by the number of tokens, and a set with all
@@ -27,7 +30,7 @@ import numpy as np
 import pandas as pd
 
 from toxic_core.labels import LABELS, Label, LabelName
-from toxic_training.data.comments import LABEL_COLUMNS, LANGUAGE, SOURCE
+from toxic_training.data.comments import LABEL_COLUMNS, LANGUAGE, ORIGIN, SOURCE
 from toxic_training.evaluation.metrics import (
     Floats,
     Rows,
@@ -60,13 +63,16 @@ def measure_sets(
     meter = _Meter(point, parameters)
     figures: Figures = {}
     sets = [(SET_OF_SOURCE.get(str(name), str(name)), rows) for name, rows in validation.groupby(SOURCE)]
-    for name, table in [*sets, (TEST, test)]:
+    tests = [(str(name), rows) for name, rows in test.groupby(SOURCE)]
+    for name, table in [*sets, *tests]:
         calibrated = point.calibrated(table)
         for language, rows in by_language(calibrated, parameters).items():
             for label in LABELS:
                 figures |= meter.measure(f"{name}.{label}.{language}", rows, label)
             figures |= meter.mean_auc(f"{name}.{MEAN}.{language}", rows)
-    for name, rows in by_length(point.calibrated(test), parameters).items():
+        figures |= meter.by_origin(f"{name}.origins", calibrated)
+    own = point.calibrated(test[test[SOURCE] == TEST])
+    for name, rows in by_length(own, parameters).items():
         figures |= meter.measure_slice(f"length.{Label.TOXIC}.{name}", rows)
     return figures
 
@@ -76,7 +82,7 @@ def by_language(table: pd.DataFrame, parameters: EvaluationParameters) -> dict[s
     groups = {
         str(language): rows
         for language, rows in table.groupby(LANGUAGE)
-        if len(rows) >= parameters.min_rows_a_language
+        if len(rows) >= parameters.min_rows_per_language
     }
     return {ALL: table, **groups}
 
@@ -88,7 +94,7 @@ def by_length(table: pd.DataFrame, parameters: EvaluationParameters) -> dict[str
         f"to_{high}": table[(table[TOKENS] > low) & (table[TOKENS] <= high)]
         for low, high in pairwise([0, *parameters.length_edges])
     } | {f"over_{last}": table[table[TOKENS] > last]}
-    return {name: rows for name, rows in groups.items() if len(rows) >= parameters.min_rows_a_language}
+    return {name: rows for name, rows in groups.items() if len(rows) >= parameters.min_rows_per_language}
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +145,29 @@ class _Meter:
             **auc_interval(truth, scores, self.parameters.resampling).named(f"{key}.auc"),
             **self._decisions(key, labelled, Label.TOXIC),
         }
+
+    def by_origin(self, key: str, rows: pd.DataFrame) -> Figures:
+        """Return the AUCs of `toxic` by language and origin, and their means; none of a single origin."""
+        labelled = rows[rows[Label.TOXIC].notna()]
+        if labelled[ORIGIN].nunique() < 2:  # noqa: PLR2004 - several
+            return {}
+        figures: Figures = {}
+        means: dict[str, float] = {}
+        for language, own in labelled.groupby(LANGUAGE):
+            aucs = []
+            for origin, group in own.groupby(ORIGIN):
+                truth = group[Label.TOXIC].to_numpy(np.float64)
+                if len(group) >= self.parameters.min_rows_per_origin and has_both_classes(truth):
+                    scores = group[f"score_{Label.TOXIC}"].to_numpy(np.float64)
+                    interval = auc_interval(truth, scores, self.parameters.resampling)
+                    figures |= interval.named(f"{key}.{language}.{origin}.auc")
+                    aucs.append(interval.value)
+            if aucs:
+                means[str(language)] = figures[f"{key}.{language}.auc"] = float(np.mean(aucs))
+        if means:
+            figures |= {f"{key}.{MEAN}.auc": float(np.mean(list(means.values())))}
+            figures |= {f"{key}.lowest.auc": min(means.values())}
+        return figures
 
     def mean_auc(self, key: str, rows: pd.DataFrame) -> Figures:
         """Return the mean AUC over the labels, if every row has all of them and both classes occur."""

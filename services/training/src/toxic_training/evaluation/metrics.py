@@ -164,7 +164,7 @@ def _sums(groups: Integers, values: Floats) -> Floats:
 def operating_threshold(
     truth: Floats, scores: Floats, *, precision: float, weights: Floats | None = None
 ) -> float | None:
-    """Return the lowest threshold whose precision on these rows reaches `precision`, or None."""
+    """Return the lowest threshold with a precision of at least `precision` on these rows, or None."""
     if not has_both_classes(truth):
         return None
     precisions, _, thresholds = precision_recall_curve(truth, scores, sample_weight=weights)

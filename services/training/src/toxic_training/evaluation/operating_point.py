@@ -10,12 +10,13 @@ from typing import Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import Field
 
-from toxic_core.contract import Bundle, Calibration, Probability
+from toxic_core.contract import Bundle, Calibration, Fit, Probability
 from toxic_core.contract.calibration import calibrate
 from toxic_core.contract.schema import FrozenModel
 from toxic_core.files import replacing
-from toxic_core.labels import LabelName
+from toxic_core.labels import Label, LabelName
 from toxic_core.languages import ANY_LANGUAGE
 from toxic_training.data.comments import LABEL_COLUMNS, LANGUAGE
 
@@ -29,14 +30,19 @@ SCORE_COLUMNS = score_columns(LABEL_COLUMNS)
 """The columns of a model that was trained on `LABELS`."""
 
 
+HARMS = (Label.TOXIC, Label.SEVERE_TOXIC, Label.THREAT, Label.INSULT, Label.IDENTITY_HATE)
+"""The labels that say that a comment harms somebody; swearing alone (`obscene`) needn't."""
+
+
 class OperatingPoint(FrozenModel):
-    """Calibration, and thresholds on calibrated scores, by label, then by language or `*`.
+    """Calibration, thresholds on calibrated scores, and their fits, by label, then by language or `*`.
 
     Labels are in the order of the model's output columns.
     """
 
     calibration: dict[LabelName, dict[str, Calibration]]
     thresholds: dict[LabelName, dict[str, Probability]]
+    fits: dict[LabelName, dict[str, Fit]] = Field(default_factory=dict)
 
     @classmethod
     def of(cls, bundle: Bundle) -> Self:
@@ -45,6 +51,7 @@ class OperatingPoint(FrozenModel):
         return cls(
             calibration={label: contract.calibration[label] for label in contract.labels},
             thresholds={label: contract.thresholds[label] for label in contract.labels},
+            fits=contract.fits,
         )
 
     @classmethod
@@ -85,3 +92,8 @@ class OperatingPoint(FrozenModel):
         """Return whether each row's calibrated score of `label` reaches its language's threshold."""
         thresholds = [self.threshold(label, language) for language in calibrated[LANGUAGE]]
         return calibrated[f"score_{label}"].to_numpy(np.float64) >= np.array(thresholds, dtype=np.float64)
+
+    def harmful(self, calibrated: pd.DataFrame) -> NDArray[np.bool_]:
+        """Return whether any of `HARMS` is decided for each row."""
+        decided: NDArray[np.bool_] = np.any([self.decisions(calibrated, label) for label in HARMS], axis=0)
+        return decided

@@ -11,16 +11,14 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from toxic_model.errors import SignatureError
 from toxic_model.precision import Precision
-from toxic_model.runtime import Infer
 from toxic_model.runtimes import RUNTIMES
 from toxic_training.data.comments import LABEL_COLUMNS, TEXT
 from toxic_training.evaluation.metrics import Rows, auc_of, has_both_classes
 from toxic_training.evaluation.operating_point import SCORE_COLUMNS
 from toxic_training.evaluation.parameters import EvaluationParameters
 from toxic_training.scoring.exported import ExportedModel
-from toxic_training.scoring.texts import open_scorer
+from toxic_training.scoring.texts import inference, open_scorer
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +37,10 @@ def measure_precision(
     texts, exact = comments[TEXT].iloc[rows].tolist(), scored.iloc[rows]
     figures: dict[str, float] = {}
     for precision in (Precision.INT8, Precision.BFLOAT16):
-        if infer := _inference(model, precision):
+        infer = inference(model, precision, RUNTIMES)
+        if infer is None:
+            logger.info("This machine doesn't compute in %s, so its cost isn't measured.", precision)
+        else:
             scores = open_scorer(model, parameters.reading, infer=infer)(texts).scores
             rounded = exact.assign(**dict(zip(SCORE_COLUMNS, scores.T, strict=True)))
             moved = np.abs(scores - exact[SCORE_COLUMNS].to_numpy())
@@ -49,18 +50,6 @@ def measure_precision(
                 f"serving.{precision}.comments": float(len(exact)),
             }
     return figures
-
-
-def _inference(model: ExportedModel, precision: Precision) -> Infer | None:
-    for runtime in RUNTIMES:
-        if not runtime.installed() or precision not in runtime.lower_precisions():
-            continue
-        try:  # with as many threads as the process may use
-            return runtime.read(model.saved_model, len(model.facts.labels))(precision, 0).whole
-        except SignatureError as error:
-            logger.warning("%s can't measure %s: %s", runtime.name, precision, error)
-    logger.info("This machine doesn't compute in %s, so its cost isn't measured.", precision)
-    return None
 
 
 def _auc_changes(exact: pd.DataFrame, rounded: pd.DataFrame) -> Iterator[float]:

@@ -1,7 +1,7 @@
 """Batches of tokenised comments of similar length, so that short comments need little padding.
 
-Invariant: an epoch contains every comment exactly once, in an order that the seed and the epoch's number
-determine, so that training can resume at any step with the same result.
+Invariant: an epoch contains every comment exactly once, but for those that were exchanged, in an order that
+the seed and the epoch's number determine, so that training can resume at any step with the same result.
 """
 
 import math
@@ -21,13 +21,14 @@ GROUP_BATCHES = 50
 only the longest comments; sorting none (1) would pad every batch to its longest comment."""
 
 Inputs = dict[str, Int32Array]
-Batch = tuple[Inputs, NDArray[np.float32]]
+Batch = tuple[Inputs, NDArray[np.float32], NDArray[np.float32]]
 
 
 class LengthBatches:
-    """Training batches `({input_ids, attention_mask}, targets)` by step, rearranged for every epoch.
+    """Training batches `({input_ids, attention_mask}, targets, weights)` by step, rearranged for every epoch.
 
-    `token_ids` are int32 [tokens] for each comment; `targets` float32 [comments, targets], NaN if missing.
+    `token_ids` are int32 [tokens] for each comment; `targets` float32 [comments, targets], NaN if missing;
+    `weights` float32 [comments], 1 by default. `rows` are the comments of an epoch, int64 [comments].
     """
 
     def __init__(
@@ -38,22 +39,25 @@ class LengthBatches:
         batch_size: int,
         pad_id: int,
         seed: int,
+        weights: NDArray[np.float32] | None = None,
         group_batches: int = GROUP_BATCHES,
     ) -> None:
-        self._token_ids = token_ids
-        self._targets = np.nan_to_num(targets, nan=MISSING_LABEL)
-        self._batch_size = batch_size
-        self._pad_id = pad_id
+        self.token_ids = token_ids
+        self.targets = np.nan_to_num(targets, nan=MISSING_LABEL)
+        self._weights = np.ones(len(token_ids), np.float32) if weights is None else weights
+        self.batch_size = batch_size
+        self.pad_id = pad_id
         self._seed = seed
         self._group = batch_size * group_batches
         self._lengths = np.array([len(row) for row in token_ids])
+        self.rows = np.arange(len(token_ids))
         self._epoch = 0
         self._batches = self._arrange()
 
     @property
     def steps_per_epoch(self) -> int:
         """Number of batches per epoch."""
-        return math.ceil(len(self._token_ids) / self._batch_size)
+        return math.ceil(len(self.token_ids) / self.batch_size)
 
     def batch(self, step: int) -> Batch:
         """Return the batch of a step, counted from 0 over all epochs."""
@@ -62,17 +66,30 @@ class LengthBatches:
             self._epoch = epoch
             self._batches = self._arrange()
         rows = self._batches[index]
-        return model_inputs([self._token_ids[row] for row in rows], pad_id=self._pad_id), self._targets[rows]
+        inputs = model_inputs([self.token_ids[row] for row in rows], pad_id=self.pad_id)
+        return inputs, self.targets[rows], self._weights[rows]
+
+    def exchange(self, hardness: NDArray[np.float32], share: float) -> None:
+        """Let later epochs contain the hardest comments twice, in place of as many of the easiest.
+
+        Args:
+            hardness: float32 [comments]; NaN for comments that stay.
+            share: of the comments that have a hardness, up to a half.
+        """
+        ranked = np.argsort(hardness, kind="stable")[: np.count_nonzero(~np.isnan(hardness))]
+        count = int(len(ranked) * share)
+        self.rows = np.arange(len(hardness))
+        self.rows[ranked[:count]] = ranked[len(ranked) - count :]
 
     def _arrange(self) -> list[NDArray[np.int64]]:
         generator = np.random.default_rng([self._seed, self._epoch])
-        order = generator.permutation(len(self._token_ids))
+        order = self.rows[generator.permutation(len(self.rows))]
         by_length = [
             part[np.argsort(self._lengths[part], kind="stable")]
             for part in (order[start : start + self._group] for start in range(0, len(order), self._group))
         ]
         rows = np.concatenate(by_length) if by_length else order
-        batches = [rows[start : start + self._batch_size] for start in range(0, len(rows), self._batch_size)]
+        batches = [rows[start : start + self.batch_size] for start in range(0, len(rows), self.batch_size)]
         generator.shuffle(batches)
         return batches
 

@@ -95,7 +95,10 @@ def encoder_of(classifier: keras.Model) -> keras.Model:
 
 
 def masked_binary_crossentropy(
-    labels: keras.KerasTensor, logits: keras.KerasTensor, positive_weights: Sequence[float] = (1.0,)
+    labels: keras.KerasTensor,
+    logits: keras.KerasTensor,
+    positive_weights: Sequence[float] = (1.0,),
+    label_weights: Sequence[float] = (1.0,),
 ) -> keras.KerasTensor:
     """Return each row's binary cross-entropy over the labels that aren't missing, float [batch].
 
@@ -105,8 +108,9 @@ def masked_binary_crossentropy(
         labels: float [batch, labels]; 0 to 1, negative if missing.
         logits: float [batch, labels].
         positive_weights: the weight of a positive relative to a negative, per label or for all.
+        label_weights: the weight of a label relative to others, per label or for all.
     """
-    present = ops.cast(labels >= 0, logits.dtype)
+    present = ops.cast(labels >= 0, logits.dtype) * ops.convert_to_tensor(label_weights, logits.dtype)
     target = ops.maximum(labels, 0.0)
     weight = 1.0 + (ops.convert_to_tensor(positive_weights, logits.dtype) - 1.0) * target
     # log(1 + exp(-|x|)) + max(x, 0) - x * y: stable for large logits of either sign.
@@ -115,8 +119,14 @@ def masked_binary_crossentropy(
     return ops.sum(weight * loss * present, axis=-1) / labels_per_row
 
 
-def training_loss(positive_weights: Sequence[float], *, teacher_share: float) -> Loss:
-    """Return the loss of a batch's targets and logits.
+def training_loss(
+    positive_weights: Sequence[float],
+    *,
+    label_weights: Sequence[float] = (1.0,),
+    smoothing: float = 0.0,
+    teacher_share: float,
+) -> Loss:
+    """Return the loss of a batch's targets and logits; labels are smoothed (Szegedy et al., 2016).
 
     Targets are float [batch, labels], or [batch, 2 * labels] if a teacher's scores follow the labels (Hinton
     et al., 2015), which then weigh `teacher_share`, 0 to 1. The teacher scores every label, also those that a
@@ -125,7 +135,8 @@ def training_loss(positive_weights: Sequence[float], *, teacher_share: float) ->
 
     def loss(targets: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:
         labels = logits.shape[-1]
-        hard = masked_binary_crossentropy(targets[:, :labels], logits, positive_weights)
+        smooth = ops.where(targets < 0, targets, targets * (1 - 2 * smoothing) + smoothing)
+        hard = masked_binary_crossentropy(smooth[:, :labels], logits, positive_weights, label_weights)
         if targets.shape[-1] == labels:
             return hard
         soft = masked_binary_crossentropy(targets[:, labels:], logits)

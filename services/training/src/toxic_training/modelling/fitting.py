@@ -15,10 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import keras
+import numpy as np
+from keras import ops
 
 from toxic_training.modelling.batches import LengthBatches
 from toxic_training.modelling.checkpoints import CheckpointFile, TrainingState, restore, variables_of
-from toxic_training.modelling.classifier import Loss, compiles_whole_steps
+from toxic_training.modelling.classifier import Loss, compiles_whole_steps, logits_of
 from toxic_training.modelling.parameters import ModellingParameters
 from toxic_training.modelling.selection import BestWeights, SelectionSet
 
@@ -29,6 +31,8 @@ Clock = Callable[[], float]
 LOG_EVERY_SECONDS = 15.0
 _SECONDS_PER_MINUTE = 60.0
 _KIB_PER_GIB = 1024.0**2
+_ROWS = "rows"
+"""Name of the comments of an epoch in a checkpoint."""
 _LOSS_MEMORY = 0.98
 """Weight of the running mean of the loss against the latest step's."""
 
@@ -82,8 +86,11 @@ class Trainer:
                 self._step()
                 bar.update(progress.steps, [("loss", self._loss)])
                 if progress.is_over or progress.share * parameters.selections >= len(best.scores) + 1:
-                    best.offer(self._selection.mean_auc(self._classifier), self._classifier)
+                    with averaged(self._classifier):
+                        best.offer(self._selection.mean_auc(self._classifier), self._classifier)
                     logger.info("step %d, mean AUC over languages %.4f", progress.steps, best.scores[-1])
+                if parameters.mined_share and progress.steps % self._batches.steps_per_epoch == 0:
+                    self._mine()
                 self._log_and_save()
             best.put_back(self._classifier)
             self._checkpoint.remove()
@@ -109,6 +116,7 @@ class Trainer:
         state, variables = found
         restore(self._classifier, variables)
         self._best.restore(variables, scores=state.scores, misses=state.misses)
+        self._batches.rows = variables[_ROWS].astype(np.int64)
         self._progress.resume(steps=state.steps, seconds=state.seconds)
         self._loss = state.loss
         self._logged = self._saved = self._progress.seconds
@@ -124,6 +132,20 @@ class Trainer:
         self._progress.steps += 1
         before = loss if math.isnan(self._loss) else self._loss
         self._loss = _LOSS_MEMORY * before + (1 - _LOSS_MEMORY) * loss
+
+    def _mine(self) -> None:
+        """Let the next pass contain the harmless comments twice that score highest (hard negatives)."""
+        batches, parameters = self._batches, self._parameters
+        if self._progress.is_over:
+            return
+        with averaged(self._classifier):
+            logits = logits_of(
+                self._classifier, batches.token_ids, pad_id=batches.pad_id, batch_size=parameters.batch_size
+            )
+        labels = batches.targets[:, : logits.shape[1]]
+        is_harmless = (labels == 0).any(axis=1) & (labels <= 0).all(axis=1)
+        highest = np.where(labels == 0, logits, -np.inf).max(axis=1)
+        batches.exchange(np.where(is_harmless, highest, np.nan).astype(np.float32), parameters.mined_share)
 
     def _log_and_save(self) -> None:
         """Log the progress and write a checkpoint, each if its interval is over."""
@@ -142,7 +164,8 @@ class Trainer:
                 scores=tuple(self._best.scores),
                 misses=self._best.misses,
             )
-            self._checkpoint.save(state, variables_of(self._classifier) | self._best.weights)
+            rows = {_ROWS: self._batches.rows}
+            self._checkpoint.save(state, variables_of(self._classifier) | self._best.weights | rows)
 
 
 def learning_rate_at(progress: float, *, peak: float, warmup_fraction: float) -> float:
@@ -206,10 +229,29 @@ class Progress:
 def optimiser(parameters: ModellingParameters) -> keras.optimizers.Optimizer:
     """Return AdamW (Loshchilov and Hutter, 2019), without decay on biases and norms."""
     adamw = keras.optimizers.AdamW(
-        learning_rate=parameters.peak_learning_rate, weight_decay=parameters.weight_decay, clipnorm=1.0
+        learning_rate=parameters.peak_learning_rate,
+        weight_decay=parameters.weight_decay,
+        clipnorm=1.0,
+        use_ema=parameters.averaging > 0,
+        ema_momentum=parameters.averaging or None,
     )
     adamw.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return adamw
+
+
+@contextmanager
+def averaged(classifier: keras.Model) -> Iterator[None]:
+    """Let the classifier have its weights' running mean during the block, if its optimiser keeps one."""
+    if not classifier.optimizer.use_ema:
+        yield
+        return
+    latest = [ops.convert_to_numpy(weight).copy() for weight in classifier.trainable_variables]
+    classifier.optimizer.finalize_variable_values(classifier.trainable_variables)
+    try:
+        yield
+    finally:
+        for weight, value in zip(classifier.trainable_variables, latest, strict=True):
+            weight.assign(value)
 
 
 @contextmanager

@@ -1,8 +1,15 @@
 """The parameters of the modelling stage."""
 
+from typing import Annotated
+
 from pydantic import Field
 
+from toxic_core.labels import LabelName
 from toxic_training.data.parameters import Fraction, Parameters
+
+Weight = Annotated[float, Field(gt=0.0)]
+LessThanHalf = Annotated[float, Field(ge=0.0, lt=0.5)]
+Memory = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 class ModellingParameters(Parameters):
@@ -40,6 +47,31 @@ class ModellingParameters(Parameters):
         description="A label's positives weigh (negatives / positives) to this power; 0 for equal weights."
     )
     class_weight_limit: float = Field(ge=1, description="Maximum weight of a positive.")
+    language_balance: Fraction = Field(
+        default=0.0,
+        description="Toxic comments of a language weigh (its harmless per toxic comment / that of all) to "
+        "this power, within `class_weight_limit`; 0 for equal weights.",
+    )
+    label_weights: dict[LabelName, Weight] = Field(
+        default_factory=dict, description="Weight of a label in the loss; 1 for those that aren't named."
+    )
+    label_smoothing: LessThanHalf = Field(
+        default=0.0, description="Labels are learnt as this and 1 minus this, since raters disagree."
+    )
+    averaging: Memory = Field(
+        default=0.0,
+        description="Memory of the running mean of weights, which is what is kept: 0.998; 0 for none.",
+    )
+    augmented_share: Fraction = Field(
+        default=0.0,
+        description="Share of training comments whose case, punctuation or spelling is changed; with a "
+        "teacher, which scores the unchanged ones, they are trained to score alike.",
+    )
+    mined_share: LessThanHalf = Field(
+        default=0.0,
+        description="Share of harmless comments that a pass contains twice because they scored highest after "
+        "the pass before, in place of those that scored lowest.",
+    )
     layers: int | None = Field(
         ge=1, description="Number of the encoder's layers to keep, evenly spread; null for all."
     )

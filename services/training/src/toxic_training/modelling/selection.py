@@ -17,6 +17,7 @@ from sklearn.metrics import roc_auc_score
 
 from toxic_core.tokens import Int32Array, Tokeniser
 from toxic_training.data.comments import LABEL_COLUMNS, LANGUAGE, TEXT
+from toxic_training.data.mixing import equal_shares
 from toxic_training.modelling.checkpoints import Arrays
 from toxic_training.modelling.classifier import logits_of
 
@@ -89,12 +90,9 @@ def selection_set(
 ) -> SelectionSet:
     """Take at most `comments` labelled rows, spread over languages as evenly as possible."""
     labelled = validation[validation[_TARGET].notna()]
-    left, kept = comments, []
-    groups = sorted(labelled.groupby(LANGUAGE), key=lambda group: len(group[1]))
-    for index, (_, rows) in enumerate(groups):
-        share = min(len(rows), left // (len(groups) - index))
-        kept.append(rows.sample(share, random_state=seed))
-        left -= len(kept[-1])
+    groups = [rows for _, rows in labelled.groupby(LANGUAGE)]
+    shares = equal_shares([len(rows) for rows in groups], comments)
+    kept = [rows.sample(share, random_state=seed) for rows, share in zip(groups, shares, strict=True)]
     chosen = pd.concat(kept) if kept else labelled
     return SelectionSet(
         token_ids=tokeniser.token_ids(chosen[TEXT].tolist()),

@@ -1,8 +1,7 @@
 """The model that ships with the repository: a classifier and the facts of its bundle in a small folder.
 
-The folder contains `contract.json` with the digest of every file, `config.json` and
-`tokenizer/tokenizer.json` in Hugging Face's format, `weights.safetensors` as `quantisation` packs them,
-`warmup.jsonl` and `evaluation.json` as in a bundle; and without digests, documents for people.
+The folder is a packed bundle (`toxic_core.contract`), which OpenVINO serves as it is, with two documents for
+people: `README.md` and `evaluation.html`.
 
 Invariant: a folder is written completely or not at all, and read only if every digest matches.
 """
@@ -14,11 +13,9 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer
 
 from toxic_core.contract import (
-    CONTRACT_FILE,
     TOKENIZER_FILE,
     WARMUP_FILE,
     Bundle,
@@ -26,22 +23,29 @@ from toxic_core.contract import (
     WarmupExample,
     file_digest,
     read_contract,
+    seal,
 )
+from toxic_core.contract.artifact import CONFIG_FILE
 from toxic_core.contract.evidence import EVALUATION_FILE, read_evaluation
+from toxic_core.contract.scales import SCALES_FILE, Scales, bundled_scales
 from toxic_core.errors import ContractError, DigestMismatchError
-from toxic_core.files import plain_files
+from toxic_model.packed import (
+    HEAD_BIAS,
+    HEAD_WEIGHT,
+    WORD_EMBEDDINGS,
+    Floats,
+    pack_weights,
+    read_tensors,
+    unpack_weights,
+    write_tensors,
+)
 from toxic_training.evaluation.reporting.card import model_card
 from toxic_training.modelling.classifier import LOGITS, Encoder, build_classifier, encoder_of, logits_of
 from toxic_training.modelling.encoders.bert import bert_weights, set_bert_weights
-from toxic_training.modelling.encoders.files import CONFIG_FILE, WORD_EMBEDDINGS, EncoderFiles
-from toxic_training.modelling.quantisation import Floats, pack_weights, unpack_weights
+from toxic_training.modelling.encoders.files import EncoderFiles
 from toxic_training.release.bundle import BundleParts
 from toxic_training.scoring.exported import ExportedModel, ExportFacts, ExportParts
 
-WEIGHTS_FILE = "weights.safetensors"
-
-_HEAD_WEIGHT = "classifier.weight"
-_HEAD_BIAS = "classifier.bias"
 _TOLERANCE = 1e-3
 _COPIED = (TOKENIZER_FILE, WARMUP_FILE, EVALUATION_FILE)
 
@@ -59,6 +63,7 @@ class Baseline:
     contract: Contract
     figures: dict[str, float]
     warmup: tuple[WarmupExample, ...]
+    scales: Scales | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,7 @@ class BaselineParts:
 def round_weights(classifier: keras.Model) -> None:
     """Round a BERT's weights, in place, to the precision that packing keeps, or raise ConfigurationError."""
     rounded = unpack_weights(pack_weights(_weights(classifier), table=WORD_EMBEDDINGS))
-    _set_head(classifier, rounded.pop(_HEAD_WEIGHT), rounded.pop(_HEAD_BIAS))
+    _set_head(classifier, rounded.pop(HEAD_WEIGHT), rounded.pop(HEAD_BIAS))
     set_bert_weights(encoder_of(classifier), rounded)
 
 
@@ -83,17 +88,17 @@ def pack(parts: BaselineParts, folder: Path) -> None:
     partial = folder.with_name(f".partial-{folder.name}")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    save_file(pack_weights(_weights(parts.classifier), table=WORD_EMBEDDINGS), partial / WEIGHTS_FILE)
+    write_tensors(pack_weights(_weights(parts.classifier), table=WORD_EMBEDDINGS), partial)
     shutil.copy(parts.encoder.folder / CONFIG_FILE, partial / CONFIG_FILE)
     for name in _COPIED:
         (partial / name).parent.mkdir(exist_ok=True)
         shutil.copy(parts.bundle.path / name, partial / name)
-    files = {name: file_digest(file) for name, file in plain_files(partial).items()}
-    contract = parts.bundle.contract.model_copy(update={"files": files})
-    (partial / CONTRACT_FILE).write_text(contract.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    card = model_card(contract, read_evaluation(partial))
+    if scales := bundled_scales(parts.bundle.path):
+        scales.write(partial / SCALES_FILE)
+    card = model_card(parts.bundle.contract, read_evaluation(partial), scales)
     (partial / "README.md").write_text(card, encoding="utf-8")
     (partial / "evaluation.html").write_text(parts.report, encoding="utf-8")
+    seal(partial, parts.bundle.contract)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
 
@@ -112,9 +117,9 @@ def read_baseline(folder: Path) -> Baseline:
             raise DigestMismatchError(
                 f"{folder / name} isn't the file that was packed; fetch the baseline again."
             )
-    weights = unpack_weights(load_file(folder / WEIGHTS_FILE))
+    weights = unpack_weights(read_tensors(folder))
     return Baseline(
-        head=(weights.pop(_HEAD_WEIGHT), weights.pop(_HEAD_BIAS)),
+        head=(weights.pop(HEAD_WEIGHT), weights.pop(HEAD_BIAS)),
         encoder=EncoderFiles(
             config=json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8")),
             weights=weights,
@@ -123,6 +128,7 @@ def read_baseline(folder: Path) -> Baseline:
         contract=contract,
         figures=read_evaluation(folder),
         warmup=Bundle(path=folder, contract=contract).warmup(),
+        scales=bundled_scales(folder),
     )
 
 
@@ -168,14 +174,16 @@ def prepare_export(baseline: Baseline, encoder: Encoder) -> ExportParts:
 
 
 def assemble_bundle(baseline: Baseline, model: ExportedModel) -> BundleParts:
-    """Return the bundle's parts: the exported model, and the figures recorded when it was packed."""
-    return BundleParts(model=model, contract=baseline.contract, figures=baseline.figures)
+    """Return the bundle's parts: the exported model, and the figures and scales it was packed with."""
+    return BundleParts(
+        model=model, contract=baseline.contract, figures=baseline.figures, scales=baseline.scales
+    )
 
 
 def _weights(classifier: keras.Model) -> dict[str, Floats]:
     kernel, bias = classifier.get_layer(LOGITS).get_weights()
     weights = bert_weights(encoder_of(classifier))
-    return {**weights, _HEAD_WEIGHT: np.ascontiguousarray(kernel.T), _HEAD_BIAS: bias}
+    return {**weights, HEAD_WEIGHT: np.ascontiguousarray(kernel.T), HEAD_BIAS: bias}
 
 
 def _set_head(classifier: keras.Model, kernel: Floats, bias: Floats) -> None:

@@ -20,13 +20,19 @@ from toxic_core.contract import (
     write_warmup,
 )
 from toxic_core.contract.evidence import write_evaluation
+from toxic_core.contract.provenance import sign_bundle
 from toxic_core.contract.reference import Distribution, ReferenceTraffic
+from toxic_core.contract.scales import SCALES_FILE, Scales
 from toxic_core.languages import LANGUAGES
+from toxic_core.signatures import SigningKey
 from toxic_model.scoring import ScoringOptions
 from toxic_training.data.sample.phrasebook import load_phrasebook
 from toxic_training.evaluation.operating_point import OperatingPoint
 from toxic_training.scoring.exported import ExportedModel
 from toxic_training.scoring.texts import open_scorer
+
+SIGNING_KEY_VARIABLE = "TOXIC_SIGNING_KEY_FILE"
+"""Environment variable with the path of the Ed25519 key that signs bundles; without it they are unsigned."""
 
 REVISION_VARIABLE = "TOXIC_CODE_REVISION"
 """Environment variable with the revision, for code outside Git, such as in a container image."""
@@ -38,11 +44,12 @@ _LONG_TEXT = "This sentence is repeated until it is longer than a model can read
 
 @dataclass(frozen=True, slots=True)
 class BundleParts:
-    """The measured model, its contract without the files' digests, and the evaluation's figures."""
+    """The measured model, its contract without the files' digests, the evaluation's figures, the scales."""
 
     model: ExportedModel
     contract: Contract
     figures: dict[str, float]
+    scales: Scales | None = None
 
 
 def assemble_bundle(
@@ -52,7 +59,9 @@ def assemble_bundle(
     reference_scores: dict[str, dict[str, dict[str, list[float]]]],
     figures: dict[str, float],
     training_data: dict[str, str],
+    licences: dict[str, int] | None = None,
     reference_traffic: dict[str, object] | None = None,
+    reference_scales: dict[str, object] | None = None,
 ) -> BundleParts:
     """Return everything in the artifact contract except the files' digests."""
     contract = Contract(
@@ -63,6 +72,7 @@ def assemble_bundle(
         languages=tuple(language.value for language in LANGUAGES),
         calibration=point.calibration,
         thresholds=point.thresholds,
+        fits=point.fits,
         reference_scores={
             label: {name: Distribution.model_validate(scores) for name, scores in languages.items()}
             for label, languages in reference_scores.items()
@@ -70,14 +80,20 @@ def assemble_bundle(
         reference_traffic=reference_traffic and ReferenceTraffic.model_validate(reference_traffic),
         base_model=model.facts.encoder,
         training_data=training_data,
+        licences=licences or {},
         code_revision=code_revision(Path(__file__).parent),
         created_at=datetime.now(UTC),
     )
-    return BundleParts(model=model, contract=contract, figures=figures)
+    scales = Scales.model_validate(reference_scales) if reference_scales else None
+    return BundleParts(model=model, contract=contract, figures=figures, scales=scales)
 
 
 def write_bundle(parts: BundleParts, folder: Path) -> Bundle:
-    """Write `parts` as the bundle `folder`, replacing an existing one."""
+    """Write `parts` as the bundle `folder`, replacing an existing one; sign it if there is a key.
+
+    Raises:
+        ConfigurationError: the key can't be read.
+    """
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(parts.model.saved_model, partial / SAVED_MODEL_DIR)
@@ -92,7 +108,11 @@ def write_bundle(parts: BundleParts, folder: Path) -> Bundle:
         [WarmupExample(text=text, scores=tuple(row)) for text, row in zip(texts, scores, strict=True)],
     )
     write_evaluation(partial, parts.figures)
+    if parts.scales:
+        parts.scales.write(partial / SCALES_FILE)
     sealed = seal(partial, parts.contract)
+    if key := os.environ.get(SIGNING_KEY_VARIABLE):
+        sign_bundle(partial, SigningKey.read(Path(key)))
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     return Bundle(path=folder, contract=sealed.contract)

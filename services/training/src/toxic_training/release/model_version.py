@@ -18,6 +18,7 @@ from pydantic import Field
 import toxic_core
 from toxic_core.contract import BUNDLE_ARTIFACT_PATH, Bundle
 from toxic_core.contract.evidence import read_evaluation
+from toxic_core.contract.scales import bundled_scales
 from toxic_training.data.parameters import Parameters
 from toxic_training.evaluation.reporting.card import model_card
 from toxic_training.evaluation.reporting.figures import headlines
@@ -63,7 +64,7 @@ def prepare_release(bundle: Bundle, parameters: RegistrationParameters) -> Relea
         model_name=parameters.model_name,
         alias=parameters.alias,
         tags=lineage | {line.name: str(line.figure) for line in headlines(figures)},
-        description=model_card(contract, figures),
+        description=model_card(contract, figures, bundled_scales(bundle.path)),
     )
 
 

@@ -8,12 +8,15 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from toxic_core.contract.scales import Scales
 from toxic_core.errors import NoVersionReadyError, UnknownModelError
+from toxic_core.languages import UNDETERMINED
 from toxic_core.text import words
 from toxic_inference.http.backend import Limits
 from toxic_inference.serving.interfaces import (
     Explanation,
     Lane,
+    RawScore,
     Row,
     Session,
     Span,
@@ -26,6 +29,8 @@ from toxic_inference.serving.versions.states import State, VersionStatus
 from toxic_testing.inference.bundles import make_contract
 
 NO_TERMS = Terms()
+TRUNCATED_FROM = 90
+"""Characters of a text that the fake core reads."""
 LIMITS = Limits(text_bytes=200, texts=5, body_bytes=4_000, upload_bytes=200_000)
 
 
@@ -40,6 +45,7 @@ class FakeCore:
         self.source_error: Exception | None = None
         self.held: asyncio.Event | None = None
         self.cancelled = False
+        self.scales: Scales | None = None
         self.leases = 0
         self.texts: list[Text] = []
         self.rows: list[Row] = []
@@ -87,10 +93,19 @@ class FakeCore:
         self.rows += rows
         return np.array([[len(row.ids) / 100] * len(self.contract.labels) for row in rows], dtype=np.float32)
 
-    async def infer_texts(self, texts: Sequence[str], *, lane: Lane) -> NDArray[np.float32]:
+    async def infer_texts(self, texts: Sequence[str], *, lane: Lane) -> Sequence[RawScore]:
         """Score texts by their length."""
         await self._work(lane)
-        return np.array([[len(text) / 100] * len(self.contract.labels) for text in texts], dtype=np.float32)
+        labels = len(self.contract.labels)
+        return [
+            RawScore(
+                scores=np.full(labels, len(text) / 100, np.float32),
+                tokens=3,
+                windows=1,
+                truncated=len(text) > TRUNCATED_FROM,
+            )
+            for text in texts
+        ]
 
     async def _work(self, lane: Lane) -> None:
         self.lanes.append(lane)
@@ -110,15 +125,15 @@ class FakeCore:
             scores=(score,) * labels,
             decisions=(score >= 0.5,) * labels,
             tokens=3,
-            truncated=len(text.content) > 90,
+            truncated=len(text.content) > TRUNCATED_FROM,
         )
 
 
-def identify_language(text: str) -> str | None:
-    """Return `es` for a text with hola, None for one without letters, else `en`."""
+def identify_language(text: str) -> str:
+    """Return `es` for a text with hola, `und` for one without letters, else `en`."""
     if "hola" in text:
         return "es"
-    return "en" if any(character.isalpha() for character in text) else None
+    return "en" if any(character.isalpha() for character in text) else UNDETERMINED
 
 
 class Calendar:

@@ -96,5 +96,5 @@ class Versions:
         }
 
     def set_champion(self, number: int) -> None:
-        """Set the champion alias by MLflow's client."""
+        """Set the champion alias by MLflow's client, which doesn't name a person."""
         self.client.set_registered_model_alias(self.model, "champion", str(number))

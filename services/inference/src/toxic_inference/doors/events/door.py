@@ -10,6 +10,8 @@ from toxic_inference.http.door import Access, Door, Operation
 from toxic_inference.http.error_shapes import NATIVE
 from toxic_inference.http.errors import WebhooksDisabledError
 
+_MAX_MESSAGE_BYTES = 64 * 1024
+
 
 async def receive(request: Request, backend: Backend) -> Response:
     """Report that an alias moved.
@@ -35,6 +37,7 @@ EVENTS = Door(
             "POST",
             "/events",
             receive,
+            body_bytes=_MAX_MESSAGE_BYTES,
             answers={204: None},
             errors={
                 403: "The message is not signed with the shared secret, or is too old.",

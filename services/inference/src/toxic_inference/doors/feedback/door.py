@@ -24,6 +24,7 @@ from toxic_inference.http.body import check_media_type, read_json, validate
 from toxic_inference.http.door import Access, Door, Operation, json_response
 from toxic_inference.http.error_shapes import NATIVE
 from toxic_inference.http.errors import InvalidRequestError
+from toxic_inference.http.guard import caller_in
 from toxic_inference.http.texts import Language, check_texts
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:/@-]+$", min_length=1, max_length=128)]
@@ -94,7 +95,7 @@ async def file(request: Request, backend: Backend) -> Response:
         source=body.source,
         actor=body.actor,
     )
-    created = await backend.corrections.file(correction)
+    created = await backend.corrections.file(correction, caller=caller_in(request.scope))
     answer = FeedbackAnswer(id=correction.id, created=created, text_kept=correction.text is not None)
     return json_response(answer, HTTPStatus.CREATED if created else HTTPStatus.OK)
 
@@ -179,6 +180,7 @@ FEEDBACK = Door(
             "POST",
             "/feedback",
             file,
+            changes_state=True,
             body=FeedbackRequest,
             answers={200: FeedbackAnswer, 201: FeedbackAnswer},
             errors={
@@ -187,6 +189,7 @@ FEEDBACK = Door(
                 413: "The text is too long.",
                 415: "The content type is not JSON.",
                 422: "A field is invalid.",
+                429: "There is no room for more corrections.",
             }
             | _UNAVAILABLE,
         ),
@@ -208,6 +211,7 @@ FEEDBACK = Door(
             "DELETE",
             "/feedback/{feedback_id}",
             remove,
+            changes_state=True,
             access=Access.OPERATOR,
             answers={204: None},
             errors=_UNAVAILABLE | {404: "There is no correction with that id."},

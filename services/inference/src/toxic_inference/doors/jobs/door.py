@@ -4,7 +4,8 @@ Invariant: an upload is answered once it is on disk and looks like a CSV; a resu
 complete, with an entity tag, so that an interrupted download can continue.
 """
 
-import asyncio
+import os
+import re
 from dataclasses import asdict
 from datetime import datetime
 from http import HTTPStatus
@@ -16,15 +17,16 @@ from starlette.responses import FileResponse, Response
 
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
 from toxic_inference.http.body import check_media_type
-from toxic_inference.http.door import JSON_TYPE, Door, Operation
+from toxic_inference.http.door import CSV_TYPE, JSON_TYPE, Door, Operation
 from toxic_inference.http.error_shapes import NATIVE
 from toxic_inference.http.errors import InvalidRequestError
+from toxic_inference.http.guard import caller_in
 from toxic_inference.jobs.files import PartialUpload
 from toxic_inference.jobs.record import Job, JobState
 from toxic_inference.tables.writer import SCORED_CSV
 
-_CSV = "text/csv"
 _MULTIPART = "multipart/form-data"
+_RANGE = re.compile(r"\s*bytes\s*=\s*(\d+-\d*|-\d+)(\s*,\s*(\d+-\d*|-\d+))*\s*", re.ASCII | re.IGNORECASE)
 _COPY_BYTES = 1024 * 1024
 _MAX_FORM_FIELDS = 2
 
@@ -63,23 +65,25 @@ async def submit(request: Request, backend: Backend) -> Response:
 
     The answer comes immediately; the file is scored after the jobs before it.
     """
-    kind = check_media_type(request, (_CSV, _MULTIPART))
-    upload = await backend.jobs.open_upload()
+    kind = check_media_type(request, (CSV_TYPE, _MULTIPART))
+    upload = await backend.jobs.open_upload(caller_in(request.scope))
     try:
         if kind == _MULTIPART:
-            text_column = await _receive_form(request, upload)
+            text_column = await _receive_form(request, upload, backend)
         else:
             text_column = request.query_params.get("text_column")
             async for part in request.stream():
-                await asyncio.to_thread(upload.write, part)
-        job = await backend.jobs.submit(upload, text_column=text_column or None)
+                await backend.threads.files.run(upload.write, part, caller=caller_in(request.scope))
+        job = await backend.jobs.submit(
+            upload, text_column=text_column or None, caller=caller_in(request.scope)
+        )
     except BaseException:
-        await asyncio.to_thread(upload.drop)
+        await backend.threads.files.run(upload.drop)
         raise
     return _answer(job, HTTPStatus.ACCEPTED, headers={"location": f"/jobs/{job.id}"})
 
 
-async def _receive_form(request: Request, upload: PartialUpload) -> str | None:
+async def _receive_form(request: Request, upload: PartialUpload, backend: Backend) -> str | None:
     async with request.form(max_files=1, max_fields=_MAX_FORM_FIELDS) as form:
         file, text_column = form.get("file"), form.get("text_column")
         if not isinstance(file, UploadFile):
@@ -87,7 +91,7 @@ async def _receive_form(request: Request, upload: PartialUpload) -> str | None:
         if isinstance(text_column, UploadFile):
             raise InvalidRequestError("text_column must be a value, not a file.", field="text_column")
         while part := await file.read(_COPY_BYTES):
-            await asyncio.to_thread(upload.write, part)
+            await backend.threads.files.run(upload.write, part, caller=caller_in(request.scope))
     return text_column
 
 
@@ -97,15 +101,24 @@ async def status(request: Request, backend: Backend) -> Response:
 
 
 async def result(request: Request, backend: Backend) -> Response:
-    """Download the scores: every row of the file, in order. Supports `Range` and `If-Range`."""
+    """Download the scores: every row of the file, in order. Supports `Range`, `If-Range`, `If-None-Match`."""
     job_id = request.path_params["job_id"]
     job, path = backend.jobs.get(job_id), backend.jobs.result(job_id)
-    return FileResponse(
+    headers = {MODEL_VERSION_HEADER: job.model_version or ""}
+    response = FileResponse(
         path,
-        media_type=_CSV,
+        media_type=CSV_TYPE,
         filename="scores.csv",
-        headers={MODEL_VERSION_HEADER: job.model_version or ""},
+        headers=headers,
+        stat_result=await backend.threads.files.run(os.stat, path),
     )
+    known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
+    if not known.isdisjoint({"*", etag := response.headers["etag"]}):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers | {"etag": etag})
+    if not _RANGE.fullmatch(request.headers.get("range", "")):
+        # RFC 9110, section 14.2: a range in an unknown unit is ignored, and an invalid one may be.
+        request.scope["headers"] = [each for each in request.scope["headers"] if each[0] != b"range"]
+    return response
 
 
 async def remove(request: Request, backend: Backend) -> Response:
@@ -134,7 +147,9 @@ JOBS = Door(
             "POST",
             "/jobs",
             submit,
-            body={_CSV: _UPLOAD, _MULTIPART: JobForm},
+            changes_state=True,
+            files=True,
+            body={CSV_TYPE: _UPLOAD, _MULTIPART: JobForm},
             query={"text_column": "Name of the text column of a CSV body."},
             answers={202: JobAnswer},
             errors={
@@ -149,9 +164,11 @@ JOBS = Door(
             "GET",
             "/jobs/{job_id}/result",
             result,
-            answers={200: {_CSV: SCORED_CSV}, 206: {_CSV: SCORED_CSV}, 416: None},
+            answers={200: {CSV_TYPE: SCORED_CSV}, 206: {CSV_TYPE: SCORED_CSV}, 304: None, 416: None},
             errors=_UNKNOWN | {409: "The job is not done, or failed."},
         ),
-        Operation("DELETE", "/jobs/{job_id}", remove, answers={204: None}, errors=_UNKNOWN),
+        Operation(
+            "DELETE", "/jobs/{job_id}", remove, changes_state=True, answers={204: None}, errors=_UNKNOWN
+        ),
     ),
 )

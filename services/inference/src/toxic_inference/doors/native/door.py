@@ -3,48 +3,64 @@
 Invariant: one version answers a whole request, and both the answer's body and a header name it.
 """
 
-import asyncio
-from dataclasses import replace
+from functools import partial
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from toxic_core.contract import Contract
 from toxic_inference.doors.native.answers import score_json, spans_json
-from toxic_inference.doors.native.ndjson import NDJSON_TYPE, answer_ndjson
+from toxic_inference.doors.native.ndjson import answer_ndjson
 from toxic_inference.doors.native.schemas import NdjsonLine, PredictAnswer, PredictForm, PredictRequest
-from toxic_inference.doors.native.uploads import CSV_TYPE, FORM_TYPES, answer_csv, answer_form
+from toxic_inference.doors.native.uploads import FORM_TYPES, answer_csv, answer_form
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
-from toxic_inference.http.body import check_media_type, read_json, unless_departed, validate
-from toxic_inference.http.door import JSON_TYPE, Door, Operation
+from toxic_inference.http.body import (
+    MOST_VALUES,
+    check_media_type,
+    parse_json,
+    read_body,
+    unless_departed,
+    validate,
+)
+from toxic_inference.http.door import CSV_TYPE, JSON_TYPE, NDJSON_TYPE, Door, Operation
 from toxic_inference.http.error_shapes import NATIVE as NATIVE_ERRORS
 from toxic_inference.http.errors import InvalidRequestError
+from toxic_inference.http.policies import NamedPolicy, policy_of
 from toxic_inference.http.terms import terms_of
-from toxic_inference.http.texts import check_count, check_texts
-from toxic_inference.serving.interfaces import Lane, Target, Text
+from toxic_inference.http.texts import check_count, check_texts, identified
+from toxic_inference.policies.policy import DecidedBy
+from toxic_inference.serving.interfaces import Lane, Target, Text, TextScore
 from toxic_inference.tables.writer import SCORED_CSV
 
 
 async def answer_json(request: Request, backend: Backend) -> Response:
     """Score a JSON body's texts."""
-    body = validate(PredictRequest, await read_json(request))
-    texts = _texts(body, backend)
+    body, texts = await read_body(request, backend.threads.read, partial(_read, backend=backend))
+    chosen = policy_of(request, backend)
+    if chosen is not None:
+        texts = [
+            Text(
+                text.content if body.spans else chosen.policy.strip(text.content),
+                text.language or chosen.policy.default_language,
+            )
+            for text in texts
+        ]
     if body.identify_language:
-        texts = await asyncio.to_thread(
-            lambda: [
-                text if text.language else replace(text, language=backend.identify_language(text.content))
-                for text in texts
-            ]
-        )
+        texts = await identified(texts, request, backend)
     terms = terms_of(request, timeout_seconds=body.timeout, store=not body.do_not_store)
     with backend.scorer.session(Target(), terms) as session:
         labels, version = session.contract.labels, session.version
         if body.spans:
             found = await unless_departed(request, session.explain(texts[0], lane=Lane.INTERACTIVE))
+            scores = [found.score]
             results = [score_json(found.score, labels) | {"spans": spans_json(found.spans, labels)}]
         else:
-            scores = await unless_departed(request, session.score(texts, lane=Lane.INTERACTIVE))
+            scores = list(await unless_departed(request, session.score(texts, lane=Lane.INTERACTIVE)))
             results = [score_json(score, labels) for score in scores]
+        if chosen is not None:
+            for result, text, score in zip(results, texts, scores, strict=True):
+                result.update(_decided(chosen, text, score, contract=session.contract, backend=backend))
     if body.identify_language:
         for result, text in zip(results, texts, strict=True):
             result["language"] = text.language
@@ -56,7 +72,29 @@ async def answer_json(request: Request, backend: Backend) -> Response:
         "scored": len(results),
         "rejected": 0,
     }
+    if chosen is not None:
+        answer["policy"] = chosen.name
     return Response(orjson.dumps(answer), media_type=JSON_TYPE, headers={MODEL_VERSION_HEADER: version})
+
+
+def _decided(
+    chosen: NamedPolicy, text: Text, score: TextScore, *, contract: Contract, backend: Backend
+) -> dict[str, object]:
+    decided = chosen.policy.decide(text.content, text.language, scores=score.scores, contract=contract)
+    by = DecidedBy.LIST if DecidedBy.LIST in decided.by else DecidedBy.MODEL
+    chosen.count(backend, flagged=any(decided.decisions), by=by)
+    return {
+        "decisions": dict(zip(contract.labels, decided.decisions, strict=True)),
+        "decided_by": dict(zip(contract.labels, decided.by, strict=True)),
+    }
+
+
+def _read(raw: bytes, *, backend: Backend) -> tuple[PredictRequest, list[Text]]:
+    value = parse_json(raw, most_values=backend.limits.texts + MOST_VALUES)
+    if isinstance(value, dict) and isinstance(given := value.get("texts"), list):
+        check_count(given, backend.limits, field="texts")
+    body = validate(PredictRequest, value)
+    return body, _texts(body, backend)
 
 
 def _texts(body: PredictRequest, backend: Backend) -> list[Text]:
@@ -67,7 +105,6 @@ def _texts(body: PredictRequest, backend: Backend) -> list[Text]:
     if body.texts is None:
         named = {"text": body.text or ""}
     else:
-        check_count(body.texts, backend.limits, field="texts")
         named = {f"texts[{index}]": text for index, text in enumerate(body.texts)}
     if body.spans and len(named) > 1:
         raise InvalidRequestError(
@@ -105,13 +142,17 @@ NATIVE = Door(
             "/predict",
             predict,
             scores=True,
+            files=True,
             body={
                 JSON_TYPE: PredictRequest,
                 **dict.fromkeys(FORM_TYPES, PredictForm),
                 CSV_TYPE: "content,lang\nHave a lovely day.,en\n",
                 NDJSON_TYPE: NdjsonLine,
             },
-            query={"text_column": "Name of the text column of a CSV body."},
+            query={
+                "text_column": "Name of the text column of a CSV body.",
+                "policy": "Name of a policy, for a JSON body; the header x-policy works too.",
+            },
             answers={200: {JSON_TYPE: PredictAnswer, CSV_TYPE: SCORED_CSV}},
             errors={
                 400: "The body does not have the form that its content type promises.",

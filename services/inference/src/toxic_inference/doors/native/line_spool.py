@@ -9,6 +9,8 @@ from collections import deque
 from tempfile import SpooledTemporaryFile
 from typing import Self
 
+from toxic_inference.threads import Threads
+
 _MEMORY_BYTES = 1024 * 1024
 _READ_BYTES = 64 * 1024
 
@@ -17,10 +19,12 @@ class LineSpool:
     """A queue of lines between one writer and one reader, both on one event loop.
 
     Args:
+        threads: for its file.
         max_line_bytes: a longer line is returned as None.
     """
 
-    def __init__(self, *, max_line_bytes: int) -> None:
+    def __init__(self, threads: Threads, *, max_line_bytes: int) -> None:
+        self._threads = threads
         self._max_line_bytes = max_line_bytes
         self._file = SpooledTemporaryFile(max_size=_MEMORY_BYTES)  # noqa: SIM115  closed by __exit__
         self._read_at = 0
@@ -58,7 +62,7 @@ class LineSpool:
             self._written += self._file.write(part)
 
         async with self._lock:
-            await asyncio.to_thread(append)
+            await self._threads.run(append)
         self._changed.set()
 
     def close(self) -> None:
@@ -91,7 +95,7 @@ class LineSpool:
                 break
             if self._read_at < self._written:
                 async with self._lock:
-                    *lines, self._rest = (self._rest + await asyncio.to_thread(read)).split(b"\n")
+                    *lines, self._rest = (self._rest + await self._threads.run(read)).split(b"\n")
                 for line in lines:
                     too_long = self._skipping or len(line) > self._max_line_bytes
                     self._skipping = False

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
+from itertools import count, repeat
 
 import orjson
 from pydantic import ValidationError
@@ -22,12 +23,13 @@ from toxic_inference.doors.native.schemas import NdjsonLine
 from toxic_inference.events import RowRejected
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
 from toxic_inference.http.body import path_of
+from toxic_inference.http.door import NDJSON_TYPE
 from toxic_inference.http.errors import problem_of
+from toxic_inference.http.guard import caller_in
+from toxic_inference.http.terms import terms_of
 from toxic_inference.serving.errors import RejectedTextError
 from toxic_inference.serving.interfaces import Lane, Session, Target, Text
 from toxic_inference.serving.scoring.texts import check_text
-
-NDJSON_TYPE = "application/x-ndjson"
 
 _MOST_LINES_AT_ONCE = 256
 _ESCAPED_BYTES = 6
@@ -48,18 +50,24 @@ class _Line:
 async def answer_ndjson(request: Request, backend: Backend) -> Response:
     """Score a stream of lines, all by one version."""
     async with AsyncExitStack() as held:
-        session = held.enter_context(backend.scorer.session(Target()))
+        session = held.enter_context(backend.scorer.session(Target(), terms_of(request)))
         longest = backend.limits.text_bytes * _ESCAPED_BYTES + _LINE_SLACK_BYTES
-        spool = held.enter_context(LineSpool(max_line_bytes=longest))
-        answer = _DuplexResponse(request, spool, _answers(spool, session, backend), held=held.pop_all())
+        spool = held.enter_context(LineSpool(backend.threads.files, max_line_bytes=longest))
+        answer = _DuplexResponse(
+            request, spool, _answers(spool, session, backend, caller_in(request.scope)), held=held.pop_all()
+        )
         answer.headers[MODEL_VERSION_HEADER] = session.version
         return answer
 
 
-async def _answers(spool: LineSpool, session: Session, backend: Backend) -> AsyncGenerator[bytes]:
+async def _answers(
+    spool: LineSpool, session: Session, backend: Backend, caller: str
+) -> AsyncGenerator[bytes]:
     number = 0
     while raw := await spool.take(_MOST_LINES_AT_ONCE):
-        read = [_read(line, number + index, backend) for index, line in enumerate(raw, start=1)]
+        read: list[_Line | None] = await backend.threads.read.run(
+            list, map(_read, raw, count(number + 1), repeat(backend)), caller=caller
+        )
         number += len(raw)
         lines = [line for line in read if line is not None]
         texts = [line.text for line in lines if line.text is not None]
@@ -99,7 +107,8 @@ def _read(raw: bytes | None, number: int, backend: Backend) -> _Line | None:
         check_text(line.text, field=f"Line {number}", max_bytes=backend.limits.text_bytes)
     except RejectedTextError as error:
         return _bad(number, problem_of(error).code, str(error), given_id=line.id)
-    return _Line(number, line.id, Text(line.text, line.lang or line.language), None)
+    language = line.lang or line.language or backend.identify_language(line.text)
+    return _Line(number, line.id, Text(line.text, language), None)
 
 
 def _bad(number: int, code: str, message: str, *, given_id: str | int | None = None) -> _Line:

@@ -17,12 +17,14 @@ class PredictRequest(BaseModel):
 
     model_config = _STRICT
 
-    texts: list[str] | None = Field(default=None, min_length=1, description="The texts, in order.")
+    texts: list[str] | None = Field(
+        default=None, min_length=1, fail_fast=True, description="The texts, in order."
+    )
     text: str | None = Field(default=None, description="A single text.")
     lang: Language | None = Field(default=None, description="Language of every text.")
     language: Language | None = Field(default=None, description="The same as `lang`.")
     identify_language: bool = Field(
-        default=False, description="Whether to identify the language of texts without one."
+        default=True, description="Whether to identify the language of texts without one."
     )
     spans: bool = Field(
         default=False, description="Whether to return which words drove the scores; for a single text only."
@@ -78,6 +80,9 @@ class TextResult(BaseModel):
 
     scores: dict[str, float] = Field(description="Calibrated score by label, from 0 to 1.")
     decisions: dict[str, bool] = Field(description="Whether the score reaches the operating threshold.")
+    decided_by: dict[str, str] | None = Field(
+        default=None, description="With a policy: whether the `model` or a `list` decided, by label."
+    )
     tokens: int = Field(description="Tokens read, special tokens included.")
     windows: int = Field(
         description="Overlapping windows that a long text was read in; each score is the highest over them."
@@ -86,7 +91,7 @@ class TextResult(BaseModel):
         description="Whether the end of the text was not read: it needs too many windows."
     )
     line: int | None = Field(default=None, description="Line in the CSV file.")
-    language: str | None = Field(default=None, description="Identified or given language, on request.")
+    language: str | None = Field(default=None, description="Identified or given language.")
     spans: list[SpanResult] | None = Field(default=None, description="Which words drove it, on request.")
 
 
@@ -99,3 +104,4 @@ class PredictAnswer(BaseModel):
     errors: list[RowError] = Field(description="The first 10,000 rows that were not scored.")
     scored: int = Field(description="Number of texts that were scored.")
     rejected: int = Field(description="Number of rows that were not.")
+    policy: str | None = Field(default=None, description="The policy that decided, if any.")

@@ -4,10 +4,10 @@ Invariant: an upload is spooled to disk, never read whole into memory; the file 
 are held until the last byte of the answer is sent or the client disconnects.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, cast
@@ -22,18 +22,23 @@ from toxic_inference.doors.native.answers import score_json
 from toxic_inference.events import RowRejected
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
 from toxic_inference.http.body import unless_departed
-from toxic_inference.http.door import JSON_TYPE
+from toxic_inference.http.door import CSV_TYPE, JSON_TYPE
+from toxic_inference.http.encodings.negotiation import quality
 from toxic_inference.http.errors import InvalidRequestError
-from toxic_inference.http.texts import check_texts, read_language
+from toxic_inference.http.guard import caller_in
+from toxic_inference.http.terms import terms_of
+from toxic_inference.http.texts import check_texts, identified, read_language
 from toxic_inference.serving.interfaces import Session, Target, Text
 from toxic_inference.tables.reader import CsvRow, CsvTable, RowProblem
 from toxic_inference.tables.scoring import first_scored, score_rows
 from toxic_inference.tables.writer import ScoredRow, csv_header, csv_rows
+from toxic_inference.threads import Threads
 
 FORM_TYPES = ("multipart/form-data", "application/x-www-form-urlencoded")
-CSV_TYPE = "text/csv"
 
 _MAX_FORM_FIELDS = 16
+_TEXT_SLACK = 4
+"""Longest value of a form, in longest texts: a text that is a little too long has its own error."""
 _MAX_ERRORS = 10_000
 _SPOOL_BYTES = 1024 * 1024
 _MESSAGE_COLUMN = "content"
@@ -51,7 +56,9 @@ async def answer_form(request: Request, backend: Backend) -> Response:
     """Score a form's `message`, its CSV `file`, or both."""
     async with AsyncExitStack() as held:
         form = await request.form(
-            max_files=1, max_fields=_MAX_FORM_FIELDS, max_part_size=backend.limits.body_bytes
+            max_files=1,
+            max_fields=_MAX_FORM_FIELDS,
+            max_part_size=max(_TEXT_SLACK * backend.limits.text_bytes, _SPOOL_BYTES // 16),
         )
         held.push_async_callback(form.close)
         language = read_language(_value(form, "lang") or _value(form, "language"), field="lang")
@@ -76,7 +83,8 @@ async def answer_form(request: Request, backend: Backend) -> Response:
             content = message or ""
             check_texts({"message": content}, backend.limits)
             cells = tuple(content if i == text_column else "" for i in range(len(header)))
-            row = CsvRow(line=None, cells=cells, text=Text(content, language), problem=None)
+            (text,) = await identified([Text(content, language)], request, backend)
+            row = CsvRow(line=None, cells=cells, text=text, problem=None)
             rows = chain((row,), rows)
         return await _answer_rows(request, backend, _Rows(header, rows), held)
 
@@ -87,7 +95,7 @@ async def answer_csv(request: Request, backend: Backend) -> Response:
         spool = SpooledTemporaryFile(max_size=_SPOOL_BYTES)  # noqa: SIM115  `held` closes it
         held.callback(spool.close)
         async for part in request.stream():
-            await asyncio.to_thread(spool.write, part)
+            await backend.threads.files.run(spool.write, part, caller=caller_in(request.scope))
         spool.seek(0)
         chosen = request.query_params.get("text_column")
         table = await _open_table(cast("BinaryIO", spool), backend, language=None, chosen_column=chosen)
@@ -111,18 +119,20 @@ def _single(form: FormData, name: str) -> UploadFile | str | None:
 async def _open_table(
     stream: BinaryIO, backend: Backend, *, language: str | None, chosen_column: str | None
 ) -> CsvTable:
-    return await asyncio.to_thread(
-        CsvTable,
-        stream,
-        max_text_bytes=backend.limits.text_bytes,
-        language=language,
-        chosen_column=chosen_column or None,
+    return await backend.threads.files.run(
+        partial(
+            CsvTable,
+            stream,
+            max_text_bytes=backend.limits.text_bytes,
+            language_of=(lambda _: language) if language else backend.identify_language,
+            chosen_column=chosen_column or None,
+        )
     )
 
 
 async def _answer_rows(request: Request, backend: Backend, rows: _Rows, held: AsyncExitStack) -> Response:
-    session = held.enter_context(backend.scorer.session(Target()))
-    chunks = score_rows(rows.rows, session)
+    session = held.enter_context(backend.scorer.session(Target(), terms_of(request)))
+    chunks = score_rows(rows.rows, session, backend.threads.files, caller=caller_in(request.scope))
     held.push_async_callback(chunks.aclose)
     first = await unless_departed(request, first_scored(chunks))
 
@@ -134,9 +144,14 @@ async def _answer_rows(request: Request, backend: Backend, rows: _Rows, held: As
             yield chunk
 
     headers = {MODEL_VERSION_HEADER: session.version}
-    if CSV_TYPE in request.headers.get("accept", "").lower():
+    accept = request.headers.get("accept", "")
+    as_csv = quality(accept, CSV_TYPE) or 0.0
+    if as_csv and as_csv >= (quality(accept, JSON_TYPE, "application/*", "*/*") or 0.0):
         headers["content-disposition"] = 'attachment; filename="scores.csv"'
-        body, kind = _csv_body(counted(), rows.header, session), f"{CSV_TYPE}; charset=utf-8"
+        body, kind = (
+            _csv_body(counted(), rows.header, session, backend.threads.files),
+            f"{CSV_TYPE}; charset=utf-8",
+        )
     else:
         body, kind = _json_body(counted(), backend.model_name, session), JSON_TYPE
     return _HoldingResponse(body, held=held.pop_all(), media_type=kind, headers=headers)
@@ -149,13 +164,13 @@ def _count_rejected(rows: list[ScoredRow], backend: Backend) -> None:
 
 
 async def _csv_body(
-    chunks: AsyncIterator[list[ScoredRow]], header: tuple[str, ...], session: Session
+    chunks: AsyncIterator[list[ScoredRow]], header: tuple[str, ...], session: Session, threads: Threads
 ) -> AsyncIterator[bytes]:
     labels = session.contract.labels
     yield csv_header(header, labels).encode()
     async for chunk in chunks:
-        rows = csv_rows(chunk, columns=len(header), labels=labels, model_version=session.version)
-        yield rows.encode()
+        lines = partial(csv_rows, chunk, columns=len(header), labels=labels, model_version=session.version)
+        yield (await threads.run(lines)).encode()
 
 
 async def _json_body(

@@ -22,13 +22,15 @@ from toxic_inference.doors.open_inference.messages import (
     Ready,
     ServerMetadata,
 )
-from toxic_inference.doors.open_inference.tensors import as_output, with_data
+from toxic_inference.doors.open_inference.tensors import Tensor, as_output, with_data
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
-from toxic_inference.http.body import parse_json, unless_departed, validate
+from toxic_inference.http.body import parse_json, read_body, unless_departed, validate
 from toxic_inference.http.door import JSON_TYPE, Access, Door, Operation, json_response
 from toxic_inference.http.error_shapes import MESSAGE
 from toxic_inference.http.errors import InvalidRequestError, MalformedRequestError
+from toxic_inference.http.rows import most_token_values
 from toxic_inference.http.terms import target_of, terms_of
+from toxic_inference.http.texts import truncation
 
 _HEADER_LENGTH = "inference-header-content-length"
 _BINARY_TYPE = "application/octet-stream"
@@ -84,15 +86,23 @@ async def metadata(request: Request, backend: Backend) -> Response:
 async def infer(request: Request, backend: Backend) -> Response:
     """Calibrated probabilities and decisions of texts, or the raw scores of tokens."""
     target = target_of(request, model_name=backend.model_name)
-    head, raw = await _parts(request)
-    asked = validate(InferRequest, parse_json(head))
-    tensors = with_data(asked.inputs, raw)
+    given, limits, threads = request.headers.get(_HEADER_LENGTH), backend.limits, backend.threads.read
+
+    def read(body: bytes) -> tuple[InferRequest, dict[str, Tensor]]:
+        head, raw = _parts(body, given)
+        asked = validate(InferRequest, parse_json(head, most_values=most_token_values(limits)))
+        return asked, with_data(asked.inputs, raw)
+
+    asked, tensors = await read_body(request, threads, read)
     microseconds = asked.parameters.timeout
     terms = terms_of(request, timeout_seconds=microseconds / 1e6 if microseconds else None)
     with backend.scorer.session(target, terms) as session:
         max_tokens = session.contract.max_tokens
-        inputs = parse_inputs(asked, tensors, limits=backend.limits, max_tokens=max_tokens)
-        values = await unless_departed(request, inputs.infer(session))
+        inputs = await read_body(
+            request, threads, lambda _: parse_inputs(asked, tensors, limits=limits, max_tokens=max_tokens)
+        )
+        inferred = await unless_departed(request, inputs.infer(session))
+        values = inferred.outputs
         wanted = asked.outputs or [OutputRequest(name=name) for name in values]
         binary = asked.parameters.binary_data_output
         if unknown := next((output.name for output in wanted if output.name not in values), None):
@@ -114,17 +124,15 @@ async def infer(request: Request, backend: Backend) -> Response:
             outputs=[tensor for tensor, _ in outputs],
         )
     json, tail = answer.model_dump_json(exclude_none=True).encode(), b"".join(data for _, data in outputs)
-    headers = {MODEL_VERSION_HEADER: answer.model_version}
+    headers = {MODEL_VERSION_HEADER: answer.model_version} | truncation(inferred.truncated)
     if not tail:
         return Response(json, media_type=JSON_TYPE, headers=headers)
     headers[_HEADER_LENGTH] = str(len(json))
     return Response(json + tail, media_type=_BINARY_TYPE, headers=headers)
 
 
-async def _parts(request: Request) -> tuple[bytes, bytes]:
-    """Return the body's JSON, and the bytes after it."""
-    body = await request.body()
-    given = request.headers.get(_HEADER_LENGTH)
+def _parts(body: bytes, given: str | None) -> tuple[bytes, bytes]:
+    """Return the body's JSON, of which the length may be given, and the bytes after it."""
     if given is None:
         return body, b""
     if not given.isascii() or not given.isdecimal() or int(given) > len(body):
@@ -148,8 +156,10 @@ OPEN_INFERENCE = Door(
     errors=MESSAGE,
     operations=(
         Operation("GET", "/v2", server, access=Access.OPEN, answers={200: ServerMetadata}),
-        Operation("GET", "/v2/health/live", server_live, access=Access.OPEN, answers={200: Live}),
-        Operation("GET", "/v2/health/ready", server_ready, access=Access.OPEN, answers={200: Ready}),
+        Operation("GET", "/v2/health/live", server_live, access=Access.OPEN, probe=True, answers={200: Live}),
+        Operation(
+            "GET", "/v2/health/ready", server_ready, access=Access.OPEN, probe=True, answers={200: Ready}
+        ),
         *_of_model("/v2/models/{name}"),
         *_of_model("/v2/models/{name}/versions/{version}"),
     ),

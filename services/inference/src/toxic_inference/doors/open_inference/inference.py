@@ -40,18 +40,32 @@ def outputs_of(labels: int) -> list[TensorMetadata]:
 
 
 @dataclass(frozen=True, slots=True)
+class Inferred:
+    """The result of an infer request.
+
+    Attributes:
+        outputs: every output by name.
+        truncated: per text, whether its end was not read.
+    """
+
+    outputs: Mapping[str, NDArray[np.generic]]
+    truncated: tuple[bool, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class TextInputs:
     """Texts to score."""
 
     texts: tuple[Text, ...]
 
-    async def infer(self, session: Session) -> Mapping[str, NDArray[np.generic]]:
-        """Return every output by name."""
+    async def infer(self, session: Session) -> Inferred:
+        """Return every output."""
         scores = await session.score(self.texts, lane=Lane.INTERACTIVE)
-        return {
+        outputs: dict[str, NDArray[np.generic]] = {
             PROBABILITIES: np.array([score.scores for score in scores], dtype=np.float32),
             DECISIONS: np.array([score.decisions for score in scores], dtype=np.bool_),
         }
+        return Inferred(outputs, tuple(score.truncated for score in scores))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +74,9 @@ class TokenInputs:
 
     rows: tuple[Row, ...]
 
-    async def infer(self, session: Session) -> Mapping[str, NDArray[np.generic]]:
-        """Return every output by name."""
-        return {SCORES: await session.infer(self.rows, lane=Lane.INTERACTIVE)}
+    async def infer(self, session: Session) -> Inferred:
+        """Return every output."""
+        return Inferred({SCORES: await session.infer(self.rows, lane=Lane.INTERACTIVE)})
 
 
 def parse_inputs(

@@ -10,7 +10,9 @@ from pydantic import BaseModel, Field, JsonValue, StrictBool, StrictInt, StrictS
 
 from toxic_inference.http.texts import Language
 
-Size = Annotated[StrictInt, Field(ge=0)]
+Size = Annotated[StrictInt, Field(ge=0, lt=2**31)]
+_MOST_DIMENSIONS = 8
+_MOST_TENSORS = 16
 Parameters = dict[str, JsonValue]
 
 
@@ -26,7 +28,7 @@ class InputTensor(BaseModel):
     """A tensor of the request."""
 
     name: StrictStr
-    shape: list[Size]
+    shape: list[Size] = Field(max_length=_MOST_DIMENSIONS)
     datatype: StrictStr
     parameters: TensorParameters = TensorParameters()
     data: list[JsonValue] | None = None
@@ -52,8 +54,8 @@ class InferRequest(BaseModel):
 
     id: StrictStr | None = None
     parameters: RequestParameters = RequestParameters()
-    inputs: list[InputTensor] = Field(min_length=1)
-    outputs: list[OutputRequest] = Field(default_factory=list)
+    inputs: list[InputTensor] = Field(min_length=1, max_length=_MOST_TENSORS)
+    outputs: list[OutputRequest] = Field(default_factory=list, max_length=_MOST_TENSORS)
 
 
 class OutputTensor(BaseModel):

@@ -64,7 +64,7 @@ OPERATIONS = Door(
     prefixes=("/health/", "/metrics"),
     errors=NATIVE,
     operations=tuple(
-        Operation("GET", path, handler, access=Access.OPEN, quiet=True, answers=answers)
+        Operation("GET", path, handler, access=Access.OPEN, probe=True, answers=answers)
         for path, handler, answers in (
             ("/health/live", live, {200: Health}),
             ("/health/ready", ready, {200: Health, 503: Health}),

@@ -5,19 +5,28 @@
 Invariant: answers and errors are exactly the published ones; a header names the model version.
 """
 
-import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from http import HTTPStatus
 from importlib.resources import files
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from toxic_inference.corrections.record import FeedbackSource
+from toxic_core.contract.scales import Scales
+from toxic_core.labels import perspective_attribute
+from toxic_inference.corrections.record import FeedbackSource, UnknownFeedbackError
+from toxic_inference.doors.perspective.answering import AnswerForm
+from toxic_inference.doors.perspective.attributes import bare
+from toxic_inference.doors.perspective.batch import MAX_BYTES, PATHS, batch
+from toxic_inference.doors.perspective.languages import choose_languages, detected
 from toxic_inference.doors.perspective.messages import (
     AnalyzeCommentRequest,
     AnalyzeCommentResponse,
@@ -30,135 +39,218 @@ from toxic_inference.doors.perspective.messages import (
 )
 from toxic_inference.doors.perspective.problems import (
     GOOGLE,
-    ErrorType,
-    read_message,
-    refusal,
-    unsupported_language,
+    unsupported,
 )
-from toxic_inference.doors.perspective.requests import Attribute, analysis_of, suggestion_of
+from toxic_inference.doors.perspective.reading import read_request
+from toxic_inference.doors.perspective.requests import Analysis, Attribute, analysis_of, suggestion_of
+from toxic_inference.doors.perspective.scale import ScaleAnswer, scale
 from toxic_inference.doors.perspective.sentences import Sentence, sentences_of, utf16_length
-from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
-from toxic_inference.http.body import check_media_type, read_json, unless_departed
-from toxic_inference.http.door import JSON_TYPE, Access, Door, Operation, json_response
-from toxic_inference.http.terms import terms_of
-from toxic_inference.serving.interfaces import Lane, Target, Text, TextScore
+from toxic_inference.events import AttributeUnsupported
+from toxic_inference.http.backend import (
+    MODEL_VERSION_HEADER,
+    UNEVALUATED_LANGUAGES_HEADER,
+    UNSUPPORTED_ATTRIBUTES_HEADER,
+    Backend,
+)
+from toxic_inference.http.body import unless_departed
+from toxic_inference.http.door import JSON_TYPE, Access, Door, Operation
+from toxic_inference.http.guard import caller_in, caller_of
+from toxic_inference.http.policies import DECIDED_HEADER, POLICY_HEADER, policy_of
+from toxic_inference.http.terms import lane_of, terms_of
+from toxic_inference.http.texts import language_of, truncation
+from toxic_inference.policies.policy import DecidedBy, Policy
+from toxic_inference.serving.interfaces import Session, Target, Text
 
 VERSION = "v1alpha1"
 
 
 async def analyze(request: Request, backend: Backend) -> Response:
     """Score a comment by attribute; with spanAnnotations, each sentence too."""
-    check_media_type(request)
-    message = read_message(AnalyzeCommentRequest, await read_json(request))
+    form = AnswerForm.of(request, AnalyzeCommentResponse)
+    message = await read_request(request, AnalyzeCommentRequest)
     terms = terms_of(request, store=not message.do_not_store)
     with backend.scorer.session(Target(), terms) as session:
-        contract = session.contract
+        contract, rules = session.contract, backend.perspective
         analysis = analysis_of(message, labels=contract.labels, max_bytes=backend.limits.text_bytes)
-        languages = analysis.languages
-        if not languages:
-            identified = await asyncio.to_thread(backend.identify_language, analysis.text)
-            if identified is None:
-                raise refusal("Unable to detect language", ErrorType.LANGUAGE_DETECTION_FAILED)
-            languages = (identified,)
-        if unsupported := [language for language in languages if language not in contract.languages]:
-            attribute, detected = analysis.attributes[0].name, not analysis.languages
-            raise unsupported_language(attribute, unsupported, detected=detected)
-        sentences = sentences_of(analysis.text) if message.span_annotations else []
-        # One text has one calibration; with several languages it is the one for any language.
-        language = languages[0] if len(languages) == 1 else None
-        # The whole text, then its sentences if there are several.
-        parts = [analysis.text, *(sentence.text for sentence in sentences if len(sentences) > 1)]
-        texts = [Text(part, language) for part in parts]
-        whole, *scores = await unless_departed(request, session.score(texts, lane=Lane.INTERACTIVE))
-        if scores:
-            spans = list(zip(sentences, scores, strict=True))
-        else:
-            spans = [(Sentence(analysis.text, 0, utf16_length(analysis.text)), whole)]
-        by_attribute = {a.name: _scores_of(a, whole, spans, contract.labels) for a in analysis.attributes}
+        chosen = policy_of(request, backend)
+        if chosen is not None:
+            analysis = _following(chosen.policy, analysis)
+        declared = analysis.languages
+        identified = await language_of(analysis.text, request, backend)
+        languages = choose_languages(
+            declared, identified, text=analysis.text, supported=contract.languages, rules=rules
+        )
+        headers = {MODEL_VERSION_HEADER: session.version}
+        headers |= _dropping(
+            analysis.unsupported,
+            backend,
+            refuse=not (analysis.attributes and analysis.may_drop(rules)),
+            error=lambda name: unsupported(name, languages.scored, detected=not declared),
+        )
+        if languages.refused:
+            raise unsupported(analysis.attributes[0].name, languages.refused, detected=not declared)
+        if languages.unevaluated:
+            headers[UNEVALUATED_LANGUAGES_HEADER] = ", ".join(languages.unevaluated)
+        listed = chosen.policy.listed(analysis.text, contract) if chosen else {}
+        if chosen is not None:
+            by = DecidedBy.LIST if listed else DecidedBy.MODEL
+            chosen.count(backend, flagged=any(listed.values()), by=by)
+            headers |= {POLICY_HEADER: chosen.name, DECIDED_HEADER: by}
+        scale = _Scale(rules.scales(session), languages.calibration, listed)
+        scores, truncated = await _score(request, session, analysis, scale=scale)
         answer = AnalyzeCommentResponse(
-            attribute_scores={name: found for name, found in by_attribute.items() if found is not None},
-            languages=list(languages),
-            detected_languages=None if analysis.languages else list(languages),
+            attribute_scores=scores or None,
+            languages=list(languages.scored),
+            detected_languages=detected(analysis.text, identified),
             client_token=message.client_token,
         )
-        return json_response(answer, headers={MODEL_VERSION_HEADER: session.version})
+        return form.respond(answer, headers=headers | truncation((truncated,)))
+
+
+def _following(policy: Policy, analysis: Analysis) -> Analysis:
+    """Return an analysis of the text without its markup, in the policy's language if it states none."""
+    default = (str(policy.default_language),) if policy.default_language else ()
+    text = analysis.text if analysis.spans else policy.strip(analysis.text)
+    return replace(analysis, text=text, languages=analysis.languages or default)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """What calibrated scores of a text become: on a scale, or what a policy's list decides."""
+
+    scales: Scales | None
+    language: str | None
+    listed: Mapping[str, bool]
+
+    def apply(self, label: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        if label in self.listed:
+            return np.full(len(values), float(self.listed[label]))
+        curve = self.scales and self.scales.curve(perspective_attribute(label), self.language)
+        return curve(values) if curve else values
+
+
+async def _score(
+    request: Request, session: Session, analysis: Analysis, *, scale: _Scale
+) -> tuple[dict[str, AttributeScores], bool]:
+    """Return the scores by attribute, without those below their threshold, and whether the text was cut."""
+    sentences = sentences_of(analysis.text) if analysis.spans else []
+    # The whole text, then its sentences if there are several.
+    parts = [analysis.text, *(sentence.text for sentence in sentences if len(sentences) > 1)]
+    texts = [Text(part, scale.language) for part in parts]
+    whole, *scores = await unless_departed(request, session.score(texts, lane=lane_of(request)))
+    if scores:
+        spans = list(zip(sentences, scores, strict=True))
+    else:
+        spans = [(Sentence(analysis.text, 0, utf16_length(analysis.text)), whole)]
+    found: dict[str, AttributeScores | None] = {}
+    for each in analysis.attributes:
+        column = session.contract.labels.index(each.label)
+        values = np.array([whole.scores[column], *(score.scores[column] for _, score in spans)])
+        values = scale.apply(each.label, values)
+        found[each.name] = _scores_of(each, values.tolist(), [sentence for sentence, _ in spans])
+    return {name: each for name, each in found.items() if each is not None}, whole.truncated
 
 
 def _scores_of(
-    attribute: Attribute,
-    whole: TextScore,
-    spans: Sequence[tuple[Sentence, TextScore]],
-    labels: Sequence[str],
+    attribute: Attribute, values: Sequence[float], sentences: Sequence[Sentence]
 ) -> AttributeScores | None:
-    """Return an attribute's scores that reach its threshold, or None."""
-    column = labels.index(attribute.label)
+    """Return an attribute's scores that reach its threshold, or None.
 
-    def reaching(score: TextScore) -> Score | None:
-        value = score.scores[column]
+    Args:
+        attribute: the requested one.
+        values: the whole text's score, then those of its sentences.
+        sentences: of the text.
+    """
+
+    def reaching(value: float) -> Score | None:
         return Score(value=value, type=ScoreType.PROBABILITY) if value >= attribute.threshold else None
 
-    summary = reaching(whole)
+    summary = reaching(values[0])
     above = [
         SpanScore(begin=sentence.begin, end=sentence.end, score=found)
-        for sentence, score in spans
-        if (found := reaching(score)) is not None
+        for sentence, value in zip(sentences, values[1:], strict=True)
+        if (found := reaching(value)) is not None
     ]
     if summary is None and not above:
         return None
     return AttributeScores(span_scores=above or None, summary_score=summary)
 
 
+def _dropping(
+    names: Sequence[str], backend: Backend, *, refuse: bool, error: Callable[[str], Exception]
+) -> dict[str, str]:
+    """Count the attributes that no label answers; return the header that names them, or raise `error`."""
+    for name in names:
+        backend.emit(AttributeUnsupported(bare(name)))
+    if names and refuse:
+        raise error(names[0])
+    return {UNSUPPORTED_ATTRIBUTES_HEADER: ", ".join(dict.fromkeys(map(bare, names)))} if names else {}
+
+
 async def suggestscore(request: Request, backend: Backend) -> Response:
     """Suggest scores: file a correction with its text. To file one without its text, use `/feedback`."""
-    check_media_type(request)
-    body = await read_json(request)
-    # Not in the published message, but some clients send it with everything.
-    keep = not (isinstance(body, dict) and body.pop("doNotStore", body.pop("do_not_store", False)) is True)
-    message = read_message(SuggestCommentScoreRequest, body)
+    form = AnswerForm.of(request, SuggestCommentScoreResponse)
+    message = await read_request(request, SuggestCommentScoreRequest)
+    keep = not message.do_not_store
     suggestion = suggestion_of(
         message, labels=backend.correctable_labels(), max_bytes=backend.limits.text_bytes
     )
-    detected = (
-        None if suggestion.languages else await asyncio.to_thread(backend.identify_language, suggestion.text)
+    identified = await language_of(suggestion.text, request, backend)
+    declared = suggestion.languages
+    headers = _dropping(
+        suggestion.unsupported,
+        backend,
+        refuse=not suggestion.labels or not backend.perspective.drop_attributes,
+        error=lambda name: unsupported(name, declared or (identified,), detected=not declared),
     )
-    # A client that tries again sends the same suggestion without an id, so its digest is the id. But the
-    # digest of a text that must not be stored would confirm a guess of the text.
-    identity = (message.client_token, message.session_id, message.community_id, suggestion.text)
-    said = orjson.dumps([*identity, sorted(suggestion.labels.items())])
+    # A later suggestion for the same comment replaces the earlier one, so a digest of what they share is the
+    # id. But the digest of a text that must not be stored would confirm a guess of the text.
+    shared = [caller_of(request), message.community_id, message.client_token, suggestion.text]
+    identity = sha256(orjson.dumps(shared)).hexdigest()
     correction = backend.corrections.make(
-        sha256(said).hexdigest() if keep else uuid.uuid4().hex,
+        identity if keep else uuid.uuid4().hex,
         text=suggestion.text if keep else None,
-        language=suggestion.languages[0] if suggestion.languages else detected,
+        language=declared[0] if declared else identified,
         labels=suggestion.labels,
         source=FeedbackSource.PERSPECTIVE,
         actor=message.community_id,
     )
-    await backend.corrections.file(correction)
-    return json_response(
-        SuggestCommentScoreResponse(
-            requested_languages=list(suggestion.languages) or None,
-            detected_languages=[detected] if detected else None,
-            client_token=message.client_token,
-        )
+    if keep:
+        await backend.corrections.file(correction, replace=True, caller=caller_in(request.scope))
+    else:
+        await backend.corrections.file(correction, caller=caller_in(request.scope))
+        with suppress(UnknownFeedbackError):
+            await backend.corrections.delete(identity)
+    answer = SuggestCommentScoreResponse(
+        requested_languages=list(declared) or None,
+        detected_languages=detected(suggestion.text, identified),
+        client_token=message.client_token,
     )
+    return form.respond(answer, headers=headers)
 
 
-async def discovery(request: Request, _: Backend) -> Response:
+async def discovery(request: Request, backend: Backend) -> Response:
     """The discovery document, which Google's client libraries generate their methods from."""
     document = orjson.loads(files(__package__).joinpath("discovery.json").read_bytes())
     if request.query_params.get("version", VERSION) != VERSION:
         raise HTTPException(HTTPStatus.NOT_FOUND)
-    # Every address is the request's own, so that a client stays at this service.
-    root = str(request.base_url)
+    # Every address is this service's own, so that a client stays here.
+    root = f"{(backend.public_url or str(request.base_url)).rstrip('/')}/"
     document |= {"rootUrl": root, "mtlsRootUrl": root, "baseUrl": root, "documentationLink": f"{root}docs"}
     return Response(orjson.dumps(document), media_type=JSON_TYPE)
 
+
+_PART = "--batch\r\nContent-Type: application/http\r\nContent-ID: <{}1>\r\n\r\n{}\r\n\r\n{}\r\n--batch--\r\n"
+_BATCH = _PART.format(
+    "", "POST /v1alpha1/comments:analyze?key=KEY HTTP/1.1", '{"comment": {"text": "Hello."}}'
+)
+_BATCH_ANSWER = _PART.format("response-", "HTTP/1.1 200 OK", '{"languages": ["en"]}')
 
 PERSPECTIVE = Door(
     name="perspective",
     title="Perspective API",
     clients="clients of Google's Perspective API",
-    prefixes=("/v1alpha1/", "/$discovery/"),
+    prefixes=("/v1alpha1/", "/$discovery/", "/discovery/", "/batch"),
     errors=GOOGLE,
     operations=(
         Operation(
@@ -173,8 +265,27 @@ PERSPECTIVE = Door(
             "POST",
             "/v1alpha1/comments:suggestscore",
             suggestscore,
+            changes_state=True,
             body=SuggestCommentScoreRequest,
             answers={200: SuggestCommentScoreResponse},
+        ),
+        *(
+            Operation(
+                "POST",
+                path,
+                batch,
+                changes_state=True,  # a part may
+                # Each part has a key of its own.
+                access=Access.OPEN,
+                body_bytes=MAX_BYTES,
+                body={"multipart/mixed": _BATCH},
+                answers={200: {"multipart/mixed": _BATCH_ANSWER}},
+                errors={
+                    400: "The body is not a batch of 1 to 1,000 requests.",
+                    413: f"The body is larger than {MAX_BYTES:,} bytes.",
+                },
+            )
+            for path in PATHS
         ),
         Operation(
             "GET",
@@ -183,6 +294,15 @@ PERSPECTIVE = Door(
             access=Access.OPEN,
             query={"version": f"Version of the API: {VERSION}."},
             answers={200: {JSON_TYPE: {"name": "commentanalyzer", "version": VERSION, "methods": {}}}},
+        ),
+        Operation("GET", "/v1alpha1/scale", scale, answers={200: ScaleAnswer}),
+        # Where clients look that were made before each API served its own document.
+        Operation(
+            "GET",
+            f"/discovery/v1/apis/commentanalyzer/{VERSION}/rest",
+            discovery,
+            access=Access.OPEN,
+            documented=False,
         ),
     ),
 )

@@ -1,7 +1,8 @@
 """The messages of the Perspective API, `google.commentanalyzer.v1alpha1`.
 
 Invariant: names and types are the published ones, in the proto3 JSON mapping: a member has its camel-case or
-its proto name, null means absent, and unknown members are an error.
+its proto name, null means absent, and unknown members are an error. Types are strict; `coercion` converts
+what protobuf's reader would convert. The values of an enum are in the order of their numbers.
 """
 
 from enum import StrEnum
@@ -37,8 +38,8 @@ class _Message(BaseModel):
     )
 
 
-Float = Annotated[float, Field(json_schema_extra={"format": "float"})]
-Int32 = Annotated[int, Field(ge=-(2**31), lt=2**31, json_schema_extra={"format": "int32"})]
+Float = Annotated[float, Field(strict=True, json_schema_extra={"format": "float"})]
+Int32 = Annotated[int, Field(strict=True, ge=-(2**31), lt=2**31, json_schema_extra={"format": "int32"})]
 
 
 class TextEntry(_Message):
@@ -58,7 +59,9 @@ class ArticleAndParentComment(_Message):
 class Context(_Message):
     """What a comment refers to, in one of two forms; accepted but not used."""
 
-    entries: list[TextEntry] | None = Field(default=None, description="The messages before it.")
+    entries: list[TextEntry] | None = Field(
+        fail_fast=True, default=None, description="The messages before it."
+    )
     article_and_parent_comment: ArticleAndParentComment | None = Field(
         default=None, description="The article and comment it answers."
     )
@@ -81,8 +84,12 @@ class Score(_Message):
 class SpanScore(_Message):
     """The score of a part of the text."""
 
-    begin: Int32 | None = Field(default=None, description="Where it begins, in UTF-16 code units.")
-    end: Int32 | None = Field(default=None, description="Where it ends, exclusive, in UTF-16 code units.")
+    begin: Int32 | None = Field(
+        default=None, description="Where it begins, in UTF-16 code units; 0 if unset."
+    )
+    end: Int32 | None = Field(
+        default=None, description="Where it ends, exclusive; at the text's end if unset."
+    )
     score: Score | None = Field(default=None, description="Its score.")
 
 
@@ -105,12 +112,19 @@ class AnalyzeCommentRequest(_Message):
         default=None, description="Whether to score each sentence too."
     )
     languages: list[StrictStr] | None = Field(
-        default=None, description="The comment's languages, as ISO or BCP-47 codes; identified if empty."
+        fail_fast=True,
+        default=None,
+        description="The comment's languages, as ISO or BCP-47 codes; identified if empty.",
     )
     do_not_store: StrictBool | None = Field(default=None, description="Whether nothing of it may be stored.")
+    drop_unsupported_attributes: StrictBool | None = Field(
+        default=None, description="Whether attributes without a score are left out instead of an error."
+    )
     client_token: StrictStr | None = Field(default=None, description="Echoed in the answer.")
     session_id: StrictStr | None = Field(default=None, description="Joins related requests.")
-    community_id: StrictStr | None = Field(default=None, description="The community it was written in.")
+    community_id: StrictStr | None = Field(
+        default=None, max_length=256, description="The community it was written in."
+    )
 
 
 class AnalyzeCommentResponse(_Message):
@@ -135,11 +149,21 @@ class SuggestCommentScoreRequest(_Message):
         default=None, description="The scores it should have, by attribute; 0 or 1 is clearest."
     )
     languages: list[StrictStr] | None = Field(
-        default=None, description="The comment's languages, as ISO or BCP-47 codes; identified if empty."
+        fail_fast=True,
+        default=None,
+        description="The comment's languages, as ISO or BCP-47 codes; identified if empty.",
+    )
+    # Not published, so not in the discovery document, but some clients send it with everything.
+    do_not_store: StrictBool | None = Field(
+        default=None,
+        description="Whether its text may not be stored; not in the published message.",
+        json_schema_extra={"x-unpublished": True},
     )
     client_token: StrictStr | None = Field(default=None, description="Echoed in the answer.")
     session_id: StrictStr | None = Field(default=None, description="Joins related requests.")
-    community_id: StrictStr | None = Field(default=None, description="The community it was written in.")
+    community_id: StrictStr | None = Field(
+        default=None, max_length=256, description="The community it was written in."
+    )
 
 
 class SuggestCommentScoreResponse(_Message):

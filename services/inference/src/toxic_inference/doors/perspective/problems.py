@@ -10,27 +10,17 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from http import HTTPStatus
 
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import BaseModel, JsonValue
 
 from toxic_inference.doors.perspective.messages import PACKAGE
-from toxic_inference.http.body import Model, path_of
-from toxic_inference.http.door import JSON_TYPE, ErrorShape
-from toxic_inference.http.errors import MalformedRequestError, Problem
-
-_TYPES = {
-    "string_type": "TYPE_STRING",
-    "bool_type": "TYPE_BOOL",
-    "float_type": "TYPE_FLOAT",
-    "float_parsing": "TYPE_FLOAT",
-    "finite_number": "TYPE_FLOAT",
-    "int_type": "TYPE_INT32",
-    "int_parsing": "TYPE_INT32",
-    "int_from_float": "TYPE_INT32",
-    "greater_than_equal": "TYPE_INT32",
-    "less_than": "TYPE_INT32",
-    "enum": "TYPE_ENUM",
-}
-"""Protocol buffers' names for the types in pydantic's errors; any other type is a message."""
+from toxic_inference.http.door import ErrorShape
+from toxic_inference.http.errors import (
+    MalformedRequestError,
+    Problem,
+    UnauthenticatedError,
+    UnknownKeyError,
+    UnsupportedCodingError,
+)
 
 
 class ErrorType(StrEnum):
@@ -40,7 +30,6 @@ class ErrorType(StrEnum):
     COMMENT_TOO_LONG = "COMMENT_TOO_LONG"
     NO_REQUESTED_ATTRIBUTES = "NO_REQUESTED_ATTRIBUTES"
     LANGUAGE_NOT_SUPPORTED_BY_ATTRIBUTE = "LANGUAGE_NOT_SUPPORTED_BY_ATTRIBUTE"
-    LANGUAGE_DETECTION_FAILED = "LANGUAGE_DETECTION_FAILED"
     INVALID_REQUEST = "INVALID_REQUEST"
 
 
@@ -52,10 +41,8 @@ def refusal(
     return MalformedRequestError(message, details=(detail,))
 
 
-def unsupported_language(
-    attribute: str, languages: Sequence[str], *, detected: bool
-) -> MalformedRequestError:
-    """Return the error for an attribute that is not scored in a language.
+def unsupported(attribute: str, languages: Sequence[str], *, detected: bool) -> MalformedRequestError:
+    """Return the error for an attribute that is not scored in a language, or in none.
 
     Args:
         attribute: its name.
@@ -70,29 +57,13 @@ def unsupported_language(
     )
 
 
-def read_message(model: type[Model], value: object) -> Model:
-    """Return a JSON value as a message.
+def violation(field: str, description: str) -> MalformedRequestError:
+    """Return the error of Google's API front end for JSON that does not fit a message.
 
-    Raises:
-        MalformedRequestError: it does not fit; the message is that of Google's API front end.
+    Args:
+        field: the path to the member at fault; empty if there is none.
+        description: what is wrong.
     """
-    if not isinstance(value, dict):
-        raise _violation("", f"Invalid JSON payload received. The body must be a JSON object ({JSON_TYPE}).")
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        *parents, member = first["loc"]
-        if first["type"] == "extra_forbidden":
-            parent = path_of(tuple(parents)) if parents else ""
-            place = f" at '{parent}'" if parents else ""
-            message = f'Invalid JSON payload received. Unknown name "{member}"{place}: Cannot find field.'
-            raise _violation(parent, message) from error
-        path, kind = path_of(first["loc"]), _TYPES.get(first["type"], "TYPE_MESSAGE")
-        raise _violation(path, f"Invalid value at '{path}' ({kind}): {first['msg']}.") from error
-
-
-def _violation(field: str, description: str) -> MalformedRequestError:
     violation = {"field": field, "description": description} if field else {"description": description}
     detail = {"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [violation]}
     return MalformedRequestError(description, field=field or None, details=(detail,))
@@ -115,29 +86,46 @@ class GoogleError(BaseModel):
 
 _STATUSES: Mapping[int, tuple[int, str]] = {
     400: (400, "INVALID_ARGUMENT"),
-    401: (401, "UNAUTHENTICATED"),
     403: (403, "PERMISSION_DENIED"),
     404: (404, "NOT_FOUND"),
     405: (404, "NOT_FOUND"),
     409: (409, "ALREADY_EXISTS"),
+    413: (413, "INVALID_ARGUMENT"),
     429: (429, "RESOURCE_EXHAUSTED"),
     503: (503, "UNAVAILABLE"),
     504: (504, "DEADLINE_EXCEEDED"),
 }
-"""Google's canonical codes by HTTP status (google.rpc.Code)."""
+"""Google's canonical codes by HTTP status (google.rpc.Code). Other statuses below 500 are 400."""
 
 
-def _status(status: int) -> tuple[int, str]:
+_INVALID_KEY = {
+    "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+    "reason": "API_KEY_INVALID",
+    "domain": "googleapis.com",
+    "metadata": {"service": "commentanalyzer.googleapis.com"},
+}
+
+
+def _status(problem: Problem) -> tuple[int, str]:
+    status = problem.status
+    if isinstance(problem.error, UnsupportedCodingError):
+        return status, "INVALID_ARGUMENT"
+    if isinstance(problem.error, UnauthenticatedError):
+        status = 400 if isinstance(problem.error, UnknownKeyError) else 403
     other = (400, "INVALID_ARGUMENT") if status < HTTPStatus.INTERNAL_SERVER_ERROR else (500, "INTERNAL")
     return _STATUSES.get(status, other)
 
 
 def _body(problem: Problem) -> object:
-    code, status = _status(problem.status)
+    code, status = _status(problem)
     error: dict[str, object] = {"code": code, "message": problem.message, "status": status}
-    if problem.details:
+    if isinstance(problem.error, UnknownKeyError):
+        error["details"] = [_INVALID_KEY]
+    elif isinstance(problem.error, UnauthenticatedError):
+        error["message"] = "The request is missing a valid API key."
+    elif problem.details:
         error["details"] = problem.details
     return {"error": error}
 
 
-GOOGLE = ErrorShape("Google's", GoogleError, _body, lambda status: _status(status)[0])
+GOOGLE = ErrorShape("Google's", GoogleError, _body, lambda problem: _status(problem)[0])

@@ -7,8 +7,10 @@ in place of tensors are an extension.
 Invariant: answers and errors are exactly TensorFlow Serving's; a header names the version.
 """
 
+from functools import partial
 from typing import Literal
 
+import numpy as np
 import orjson
 from pydantic import BaseModel, Field, JsonValue
 from starlette.requests import Request
@@ -18,11 +20,13 @@ from toxic_core.contract import ATTENTION_MASK, INPUT_IDS, SCORES, SIGNATURE
 from toxic_core.errors import RegistryUnavailableError, UnknownModelError
 from toxic_inference.doors.tf_serving.requests import parse_predict
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
-from toxic_inference.http.body import read_json, unless_departed
+from toxic_inference.http.body import parse_json, read_body, read_json, unless_departed
 from toxic_inference.http.door import JSON_TYPE, Door, Operation
 from toxic_inference.http.error_shapes import MESSAGE
 from toxic_inference.http.errors import MalformedRequestError
+from toxic_inference.http.rows import most_token_values
 from toxic_inference.http.terms import target_of, terms_of
+from toxic_inference.http.texts import truncation
 from toxic_inference.serving.interfaces import Lane
 from toxic_inference.serving.versions.states import State
 
@@ -44,19 +48,25 @@ _OTHER_METHODS = {"classify": "classification", "regress": "regression"}
 async def predict(request: Request, backend: Backend) -> Response:
     """Raw scores of the signature, for texts or tokens, in row or column form."""
     target = target_of(request, model_name=backend.model_name)
-    body = await read_json(request)
+    limits, threads = backend.limits, backend.threads.read
+    body = await read_body(request, threads, partial(parse_json, most_values=most_token_values(limits)))
     with backend.scorer.session(target, terms_of(request)) as session:
-        inputs = parse_predict(body, limits=backend.limits, max_tokens=session.contract.max_tokens)
+        max_tokens = session.contract.max_tokens
+        inputs = await read_body(
+            request, threads, lambda _: parse_predict(body, limits=limits, max_tokens=max_tokens)
+        )
+        headers = {MODEL_VERSION_HEADER: session.version}
         if inputs.texts:
-            scoring = session.infer_texts(inputs.texts, lane=Lane.INTERACTIVE)
+            raw = await unless_departed(request, session.infer_texts(inputs.texts, lane=Lane.INTERACTIVE))
+            scores = np.stack([score.scores for score in raw])
+            headers |= truncation(score.truncated for score in raw)
         else:
-            scoring = session.infer(inputs.rows, lane=Lane.INTERACTIVE)
-        scores = await unless_departed(request, scoring)
+            scores = await unless_departed(request, session.infer(inputs.rows, lane=Lane.INTERACTIVE))
         key = "outputs" if inputs.columnar else "predictions"
         return Response(
             orjson.dumps({key: scores}, option=orjson.OPT_SERIALIZE_NUMPY),
             media_type=JSON_TYPE,
-            headers={MODEL_VERSION_HEADER: session.version},
+            headers=headers,
         )
 
 

@@ -23,7 +23,9 @@ class Call:
         future: completed when every row is scored, or one can't be.
         rows: in the caller's order.
         lane: the lane of the queue.
+        caller: who shares the model with others.
         submitted: when, on the scheduler's clock.
+        batch_tokens: most tokens in a batch while no other call's rows wait in its lane.
         deadline: when the answer becomes worthless, on the same clock; None for never.
         waiting: keys of the rows still in the queue.
         scores: in the caller's order; None for rows without scores yet.
@@ -34,6 +36,8 @@ class Call:
     rows: Sequence[Row]
     lane: Lane
     submitted: float
+    batch_tokens: int
+    caller: str = ""
     deadline: float | None = None
     waiting: set[int] = field(default_factory=set)
     scores: list[Float32Array | None] = field(default_factory=list)

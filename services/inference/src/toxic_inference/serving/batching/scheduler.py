@@ -10,6 +10,7 @@ queue; one whose rows the model refuses fails alone. Used from the event loop's 
 """
 
 import asyncio
+import math
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -75,6 +76,7 @@ class BatchScheduler:
         # batch with all of them.
         share = slots_per_batch(executables, resources.slots)
         self._budget = resources.limits.token_budget * share // resources.slots.number
+        self._at_once = resources.slots.number // share
         self._queue = RowQueue(resources.policy)
         pace = Pace(token_budget=self._budget)
         self._admission = Admission(resources.limits, queue=self._queue, pace=pace, clock=resources.clock)
@@ -109,7 +111,9 @@ class BatchScheduler:
             self._fail(call, InferenceError(_UNLOADED))
         await self._dispatcher.drained()
 
-    async def submit(self, rows: Sequence[Row], *, lane: Lane, deadline: float | None = None) -> Float32Array:
+    async def submit(
+        self, rows: Sequence[Row], *, lane: Lane, deadline: float | None = None, caller: str = ""
+    ) -> Float32Array:
         """Return the raw scores of `rows`, in order, float32 [rows, labels].
 
         Interactive rows are refused at once if too many wait already; bulk rows wait for room, which slows
@@ -125,13 +129,21 @@ class BatchScheduler:
         if not rows:
             raise InferenceError("No rows were given to score.")
         if lane is Lane.INTERACTIVE:
-            self.check_room(len(rows))
+            self.check_room(len(rows), caller=caller)
         else:
-            await self._admission.wait_for_room(len(rows))
+            await self._admission.wait_for_room(len(rows), caller=caller)
         if self._admission.closed:
             raise InferenceError(_UNLOADED)
         future: asyncio.Future[Float32Array] = asyncio.get_running_loop().create_future()
-        call = Call(future, rows, lane, submitted=self._clock.now(), deadline=deadline)
+        call = Call(
+            future,
+            rows,
+            lane,
+            submitted=self._clock.now(),
+            caller=caller,
+            batch_tokens=self._even_batch(rows),
+            deadline=deadline,
+        )
         self._queue.add(call)
         self._emit(QueueChanged(len(rows)))
         self._dispatcher.rows_arrived()
@@ -140,21 +152,38 @@ class BatchScheduler:
         finally:
             self._drop_waiting(call)
 
-    def check_room(self, rows: int) -> None:
+    def _even_batch(self, rows: Sequence[Row]) -> int:
+        """Return the tokens per batch with which rows occupy every stream for the same time.
+
+        Full batches would leave streams idle during the last ones: 36 windows of a long text, in batches of
+        12 on two streams, take as long as 48.
+        """
+        lengths = [len(row.ids) for row in rows]
+        tokens, longest = sum(lengths), max(lengths)
+        if tokens <= self._budget:
+            return self._budget  # one batch, with all processors
+        batches = self._at_once * math.ceil(tokens / (self._at_once * self._budget))
+        return min(self._budget, math.ceil(tokens / batches / longest) * longest)
+
+    def check_room(self, rows: int, *, caller: str = "") -> None:
         """Refuse so many interactive rows if too many wait already.
 
         Raises:
             OverloadedError: too many do.
         """
-        if error := self.overload(rows):
+        if error := self.overload(rows, caller=caller):
             self._emit(RowsRefused(rows))
             raise error
 
-    def overload(self, rows: int) -> OverloadedError | None:
-        """Return the refusal that so many interactive rows would get now; None if they would be admitted."""
+    def overload(self, rows: int, *, caller: str | None = None) -> OverloadedError | None:
+        """Return the refusal that interactive rows would get now; None if they would be admitted.
+
+        Without a caller, of one that waits for all others: None means that every caller is admitted.
+        """
         ahead = self._dispatcher.prefetched
         return self._admission.overload(
             rows,
+            caller=caller,
             ahead_rows=len(ahead.entries) if ahead else 0,
             ahead_tokens=ahead.tokens if ahead else 0,
         )

@@ -8,13 +8,11 @@ first. Thread-safe.
 
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from threading import Lock
 
-from toxic_core.text import normalise
-from toxic_model.loaded import Float32Array
+from toxic_inference.serving.interfaces import RawScore
 
 _DIGEST_BYTES = 16
 
@@ -22,34 +20,15 @@ ENTRY_BYTES = 350
 """Approximate size of an entry: its digest, six scores, and Python's overhead for both (measured: 344)."""
 
 
-@dataclass(frozen=True, slots=True)
-class RawScore:
-    """The model's scores of one text.
-
-    Attributes:
-        scores: uncalibrated, float32 [labels]; the highest over the windows.
-        tokens: how many were read.
-        windows: how many windows they were read in.
-        truncated: whether the text continues after the last window.
-    """
-
-    scores: Float32Array
-    tokens: int
-    windows: int
-    truncated: bool
-
-
 class ScoreCache:
     """The scores of one version.
 
     Args:
         entries: most scores that are kept; 0 turns the cache off.
-        normalise: the version's normalisation.
     """
 
-    def __init__(self, entries: int, normalise: Callable[[str], str] = normalise) -> None:
+    def __init__(self, entries: int) -> None:
         self._limit = entries
-        self._normalise = normalise
         self._key = secrets.token_bytes(32)
         self._scores: OrderedDict[bytes, RawScore] = OrderedDict()
         self._lock = Lock()
@@ -62,9 +41,9 @@ class ScoreCache:
         """Whether it is on."""
         return self._limit > 0
 
-    def digest(self, text: str) -> bytes:
-        """Return a text's key; texts that are equal after normalisation have the same key."""
-        return blake2b(self._normalise(text).encode(), key=self._key, digest_size=_DIGEST_BYTES).digest()
+    def digest(self, normalised: str) -> bytes:
+        """Return the key of a text that is normalised by the version's normalisation."""
+        return blake2b(normalised.encode(), key=self._key, digest_size=_DIGEST_BYTES).digest()
 
     def find(self, digests: Iterable[bytes]) -> dict[bytes, RawScore]:
         """Return the cached scores, by digest."""

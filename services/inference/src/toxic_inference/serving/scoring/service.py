@@ -4,23 +4,24 @@ Invariant: scores and decisions come from one version's model, tokenizer, calibr
 session leases that version from the first text to the last.
 """
 
-import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
 
 from toxic_core.contract import Contract
 from toxic_core.contract.calibration import calibrate
+from toxic_core.contract.scales import Scales
 from toxic_inference.events import CacheLookedUp, Emit, TextsScored, TextsTokenised
 from toxic_inference.serving.clock import Clock
 from toxic_inference.serving.errors import InferenceError
 from toxic_inference.serving.interfaces import (
     Explanation,
     Lane,
+    RawScore,
     Row,
     Session,
     Target,
@@ -29,15 +30,19 @@ from toxic_inference.serving.interfaces import (
     TextScore,
 )
 from toxic_inference.serving.scoring import explaining
-from toxic_inference.serving.scoring.cache import RawScore
-from toxic_inference.serving.scoring.tokenising import complete, summarise, tokenise
+from toxic_inference.serving.scoring.tokenising import complete, joined, summarise, tokenise
 from toxic_inference.serving.versions.harness import ActiveServable
+from toxic_inference.threads import Threads, parts_of
 from toxic_model.loaded import Float32Array
 from toxic_model.scoring import decide
 
 Result = TypeVar("Result")
 
 DEFAULT_TERMS = Terms()
+
+LONG_WINDOWS = 64
+"""A text of more windows waits with the files: 20 KB of words have half as many, and 20 KB of rare signs
+would delay other callers by seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +51,13 @@ class ScoringLimits:
 
     Attributes:
         windows: most windows that a long text is read in.
+        interactive_tokens: most tokens of an interactive call; a larger one goes to the bulk lane.
         span_passes: most rows computed to explain a text, beyond its own windows.
     """
 
     windows: int
     span_passes: int
+    interactive_tokens: int = 32_768
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,14 +66,14 @@ class ScoringService:
 
     Attributes:
         lease: leases the version that a target names; raises as `Manager.lease`.
-        executor: threads for tokenising, which would block the event loop for too long.
+        threads: for tokenising, which would block the event loop for too long.
         clock: for timings and deadlines.
         emit: receives the events of every call.
         limits: how much one text may cost.
     """
 
     lease: Callable[[Target], AbstractContextManager[ActiveServable]]
-    executor: Executor
+    threads: Threads
     clock: Clock
     emit: Emit
     limits: ScoringLimits
@@ -86,6 +93,7 @@ class _LeasedSession:
         self._service = service
         self._cache = active.cache if terms.store and active.cache.keeps else None
         timeout = terms.timeout_seconds
+        self._caller = terms.caller
         self._deadline = None if timeout is None else service.clock.now() + timeout
 
     @property
@@ -96,15 +104,23 @@ class _LeasedSession:
     def contract(self) -> Contract:
         return self._active.model.contract
 
+    @property
+    def scales(self) -> Scales | None:
+        return self._active.model.scales
+
     async def score(self, texts: Sequence[Text], *, lane: Lane) -> Sequence[TextScore]:
         found = await self._raw([text.content for text in texts], lane=lane)
         return self._decide(found, [text.language for text in texts])
 
     async def infer(self, rows: Sequence[Row], *, lane: Lane) -> Float32Array:
-        return await self._active.scheduler.submit(rows, lane=lane, deadline=self._deadline)
+        if sum(len(row.ids) for row in rows) > self._service.limits.interactive_tokens:
+            lane = Lane.BULK
+        return await self._active.scheduler.submit(
+            rows, lane=lane, deadline=self._deadline, caller=self._caller
+        )
 
-    async def infer_texts(self, texts: Sequence[str], *, lane: Lane) -> Float32Array:
-        return np.stack([score.scores for score in await self._raw(texts, lane=lane)])
+    async def infer_texts(self, texts: Sequence[str], *, lane: Lane) -> Sequence[RawScore]:
+        return await self._raw(texts, lane=lane)
 
     async def explain(self, text: Text, *, lane: Lane) -> Explanation:
         tokenizer, limits = self._active.model.tokenizer, self._service.limits
@@ -125,12 +141,15 @@ class _LeasedSession:
             raise InferenceError("No texts were given to score.")
         if lane is Lane.INTERACTIVE:
             # Before tokenising: in overload even that is too much for texts that will be refused.
-            self._active.scheduler.check_room(len(texts))
+            self._active.scheduler.check_room(len(texts), caller=self._caller)
         service, cache, tokenizer = self._service, self._cache, self._active.model.tokenizer
         started, windows = service.clock.now(), service.limits.windows
-        tokenised = await self._off_loop(
-            lambda: tokenise(texts, tokenizer=tokenizer, windows=windows, cache=cache)
-        )
+        # In parts, so that one caller's long texts don't keep the thread from others.
+        parts = [
+            await self._off_loop(partial(tokenise, part, tokenizer=tokenizer, windows=windows, cache=cache))
+            for part in parts_of(texts, len)
+        ]
+        tokenised = parts[0] if len(parts) == 1 else joined(parts)
         unknown = tokenised.unknown
         service.emit(
             TextsTokenised(
@@ -146,6 +165,8 @@ class _LeasedSession:
         if cache is not None:
             service.emit(CacheLookedUp(self.version, len(texts) - len(unknown), len(unknown)))
         rows = tokenised.rows
+        if any(len(text.windows) > LONG_WINDOWS for text in unknown):
+            lane = Lane.BULK
         scores = await self.infer(rows, lane=lane) if rows else np.empty((0, 0), np.float32)
         found = complete(tokenised, scores)
         if cache is not None:
@@ -153,7 +174,7 @@ class _LeasedSession:
         return found
 
     async def _off_loop(self, work: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._service.executor, work)
+        return await self._service.threads.run(work, caller=self._caller)
 
     def _decide(self, found: Sequence[RawScore], languages: Sequence[str | None]) -> list[TextScore]:
         contract = self.contract

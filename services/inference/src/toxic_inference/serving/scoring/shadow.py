@@ -16,6 +16,7 @@ from dataclasses import KW_ONLY, dataclass, field
 import structlog
 
 from toxic_core.contract import Contract
+from toxic_core.contract.scales import Scales
 from toxic_core.errors import NoVersionReadyError, UnknownModelError
 from toxic_core.labels import LabelName
 from toxic_inference.events import Emit, ShadowCompared, ShadowDrop, ShadowDropped
@@ -23,6 +24,7 @@ from toxic_inference.serving.clock import Clock
 from toxic_inference.serving.interfaces import (
     Explanation,
     Lane,
+    RawScore,
     Row,
     Scorer,
     Session,
@@ -143,6 +145,10 @@ class _SampledSession:
     def contract(self) -> Contract:
         return self.session.contract
 
+    @property
+    def scales(self) -> Scales | None:
+        return self.session.scales
+
     async def score(self, texts: Sequence[Text], *, lane: Lane) -> Sequence[TextScore]:
         scores = await self.session.score(texts, lane=lane)
         self.offer(self.session, texts, scores)
@@ -154,5 +160,5 @@ class _SampledSession:
     async def infer(self, rows: Sequence[Row], *, lane: Lane) -> Float32Array:
         return await self.session.infer(rows, lane=lane)
 
-    async def infer_texts(self, texts: Sequence[str], *, lane: Lane) -> Float32Array:
+    async def infer_texts(self, texts: Sequence[str], *, lane: Lane) -> Sequence[RawScore]:
         return await self.session.infer_texts(texts, lane=lane)

@@ -9,6 +9,14 @@ from toxic_inference.serving.errors import RejectedTextError, TextTooLongError
 _START_CHARACTERS = 64
 
 
+def half_surrogate(field: str, error: UnicodeEncodeError) -> RejectedTextError:
+    """Return the refusal of a text that can't be encoded."""
+    return RejectedTextError(
+        f"{field} contains half a surrogate pair at character {error.start + 1}; send valid Unicode.",
+        field=field,
+    )
+
+
 def check_text(text: str, *, field: str, max_bytes: int) -> None:
     """Refuse a text that can't be scored.
 
@@ -24,10 +32,7 @@ def check_text(text: str, *, field: str, max_bytes: int) -> None:
     try:
         size = len(text.encode("utf-8"))
     except UnicodeEncodeError as error:
-        raise RejectedTextError(
-            f"{field} contains half a surrogate pair at character {error.start + 1}; send valid Unicode.",
-            field=field,
-        ) from error
+        raise half_surrogate(field, error) from error
     if size > max_bytes:
         raise TextTooLongError(
             f"{field} is {size:,} bytes long in UTF-8; the limit is {max_bytes:,}. Split or shorten it.",

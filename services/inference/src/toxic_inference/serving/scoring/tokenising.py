@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from toxic_core.tokens import Tokeniser, WindowedText
-from toxic_inference.serving.interfaces import Row
-from toxic_inference.serving.scoring.cache import RawScore, ScoreCache
+from toxic_inference.serving.interfaces import RawScore, Row
+from toxic_inference.serving.scoring.cache import ScoreCache
 from toxic_model.loaded import Float32Array
 from toxic_model.scoring import highest
 
@@ -41,12 +42,22 @@ def tokenise(
         windows: most windows of one text.
         cache: the version's; None if the caller doesn't want it used.
     """
-    digests = tuple(cache.digest(text) for text in texts) if cache is not None else ()
+    normalised = [tokenizer.normalise(text) for text in texts]
+    digests = tuple(map(cache.digest, normalised)) if cache is not None else ()
     found = cache.find(digests) if cache is not None else {}
     known = tuple(found.get(digest) for digest in digests) or (None,) * len(texts)
-    missing = [text for text, score in zip(texts, known, strict=True) if score is None]
-    unknown = tokenizer.encode_windows(missing, most=windows) if missing else ()
+    missing = [text for text, score in zip(normalised, known, strict=True) if score is None]
+    unknown = tokenizer.encode_normalised(missing, most=windows) if missing else ()
     return Tokenised(known=known, unknown=tuple(unknown), digests=digests)
+
+
+def joined(parts: Sequence[Tokenised]) -> Tokenised:
+    """Return consecutive texts that were tokenised in parts."""
+    return Tokenised(
+        known=tuple(chain.from_iterable(part.known for part in parts)),
+        unknown=tuple(chain.from_iterable(part.unknown for part in parts)),
+        digests=tuple(chain.from_iterable(part.digests for part in parts)),
+    )
 
 
 def complete(tokenised: Tokenised, scores: Float32Array) -> list[RawScore]:

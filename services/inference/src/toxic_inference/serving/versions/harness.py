@@ -7,7 +7,12 @@ Invariant: a state changes only through a method here, and a transition that isn
 import asyncio
 from dataclasses import dataclass
 
-from toxic_core.errors import ContractError, DigestMismatchError, RegistryUnavailableError
+from toxic_core.errors import (
+    ContractError,
+    DigestMismatchError,
+    NotApprovedError,
+    RegistryUnavailableError,
+)
 from toxic_inference.events import LoadFailure
 from toxic_inference.serving.batching.scheduler import BatchScheduler
 from toxic_inference.serving.errors import IllegalTransitionError
@@ -19,6 +24,7 @@ from toxic_model.loaded import LoadedModel
 
 _LOAD_FAILURES: tuple[tuple[type[Exception], LoadFailure], ...] = (
     (DigestMismatchError, LoadFailure.DIGEST),
+    (NotApprovedError, LoadFailure.NOT_APPROVED),
     (ContractError, LoadFailure.CONTRACT),
     (SignatureError, LoadFailure.SIGNATURE),
     (WarmupError, LoadFailure.WARMUP),

@@ -172,10 +172,10 @@ class Manager:
         available = (h for h in self._harnesses.values() if h.state is State.AVAILABLE)
         return all(harness.active.scheduler.idle for harness in available)
 
-    def overload(self) -> OverloadedError | None:
-        """Return the refusal that a text for the default alias would get now; None if it is admitted."""
+    def overload(self, caller: str | None = None) -> OverloadedError | None:
+        """Return the refusal that a text for the default alias gets now; see `BatchScheduler.overload`."""
         routed = self._aliases.get(self.default_alias)
-        return None if routed is None else self._harnesses[routed].active.scheduler.overload(1)
+        return None if routed is None else self._harnesses[routed].active.scheduler.overload(1, caller=caller)
 
     def statuses(self) -> tuple[VersionStatus, ...]:
         """Return every known version, the most important first."""
@@ -261,7 +261,7 @@ class Manager:
             )
         else:
             seconds = self.clock.now() - started
-            self.emit(VersionAvailable(version, model.contract, model.runtime))
+            self.emit(VersionAvailable(version, model.contract, model.runtime, harness.id.approved))
             harness.loaded(active)
             _log.info("servable.loaded", version=version, runtime=model.runtime, seconds=round(seconds, 3))
             self.emit(LoadSucceeded(seconds))
@@ -282,6 +282,12 @@ class Manager:
         self._changed.set()
 
     def _report(self, harness: Harness) -> None:
+        """Report a state, unless the same version has another approved content that is available."""
+        others = (each for each in self._harnesses.values() if each is not harness)
+        if harness.state is not State.AVAILABLE and any(
+            each.id.version == harness.id.version and each.state is State.AVAILABLE for each in others
+        ):
+            return
         self.emit(StateChanged(harness.id.version, harness.state))
 
 

@@ -4,7 +4,8 @@ A person can still read a disguised word. `toxic_core.text.normalise` undoes mos
 that replace letters.
 """
 
-from collections.abc import Callable, Mapping
+import unicodedata
+from collections.abc import Mapping
 
 from toxic_core.languages import Language
 from toxic_training.data.sample.dice import Dice
@@ -14,20 +15,39 @@ _DOTLESS_I = "\u0131"
 _FULL_WIDTH_OFFSET = 0xFEE0
 
 
-spaced = " ".join
-"""`fool` → `f o o l`."""
-dotted = ".".join
-"""`fool` → `f.o.o.l`."""
+def letters(text: str) -> list[str]:
+    """Return the characters of `text`, each with the marks after it: `मूर्ख` → `मू`, `र्`, `ख`."""
+    found: list[str] = []
+    for character in text:
+        if found and unicodedata.category(character).startswith("M"):
+            found[-1] += character
+        else:
+            found.append(character)
+    return found
+
+
+def spaced(word: str) -> str:
+    """`fool` → `f o o l`."""
+    return " ".join(letters(word))
+
+
+def dotted(word: str) -> str:
+    """`fool` → `f.o.o.l`."""
+    return ".".join(letters(word))
 
 
 def starred(word: str) -> str:
-    """`fool` → `f**l`."""
-    return word[0] + "*" * (len(word) - 2) + word[-1] if len(word) > 2 else word  # noqa: PLR2004
+    """`fool` → `f**l`, `笨蛋` → `笨*`."""
+    if not word:
+        return word
+    first, *others = letters(word)
+    return first + "*" * max(len(others) - 1, 1) + "".join(others[1:][-1:])
 
 
 def split_invisibly(word: str) -> str:
     """Insert a zero-width space into the middle of `word`."""
-    return word[: len(word) // 2] + _ZERO_WIDTH_SPACE + word[len(word) // 2 :]
+    parts = letters(word)
+    return "".join([*parts[: len(parts) // 2], _ZERO_WIDTH_SPACE, *parts[len(parts) // 2 :]])
 
 
 def full_width(word: str) -> str:
@@ -37,27 +57,24 @@ def full_width(word: str) -> str:
 
 def stretched(word: str) -> str:
     """`fool` → `foooooool`."""
-    middle = len(word) // 2
-    return word[:middle] + word[middle] * 4 + word[middle:]
+    parts = letters(word)
+    middle = len(parts) // 2
+    return "".join([*parts[:middle], parts[middle][0] * 4, *parts[middle:]])
 
 
 def disguise(words: str, *, leet: Mapping[str, str], dice: Dice) -> str:
-    """Return `words` with the last word disguised in one way."""
+    """Return `words` with the last word disguised in one way that changes it."""
     *before, last = words.split(" ")
-
-    def in_digits(word: str) -> str:
-        return "".join(leet.get(letter, letter) for letter in word)
-
-    ways: list[tuple[Callable[[str], str], float]] = [
-        (in_digits, 4),
-        (spaced, 2),
-        (dotted, 1),
-        (starred, 3),
-        (stretched, 3),
-        (split_invisibly, 1),
-        (full_width, 1),
+    ways = [
+        ("".join(leet.get(letter, letter) for letter in last), 4),
+        (spaced(last), 2),
+        (dotted(last), 1),
+        (starred(last), 3),
+        (stretched(last), 3),
+        (split_invisibly(last), 1),
+        (full_width(last), 1),
     ]
-    return " ".join([*before, dice.weighted(ways)(last)])
+    return " ".join([*before, dice.weighted([(word, weight) for word, weight in ways if word != last])])
 
 
 def shouted(text: str, *, language: Language) -> str:
@@ -77,6 +94,9 @@ def capitalised(text: str, *, language: Language) -> str:
 
 def mistyped(text: str, *, dice: Dice) -> str:
     """Return `text` with two neighbouring letters of a word swapped."""
-    at = dice.below(max(1, len(text) - 1))
-    pair = text[at : at + 2]
-    return text[:at] + pair[::-1] + text[at + 2 :] if pair.isalpha() else text
+    parts = letters(text)
+    at = dice.below(max(1, len(parts) - 1))
+    pair = parts[at : at + 2]
+    if all(part[0].isalpha() for part in pair):
+        parts[at : at + 2] = pair[::-1]
+    return "".join(parts)

@@ -28,6 +28,8 @@ _RECIPES = tomllib.loads((resources.files(__package__) / "recipes.toml").read_te
 TOXIC_SHARE: float = _RECIPES["toxic_share"]
 MISLABELLED_EVERY: int = _RECIPES["mislabelled_every"]
 
+_SPACE_AFTER_WIDE = re.compile("(?<=[。！？：）]) ")
+
 
 class Split(StrEnum):
     """The parts of a sample."""
@@ -100,7 +102,7 @@ class _Writer:
             sentences = [*self._sentences([Kind.OPENING]), *sentences]
         if dice.chance(0.2):
             sentences = [*sentences, *self._sentences([Kind.CLOSING])]
-        text = separator.join(sentences)
+        text = _SPACE_AFTER_WIDE.sub("", separator.join(sentences))
         if dice.chance(0.12):
             text = mistyped(text, dice=dice)
         if dice.chance(0.10):
@@ -108,7 +110,7 @@ class _Writer:
         elif dice.chance(0.10 if is_toxic else 0.03):
             text = shouted(text, language=book.language)
         if dice.chance(0.15 if is_toxic else 0.04):
-            text = text.rstrip(".") + "!!!"
+            text = text.rstrip(".。।") + "!!!"
         if dice.chance(0.12):
             moods = [(book.cold, 2.0 if is_toxic else 1.0), (book.warm, 1.0 if is_toxic else 4.0)]
             text += " " + dice.pick(dice.weighted(moods))

@@ -10,6 +10,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from matplotlib.figure import Figure as Image
 
+from toxic_training.data.comments import SOURCE
+from toxic_training.evaluation.measuring import TEST
 from toxic_training.evaluation.operating_point import OperatingPoint
 from toxic_training.evaluation.parameters import EvaluationParameters
 from toxic_training.evaluation.reporting import plots
@@ -25,7 +27,7 @@ def draw_plots(
     figures: dict[str, float], test: pd.DataFrame, point: OperatingPoint, parameters: EvaluationParameters
 ) -> list[object]:
     """Return every plot of `PLOTS` for Plotly, and then all of them as images by file name."""
-    curves = plots.curve_plots(point.calibrated(test), parameters)
+    curves = plots.curve_plots(point.calibrated(test[test[SOURCE] == TEST]), parameters)
     drawn = [*curves, plots.language_plot(figures), plots.functionality_plot(figures)]
     images = {f"{name}.png": image(plot) for name, plot in zip(plots.PLOTS, drawn, strict=True)}
     return [*map(plotly_figure, drawn), images]

@@ -50,13 +50,18 @@ def groups(figures: Figures, pattern: str) -> list[str]:
 
 def languages(figures: Figures) -> list[str]:
     """Return the languages for which the test set has figures."""
-    return [name for name in groups(figures, r"test\.toxic\.(\w+)\.auc") if name != "all"]
+    return [name for name in groups(figures, r"test\.toxic\.([\w-]+)\.auc") if name != "all"]
 
 
 def functionalities(figures: Figures) -> list[str]:
     """Return the parts of HateCheck that have figures, the sums first."""
-    found = groups(figures, r"hatecheck\.(\w+)\.accuracy")
+    found = groups(figures, r"hatecheck\.(\w+)\.identity_accuracy")
     return sorted(found, key=(*HATECHECK_SUMS, *found).index)
+
+
+def suites(figures: Figures) -> list[str]:
+    """Return the suites with expected decisions, without HateCheck."""
+    return [name for name in groups(figures, r"(\w+)\.harmful\.accuracy") if name != "hatecheck"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +86,33 @@ def _titles(figures: Figures) -> Iterator[tuple[str, str]]:
     for label in LABELS:
         yield f"heldout.{label}.all.auc", f"AUC of {label}, held-out train comments"
     yield from ((f"test.toxic.{code}.ece", f"calibration error of toxic, test, {code}") for code in tested)
-    yield "bias.toxic.combined", "bias against identity groups, combined score"
-    for name in functionalities(figures):
-        yield f"hatecheck.{name}.accuracy", f"HateCheck accuracy, {name}"
+    for name in groups(figures, r"(\w+)\.origins\.mean\.auc"):
+        yield f"{name}.origins.mean.auc", f"AUC of toxic, {name}, mean over languages of their sources' mean"
+        yield f"{name}.origins.lowest.auc", f"AUC of toxic, {name}, lowest language"
+    yield from _suite_titles(figures)
     for code in tested:
         name = f"comparison.toxic.{code}.auc_difference"
         yield name, f"AUC of toxic minus the champion's, test, {code}"
     yield "serving.latency_ms", "latency of one comment of median length, ms"
     yield "serving.threads", "threads for that latency"
     yield "serving.size_mb", "size of the exported model, MB"
+
+
+def _suite_titles(figures: Figures) -> Iterator[tuple[str, str]]:
+    yield "bias.toxic.combined", "bias against identity groups, combined score"
+    yield "hatecheck.all.auc", "AUC of identity_hate, HateCheck"
+    for name in functionalities(figures):
+        yield f"hatecheck.{name}.identity_accuracy", f"HateCheck, {name}, identity_hate decided rightly"
+    for name in suites(figures):
+        for side in ("harmful", "harmless"):
+            yield f"{name}.{side}.accuracy", f"{name}, {side} decided rightly"
+    for side, title in (("harmful", "still flagged"), ("harmless", "still not flagged")):
+        yield f"disguised.all.{side}", f"disguised comments {title}"
+    for name in groups(figures, r"([\w-]+\.toxic\.[\w-]+)\.auc"):
+        if f"{name}.ece" not in figures and not name.startswith("length."):
+            yield f"{name}.auc", f"AUC of toxic, {name.replace('.toxic.', ', ')}"
+    for name in groups(figures, r"([\w-]+\.\w+\.[\w-]+)\.rank_correlation"):
+        yield f"{name}.rank_correlation", f"rank correlation, {name.replace('.', ', ')}"
 
 
 def log_headlines(figures: Figures) -> str:

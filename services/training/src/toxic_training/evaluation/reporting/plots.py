@@ -100,11 +100,13 @@ def language_plot(figures: Figures) -> Plot:
 
 def functionality_plot(figures: Figures) -> Plot:
     """Return HateCheck accuracy by functionality."""
-    names = groups(figures, r"hatecheck\.(\w+_n?h)\.accuracy")
+    names = groups(figures, r"hatecheck\.(\w+_n?h)\.identity_accuracy")
     harmless = [name for name in names if name.endswith("_nh")]
     kinds = {"hateful": [name for name in names if name not in harmless], "not hateful": harmless}
-    series = [_bars(kind, kinds[kind], figures, "hatecheck.{}.accuracy") for kind in kinds if kinds[kind]]
-    return Plot("HateCheck, decisions of toxic", "functionality", "accuracy", "bars", series)
+    series = [
+        _bars(kind, kinds[kind], figures, "hatecheck.{}.identity_accuracy") for kind in kinds if kinds[kind]
+    ]
+    return Plot("HateCheck, decisions of identity_hate", "functionality", "accuracy", "bars", series)
 
 
 def _line(name: str, x: Floats, y: Floats) -> Series:

@@ -3,6 +3,7 @@
 Invariant: plotly.js is in the file, and no comment's text is.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ from toxic_training.evaluation.reporting.figures import (
     groups,
     headlines,
     languages,
+    suites,
 )
 from toxic_training.scoring.exported import ExportedModel
 
@@ -64,6 +66,9 @@ def write_report(
         "thresholds": threshold_table(point),
         "bias": bias_table(figures),
         "hatecheck": hatecheck_table(figures),
+        "origins": origin_table(figures),
+        "suites": suite_table(figures),
+        "disguised": disguise_table(figures),
         "lengths": length_table(figures),
     }
     return TEMPLATES.get_template("report.html.j2").render(
@@ -131,13 +136,53 @@ def bias_table(figures: Figures) -> Table:
     return Table(["group", "subgroup AUC", "BPSN AUC", "BNSP AUC"], rows)
 
 
+def origin_table(figures: Figures) -> Table:
+    """Return the AUCs of `toxic` by language and source, one row per language, the lowest mean first."""
+    pattern = r"(\w+)\.origins\.([\w-]+)\.([^.]+)\.auc"
+    found = [match for name in figures if (match := re.fullmatch(pattern, name))]
+    cells: dict[tuple[str, str], list[str]] = {}
+    for match in found:
+        cells.setdefault((match[1], match[2]), []).append(f"{match[3]} {figures[match[0]]:.3f}")
+    rows: list[list[Cell]] = [
+        [name, code, find(figures, f"{name}.origins.{code}.auc"), ", ".join(sorted(origins))]
+        for (name, code), origins in cells.items()
+    ]
+    return Table(["set", "language", "mean AUC", "by source"], sorted(rows, key=lambda row: str(row[2])))
+
+
+def suite_table(figures: Figures) -> Table:
+    """Return the share of right decisions by any harm, one row per suite and kind."""
+    rows: list[list[Cell]] = [
+        [name, kind, find(figures, f"{name}.{kind}.accuracy")]
+        for name in suites(figures)
+        for kind in groups(figures, rf"{name}\.([^.]+)\.accuracy")
+    ]
+    return Table(["suite", "kind", "decided rightly"], rows)
+
+
+def disguise_table(figures: Figures) -> Table:
+    """Return the share of decisions that each disguise leaves."""
+    rows: list[list[Cell]] = [
+        [way, *(find(figures, f"disguised.{way}.{side}") for side in ("harmful", "harmless"))]
+        for way in groups(figures, r"disguised\.(\w+)\.harmless")
+    ]
+    return Table(["disguise", "still flagged", "still not flagged"], rows)
+
+
 def hatecheck_table(figures: Figures) -> Table:
     """Return the share of cases that pass, one row per functionality, the sums first."""
     rows: list[list[Cell]] = [
-        [name, f"{figures[f'hatecheck.{name}.cases']:.0f}", find(figures, f"hatecheck.{name}.accuracy")]
+        [
+            name,
+            f"{figures[f'hatecheck.{name}.cases']:.0f}",
+            *(
+                find(figures, f"hatecheck.{name}.{figure}")
+                for figure in ("identity_accuracy", "any_accuracy")
+            ),
+        ]
         for name in functionalities(figures)
     ]
-    return Table(["functionality", "cases", "accuracy"], rows)
+    return Table(["functionality", "cases", "accuracy", "by any harm"], rows)
 
 
 def length_table(figures: Figures) -> Table:

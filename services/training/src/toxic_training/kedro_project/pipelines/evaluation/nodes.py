@@ -1,16 +1,18 @@
 """From an exported model to its figures and operating point: plain functions."""
 
+import logging
+
 import keras
 import numpy as np
 import pandas as pd
 
 from toxic_core.contract import Bundle
 from toxic_core.contract.reference import LENGTH_EDGES, Distribution, ReferenceTraffic
+from toxic_core.contract.scales import Pairs, TooLittleDataError, fit_scales
 from toxic_core.languages import ANY_LANGUAGE
-from toxic_training.data.comments import LABEL_COLUMNS, LANGUAGE, TEXT
-from toxic_training.evaluation.bias import measure_bias
-from toxic_training.evaluation.hatecheck import measure_hatecheck
-from toxic_training.evaluation.measuring import ALL, TOKENS, by_language
+from toxic_training.data.comments import LABEL_COLUMNS, LANGUAGE, SOURCE, TEXT, OptionalTables
+from toxic_training.data.suites import REFERENCES, leave_out_trained, tidy_suites
+from toxic_training.evaluation.measuring import ALL, TEST, TOKENS, by_language
 from toxic_training.evaluation.metrics import share_weights
 from toxic_training.evaluation.operating_point import OperatingPoint, score_columns
 from toxic_training.evaluation.parameters import EvaluationParameters
@@ -19,11 +21,18 @@ from toxic_training.modelling.parameters import ModellingParameters
 from toxic_training.scoring.exported import ExportedModel, ExportFacts, ExportParts
 from toxic_training.scoring.texts import open_scorer
 
+logger = logging.getLogger(__name__)
+
 
 def prepare_export(classifier: keras.Model, encoder: Encoder, parameters: ModellingParameters) -> ExportParts:
     """Return the parts of the export that is measured and then served."""
     facts = ExportFacts(max_tokens=parameters.max_tokens, pad_id=encoder.pad_id, encoder=parameters.encoder)
     return ExportParts(classifier=classifier, encoder=encoder, facts=facts)
+
+
+def read_suites(suites: OptionalTables, training: pd.DataFrame) -> pd.DataFrame:
+    """Return the cases of every test suite that exists, without those that were trained on."""
+    return leave_out_trained(tidy_suites(suites), training)
 
 
 def score_comments(
@@ -75,24 +84,31 @@ def describe_traffic(validation: pd.DataFrame, parameters: EvaluationParameters)
     ).model_dump(mode="json")
 
 
-def measure_suites(
-    templates: pd.DataFrame,
-    hatecheck: pd.DataFrame,
-    point: OperatingPoint,
-    parameters: EvaluationParameters,
-) -> dict[str, float]:
-    """Return bias and HateCheck figures."""
-    resampling = parameters.resampling
-    return measure_bias(templates, resampling) | measure_hatecheck(hatecheck, point, resampling)
+def fit_reference_scales(suites: pd.DataFrame, point: OperatingPoint) -> dict[str, object]:
+    """Return the scales to the reference scores of the suites, as in `scales.json`; empty without enough."""
+    rows = suites[suites[list(REFERENCES)].notna().any(axis=1)]
+    cases = point.calibrated(rows)
+    pairs = Pairs(
+        languages=cases[LANGUAGE].tolist(),
+        ours={name: cases[f"score_{label}"].to_numpy(np.float64) for name, label in REFERENCES.items()},
+        theirs={name: cases[name].to_numpy(np.float64) for name in REFERENCES},
+    )
+    names = ", ".join(sorted(rows[SOURCE].unique()))
+    try:
+        scales = fit_scales(pairs, source=f"reference scores of {len(rows):,} comments ({names})")
+    except TooLittleDataError as error:
+        logger.info("The model gets no scales: %s", error)
+        return {}
+    return scales.model_dump(mode="json")
 
 
 def score_with_champion(
     champion: Bundle | None, comments: pd.DataFrame, parameters: EvaluationParameters
 ) -> pd.DataFrame:
-    """Return the champion's calibrated scores of `comments`; an empty table if there is no champion."""
+    """Return the champion's calibrated scores of Jigsaw's test comments; an empty table if there is none."""
     if champion is None:
         return pd.DataFrame()
-    scores = score_comments(ExportedModel.of(champion), comments, parameters)
+    scores = score_comments(ExportedModel.of(champion), comments[comments[SOURCE] == TEST], parameters)
     return OperatingPoint.of(champion).calibrated(scores)
 
 

@@ -4,13 +4,14 @@ from collections.abc import Callable
 
 from kedro.pipeline import Node, Pipeline
 
-from toxic_training.data.suites import tidy_hatecheck, tidy_templates
 from toxic_training.evaluation.calibrating import fit_operating_point
 from toxic_training.evaluation.comparison import compare_with_champion
 from toxic_training.evaluation.cost import measure_cost
+from toxic_training.evaluation.disguises import disguise_comments
 from toxic_training.evaluation.measuring import measure_sets
 from toxic_training.evaluation.operating_point import OperatingPoint
 from toxic_training.evaluation.precision import measure_precision
+from toxic_training.evaluation.suites import measure_disguised, measure_suites
 from toxic_training.kedro_project.pipelines.evaluation import nodes
 from toxic_training.kedro_project.pipelines.reporting.pipeline import reporting_nodes
 from toxic_training.scoring.exported import ExportedModel
@@ -23,13 +24,19 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(nodes.prepare_export, ["classifier", "encoder", "params:modelling"], "exported_model"),
-            Node(fit_operating_point, ["validation_scores", _PARAMETERS], "operating_point"),
+            _score("thresholds"),
+            Node(
+                fit_operating_point,
+                ["validation_scores", "thresholds_scores", _PARAMETERS],
+                "operating_point",
+            ),
             Node(
                 nodes.describe_reference,
                 ["validation_scores", "operating_point", _PARAMETERS],
                 "reference_scores",
             ),
             Node(nodes.describe_traffic, ["validation_scores", _PARAMETERS], "reference_traffic"),
+            Node(nodes.fit_reference_scales, ["suite_scores", "operating_point"], "reference_scales"),
             *_measuring(),
         ]
     )
@@ -47,31 +54,20 @@ def create_bundle_pipeline(bundle: str) -> Pipeline:
     return Pipeline(
         [*opening, *_measuring(), *reporting_nodes()],
         namespace="evaluated",
-        inputs={bundle, "validation_comments", "test_comments", "raw_suites", "champion"},
+        inputs={
+            *(bundle, "training_comments", "validation_comments", "test_comments"),
+            *("raw_suites", "champion"),
+        },
         parameters={_PARAMETERS},
     )
 
 
 def _measuring() -> list[Node]:
     """Return the nodes from `exported_model` and `operating_point` to `evaluation_report`."""
-    tables = {
-        "validation": "validation_comments",
-        "test": "test_comments",
-        "template": "templates",
-        "hatecheck": "hatecheck_cases",
-    }
-    scoring = [
-        Node(
-            nodes.score_comments,
-            ["exported_model", comments, _PARAMETERS],
-            f"{name}_scores",
-            name=f"score_{comments}",
-        )
-        for name, comments in tables.items()
-    ]
     figures: dict[str, tuple[Callable[..., dict[str, float]], *tuple[str, ...]]] = {
         "comment": (measure_sets, "validation_scores", "test_scores", "operating_point"),
-        "suite": (nodes.measure_suites, "template_scores", "hatecheck_scores", "operating_point"),
+        "suite": (measure_suites, "suite_scores", "operating_point"),
+        "disguised": (measure_disguised, "test_scores", "disguised_scores", "operating_point"),
         "champion": (compare_with_champion, "test_scores", "champion_scores", "operating_point"),
         "cost": (measure_cost, "exported_model", "test_comments"),
         "precision": (measure_precision, "exported_model", "validation_comments", "validation_scores"),
@@ -81,9 +77,9 @@ def _measuring() -> list[Node]:
         for name, (measure, *inputs) in figures.items()
     ]
     return [
-        Node(tidy_templates, "raw_suites", "templates"),
-        Node(tidy_hatecheck, "raw_suites", "hatecheck_cases"),
-        *scoring,
+        Node(nodes.read_suites, ["raw_suites", "training_comments"], "suite_comments"),
+        Node(disguise_comments, ["test_comments", _PARAMETERS], "disguised_comments"),
+        *map(_score, ("validation", "test", "suite", "disguised")),
         Node(nodes.score_with_champion, ["champion", "test_comments", _PARAMETERS], "champion_scores"),
         *measuring,
         Node(
@@ -92,3 +88,12 @@ def _measuring() -> list[Node]:
             ["evaluation_report", "evaluation_metrics"],
         ),
     ]
+
+
+def _score(table: str) -> Node:
+    return Node(
+        nodes.score_comments,
+        ["exported_model", f"{table}_comments", _PARAMETERS],
+        f"{table}_scores",
+        name=f"score_{table}_comments",
+    )

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from toxic_core.contract import file_digest, open_bundle
 from toxic_core.errors import InvalidDataError
 from toxic_model.scoring import ScoringOptions
-from toxic_training.data.comments import LABEL_COLUMNS, TEXT, label_matrix
+from toxic_training.data.comments import LABEL_COLUMNS, LANGUAGE, SOURCE, TEXT, label_matrix
+from toxic_training.data.parameters import DataParameters
+from toxic_training.modelling.augmenting import augmented
 from toxic_training.modelling.batches import LengthBatches
 from toxic_training.modelling.checkpoints import CheckpointFile, fingerprint
 from toxic_training.modelling.classifier import Encoder, build_classifier, training_loss
@@ -67,6 +69,7 @@ def train_classifier(
     teacher_scores: pd.DataFrame,
     validation: pd.DataFrame,
     checkpoint: Path,
+    data: DataParameters,
     parameters: ModellingParameters,
     clock: Clock = time.monotonic,
 ) -> tuple[keras.Model, dict[str, float]]:
@@ -77,18 +80,26 @@ def train_classifier(
     Raises:
         InvalidDataError: the comments are all toxic or all not.
     """
-    if set(training[LABEL_COLUMNS[0]].unique()) != {0.0, 1.0}:
+    if not {0.0, 1.0} <= set(training[LABEL_COLUMNS[0]].unique()):
         raise InvalidDataError(
             f"The {len(training)} training comments are all of one class of {LABEL_COLUMNS[0]}; "
             "training needs toxic and non-toxic ones."
         )
     tokeniser = encoder.tokeniser(max_tokens=parameters.max_tokens)
-    token_ids = tokeniser.token_ids(training[TEXT].tolist())
+    texts = augmented(training[TEXT].tolist(), share=parameters.augmented_share, seed=parameters.seed)
+    token_ids = tokeniser.token_ids(texts)
+    row_weights = (
+        training[SOURCE]
+        .map({name: source.weight for name, source in data.sources.items()})
+        .fillna(1.0)
+        .to_numpy(np.float32)
+    ) * language_weights(training, parameters)
     labels = label_matrix(training)
     targets = join_targets(labels, teacher_scores)
     run = fingerprint(
         np.concatenate(token_ids).tobytes(),
         targets.tobytes(),
+        row_weights.tobytes(),
         file_digest(encoder.folder / WEIGHTS_FILE).encode(),
         parameters.model_dump_json(exclude={"checkpoint_minutes"}).encode(),
     )
@@ -97,9 +108,12 @@ def train_classifier(
     classifier = build_classifier(
         encoder.load_backbone(), dropout=parameters.dropout, train_embeddings=parameters.train_embeddings
     )
+    batches = LengthBatches(
+        token_ids, targets, batch_size=batch_size, pad_id=encoder.pad_id, seed=seed, weights=row_weights
+    )
     trainer = Trainer(
         classifier,
-        LengthBatches(token_ids, targets, batch_size=batch_size, pad_id=encoder.pad_id, seed=seed),
+        batches,
         selection_set(
             validation, tokeniser, comments=parameters.selection_comments, batch_size=batch_size, seed=seed
         ),
@@ -108,11 +122,29 @@ def train_classifier(
         clock=clock,
     )
     weights = positive_weights(labels, parameters)
-    figures = trainer.fit(training_loss(weights, teacher_share=parameters.teacher_share))
+    loss = training_loss(
+        weights,
+        label_weights=[parameters.label_weights.get(label, 1.0) for label in LABEL_COLUMNS],
+        smoothing=parameters.label_smoothing,
+        teacher_share=parameters.teacher_share,
+    )
+    figures = trainer.fit(loss)
     if parameters.quantise:
         round_weights(classifier)
     # The same network without its optimiser, whose state is twice the size of the trained weights.
     return keras.Model(classifier.input, classifier.output, name=classifier.name), figures
+
+
+def language_weights(training: pd.DataFrame, parameters: ModellingParameters) -> NDArray[np.float32]:
+    """Return each row's weight, float32 [rows]; it balances the classes of `toxic` within a language."""
+    is_toxic = training[LABEL_COLUMNS[0]] == 1
+    by_language = is_toxic.groupby(training[LANGUAGE]).transform("mean").clip(1e-3, 1 - 1e-3)
+    overall = np.clip(is_toxic.mean(), 1e-3, 1 - 1e-3)
+    ratio = (1 / by_language - 1) / (1 / overall - 1)
+    limit = parameters.class_weight_limit
+    weights = (ratio**parameters.language_balance).clip(1 / limit, limit).where(is_toxic, 1.0)
+    balanced: NDArray[np.float32] = weights.to_numpy(np.float32)
+    return balanced
 
 
 def positive_weights(labels: NDArray[np.float32], parameters: ModellingParameters) -> list[float]:

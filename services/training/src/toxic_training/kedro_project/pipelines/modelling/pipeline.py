@@ -22,6 +22,7 @@ def create_pipeline() -> Pipeline:
                     "teacher_scores": "teacher_scores",
                     "validation": "validation_comments",
                     "checkpoint": "training_checkpoint",
+                    "data": "params:data",
                     "parameters": "params:modelling",
                 },
                 ["classifier", "fit_result"],

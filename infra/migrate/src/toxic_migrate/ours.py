@@ -1,0 +1,126 @@
+"""Scores the comments of a migration here: by a running service, or by a bundle in a folder."""
+
+import time
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+
+from toxic_core.contract.scales import Scales
+from toxic_core.errors import ConfigurationError, InvalidDataError
+from toxic_core.labels import perspective_attribute
+from toxic_core.languages import Language
+from toxic_migrate.tables import Floats, Scored
+
+SERVICE_KEY_VARIABLE = "TOXIC_API_KEY"
+
+_TEXTS = 100
+_WINDOWS = 32
+_TRIES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """This side's scores of the same comments.
+
+    Attributes:
+        version: of the model.
+        languages: of each comment, stated or identified.
+        calibrated: scores by attribute, float64 [comments].
+        scales: the scale on which clients of the Perspective API get them; None if they are calibrated.
+    """
+
+    version: str
+    languages: tuple[str, ...]
+    calibrated: dict[str, Floats]
+    scales: Scales | None
+
+
+def score_by_service(comments: Scored, *, address: str, key: str) -> Ours:
+    """Score comments by the service at an address.
+
+    Raises:
+        ConfigurationError: it doesn't answer, or refuses the key.
+        InvalidDataError: it refuses a comment.
+    """
+    languages, version = list(comments.languages), ""
+    scores: dict[str, Floats] = {}
+    headers = {"x-api-key": key} if key else {}
+    with httpx.Client(base_url=address, headers=headers, timeout=120) as client:
+        for language in sorted(set(comments.languages)):
+            rows = [row for row, stated in enumerate(comments.languages) if stated == language]
+            for start in range(0, len(rows), _TEXTS):
+                part = rows[start : start + _TEXTS]
+                request = {"texts": [comments.texts[row] for row in part], "identify_language": True}
+                answer = _post(client, request | ({"lang": language} if language else {}))
+                version = answer["model_version"]
+                for row, result in zip(part, answer["results"], strict=True):
+                    languages[row] = result["language"]
+                    for label, score in result["scores"].items():
+                        column = scores.setdefault(
+                            perspective_attribute(label), np.full(len(comments.texts), np.nan)
+                        )
+                        column[row] = score
+        shown = client.get("/v1alpha1/scale").raise_for_status().json()
+    scales = (
+        Scales.model_validate({"source": shown["source"], "curves": shown["curves"]})
+        if shown["curves"]
+        else None
+    )
+    return Ours(version, tuple(languages), scores, scales)
+
+
+def score_by_bundle(comments: Scored, *, folder: Path) -> Ours:
+    """Score comments by the bundle in a folder.
+
+    Raises:
+        ConfigurationError: the extra `bundle` isn't installed.
+        ContractError: it is no bundle.
+    """
+    try:
+        from toxic_model.identification import identify_language  # noqa: PLC0415  an optional extra
+        from toxic_model.opening import open_model  # noqa: PLC0415
+        from toxic_model.registered import open_folder  # noqa: PLC0415
+        from toxic_model.scoring import ScoringOptions  # noqa: PLC0415
+    except ImportError as error:
+        raise ConfigurationError(
+            "To score by a bundle, install the extra: pip install 'toxic-migrate[bundle]'."
+        ) from error
+    opened = open_folder(folder)
+    model = open_model(opened.bundle, threads=0)
+    languages = tuple(
+        stated or identify_language(text, default=Language.ENGLISH)
+        for text, stated in zip(comments.texts, comments.languages, strict=True)
+    )
+    found = model.score(
+        comments.texts, languages, options=ScoringOptions(batch_tokens=8192, max_windows=_WINDOWS)
+    ).scores
+    columns = {
+        perspective_attribute(label): found[:, column].astype(np.float64)
+        for column, label in enumerate(model.contract.labels)
+    }
+    model.close()
+    return Ours(str(opened.version), languages, columns, model.scales)
+
+
+def _post(client: httpx.Client, request: dict[str, object]) -> dict[str, Any]:
+    for attempt in range(_TRIES):
+        try:
+            answer = client.post("/predict", json=request)
+        except httpx.TransportError as error:
+            raise ConfigurationError(
+                f"{client.base_url} doesn't answer ({type(error).__name__}); check --address."
+            ) from error
+        if answer.status_code not in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
+            break
+        time.sleep(min(2.0**attempt, 30))
+    if answer.is_success:
+        found: dict[str, Any] = answer.json()
+        return found
+    message = f"{client.base_url} answers with status {answer.status_code}: {answer.text[:200]}"
+    if answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY:
+        raise InvalidDataError(message)
+    raise ConfigurationError(f"{message} Check --address, and the key in {SERVICE_KEY_VARIABLE}.")

@@ -1,0 +1,1 @@
+"""An HTTP server with limits, for every service; needs the extra `server`."""

@@ -1,0 +1,1 @@
+"""How bodies are written: content codings, weights of what clients accept, relaxed JSON."""
