@@ -116,7 +116,8 @@ class Addresses:
         given = headers.getlist("host")
         host = given[0].lower() if len(given) == 1 else ""
         name = _PORT.sub("", host)
-        private = self._private_hosts and _NOT_PUBLIC.fullmatch(name)
+        # No browser leaves the header out.
+        private = self._private_hosts and (not given or _NOT_PUBLIC.fullmatch(name))
         if not private and not {host, name} & (self._own | _LOOPBACK):
             raise ForbiddenError(
                 f"The service doesn't answer for the host {host[:100]!r}; use a name that "

@@ -59,7 +59,7 @@ async def test_a_trusted_proxy_says_which_scheme_clients_use(
     serve: Serve, peer: str, proxies: str, root: str
 ) -> None:
     """Another peer could send anything."""
-    async with serve(peer, trusted_proxies=proxies) as client:
+    async with serve(peer, trusted_proxies=proxies, allowed_hosts=("scores.example",)) as client:
         assert await root_of(client, **HTTPS) == root
 
 
