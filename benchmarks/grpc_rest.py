@@ -94,7 +94,7 @@ async def _grpc(port: int, texts: list[str], *, callers: int) -> Round:
     )
     outcomes: list[Outcome] = []
     async with grpc.aio.insecure_channel(f"{HOST}:{port}") as channel:
-        call = channel.unary_unary(_GRPC_PATH)
+        call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(_GRPC_PATH)
 
         async def requester() -> None:
             for message in messages:

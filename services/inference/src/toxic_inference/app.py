@@ -187,7 +187,8 @@ def _make_grpc(
 ) -> Callable[[], AbstractAsyncContextManager[int | None]]:
     if settings.grpc_port is None:
         return nullcontext
-    from toxic_inference.rpc.server import GrpcLimits, serve_grpc  # noqa: PLC0415  a tenth of a second
+    from toxic_inference.rpc.methods import GrpcLimits  # noqa: PLC0415  a tenth of a second
+    from toxic_inference.rpc.server import serve_grpc  # noqa: PLC0415  as above
 
     proxies = settings.trusted_proxies
     app = create_api(

@@ -266,9 +266,9 @@ async def test_a_job_goes_on_where_it_was(new_queue: Callable[[], JobQueue], ver
     running.cancel()
     await asyncio.wait({running})
     assert first.get(job.id).rows_done == 1_024
-    core = FakeCore()
-    core.version = version
-    second = replace(new_queue(), scorer=core)
+    resumed = FakeCore()
+    resumed.version = version
+    second = replace(new_queue(), scorer=resumed)
     running = asyncio.create_task(second.run())
     async with asyncio.timeout(30):
         while not second.get(job.id).ended:  # noqa: ASYNC110  threads work meanwhile
@@ -276,7 +276,7 @@ async def test_a_job_goes_on_where_it_was(new_queue: Callable[[], JobQueue], ver
     running.cancel()
     ended = second.get(job.id)
     assert (ended.error, ended.rows_done, ended.scored) == (None, 1_500, 1_500)
-    assert len(core.texts) == (1_500 - 1_024 if version == "7" else 1_500)
+    assert len(resumed.texts) == (1_500 - 1_024 if version == "7" else 1_500)
     rows = list(csv.DictReader(io.StringIO(second.result(job.id).read_text(), newline="")))
     assert [row["id"] for row in rows] == [str(row) for row in range(1_500)]
     assert {row["model_version"] for row in rows} == {version}

@@ -88,6 +88,7 @@ class Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # not generic 
         self._handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {}
         for path in (operation.path for door in doors for operation in door.operations):
             described = POOL.FindServiceByName(service_of(path)).methods_by_name[path.rpartition("/")[2]]
+            handler: grpc.RpcMethodHandler[bytes, bytes]
             if described.client_streaming:
                 answer = message_class(described.output_type.full_name)
                 handler = grpc.stream_stream_rpc_method_handler(partial(self._stream, path, answer))

@@ -6,7 +6,6 @@ anything doesn't deadlock. A stream that waits for lines holds no version, so th
 """
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
@@ -25,9 +24,9 @@ from toxic_inference.doors.native.answers import score_json
 from toxic_inference.doors.native.line_spool import LineSpool
 from toxic_inference.events import RowRejected
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
+from toxic_inference.http.body import strict_json
 from toxic_inference.http.door import NDJSON_TYPE
 from toxic_inference.http.encodings.forms import table_options
-from toxic_inference.http.encodings.relaxed_json import refuse_constant, unique_keys
 from toxic_inference.http.errors import MalformedRequestError, UnsupportedMediaTypeError, problem_of
 from toxic_inference.http.guard import caller_in
 from toxic_inference.http.terms import terms_of
@@ -134,7 +133,7 @@ def _members(raw: bytes | None, encoding: str) -> dict[str, object]:
         raise _BadLineError("line_too_long", "is too long.")
     try:
         line = raw.decode(encoding).removeprefix("\ufeff")
-        value = json.loads(line, object_pairs_hook=unique_keys, parse_constant=refuse_constant)
+        value = strict_json(line)
     except UnicodeDecodeError as error:
         raise _BadLineError("invalid_utf8", f"contains bytes that are not {encoding.upper()}.") from error
     except (ValueError, RecursionError, MalformedRequestError) as error:

@@ -28,7 +28,10 @@ from toxic_model.errors import InvalidTensorError
 _PACKAGE = "tensorflow.serving"
 _SIGNATURE_FIELD = "signature_def"
 _FLOAT, _STRING = 1, 7  # of tensorflow.DataType
-_INTEGERS = {3: ("int_val", np.dtype("<i4")), 9: ("int64_val", np.dtype("<i8"))}
+_INTEGERS: dict[int, tuple[str, np.dtype[np.signedinteger[Any]]]] = {
+    3: ("int_val", np.dtype("<i4")),
+    9: ("int64_val", np.dtype("<i8")),
+}
 """Where a TensorProto of DT_INT32 or DT_INT64 has its values."""
 
 (
@@ -118,9 +121,11 @@ def _values(tensor: Any, name: str, *, most: int) -> list[Any]:
     shape = [dimension.size for dimension in tensor.tensor_shape.dim]
     if tensor.dtype == _STRING:
         try:
-            return _sized([text.decode() for text in tensor.string_val], shape, name)
+            texts = [text.decode() for text in tensor.string_val]
         except UnicodeDecodeError as error:
             raise InvalidTensorError(f"{name} must contain UTF-8 texts.") from error
+        _check_size(len(texts), shape, name)
+        return texts
     if tensor.dtype not in _INTEGERS or len(shape) != 2:  # noqa: PLR2004  a matrix
         raise InvalidTensorError(
             f"{name} must be DT_STRING, or DT_INT32 or DT_INT64 with a shape [rows, tokens]."
@@ -132,13 +137,14 @@ def _values(tensor: Any, name: str, *, most: int) -> list[Any]:
     values = np.frombuffer(raw, kind) if raw else np.array(getattr(tensor, field), kind)
     if not raw and 0 < len(values) < size <= most:
         values = np.pad(values, (0, size - len(values)), mode="edge")  # TensorFlow repeats the last value
-    return _sized(values, shape, name).reshape(shape).tolist()
+    _check_size(len(values), shape, name)
+    rows: list[list[int]] = values.reshape(shape).tolist()
+    return rows
 
 
-def _sized(values: Any, shape: Sequence[int], name: str) -> Any:
-    if min(shape, default=0) < 0 or len(values) != prod(shape):
-        raise InvalidTensorError(f"{name} has {len(values):,} values, which don't fit its shape {shape}.")
-    return values
+def _check_size(values: int, shape: Sequence[int], name: str) -> None:
+    if min(shape, default=0) < 0 or values != prod(shape):
+        raise InvalidTensorError(f"{name} has {values:,} values, which don't fit its shape {shape}.")
 
 
 TF_SERVING_GRPC = Door(
