@@ -117,7 +117,7 @@ def test_no_bytes_break_the_reader(content: bytes) -> None:
 def test_typed_cells_are_texts() -> None:
     """Numbers, dates, truth values and missing ones of workbooks and Parquet files."""
     frame = pd.DataFrame(
-        {"text": ["a", None], "n": [1, 2], "b": [True, False], "d": pd.to_datetime(["2026-01-02", None])}
+        {"text": ["a", None], "n": [1, 2], "b": [True, False], "d": [pd.Timestamp("2026-01-02"), pd.NaT]}
     )
     parquet, workbook = io.BytesIO(), io.BytesIO()
     frame.to_parquet(parquet)

@@ -73,6 +73,9 @@ def test_errors_are_statuses(channel: grpc.Channel) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         stub.Predict(request)
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+    classify: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
+        "/tensorflow.serving.PredictionService/Classify"
+    )
     with pytest.raises(grpc.RpcError) as caught:
-        channel.unary_unary("/tensorflow.serving.PredictionService/Classify")(b"")
+        classify(b"")
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED

@@ -76,7 +76,7 @@ class _Answer:
     error: tuple[str, str] | None = None
 
 
-class Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # not generic at run time
+class Methods(grpc.GenericRpcHandler):
     """The doors' methods, by their paths; each message is a request to the application."""
 
     def __init__(self, app: ASGIApp, doors: Sequence[Door], limits: GrpcLimits) -> None:
@@ -140,7 +140,7 @@ class Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # not generic 
                     await asyncio.wait((reading,), timeout=self._limits.message_seconds)
             if not reading.done():
                 raise MalformedRequestError("The message didn't arrive in time; send it whole.")
-            message = reading.result()
+            message: Any = reading.result()
         finally:
             reading.cancel()
         return None if message is grpc.aio.EOF else message

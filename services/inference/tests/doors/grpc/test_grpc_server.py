@@ -169,7 +169,8 @@ async def test_silent_calls_take_no_place_of_others(serve: Any) -> None:
 async def test_watching_health_does_not_delay_the_stop(serve: Any) -> None:
     """The server ends such calls once the others are answered."""
     async with serve(limits=replace(LIMITS, grace_seconds=3_600.0)) as caller:
-        watching = health_pb2_grpc.HealthStub(caller.channel).Watch(health_pb2.HealthCheckRequest())
+        health: Any = health_pb2_grpc.HealthStub(caller.channel)
+        watching = health.Watch(health_pb2.HealthCheckRequest())
         await watching.read()
     assert (await watching.code()) is not grpc.StatusCode.OK
 
@@ -188,7 +189,7 @@ async def test_metrics_and_trailing_metadata_are_the_doors(caller: Any, metric: 
 
 async def test_health_follows_the_core(caller: Any, core: FakeCore) -> None:
     """Of the server and of each service, by Check and Watch."""
-    health = health_pb2_grpc.HealthStub(caller.channel)
+    health: Any = health_pb2_grpc.HealthStub(caller.channel)
     serving = health_pb2.HealthCheckResponse
     request = health_pb2.HealthCheckRequest(service="tensorflow.serving.PredictionService")
     assert (await health.Check(health_pb2.HealthCheckRequest())).status == serving.SERVING
@@ -202,7 +203,7 @@ async def test_health_follows_the_core(caller: Any, core: FakeCore) -> None:
 
 async def test_reflection_describes_every_service(caller: Any) -> None:
     """With every file that their messages need."""
-    stub = reflection_pb2_grpc.ServerReflectionStub(caller.channel)
+    stub: Any = reflection_pb2_grpc.ServerReflectionStub(caller.channel)
     talk = stub.ServerReflectionInfo()
     await talk.write(reflection_pb2.ServerReflectionRequest(list_services=""))
     listed = [service.name for service in (await talk.read()).list_services_response.service]

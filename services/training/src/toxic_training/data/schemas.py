@@ -173,9 +173,9 @@ def sort_rows(
         rejected = pd.concat([rejected, lines])
     if len(rejected) > max_rejected_fraction * len(table):
         faults = rejected[["column", "reason"]].itertuples(index=False, name=None)
-        lines = rejected.groupby(["column", "reason"])["line"].min()
+        firsts = rejected.groupby(["column", "reason"])["line"].min()
         listed = "; ".join(
-            f"{count:,} times {reason} in {column}, first on line {lines[column, reason]}"
+            f"{count:,} times {reason} in {column}, first on line {firsts[column, reason]}"
             for (column, reason), count in Counter(faults).items()
         )
         raise InvalidDataError(
