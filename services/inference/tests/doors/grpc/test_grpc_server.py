@@ -172,7 +172,12 @@ async def test_watching_health_does_not_delay_the_stop(serve: Any) -> None:
         health: Any = health_pb2_grpc.HealthStub(caller.channel)
         watching = health.Watch(health_pb2.HealthCheckRequest())
         await watching.read()
-    assert (await watching.code()) is not grpc.StatusCode.OK
+
+    async def read_on() -> None:  # a call's status comes behind its messages
+        while True:
+            await watching.read()
+
+    assert (await refused(read_on())).code() is not grpc.StatusCode.OK
 
 
 @scoring
