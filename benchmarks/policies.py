@@ -19,7 +19,7 @@ _RUNS = 15
 _SECONDS = 0.01
 
 COMMENTS = {
-    "a comment": "Hello there, this is a plain comment about nothing in particular, nothing at all.",
+    "a comment": "Hello there, this is a plain comment about the weather in our town, and no more.",
     "Cyrillic": "привет как дела, сегодня хорошая погода, и я иду гулять с друзьями в парк",
     "300 characters": "Have a lovely day, and thank you for your kind answer to my question. " * 4,
     "20 kB": "Have a lovely day, and thank you for your kind answer. " * 370,

@@ -277,8 +277,9 @@ def test_a_part_of_a_text_can_be_read_from_a_place() -> None:
     table = opened(content)
     header, rows = table.place, table.rows()
     next(rows)
-    assert (header, table.place) == ((11, 1), (22, 3))
-    part = open_table(io.BytesIO(content[:11] + content[22:]), skipped_lines=2)
+    first, second = content.index(b"1,"), content.index(b"2,")
+    assert (header, table.place) == ((first, 1), (second, 3))
+    part = open_table(io.BytesIO(content[:first] + content[second:]), skipped_lines=2)
     assert [(row.line, row.cells) for row in part.rows()] == [(4, ("2", "b"))]
     assert opened(gzip.compress(content)).place is None
 

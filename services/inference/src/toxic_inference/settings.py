@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     """Most requests per minute of each API key; unlimited if unset."""
     cors_origins: tuple[str, ...] = ()
     """Origins of other pages that may call the service from a browser, as a JSON list such as
-    ["https://forum.example"]. Pages of other origins file and delete nothing."""
+    ["https://forum.example"]. Pages of other origins can neither file nor delete."""
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     """Host names, comma-separated, by which clients reach the service, each with or without a port; * for
     any. If unset, any with API keys, and without keys those that aren't public: addresses, names without a

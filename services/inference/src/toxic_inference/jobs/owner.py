@@ -1,6 +1,6 @@
 """The service that owns the jobs, for one that forwards requests about them: replicas behind one address.
 
-Invariant: nothing is kept here. The owner checks the caller's key and counts the caller's share.
+Invariant: this keeps no state. The owner checks the caller's key and counts the caller's share.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ class JobsOwner:
         Args:
             method: HTTP method.
             target: path and query.
-            headers: what the owner gets, and nothing else of the request.
+            headers: what the owner gets, without the rest of the request.
             body: the request's body.
 
         Raises:

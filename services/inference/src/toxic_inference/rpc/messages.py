@@ -2,7 +2,7 @@
 
 `make descriptors` takes their descriptors from the packages that publish them; `NOTICE` has their licences.
 
-Invariant: nothing is registered in protobuf's default pool, where TensorFlow and Triton's client register
+Invariant: protobuf's default pool stays as it is, where TensorFlow and Triton's client register
 files and messages of the same names.
 """
 

@@ -75,7 +75,7 @@ class PreviewAnswer(BaseModel):
 async def preview(request: Request, backend: Backend) -> Response:
     """Preview a policy: what it would flag of a sample, beside what the model alone flags.
 
-    Nothing is stored or counted. With keys, this needs an operator's: compiling patterns takes memory.
+    No text is stored or counted. With keys, this needs an operator's: compiling patterns takes memory.
     """
     body = validate(PreviewRequest, await read_json(request))
     check_count(body.texts, backend.limits, field="texts")
