@@ -104,7 +104,7 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=6 \
     CMD ["python", "/opt/toxic/healthcheck.py", "/health", "8002", "TRAINING_PORT"]
 CMD ["python", "-m", "toxic_training", "server", "start"]
 
-# --- inference: the page and the API on 8001
+# --- inference: the page and the API on 8001, gRPC on INFERENCE_GRPC_PORT
 
 FROM build-training AS model
 # Unpacking the shipped model is a Kedro run, which MLflow records; the record stays in this stage.
@@ -137,7 +137,7 @@ LABEL org.opencontainers.image.title="toxic-comment-endpoint" \
 WORKDIR /var/lib/toxic
 USER 10001:10001
 VOLUME /var/lib/toxic
-EXPOSE 8001
+EXPOSE 8001 8500
 HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 \
     CMD ["python", "/opt/toxic/healthcheck.py", "/health/ready", "8001", "INFERENCE_PORT", "PORT"]
 CMD ["python", "-m", "toxic_inference"]

@@ -86,17 +86,18 @@ evaluate: $(VENV)/.installed ## Measure the shipped baseline, or BUNDLE=folder, 
 	@$(WITH_REGISTRY) $(RUN) toxic_training run $(ARGS) $(EVALUATED)
 
 .PHONY: score
-score: $(VENV)/.installed ## Score a table: IN=comments.csv OUT=scored.parquet, by the champion, VERSION=3 or BUNDLE=folder; TEXT_COLUMN=name
+score: $(VENV)/.installed ## Score a table: IN=comments.csv OUT=scored.parquet, by the champion, VERSION=3 or BUNDLE=folder; TEXT_COLUMN=, ENCODING=, DELIMITER=
 	@test -n "$(IN)" -a -n "$(OUT)" || { echo 'Name a table and its result: make score IN=comments.csv OUT=scored.csv.' >&2; exit 2; }
 	@$(WITH_REGISTRY) $(RUN) toxic_training run $(ARGS) --pipelines batch_scoring --params \
-		"in=$(abspath $(IN)),out=$(abspath $(OUT)),$(if $(TEXT_COLUMN),text_column=$(TEXT_COLUMN)$(comma))$(if $(BUNDLE),bundle=$(abspath $(BUNDLE)),version=$(or $(VERSION),champion))"
+		"in=$(abspath $(IN)),out=$(abspath $(OUT)),$(if $(TEXT_COLUMN),text_column=$(TEXT_COLUMN)$(comma))$(if $(ENCODING),encoding=$(ENCODING)$(comma))$(if $(DELIMITER),delimiter=$(DELIMITER)$(comma))$(if $(BUNDLE),bundle=$(abspath $(BUNDLE)),version=$(or $(VERSION),champion))"
 
 .PHONY: batch
-batch: $(VENV)/.installed-dev ## Score files on Ray: IN=comments/ OUT=scored/, by the champion, VERSION=3 or BUNDLE=folder; TEXT_COLUMN=name
+batch: $(VENV)/.installed-dev ## Score files on Ray: IN=comments/ OUT=scored/, by the champion, VERSION=3 or BUNDLE=folder; TEXT_COLUMN=, ENCODING=, DELIMITER=
 	@test -n "$(IN)" -a -n "$(OUT)" || { echo 'Name the files and a folder for the scores: make batch IN=comments/ OUT=scored/.' >&2; exit 2; }
 	@$(WITH_REGISTRY) $(RUN) toxic_batch $(IN) --out "$(OUT)" $(ARGS) \
 		$(if $(BUNDLE),--bundle "$(BUNDLE)",--version "$(or $(VERSION),champion)") \
-		$(if $(TEXT_COLUMN),--text-column "$(TEXT_COLUMN)")
+		$(if $(TEXT_COLUMN),--text-column "$(TEXT_COLUMN)") \
+		$(if $(ENCODING),--encoding "$(ENCODING)") $(if $(DELIMITER),--delimiter "$(DELIMITER)")
 
 .PHONY: training-server
 training-server: $(VENV)/.installed ## Run pipelines on request over HTTP on 8002; ARGS="--env demo" for the sample
@@ -219,6 +220,10 @@ settings: $(VENV)/.installed-dev ## Write docs/settings.md, the environment vari
 .PHONY: doors
 doors: $(VENV)/.installed ## Write docs/doors.md, the table of the inference service's doors
 	@$(RUN) toxic_inference.doors > docs/doors.md
+
+.PHONY: descriptors
+descriptors: $(VENV)/.installed-dev ## Write the descriptors of the gRPC doors' messages, from the packages that publish them
+	@$(RUN) toxic_testing.inference.descriptors services/inference/src/toxic_inference/rpc/descriptors.binpb
 
 .PHONY: clients
 clients: $(VENV)/.installed-dev ## Call every client of the Perspective API, and write docs/perspective-clients.md; takes minutes

@@ -58,15 +58,18 @@ def main() -> None:
                 if number:  # the first round warms up
                     found[name].append(measured)
     for figure in ("requests/s", "p50", "p99"):
-        _show(figure, [each[figure] for each in found["before"]], [each[figure] for each in found["after"]])
+        pair = ([each[figure] for each in found[name]] for name in ("before", "after"))
+        show_ratio(figure, *pair, names=("before", "after"))
 
 
-def _show(figure: str, before: list[float], after: list[float]) -> None:
+def show_ratio(figure: str, before: list[float], after: list[float], *, names: tuple[str, str]) -> None:
+    """Print the medians of a figure, and the ratio of its pairs with a 95% interval."""
     ratios = [new / old for old, new in zip(before, after, strict=True)]
     spread = _Z * statistics.stdev(ratios) / len(ratios) ** 0.5 if len(ratios) > 1 else float("nan")
     sys.stdout.write(
-        f"{figure}: {statistics.median(before):.4g} before, {statistics.median(after):.4g} after; ratio of a "
-        f"pair: median {statistics.median(ratios):.3f}, mean {statistics.mean(ratios):.3f} ± {spread:.3f}\n"
+        f"{figure}: {statistics.median(before):.4g} {names[0]}, {statistics.median(after):.4g} {names[1]}; "
+        f"ratio of a pair: median {statistics.median(ratios):.3f}, "
+        f"mean {statistics.mean(ratios):.3f} ± {spread:.3f}\n"
     )
 
 
@@ -82,12 +85,24 @@ async def _round(port: int, texts: list[str], *, callers: int) -> Round:
     return {"requests/s": len(texts) / seconds, "p50": percentile(times, 0.5), "p99": percentile(times, 0.99)}
 
 
-@contextmanager
-def service(checkout: Path, models: Path) -> Iterator[int]:
-    """Run a checkout's service until the block ends; yield its port once it is ready."""
+def free_port() -> int:
+    """Return a port without a listener."""
     with socket.socket() as free:
         free.bind((HOST, 0))
-        port = free.getsockname()[1]
+        port: int = free.getsockname()[1]
+        return port
+
+
+@contextmanager
+def service(checkout: Path, models: Path, **settings: str) -> Iterator[int]:
+    """Run a checkout's service until the block ends; yield its port once it is ready.
+
+    Args:
+        checkout: whose service.
+        models: a folder of numbered bundles.
+        settings: more environment variables.
+    """
+    port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("INFERENCE_")},
@@ -96,6 +111,7 @@ def service(checkout: Path, models: Path) -> Iterator[int]:
             "INFERENCE_PORT": str(port),
             "INFERENCE_STATE_DIR": folder,
             "INFERENCE_LOG_LEVEL": "WARNING",
+            **settings,
         }
         command = [sys.executable, "-m", "toxic_inference"]
         with subprocess.Popen(command, env=environment, cwd=folder) as process:

@@ -14,7 +14,7 @@ _BYTES = 20_000
 _RUNS = 15
 
 COMMENTS = {
-    "a plain comment": "Hello there, this is a plain comment about nothing in particular, nothing at all.",
+    "a plain comment": "Hello there, this is a plain comment about the weather in our town, and no more.",
     "Cyrillic": "привет как дела, сегодня хорошая погода, и я иду гулять с друзьями в парк",
     "with repeats": "you are soooo nice",
 }

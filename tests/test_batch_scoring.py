@@ -90,13 +90,16 @@ def test_a_killed_job_goes_on_without_scoring_again(build_bundle: BundleFactory,
 def test_a_bad_block_stops_no_other(build_bundle: BundleFactory, tmp_path: Path) -> None:
     """The rest is scored, and the command ends with status 1 and one line that names the bad block."""
     (tmp_path / "a.csv").write_text("text\nyou are kind\n", encoding="utf-8")
-    (tmp_path / "b.csv").write_text("text\nyou,are,stupid\n", encoding="utf-8")
+    damaged = tmp_path / "b.parquet"
+    pd.DataFrame({"text": ["you are stupid"]}).to_parquet(damaged)
+    content = damaged.read_bytes()
+    damaged.write_bytes(content[:4] + bytes(40) + content[44:])  # a page; the list of pages is at the end
     bundle = build_bundle(tmp_path / "bundle")
-    ended = run(tmp_path / "a.csv", tmp_path / "b.csv", "--bundle", bundle, "--out", tmp_path / "out")
+    ended = run(tmp_path / "a.csv", damaged, "--bundle", bundle, "--out", tmp_path / "out")
     assert ended.returncode == 1
     (line,) = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
     assert "1 of 2 blocks" in line
-    assert "b.csv" in line
+    assert "b.parquet" in line
     assert "stupid" not in ended.stderr
     assert list(parts(tmp_path / "out")) == ["part-000000.parquet"]
 

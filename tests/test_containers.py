@@ -78,6 +78,7 @@ def test_inference_comes_without_training_and_the_registry_without_tensorflow() 
     assert {"starlette", "tensorflow-cpu", "tokenizers"} <= inference
     assert not inference & {"kedro", "keras-hub", "mlflow", "pandas", "scikit-learn", "tensorflow"}
     assert "mlflow" in registry
+    assert "httptools" in inference & registry, "an extra of the core that both servers need"
     assert not {name for name in registry if name.startswith(("tensorflow", "keras", "kedro"))}
     assert not {name for name in inference | registry if name.startswith("toxic")}
 

@@ -179,14 +179,14 @@ def test_every_variable_is_a_setting(overlay: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
 def test_ports_are_the_services_own(name: str) -> None:
-    """What a service listens on by default is what its container, its Service and its policy name."""
-    port = SERVICES[name].model_fields["port"].default
+    """Its default port, and gRPC's, are those of its container, its Service and its policy."""
+    ports = [SERVICES[name].model_fields["port"].default, *([8500] if name == "inference" else [])]
     for overlay in ("local", "production"):
         ((_, container),) = containers(find(overlay, "Deployment", name))
-        assert [opened["containerPort"] for opened in container["ports"]] == [port]
-        assert [opened["port"] for opened in find(overlay, "Service", name)["spec"]["ports"]] == [port]
+        assert [opened["containerPort"] for opened in container["ports"]] == ports
+        assert [opened["port"] for opened in find(overlay, "Service", name)["spec"]["ports"]] == ports
         (rule,) = find(overlay, "NetworkPolicy", name)["spec"]["ingress"]
-        assert rule["ports"] == [{"port": port}]
+        assert rule["ports"] == [{"port": port} for port in ports]
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -204,6 +204,29 @@ def test_no_container_has_more_rights_than_it_needs(overlay: str) -> None:
             if manifest["kind"] != "InferenceService":
                 assert pod["automountServiceAccountToken"] is False
     assert seen
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.hostile(25)
+def test_replicas_have_one_owner_of_jobs(overlay: str) -> None:
+    """Whatever scales forwards jobs to it; it owns them, on a volume, and may be reached."""
+    address = "http://inference-jobs:8001"
+    for manifest in built(overlay):
+        for _, container in containers(manifest):
+            if container["image"].rpartition("/")[2].startswith("toxic-comment-endpoint"):
+                settings = {each["name"]: each.get("value") for each in container["env"]}
+                owner = manifest["metadata"]["name"] == "inference-jobs"
+                assert settings.get("INFERENCE_JOBS_URL") == (None if owner else address)
+    if overlay == "kserve":
+        return
+    stateful = find(overlay, "StatefulSet", "inference-jobs")["spec"]
+    assert stateful["replicas"] == 1
+    (claim,) = stateful["volumeClaimTemplates"]
+    ((_, container),) = containers(find(overlay, "StatefulSet", "inference-jobs"))
+    assert {"name": claim["metadata"]["name"], "mountPath": "/var/lib/toxic"} in container["volumeMounts"]
+    rules = find(overlay, "NetworkPolicy", "inference")["spec"]["egress"]
+    (rule,) = [rule for rule in rules if rule["ports"] == [{"port": 8001}]]
+    assert rule["to"] == [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": "inference-jobs"}}}]
 
 
 def test_the_autoscaler_asks_for_a_figure_that_there_is() -> None:
@@ -264,7 +287,10 @@ def test_manifests_and_compose_run_the_same(name: str) -> None:
     ours = {variable["name"] for variable in container["env"]}
     theirs = set(compose[name]["environment"])
     own = {
-        "inference": {"POSTGRES_PASSWORD", "INFERENCE_FEEDBACK_URL", "INFERENCE_COMPUTE_THREADS"},
+        "inference": {
+            *("POSTGRES_PASSWORD", "INFERENCE_FEEDBACK_URL", "INFERENCE_COMPUTE_THREADS"),
+            "INFERENCE_JOBS_URL",
+        },
         "postgres": {"PGDATA"},
         "registry": {"POSTGRES_PASSWORD"},
     }

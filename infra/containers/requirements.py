@@ -6,7 +6,8 @@ names each package by its folder, of which only `pyproject.toml` must exist, and
 before anything is installed, so it uses the standard library alone.
 
 The list leaves out packages of this repository, which change with every commit and get a layer of their own.
-Each one that another needs must be named, or its own dependencies would be missing.
+Each one that another needs must be named, or its own dependencies would be missing; an extra of it that
+another needs is added.
 """
 
 import re
@@ -24,19 +25,32 @@ def requirements(packages: Iterable[str]) -> set[str]:
     Raises:
         SystemExit: a package of this repository is needed and wasn't named.
     """
-    lines: set[str] = set()
-    named = set()
+    projects, pending = {}, []
     for package in packages:
         folder, _, extra = package.partition(":")
         project = tomllib.loads((Path(folder) / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-        named.add(project["name"])
-        lines.update(project["dependencies"], project["optional-dependencies"][extra] if extra else ())
-    own = {line for line in lines if line.startswith(_OWN)}
-    if unnamed := {re.split(r"[^\w-]", line)[0] for line in own} - named:
+        projects[project["name"]] = project
+        pending += [*project["dependencies"], *(project["optional-dependencies"][extra] if extra else ())]
+    lines, unnamed = set(), set()
+    for line in pending:  # grows: an extra of a named package has requirements of its own
+        if not line.startswith(_OWN):
+            lines.add(line)
+            continue
+        name, extras = re.fullmatch(r"([\w-]+)(?:\[(.*)\])?.*", line).groups(default="")
+        if name in projects:
+            pending += [
+                new
+                for extra in extras.split(",")
+                if extra
+                for new in projects[name]["optional-dependencies"][extra]
+            ]
+        else:
+            unnamed.add(name)
+    if unnamed:
         raise SystemExit(
             f"Name the folders of {', '.join(sorted(unnamed))} as well: other packages need them."
         )
-    return lines - own
+    return lines
 
 
 if __name__ == "__main__":

@@ -81,6 +81,7 @@ def test_reader_changes_nothing(registry: Attacked) -> None:
     assert registry.request("GET", "/ledger").status_code == 200
 
 
+@pytest.mark.hostile(32)
 def test_roles_decide_who_promotes_and_who_overrides(registry: Attacked) -> None:
     """The name that signed in is recorded, whatever a header says."""
     good, bad = registry.versions.add(), registry.versions.add(WORSE)
@@ -123,6 +124,7 @@ def test_roles_decide_who_promotes_and_who_overrides(registry: Attacked) -> None
         ("POST", "//ajax-api/3.0/mlflow/assistant/message"),
     ],
 )
+@pytest.mark.hostile(15)
 def test_surface_that_nobody_needs_is_off(registry: Attacked, method: str, path: str) -> None:
     """Also for the user with the most rights, from the registry's own page."""
     sign_in(registry, "override")
@@ -134,6 +136,7 @@ def test_surface_that_nobody_needs_is_off(registry: Attacked, method: str, path:
     "headers",
     [{"Origin": "http://localhost:3000"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}],
 )
+@pytest.mark.hostile(17)
 def test_page_of_another_origin_changes_nothing(registry: Attacked, headers: dict[str, str]) -> None:
     """Although the browser sends the user's password with it; the registry's own page may."""
     sign_in(registry, "writer")
@@ -145,6 +148,7 @@ def test_page_of_another_origin_changes_nothing(registry: Attacked, headers: dic
 
 
 @pytest.mark.parametrize("hosts", [[], ["127.0.0.1", "evil.example"]])
+@pytest.mark.hostile(39)
 def test_request_needs_one_host_header(registry: Attacked, hosts: list[str]) -> None:
     """A probe of the health and a scrape may go without."""
     address = urlsplit(registry.uri)
@@ -158,6 +162,7 @@ def test_request_needs_one_host_header(registry: Attacked, hosts: list[str]) -> 
         connection.close()
 
 
+@pytest.mark.hostile(32)
 def test_removed_user_is_out_at_once(registry: Attacked) -> None:
     """Without a restart, and after the password was valid."""
     users = registry.state / "users"
@@ -171,6 +176,7 @@ def test_removed_user_is_out_at_once(registry: Attacked) -> None:
         users.write_text(before)
 
 
+@pytest.mark.hostile(32)
 def test_guessing_passwords_is_slowed_down(registry: Attacked) -> None:
     """A user who is signed in doesn't notice."""
     sign_in(registry, "promoter")

@@ -27,6 +27,7 @@ def another_contract(folder: Path) -> bytes:
     return json.dumps(contract).encode()
 
 
+@pytest.mark.hostile(2)
 def test_files_of_a_registered_version_cannot_change(registry: Attacked) -> None:
     """Neither replaced nor deleted nor added, by no route of the artifact proxy."""
     number = registry.versions.add()
@@ -93,6 +94,7 @@ def test_champion_with_other_files_is_not_compared_with(registry: Attacked) -> N
     assert (refused.status_code, "that the ledger records" in refused.text) == (400, True)
 
 
+@pytest.mark.hostile(32)
 def test_unverifiable_files_cannot_be_overridden(registry: Attacked) -> None:
     """An override is a decision about figures; no one can vouch for files that differ from their digests."""
     damaged = registry.versions.add(damage=lambda folder: (folder / WARMUP_FILE).write_text("{}"))
@@ -132,6 +134,7 @@ def cache_of(source: MlflowRegistry, folder: Path) -> BundleCache:
 
 
 @pytest.mark.parametrize("moment", ["before the poll", "before the download", "during the download"])
+@pytest.mark.hostile(2)
 def test_replaced_content_is_not_served(registry: Attacked, tmp_path: Path, moment: str) -> None:
     """Whenever the champion's files are replaced in the store, a service with an empty cache refuses them."""
     number = registry.versions.add()
@@ -175,6 +178,7 @@ def test_approved_content_is_served(registry: Attacked, tmp_path: Path) -> None:
         assert file_digest(cache.checkout(each.id).path / CONTRACT_FILE) == each.id.digest
 
 
+@pytest.mark.hostile(26)
 def test_flood_of_promotions_leaves_threads_for_readers(registry: Attacked) -> None:
     """Few wait for the gate, others are asked to try again, and readers are answered meanwhile."""
     bad = registry.versions.add({"test.toxic.es.auc": 0.5})

@@ -81,6 +81,7 @@ def damage_signature(folder: Path) -> None:
 @pytest.mark.parametrize(
     "attack", [invent_figures, sign_oneself, borrow_key, remove_signature, damage_signature]
 )
+@pytest.mark.hostile(10)
 def test_evidence_without_a_trusted_signature_is_refused(
     gate: Gate, bundle: Path, attack: Callable[[Path], None]
 ) -> None:
@@ -113,6 +114,7 @@ def test_policy_decides_about_unsigned_evidence(
     assert len(gate.judge(str(write_bundle(tmp_path / "bundle")), champion_uri=None).reasons) == reasons
 
 
+@pytest.mark.hostile(13)
 def test_inconvenient_figures_cannot_be_left_out(tmp_path: Path) -> None:
     """The champion's bias and HateCheck figures have floors and comparisons."""
     more = {
@@ -127,6 +129,7 @@ def test_inconvenient_figures_cannot_be_left_out(tmp_path: Path) -> None:
     assert all(name in reason for name in more)
 
 
+@pytest.mark.hostile(12)
 def test_damaging_the_champion_s_evidence_does_not_help_its_successor(tmp_path: Path) -> None:
     """What can't be compared needs an override."""
     champion = write_bundle(tmp_path / "champion")

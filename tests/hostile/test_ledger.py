@@ -109,6 +109,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("tamper", [remove_refusal, remove_promotion, rewrite])
+@pytest.mark.hostile(29)
 def test_ledger_that_was_cut_or_rewritten_is_noticed(
     written: Path, tmp_path: Path, tamper: Callable[[Path], None]
 ) -> None:
@@ -122,6 +123,7 @@ def test_ledger_that_was_cut_or_rewritten_is_noticed(
         HeadFile(tmp_path / HEAD).check(read(tmp_path))
 
 
+@pytest.mark.hostile(38)
 def test_clock_of_an_older_release_that_went_back_is_a_warning(
     written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -141,6 +143,7 @@ def test_clock_of_an_older_release_that_went_back_is_a_warning(
     process.kill()
 
 
+@pytest.mark.hostile(29)
 def test_registry_does_not_start_without_its_ledger(written: Path) -> None:
     """A dropped table isn't replaced by an empty one."""
     with tampering(written) as opened:

@@ -14,6 +14,7 @@ WORSE = {"test.toxic.es.auc": 0.5}
 OVERRIDE = {"actor": "zoe", "reason": "Spanish is off anyway", "override": "true"}
 
 
+@pytest.mark.hostile(14)
 def test_alias_cannot_shadow_a_version_s_number(registry: Attacked) -> None:
     """An override of a version that someone reviewed promotes that version."""
     reviewed, other = registry.versions.add(), registry.versions.add(WORSE)
@@ -27,6 +28,7 @@ def test_alias_cannot_shadow_a_version_s_number(registry: Attacked) -> None:
 
 
 @pytest.mark.parametrize("alias", ["Champion", "champion\n", "champi\u043en", "\uff43hampion", "Previous"])
+@pytest.mark.hostile(39)
 def test_look_alike_of_a_reserved_alias_is_refused(registry: Attacked, alias: str) -> None:
     """No list of aliases shows two that read the same."""
     answer = registry.set_alias(registry.versions.add(), alias)
@@ -34,6 +36,7 @@ def test_look_alike_of_a_reserved_alias_is_refused(registry: Attacked, alias: st
 
 
 @pytest.mark.parametrize("number", ["99999999999999999999", "-99999999999999999999", "0", "2147483648"])
+@pytest.mark.hostile(39)
 def test_version_number_out_of_range_is_a_clear_error(registry: Attacked, number: str) -> None:
     """On every route that takes one."""
     assert 400 <= registry.set_alias(number, actor="zoe").status_code < 500
@@ -43,6 +46,7 @@ def test_version_number_out_of_range_is_a_clear_error(registry: Attacked, number
     assert error.value.get_http_status_code() < 500
 
 
+@pytest.mark.hostile(11)
 def test_rollback_does_not_launder_an_override(registry: Attacked) -> None:
     """A version that the gate refused needs an override each time that it becomes champion."""
     good, bad = registry.versions.add(), registry.versions.add(WORSE)

@@ -16,6 +16,7 @@ from toxic_testing.local.containers import ContainerStack
 ROOT = Path(__file__).resolve().parents[2]
 PORTS = {
     "INFERENCE_PORT": "18001",
+    "INFERENCE_GRPC_PORT": "18500",
     "REGISTRY_PORT": "15000",
     "PROMETHEUS_PORT": "19090",
     "ALERTMANAGER_PORT": "19093",

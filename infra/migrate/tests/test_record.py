@@ -11,6 +11,7 @@ from toxic_core.errors import ConfigurationError, InvalidDataError
 from toxic_migrate.recording import ScoresFile, record
 from toxic_migrate.reference import Pacer, Reference, ReferenceUnavailableError
 from toxic_migrate.tables import Comment, read_comments, read_scores
+from toxic_testing.tables import ROWS, files
 
 pytestmark = pytest.mark.anyio
 
@@ -186,3 +187,17 @@ def test_comments_have_keys_by_place_and_content(write: Write) -> None:
     assert [a.key == b.key for a, b in zip(first, second, strict=True)] == [False, True]
     with pytest.raises(InvalidDataError, match="--text-column"):
         read_comments(write([["id", "remark"], [1, "hello"]]))
+
+
+@pytest.mark.parametrize("name", files())
+def test_comments_are_read_from_tables_as_people_have_them(tmp_path: Path, name: str) -> None:
+    """Every format, dialect and compression; a row that can't be read is named by its line."""
+    content, options = files()[name]
+    if options.encoding is None:
+        (tmp_path / name).write_bytes(content)
+        found = read_comments(tmp_path / name)
+        assert [(comment.text, comment.language) for comment in found] == [row[1:3] for row in ROWS]
+    else:
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InvalidDataError, match=r"2 rows that can't be read\. Line 3"):
+            read_comments(tmp_path / name)

@@ -9,6 +9,7 @@ from toxic_batch.manifest import Work
 from toxic_batch.storage import Place
 from toxic_batch.worker import Task, Worker, pack
 from toxic_core.contract import open_bundle
+from toxic_core.tables import NO_OPTIONS
 from toxic_model.opening import open_model
 from toxic_model.scoring import ScoringOptions
 from toxic_model.table_scoring import NO_TEXT, output_names
@@ -27,7 +28,7 @@ def test_a_worker_writes_a_part_with_scores(
     file = Place.of(str(tmp_path / "a.csv"))
     work = Work(
         files=(),
-        columns=columns_of(file),
+        columns=columns_of(file, NO_OPTIONS),
         form="parquet",
         block_bytes=1_000,
         windows=4,
@@ -36,12 +37,12 @@ def test_a_worker_writes_a_part_with_scores(
     )
     out = Place.of(str(tmp_path / "out"))
     task = Task("7", OPTIONS, work, sources={file.path: file}, out=out, threads=1)
-    (block,) = plan([file], block_bytes=1_000)
+    (block,) = plan([file], block_bytes=1_000, options=NO_OPTIONS)
     worker = Worker(task, pack(bundle))  # type: ignore[arg-type]  # as Ray hands it out
     outcome = worker.score(block)
     assert (outcome.rows, outcome.rejected, outcome.error) == (2, 1, "")
     part = parquet.read_table(tmp_path / "out" / "part-000000.parquet")
     assert part.column_names == ["id", "text", "body", *output_names(bundle.contract)]
-    expected = open_model(bundle, threads=1).score(["you are kind"], options=OPTIONS)
+    expected = open_model(bundle, threads=1).score(["you are kind"], ["en"], options=OPTIONS)
     assert part["score_toxic"].to_pylist() == [pytest.approx(expected.scores[0, 0], abs=1e-5), None]
     assert part["error"].to_pylist() == ["", NO_TEXT]

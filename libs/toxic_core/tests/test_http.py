@@ -139,6 +139,7 @@ HEADS = {
 
 
 @pytest.mark.parametrize("kind", HEADS)
+@pytest.mark.hostile(4)
 async def test_an_endless_head_is_refused(service: Service, kind: str) -> None:
     """431, which arrives although the client goes on; the rest is neither parsed nor kept."""
     client = await service.open()
@@ -160,6 +161,7 @@ async def test_an_ordinary_head_passes(service: Service) -> None:
 
 
 @pytest.mark.parametrize(("sent", "status"), [(b"", 0), (GET, 408), (POST + b"a", 408)])
+@pytest.mark.hostile(20)
 async def test_a_request_that_does_not_go_on_ends(service: Service, sent: bytes, status: int) -> None:
     """Silent, with half a header, with half a body: none is held for ever; the application is told."""
     client = await service.open(sent)
@@ -170,6 +172,7 @@ async def test_a_request_that_does_not_go_on_ends(service: Service, sent: bytes,
     await until(lambda: service.departed == sent.startswith(POST))
 
 
+@pytest.mark.hostile(20)
 async def test_a_body_that_drips_ends(service: Service) -> None:
     """A byte in every idle time isn't enough; the mean rate counts."""
     client = await service.open(POST)
@@ -190,6 +193,7 @@ async def test_a_slow_body_passes(service: Service) -> None:
     assert await client.status() == 200
 
 
+@pytest.mark.hostile(39)
 async def test_an_early_answer_arrives(service: Service) -> None:
     """The rest of a refused body is read and dropped; then the connection serves the next request."""
     service.reads = False
@@ -207,6 +211,7 @@ async def test_an_early_answer_arrives(service: Service) -> None:
     assert await late.reader.read() == b"ok"
 
 
+@pytest.mark.hostile(20)
 async def test_waiting_connections_give_way(service: Service) -> None:
     """However many wait with half a header or half a body, a new request is answered."""
     held = [await service.open(sent) for sent in (GET, POST + b"a") * 20]
@@ -215,6 +220,7 @@ async def test_waiting_connections_give_way(service: Service) -> None:
     assert [await one.status() for one in held[:-1]] == [408] * (len(held) - 1)
 
 
+@pytest.mark.hostile(20)
 async def test_probes_pass_when_every_connection_works(service: Service) -> None:
     """Beyond the limit health is answered, and other requests get 503."""
     service.guard.limits = replace(LIMITS, connections=2)

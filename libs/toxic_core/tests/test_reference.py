@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from toxic_core.contract import CONTRACT_FILE, Bundle, Contract, open_bundle, seal
-from toxic_core.contract.reference import LENGTH_EDGES, Distribution, ReferenceTraffic
+from toxic_core.contract.reference import LENGTH_EDGES, Distribution, PrecisionCurve, ReferenceTraffic
 
 
 @pytest.fixture
@@ -37,3 +37,22 @@ def test_an_impossible_share_is_refused(share: float, traffic: ReferenceTraffic)
     """Odds need toxic and other comments."""
     with pytest.raises(ValidationError):
         ReferenceTraffic.model_validate(traffic.model_dump() | {"deployment_toxic_share": share})
+
+
+def test_a_precision_has_the_threshold_of_the_next_knot() -> None:
+    """So that it is reached; none if it is beyond the curve."""
+    curve = PrecisionCurve(knots=((0.5, 0.2), (0.9, 0.7)), rows=100, positives=10)
+    assert [curve.threshold(precision) for precision in (0.0, 0.5, 0.6, 0.9, 0.95)] == [
+        0.2,
+        0.2,
+        0.7,
+        0.7,
+        None,
+    ]
+
+
+@pytest.mark.parametrize("second", [(0.5, 0.7), (0.9, 0.2), (0.9, 1.5)])
+def test_a_precision_curve_ascends(second: tuple[float, float]) -> None:
+    """Both of its numbers, and within 0 and 1."""
+    with pytest.raises(ValidationError):
+        PrecisionCurve(knots=((0.5, 0.2), second), rows=100, positives=10)

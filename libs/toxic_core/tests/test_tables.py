@@ -1,7 +1,7 @@
 import pytest
 
 from toxic_core.errors import InvalidDataError
-from toxic_core.tables import TEXT_COLUMNS, language_code, language_column, text_column
+from toxic_core.tables import TEXT_COLUMNS, language_code, language_column, renamed, text_column
 
 
 @pytest.mark.parametrize("name", [*TEXT_COLUMNS, "Text", " BODY "])
@@ -38,18 +38,17 @@ def test_a_table_without_texts_is_refused() -> None:
     assert "b" * 41 not in str(caught.value)
 
 
-@pytest.mark.parametrize(("delimiter", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")])
-def test_another_delimiter_is_named(delimiter: str, name: str) -> None:
-    """A header that commas don't divide is recognised by its own delimiter."""
-    with pytest.raises(InvalidDataError, match=f"separated by {name}"):
-        text_column([f"id{delimiter}text"])
-
-
 def test_a_language_column_is_optional() -> None:
-    """`lang` comes before `language`."""
+    """Two of them are an error that names both."""
     assert language_column(["text", "Language"]) == 1
-    assert language_column(["language", "LANG"]) == 1
     assert language_column(["text"]) is None
+    with pytest.raises(InvalidDataError, match="2 columns of languages: 'language', 'LANG'"):
+        language_column(["language", "LANG"])
+
+
+def test_appended_columns_rename_those_of_the_table() -> None:
+    """With the first number that is free."""
+    assert renamed(["text", "line", "line_1"], ("line", "error")) == ["text", "line_2", "line_1"]
 
 
 def test_a_language_tag_becomes_its_code() -> None:

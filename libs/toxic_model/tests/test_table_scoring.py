@@ -9,7 +9,7 @@ from toxic_core.errors import InvalidDataError
 from toxic_model.loaded import LoadedModel
 from toxic_model.opening import open_model
 from toxic_model.scoring import ScoringOptions
-from toxic_model.table_scoring import NO_TEXT, TableScorer, check_free, output_names
+from toxic_model.table_scoring import NO_TEXT, TableScorer, output_names
 from toxic_testing.inference.bundles import BundleFactory
 
 OPTIONS = ScoringOptions(batch_tokens=64, max_windows=4)
@@ -71,8 +71,29 @@ def test_the_text_column_can_be_chosen(model: LoadedModel) -> None:
     assert columns(table, TableScorer(model, "7", OPTIONS, column="body"))["error"] == [""]
 
 
-def test_scored_tables_are_recognised(model: LoadedModel) -> None:
-    """A table that already has an output column is named by that column."""
-    check_free(["id", "text"], model.contract)
-    with pytest.raises(InvalidDataError, match="column decision_threat"):
-        check_free(["text", "decision_threat"], model.contract)
+def test_a_scored_table_keeps_its_columns(model: LoadedModel) -> None:
+    """Columns of an earlier scoring are renamed beside the new ones."""
+    scorer = TableScorer(model, "7", OPTIONS)
+    names = scorer.kept_names(["text", "error", "error_1", "decision_threat"])
+    assert names == ["text", "error_2", "error_1", "decision_threat_1"]
+
+
+def test_a_language_that_isn_t_stated_is_identified(model: LoadedModel) -> None:
+    """As in serving: so a table has the same scores everywhere; a cell such as "English" states none."""
+    text = "Seni seviyorum, bugün hava çok güzel olacak."
+    given = columns({"text": [text], "lang": ["tr"]}, TableScorer(model, "7", OPTIONS))
+    assert columns({"text": [text]}, TableScorer(model, "7", OPTIONS)) == given
+    named: dict[str, list[object]] = {"text": [text], "lang": ["N/A"]}
+    assert columns(named, TableScorer(model, "7", OPTIONS)) == given
+
+
+def test_a_problem_of_its_reader_is_a_row_s_error(model: LoadedModel) -> None:
+    """Such a row isn't scored, whatever its cells."""
+    cells: dict[str, list[object]] = {"text": ["you are kind", "half a row"]}
+    scorer = TableScorer(model, "7", OPTIONS)
+    scored = {
+        column.name: column
+        for column in scorer.score(["text"], lambda _: cells["text"], problems=["", "Line 3 is broken."])
+    }
+    assert scored["error"].cells.tolist() == ["", "Line 3 is broken."]
+    assert scored["score_toxic"].missing.tolist() == [False, True]

@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from toxic_core.errors import ConfigurationError
 from toxic_core.labels import LABELS, perspective_attribute
 from toxic_inference.app import create_app
 from toxic_inference.settings import Settings
@@ -90,3 +91,21 @@ async def test_the_doors_agree(client: httpx.AsyncClient, build_bundle: BuildBun
     for door in by_door[1:]:
         for one, other in zip(by_door[0], door, strict=True):
             assert one == pytest.approx(other, abs=1e-5)
+
+
+@pytest.mark.hostile(24)
+async def test_a_state_folder_belongs_to_one_service(tmp_path: Path) -> None:
+    """Another one is refused at its start, and may start once the first has ended."""
+    (tmp_path / "models").mkdir()
+    settings = Settings(model_directory=tmp_path / "models", state_dir=tmp_path / "state")
+    app = create_app(settings)
+    upload = tmp_path / "state" / "jobs" / ".partial-of-the-first"
+    async with app.router.lifespan_context(app):
+        upload.mkdir()
+        with pytest.raises(ConfigurationError, match="INFERENCE_STATE_DIR"):
+            create_app(settings)
+        assert upload.is_dir()
+    again = create_app(settings)
+    assert not upload.exists()
+    async with again.router.lifespan_context(again):
+        pass

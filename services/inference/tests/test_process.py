@@ -168,12 +168,14 @@ def ends_with(start_server: Any, folder: Path, port: int, **settings: str) -> st
     return written
 
 
-def test_a_taken_port_is_one_clear_line(start_server: Any, tmp_path: Path, port: int) -> None:
+@pytest.mark.parametrize("setting", ["PORT", "GRPC_PORT"])
+def test_a_taken_port_is_one_clear_line(start_server: Any, tmp_path: Path, port: int, setting: str) -> None:
     """The line names the address, the reason and the setting."""
-    with socket.create_server(("127.0.0.1", port)):
-        line = ends_with(start_server, tmp_path, port)
-    assert f"127.0.0.1:{port}: Address already in use" in line
-    assert "INFERENCE_PORT" in line
+    taken = port if setting == "PORT" else free_port()
+    with socket.create_server(("127.0.0.1", taken)):
+        line = ends_with(start_server, tmp_path, port, grpc_port=str(taken))
+    assert f"127.0.0.1:{taken}: Address already in use" in line
+    assert f"INFERENCE_{setting}." in line
 
 
 def test_a_cache_folder_that_can_t_be_written_is_one_clear_line(

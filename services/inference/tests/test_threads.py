@@ -10,6 +10,7 @@ from toxic_testing.inference.fakes import HeldExecutor
 pytestmark = pytest.mark.anyio
 
 
+@pytest.mark.hostile(19)
 async def test_callers_take_turns() -> None:
     """A caller's hundred calls are two in front of another's first one at most."""
     executor, order = HeldExecutor(), list[str]()

@@ -44,6 +44,7 @@ def test_only_the_artifact_store_is_read(tmp_path: Path, uri: str) -> None:
         pass
 
 
+@pytest.mark.hostile(33)
 def test_folders_of_killed_gates_are_removed_at_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,6 +32,7 @@ async def parts(size: int) -> AsyncIterator[bytes]:
 @pytest.mark.parametrize(
     ("path", "size", "status"), [(OTHER, MANY, 413), (FILE, MANY, 200), (FILE, 2 * MANY, 413)]
 )
+@pytest.mark.hostile(27)
 def test_the_route_has_a_limit(path: str, size: int, status: int, declared: bool) -> None:  # noqa: FBT001
     """Only files may be large, and no larger than a bundle; a missing length makes no difference."""
     app = BodyLimitMiddleware(

@@ -120,6 +120,7 @@ def test_hash_of_an_entry_never_changes() -> None:
     assert CHAIN[0].hash == "123def0204c725f8bf78c9cb9cc9a26fcc6ed3568cf813a8b364731ffc88f248"
 
 
+@pytest.mark.hostile(38)
 def test_clock_that_goes_back_does_not_reorder_the_ledger() -> None:
     """An entry is never older than the one before it, so that the champion of a moment stays the same."""
     change = Change("m", "champion", 3, 5, Outcome.ACCEPTED, actor="zoe")
@@ -144,6 +145,7 @@ def test_times_that_go_back_are_named() -> None:
     assert verify_times(CHAIN) == verify_times([]) == []
 
 
+@pytest.mark.hostile(38)
 def test_times_that_go_back_since_release_0_2_are_an_error() -> None:
     """It records a digest with every alias and never an older time, so such an entry is backdated."""
     change = Change("m", "canary", None, 2, Outcome.ACCEPTED, actor="zoe", evidence_digest="0" * 64)

@@ -49,6 +49,7 @@ def routes() -> set[str]:
     return set(json.loads(listed.stdout.splitlines()[-1]))
 
 
+@pytest.mark.hostile(15)
 def test_every_route_of_the_server_is_known(routes: set[str]) -> None:
     """A route that a later MLflow adds must be sorted into one that is needed or one that is off."""
     unknown = {

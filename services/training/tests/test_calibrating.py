@@ -112,6 +112,26 @@ def test_a_language_has_its_own_only_with_enough_data(
     assert point.calibration_of(Label.TOXIC, "ru") == point.calibration_of(Label.TOXIC, None)
 
 
+def test_a_precision_curve_is_of_a_language_s_own_comments(
+    scored: Scored, evaluation_parameters: EvaluationParameters
+) -> None:
+    """Or of all; its thresholds have their precision in the deployment's stream, the operating one's too."""
+    english, few = _draw(4_000, slope=1.0, intercept=0.0), ([0.0] * 30 + [1.0] * 9, [0.3] * 30 + [0.8] * 9)
+    table = pd.concat([scored(*english), scored(*few, language="it")], ignore_index=True)
+    point = fit_operating_point(table, NONE, evaluation_parameters)
+    curves = point.precision_curves[Label.TOXIC]
+    assert curves.keys() == {"*", "en"}
+    assert curves["en"].rows == 4_000
+    assert curves["en"].threshold(0.8) == point.threshold(Label.TOXIC, "en")
+    calibrated = point.calibrated(scored(*english))
+    toxic = calibrated["toxic"].to_numpy(np.float64)
+    weights = weights_for_share(toxic, evaluation_parameters.deployment_toxic_share)
+    for precision, threshold in curves["en"].knots:
+        flagged = calibrated["score_toxic"].to_numpy(np.float64) >= threshold
+        assert np.average(toxic[flagged], weights=weights[flagged]) >= precision
+    assert point.precision_curves[Label.THREAT] == {}
+
+
 def test_a_label_may_need_recall(scored: Scored, evaluation_parameters: EvaluationParameters) -> None:
     """The threshold is lowered to it, also on rows that serve for nothing else, and the fit says so."""
     validation = scored([0.0] * 50 + [1.0] * 10, [0.6] * 50 + [0.9] * 10)

@@ -14,6 +14,7 @@ from toxic_training.evaluation.metrics import (
     decision_rates,
     has_both_classes,
     log_loss_of,
+    lowest_thresholds,
     operating_threshold,
     reliability,
 )
@@ -146,6 +147,13 @@ def test_a_threshold_reaches_its_precision(rows: Weighted, precision: float) -> 
 def test_a_missing_class_has_no_threshold() -> None:
     """A label that never occurs has no threshold."""
     assert operating_threshold(np.zeros(4), np.linspace(0, 1, 4), precision=0.5) is None
+
+
+def test_a_precision_of_few_rows_is_not_believed() -> None:
+    """The highest score alone has a precision of 1; three rows are to reach a threshold."""
+    truth, scores = np.array([0.0, 1.0, 0.0, 1.0, 1.0]), np.array([0.1, 0.2, 0.3, 0.4, 0.5])
+    assert lowest_thresholds(truth, scores, precisions=(0.6, 0.9, 1.0)) == {0.6: 0.1, 0.9: 0.4, 1.0: 0.4}
+    assert lowest_thresholds(truth, scores, precisions=(0.6, 0.9), fewest=3) == {0.6: 0.1}
 
 
 @given(ROWS, st.sampled_from([0.1, 0.5, 2.0]))

@@ -36,7 +36,10 @@ def test_what_a_lower_precision_costs(
     monkeypatch.setattr(measuring, "RUNTIMES", (capable,))
     figures = measure_precision(exported, corpus, exact, parameters)
     assert figures[f"serving.{precision}.comments"] == 30
-    assert 0.0 < figures[f"serving.{precision}.score_change"] < 0.02
+    change = figures[f"serving.{precision}.score_change"]
+    assert 0.0 <= change < 0.02
+    if precision == "int8" or Precision(precision) in OPENVINO.lower_precisions():
+        assert change > 0.0, "a CPU without these instructions may compute in float32; this one has them"
     assert 0.0 <= figures[f"serving.{precision}.auc_change"] <= 1.0
 
     ranked_apart = exact.assign(score_toxic=1.0 - corpus["toxic"])

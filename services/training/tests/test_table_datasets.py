@@ -5,12 +5,14 @@ import pandas as pd
 import pytest
 from kedro.io import DataCatalog, DatasetError
 
+from toxic_testing.tables import HEADER, ROWS, files
+from toxic_training.data.raw_tables import UNREADABLE
 from toxic_training.kedro_project.failures import explain
-from toxic_training.kedro_project.table_datasets import OptionalTablesDataset, TableDataset
+from toxic_training.kedro_project.table_datasets import OptionalTablesDataset, RawTableDataset, TableDataset
 
 pytestmark = pytest.mark.slow
 
-CSV: dict[str, object] = {"type": "pandas.CSVDataset", "load_args": {"dtype": str, "keep_default_na": False}}
+RAW: dict[str, object] = {"type": "toxic_training.kedro_project.table_datasets.RawTableDataset"}
 
 
 def _explained(file: Path, kind: dict[str, object]) -> str:
@@ -24,7 +26,7 @@ def test_optional_tables_are_read_if_they_exist(tmp_path: Path) -> None:
     """An absent file is None; an existing one has its digest."""
     (tmp_path / "forum.csv").write_text("text,toxic\nhello,0\n")
     entries: dict[str, dict[str, object]] = {
-        name: {**CSV, "filepath": str(tmp_path / f"{name}.csv")} for name in ("forum", "chat")
+        name: {**RAW, "filepath": str(tmp_path / f"{name}.csv")} for name in ("forum", "chat")
     }
     tables = OptionalTablesDataset(entries).load()
     assert tables["chat"] is None
@@ -42,23 +44,40 @@ def test_a_failed_write_leaves_the_previous_table(tmp_path: Path) -> None:
     assert dataset.load()["text"].tolist() == ["before"]
 
 
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [
-        pytest.param(b"", "is empty", id="no byte"),
-        pytest.param(b"text,toxic\ncaf\xe9,0\n", "isn't UTF-8", id="Latin-1"),
-        pytest.param(b"text,toxic\na,0\nb,0,1,2\n", "line 3", id="a row with too many fields"),
-        pytest.param(b'text,toxic\n"never closed,0\nb,0\n', "isn't a well-formed CSV", id="an open quote"),
-    ],
-)
-def test_an_unreadable_csv_is_explained(tmp_path: Path, content: bytes, says: str) -> None:
-    """The error names the file and the problem, in one line."""
+@pytest.mark.parametrize("name", files())
+def test_a_raw_table_is_read_as_people_have_it(tmp_path: Path, name: str) -> None:
+    """Every format, dialect and compression; every cell is a string."""
+    content, options = files()[name]
+    (tmp_path / name).write_bytes(content)
+    table = RawTableDataset(filepath=str(tmp_path / name), encoding=options.encoding).load()
+    assert list(table.columns) == list(HEADER)
+    assert [tuple(row) for row in table.itertuples(index=False)] == list(ROWS)
+
+
+def test_rows_that_can_t_be_read_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """With their lines and reasons; the other rows keep their positions, and withheld texts are missing."""
     file = tmp_path / "forum.csv"
-    file.write_bytes(content)
-    explanation = _explained(file, CSV)
-    assert str(file) in explanation
-    assert says in explanation
-    assert "Dataset(" not in explanation
+    file.write_bytes(b'text,toxic\nNA,0\n"a" b,0\n"two\nlines",1,2\n,1\n')
+    table = RawTableDataset(filepath=str(file), withheld="text").load()
+    assert table["toxic"].to_dict() == {0: "0", 3: "1"}
+    assert table["text"].isna().tolist() == [False, True]
+    assert table.attrs[UNREADABLE] == [(3, "invalid_quoting"), (4, "wrong_cell_count")]
+    assert "2 rows" in caplog.text
+
+
+def test_a_file_that_is_no_table_is_explained(tmp_path: Path) -> None:
+    """The error names the file and the problem, in one line."""
+    for content, says in (
+        (b"", "is empty"),
+        (b"text,text\na,b\n", "columns twice"),
+        (b"\x1f\x8b", "damaged"),
+    ):
+        file = tmp_path / "forum.csv"
+        file.write_bytes(content)
+        explanation = _explained(file, RAW)
+        assert str(file) in explanation
+        assert says in explanation
+        assert "Dataset(" not in explanation
 
 
 def test_a_damaged_parquet_file_is_explained(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ from toxic_core.errors import InvalidDataError
 from toxic_testing.training.tables import ALL_OF_IT, raw_table, tidied_test, tidied_validation, with_table
 from toxic_training.data.comments import LABEL_COLUMNS
 from toxic_training.data.parameters import DataParameters, SourceParameters
+from toxic_training.data.raw_tables import UNREADABLE
+from toxic_training.data.tidying import label_words
 from toxic_training.kedro_project.pipelines.data_processing.nodes import (
     collect_rejected,
     tidy_additional,
@@ -53,14 +55,30 @@ def test_an_empty_file_is_refused(raw_train: MakeTable, data_parameters: DataPar
         tidy_train(raw_train([], []), data_parameters)
 
 
-def test_rows_longer_than_the_header_are_refused(raw_train: MakeTable) -> None:
-    """Pandas would shift every column by one; the error explains it."""
-    shifted = raw_train(["a"], ["0"]).set_index("id")
-    with pytest.raises(InvalidDataError, match="train have more fields than its header"):
-        tidy_train(shifted, ALL_OF_IT)
+def test_rows_that_could_not_be_read_are_rejected(raw_train: MakeTable) -> None:
+    """With the line and the reason of their reader; they count as any other rejected row."""
+    raw = raw_train(["a", "b"], ["0", "1"])
+    raw.attrs[UNREADABLE] = [(4, "wrong_cell_count")]
+    tidied = tidy_train(raw, ALL_OF_IT.model_copy(update={"max_rejected_fraction": 0.5}))
+    assert tidied.rejected.to_dict("records") == [
+        {"table": "train", "line": 4, "id": "", "column": "", "reason": "wrong_cell_count"}
+    ]
+    assert len(tidied.comments) == 2
+    with pytest.raises(InvalidDataError, match="1 times wrong_cell_count"):
+        tidy_train(raw, ALL_OF_IT.model_copy(update={"max_rejected_fraction": 0.1}))
 
 
-@pytest.mark.parametrize("label", ["2", "", "yes", "0.5", None])
+@pytest.mark.parametrize(
+    ("words", "label"),
+    [(("1", "1.0", "1.", "true", "TRUE", " yes", "Y"), "1"), (("0", "0.00", "False", "no", "n"), "0")],
+)
+def test_labels_are_read_alike(words: tuple[str, ...], label: str) -> None:
+    """However people and programs write them; missing ones are empty, and others stay."""
+    assert label_words(pd.Series(words)).tolist() == [label] * len(words)
+    assert label_words(pd.Series(["null", None, "0.5", "10.0"])).tolist() == ["", "", "0.5", "10.0"]
+
+
+@pytest.mark.parametrize("label", ["2", "", "maybe", "0.5", None])
 def test_a_row_with_an_invalid_label_is_rejected(raw_train: MakeTable, label: str) -> None:
     """It is listed with line and reason and counted, and the other rows are used."""
     texts = [f"comment {i}" for i in range(40)]

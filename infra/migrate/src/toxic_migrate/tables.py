@@ -4,10 +4,8 @@ A table of scores has a column of texts, optionally `lang`, and one column per a
 with a number from 0 to 1, or empty cells. `toxic_migrate.recording` adds the columns `key` and `error`.
 """
 
-import csv
-import gzip
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -16,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toxic_core.errors import InvalidDataError, MissingDataError
-from toxic_core.tables import language_code, language_column, text_column
+from toxic_core.tables import TableOptions, language_code, language_column, open_table, text_column
 
 KEY, TEXT, LANGUAGE, ERROR = "key", "comment_text", "lang", "error"
 TEXT_COLUMN_OPTION = "--text-column"
@@ -57,12 +55,10 @@ def read_comments(path: Path, *, column: str | None = None) -> list[Comment]:
         MissingDataError: the file doesn't exist.
         InvalidDataError: it has no column of texts, or isn't a table.
     """
-    rows = read_rows(path)
-    columns = next(rows, [])
+    columns, rows = read_rows(path, column)
     at, language = text_column(columns, chosen=column, option=TEXT_COLUMN_OPTION), language_column(columns)
     comments = []
-    for number, row in enumerate(rows, start=1):
-        cells = [*row, *[""] * len(columns)]
+    for number, cells in enumerate(rows, start=1):
         stated = language_code(cells[language]) if language is not None else ""
         if cells[at].strip():
             digest = sha256(f"{stated}\0{cells[at]}".encode()).hexdigest()
@@ -78,8 +74,7 @@ def read_scores(path: Path, *, column: str | None = None) -> Scored:
         InvalidDataError: it has no column of texts or of scores, or a cell is no score; the message has the
             row's number.
     """
-    rows = read_rows(path)
-    columns = next(rows, [])
+    columns, rows = read_rows(path, column)
     at, language = text_column(columns, chosen=column, option=TEXT_COLUMN_OPTION), language_column(columns)
     attributes = {name: index for index, name in enumerate(columns) if _ATTRIBUTE.fullmatch(name)}
     attributes = {name: index for name, index in attributes.items() if index != at}
@@ -88,8 +83,7 @@ def read_scores(path: Path, *, column: str | None = None) -> Scored:
     texts: list[str] = []
     languages: list[str] = []
     scores: list[list[float]] = []
-    for number, row in enumerate(rows, start=2):
-        cells = [*row, *[""] * len(columns)]
+    for number, cells in enumerate(rows, start=2):
         found = [_score(cells[index], path, number) for index in attributes.values()]
         if cells[at].strip() and not np.isnan(found).all():
             texts.append(cells[at])
@@ -100,21 +94,24 @@ def read_scores(path: Path, *, column: str | None = None) -> Scored:
     return Scored(tuple(texts), tuple(languages), theirs)
 
 
-def read_rows(path: Path) -> Iterator[list[str]]:
-    """Yield the rows of a CSV file, which may be compressed (`.gz`), the header first.
+def read_rows(path: Path, column: str | None) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return a table's columns and its rows.
 
     Raises:
         MissingDataError: the file doesn't exist.
-        InvalidDataError: it isn't UTF-8 or no table.
+        InvalidDataError: it isn't a table, or a row can't be read; the message has its line.
     """
-    opener = gzip.open if path.suffix == ".gz" else open
     try:
-        with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
-            yield from csv.reader(file)
+        with path.open("rb") as stream:
+            table = open_table(stream, TableOptions(text_column=column))
+            rows = list(table.rows())
     except FileNotFoundError as error:
         raise MissingDataError(f"There is no file {path}; check its name.") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InvalidDataError(f"{path} isn't a CSV file in UTF-8 ({error}); save it as one.") from error
+    except InvalidDataError as error:
+        raise InvalidDataError(f"{path} can't be read. {error}") from error
+    if problems := [row.problem.message for row in rows if row.problem]:
+        raise InvalidDataError(f"{path} has {len(problems):,} rows that can't be read. {problems[0]}")
+    return table.header, [row.cells for row in rows]
 
 
 def score_row(comment: Comment, scores: dict[str, float], attributes: Sequence[str], error: str) -> list[str]:

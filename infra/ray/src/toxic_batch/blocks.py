@@ -1,14 +1,16 @@
-"""Cut input files into blocks: CSV and NDJSON between records, Parquet inside its row groups.
+"""Cut input files into blocks: text between records, Parquet inside its row groups, others between rows.
 
 Invariant: the same files and the same size give the same blocks, every row is in exactly one, and a block can
-be read without the others.
+be read without the others. A compressed file, a workbook, a JSON list and UTF-16 are read from the start for
+each block.
 """
 
-import csv
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import partial
+from itertools import pairwise
 from pathlib import PurePosixPath
 
 import pyarrow as pa
@@ -16,11 +18,19 @@ from pyarrow import fs, parquet
 
 from toxic_batch.storage import Place
 from toxic_core.errors import ConfigurationError, InvalidDataError
+from toxic_core.tables import Table, TableOptions, open_table
 
-CSV = ".csv"
-PARQUET = ".parquet"
-NDJSON = (".ndjson", ".jsonl")
-KINDS = (CSV, PARQUET, *NDJSON)
+_PARQUET = ".parquet"
+_TEXTS = (".csv", ".tsv", ".txt", ".ndjson", ".jsonl", ".json")
+KINDS = (*_TEXTS, ".xlsx", _PARQUET, *(f"{kind}{packed}" for kind in _TEXTS for packed in (".gz", ".zip")))
+
+
+class Unit(StrEnum):
+    """What a block's ends count."""
+
+    BYTES = "bytes"
+    ROWS = "rows"
+    PARQUET_ROWS = "Parquet rows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,91 +40,120 @@ class Block:
     Attributes:
         number: its place among all blocks of the job.
         path: of its file.
-        begin: its first byte, or in Parquet its first row.
+        begin: its first byte or row, from 0.
         end: one past its last.
-        header: bytes of a CSV file's header; 0 elsewhere.
+        unit: a `Unit`: what `begin` and `end` count.
+        header: bytes to the end of a text's header, in NDJSON of its first record; 0 for the block with it.
+        skipped_lines: between the header and the block.
+        delimiter: of a text's cells; empty in NDJSON.
     """
 
     number: int
     path: str
     begin: int
     end: int
+    unit: str = Unit.BYTES
     header: int = 0
+    skipped_lines: int = 0
+    delimiter: str = ""
 
     def __str__(self) -> str:
         """Return the file and the range, for messages."""
-        unit = "rows" if kind_of(self.path) == PARQUET else "bytes"
-        return f"{self.path} {unit} {self.begin:,} to {self.end:,}"
+        return f"{self.path} {self.unit} {self.begin:,} to {self.end:,}"
 
 
-def kind_of(path: str) -> str:
-    """Return a file's kind, its ending.
+def is_parquet(path: str) -> bool:
+    """Return whether a file is read as Parquet, by its ending.
 
     Raises:
-        ConfigurationError: files of this kind can't be read.
+        ConfigurationError: files with this ending aren't read.
     """
-    kind = PurePosixPath(path).suffix.lower()
+    kind = _kind_of(path)
     if kind not in KINDS:
         raise ConfigurationError(f"{path} ends in none of {', '.join(KINDS)}; convert it to one of these.")
-    return kind
+    return kind == _PARQUET
 
 
-def plan(files: list[Place], *, block_bytes: int) -> list[Block]:
+def _kind_of(path: str) -> str:
+    suffixes = [suffix.lower() for suffix in PurePosixPath(path).suffixes]
+    return "".join(suffixes[-2:] if suffixes[-1:] in ([".gz"], [".zip"]) else suffixes[-1:])
+
+
+def plan(files: list[Place], *, block_bytes: int, options: TableOptions) -> list[Block]:
     """Cut every file into blocks of about `block_bytes`, uncompressed.
 
-    A CSV or NDJSON file is read once for this: seconds for a file that takes hours to score.
+    A text is read once for this: seconds for a file that takes hours to score.
 
     Raises:
         InvalidDataError: a file can't be read, or none has rows.
     """
     blocks: list[Block] = []
     for file in files:
-        header, ends = 0, []
-        match kind_of(file.path):
-            case ".parquet":
-                with parquet_file(file) as opened:
-                    for group, begin, last in row_groups(opened):
-                        size = opened.metadata.row_group(group).total_byte_size
-                        rows = max(1, (last - begin) * block_bytes // max(1, size))
-                        ends += [min(end, last) for end in range(begin + rows, last + rows, rows)]
-            case ".csv":
-                offsets = _record_ends(file)
-                header = next(offsets, 0)
-                ends = _every(offsets, block_bytes, begin=header)
-            case _:
-                ends = _every(accumulate(len(line) for line in _lines(file)), block_bytes, begin=0)
-        for begin, end in pairwise((header, *ends)):
-            blocks.append(Block(len(blocks), file.path, begin=begin, end=end, header=header))
+        cut = _cut_parquet if is_parquet(file.path) else partial(_cut, options=options)
+        blocks += [replace(block, number=len(blocks) + at) for at, block in enumerate(cut(file, block_bytes))]
     if not blocks:
         raise InvalidDataError(f"{', '.join(f.path for f in files)}: no rows, so there is nothing to score.")
     return blocks
 
 
-def columns_of(file: Place) -> tuple[str, ...]:
-    """Return the names of a file's columns; in NDJSON the fields of its first line.
+def _cut_parquet(file: Place, block_bytes: int) -> Iterator[Block]:
+    with parquet_file(file) as content:
+        ends = [0]
+        for group, begin, last in row_groups(content):
+            size = content.metadata.row_group(group).total_byte_size
+            rows = max(1, (last - begin) * block_bytes // max(1, size))
+            ends += [min(end, last) for end in range(begin + rows, last + rows, rows)]
+        for begin, end in pairwise(ends):
+            yield Block(0, file.path, begin=begin, end=end, unit=Unit.PARQUET_ROWS)
+
+
+def _cut(file: Place, block_bytes: int, *, options: TableOptions) -> Iterator[Block]:
+    with opened(file, options) as table:
+        at, lines = table.place or (0, 0)
+        unit = Unit.ROWS if table.place is None else Unit.BYTES
+        header = at if table.delimiter else 0
+        block = Block(0, file.path, at, at, unit=unit, header=header, delimiter=table.delimiter or "")
+        size = 0
+        for count, row in enumerate(table.rows(), start=1):
+            size += len(row.cells) + sum(map(len, row.cells))
+            end, line = table.place or (count, 0)
+            if count == 1 and not table.delimiter:
+                at, lines = end, line
+            block = replace(block, end=end)
+            if (end - block.begin if unit is Unit.BYTES else size) >= block_bytes:
+                yield block
+                size = 0
+                header = at if unit is Unit.BYTES else 0
+                block = replace(block, begin=end, header=header, skipped_lines=line - lines)
+        if block.end > block.begin:
+            yield block
+
+
+def columns_of(file: Place, options: TableOptions) -> tuple[str, ...]:
+    """Return the names of a file's columns; in JSON the names in its first records.
 
     Raises:
         InvalidDataError: they can't be read.
     """
-    match kind_of(file.path):
-        case ".parquet":
-            with parquet_file(file) as opened:
-                return tuple(opened.schema_arrow.names)
-        case ".csv":
-            columns = next(csv.reader(_first_lines(file)), [])
-            if not columns or len(set(columns)) < len(columns):
-                raise InvalidDataError(f"{file.path} needs a header that names each column once.")
-            return tuple(columns)
-        case _:
-            try:
-                found = json.loads(next(_first_lines(file), ""))
-            except json.JSONDecodeError as error:
-                raise InvalidDataError(
-                    f"The first line of {file.path} isn't JSON; each line is one object."
-                ) from error
-            if not isinstance(found, dict):
-                raise InvalidDataError(f"The first line of {file.path} isn't a JSON object.")
-            return tuple(found)
+    if is_parquet(file.path):
+        with parquet_file(file) as content:
+            return tuple(content.schema_arrow.names)
+    with opened(file, options) as table:
+        return table.header
+
+
+@contextmanager
+def opened(file: Place, options: TableOptions) -> Iterator[Table]:
+    """Open a table that isn't Parquet.
+
+    Raises:
+        InvalidDataError: it can't be read; the message names the file.
+    """
+    with file.filesystem.open_input_file(file.path) as stream:
+        try:
+            yield open_table(stream, options)
+        except InvalidDataError as error:
+            raise InvalidDataError(f"{file.path} can't be read. {error}") from error
 
 
 def parquet_file(file: Place) -> parquet.ParquetFile:
@@ -137,63 +176,6 @@ def row_groups(opened: parquet.ParquetFile) -> Iterator[tuple[int, int, int]]:
         yield index, begin, end
 
 
-def _every(offsets: Iterator[int], size: int, *, begin: int) -> list[int]:
-    """Return offsets at least `size` apart, from `begin` on, and the last one."""
-    ends: list[int] = []
-    last = begin
-    for last in offsets:
-        if last - begin >= size:
-            ends.append(last)
-            begin = last
-    return [*ends, last] if last > begin else ends
-
-
-def _lines(file: Place) -> Iterator[bytes]:
-    # compression=None: a file is read as its name's ending declares.
-    with file.filesystem.open_input_stream(file.path, compression=None, buffer_size=1 << 20) as stream:
-        rest = b""
-        while chunk := stream.read(1 << 20):
-            *whole, rest = (rest + chunk).split(b"\n")
-            for line in whole:
-                yield line + b"\n"
-        if rest:
-            yield rest
-
-
-def _record_ends(file: Place) -> Iterator[int]:
-    """Yield the offset of each CSV record's end, in bytes; a quoted field may contain line ends."""
-    offset = 0
-
-    def lines() -> Iterator[str]:
-        nonlocal offset
-        for line in _lines(file):
-            offset += len(line)
-            # One character per byte: delimiters are ASCII.
-            yield line.decode("latin-1")
-
-    try:
-        for _ in csv.reader(lines()):
-            yield offset
-    except csv.Error as error:
-        raise InvalidDataError(
-            f"{file.path} isn't a well-formed CSV near byte {offset:,}: {error}. "
-            "Is a quotation mark not closed?"
-        ) from error
-
-
-def _first_lines(file: Place) -> Iterator[str]:
-    for number, line in enumerate(_lines(file)):
-        try:
-            yield line.decode("utf-8-sig" if number == 0 else "utf-8")
-        except UnicodeDecodeError as error:
-            raise InvalidDataError(not_utf8(file.path)) from error
-
-
-def not_utf8(path: str) -> str:
-    """Return the message for a file in another encoding."""
-    return f"{path} isn't UTF-8; convert it, for instance with iconv -f WINDOWS-1252 -t UTF-8."
-
-
 def infos(addresses: list[str]) -> list[tuple[Place, fs.FileInfo]]:
     """Return the files that addresses name: files, or every file of a known kind below a folder.
 
@@ -207,13 +189,13 @@ def infos(addresses: list[str]) -> list[tuple[Place, fs.FileInfo]]:
         if info.type is fs.FileType.NotFound:
             raise ConfigurationError(f"{address} not found; name a file, or a folder of files.")
         if info.type is fs.FileType.File:
-            kind_of(info.path)
+            is_parquet(info.path)
             found.append((place, info))
             continue
         below = [
             (Place(place.filesystem, one.path), one)
             for one in place.files(recursive=True)
-            if PurePosixPath(one.path).suffix.lower() in KINDS
+            if _kind_of(one.path) in KINDS
         ]
         if not below:
             raise ConfigurationError(f"{address} holds no file that ends in {', '.join(KINDS)}.")

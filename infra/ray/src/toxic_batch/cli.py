@@ -30,8 +30,8 @@ def run() -> None:
     """Score the files that the command line names."""
     parser = argparse.ArgumentParser(
         prog="toxic-batch",
-        description="Score CSV, NDJSON and Parquet files of comments on Ray Data. The same command resumes "
-        "a job that was killed.",
+        description="Score files of comments on Ray Data: CSV and its relatives, NDJSON, JSON, .xlsx and "
+        "Parquet. The same command resumes a job that was killed.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help="a file or folder; s3:// and gs:// too")
@@ -39,6 +39,8 @@ def run() -> None:
     parser.add_argument(
         TEXT_COLUMN_OPTION, metavar="NAME", help="of the texts; otherwise one of " + ", ".join(TEXT_COLUMNS)
     )
+    parser.add_argument("--encoding", help="of texts without a byte order mark; otherwise utf-8")
+    parser.add_argument("--delimiter", help="of cells: comma, semicolon, tab or bar; otherwise it is found")
     parser.add_argument("--format", dest="form", choices=FORMATS, default=FORMATS[0], help="of the parts")
     parser.add_argument("--block-bytes", type=_positive, default=4 * _MIB, help="of input that make a part")
     model = parser.add_argument_group("model")
@@ -76,6 +78,6 @@ def run() -> None:
     speed = summary.rows / summary.seconds if summary.rows else 0.0
     sys.stdout.write(
         f"{summary.rows:,} comments scored by version {summary.version} in {summary.seconds:.1f} s "
-        f"({speed:.0f} a second), {summary.rejected:,} without a text; "
+        f"({speed:.0f} a second), {summary.rejected:,} with an error; "
         f"{summary.blocks} parts, {summary.done_before} of them from before\n"
     )

@@ -28,10 +28,9 @@ from toxic_batch.storage import Place
 from toxic_batch.worker import TEXT_COLUMN_OPTION, Outcome, Task, Worker, pack
 from toxic_core.contract import Bundle
 from toxic_core.errors import ContractError, InvalidDataError
-from toxic_core.tables import text_column
+from toxic_core.tables import TableOptions, text_column
 from toxic_model.registered import Registry, VersionedBundle, open_folder
 from toxic_model.scoring import ScoringOptions
-from toxic_model.table_scoring import check_free
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +45,8 @@ class Job:
     inputs: list[str]
     out: str
     text_column: str | None
+    encoding: str | None
+    delimiter: str | None
     form: str
     block_bytes: int
     bundle: Path | None
@@ -74,7 +75,7 @@ class Summary:
         blocks: of the job.
         done_before: of those, scored by an earlier run.
         rows: scored by this run, with those rejected.
-        rejected: rows of those without a text.
+        rejected: rows of those with an error.
         version: the model's.
         seconds: from Ray's start to the last part.
     """
@@ -96,9 +97,10 @@ def run(job: Job) -> Summary:
     out = Place.of(job.out)
     found = infos(job.inputs)
     files = [place for place, _ in found]
-    columns = columns_of(files[0])
+    options = TableOptions(job.encoding, job.delimiter, job.text_column)
+    columns = columns_of(files[0], options)
     for file in files[1:]:
-        if columns_of(file) != columns:
+        if columns_of(file, options) != columns:
             raise InvalidDataError(
                 f"{file.path} has other columns than {files[0].path}, or in another order; score them apart."
             )
@@ -112,10 +114,12 @@ def run(job: Job) -> Summary:
         windows=job.max_windows,
         overlap=job.window_overlap,
         text_column=job.text_column,
+        encoding=job.encoding,
+        delimiter=options.delimiter,
     )
     with tempfile.TemporaryDirectory(prefix="toxic-batch-") as folder:
         chosen = _open(job, work, out=out, folder=Path(folder) / "bundle")
-        blocks = plan(files, block_bytes=job.block_bytes)
+        blocks = plan(files, block_bytes=job.block_bytes, options=options)
         left = pending(blocks, out, form=job.form)
         done = len(blocks) - len(left)
         logger.info("%d of %d blocks are scored; version %s", done, len(blocks), chosen.version)
@@ -151,7 +155,6 @@ def _open(job: Job, work: Work, *, out: Place, folder: Path) -> VersionedBundle:
         version = before.version if before is not None and before.asked == asked else job.version
         chosen = Registry(job.registry, job.model_name).fetch(version, folder)
     text_column(work.columns, chosen=work.text_column, option=TEXT_COLUMN_OPTION)
-    check_free(work.columns, chosen.bundle.contract)
     if before is None:
         write_manifest(out, Manifest(asked=asked, version=chosen.version, digest=chosen.digest, work=work))
         return chosen

@@ -13,6 +13,7 @@ from toxic_batch.blocks import Block
 from toxic_batch.storage import Place
 from toxic_core.contract.schema import FrozenModel
 from toxic_core.errors import ConfigurationError
+from toxic_core.tables import TableOptions
 
 MANIFEST = "_manifest.json"
 
@@ -42,6 +43,8 @@ class Work(FrozenModel):
         windows: most windows of a long text.
         overlap: tokens that windows share.
         text_column: the name of the text column; None to find it.
+        encoding: of texts without a byte order mark; None for UTF-8.
+        delimiter: of texts; None to find it.
     """
 
     files: tuple[InputFile, ...]
@@ -51,6 +54,13 @@ class Work(FrozenModel):
     windows: int
     overlap: int
     text_column: str | None = None
+    encoding: str | None = None
+    delimiter: str | None = None
+
+    @property
+    def options(self) -> TableOptions:
+        """What the user declares of the files."""
+        return TableOptions(self.encoding, self.delimiter, self.text_column)
 
 
 class Manifest(FrozenModel):

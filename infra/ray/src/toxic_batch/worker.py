@@ -5,7 +5,7 @@ twice does no harm.
 """
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -108,8 +108,9 @@ class Worker:
         """Score a block and write its part. An error of the block is returned, and stops no other block."""
         task = self._task
         try:
-            table = read_block(block, task.sources[block.path], task.work.columns)
-            scored = append_scores(table, self._scorer)
+            file, work = task.sources[block.path], task.work
+            table, problems = read_block(block, file, work.columns, work.options)
+            scored = append_scores(table, self._scorer, problems)
             part = task.out.child(part_name(block.number, form=task.work.form))
             part.write(encode(scored, form=task.work.form))
         except ToxicError as error:
@@ -118,13 +119,14 @@ class Worker:
         return Outcome(block.number, rows=table.num_rows, rejected=rejected)
 
 
-def append_scores(table: pa.Table, scorer: TableScorer) -> pa.Table:
-    """Return `table` with the columns of its scores.
+def append_scores(table: pa.Table, scorer: TableScorer, problems: Sequence[str]) -> pa.Table:
+    """Return `table` with the columns of its scores; a row with a problem has this as its error.
 
     Raises:
         InvalidDataError: no single column of texts was found.
     """
-    scored = table
-    for column in scorer.score(table.column_names, lambda index: table.column(index).to_pylist()):
+    scored = table.rename_columns(scorer.kept_names(table.column_names))
+    cells = scorer.score(table.column_names, lambda index: table.column(index).to_pylist(), problems=problems)
+    for column in cells:
         scored = scored.append_column(column.name, pa.array(column.cells, mask=column.missing))
     return scored

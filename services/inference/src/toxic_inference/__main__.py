@@ -73,15 +73,21 @@ def _configure_libraries(settings: Settings) -> None:
     os.environ.setdefault("RAYON_NUM_THREADS", str(settings.tokenise_threads))
 
 
-def _serve(settings: Settings) -> None:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+def _listen(host: str, port: int, *, setting: str) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listening = socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise ConfigurationError(
-            f"Can't listen on {settings.host}:{settings.port}: {error.strerror}. "
-            "Stop what uses the port, or set INFERENCE_PORT."
+            f"Can't listen on {host}:{port}: {error.strerror}. Stop what uses the port, or set {setting}."
         ) from error
+
+
+def _serve(settings: Settings) -> None:
+    listening = _listen(settings.host, settings.port, setting="INFERENCE_PORT")
+    if settings.grpc_port is not None:
+        # gRPC can't take a socket; found here, a port in use is an error before anything is loaded.
+        _listen(settings.host, settings.grpc_port, setting="INFERENCE_GRPC_PORT").close()
     with listening:
         config = uvicorn.Config(
             create_app(settings),
@@ -93,7 +99,7 @@ def _serve(settings: Settings) -> None:
             proxy_headers=False,  # the application reads them, from the proxies of its settings
             timeout_graceful_shutdown=settings.shutdown_grace_seconds,
         )
-        _log.info("service.starting", host=settings.host, port=settings.port)
+        _log.info("service.starting", host=settings.host, port=settings.port, grpc_port=settings.grpc_port)
         with suppress(_StoppedError):  # uvicorn raises a signal again after it has stopped
             uvicorn.Server(config).run(sockets=[listening])
         _log.info("service.stopped")

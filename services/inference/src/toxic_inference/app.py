@@ -9,7 +9,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -19,7 +19,7 @@ import structlog
 from starlette.applications import Starlette
 
 from toxic_core.contract.scales import read_scales
-from toxic_inference.adapters.folders import check_writable
+from toxic_inference.adapters.folders import check_writable, own
 from toxic_inference.adapters.key_file import KeyFile
 from toxic_inference.adapters.loader import BundleLoader, model_opener
 from toxic_inference.adapters.origin import Origin, open_origin
@@ -29,7 +29,7 @@ from toxic_inference.budget import Budget
 from toxic_inference.corrections.record import FeedbackFullError
 from toxic_inference.corrections.service import CorrectionService
 from toxic_inference.corrections.store import DatabaseFeedbackStore
-from toxic_inference.doors.listing import DOORS
+from toxic_inference.doors.listing import DOORS, GRPC_DOORS
 from toxic_inference.doors.openai.categories import NOT_JUDGED
 from toxic_inference.events import Emit
 from toxic_inference.http.admission import AdmissionRules, RequestLimit
@@ -38,8 +38,11 @@ from toxic_inference.http.backend import Backend, DoorThreads, Limits, Perspecti
 from toxic_inference.http.errors import describe
 from toxic_inference.http.guard import GuardRules
 from toxic_inference.jobs.files import JobFiles
+from toxic_inference.jobs.owner import JobsOwner
 from toxic_inference.jobs.queue import JobQueue
-from toxic_inference.policies.file import read_policies
+from toxic_inference.jobs.scoring import FileScoring
+from toxic_inference.policies.file import Policies, read_policies
+from toxic_inference.policies.governing import Governor
 from toxic_inference.serving.batching.admission import BatchLimits
 from toxic_inference.serving.batching.executables import Executables
 from toxic_inference.serving.batching.scheduler import BatchScheduler, SchedulerResources
@@ -63,6 +66,8 @@ from toxic_model.runtime import STREAMS
 
 _BLOCKING_THREADS = 4
 _FULL_RETRY_SECONDS = 600.0
+
+ReadPolicies = Callable[[], Policies | None]
 
 _log = structlog.get_logger(__name__)
 
@@ -90,7 +95,8 @@ def create_app(settings: Settings) -> Starlette:
     """Return the whole service as one ASGI application; its lifespan runs the core.
 
     Raises:
-        ConfigurationError: the cache, the model folder, the feedback file or the policies can't be used.
+        ConfigurationError: the cache, the model folder, the state folder, the feedback file or the policies
+            can't be used.
         InvalidDataError: the file of scales can't be used.
     """
     origin = open_origin(settings)
@@ -98,7 +104,9 @@ def create_app(settings: Settings) -> Starlette:
     threads.load.submit(load_identifiers)  # before the first version is loaded, and so before the first text
     feedback = DatabaseFeedbackStore(settings.feedback_url or f"sqlite:///{settings.state_dir}/feedback.db")
     watching = start_watching(settings, feedback)
-    manager = _make_manager(settings, origin, watching.emit, threads)
+    file = settings.policies_file
+    policies = WatchedFile(file, read_policies, name="policies").current if file else lambda: None
+    manager = _make_manager(settings, origin, policies, emit=watching.emit, threads=threads)
     poller = Poller(
         origin.source,
         recall=origin.recall,
@@ -121,7 +129,14 @@ def create_app(settings: Settings) -> Starlette:
         ),
     )
     shadowing = _make_shadowing(settings, scorer, manager, watching.emit)
-    jobs = _make_jobs(settings, scorer, watching.emit, Threads(threads.jobs))
+    closing = [feedback.close]
+    jobs: JobQueue | JobsOwner = (
+        JobsOwner(settings.jobs_url)
+        if settings.jobs_url
+        else _make_jobs(
+            settings, scorer, policies, emit=watching.emit, threads=Threads(threads.jobs), closing=closing
+        )
+    )
     backend = _make_backend(
         settings,
         scorer=shadowing or scorer,
@@ -153,6 +168,8 @@ def create_app(settings: Settings) -> Starlette:
     admission = AdmissionRules(
         RequestLimit(settings.max_queue_seconds), overload=manager.overload, find_key=rules.find_key
     )
+    backend = replace(backend, policies=policies)
+    grpc = _make_grpc(settings, backend, rules, admission)
     return create_api(
         backend,
         DOORS,
@@ -161,7 +178,40 @@ def create_app(settings: Settings) -> Starlette:
         allowed_hosts=settings.allowed_hosts,
         trusted_proxies=settings.trusted_proxies,
         admission=admission,
-        lifespan=_lifespan(runs, manager, threads, feedback),
+        lifespan=_lifespan(runs, manager, threads, grpc=grpc, closing=closing),
+    )
+
+
+def _make_grpc(
+    settings: Settings, backend: Backend, rules: GuardRules, admission: AdmissionRules
+) -> Callable[[], AbstractAsyncContextManager[int | None]]:
+    if settings.grpc_port is None:
+        return nullcontext
+    from toxic_inference.rpc.methods import GrpcLimits  # noqa: PLC0415  a tenth of a second
+    from toxic_inference.rpc.server import serve_grpc  # noqa: PLC0415  as above
+
+    proxies = settings.trusted_proxies
+    app = create_api(
+        backend,
+        GRPC_DOORS,
+        rules=rules,
+        allowed_hosts=("*",),  # no page speaks gRPC
+        trusted_proxies=proxies,
+        admission=admission,
+    )
+    return partial(
+        serve_grpc,
+        app,
+        GRPC_DOORS,
+        host=settings.host,
+        port=settings.grpc_port,
+        ready=backend.ready,
+        limits=GrpcLimits(
+            message_bytes=backend.limits.body_bytes,
+            messages_bytes=backend.limits.bodies_bytes,
+            calls=settings.max_connections,
+            grace_seconds=settings.shutdown_grace_seconds,
+        ),
     )
 
 
@@ -169,13 +219,16 @@ def _lifespan(
     runs: Sequence[Callable[[], Coroutine[None, None, None]]],
     manager: Manager,
     threads: _Threads,
-    feedback: DatabaseFeedbackStore,
+    *,
+    grpc: Callable[[], AbstractAsyncContextManager[int | None]],
+    closing: Sequence[Callable[[], None]],
 ) -> Lifespan:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         tasks = [asyncio.create_task(run()) for run in runs]
         try:
-            yield
+            async with grpc():
+                yield
         finally:
             for task in tasks:
                 task.cancel()
@@ -184,12 +237,15 @@ def _lifespan(
                     await task
             await manager.close()
             threads.shutdown()
-        feedback.close()
+        for close in closing:
+            close()
 
     return lifespan
 
 
-def _make_manager(settings: Settings, origin: Origin, emit: Emit, threads: _Threads) -> Manager:
+def _make_manager(
+    settings: Settings, origin: Origin, policies: ReadPolicies, *, emit: Emit, threads: _Threads
+) -> Manager:
     clock = SystemClock()
     resources = SchedulerResources(
         limits=BatchLimits(
@@ -207,6 +263,8 @@ def _make_manager(settings: Settings, origin: Origin, emit: Emit, threads: _Thre
         if model.scales is None and settings.perspective_scale == "default":
             advice = "Perspective scores are calibrated; fit a scale with toxic-migrate fit"
             _log.warning("scale.missing", version=servable_id.version, advice=advice)
+        if known := policies():
+            known.warn(model.contract, version=servable_id.version)
         executables = Executables(model.whole, model.streams, pad_id=model.contract.pad_id, clock=clock)
         scheduler = BatchScheduler(executables, version=servable_id.version, resources=resources)
         cache = ScoreCache(settings.score_cache_entries)
@@ -222,6 +280,7 @@ def _make_manager(settings: Settings, origin: Origin, emit: Emit, threads: _Thre
         model_name=settings.model_name,
         default_alias=settings.model_alias,
         policy=settings.version_policy,
+        drain_seconds=settings.longest_drain,
         backoff=Backoff(
             initial_seconds=settings.load_retry_initial_seconds,
             max_seconds=settings.load_retry_max_seconds,
@@ -246,17 +305,40 @@ def _make_shadowing(
     )
 
 
-def _make_jobs(settings: Settings, scorer: ScoringService, emit: Emit, threads: Threads) -> JobQueue:
+def _make_jobs(
+    settings: Settings,
+    scorer: Scorer,
+    policies: ReadPolicies,
+    *,
+    emit: Emit,
+    threads: Threads,
+    closing: list[Callable[[], None]],
+) -> JobQueue:
     folder = settings.state_dir / "jobs"
     check_writable(folder, setting="INFERENCE_STATE_DIR")
+    closing.append(own(folder, setting="INFERENCE_STATE_DIR").close)
+    files, clock = JobFiles(folder), SystemClock()
+    identify = partial(identify_language, default=settings.default_language)
+
+    def govern(name: str) -> tuple[Scorer, Callable[[str], str]]:
+        governor = Governor.named(name, policies(), threads=threads, emit=emit)
+        return governor.scorer(scorer), governor.policy.identifier(identify)
+
     return JobQueue(
-        files=JobFiles(folder),
+        files=files,
         scorer=scorer,
         threads=threads,
-        text_bytes=settings.max_text_bytes,
-        identify_language=partial(identify_language, default=settings.default_language),
+        scoring=FileScoring(
+            files=files,
+            threads=threads,
+            text_bytes=settings.max_text_bytes,
+            file_bytes=settings.max_upload_bytes,
+            identify_language=identify,
+            clock=clock,
+        ),
+        govern=govern,
         now=_now,
-        clock=SystemClock(),
+        clock=clock,
         emit=emit,
         describe=describe,
         keep=timedelta(hours=settings.job_keep_hours),
@@ -271,7 +353,7 @@ def _make_backend(
     manager: Manager,
     poller: Poller,
     corrections: CorrectionService,
-    jobs: JobQueue,
+    jobs: JobQueue | JobsOwner,
     watching: Watching,
     threads: DoorThreads,
 ) -> Backend:
@@ -283,7 +365,6 @@ def _make_backend(
         now=time.time,
         emit=watching.emit,
     )
-    file = settings.policies_file
     return Backend(
         model_name=settings.model_name,
         default_alias=settings.model_alias,
@@ -307,7 +388,6 @@ def _make_backend(
         emit=watching.emit,
         public_url=settings.public_url,
         perspective=_make_perspective(settings),
-        policies=WatchedFile(file, read_policies, name="policies").current if file else lambda: None,
     )
 
 

@@ -232,6 +232,14 @@ class TextsScored(Event):
     tokens: Sequence[int]
 
 
+@dataclass(frozen=True, slots=True)
+class PolicyTextsScored(Event):
+    """Texts were decided by a community's policy; `scored` has its decisions."""
+
+    policy: str
+    scored: TextsScored
+
+
 class ShadowDrop(StrEnum):
     """Why a sampled text wasn't compared."""
 

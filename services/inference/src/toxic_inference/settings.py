@@ -54,13 +54,15 @@ class Settings(BaseSettings):
     """Address to listen on; 0.0.0.0 for every interface."""
     port: int = Field(default=8001, ge=1, le=65535, validation_alias=AliasChoices("INFERENCE_PORT", "PORT"))
     """Port to listen on; PORT works too."""
+    grpc_port: int | None = Field(default=None, ge=1, le=65535)
+    """Port of the gRPC doors, on the same address; TensorFlow Serving's is 8500. Off if unset."""
     api_keys_file: Path | None = None
     """File of API keys, made by `toxic-inference keys add NAME`; if unset, no key is needed."""
     requests_per_minute: PositiveInt | None = None
     """Most requests per minute of each API key; unlimited if unset."""
     cors_origins: tuple[str, ...] = ()
     """Origins of other pages that may call the service from a browser, as a JSON list such as
-    ["https://forum.example"]. Pages of other origins file and delete nothing."""
+    ["https://forum.example"]. Pages of other origins can neither file nor delete."""
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     """Host names, comma-separated, by which clients reach the service, each with or without a port; * for
     any. If unset, any with API keys, and without keys those that aren't public: addresses, names without a
@@ -102,6 +104,10 @@ class Settings(BaseSettings):
     version_policy: VersionPolicy = VersionPolicy.AVAILABILITY_PRESERVING
     """availability_preserving loads the next version before it frees the current one; resource_preserving
     frees first, for machines that can't hold two, and answers 503 meanwhile."""
+    drain_seconds: PositiveFloat | None = None
+    """Longest time that requests in progress keep a replaced version; then streams and CSV answers end early,
+    and background jobs begin again with the new version. If unset, 600, or 30 if the policy is
+    resource_preserving."""
     shadow_fraction: float = Field(default=0.0, ge=0.0, le=1.0)
     """Share of the texts, from 0 to 1, that the shadow alias's version scores too, in idle moments; metrics
     show its disagreement."""
@@ -117,14 +123,14 @@ class Settings(BaseSettings):
     load_retry_initial_seconds: PositiveFloat = 2.0
     """Wait after a version's first failed load; doubled after each further one."""
     load_retry_max_seconds: PositiveFloat = 300.0
-    """Longest wait between two loads of a failing version."""
+    """Longest wait between two loads of a failing version; 5 seconds while no version answers."""
     cache_dir: Path = Path("var/inference-cache")
     """Folder for downloaded versions."""
     cache_size_bytes: PositiveInt = 4 * _GIB
     """Size of the cache; versions in use are never removed."""
 
     state_dir: Path = Path("var/inference")
-    """Folder for corrections and uploaded files."""
+    """Folder for corrections and uploaded files; each service needs its own."""
     feedback_url: str = Field(default="", repr=False)
     """Database of corrections: sqlite:///folder/file.db, or postgresql://user:password@host/database; a file
     in the state folder if unset."""
@@ -135,8 +141,11 @@ class Settings(BaseSettings):
 
     max_bundle_bytes: PositiveInt = 4 * _GIB
     """Largest version that is downloaded; a larger one is refused."""
+    jobs_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+/?$")] | None = None
+    """Address of the one service that owns the background jobs, such as http://inference-jobs:8001, for
+    replicas behind one address: each forwards /jobs there. If unset, the service owns its jobs."""
     job_keep_hours: PositiveFloat = 24.0
-    """Time that the scores of an uploaded file are kept for download."""
+    """Time that the scores of an uploaded file are kept for download, from the end of scoring."""
     jobs_size_bytes: PositiveInt = 4 * _GIB
     """Most disk space of uploaded files and their scores; one API key, or one address without keys, has half
     of it. More uploads are refused, and a job fails if its scores don't fit."""
@@ -146,9 +155,10 @@ class Settings(BaseSettings):
     max_texts: PositiveInt = 1_000
     """Most texts in one JSON request."""
     max_body_bytes: PositiveInt = 8 * _MIB
-    """Largest request body, except for CSV uploads and batches of the Perspective API (61,440,000 bytes)."""
+    """Largest request body, except for uploads of files and batches of the Perspective API (61,440,000
+    bytes)."""
     max_upload_bytes: PositiveInt = 512 * _MIB
-    """Largest CSV upload; it is spooled to the temporary folder."""
+    """Largest upload of a table, also after decompression; it is spooled to the temporary folder."""
     spools_size_bytes: PositiveInt = 2 * _GIB
     """Most disk space of uploads in progress; one API key, or one address without keys, has half of it."""
 
@@ -233,6 +243,13 @@ class Settings(BaseSettings):
         """Every alias that is served, the default one first."""
         shadow = (self.shadow_alias,) if self.shadow_fraction else ()
         return tuple(dict.fromkeys((self.model_alias, *self.served_aliases, *shadow)))
+
+    @property
+    def longest_drain(self) -> float:
+        """Seconds that requests in progress keep a replaced version."""
+        if self.drain_seconds is not None:
+            return self.drain_seconds
+        return 600.0 if self.version_policy is VersionPolicy.AVAILABILITY_PRESERVING else 30.0
 
     @property
     def loopback(self) -> bool:

@@ -1,8 +1,11 @@
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from toxic_core.contract import open_bundle
 from toxic_core.errors import ContractError, RegistryUnavailableError
@@ -136,6 +139,33 @@ def test_a_version_that_is_too_large_isn_t_fetched(
     with pytest.raises(ContractError, match="larger than 10,000 bytes"):
         source.download(source.aspired()[0].id, tmp_path / "download")
     assert not list((tmp_path / "download").iterdir())
+
+
+@pytest.mark.hostile(35)
+def test_a_version_that_the_disk_has_no_room_for_isn_t_fetched(
+    model: Any, plain_bundle: Any, tmp_path: Path
+) -> None:
+    """It is the disk's error, not the registry's."""
+    version = model.register(plain_bundle(tmp_path / "bundle"))
+    model.set_alias("champion", version)
+    for weights in (model.registry._folder / "artifacts").rglob("saved_model.pb"):
+        os.truncate(weights, 10**13)
+    source = MlflowRegistry(
+        model.registry.uri, model_name=model.name, aliases=("champion",), max_bytes=10**15
+    )
+    (tmp_path / "download").mkdir()
+    with pytest.raises(OSError, match="are free") as failure:
+        source.download(source.aspired()[0].id, tmp_path / "download")
+    assert failure.value.errno == errno.ENOSPC
+    assert not list((tmp_path / "download").iterdir())
+
+
+@pytest.mark.hostile(35)
+def test_a_disk_that_fills_up_is_no_registry_that_doesn_t_answer(source: MlflowRegistry) -> None:
+    """MLflow puts the texts of all failures into one message."""
+    with pytest.raises(OSError, match="No space left") as failure, source._unavailable_unless_answered():
+        raise MlflowException("The following failures occurred: [Errno 28] No space left on device: '/x'")
+    assert failure.value.errno == errno.ENOSPC
 
 
 def test_a_version_without_a_bundle_is_an_error_that_says_so(

@@ -13,9 +13,10 @@ from toxic_testing.ports import free_port
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A running service."""
+    """A running service, its address for HTTP and that for gRPC."""
 
     address: str
+    grpc_address: str
     server: Server
 
 
@@ -28,20 +29,27 @@ def service_process(
     """The service with version 1 of a tiny English model."""
     folder = tmp_path_factory.mktemp("service")
     build_bundle(folder / "models" / "1")
-    port = free_port()
+    port, grpc_port = free_port(), free_port()
     environment = {
         "INFERENCE_PORT": str(port),
+        "INFERENCE_GRPC_PORT": str(grpc_port),
         "INFERENCE_MODEL_DIRECTORY": "models",
     }
     server = start_server(("-m", "toxic_inference"), environment=environment, folder=folder)
     server.logs.wait_for("route.moved")
-    return Service(f"http://127.0.0.1:{port}", server)
+    return Service(f"http://127.0.0.1:{port}", f"127.0.0.1:{grpc_port}", server)
 
 
 @pytest.fixture(scope="session")
 def address(service_process: Service) -> str:
     """The service's address."""
     return service_process.address
+
+
+@pytest.fixture(scope="session")
+def grpc_address(service_process: Service) -> str:
+    """The address of the service's gRPC doors."""
+    return service_process.grpc_address
 
 
 @pytest.fixture(scope="session")

@@ -17,8 +17,12 @@ from toxic_inference.http.backend import Backend, DoorThreads
 from toxic_inference.http.errors import describe
 from toxic_inference.jobs.files import JobFiles
 from toxic_inference.jobs.queue import JobQueue
+from toxic_inference.jobs.scoring import FileScoring
 from toxic_inference.metrics import Metrics
 from toxic_inference.monitoring.monitor import Monitor
+from toxic_inference.policies.file import Policies
+from toxic_inference.policies.governing import Governor
+from toxic_inference.serving.interfaces import Scorer
 from toxic_inference.threads import Threads
 from toxic_testing.inference.core import LIMITS, Calendar, FakeCore, identify_language
 from toxic_testing.inference.fakes import ManualClock
@@ -58,23 +62,44 @@ def threads() -> Iterator[DoorThreads]:
 
 
 @pytest.fixture
+def policies() -> list[Policies]:
+    """The service's policies: the last one's, if a test adds any."""
+    return []
+
+
+@pytest.fixture
 def new_queue(
     core: FakeCore,
     metrics: Metrics,
     calendar: Calendar,
     clock: ManualClock,
     threads: DoorThreads,
+    policies: list[Policies],
     tmp_path: Path,
 ) -> Callable[[], JobQueue]:
     """Return the function that makes a job queue, as the start of a process does."""
 
+    def govern(name: str) -> tuple[Scorer, Callable[[str], str]]:
+        governor = Governor.named(
+            name, policies[-1] if policies else None, threads=threads.files, emit=metrics.emit
+        )
+        return governor.scorer(core), governor.policy.identifier(identify_language)
+
     def make() -> JobQueue:
+        files = JobFiles(tmp_path / "jobs")
         return JobQueue(
-            files=JobFiles(tmp_path / "jobs"),
+            files=files,
             scorer=core,
             threads=threads.files,
-            text_bytes=LIMITS.text_bytes,
-            identify_language=identify_language,
+            scoring=FileScoring(
+                files=files,
+                threads=threads.files,
+                text_bytes=LIMITS.text_bytes,
+                file_bytes=LIMITS.upload_bytes,
+                identify_language=identify_language,
+                clock=clock,
+            ),
+            govern=govern,
             now=calendar.now,
             clock=clock,
             emit=metrics.emit,
@@ -94,6 +119,7 @@ def backend(
     calendar: Calendar,
     new_queue: Callable[[], JobQueue],
     threads: DoorThreads,
+    policies: list[Policies],
 ) -> Backend:
     """What the routes work with."""
     return Backend(
@@ -117,6 +143,7 @@ def backend(
         limits=LIMITS,
         threads=threads,
         emit=metrics.emit,
+        policies=lambda: policies[-1] if policies else None,
     )
 
 

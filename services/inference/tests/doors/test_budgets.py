@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from toxic_core.tables.delimited import InvalidRecordError, Lines
 from toxic_inference.budget import Budget
 from toxic_inference.corrections.record import FeedbackFullError
 from toxic_inference.doors.listing import DOORS
@@ -20,7 +21,7 @@ from toxic_inference.http.backend import Backend, Limits
 from toxic_inference.http.body import MOST_VALUES, parse_json
 from toxic_inference.http.errors import TooManyTextsError
 from toxic_inference.serving.interfaces import Lane
-from toxic_inference.tables.reader import CsvTable, InvalidCsvError, InvalidRecordError, Lines
+from toxic_inference.tables.reader import CsvTable, InvalidCsvError
 from toxic_testing.inference.core import LIMITS, FakeCore
 
 pytestmark = pytest.mark.anyio
@@ -68,6 +69,7 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.hostile(1)
 async def test_a_long_list_is_refused_before_it_is_validated(shape: str, roomy: httpx.AsyncClient) -> None:
     """Whichever list or object is long: 4xx, without an error per element."""
     path, body = SHAPES[shape]
@@ -97,6 +99,7 @@ def test_values_are_counted_outside_of_strings(body: str, values: int) -> None:
 
 @pytest.mark.parametrize("kind", ["text/csv", "application/x-ndjson", "multipart/form-data; boundary=b"])
 @pytest.mark.parametrize("path", [ANALYZE, SUGGEST, PREDICT, TENSORS, "/feedback"])
+@pytest.mark.hostile(3)
 async def test_the_route_chooses_the_limit(path: str, kind: str, client: httpx.AsyncClient) -> None:
     """A content type of files doesn't lift the limit of a route that reads none."""
     body = b"a" * (LIMITS.body_bytes + 1)
@@ -106,12 +109,14 @@ async def test_the_route_chooses_the_limit(path: str, kind: str, client: httpx.A
     assert "larger than" in answer.text
 
 
+@pytest.mark.hostile(3)
 async def test_events_have_a_small_limit(roomy: httpx.AsyncClient) -> None:
     """The registry's messages are short, and need no key."""
     async with roomy:
         assert (await roomy.post("/events", content=b"a" * 70_000)).status_code == 413
 
 
+@pytest.mark.hostile(21)
 async def test_bodies_share_the_memory(roomy: httpx.AsyncClient, turn: Turn) -> None:
     """Unfinished bodies of one caller take half of it; then large bodies wait, small ones don't."""
     going, started = asyncio.Event(), []
@@ -137,6 +142,7 @@ JSON = {"content-type": "application/json"}
 
 
 @pytest.mark.parametrize("path", SMALL)
+@pytest.mark.hostile(5)
 async def test_silent_bodies_take_nobody_s_place(path: str, backend: Backend, turn: Turn) -> None:
     """A request counts once its body is there, however many connections announce one."""
     cpu = iter(range(10**6))
@@ -193,6 +199,7 @@ HALF = "\ud800"
         ("/feedback", {"labels": {HALF: True}}),
     ],
 )
+@pytest.mark.hostile(31)
 async def test_half_a_surrogate_pair_is_refused_anywhere(
     path: str, body: object, client: httpx.AsyncClient
 ) -> None:
@@ -211,6 +218,7 @@ async def test_half_a_surrogate_pair_is_refused_anywhere(
         (TENSORS, {"inputs": [{"name": "text", "shape": [10**300], "datatype": "BYTES", "data": ["a"]}]}),
     ],
 )
+@pytest.mark.hostile(31)
 async def test_odd_values_are_errors_of_the_request(
     path: str, body: object, roomy: httpx.AsyncClient
 ) -> None:
@@ -247,6 +255,7 @@ async def test_files_wait_in_the_bulk_lane(client: httpx.AsyncClient, core: Fake
 CSV = {"content-type": "text/csv"}
 
 
+@pytest.mark.hostile(7)
 async def test_a_file_has_so_many_columns(client: httpx.AsyncClient) -> None:
     """Each row would be as wide as the first line."""
     for path in ("/predict", "/jobs"):
@@ -255,10 +264,11 @@ async def test_a_file_has_so_many_columns(client: httpx.AsyncClient) -> None:
         assert "1,025 columns" in answer.text
 
 
+@pytest.mark.hostile(8)
 def test_a_record_without_an_end_is_not_kept() -> None:
     """Neither as a row nor as the first line: 1 MiB of it is read at most."""
     endless = b'"\n",' * 1_000_000
-    lines = Lines(io.BytesIO(endless))
+    lines = Lines(io.StringIO(endless.decode()))
     lines.start_record()
     with pytest.raises(InvalidRecordError):
         next(csv.reader(lines, strict=True))
@@ -267,6 +277,7 @@ def test_a_record_without_an_end_is_not_kept() -> None:
         CsvTable(io.BytesIO(b"content," + endless), max_text_bytes=200)
 
 
+@pytest.mark.hostile(18)
 async def test_corrections_have_room_per_caller(backend: Backend) -> None:
     """A caller fills its half and no more; a long name of a community is refused."""
     room = Budget(12_000, lambda: FeedbackFullError("Full.", retry_after_seconds=600))

@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -110,6 +111,25 @@ async def test_a_correction_can_be_deleted(client: httpx.AsyncClient) -> None:
     assert (again.status_code, again.json()["error"]["code"]) == (404, "unknown_feedback")
 
 
+@pytest.mark.parametrize("identity", ["thread/7/comment", "/", "a//b/", "..a", "../..", "x/../y", "a:b@c"])
+@pytest.mark.hostile(30)
+async def test_a_correction_with_any_id_can_be_deleted(client: httpx.AsyncClient, identity: str) -> None:
+    """By its encoded id, whatever characters the moderation tool puts into it."""
+    await client.post("/feedback", json=CORRECTION | {"id": identity})
+    assert (await client.delete(f"/feedback/{quote(identity, safe='')}")).status_code == 204
+    assert (await client.get("/feedback")).text.count("\n") == 1
+
+
+@pytest.mark.hostile(36)
+async def test_a_spreadsheet_runs_nothing(client: httpx.AsyncClient) -> None:
+    """Cells that could start a formula get an apostrophe, if the export is for people."""
+    await client.post("/feedback", json=CORRECTION | {"id": "@queue-1"})
+    answer = await client.get("/feedback", params={"format": "spreadsheet"})
+    assert answer.headers["content-disposition"] == 'attachment; filename="feedback.csv"'
+    (row,) = csv.DictReader(io.StringIO(answer.text, newline=""))
+    assert (row["id"], row["text"], row["insult"]) == ("'@queue-1", "'=you are, kind", "1")
+
+
 @pytest.mark.parametrize(
     ("body", "status", "says"),
     [
@@ -121,6 +141,7 @@ async def test_a_correction_can_be_deleted(client: httpx.AsyncClient) -> None:
         ({"labels": {"toxic": True}, "consent": "yes"}, 422, "consent"),
         ({"labels": {"toxic": True}, "scores": {"toxic": 2}}, 422, "scores"),
         ({"labels": {"toxic": True}, "id": "a b"}, 422, "id"),
+        ({"labels": {"toxic": True}, "id": ".."}, 422, "id"),
         ({"labels": {"toxic": True}, "id": "x" * 129}, 422, "id"),
         ({"labels": {"toxic": True}, "language": "english please"}, 422, "language"),
         ({"labels": {"toxic": True}, "source": "elsewhere"}, 422, "source"),

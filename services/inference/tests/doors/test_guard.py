@@ -164,6 +164,20 @@ async def test_a_removed_key_is_refused_at_once(serve: Callable[..., Any], keys:
         assert (await client.post("/predict", json=TEXT, headers=headers)).status_code == 401
 
 
+@pytest.mark.hostile(34)
+async def test_a_job_belongs_to_the_key_that_made_it(serve: Callable[..., Any], keys: Path) -> None:
+    """Whoever reads its id in a log or over a shoulder gets what an unknown id gets."""
+    async with serve(GuardRules(find_key=KeyFile(keys).find)) as client:
+        mine, other = {"x-api-key": CLIENT}, {"x-api-key": OPERATOR}
+        uploaded = await client.post("/jobs", files={"file": ("a.csv", b"content\na\n")}, headers=mine)
+        address = uploaded.headers["location"]
+        for method, path in (("GET", address), ("GET", f"{address}/result"), ("DELETE", address)):
+            refused = await client.request(method, path, headers=other)
+            assert (refused.status_code, refused.json()["error"]["code"]) == (404, "unknown_job")
+        assert (await client.get(address, headers=mine)).json()["state"] == "queued"
+        assert (await client.delete(address, headers=mine)).status_code == 204
+
+
 async def test_the_log_names_the_key_s_owner_and_never_the_key(serve: Callable[..., Any], keys: Path) -> None:
     """The log names the caller."""
     async with serve(GuardRules(find_key=KeyFile(keys).find)) as client:
@@ -230,6 +244,7 @@ FOREIGN = {"origin": "https://elsewhere.example"}
     ],
 )
 @pytest.mark.parametrize(("method", "path"), CHANGES)
+@pytest.mark.hostile(17)
 async def test_a_page_of_another_origin_changes_nothing(
     serve: Callable[..., Any], method: str, path: str, headers: dict[str, str]
 ) -> None:
@@ -274,7 +289,7 @@ async def test_scripts_and_allowed_pages_change(
 
 
 async def test_every_operation_that_is_not_read_only_says_so() -> None:
-    """A new route that changes state can't be forgotten: the others score, refuse, or are signed."""
+    """A new route that changes state can't be forgotten: the others score, preview, refuse, or are signed."""
     operations = {
         (operation.method, operation.path)
         for door in DOORS
@@ -282,7 +297,7 @@ async def test_every_operation_that_is_not_read_only_says_so() -> None:
         if operation.method != "GET" and not (operation.scores or operation.changes_state)
     }
     refusing = {path for _, path in operations if path.endswith((":classify", ":regress", ":multiInference"))}
-    assert {path for _, path in operations} - refusing == {"/events"}
+    assert {path for _, path in operations} - refusing == {"/events", "/policies/preview"}
 
 
 @pytest.mark.parametrize(

@@ -1,26 +1,30 @@
 import asyncio
 import csv
+import gzip
 import io
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from toxic_core.tables import NO_OPTIONS
 from toxic_inference.budget import Budget, Held
 from toxic_inference.doors.listing import DOORS
 from toxic_inference.http.application import create_api
 from toxic_inference.http.backend import Backend
 from toxic_inference.jobs.files import JobFiles, count_rows
 from toxic_inference.jobs.queue import JobQueue
+from toxic_inference.policies.file import Policies
 from toxic_inference.serving.errors import InferenceError
-from toxic_inference.serving.interfaces import Lane
+from toxic_inference.serving.interfaces import Lane, Text, TextScore
 from toxic_testing.inference.core import FakeCore
 from toxic_testing.inference.fakes import ManualClock
+from toxic_testing.tables import HEADER, ROWS, files
 
 pytestmark = pytest.mark.anyio
 
@@ -136,11 +140,36 @@ async def test_a_form_s_file_is_taken_too(start: Callable[[], Process]) -> None:
     assert (await process.client.post("/jobs", files={"other": ("c.csv", FILE)})).status_code == 422
 
 
+async def test_a_file_is_decided_by_a_policy(
+    start: Callable[[], Process], policies: list[Policies], core: FakeCore
+) -> None:
+    """As it is when the file's turn comes; if it is gone by then, the job fails and says so."""
+    content = b"content\n[b]lovely[/b] day\n"
+    process = start()
+    ids = []
+    for name in ("forum", "gone"):
+        policies.append(Policies.model_validate({"policies": {name: {}, "forum": {}}}))
+        answer = await process.client.post("/jobs", params={"policy": name}, content=content, headers=CSV)
+        assert answer.json()["policy"] == name
+        ids.append(answer.json()["id"])
+    forum = {"markup": "bbcode", "flag": {"words": ["lovely"], "labels": ["insult"]}}
+    policies.append(Policies.model_validate({"policies": {"forum": forum}}))
+    process.work()
+    await process.until(ids[0], "done")
+    answer = await process.client.get(f"/jobs/{ids[0]}/result")
+    assert answer.headers["x-policy"] == "forum"
+    (row,) = csv.DictReader(io.StringIO(answer.text, newline=""))
+    assert (row["policy"], row["decided_by"], row["decision_insult"]) == ("forum", "list", "true")
+    assert [text.content for text in core.texts] == ["lovely day"]
+    gone = await process.until(ids[1], "failed")
+    assert gone["error"]["code"] == "unknown_policy"
+
+
 @pytest.mark.parametrize(
     ("content", "code"),
     [(b"", "invalid_csv"), (b"a,b\n1,2\n", "invalid_csv"), (b"PK\x03\x04rest", "invalid_csv")],
 )
-async def test_what_isn_t_a_csv_is_refused_at_once(
+async def test_what_isn_t_a_table_is_refused_at_once(
     start: Callable[[], Process], content: bytes, code: str, tmp_path: Path
 ) -> None:
     """Its files are removed."""
@@ -182,21 +211,113 @@ async def test_a_job_outlives_its_process(start: Callable[[], Process], core: Fa
         assert (await second.client.get(f"/jobs/{job['id']}/result")).text.count("\n") == 602
 
 
-async def test_a_file_that_stops_the_service_again_and_again_is_given_up(
-    start: Callable[[], Process], core: FakeCore
-) -> None:
-    """Three times; then it has failed, and others have their turn."""
+@pytest.mark.hostile(23)
+async def test_a_stop_of_the_service_is_no_failure(start: Callable[[], Process], core: FakeCore) -> None:
+    """However often it is stopped, and the file is scored in the end."""
     core.held = asyncio.Event()
     process = start()
     job = await process.upload()
-    for _ in range(3):
+    for _ in range(5):
         process.work()
         await process.until(job["id"], "running")
         await process.stop()
         process = start()
+    core.held.set()
     process.work()
-    failed = await process.until(job["id"], "failed")
-    assert failed["error"]["code"] == "gave_up"
+    assert (await process.until(job["id"], "done"))["scored"] == 600
+
+
+class Interrupted(FakeCore):
+    """A core that scores some chunks of a file, then blocks or ends the process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.chunks = 0
+        self.crash = False
+
+    async def score(self, texts: Sequence[Text], *, lane: Lane) -> Sequence[TextScore]:
+        """Score a chunk, if there is one left."""
+        if not self.chunks:
+            if self.crash:
+                raise CrashError
+            self.held = asyncio.Event()
+        self.chunks -= 1
+        return await super().score(texts, lane=lane)
+
+
+class CrashError(BaseException):
+    """Ends the queue's task without a last word, as `kill -9` ends the process."""
+
+
+@pytest.mark.parametrize("version", ["7", "8"])
+@pytest.mark.hostile(23)
+async def test_a_job_goes_on_where_it_was(new_queue: Callable[[], JobQueue], version: str) -> None:
+    """Rows that were scored aren't scored again, unless another version is served now."""
+    core = Interrupted()
+    core.chunks = 2
+    first = replace(new_queue(), scorer=core)
+    upload = await first.open_upload()
+    upload.write(b"id,content\n" + b"".join(b"%d,hello %d\n" % (row, row) for row in range(1_500)))
+    job = await first.submit(upload)
+    running = asyncio.create_task(first.run())
+    async with asyncio.timeout(30):
+        while core.held is None:  # noqa: ASYNC110  threads work meanwhile
+            await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.wait({running})
+    assert first.get(job.id).rows_done == 1_024
+    resumed = FakeCore()
+    resumed.version = version
+    second = replace(new_queue(), scorer=resumed)
+    running = asyncio.create_task(second.run())
+    async with asyncio.timeout(30):
+        while not second.get(job.id).ended:  # noqa: ASYNC110  threads work meanwhile
+            await asyncio.sleep(0.01)
+    running.cancel()
+    ended = second.get(job.id)
+    assert (ended.error, ended.rows_done, ended.scored) == (None, 1_500, 1_500)
+    assert len(resumed.texts) == (1_500 - 1_024 if version == "7" else 1_500)
+    rows = list(csv.DictReader(io.StringIO(second.result(job.id).read_text(), newline="")))
+    assert [row["id"] for row in rows] == [str(row) for row in range(1_500)]
+    assert {row["model_version"] for row in rows} == {version}
+
+
+@pytest.mark.hostile(23)
+async def test_a_file_that_ends_the_process_again_and_again_is_given_up(
+    new_queue: Callable[[], JobQueue],
+) -> None:
+    """Three times at the same place; a crash after more rows doesn't count."""
+    queue = new_queue()
+    upload = await queue.open_upload()
+    upload.write(b"content\n" + b"hello\n" * 10_000)
+    job = await queue.submit(upload)
+    attempts = 0
+    while True:
+        core = Interrupted()
+        core.crash, core.chunks = True, 3 if attempts < 4 else 0
+        queue = new_queue()
+        queue = replace(queue, scorer=core, scoring=replace(queue.scoring, clock=Hasty()))
+        running = asyncio.create_task(queue.run())
+        async with asyncio.timeout(30):
+            while not (running.done() or queue.get(job.id).ended):  # noqa: ASYNC110  threads work meanwhile
+                await asyncio.sleep(0.01)
+        if not running.done():
+            break
+        assert isinstance(running.exception(), CrashError)
+        attempts += 1
+    running.cancel()
+    failed = queue.get(job.id)
+    assert failed.error is not None
+    assert (failed.error[0], failed.rows_done, attempts) == ("gave_up", 4 * 3 * 512, 4 + 2)
+
+
+class Hasty(ManualClock):
+    """A clock by which each look is a minute later."""
+
+    def now(self) -> float:
+        """Return the time."""
+        self.advance(60)
+        return super().now()
 
 
 @pytest.mark.parametrize(
@@ -281,6 +402,29 @@ async def test_results_expire(
     assert (await process.client.get(f"/jobs/{job['id']}")).status_code == 404
 
 
+@pytest.mark.hostile(22)
+async def test_a_result_is_kept_from_the_end_of_its_job(
+    start: Callable[[], Process], core: FakeCore, calendar: Any, clock: ManualClock
+) -> None:
+    """Time in the queue and of scoring doesn't count, across a restart neither."""
+    core.held = asyncio.Event()
+    process = start()
+    process.work()
+    job = await process.upload()
+    assert job["expires_at"] is None
+    await process.until(job["id"], "running")
+    calendar.moment += timedelta(hours=30)
+    await process.stop()
+    process = start()
+    process.work()
+    core.held.set()
+    done = await process.until(job["id"], "done")
+    clock.advance(60)
+    assert (await process.client.get(f"/jobs/{job['id']}/result")).status_code == 200
+    assert datetime.fromisoformat(done["expires_at"]) == calendar.moment + timedelta(hours=1)
+
+
+@pytest.mark.hostile(21)
 async def test_there_is_room_for_so_much(start: Callable[[], Process]) -> None:
     """A caller with a full share is refused, with the time to come back; another one isn't."""
     process = start()
@@ -295,14 +439,16 @@ async def test_there_is_room_for_so_much(start: Callable[[], Process]) -> None:
     other.drop()
 
 
+@pytest.mark.hostile(7, 21)
 async def test_scores_take_no_more_than_their_share(
     new_queue: Callable[[], JobQueue], tmp_path: Path
 ) -> None:
     """Short rows become long lines: the job fails when they don't fit, and its room comes back."""
-    queue = replace(new_queue(), files=JobFiles(tmp_path / "small"), size_bytes=200_000)
+    queue, files = new_queue(), JobFiles(tmp_path / "small")
+    queue = replace(queue, files=files, scoring=replace(queue.scoring, files=files), size_bytes=200_000)
     running = asyncio.create_task(queue.run())
     upload = await queue.open_upload("loud")
-    upload.write(b"content" + b",a" * 1_000 + b"\n" + b"x\n" * 2_000)
+    upload.write(b"content" + b"".join(b",%d" % n for n in range(1_000)) + b"\n" + b"x\n" * 2_000)
     job = await queue.submit(upload, caller="loud")
     async with asyncio.timeout(50):
         while not queue.get(job.id).ended:  # noqa: ASYNC110  threads work meanwhile
@@ -338,13 +484,12 @@ def test_what_was_left_half_is_removed_at_the_start(tmp_path: Path, calendar: An
         (b'content\n"a\nb"\nc\n', 2),
         (b'content\n"a\0b"\n\xff\n', 2),
         (b"content\n" + b"x" * 3_000_000 + b"\ny\n", 2),
-        (b"", 0),
     ],
 )
 def test_rows_are_counted_before_they_are_scored(tmp_path: Path, content: bytes, rows: int) -> None:
     """Line breaks in quotes don't count; a line that is far too long counts by its pieces."""
     (tmp_path / "file.csv").write_bytes(content)
-    assert count_rows(tmp_path / "file.csv") == rows
+    assert count_rows(tmp_path / "file.csv", NO_OPTIONS) == rows
 
 
 @pytest.mark.parametrize("place", ["query", "form"])
@@ -371,3 +516,45 @@ async def test_a_job_uses_the_chosen_text_column(
     process.work()
     await process.until(answer.json()["id"], "done")
     assert [text.content for text in core.texts] == ["hello"]
+
+
+@pytest.mark.parametrize("name", files())
+async def test_a_job_reads_a_table_as_people_have_it(start: Callable[[], Process], name: str) -> None:
+    """Every format, dialect and compression, with what must be declared; counted before it is scored."""
+    content, options = files()[name]
+    process = start()
+    process.work()
+    declared = {"encoding": options.encoding} if options.encoding else {}
+    answer = await process.client.post("/jobs", data=declared, files={"file": (name, content)})
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["rows_total"] == len(ROWS)
+    job = await process.until(answer.json()["id"], "done")
+    assert (job["scored"], job["rejected"]) == (len(ROWS), 0)
+    result = await process.client.get(f"/jobs/{job['id']}/result")
+    found = [
+        tuple(row[name] for name in HEADER) for row in csv.DictReader(io.StringIO(result.text, newline=""))
+    ]
+    assert found == [(*row[:3], row[3].replace("=1+1", "'=1+1")) for row in ROWS]
+
+
+async def test_a_job_s_body_is_a_table_of_any_type(start: Callable[[], Process]) -> None:
+    """The media type admits it; the bytes decide."""
+    process = start()
+    for kind, content in (
+        ("application/json", b'["hello"]'),
+        ("application/x-ndjson", b'{"text": "hello"}'),
+        ("application/gzip", gzip.compress(b"text\nhello\n")),
+        ("text/tab-separated-values", b"id\ttext\n1\thello\n"),
+    ):
+        answer = await process.client.post("/jobs", content=content, headers={"content-type": kind})
+        assert (answer.status_code, answer.json().get("rows_total")) == (202, 1), answer.text
+
+
+async def test_a_field_of_a_job_that_isn_t_known_is_named(start: Callable[[], Process]) -> None:
+    """In the form and in the query; nothing is left."""
+    process = start()
+    form = await process.client.post("/jobs", data={"column": "a"}, files={"file": ("c.csv", FILE)})
+    query = await process.client.post("/jobs", params={"column": "a"}, content=FILE, headers=CSV)
+    for answer in (form, query):
+        assert (answer.status_code, answer.json()["error"]["field"]) == (422, "column")
+        assert "text_column" in answer.json()["error"]["message"]

@@ -13,6 +13,7 @@ from toxic_inference.http.application import create_api
 from toxic_inference.http.backend import Backend, DoorThreads
 from toxic_inference.serving.interfaces import Lane, Text
 from toxic_testing.inference.core import FakeCore
+from toxic_testing.inference.fakes import spin
 
 pytestmark = pytest.mark.anyio
 
@@ -98,7 +99,7 @@ class Caller:
 
     async def _send(self, message: MutableMapping[str, Any]) -> None:
         body = message.get("body", b"")
-        self.heard += [json.loads(line)["line"] for line in body.splitlines()]
+        self.heard += [number for line in body.splitlines() if (number := json.loads(line).get("line"))]
         if body:
             self._answers.put_nowait(body)
             await self.listening.wait()
@@ -132,6 +133,35 @@ async def test_a_line_is_answered_while_the_next_is_still_to_come(app: Any) -> N
     caller.say(b"", more=False)
     await caller.task
     assert caller.heard == [1, 2, 3]
+
+
+@pytest.mark.hostile(16)
+async def test_a_stream_that_waits_holds_no_version(app: Any, core: FakeCore) -> None:
+    """Neither before its first line nor between lines, nor with half a line."""
+    caller = Caller(app)
+    for part in (b'"hello"\n', b'"half', b' a line"\n'):
+        await spin(lambda: core.leases == 0)
+        caller.say(part)
+        if part.endswith(b"\n"):
+            await caller.next_answer()
+    await spin(lambda: core.leases == 0)
+    assert caller.heard == [1, 2]
+    caller.say(b"", more=False)
+    await caller.task
+
+
+@pytest.mark.hostile(16)
+async def test_a_stream_whose_version_is_replaced_ends_with_the_reason(app: Any, core: FakeCore) -> None:
+    """All of its answers are one version's; the last line names where to go on."""
+    caller = Caller(app)
+    caller.say(b'"hello"\n')
+    await caller.next_answer()
+    core.version = "8"
+    caller.say(b'"hello"\n')
+    last = json.loads(await caller.next_answer())
+    assert last["error"]["code"] == "no_version_ready"
+    assert "after line 1" in last["error"]["message"]
+    await caller.task
 
 
 @pytest.mark.parametrize("more", [True, False])
@@ -173,3 +203,46 @@ async def test_a_spool_that_failed_says_so_at_once(threads: DoorThreads) -> None
         spool.fail(ClientDisconnect())
         with pytest.raises(ClientDisconnect):
             await spool.take(1)
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        (b'\xef\xbb\xbf{"text": "hello"}', "hello"),
+        (b'{"Comment": "hello", "id": 1.5, "lang": "English", "score": 1}', "hello"),
+        ('{"body": "caf\u00e9"}'.encode("cp1252"), "[invalid_utf8]"),
+        (b'{"text": "hi", "text": "you idiot"}', "[malformed_request]"),
+        (b'{"text": "hi", "body": "hello"}', "[invalid_request]"),
+        (b'{"text": 5}', "[invalid_text]"),
+        (b'{"text": NaN}', "[malformed_request]"),
+    ],
+)
+async def test_a_line_is_a_row_of_a_table(
+    client: httpx.AsyncClient, core: FakeCore, line: bytes, text: str
+) -> None:
+    """Its text is found by its name, other members are ignored, and no name occurs twice."""
+    (answer,) = lines_of(await client.post("/predict", content=line, headers=NDJSON))
+    assert text == (f"[{answer['error']['code']}]" if "error" in answer else core.texts[0].content)
+
+
+async def test_a_stream_s_options_are_used(client: httpx.AsyncClient, core: FakeCore) -> None:
+    """The text column and the encoding; UTF-16 has no lines of bytes."""
+    line = '{"body": "caf\u00e9", "text": "hi"}'.encode("cp1252")
+    params = {"text_column": "body", "encoding": "windows-1252"}
+    lines_of(await client.post("/predict", content=line, headers=NDJSON, params=params))
+    assert core.texts[0].content == "caf\u00e9"
+    wide = {"content-type": "application/x-ndjson; charset=utf-16"}
+    assert (await client.post("/predict", content=line, headers=wide)).status_code == 415
+
+
+async def test_the_service_reads_its_own_export(client: httpx.AsyncClient, core: FakeCore) -> None:
+    """Corrections as they are exported, in both formats, and as a file of a job."""
+    filed = {"id": "a", "text": "=hello, you", "consent": True, "labels": {"toxic": True}, "language": "en"}
+    assert (await client.post("/feedback", json=filed)).status_code == 201
+    for form, kind in (("ndjson", "application/x-ndjson"), ("csv", "text/csv")):
+        export = await client.get("/feedback", params={"format": form})
+        answer = await client.post("/predict", content=export.content, headers={"content-type": kind})
+        assert answer.status_code == 200, answer.text
+        assert core.texts[-1] == Text("=hello, you", "en")
+        job = await client.post("/jobs", content=export.content, headers={"content-type": kind})
+        assert (job.status_code, job.json()["rows_total"]) == (202, 1)

@@ -1,8 +1,11 @@
 """Policies over HTTP: who follows which, and what answers contain."""
 
+import csv
+import io
+import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -30,22 +33,15 @@ POLICIES = Policies.model_validate(
                 "ignore": {"words": ["lovely"], "labels": ["toxic"]},
             },
             "news": {"default_language": "es"},
+            "precise": {"thresholds": {"toxic": {"*": {"precision": 0.3}}}},
         }
     }
 )
 
 
-@pytest.fixture
-def governed(backend: Backend) -> Backend:
-    """The routes' backend with policies."""
-    return replace(backend, policies=lambda: POLICIES)
-
-
-@pytest.fixture
-def client(governed: Backend) -> httpx.AsyncClient:
-    """A client of the application with policies."""
-    transport = httpx.ASGITransport(create_api(governed, DOORS))
-    return httpx.AsyncClient(transport=transport, base_url="http://service")
+@pytest.fixture(autouse=True)
+def _governed(policies: list[Policies]) -> None:
+    policies.append(POLICIES)
 
 
 async def test_predict_decides_by_the_policy_of_a_request(
@@ -87,25 +83,139 @@ async def test_a_list_scores_one_or_zero_on_the_perspective_door(
     assert answer.headers["x-policy-decided-by"] == "model"
 
 
-async def test_an_unknown_policy_is_an_error(client: httpx.AsyncClient, backend: Backend) -> None:
-    """On both doors, and on a service without policies."""
-    plain = httpx.AsyncClient(
-        transport=httpx.ASGITransport(create_api(backend, DOORS)), base_url="http://service"
-    )
-    for each, name in ((client, "nothing"), (plain, "forum")):
-        answer = await each.post("/predict", params={"policy": name}, json={"text": "hello"})
-        assert answer.status_code == 422
+MODERATIONS, INFER = "/openai/v1/moderations", "/v2/models/toxic-comments/infer"
+TF_PREDICT = "/v1/models/toxic-comments:predict"
+TEXTS = ["lovely idea of a day", "you [b]idiot[/b]"]
+TENSOR = {"name": "text", "shape": [2], "datatype": "BYTES", "data": TEXTS}
+CSV = "content\n" + "".join(f"{text}\n" for text in TEXTS)
+BODIES: dict[str, dict[str, Any]] = {
+    "json": {"url": "/predict", "json": {"texts": TEXTS}},
+    "csv": {"url": "/predict", "content": CSV, "headers": {"content-type": "text/csv"}},
+    "form": {"url": "/predict", "files": {"file": ("comments.csv", CSV)}},
+    "ndjson": {
+        "url": "/predict",
+        "content": "".join(f"{json.dumps(text)}\n" for text in TEXTS),
+        "headers": {"content-type": "application/x-ndjson"},
+    },
+    "perspective": {"url": ANALYZE, "json": asked(TEXTS[0])},
+    "openai": {"url": MODERATIONS, "json": {"input": TEXTS}},
+    "open_inference": {"url": INFER, "json": {"inputs": [TENSOR]}},
+    "tf_serving": {"url": TF_PREDICT, "json": {"instances": TEXTS}},
+    "jobs": {"url": "/jobs", "content": CSV, "headers": {"content-type": "text/csv"}},
+}
+STATUSES = {"perspective": 400, "openai": 400}
+
+
+@pytest.mark.parametrize("door", BODIES)
+async def test_an_unknown_policy_is_an_error(
+    client: httpx.AsyncClient, policies: list[Policies], core: FakeCore, door: str
+) -> None:
+    """In the shape of every door; also on a service without policies, where others work as ever."""
+    request = BODIES[door]
+    for name in ("nothing", "forum"):
+        headers = request.get("headers", {}) | {"x-policy": name}
+        answer = await client.post(**request | {"headers": headers})
+        assert answer.status_code == STATUSES.get(door, 422), answer.text
         assert f"There is no policy '{name}'" in answer.text
-        answer = await each.post(ANALYZE, params={"policy": name}, json=asked("hello"))
-        assert answer.status_code == 400
-    assert "policy" not in (await plain.post("/predict", json={"text": "hello"})).json()
+        policies.clear()
+    assert core.texts == []
+    answer = await client.post(**request)
+    assert answer.is_success
+    assert "policy" not in answer.text.replace('"policy":null', "")
+    assert "x-policy" not in answer.headers
 
 
-async def test_a_key_has_its_policy_and_the_request_wins(governed: Backend, tmp_path: Path) -> None:
+@pytest.mark.parametrize("door", [door for door in BODIES if door != "jobs"])
+async def test_an_older_bundle_is_an_error(client: httpx.AsyncClient, core: FakeCore, door: str) -> None:
+    """Except on the Perspective door, where a policy's thresholds decide nothing."""
+    core.contract = core.contract.model_copy(update={"precision_curves": {}})
+    request = BODIES[door]
+    answer = await client.post(**request | {"params": {"policy": "precise"}})
+    if door == "perspective":
+        assert answer.status_code == 200
+    else:
+        assert answer.status_code == 409, answer.text
+        assert "The policy 'precise' can't be applied to version 7" in answer.text
+        assert core.texts == []
+
+
+@pytest.mark.parametrize("door", ["csv", "form"])
+async def test_a_table_is_decided_by_a_policy(client: httpx.AsyncClient, core: FakeCore, door: str) -> None:
+    """As CSV and as JSON; the rows keep their own cells."""
+    request = BODIES[door] | {"params": {"policy": "forum"}}
+    answer = await client.post(**request | {"headers": request.get("headers", {}) | {"accept": "text/csv"}})
+    first, second = csv.DictReader(io.StringIO(answer.text, newline=""))
+    assert (first["policy"], first["decided_by"], first["decision_toxic"]) == ("forum", "list", "false")
+    assert (second["decision_toxic"], second["decision_insult"]) == ("false", "true")
+    assert second["content"] == TEXTS[1]
+    assert [text.content for text in core.texts] == [TEXTS[0], "you idiot"]
+    answer = await client.post(**request)
+    assert answer.headers["x-policy"] == answer.json()["policy"] == "forum"
+    assert answer.json()["results"][0]["decided_by"]["toxic"] == "list"
+    assert answer.json()["results"][0]["decided_by"]["insult"] == "model"
+
+
+async def test_columns_of_an_earlier_policy_are_renamed(client: httpx.AsyncClient) -> None:
+    """A scored table can be scored again; the last decisions have the usual names."""
+    request = BODIES["csv"]
+    headers = request["headers"] | {"accept": "text/csv"}
+    before = await client.post(**request | {"headers": headers, "params": {"policy": "forum"}})
+    again = request | {"content": before.content, "headers": headers, "params": {"policy": "news"}}
+    first, _ = csv.DictReader(io.StringIO((await client.post(**again)).text, newline=""))
+    assert (first["policy_1"], first["decided_by_1"]) == ("forum", "list")
+    assert (first["policy"], first["decided_by"]) == ("news", "model")
+
+
+async def test_lines_are_decided_by_a_policy(client: httpx.AsyncClient, core: FakeCore) -> None:
+    """Each names what decided; a policy's language is theirs if they state none."""
+    answer = await client.post(**BODIES["ndjson"] | {"params": {"policy": "forum"}})
+    first, second = map(json.loads, answer.text.splitlines())
+    assert (first["decided_by"]["toxic"], first["decided_by"]["insult"]) == ("list", "model")
+    assert (second["decisions"]["insult"], second["decided_by"]["insult"]) == (True, "list")
+    assert answer.headers["x-policy"] == "forum"
+    await client.post(**BODIES["ndjson"] | {"params": {"policy": "news"}})
+    assert [text.language for text in core.texts] == ["en", "en", "es", "es"]
+
+
+async def test_moderations_are_decided_by_a_policy(client: httpx.AsyncClient) -> None:
+    """Flags and categories; scores are the model's."""
+    answer = await client.post(**BODIES["openai"] | {"params": {"policy": "forum"}})
+    first, second = answer.json()["results"]
+    assert (first["flagged"], second["flagged"]) == (False, True)
+    assert second["categories"]["harassment"]
+    assert second["category_scores"]["harassment"] == 0.09
+    assert (answer.headers["x-policy"], answer.headers["x-policy-decided-by"]) == ("forum", "list")
+
+
+async def test_tensors_are_decided_by_a_policy(client: httpx.AsyncClient) -> None:
+    """Texts; tokens have no decisions. TensorFlow Serving's scores are raw, of texts without markup."""
+    answer = await client.post(**BODIES["open_inference"] | {"params": {"policy": "forum"}})
+    probabilities, decisions = (output["data"] for output in answer.json()["outputs"])
+    assert probabilities[0] == pytest.approx(0.2)
+    assert (decisions[0], decisions[6], decisions[10]) == (False, False, True)
+    assert (answer.headers["x-policy"], answer.headers["x-policy-decided-by"]) == ("forum", "list")
+    answer = await client.post(**BODIES["tf_serving"] | {"params": {"policy": "forum"}})
+    assert [scores[0] for scores in answer.json()["predictions"]] == pytest.approx([0.2, 0.09])
+    assert answer.headers["x-policy"] == "forum"
+    assert "x-policy-decided-by" not in answer.headers
+
+
+async def test_long_texts_are_decided_off_the_event_loop(client: httpx.AsyncClient, core: FakeCore) -> None:
+    """With the same result; spans keep the text as it was sent."""
+    texts = ["[i]idiot[/i] " + "a" * 180] * 5
+    answer = await client.post("/predict", params={"policy": "forum"}, json={"texts": texts})
+    assert len(core.texts) == 5
+    more = await client.post("/predict", params={"policy": "forum"}, json={"text": texts[0], "spans": True})
+    for result in (*answer.json()["results"], *more.json()["results"]):
+        assert result["decided_by"]["insult"] == "list"
+    assert more.json()["results"][0]["spans"][0]["begin"] == 3
+
+
+async def test_a_key_has_its_policy_and_the_request_wins(backend: Backend, tmp_path: Path) -> None:
     """A key without one follows none."""
     keys = {name: new_key(name, Role.CLIENT) for name in ("forum", "other")}
     save_keys(tmp_path / "keys.txt", tuple(key for _, key in keys.values()))
-    app = create_api(governed, DOORS, rules=GuardRules(find_key=KeyFile(tmp_path / "keys.txt").find))
+    app = create_api(backend, DOORS, rules=GuardRules(find_key=KeyFile(tmp_path / "keys.txt").find))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
         for key, params, expected in (
             ("forum", {}, "forum"),

@@ -198,7 +198,9 @@ async def test_other_content_types_are_refused(client: httpx.AsyncClient, kind: 
 @pytest.mark.parametrize(
     ("form", "field"),
     [
-        ({"data": {"other": "x"}}, "message"),
+        ({"data": {"lang": "en"}}, "message"),
+        ({"data": {"message": "a", "txt": "x"}}, "txt"),
+        ({"data": {"message": "a"}, "params": {"policy": "strict"}}, "policy"),
         ({"data": {"message": ["a", "b"]}}, "message"),
         ({"data": {"file": "not a file"}}, "file"),
         ({"files": {"message": ("m.txt", b"hello")}}, "message"),
@@ -212,6 +214,34 @@ async def test_bad_forms_are_refused_by_field(
     answer = await client.post("/predict", **form)
     error_of(answer, 422, "invalid_request")
     assert answer.json()["error"]["field"] == field
+
+
+@pytest.mark.parametrize("multipart", [False, True])
+async def test_a_form_s_bytes_are_never_replaced(
+    client: httpx.AsyncClient,
+    core: FakeCore,
+    multipart: bool,  # noqa: FBT001  a case
+) -> None:
+    """A message in another encoding is refused, or decoded if the form declares the encoding."""
+    message = "привет".encode("cp1251")
+    body, kind = b"message=%EF%F0%E8%E2%E5%F2", "application/x-www-form-urlencoded"
+    if multipart:
+        part = b'--x\r\ncontent-disposition: form-data; name="message"\r\n\r\n'
+        body, kind = part + message + b"\r\n--x--\r\n", "multipart/form-data; boundary=x"
+    answer = await client.post("/predict", content=body, headers={"content-type": kind})
+    assert "message contains bytes that are not UTF-8" in error_of(answer, 422, "invalid_request")
+    declared = {"content-type": f"{kind}; charset=windows-1251"}
+    assert (await client.post("/predict", content=body, headers=declared)).status_code == 200
+    assert [text.content for text in core.texts] == ["привет"]
+
+
+async def test_json_is_read_in_its_declared_encoding(client: httpx.AsyncClient, core: FakeCore) -> None:
+    """Bytes that aren't in it are an error."""
+    body, kind = '{"text": "привет"}'.encode("cp1251"), "application/json; charset="
+    answer = await client.post("/predict", content=body, headers={"content-type": f"{kind}cp1251"})
+    assert (answer.status_code, core.texts[0].content) == (200, "привет")
+    answer = await client.post("/predict", content=b'"\x81"', headers={"content-type": f"{kind}latin1"})
+    error_of(answer, 400, "malformed_request")
 
 
 async def test_an_empty_message_is_refused(client: httpx.AsyncClient) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from toxic_core.contract import Contract
 from toxic_core.labels import LABELS, Label
-from toxic_inference.events import TextsScored
+from toxic_inference.events import PolicyTextsScored, TextsScored
 from toxic_inference.monitoring.history import BUCKET_SECONDS, History, Window
 from toxic_inference.monitoring.monitor import Monitor
 from toxic_testing.inference.bundles import make_contract
@@ -65,6 +65,22 @@ def test_below_the_fewest_texts_there_are_no_figures(monitor: Monitor, report: R
     assert not figures.scores
     assert not figures.quality
     assert figures.languages is figures.lengths is None
+
+
+def test_a_policy_has_figures_of_its_own(monitor: Monitor, report: Report) -> None:
+    """Of its decisions, until its version is forgotten; the first sixteen policies have them."""
+    for number in range(20):
+        monitor.governed(PolicyTextsScored(f"forum-{number}", report([0.4] * 200, threshold=0.3)))
+    monitor.governed(PolicyTextsScored("forum-0", report([0.4] * 200, version="unknown")))
+    monitor.governed(PolicyTextsScored("forum-0", report([0.4] * 200, threshold=0.9)))
+    found = monitor.policies(Window.HOUR)
+    assert found.keys() == {("1", f"forum-{number}") for number in range(16)}
+    assert (found["1", "forum-0"].texts, found["1", "forum-1"].texts) == (400, 200)
+    recalls = [found["1", f"forum-{number}"].quality[Label.TOXIC].recall for number in (0, 1)]
+    assert recalls == pytest.approx([0.5, 1.0])
+    assert monitor.figures("1", Window.HOUR).texts == 0
+    monitor.forget("1")
+    assert monitor.policies(Window.HOUR) == {}
 
 
 def test_texts_without_a_language_say_nothing_of_languages(monitor: Monitor, report: Report) -> None:

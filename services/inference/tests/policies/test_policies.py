@@ -5,21 +5,28 @@ import time
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from toxic_core.errors import ConfigurationError
 from toxic_inference.policies.file import Policies, read_policies
 from toxic_inference.policies.lists import Matcher
 from toxic_inference.policies.markup import strip_markup
-from toxic_inference.policies.policy import DecidedBy, Policy
+from toxic_inference.policies.policy import DecidedBy, Policy, PolicyUnusableError
+from toxic_inference.serving.interfaces import TextScore
 from toxic_testing.inference.bundles import make_contract
 
 CONTRACT = make_contract()
-LOW = (0.1,) * 6
 
 
 def policy(**members: object) -> Policy:
     """Return a valid policy."""
     return Policy.model_validate(members)
+
+
+def decide(rules: Policy, text: str, *, score: float) -> TextScore:
+    """Return what a policy decides about a text with six equal scores."""
+    given = TextScore(scores=(score,) * 6, decisions=(False,) * 6, tokens=3, truncated=False)
+    return rules.decide(given, "en", listed=rules.listed(text, CONTRACT), contract=CONTRACT)
 
 
 def test_thresholds_are_by_label_and_language() -> None:
@@ -40,24 +47,38 @@ def test_a_threshold_flags_a_share_of_the_traffic(rule: object, expected: float)
     assert rules.threshold("toxic", "en", CONTRACT) == pytest.approx(expected)
 
 
-def test_a_threshold_has_an_expected_precision() -> None:
-    """A score of 0.875 is a probability of 0.44 in a stream of which a tenth is toxic instead of half."""
-    for precision, expected in ((0.4, 0.75), (0.2, 0.5), (0.0, 0.0), (0.9, math.inf)):
+def test_a_threshold_has_a_precision() -> None:
+    """That of the bundle's curve; nothing is flagged if no threshold has it."""
+    for precision, expected in ((0.3, 0.75), (0.2, 0.5), (0.0, 0.5), (0.9, math.inf)):
         rules = policy(thresholds={"toxic": {"*": {"precision": precision}}})
+        rules.check(CONTRACT, name="forum", version="7")
         assert rules.threshold("toxic", "en", CONTRACT) == expected
+
+
+@pytest.mark.parametrize("rule", [{"precision": 0.3}, {"flags": 0.02}])
+def test_an_older_bundle_can_not_do_everything(rule: object) -> None:
+    """The error names the policy, the version and what to do; other policies work."""
+    older = CONTRACT.model_copy(update={"precision_curves": {}, "reference_scores": {}})
+    rules = policy(thresholds={"toxic": {"de": rule}})
+    with pytest.raises(PolicyUnusableError, match=r"policy 'forum' .* version 7: toxic has no .*train the"):
+        rules.check(older, name="forum", version="7")
+    with capture_logs() as logged:
+        Policies(policies={"forum": rules, "plain": policy()}).warn(older, version="7")
+    assert [(entry["event"], "'forum'" in entry["error"]) for entry in logged] == [("policy.unusable", True)]
+    policy(thresholds={"toxic": {"de": 0.3}, "off_topic": {"*": rule}}).check(older, name="a", version="7")
 
 
 def test_lists_decide_before_the_model() -> None:
     """For their labels or all of them; `flag` wins; each label has what decided it."""
     rules = policy(flag={"words": ["idiot"], "labels": ["insult"]}, ignore={"words": ["idiot", "Scunthorpe"]})
-    found = rules.decide("what an IDIOT!", "en", scores=(0.9,) * 6, contract=CONTRACT)
+    found = decide(rules, "what an IDIOT!", score=0.9)
     assert dict(zip(CONTRACT.labels, found.decisions, strict=True)) == {
         label: label == "insult" for label in CONTRACT.labels
     }
-    assert set(found.by) == {DecidedBy.LIST}
+    assert set(found.decided_by) == {DecidedBy.LIST}
     assert rules.listed("idiots of the town", CONTRACT) == {}
-    plain = rules.decide("hello", "en", scores=LOW, contract=CONTRACT)
-    assert set(plain.by) == {DecidedBy.MODEL}
+    plain = decide(rules, "hello", score=0.1)
+    assert set(plain.decided_by) == {DecidedBy.MODEL}
     assert not any(plain.decisions)
 
 
@@ -75,6 +96,14 @@ def test_parts_of_words_do_not_match(text: str) -> None:
     assert not Matcher(("дурак", "idiot", "mal"), (r"buy \w+ pills",), 1)(text)
 
 
+def test_a_word_without_letters_matches_anywhere() -> None:
+    """Such as an emoji; one of white space is refused."""
+    assert Matcher(("🖕",), (), 1)("so 🖕🖕")
+    assert not Matcher(("🖕",), (), 1)("so 👍")
+    with pytest.raises(ValueError, match="is blank"):
+        Matcher((" ",), (), 1)
+
+
 def test_ten_thousand_patterns_match_in_linear_time() -> None:
     """Also those that take exponential time elsewhere."""
     many = tuple(f"word{number} here" for number in range(5_000))
@@ -89,7 +118,8 @@ def test_ten_thousand_patterns_match_in_linear_time() -> None:
     ("markup", "text", "stripped"),
     [
         ("bbcode", "[quote=Ann]you [quote]x[/quote] fool[/quote] I [b]agree[/b]", "I agree"),
-        ("bbcode", "well [code]idiot()", "well"),
+        ("bbcode", "well[code] idiot()", "well  idiot()"),
+        ("bbcode", "well[/quote] you [quote]x[/quote]fool [quote]me", "well  you  fool  me"),
         ("bbcode", "[quote]only this[/quote]", "[quote]only this[/quote]"),
         ("html", "<blockquote>you fool</blockquote><p>I &amp; you <b>agree</b>", "I & you  agree"),
         ("html", "a < b > c", "a < b > c"),
@@ -101,7 +131,7 @@ def test_ten_thousand_patterns_match_in_linear_time() -> None:
     ],
 )
 def test_markup_is_stripped(markup: str, text: str, stripped: str) -> None:
-    """With quotes of others and code; a text of these alone stays."""
+    """With quotes of others and code; a text of these alone stays, and a tag without an end hides nothing."""
     assert strip_markup(text, markup) == stripped
 
 
@@ -115,7 +145,9 @@ def test_markup_is_stripped(markup: str, text: str, stripped: str) -> None:
         ("policies:\n  forum:\n    colour: red\n", r"^Line 3 .*policies\.forum\.colour: Extra inputs"),
         ("policies:\n  forum:\n    flag:\n      patterns: ['(']\n", r"^Line 3 .*isn't a pattern of RE2"),
         ("policies:\n  a: {keys: [x]}\n  b: {keys: [x]}\n", r"the key 'x' belongs to two"),
-        ("policies:\n  a: [\n", "aren't YAML at line 3"),
+        ("policies:\n  a: [\n", "can't be read as YAML: see line 3"),
+        ("policies: 2026-99-99", "can't be read as YAML"),
+        ("[" * 10_000, "can't be read as YAML"),
         ("", "^Line 1 "),
     ],
 )

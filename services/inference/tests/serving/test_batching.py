@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from toxic_core.errors import OverloadedError
+from toxic_core.errors import NoVersionReadyError, OverloadedError
 from toxic_inference.events import BatchRan, RowsDeparted, RowsExpired, RowsRefused
 from toxic_inference.serving.batching.scheduler import BatchScheduler, SchedulerResources
 from toxic_inference.serving.errors import DeadlineExceededError, InferenceError
@@ -348,7 +348,7 @@ async def test_closing_answers_everyone(
     await closing
     assert (await running)[0, 0] == 1
     for call in (waiting, bulk, without_room, submit(scheduler, row(4))):
-        with pytest.raises(InferenceError, match="unloaded"):
+        with pytest.raises(NoVersionReadyError, match="unloaded"):
             await call
     assert not executor.held
 

@@ -7,6 +7,7 @@ from toxic_inference.serving.errors import IllegalTransitionError
 from toxic_inference.serving.interfaces import ServableId
 from toxic_inference.serving.versions.harness import ActiveServable, Harness
 from toxic_inference.serving.versions.states import State
+from toxic_testing.inference.fakes import ManualClock
 
 pytestmark = pytest.mark.anyio
 
@@ -54,8 +55,7 @@ def test_illegal_moves_fail_loudly(harness: Harness, move: Callable[[Harness], o
 
 
 async def test_draining_waits_for_the_last_lease(
-    harness: Harness,
-    active_servable: ActiveServable,
+    harness: Harness, active_servable: ActiveServable, clock: ManualClock
 ) -> None:
     """A version is handed over for closing only when every lease is back, and gives no new one."""
     harness.start_loading()
@@ -65,10 +65,27 @@ async def test_draining_waits_for_the_last_lease(
     harness.start_draining()
     with pytest.raises(IllegalTransitionError):
         harness.take_lease()
-    draining = asyncio.ensure_future(harness.drained())
+    draining = asyncio.ensure_future(harness.drained(clock, at_most_seconds=10))
     harness.return_lease()
     await asyncio.sleep(0)
     assert not draining.done()
     harness.return_lease()
     assert await draining is active_servable
     assert harness.state is State.UNLOADING
+
+
+async def test_draining_ends_without_the_last_lease(
+    harness: Harness, active_servable: ActiveServable, clock: ManualClock
+) -> None:
+    """When its time is over; the lease may be returned later."""
+    harness.start_loading()
+    harness.loaded(active_servable)
+    harness.take_lease()
+    harness.start_draining()
+    draining = asyncio.ensure_future(harness.drained(clock, at_most_seconds=10))
+    await asyncio.sleep(0)
+    clock.advance(10)
+    assert await draining is active_servable
+    assert (harness.state, harness.leases) == (State.UNLOADING, 1)
+    harness.return_lease()
+    harness.ended()

@@ -81,6 +81,12 @@ def policy() -> VersionPolicy:
 
 
 @pytest.fixture
+def backoff() -> Backoff:
+    """The waits between loads that fail; a test may choose others by a parameter of this name."""
+    return Backoff(initial_seconds=2, max_seconds=5)
+
+
+@pytest.fixture
 async def manager(
     loader: FakeLoader,
     remembered: Remembered,
@@ -89,6 +95,7 @@ async def manager(
     clock: ManualClock,
     log: EventLog,
     policy: VersionPolicy,
+    backoff: Backoff,
 ) -> AsyncIterator[Manager]:
     """A running manager over the fake loader."""
     manager = Manager(
@@ -101,7 +108,8 @@ async def manager(
         model_name="toxic-comments",
         default_alias="champion",
         policy=policy,
-        backoff=Backoff(initial_seconds=2, max_seconds=5),
+        backoff=backoff,
+        drain_seconds=20,
     )
     running = asyncio.create_task(manager.run())
     yield manager
@@ -281,6 +289,47 @@ async def test_a_failed_load_is_tried_again_with_back_off(
     loader.broken.clear()
     clock.advance(5)
     await turn(lambda: manager.ready)
+
+
+@pytest.mark.parametrize("backoff", [Backoff()])
+@pytest.mark.hostile(35)
+async def test_a_fault_of_minutes_is_over_within_seconds(
+    manager: Manager, loader: FakeLoader, clock: ManualClock, turn: Turn
+) -> None:
+    """While no version answers, a load is tried every five seconds."""
+    loader.broken.add("1")
+    manager.set_aspired((aspired("1"),))
+    await manager.settled()
+    for failures in range(2, 12):
+        clock.advance(5)
+        await turn(lambda count=failures: len(loader.loads) == count)  # type: ignore[misc]
+        await manager.settled()
+    loader.broken.clear()
+    clock.advance(5)
+    await turn(lambda: manager.ready)
+
+
+@pytest.mark.parametrize("policy", list(VersionPolicy))
+@pytest.mark.hostile(16)
+async def test_a_lease_that_isn_t_returned_stops_no_promotion(
+    manager: Manager, loader: FakeLoader, clock: ManualClock, turn: Turn
+) -> None:
+    """The old version is freed when the time to drain is over, and its holder is refused."""
+    manager.set_aspired((aspired("1"),))
+    await manager.settled()
+    with manager.lease(Target()) as held:
+        manager.set_aspired((aspired("2"),))
+        await turn(lambda: states(manager).get("1") is State.DRAINING)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not loader.made["1"].closed
+        clock.advance(20)
+        await turn(lambda: loader.made["1"].closed)
+        await turn(lambda: manager.ready)
+        assert served(manager) == "2"
+        with pytest.raises(NoVersionReadyError, match="unloaded"):
+            await held.scheduler.submit([Row(np.array([1], np.int32))], lane=Lane.BULK)
+    await turn(lambda: states(manager) == {"2": State.AVAILABLE})
 
 
 async def test_a_broken_version_that_is_no_longer_wanted_is_forgotten(

@@ -101,6 +101,7 @@ async def test_closing_ends_every_wait(door: Door) -> None:
     assert door.admission.closed
 
 
+@pytest.mark.hostile(6)
 async def test_a_caller_waits_for_its_share_only(door: Door) -> None:
     """Another caller's thousand tokens are one batch for it; its own count in full."""
     door.learn(tokens=10, seconds=1.0)
@@ -123,6 +124,7 @@ async def test_a_full_queue_has_room_for_a_caller_s_share(door: Door) -> None:
     await asyncio.wait_for(door.admission.wait_for_room(9, caller="quiet"), 10)
 
 
+@pytest.mark.hostile(6)
 async def test_callers_take_turns(door: Door) -> None:
     """However much one caller has sent, the other's row is in the next batch but one."""
     door.wait(*[40] * 300, caller="loud")
@@ -134,6 +136,7 @@ async def test_callers_take_turns(door: Door) -> None:
     assert taken.count(later) == 3
 
 
+@pytest.mark.hostile(6)
 async def test_tokens_are_shared_and_not_rows(door: Door) -> None:
     """A caller of long rows and one of short rows have equal parts of the model."""
     door.wait(*[60] * 100, caller="long")

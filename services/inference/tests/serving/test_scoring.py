@@ -110,6 +110,7 @@ async def test_a_long_text_is_read_in_windows_and_scored_by_the_highest(
     assert (start.tokens, start.truncated) == (30, False)
 
 
+@pytest.mark.hostile(6)
 async def test_a_text_of_very_many_windows_gives_way_to_others(
     make_service: MakeService, model: FakeModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

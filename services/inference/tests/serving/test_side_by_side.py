@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from toxic_core.errors import NoVersionReadyError
 from toxic_inference.serving.batching.scheduler import BatchScheduler, SchedulerResources
 from toxic_inference.serving.batching.slots import Slots
-from toxic_inference.serving.errors import DeadlineExceededError, InferenceError
+from toxic_inference.serving.errors import DeadlineExceededError
 from toxic_model.errors import InvalidTensorError
 from toxic_testing.inference.batches import SummingModel, Turn, make_scheduler, row, run_batches, submit
 from toxic_testing.inference.fakes import EventLog, HeldExecutor, ManualClock
@@ -165,7 +166,7 @@ async def test_closing_answers_what_was_handed_over_ahead(
     closing = asyncio.ensure_future(crowded.close())
     await run_batches(executor, turn, until=closing.done)
     assert (await ahead)[0, 0] == 90
-    with pytest.raises(InferenceError, match="unloaded"):
+    with pytest.raises(NoVersionReadyError, match="unloaded"):
         await waiting
 
 

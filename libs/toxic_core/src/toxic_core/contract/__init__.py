@@ -17,7 +17,6 @@ from toxic_core.contract.artifact import (
     Calibration,
     Contract,
     Fit,
-    Probability,
     WarmupExample,
     file_digest,
     open_bundle,
@@ -25,6 +24,7 @@ from toxic_core.contract.artifact import (
     seal,
     write_warmup,
 )
+from toxic_core.contract.schema import Probability
 
 __all__ = [
     "ATTENTION_MASK",

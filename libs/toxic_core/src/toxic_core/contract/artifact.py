@@ -31,8 +31,8 @@ from pydantic import (
     ValidationError,
 )
 
-from toxic_core.contract.reference import Distribution, ReferenceTraffic
-from toxic_core.contract.schema import FrozenModel
+from toxic_core.contract.reference import Distribution, PrecisionCurve, ReferenceTraffic
+from toxic_core.contract.schema import FrozenModel, Probability
 from toxic_core.errors import ContractError, DigestMismatchError
 from toxic_core.files import plain_files, replacing
 from toxic_core.labels import LabelName
@@ -67,7 +67,6 @@ WARMUP_TOLERANCE = 1e-3
 """The largest difference between a recorded and a replayed warm-up score."""
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 def _inside_bundle(name: str) -> str:
@@ -127,6 +126,7 @@ class Contract(FrozenModel):
         thresholds: operating thresholds on calibrated scores, by label, then by language or `*`.
         fits: on what those were fitted, by label, then by language or `*`; empty in older bundles.
         reference_scores: for drift, by label, then by language or `*`.
+        precision_curves: thresholds by precision, by label, then by language or `*`; empty in older bundles.
         reference_traffic: languages and lengths, for drift; None in older bundles.
         base_model: the transformer that was fine-tuned; its JSON key is `encoder`.
         training_data: SHA-256 of each raw training table, by name.
@@ -148,6 +148,7 @@ class Contract(FrozenModel):
     thresholds: dict[LabelName, dict[str, Probability]]
     fits: dict[LabelName, dict[str, Fit]] = Field(default_factory=dict)
     reference_scores: dict[LabelName, dict[str, Distribution]] = Field(default_factory=dict)
+    precision_curves: dict[LabelName, dict[str, PrecisionCurve]] = Field(default_factory=dict)
     reference_traffic: ReferenceTraffic | None = None
     base_model: str = Field(
         validation_alias=AliasChoices("base_model", "encoder"), serialization_alias="encoder"

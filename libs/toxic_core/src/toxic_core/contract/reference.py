@@ -1,18 +1,20 @@
-"""Reference distributions of a model version, to detect drift of its traffic.
+"""What a model version does on its validation comments: distributions for drift, precision by threshold.
 
 Serving bins by the edges of the reference, so that a difference is one of the traffic. Counts are rounded
 weights: the reference comments are weighted to the deployment's share of toxic comments.
 """
 
+from itertools import pairwise
 from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
 
-from toxic_core.contract.schema import FrozenModel
+from toxic_core.contract.schema import FrozenModel, Probability
 
 Count = Annotated[int, Field(ge=0)]
 ToxicShare = Annotated[float, Field(gt=0.0, lt=1.0)]
 """A share of toxic comments, without the ends, whose odds aren't finite."""
+MAX_KNOTS: Final = 40
 
 LENGTH_EDGES: Final = (0.0, *(float(n) for n in (4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024)))
 """Bin edges of lengths in tokens; longer texts count in the last bin."""
@@ -50,3 +52,26 @@ class ReferenceTraffic(FrozenModel):
     lengths: Distribution
     calibration_toxic_share: ToxicShare
     deployment_toxic_share: ToxicShare
+
+
+class PrecisionCurve(FrozenModel):
+    """The lowest threshold that has a precision, in a stream with the deployment's share of toxic comments.
+
+    Attributes:
+        knots: pairs of a precision, ascending, and the lowest calibrated score that has it, ascending too.
+        rows, positives: validation comments that it was measured on.
+    """
+
+    knots: Annotated[tuple[tuple[Probability, Probability], ...], Field(max_length=MAX_KNOTS)]
+    rows: Count
+    positives: Count
+
+    @model_validator(mode="after")
+    def _check_monotone(self) -> Self:
+        if any(b[0] <= a[0] or b[1] <= a[1] for a, b in pairwise(self.knots)):
+            raise ValueError("the knots must ascend")
+        return self
+
+    def threshold(self, precision: float) -> float | None:
+        """Return the threshold of the next knot with at least a precision; None if no threshold has it."""
+        return next((threshold for known, threshold in self.knots if known >= precision), None)

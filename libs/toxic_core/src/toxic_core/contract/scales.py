@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
-from toxic_core.contract.artifact import Probability
-from toxic_core.contract.schema import FrozenModel
+from toxic_core.contract.schema import FrozenModel, Probability
 from toxic_core.errors import InvalidDataError
 from toxic_core.files import replacing
 from toxic_core.languages import ANY_LANGUAGE

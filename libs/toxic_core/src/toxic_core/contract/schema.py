@@ -1,6 +1,10 @@
 """The base class of the schemas of sealed files."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class FrozenModel(BaseModel):

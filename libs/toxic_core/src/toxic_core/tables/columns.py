@@ -3,7 +3,8 @@
 Everything that reads a table follows this one rule, so that the same file gets the same scores everywhere.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from itertools import count
 
 from toxic_core.errors import InvalidDataError
 from toxic_core.languages import primary_language
@@ -12,9 +13,8 @@ TEXT_COLUMNS = ("comment_text", "content", "text", "comment", "message", "body")
 """Names of a text column, in any case."""
 
 LANGUAGE_COLUMNS = ("lang", "language")
-"""Names of a language column, in any case; if a table has both, the first one is used."""
+"""Names of a language column, in any case."""
 
-_OTHER_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _SHOWN_COLUMNS = 20
 _SHOWN_CHARACTERS = 40
 
@@ -42,11 +42,6 @@ def text_column(columns: Sequence[str], *, chosen: str | None = None, option: st
         )
     if found:
         return found[0]
-    for delimiter, name in _OTHER_DELIMITERS.items():
-        if len(columns) == 1 and delimiter in columns[0]:
-            raise InvalidDataError(
-                f"The columns are separated by {name}; save the table with commas (RFC 4180)."
-            )
     missing = f"named {chosen!r}" if chosen is not None else f"of texts ({', '.join(TEXT_COLUMNS)})"
     raise InvalidDataError(
         f"The table has no column {missing}. Name the text column with {option}. "
@@ -55,9 +50,45 @@ def text_column(columns: Sequence[str], *, chosen: str | None = None, option: st
 
 
 def language_column(columns: Sequence[str]) -> int | None:
-    """Return the index of the column that holds the texts' languages, or None."""
-    names = [column.strip().lower() for column in columns]
-    return next((names.index(name) for name in LANGUAGE_COLUMNS if name in names), None)
+    """Return the index of the column that holds the texts' languages, or None.
+
+    Raises:
+        InvalidDataError: there are two.
+    """
+    found = [index for index, column in enumerate(columns) if column.strip().lower() in LANGUAGE_COLUMNS]
+    if len(found) > 1:
+        raise InvalidDataError(
+            f"The table has {len(found)} columns of languages: {_listed(columns, found)}. Rename one of them."
+        )
+    return found[0] if found else None
+
+
+def check_unique(columns: Sequence[str]) -> None:
+    """Refuse a table that has a column twice; columns without a name don't count.
+
+    Raises:
+        InvalidDataError: the message names the columns.
+    """
+    first = {name: index for index, name in reversed([*enumerate(columns)])}
+    if twice := [index for index, name in enumerate(columns) if name.strip() and first[name] != index]:
+        raise InvalidDataError(f"The table has columns twice: {_listed(columns, twice)}. Rename one of each.")
+
+
+def renamed(columns: Sequence[str], appended: Collection[str]) -> list[str]:
+    """Return the names of a table's columns beside those that are appended to it.
+
+    A column of the same name, such as `score_toxic` in a table that was scored before, becomes
+    `score_toxic_1`.
+    """
+    taken = {*columns, *appended}
+    names: list[str] = []
+    for column in columns:
+        name = column
+        if column in appended:
+            name = next(new for number in count(1) if (new := f"{column}_{number}") not in taken)
+            taken.add(name)
+        names.append(name)
+    return names
 
 
 def language_code(stated: object) -> str:

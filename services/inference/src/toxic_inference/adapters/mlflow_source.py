@@ -7,6 +7,7 @@ Invariant: an alias or model that doesn't exist in the registry is left out; a r
 is an error, never an empty set.
 """
 
+import errno
 import hashlib
 import logging
 import os
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field, replace
 from http import HTTPStatus
 from pathlib import Path, PurePosixPath
+from shutil import disk_usage
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ValidationError
@@ -121,6 +123,7 @@ class MlflowRegistry:
 
         Raises:
             ContractError: the version holds no bundle, or one that is too large.
+            OSError: the disk has no room for it.
             RegistryUnavailableError: the registry doesn't answer.
         """
         import mlflow.artifacts  # noqa: PLC0415  see the module's docstring
@@ -131,7 +134,11 @@ class MlflowRegistry:
             version = client.get_model_version(self.model_name, servable_id.version)
             if _id_of(version) != replace(servable_id, digest=None):
                 raise ContractError(f"Version {servable_id.version} was replaced in the registry meanwhile.")
-            self._check_size(uri, what=f"Version {servable_id.version}")
+            size = self._check_size(uri, what=f"Version {servable_id.version}")
+            folder.mkdir(parents=True, exist_ok=True)
+            if (free := disk_usage(folder).free) < size:
+                message = f"Version {servable_id.version} takes {size:,} bytes, and {free:,} are free"
+                raise OSError(errno.ENOSPC, message, str(folder))
             bundle = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder)))
         if not bundle.is_dir() or not any(bundle.iterdir()):
             raise ContractError(
@@ -140,8 +147,8 @@ class MlflowRegistry:
             )
         return bundle
 
-    def _check_size(self, uri: str, *, what: str) -> None:
-        """Refuse what the disk shouldn't take, before the first byte of it is fetched."""
+    def _check_size(self, uri: str, *, what: str) -> int:
+        """Return a bundle's size, before its first byte is fetched; refuse one that is too large."""
         import mlflow.artifacts  # noqa: PLC0415  see the module's docstring
 
         size = files = 0
@@ -157,6 +164,7 @@ class MlflowRegistry:
             raise ContractError(
                 f"{what} is larger than {self.max_bytes:,} bytes or {_MOST_FILES:,} files; it isn't fetched."
             )
+        return size
 
     def _approvals(self) -> "_Approvals":
         """Return what the registry's ledger approves.
@@ -232,6 +240,9 @@ class MlflowRegistry:
         try:
             yield
         except (MlflowException, RequestException) as error:
+            # MLflow has only the text of what failed while it wrote files.
+            if (reason := os.strerror(errno.ENOSPC)) in str(error):
+                raise OSError(errno.ENOSPC, reason) from error
             # What it began with: "Connection refused", not the five layers of HTTP around it.
             cause: BaseException = error
             while (earlier := cause.__cause__ or cause.__context__) is not None:

@@ -3,12 +3,12 @@
 import sys
 from collections.abc import Sequence
 
-from toxic_inference.doors.listing import DOORS
+from toxic_inference.doors.listing import DOORS, GRPC_DOORS
 from toxic_inference.http.door import Access, Door
 
 _HEAD = """# Doors
 
-A door is an HTTP protocol that the service speaks. `make doors` writes this page from the declarations in
+A door is a protocol that the service speaks. `make doors` writes this page from the declarations in
 `services/inference/src/toxic_inference/doors`; `/docs` on the running service has every operation with its
 messages.
 
@@ -17,6 +17,18 @@ messages.
 - **No key**: these routes answer without an API key. **Operators**: with keys, these need an operator's.
 - **Changes state**: pages of other origins can't call these routes, unless `INFERENCE_CORS_ORIGINS` lists
   them.
+
+Doors with a name in `_grpc` are on the port `INFERENCE_GRPC_PORT`, with `grpc.health.v1.Health` and server
+reflection, which need no key. There:
+
+- A key is metadata: `authorization: Bearer KEY` or `x-api-key: KEY`.
+- A text isn't computed if its call is cancelled, or its deadline passes, before that has begun.
+- An error is a status of gRPC. In overload it is `RESOURCE_EXHAUSTED`, with the time to wait: as
+  `google.rpc.RetryInfo` in `grpc-status-details-bin`, and as `grpc-retry-pushback-ms`. The metric label
+  `status` has the HTTP status.
+- The metadata `x-policy: NAME` names a policy.
+- The trailing metadata `x-request-id`, `x-model-version`, `x-truncated-texts`, `x-policy` and
+  `x-policy-decided-by` are HTTP's headers.
 
 | Door | Paths | Used by | Errors | Scores | No key | Operators | Changes state |
 |---|---|---|---|---|---|---|---|
@@ -59,4 +71,4 @@ def table_of_doors(doors: Sequence[Door]) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(table_of_doors(DOORS))
+    sys.stdout.write(table_of_doors((*DOORS, *GRPC_DOORS)))

@@ -28,6 +28,7 @@ from toxic_inference.http.errors import Problem, problem_of
 from toxic_inference.http.guard import Addresses, Guard, GuardRules
 from toxic_inference.http.middleware import BodyLimit, Endpoint, RequestContext
 from toxic_inference.http.openapi import OpenApiDocument
+from toxic_inference.http.policies import DECIDED_HEADER, POLICY_HEADER
 from toxic_inference.http.texts import TRUNCATED_TEXTS_HEADER
 
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
@@ -39,6 +40,7 @@ _HTTP_CODES = {
 }
 _BROWSER_HEADERS = (
     *("authorization", "content-type", "content-encoding", "x-api-key", "x-request-id", "timeout"),
+    POLICY_HEADER,
     # What Google's clients for browsers add.
     *("x-goog-api-key", "x-goog-api-client", "x-goog-authuser", "x-goog-fieldmask", "x-goog-user-project"),
     *("x-client-data", "x-clientdetails", "x-javascript-user-agent", "x-origin", "x-referer"),
@@ -100,6 +102,8 @@ def create_api(
                     UNSUPPORTED_ATTRIBUTES_HEADER,
                     UNEVALUATED_LANGUAGES_HEADER,
                     TRUNCATED_TEXTS_HEADER,
+                    POLICY_HEADER,
+                    DECIDED_HEADER,
                     "x-request-id",
                     "retry-after",
                 ],
@@ -118,7 +122,11 @@ def create_api(
 
     app = Starlette(
         routes=[
-            Route(operation.path, Endpoint(door, operation, backend), methods=[operation.method])
+            Route(
+                f"{operation.path[:-1]}:path}}" if operation.slashes else operation.path,
+                Endpoint(door, operation, backend),
+                methods=[operation.method],
+            )
             for door in registered.registered
             for operation in door.operations
         ],

@@ -11,6 +11,7 @@ from toxic_core.errors import NoVersionReadyError, UnknownModelError
 from toxic_core.labels import KNOWN_LABELS, LabelName
 from toxic_inference.corrections.service import CorrectionService
 from toxic_inference.events import Emit
+from toxic_inference.jobs.owner import JobsOwner
 from toxic_inference.jobs.queue import JobQueue
 from toxic_inference.policies.file import Policies
 from toxic_inference.serving.interfaces import Scorer, Session, Target
@@ -50,7 +51,7 @@ class Limits:
         text_bytes: longest text, in UTF-8 bytes.
         texts: most texts in a JSON request.
         body_bytes: largest body, except uploads and of operations with their own limit.
-        upload_bytes: largest CSV or NDJSON upload.
+        upload_bytes: largest upload of a table, also after decompression.
         bodies_bytes: memory for all bodies in progress; a caller has half of it at most.
         spools_bytes: disk space for all uploads in progress; a caller has half of it at most.
     """
@@ -89,7 +90,7 @@ class Backend:
         source_error: why the source of versions failed the last time; None if it answered.
         identify_language: returns a text's most likely language, or `und`.
         corrections: files and exports corrections.
-        jobs: scores uploaded files in the background.
+        jobs: scores uploaded files in the background, or knows which service does.
         webhooks: takes the registry's messages; None if no secret is shared with the registry.
         render_metrics: returns the text of `/metrics`.
         limits: limits of one request.
@@ -97,6 +98,7 @@ class Backend:
         emit: takes events.
         perspective: what the Perspective API leaves to the service.
         policies: returns the communities' policies; None if there are none.
+        policy: the name of the policy that `scorer` follows, if any.
         public_url: the address at which clients reach the service; None for that of each request.
     """
 
@@ -108,7 +110,7 @@ class Backend:
     source_error: Callable[[], Exception | None]
     identify_language: Callable[[str], str]
     corrections: CorrectionService
-    jobs: JobQueue
+    jobs: JobQueue | JobsOwner
     webhooks: WebhookReceiver | None
     render_metrics: Callable[[], bytes]
     limits: Limits
@@ -117,6 +119,7 @@ class Backend:
     perspective: PerspectiveRules = PerspectiveRules()
     public_url: str | None = None
     policies: Callable[[], Policies | None] = lambda: None
+    policy: str | None = None
 
     def served_labels(self) -> tuple[LabelName, ...]:
         """Return the labels of every version that answers, those of the most important one first."""

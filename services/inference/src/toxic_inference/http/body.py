@@ -1,4 +1,4 @@
-"""Reading request bodies: content types, strict JSON, and clients that disconnect.
+"""Bodies: content types, strict JSON, clients that disconnect, answers that hold something until they end.
 
 Invariant: JSON is read strictly (RFC 8259): NaN, duplicate keys and too much nesting are a
 `MalformedRequestError` that names the place.
@@ -7,12 +7,16 @@ Invariant: JSON is read strictly (RFC 8259): NaN, duplicate keys and too much ne
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from http import HTTPStatus
 from typing import TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from toxic_inference.http.door import JSON_TYPE, media_type_of
 from toxic_inference.http.errors import (
@@ -227,3 +231,24 @@ async def unless_departed(request: Request, work: Awaitable[Answer]) -> Answer:
     finally:
         working = False
         leaving.cancel()
+
+
+class HoldingResponse(StreamingResponse):
+    """A streamed answer that releases its resources once it is sent or the client disconnected."""
+
+    def __init__(
+        self,
+        body: AsyncIterator[bytes],
+        *,
+        held: AsyncExitStack,
+        headers: Mapping[str, str],
+        status_code: int = HTTPStatus.OK,
+        media_type: str | None = None,
+    ) -> None:
+        super().__init__(body, status_code=status_code, media_type=media_type, headers=headers)
+        self._held = held
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the answer."""
+        async with self._held:
+            await super().__call__(scope, receive, send)

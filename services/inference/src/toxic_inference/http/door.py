@@ -30,7 +30,15 @@ SYNONYMS = {
             "application/csv",
             "application/vnd.ms-excel",  # what Windows calls a CSV file where Excel is installed
             "text/comma-separated-values",
+            "text/tab-separated-values",
             "text/x-csv",
+            # The format of a table is found in its bytes.
+            "application/gzip",
+            "application/vnd.apache.parquet",
+            "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+            "application/x-gzip",
+            "application/x-zip-compressed",
+            "application/zip",
         ),
         CSV_TYPE,
     ),
@@ -93,6 +101,7 @@ class Operation:
         scores: whether it scores texts: admission control and the latency objective apply.
         changes_state: whether it stores or deletes something: pages of other origins may not call it.
         probe: whether health checks and scrapes call it: under any host name, and logged at debug level only.
+        slashes: whether its last parameter may contain slashes.
         documented: whether the OpenAPI document lists it.
     """
 
@@ -110,6 +119,7 @@ class Operation:
     scores: bool = False
     changes_state: bool = False
     probe: bool = False
+    slashes: bool = False
     documented: bool = True
 
 
@@ -141,6 +151,7 @@ class Door:
         prefixes: path prefixes that belong to the door, also for paths without an operation.
         errors: the shape of its errors.
         operations: what it answers.
+        strict_query: whether query parameters that an operation doesn't declare are errors.
     """
 
     name: str
@@ -149,6 +160,7 @@ class Door:
     prefixes: tuple[str, ...]
     errors: ErrorShape
     operations: tuple[Operation, ...]
+    strict_query: bool = False
 
 
 class Doors:

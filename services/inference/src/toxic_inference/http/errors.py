@@ -17,20 +17,28 @@ from toxic_core.errors import (
     ToxicError,
     UnknownModelError,
 )
+from toxic_core.tables import InvalidTableError, RowProblem
 from toxic_inference.corrections.record import (
     FeedbackConflictError,
     FeedbackFullError,
     FeedbackUnavailableError,
     UnknownFeedbackError,
 )
-from toxic_inference.jobs.record import JobNotDoneError, JobsFullError, UnknownJobError
+from toxic_inference.jobs.record import (
+    JobNotDoneError,
+    JobsFullError,
+    JobsUnavailableError,
+    UnknownJobError,
+)
+from toxic_inference.policies.governing import UnknownPolicyError
+from toxic_inference.policies.policy import PolicyUnusableError
 from toxic_inference.serving.errors import (
     DeadlineExceededError,
     InferenceError,
     RejectedTextError,
     TextTooLongError,
 )
-from toxic_inference.tables.reader import InvalidCsvError, RowProblem
+from toxic_inference.tables.reader import InvalidCsvError
 from toxic_inference.webhooks import InvalidMessageError
 from toxic_model.errors import InvalidTensorError
 
@@ -108,6 +116,7 @@ ERROR_TABLE: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
     InvalidMessageError: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request"),
     InvalidSignatureError: (HTTPStatus.FORBIDDEN, "invalid_signature"),
     InvalidCsvError: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_csv"),
+    InvalidTableError: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_csv"),
     TextTooLongError: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "text_too_long"),
     InvalidTextError: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_text"),
     InvalidTensorError: (HTTPStatus.BAD_REQUEST, "invalid_tensor"),
@@ -116,8 +125,11 @@ ERROR_TABLE: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
     FeedbackFullError: (HTTPStatus.TOO_MANY_REQUESTS, "feedback_full"),
     FeedbackConflictError: (HTTPStatus.CONFLICT, "feedback_conflict"),
     FeedbackUnavailableError: (HTTPStatus.SERVICE_UNAVAILABLE, "feedback_unavailable"),
+    PolicyUnusableError: (HTTPStatus.CONFLICT, "policy_unusable"),
+    UnknownPolicyError: (HTTPStatus.UNPROCESSABLE_ENTITY, "unknown_policy"),
     UnknownJobError: (HTTPStatus.NOT_FOUND, "unknown_job"),
     JobNotDoneError: (HTTPStatus.CONFLICT, "job_not_done"),
+    JobsUnavailableError: (HTTPStatus.SERVICE_UNAVAILABLE, "jobs_unavailable"),
     JobsFullError: (HTTPStatus.TOO_MANY_REQUESTS, "jobs_full"),
     OverloadedError: (HTTPStatus.TOO_MANY_REQUESTS, "overloaded"),
     NoVersionReadyError: (HTTPStatus.SERVICE_UNAVAILABLE, "no_version_ready"),
@@ -126,6 +138,18 @@ ERROR_TABLE: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
     ToxicError: (HTTPStatus.INTERNAL_SERVER_ERROR, "internal"),
 }
 """Status and code by error class; a class without an entry has its nearest ancestor's."""
+
+_CANONICAL_CODES: Mapping[int, str] = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    409: "ALREADY_EXISTS",
+    413: "INVALID_ARGUMENT",
+    429: "RESOURCE_EXHAUSTED",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
 
 _UNAVAILABLE_RETRY_SECONDS = 1
 
@@ -168,7 +192,7 @@ def problem_of(error: Exception) -> Problem:
         headers["WWW-Authenticate"] = 'Bearer realm="toxic-inference"'
     elif isinstance(error, UnsupportedCodingError):
         headers["Accept-Encoding"] = "gzip, deflate"
-    elif isinstance(error, NoVersionReadyError | FeedbackUnavailableError):
+    elif isinstance(error, NoVersionReadyError | FeedbackUnavailableError | JobsUnavailableError):
         headers["Retry-After"] = str(_UNAVAILABLE_RETRY_SECONDS)
     return Problem(
         status=status,
@@ -193,3 +217,9 @@ def describe(error: Exception) -> tuple[str, str]:
     """Return an error's code and message, for records of background work."""
     problem = problem_of(error)
     return problem.code, problem.message
+
+
+def canonical_code(status: int) -> str:
+    """Return the name in `google.rpc.Code` of an HTTP status, for gRPC and Google's APIs."""
+    other = "INVALID_ARGUMENT" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "INTERNAL"
+    return _CANONICAL_CODES.get(status, other)

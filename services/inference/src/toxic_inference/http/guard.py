@@ -68,12 +68,14 @@ class GuardRules:
         requests_per_minute: limit per key; None for no limit.
         trusted: whether callers without keys have operators' privileges.
         now: seconds on a monotonic clock.
+        buckets: each key's requests, for every application with these rules.
     """
 
     find_key: FindKey | None = None
     requests_per_minute: int | None = None
     trusted: bool = True
     now: Callable[[], float] = field(default=lambda: 0.0)
+    buckets: "dict[str, _Bucket]" = field(default_factory=dict)
 
 
 class Addresses:
@@ -143,7 +145,6 @@ class Guard:
         self._doors = doors
         self._rules = rules
         self._addresses = addresses
-        self._buckets: dict[str, _Bucket] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -175,7 +176,7 @@ class Guard:
         if access is Access.OPERATOR and key.role is not Role.OPERATOR:
             raise ForbiddenError(f"The key {key.name!r} is not an operator's.")
         if (rate := rules.requests_per_minute) is not None:
-            bucket = self._buckets.setdefault(key.name, _Bucket(rate, rules.now()))
+            bucket = rules.buckets.setdefault(key.name, _Bucket(rate, rules.now()))
             if (wait := bucket.take(rate, rules.now())) > 0:
                 raise RateLimitedError(
                     f"Quota exceeded for the key {key.name!r}: {rate:,} requests per minute; "

@@ -20,6 +20,7 @@ from toxic_inference.budget import Budget
 from toxic_inference.events import Emit, RequestEnded, RequestStarted
 from toxic_inference.http.backend import Backend, Limits
 from toxic_inference.http.door import Door, Doors, Operation
+from toxic_inference.http.encodings.forms import check_query
 from toxic_inference.http.errors import problem_of, too_large
 from toxic_inference.http.guard import caller_in
 
@@ -62,7 +63,10 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        response = await self._handler(Request(scope, receive, send), self._backend)
+        request = Request(scope, receive, send)
+        if self.door.strict_query:
+            check_query(request, self.operation.query)
+        response = await self._handler(request, self._backend)
         await response(scope, receive, send)
 
 

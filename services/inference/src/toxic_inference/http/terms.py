@@ -52,9 +52,19 @@ def target_of(request: Request, *, model_name: str) -> Target:
         UnknownModelError: the path names another model than `model_name`.
     """
     parameters = request.path_params
-    if (name := parameters["name"]) != model_name:
+    target = Target(version=parameters.get("version"), alias=parameters.get("label"))
+    return target_in(parameters["name"], target, model_name=model_name)
+
+
+def target_in(name: str, target: Target, *, model_name: str) -> Target:
+    """Return a version of the model `name`.
+
+    Raises:
+        UnknownModelError: that is another model than `model_name`.
+    """
+    if name != model_name:
         raise UnknownModelError(f"There is no model {name!r}; this service serves {model_name!r}.")
-    return Target(version=parameters.get("version"), alias=parameters.get("label"))
+    return target
 
 
 def names_version(path: str) -> bool:

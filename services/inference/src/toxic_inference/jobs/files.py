@@ -6,7 +6,7 @@ Invariant: a folder under its final name is complete, whenever the process was k
 records are written under another name and renamed. Only the service's user can read them.
 """
 
-import csv
+import os
 import shutil
 import uuid
 from datetime import datetime
@@ -16,9 +16,9 @@ from typing import BinaryIO
 from pydantic import TypeAdapter, ValidationError
 
 from toxic_core.files import replacing
+from toxic_core.tables import TableOptions, open_table
 from toxic_inference.budget import Held
 from toxic_inference.jobs.record import Job
-from toxic_inference.tables.reader import InvalidRecordError, Lines
 
 _UPLOAD, _RESULT, _RECORD = "upload.csv", "scores.csv", "job.json"
 _PARTIAL = ".partial-"
@@ -33,14 +33,19 @@ class JobFiles:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def read_all(self, *, now: datetime) -> list[Job]:
-        """Return every job that has not expired, oldest first; remove incomplete and expired ones."""
+        """Return every job that has not expired, oldest first; remove incomplete and expired ones.
+
+        Raises:
+            OSError: a record can't be read now.
+        """
         jobs: list[Job] = []
         for folder in self._folder.iterdir():
             try:
                 job = _JOB.validate_json((folder / _RECORD).read_bytes())
-            except (OSError, ValidationError):
+            except (FileNotFoundError, NotADirectoryError, ValidationError):
                 job = None
-            if folder.name.startswith(_PARTIAL) or job is None or job.expires_at <= now:
+            expired = job is not None and job.ended and job.expires_at <= now
+            if folder.name.startswith(_PARTIAL) or job is None or expired:
                 shutil.rmtree(folder, ignore_errors=True)
             else:
                 jobs.append(job)
@@ -65,15 +70,30 @@ class JobFiles:
         """Open the file to score."""
         return (self._folder / job.id / _UPLOAD).open("rb")
 
+    def has_rows(self, job: Job) -> bool:
+        """Return whether the result still has the rows that are done."""
+        partial = self._folder / job.id / f"{_PARTIAL}{_RESULT}"
+        return partial.is_file() and partial.stat().st_size >= job.result_bytes
+
     def open_result(self, job: Job) -> BinaryIO:
-        """Open a new result; it replaces an earlier attempt's."""
-        return (self._folder / job.id / f"{_PARTIAL}{_RESULT}").open("wb")
+        """Open the result after the rows that are done; what an interrupted attempt wrote is removed."""
+        result = (self._folder / job.id / f"{_PARTIAL}{_RESULT}").open("ab")
+        result.truncate(job.result_bytes)
+        return result
+
+    def keep_rows(self, job: Job, result: BinaryIO) -> None:
+        """Save a job with the rows that are done, so that another process can go on with it."""
+        result.flush()
+        os.fsync(result.fileno())
+        self.save(job)
 
     def finish(self, job: Job, *, complete: bool) -> None:
         """Save how a job ended, keep its result if it is complete, and remove the upload."""
         folder = self._folder / job.id
         partial = folder / f"{_PARTIAL}{_RESULT}"
         if complete:
+            with partial.open("rb") as result:
+                os.fsync(result.fileno())
             partial.replace(folder / _RESULT)
         else:
             partial.unlink(missing_ok=True)
@@ -119,22 +139,10 @@ class PartialUpload:
         self.held.release()
 
 
-def count_rows(file: Path) -> int:
-    """Return the number of rows after the header; a malformed row counts as one."""
+def count_rows(file: Path, options: TableOptions) -> int:
+    """Return the number of a table's rows; a malformed row counts as one."""
     with file.open("rb") as stream:
-        lines = Lines(stream)
-        reader = csv.reader(lines)
-        rows = -1
-        while True:
-            lines.start_record()
-            try:
-                cells = next(reader)
-            except (csv.Error, InvalidRecordError):
-                rows += 1
-            except StopIteration:
-                return max(rows, 0)
-            else:
-                rows += bool(cells)
+        return sum(1 for _ in open_table(stream, options).rows())
 
 
 def _write(record: Path, job: Job) -> None:

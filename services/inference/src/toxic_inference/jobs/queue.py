@@ -4,8 +4,9 @@ Interactive requests go first.
 
 The records are on the event loop; files are touched on threads.
 
-Invariant: one version scores a whole job; progress only grows; a job that was running when the service
-stopped starts again from its file, at most three times.
+Invariant: one version scores a whole job, and progress only grows while it does. A job that was running when
+the service stopped goes on after the rows that are done, or from the start if another version is served now.
+It fails if the service crashes three times at the same rows.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from pathlib import Path
 import structlog
 
 from toxic_core.errors import NoVersionReadyError, ToxicError
+from toxic_core.tables import NO_OPTIONS, TableOptions
 from toxic_inference.budget import Budget, Held
 from toxic_inference.events import Emit, JobEnded, JobsChanged
 from toxic_inference.jobs.files import JobFiles, PartialUpload, count_rows
@@ -29,11 +31,9 @@ from toxic_inference.jobs.record import (
     JobState,
     UnknownJobError,
 )
+from toxic_inference.jobs.scoring import FileScoring
 from toxic_inference.serving.clock import Clock
-from toxic_inference.serving.interfaces import Scorer, Session, Target
-from toxic_inference.tables.reader import CsvTable
-from toxic_inference.tables.scoring import score_rows
-from toxic_inference.tables.writer import csv_header, csv_rows
+from toxic_inference.serving.interfaces import Scorer, Target
 from toxic_inference.threads import Threads
 
 _log = structlog.get_logger(__name__)
@@ -43,6 +43,8 @@ _MAX_WAITING = 100
 _SWEEP_SECONDS = 60.0
 _NO_VERSION_SECONDS = 1.0
 _FULL_RETRY_SECONDS = 600.0
+_LOGGED_CHARACTERS = 8
+"""Without keys, a whole id gives access to a job."""
 
 
 @dataclass(eq=False, kw_only=True)
@@ -55,21 +57,22 @@ class JobQueue:
         files: the jobs' files.
         scorer: scores texts.
         threads: for jobs only.
-        text_bytes: longest text, in UTF-8 bytes.
-        identify_language: returns the language of a text that states none; blocks.
+        scoring: scores one file.
+        govern: returns the scorer and the identifier of languages of a policy, by its name; raises
+            `ToxicError` if there is none.
         now: the time, in UTC.
         clock: for waits.
         emit: takes `JobEnded` and `JobsChanged`.
         describe: returns an error's code and message.
-        keep: how long a job is kept.
+        keep: how long a job is kept after its end.
         size_bytes: most that all files take; a caller's take half of it at most.
     """
 
     files: JobFiles
     scorer: Scorer
     threads: Threads
-    text_bytes: int
-    identify_language: Callable[[str], str]
+    scoring: FileScoring
+    govern: Callable[[str], tuple[Scorer, Callable[[str], str]]]
     now: Callable[[], datetime]
     clock: Clock
     emit: Emit
@@ -136,31 +139,40 @@ class JobQueue:
             retry_after_seconds=_FULL_RETRY_SECONDS,
         )
 
-    async def submit(self, upload: PartialUpload, *, text_column: str | None = None, caller: str = "") -> Job:
+    async def submit(
+        self,
+        upload: PartialUpload,
+        *,
+        options: TableOptions = NO_OPTIONS,
+        caller: str = "",
+        policy: str | None = None,
+    ) -> Job:
         """Turn a complete upload into a job.
 
         Args:
             upload: the file.
+            options: what the caller declares of the file.
             caller: who sent it.
-            text_column: name of the text column; None for the one with a usual name.
+            policy: the name of the policy that decides, if any.
 
         Raises:
-            InvalidCsvError: the file is not a CSV, or its text column can't be found.
+            InvalidCsvError: the file is not a table, or its text column can't be found.
         """
 
         def check() -> Job:
             file = upload.close()
             with file.open("rb") as stream:
-                CsvTable(stream, max_text_bytes=self.text_bytes, chosen_column=text_column)
+                self.scoring.open_table(stream, options)
             now = self.now()
             return Job(
                 id=upload.path.name[-32:],
                 state=JobState.QUEUED,
                 created_at=now,
                 expires_at=now + self.keep,
-                rows_total=count_rows(file),
-                text_column=text_column,
+                rows_total=count_rows(file, options),
+                table=options,
                 caller=caller,
+                policy=policy,
             )
 
         job = await self.threads.run(check)
@@ -169,33 +181,37 @@ class JobQueue:
         self._changed.set()
         return job
 
-    def get(self, job_id: str) -> Job:
+    def get(self, job_id: str, *, key: str | None = None) -> Job:
         """Return a job.
 
+        Args:
+            job_id: its id.
+            key: name of the caller's API key, which must be the job's; None if the service has no keys.
+
         Raises:
-            UnknownJobError: there is no job with that id, or no longer.
+            UnknownJobError: there is no job with that id, or no longer, or not of this key.
         """
         job = self._jobs.get(job_id)
-        if job is None:
+        if job is None or key not in {None, job.caller}:
             raise UnknownJobError(f"There is no job {job_id!r}; results are kept for {self.keep}.")
         return job
 
-    def result(self, job_id: str) -> Path:
+    def result(self, job_id: str, *, key: str | None = None) -> Path:
         """Return the path of a job's result.
 
         Raises:
-            UnknownJobError: there is no such job.
+            UnknownJobError: as `get`.
             JobNotDoneError: it has no result.
         """
-        job = self.get(job_id)
+        job = self.get(job_id, key=key)
         if job.state is not JobState.DONE:
             state = f"failed: {job.error[1].removesuffix('.')}" if job.error else f"is {job.state}"
             raise JobNotDoneError(f"The job {state}.")
         return self.files.result(job)
 
-    async def delete(self, job_id: str) -> None:
+    async def delete(self, job_id: str, *, key: str | None = None) -> None:
         """Stop a job and remove it with its files; raises as `get`."""
-        job = self.get(job_id)
+        job = self.get(job_id, key=key)
         del self._jobs[job_id]
         if self._running is not None and self._running[0] == job_id:
             self._running[1].cancel()
@@ -220,61 +236,42 @@ class JobQueue:
             await self._end(job, error=("gave_up", "The service stopped each time it scored this file."))
             return
         try:
-            with self.scorer.session(Target()) as session:
+            scorer, scoring = self.scorer, self.scoring
+            if job.policy:  # looked up now: it may have been edited since the upload
+                scorer, identify = self.govern(job.policy)
+                scoring = replace(scoring, identify_language=identify)
+            with scorer.session(Target()) as session:
+                same = job.model_version == session.version
+                if not same or not await self.threads.run(self.files.has_rows, job):
+                    job = replace(job, rows_done=0, scored=0, rejected=0, result_bytes=0)
                 job = replace(
                     job, state=JobState.RUNNING, attempts=job.attempts + 1, model_version=session.version
                 )
-                # Saved before scoring starts, so that every attempt counts.
+                # Saved before scoring starts, so that every crash counts.
                 await self.threads.run(self.files.save, job)
                 self._update(job)
-                await self._score(job, session)
+                async with aclosing(scoring.score(job, session, self._held[job.id])) as steps:
+                    async for job in steps:
+                        self._update(job)
         except NoVersionReadyError:
+            await self._put_back(job)
             await self.clock.wait(asyncio.Event(), at_most_seconds=_NO_VERSION_SECONDS)
+        except asyncio.CancelledError:
+            await self._put_back(job)
+            raise
         except Exception as error:  # noqa: BLE001  a task's boundary: the next job is scored all the same
             if not isinstance(error, ToxicError | OSError):
-                _log.exception("job.broke", job=job.id)
-            await self._end(self._jobs.get(job.id, job), error=self._reason(error))
+                _log.exception("job.broke", job=job.id[:_LOGGED_CHARACTERS])
+            await self._end(job, error=self._reason(error))
+        else:
+            await self._end(job, error=None)
 
-    async def _score(self, job: Job, session: Session) -> None:
-        files, labels = self.files, session.contract.labels
-        # Opened here: a thread that opens files for a task that is cancelled meanwhile would leave them open.
-        with files.open_job(job) as stream, files.open_result(job) as result:
-            table = await self.threads.run(
-                partial(
-                    CsvTable,
-                    stream,
-                    max_text_bytes=self.text_bytes,
-                    language_of=self.identify_language,
-                    chosen_column=job.text_column,
-                )
-            )
-            columns = len(table.header)
-            held = self._held[job.id]
-            held.settle(await self.threads.run(files.size, job))
-
-            def write(lines: Callable[[], str]) -> None:
-                encoded = lines().encode()
-                held.grow(len(encoded))
-                result.write(encoded)
-
-            await self.threads.run(write, lambda: csv_header(table.header, labels))
-            async with aclosing(score_rows(table.rows(), session, self.threads)) as chunks:
-                async for chunk in chunks:
-                    lines = partial(
-                        csv_rows, chunk, columns=columns, labels=labels, model_version=session.version
-                    )
-                    await self.threads.run(write, lines)
-                    scored = sum(row.score is not None for row in chunk)
-                    done = job.rows_done + len(chunk)
-                    job = replace(
-                        job,
-                        rows_done=done,
-                        rows_total=max(job.rows_total, done),
-                        scored=job.scored + scored,
-                        rejected=job.rejected + len(chunk) - scored,
-                    )
-                    self._update(job)
-        await self._end(job, error=None)
+    async def _put_back(self, job: Job) -> None:
+        """Queue a job again, with its rows; this attempt doesn't count."""
+        if job.state is JobState.RUNNING and job.id in self._jobs:  # else it was deleted
+            job = replace(job, state=JobState.QUEUED, attempts=job.attempts - 1)
+            self._update(job)
+            await self.threads.run(self.files.save, job)
 
     def _update(self, job: Job) -> None:
         if job.id in self._jobs:  # else it was deleted
@@ -282,7 +279,13 @@ class JobQueue:
 
     async def _end(self, job: Job, *, error: tuple[str, str] | None) -> None:
         state = JobState.FAILED if error else JobState.DONE
-        job = replace(job, state=state, error=error, rows_total=job.rows_total if error else job.rows_done)
+        job = replace(
+            job,
+            state=state,
+            error=error,
+            rows_total=job.rows_total if error else job.rows_done,
+            expires_at=self.now() + self.keep,
+        )
         try:
             await self.threads.run(partial(self.files.finish, job, complete=error is None))
         except OSError as failure:
@@ -294,7 +297,7 @@ class JobQueue:
         log = _log.warning if job.error else _log.info
         log(
             "job.ended",
-            job=job.id,
+            job=job.id[:_LOGGED_CHARACTERS],
             state=job.state.value,
             rows=job.rows_done,
             error=job.error and job.error[0],

@@ -16,7 +16,14 @@ from prometheus_client import (
     generate_latest,
 )
 
-from toxic_inference.events import AliasRouted, Emit, StateChanged, TextsScored, VersionAvailable
+from toxic_inference.events import (
+    AliasRouted,
+    Emit,
+    PolicyTextsScored,
+    StateChanged,
+    TextsScored,
+    VersionAvailable,
+)
 from toxic_inference.metrics.corrections import corrections_shown
 from toxic_inference.metrics.recording import Recorder, make_gauge
 from toxic_inference.metrics.traffic import HealthCollector, TrafficCollector
@@ -48,6 +55,7 @@ class Metrics:
         release.labels(metadata.version("toxic-inference"), platform.python_version()).set(1)
         self._recorder.handle(LiveQualityRead, corrections_shown(self.registry))
         self._recorder.handle(TextsScored, monitor.scored)
+        self._recorder.handle(PolicyTextsScored, monitor.governed)
         self._recorder.handle(VersionAvailable, self._available)
         self._recorder.handle(StateChanged, self._state_changed)
         self._recorder.handle(AliasRouted, self._routed)

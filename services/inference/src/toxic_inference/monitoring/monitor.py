@@ -15,7 +15,7 @@ import numpy as np
 from toxic_core.contract import Contract
 from toxic_core.labels import LabelName
 from toxic_core.languages import ANY_LANGUAGE, UNDETERMINED
-from toxic_inference.events import TextsScored
+from toxic_inference.events import PolicyTextsScored, TextsScored
 from toxic_inference.monitoring.counts import OTHER, Counts, Scheme
 from toxic_inference.monitoring.distance import Counts1D, js_distance, psi
 from toxic_inference.monitoring.estimate import EstimatedQuality, estimate
@@ -24,6 +24,10 @@ from toxic_inference.serving.clock import Clock
 
 _WAITING: Final = 1024
 """Most texts that wait to be counted: numpy takes about as long for a thousand as for one."""
+
+
+_MOST_POLICIES: Final = 16
+"""Most policies with figures of their own: each keeps up to a megabyte of counts per version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +143,7 @@ def _drift(found: Counts1D, reference: Counts1D) -> Drift | None:
 
 
 class Monitor:
-    """Monitors every known version.
+    """Monitors every known version, and policies' shares of its traffic.
 
     Args:
         clock: for the buckets of time.
@@ -150,21 +154,36 @@ class Monitor:
         self._clock = clock
         self._min_texts = min_texts
         self._versions: dict[str, VersionMonitor] = {}
+        self._policies: dict[tuple[str, str], VersionMonitor] = {}
 
     def available(self, *, version: str, contract: Contract) -> None:
         """Start to monitor a version; if the same one is loaded again, its counts continue."""
         known = self._versions.get(version)
         if known is None or known.scheme.contract != contract:
+            self.forget(version)
             self._versions[version] = VersionMonitor(contract, min_texts=self._min_texts)
 
     def forget(self, version: str) -> None:
         """Drop a version's counts."""
         self._versions.pop(version, None)
+        for key in [key for key in self._policies if key[0] == version]:
+            del self._policies[key]
 
     def scored(self, report: TextsScored) -> None:
         """Add texts; those of an unknown version are dropped."""
         if (version := self._versions.get(report.version)) is not None:
             version.add(report, now=self._clock.now())
+
+    def governed(self, report: PolicyTextsScored) -> None:
+        """Add texts to the figures of a policy; the first policies have figures, others are dropped."""
+        version = self._versions.get(report.scored.version)
+        known = {policy for _, policy in self._policies}
+        if version is None or (report.policy not in known and len(known) >= _MOST_POLICIES):
+            return
+        key = report.scored.version, report.policy
+        if key not in self._policies:
+            self._policies[key] = VersionMonitor(version.scheme.contract, min_texts=self._min_texts)
+        self._policies[key].add(report.scored, now=self._clock.now())
 
     def versions(self) -> Mapping[str, VersionMonitor]:
         """Return every version's monitor."""
@@ -177,3 +196,8 @@ class Monitor:
     def figures(self, version: str, window: Window) -> WindowFigures:
         """Return one version's figures over a window that ends now."""
         return self._versions[version].figures(window, now=self._clock.now())
+
+    def policies(self, window: Window) -> Mapping[tuple[str, str], WindowFigures]:
+        """Return the figures of a window that ends now, by version and policy."""
+        now = self._clock.now()
+        return {key: monitor.figures(window, now=now) for key, monitor in self._policies.items()}

@@ -2,12 +2,16 @@
 
 from pathlib import Path
 
+import structlog
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from toxic_core.contract import Contract
 from toxic_core.contract.schema import FrozenModel
 from toxic_core.errors import ConfigurationError
-from toxic_inference.policies.policy import Name, Policy
+from toxic_inference.policies.policy import Name, Policy, PolicyUnusableError
+
+_log = structlog.get_logger(__name__)
 
 
 class Policies(FrozenModel):
@@ -26,6 +30,14 @@ class Policies(FrozenModel):
         """Return the name of the policy that an API key belongs to."""
         return next((name for name, policy in self.policies.items() if key in policy.keys), None)
 
+    def warn(self, contract: Contract, *, version: str) -> None:
+        """Log each policy that can't be applied to a version, before a request finds out."""
+        for name, policy in self.policies.items():
+            try:
+                policy.check(contract, name=name, version=version)
+            except PolicyUnusableError as error:
+                _log.warning("policy.unusable", error=str(error))
+
 
 def read_policies(path: Path) -> Policies:
     """Read a file of policies.
@@ -34,20 +46,33 @@ def read_policies(path: Path) -> Policies:
         ConfigurationError: it is missing or invalid; the message has the line.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        return Policies.model_validate(yaml.safe_load(text))
+        return parse_policies(path.read_text(encoding="utf-8"), name=f"the policies {path}")
     except OSError as error:
         raise ConfigurationError(f"The policies {path} can't be read: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"line {mark.line + 1}" if mark else "the file"
-        raise ConfigurationError(f"The policies {path} aren't YAML at {place}; correct it.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"The policies {path} aren't UTF-8; save the file as UTF-8.") from error
+
+
+def parse_policies(text: str, *, name: str) -> Policies:
+    """Return the policies in the text of a file; `name` is the file, for messages.
+
+    Raises:
+        ConfigurationError: it is invalid; the message has the line.
+    """
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        return Policies.model_validate(yaml.safe_load(text))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         line = _line(root, first["loc"])
         where = ".".join(map(str, first["loc"]))
-        raise ConfigurationError(f"Line {line} of the policies {path}, {where}: {first['msg']}.") from error
+        raise ConfigurationError(f"Line {line} of {name}, {where}: {first['msg']}.") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: such as a day that isn't one
+        mark = getattr(error, "problem_mark", None)
+        place = f"line {mark.line + 1}" if mark else "some line"
+        raise ConfigurationError(
+            f"{name[0].upper()}{name[1:]} can't be read as YAML: see {place}."
+        ) from error
 
 
 def _line(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import re2
 
-from toxic_core.text import normaliser
+from toxic_core.text import is_blank, normaliser
 
 _MAX_BYTES = 256 << 20
 _BREAKS = (
@@ -27,32 +27,24 @@ class Matcher:
         normalisation: version of the text normalisation that words and texts get.
 
     Raises:
-        ValueError: a pattern isn't RE2's, or the list takes too much memory.
+        ValueError: a word is blank, a pattern isn't RE2's, or the list takes too much memory.
     """
 
     def __init__(self, words: tuple[str, ...], patterns: tuple[str, ...], normalisation: int) -> None:
         self._normalise = normaliser(normalisation)
-        options = re2.Options()
-        options.case_sensitive = False
-        options.log_errors = False
-        options.max_mem = _MAX_BYTES
-        self._set = re2.Set.SearchSet(options)
-        found = [_WORD.findall(self._normalise(word).casefold()) for word in words]
-        self._words = frozenset(parts[0] for parts in found if len(parts) == 1)
+        if blank := next((word for word in words if is_blank(word)), None):
+            raise ValueError(f"the word {blank!r} is blank; remove it")
+        read = [self._normalise(word).casefold() for word in words]
+        found = {word: _WORD.findall(word) for word in read}
+        self._words = frozenset(parts[0] for parts in found.values() if len(parts) == 1)
         phrases = [
-            f"(?:^|{_OTHER})" + f"{_OTHER}+".join(map(re2.escape, parts)) + f"(?:$|{_OTHER})"
-            for parts in found
+            f"(?:^|{_OTHER})" + f"{_OTHER}+".join(map(re.escape, parts)) + f"(?:$|{_OTHER})"
+            for parts in found.values()
             if len(parts) > 1
         ]
-        for pattern in (*phrases, *patterns):
-            try:
-                self._set.Add(pattern)
-            except re2.error as error:
-                raise ValueError(f"{pattern!r} isn't a pattern of RE2: {error}") from error
-        try:
-            self._set.Compile()
-        except re2.error as error:
-            raise ValueError("the patterns take too much memory; write fewer or shorter ones") from error
+        # Emoji and other symbols aren't words; they match anywhere.
+        symbols = [re.escape(word) for word, parts in found.items() if not parts]
+        self._set = _compile((*phrases, *symbols, *patterns))
 
     def __call__(self, text: str) -> bool:
         """Return whether a text contains one of them."""
@@ -63,5 +55,21 @@ class Matcher:
         return bool(self._set.Match(read))
 
 
-matcher = lru_cache(maxsize=256)(Matcher)
-"""The matcher of a list; lists that an edit of the file doesn't change aren't compiled again."""
+@lru_cache(maxsize=256)
+def _compile(patterns: tuple[str, ...]) -> re2.Set:
+    """Return the automaton of patterns; of a list that an edit of the file doesn't change, the same one."""
+    options = re2.Options()
+    options.case_sensitive = False
+    options.log_errors = False
+    options.max_mem = _MAX_BYTES
+    compiled = re2.Set.SearchSet(options)
+    for pattern in patterns:
+        try:
+            compiled.Add(pattern)
+        except re2.error as error:
+            raise ValueError(f"{pattern!r} isn't a pattern of RE2: {error}") from error
+    try:
+        compiled.Compile()
+    except re2.error as error:
+        raise ValueError("the patterns take too much memory; write fewer or shorter ones") from error
+    return compiled

@@ -21,14 +21,16 @@ _MARKDOWN = re.compile(
 
 
 def _outside(text: str, block: re.Pattern[str]) -> str:
-    """Return what is in no block; a block that isn't closed ends with the text."""
+    """Return what is in no block; a tag that is never closed begins none."""
     parts, depth, at = [], 0, 0
     for tag in block.finditer(text):
         if not depth:
             parts.append(text[at : tag.start()])
+            at = tag.end()
         depth = max(0, depth - 1) if tag[1] else depth + 1
-        at = tag.end()
-    return " ".join([*parts, "" if depth else text[at:]])
+        if not depth:
+            at = tag.end()
+    return " ".join([*parts, text[at:]])
 
 
 def _markdown(text: str) -> str:

@@ -1,24 +1,31 @@
 """A community's policy: what it changes in a text and in the decisions about it."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import replace
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, PrivateAttr, StringConstraints, model_validator
 
 from toxic_core.contract import Contract, Probability
+from toxic_core.contract.reference import Distribution
 from toxic_core.contract.schema import FrozenModel
+from toxic_core.errors import ToxicError
 from toxic_core.labels import LabelName
 from toxic_core.languages import ANY_LANGUAGE, UNDETERMINED, Language
-from toxic_core.text import NORMALISATION_VERSION
-from toxic_inference.monitoring.estimate import deployment_probabilities
-from toxic_inference.policies.lists import matcher
+from toxic_core.text import NORMALISATION_VERSIONS
+from toxic_inference.policies.lists import Matcher
 from toxic_inference.policies.markup import strip_markup
+from toxic_inference.serving.interfaces import Text, TextScore
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+class PolicyUnusableError(ToxicError):
+    """A policy needs what the model version's bundle lacks."""
 
 
 class DecidedBy(StrEnum):
@@ -35,7 +42,7 @@ class Flags(FrozenModel):
 
 
 class Precision(FrozenModel):
-    """The lowest threshold with an expected precision."""
+    """The lowest threshold with a precision on the bundle's validation comments."""
 
     precision: Probability
 
@@ -49,23 +56,19 @@ class WordList(FrozenModel):
     words: tuple[str, ...] = ()
     patterns: tuple[str, ...] = ()
     labels: tuple[LabelName, ...] = ()
+    _matchers: dict[int, Matcher] = PrivateAttr()
 
     @model_validator(mode="after")
-    def _check(self) -> "WordList":
-        matcher(self.words, self.patterns, NORMALISATION_VERSION)
+    def _compile(self) -> "WordList":
+        # For every version now: compiling thousands of patterns would hold up a request.
+        self._matchers = {
+            version: Matcher(self.words, self.patterns, version) for version in NORMALISATION_VERSIONS
+        }
         return self
 
     def matches(self, text: str, contract: Contract) -> bool:
         """Return whether it matches a text as the contract's model reads it."""
-        return matcher(self.words, self.patterns, contract.normalisation_version)(text)
-
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """What a policy decides about a text; both in the order of the contract's labels."""
-
-    decisions: tuple[bool, ...]
-    by: tuple[DecidedBy, ...]
+        return self._matchers[contract.normalisation_version](text)
 
 
 class Policy(FrozenModel):
@@ -99,45 +102,74 @@ class Policy(FrozenModel):
                 found |= dict.fromkeys(words.labels or contract.labels, decision)
         return found
 
+    def identifier(self, identify: Callable[[str], str]) -> Callable[[str], str]:
+        """Return what identifies languages: the default one, else that of a text without its markup."""
+        return lambda text: self.default_language or identify(self.strip(text))
+
+    def read(self, text: Text) -> Text:
+        """Return a text without its markup, in the default language if it states none."""
+        return Text(self.strip(text.content), text.language or self.default_language)
+
     def decide(
-        self, text: str, language: str | None, *, scores: Sequence[float], contract: Contract
-    ) -> Decided:
-        """Return the decisions about a text with these calibrated scores."""
-        listed = self.listed(text, contract)
-        return Decided(
-            tuple(
-                listed.get(label, score >= self.threshold(label, language, contract))
-                for label, score in zip(contract.labels, scores, strict=True)
+        self, score: TextScore, language: str | None, *, listed: dict[str, bool], contract: Contract
+    ) -> TextScore:
+        """Return a text's score with the policy's decisions; `listed` is what its lists decide."""
+        labels = contract.labels
+        return replace(
+            score,
+            decisions=tuple(
+                listed[label] if label in listed else value >= self.threshold(label, language, contract)
+                for label, value in zip(labels, score.scores, strict=True)
             ),
-            tuple(DecidedBy.LIST if label in listed else DecidedBy.MODEL for label in contract.labels),
+            decided_by=tuple(DecidedBy.LIST if label in listed else DecidedBy.MODEL for label in labels),
         )
 
     def threshold(self, label: LabelName, language: str | None, contract: Contract) -> float:
-        """Return the calibrated score from which a label is decided; infinity if none satisfies the rule."""
+        """Return the calibrated score from which a label is decided; infinity if no score satisfies the rule.
+
+        Raises:
+            PolicyUnusableError: the bundle lacks what the rule needs.
+        """
         rules = {str(name): rule for name, rule in self.thresholds.get(label, {}).items()}
         rule = rules.get(language or UNDETERMINED, rules.get(ANY_LANGUAGE))
         if rule is None:
             return contract.threshold(label, language)
         if isinstance(rule, float):
             return rule
-        return _by_reference(rule, label, language, contract)
+        if isinstance(rule, Flags):
+            by_language = contract.reference_scores.get(label, {})
+            reference = by_language.get(language or ANY_LANGUAGE) or by_language.get(ANY_LANGUAGE)
+            if reference is None:
+                raise PolicyUnusableError(f"{label} has no reference scores for {{flags: {rule.flags:g}}}")
+            return _flagging(reference, rule.flags)
+        curves = contract.precision_curves.get(label, {})
+        curve = curves.get(language or ANY_LANGUAGE) or curves.get(ANY_LANGUAGE)
+        if curve is None:
+            raise PolicyUnusableError(f"{label} has no precision curve for {{precision: {rule.precision:g}}}")
+        found = curve.threshold(rule.precision)
+        return math.inf if found is None else found
+
+    def check(self, contract: Contract, *, name: str, version: str) -> None:
+        """Check that a version has what the thresholds need.
+
+        Raises:
+            PolicyUnusableError: its bundle is an older one, and lacks it.
+        """
+        try:
+            for label in self.thresholds.keys() & set(contract.labels):
+                for language in self.thresholds[label]:
+                    self.threshold(label, None if language == ANY_LANGUAGE else language, contract)
+        except PolicyUnusableError as error:
+            raise PolicyUnusableError(
+                f"The policy {name!r} can't be applied to version {version}: {error}. "
+                "Set a number in the policies file, or train the version again."
+            ) from error
 
 
-def _by_reference(
-    rule: Flags | Precision, label: LabelName, language: str | None, contract: Contract
-) -> float:
-    """Return the threshold that satisfies a rule on the contract's reference scores."""
-    by_language = contract.reference_scores.get(label, {})
-    reference = by_language.get(language or ANY_LANGUAGE) or by_language.get(ANY_LANGUAGE)
-    if reference is None or contract.reference_traffic is None:
-        return contract.threshold(label, language)
-    edges, counts = np.array(reference.edges), np.array(reference.counts, dtype=np.float64)
+@lru_cache(maxsize=4_096)
+def _flagging(reference: Distribution, share: float) -> float:
+    """Return the threshold that a share of the reference's comments reaches."""
+    counts = np.array(reference.counts, dtype=np.float64)
     reaching = np.append(np.cumsum(counts[::-1])[::-1], 0.0)
-    if isinstance(rule, Flags):
-        # Comments are taken to be spread evenly within a bin.
-        return float(np.interp(-rule.flags, -reaching / max(reaching[0], 1.0), edges))
-    middle = (edges[:-1] + edges[1:]) / 2
-    probability = deployment_probabilities(middle[:, np.newaxis], middle, contract.reference_traffic)[:, 0]
-    hits = np.cumsum((counts * probability)[::-1])[::-1]
-    precise = hits >= rule.precision * np.maximum(reaching[:-1], 1e-9)
-    return float(edges[:-1][precise][0]) if precise.any() else math.inf
+    # Comments are taken to be spread evenly within a bin.
+    return float(np.interp(-share, -reaching / max(reaching[0], 1.0), reference.edges))

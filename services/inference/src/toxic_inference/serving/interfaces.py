@@ -145,6 +145,7 @@ class TextScore:
         tokens: how many tokens were read, special tokens included.
         truncated: whether the text is longer than the most windows, so that its end wasn't read.
         windows: how many overlapping windows the text was read in; 1 if it fits into one.
+        decided_by: with a policy, what decided each label: `model` or `list`.
     """
 
     scores: tuple[float, ...]
@@ -152,6 +153,7 @@ class TextScore:
     tokens: int
     truncated: bool
     windows: int = 1
+    decided_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +210,7 @@ class Session(Protocol):
             OverloadedError: the queue is full (interactive only; bulk waits its turn).
             DeadlineExceededError: the session's time ran out.
             InferenceError: the model failed.
+            NoVersionReadyError: the version was unloaded, since the session lasted too long.
         """
         ...
 
@@ -218,6 +221,7 @@ class Session(Protocol):
             OverloadedError: the queue is full.
             DeadlineExceededError: the session's time ran out.
             InferenceError: the model failed.
+            NoVersionReadyError: the version was unloaded, since the session lasted too long.
         """
         ...
 

@@ -1,1 +1,1 @@
-"""CSV files: reading rows, scoring them in chunks, writing them with their scores."""
+"""Tables: reading rows, scoring them in chunks, writing them with their scores."""

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from toxic_core.tables import renamed
 from toxic_inference.serving.interfaces import TextScore
 from toxic_inference.tables.reader import CsvRow
 
@@ -34,50 +35,58 @@ class ScoredRow:
     score: TextScore | None
 
 
-def csv_header(columns: Sequence[str], labels: Sequence[str]) -> str:
-    """Return the first line of a CSV answer: the caller's columns, then the scores'."""
-    return _csv(
-        [
-            [
-                *(_safe(name) for name in columns),
-                *(f"score_{label}" for label in labels),
-                *(f"decision_{label}" for label in labels),
-                "truncated",
-                "model_version",
-                "line",
-                "error",
-            ]
-        ]
-    )
+@dataclass(frozen=True, slots=True)
+class CsvForm:
+    """The form of a CSV answer: the caller's columns, then the scores'.
 
-
-def csv_rows(rows: Iterable[ScoredRow], *, columns: int, labels: Sequence[str], model_version: str) -> str:
-    """Return scored rows as lines of a CSV answer.
-
-    Args:
-        rows: rows in order.
-        columns: number of the caller's columns; each row's cells are cut or padded to it.
+    Attributes:
+        columns: names of the caller's columns; each row's cells are cut or padded to their number.
         labels: the model's labels, in order.
-        model_version: the version that scored the rows.
+        model_version: the version that scores the rows.
+        policy: the policy that decides, if any.
     """
-    table: list[list[str]] = []
-    for scored in rows:
-        row, score = scored.row, scored.score
-        cells = [_safe(cell) for cell in row.cells[:columns]]
-        cells += [""] * (columns - len(cells))
-        if score is None:
-            cells += [""] * (2 * len(labels) + 1)
-        else:
-            cells += (f"{value:.{SCORE_DIGITS}f}" for value in score.scores)
-            cells += (str(decision).lower() for decision in score.decisions)
-            cells.append(str(score.truncated).lower())
-        problem = row.problem.message if score is None and row.problem else ""
-        cells += [model_version, "" if row.line is None else str(row.line), _safe(problem)]
-        table.append(cells)
-    return _csv(table)
+
+    columns: Sequence[str]
+    labels: Sequence[str]
+    model_version: str
+    policy: str | None = None
+
+    def header(self) -> str:
+        """Return the first line."""
+        appended = (
+            *(f"score_{label}" for label in self.labels),
+            *(f"decision_{label}" for label in self.labels),
+            "truncated",
+            *(("policy", "decided_by") if self.policy else ()),
+            *("model_version", "line", "error"),
+        )
+        return _csv([[*map(harmless, renamed(self.columns, appended)), *appended]])
+
+    def rows(self, rows: Iterable[ScoredRow]) -> str:
+        """Return scored rows as lines, in order."""
+        columns, labels = len(self.columns), self.labels
+        table: list[list[str]] = []
+        for scored in rows:
+            row, score = scored.row, scored.score
+            cells = [harmless(cell) for cell in row.cells[:columns]]
+            cells += [""] * (columns - len(cells))
+            if score is None:
+                cells += [""] * (2 * len(labels) + 1)
+            else:
+                cells += (f"{value:.{SCORE_DIGITS}f}" for value in score.scores)
+                cells += (str(decision).lower() for decision in score.decisions)
+                cells.append(str(score.truncated).lower())
+            if self.policy:
+                decided_by = "list" if score and "list" in score.decided_by else "model"
+                cells += [self.policy, decided_by if score else ""]
+            problem = row.problem.message if score is None and row.problem else ""
+            cells += [self.model_version, "" if row.line is None else str(row.line), harmless(problem)]
+            table.append(cells)
+        return _csv(table)
 
 
-def _safe(cell: str) -> str:
+def harmless(cell: str) -> str:
+    """Return a cell of a caller's that a spreadsheet doesn't take for a formula."""
     if cell.startswith(_FORMULA_STARTS) and not _NUMBER.fullmatch(cell):
         return f"'{cell}"
     return cell

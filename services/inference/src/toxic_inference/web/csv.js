@@ -1,3 +1,10 @@
+const TEXT_COLUMNS = ["comment_text", "content", "text", "comment", "message", "body"];
+
+export function textColumnOf(header, chosen = "") {
+  const known = chosen.trim() ? [chosen.trim().toLowerCase()] : TEXT_COLUMNS;
+  return header.findIndex((name) => known.includes(name.trim().toLowerCase()));
+}
+
 // RFC 4180: quoted cells, doubled quotes, line breaks inside quotes.
 export function parseCsv(text) {
   const rows = [];

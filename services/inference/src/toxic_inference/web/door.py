@@ -33,7 +33,10 @@ _ASSETS: Mapping[str, _Asset] = {
     "page.css": _Asset(__package__, "page.css", "text/css"),
     **{
         name: _Asset(__package__, name, "text/javascript")
-        for name in ("page.js", "api.js", "comment.js", "file.js", "csv.js", "scale.js", "docs.js")
+        for name in (
+            *("page.js", "api.js", "comment.js", "file.js", "csv.js", "policy.js", "scale.js"),
+            "docs.js",
+        )
     },
     # fastapi-offline is used only for its copy of Swagger UI.
     "swagger-ui.css": _Asset("fastapi_offline", "static/swagger-ui.css", "text/css", _DAY),

@@ -1,13 +1,12 @@
-// A CSV file: uploaded, watched while it is scored, downloaded. It goes on when this page is closed or loaded again.
+// A table: uploaded, watched while it is scored, downloaded. It goes on when this page is closed or loaded again.
 
 import { $, apiKey, ask, element, problemOf, showError, titleOf } from "./api.js";
-import { parseCsv } from "./csv.js";
+import { parseCsv, textColumnOf } from "./csv.js";
 
 const PREVIEW_ROWS = 12;
 const PREVIEW_BYTES = 64 * 1024;
 const POLL_MILLISECONDS = 400;
 const RETRY_MILLISECONDS = 3000;
-const TEXT_COLUMNS = ["comment_text", "content", "text", "comment", "message", "body"];
 
 function chooseFile() {
   const [file] = $("file").files;
@@ -137,7 +136,7 @@ function showTable(header, rows) {
   const labels = labelsOf(header);
   const columns = {
     line: header.lastIndexOf("line"),
-    text: header.findIndex((name) => TEXT_COLUMNS.includes(name.trim().toLowerCase())),
+    text: textColumnOf(header, $("file-column").value),
     scores: labels.map((label) => header.lastIndexOf(`score_${label}`)),
     decisions: labels.map((label) => header.lastIndexOf(`decision_${label}`)),
   };

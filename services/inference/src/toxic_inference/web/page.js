@@ -1,8 +1,9 @@
-// The page's frame: theme, health, API key. The cards are in comment.js, file.js and scale.js.
+// The page's frame: theme, health, API key. The cards are in comment.js, file.js, policy.js and scale.js.
 
 import { $ } from "./api.js";
 import "./comment.js";
 import "./file.js";
+import "./policy.js";
 import "./scale.js";
 
 // Theme: the system's, until the person says otherwise.

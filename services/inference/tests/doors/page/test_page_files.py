@@ -1,4 +1,4 @@
-"""The page with a CSV: uploaded, watched, downloaded, cancelled, refused."""
+"""The page with a table: uploaded, watched, downloaded, cancelled, refused."""
 
 import asyncio
 import csv
@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from toxic_testing.inference.core import FakeCore
+from toxic_testing.tables import ROWS, files
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -110,3 +111,25 @@ def test_a_formula_stays_text(page: Page, tmp_path: Path) -> None:
     cells = page.locator("#file-result tbody td:nth-child(2)")
     expect(cells).to_have_text(["'=1+1", "<img src=x onerror=alert(1)>"])
     assert page.locator("#file-result img").count() == 0
+
+
+def test_a_file_that_is_read_otherwise_is_described(page: Page, core: FakeCore, tmp_path: Path) -> None:
+    """Its encoding and its column of texts are chosen on the page, and its first rows show that column."""
+    path = tmp_path / "comments.csv"
+    path.write_bytes("id;text;отзыв\n1;-;привет\n".encode("cp1251"))
+    page.get_by_text("If the file isn't read as you expect").click()
+    page.get_by_label("Column of the texts").fill("отзыв")
+    page.get_by_label("Encoding").select_option("windows-1251")
+    upload(page, path)
+    expect(page.locator("#file-summary")).to_contain_text("1 row scored")
+    expect(page.locator("#file-result tbody tr").first).to_contain_text("привет")
+    assert [text.content for text in core.texts] == ["привет"]
+
+
+def test_a_workbook_is_scored(page: Page, core: FakeCore, tmp_path: Path) -> None:
+    """A table of any format, without a choice."""
+    content, _ = files()["comments.xlsx"]
+    (tmp_path / "comments.xlsx").write_bytes(content)
+    upload(page, tmp_path / "comments.xlsx")
+    expect(page.locator("#file-summary")).to_contain_text(f"{len(ROWS)} rows scored")
+    assert [text.content for text in core.texts] == [row[1] for row in ROWS]

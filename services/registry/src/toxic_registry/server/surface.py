@@ -114,7 +114,7 @@ def _refuse() -> tuple[Response, HTTPStatus] | None:
     if name in READS or (name in WRITES and current_caller().role >= Role.WRITER):
         return None
     if name in WRITES:
-        message = f"{current_caller().actor} has the role reader, which changes nothing; ask for another one."
+        message = f"{current_caller().actor} has the role reader, which can only read; ask for another one."
         return jsonify(error_code="PERMISSION_DENIED", message=message), HTTPStatus.FORBIDDEN
     message = "This registry doesn't offer this part of MLflow."
     return jsonify(error_code="ENDPOINT_NOT_FOUND", message=message), HTTPStatus.NOT_FOUND

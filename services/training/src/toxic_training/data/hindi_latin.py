@@ -17,6 +17,7 @@ from toxic_core.languages import LANGUAGES, Language
 from toxic_model.identification import BUCKET_BITS, WEIGHTS_FILE, n_grams
 from toxic_training.data.comments import LANGUAGE, TEXT
 from toxic_training.data.licences import is_share_alike
+from toxic_training.data.raw_tables import read_raw
 from toxic_training.data.schemas import find_language, find_text
 
 _ROWS_PER_LANGUAGE = 1_500
@@ -51,7 +52,7 @@ def main(tables: tuple[Path, ...], out: Path) -> None:
 
 
 def _read(path: Path) -> pd.DataFrame:
-    table = pd.read_csv(path, keep_default_na=False, dtype=str)
+    table = read_raw(path)
     rows = table.rename(columns={find_text(table): TEXT, find_language(table): LANGUAGE})
     licences = table["licence"] if "licence" in table else pd.Series("", index=table.index)
     return rows.loc[rows[LANGUAGE].isin(LANGUAGES) & ~licences.map(is_share_alike), [TEXT, LANGUAGE]]

@@ -17,6 +17,7 @@ from toxic_core.errors import InvalidDataError
 from toxic_core.languages import KNOWN_LANGUAGES
 from toxic_core.tables import language_column, text_column
 from toxic_training.data.comments import ID, LABEL_COLUMNS, LANGUAGE, LICENCE, ORIGIN, SOURCE, TEXT
+from toxic_training.data.raw_tables import UNREADABLE
 
 NO_ID = "id_missing"
 NO_TEXT = "text_missing"
@@ -134,10 +135,7 @@ def require_rows(table: pd.DataFrame, *, name: str) -> None:
 
 
 def require_columns(table: pd.DataFrame, columns: Iterable[str], *, name: str) -> None:
-    """Raise InvalidDataError if a column is missing, or if rows are longer than the header."""
-    if not pd.api.types.is_integer_dtype(table.index):
-        # pandas uses surplus fields as the index.
-        raise InvalidDataError(f"The rows of the table {name} have more fields than its header. {_HELP}")
+    """Raise InvalidDataError if a column is missing."""
     if missing := [column for column in columns if column not in table]:
         raise InvalidDataError(
             f"The table {name} has no column {', '.join(missing)}; it has {', '.join(table.columns)}. {_HELP}"
@@ -167,11 +165,17 @@ def sort_rows(
         rejected.index = rejected.index.astype(int)
         ids = table[ID].reindex(rejected.index).fillna("").astype(str) if ID in table else ""
         rejected = rejected.assign(table=name, line=rejected.index + 2, id=ids)[REJECTED_COLUMNS]
+    good = table.drop(index=rejected.index)
+    if unreadable := table.attrs.get(UNREADABLE):
+        lines = pd.DataFrame(
+            [(name, line, "", "", code) for line, code in unreadable], columns=REJECTED_COLUMNS
+        )
+        rejected = pd.concat([rejected, lines])
     if len(rejected) > max_rejected_fraction * len(table):
         faults = rejected[["column", "reason"]].itertuples(index=False, name=None)
-        lines = rejected.groupby(["column", "reason"])["line"].min()
+        firsts = rejected.groupby(["column", "reason"])["line"].min()
         listed = "; ".join(
-            f"{count:,} times {reason} in {column}, first on line {lines[column, reason]}"
+            f"{count:,} times {reason} in {column}, first on line {firsts[column, reason]}"
             for (column, reason), count in Counter(faults).items()
         )
         raise InvalidDataError(
@@ -179,7 +183,7 @@ def sort_rows(
             f"share of {max_rejected_fraction:g} that data.max_rejected_fraction allows: {listed}."
             " Check those lines: is it the right file, with its columns in place?"
         )
-    return table.drop(index=rejected.index), rejected.reset_index(drop=True)
+    return good, rejected.reset_index(drop=True)
 
 
 def no_rejected_rows() -> pd.DataFrame:

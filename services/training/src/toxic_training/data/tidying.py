@@ -4,6 +4,7 @@ Invariant: every row of a raw table becomes a comment or is rejected with its re
 model's tokeniser normalises them, in training as in serving.
 """
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -38,8 +39,13 @@ from toxic_training.data.schemas import (
     sort_rows,
 )
 
-_LABEL_WORDS = {"0.0": "0", "1.0": "1", "false": "0", "true": "1", "nan": "", "none": "", "<na>": ""}
-"""How CSV, Parquet and databases write 0, 1 and a missing label."""
+_LABEL_WORDS = {
+    **dict.fromkeys(("false", "f", "no", "n"), "0"),
+    **dict.fromkeys(("true", "t", "yes", "y"), "1"),
+    **dict.fromkeys(("nan", "none", "null", "<na>"), ""),
+}
+"""How people, CSV, Parquet and databases write 0, 1 and a missing label."""
+_WHOLE = re.compile(r"^([01])\.0*$")
 
 
 def tidy(
@@ -101,7 +107,9 @@ def join(parts: Sequence[Tidied]) -> Tidied:
 def label_words(values: pd.Series) -> pd.Series:
     """Return labels as words: `0`, `1`, the empty string if missing, and other values unchanged."""
     words = values.astype(object).map(lambda value: "" if value is None else str(value).strip())
-    return words.map(lambda word: _LABEL_WORDS.get(word.lower(), word)).astype(str)
+    return words.map(
+        lambda word: _LABEL_WORDS.get(word.lower(), word if _WHOLE.fullmatch(word) is None else word[0])
+    ).astype(str)
 
 
 def _licensed(

@@ -15,11 +15,18 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
 from toxic_core.contract import Calibration, Fit
+from toxic_core.contract.reference import PrecisionCurve
 from toxic_core.errors import InvalidDataError
 from toxic_core.labels import LABELS, LabelName
 from toxic_core.languages import ANY_LANGUAGE, LANGUAGES
 from toxic_training.data.comments import LANGUAGE
-from toxic_training.evaluation.metrics import Floats, has_both_classes, operating_threshold, share_weights
+from toxic_training.evaluation.metrics import (
+    Floats,
+    has_both_classes,
+    lowest_thresholds,
+    operating_threshold,
+    share_weights,
+)
 from toxic_training.evaluation.operating_point import OperatingPoint
 from toxic_training.evaluation.parameters import EvaluationParameters
 
@@ -28,6 +35,10 @@ logger = logging.getLogger(__name__)
 DEFAULT_THRESHOLD = 0.5
 """Operating threshold of a label for which no threshold reaches the wanted precision."""
 
+PRECISIONS = tuple(step / 100 for step in sorted({*range(5, 100, 5), *range(72, 100, 2), 99}))
+"""Precisions of the curves, more of them where policies ask."""
+
+_FEWEST_FLAGGED = 20
 _EPSILON = 1e-7
 _MAX_ITERATIONS = 1000
 
@@ -40,8 +51,8 @@ def fit_operating_point(
     A language has its own if it has at least `calibration_min_per_class` comments with the label and as many
     without it. Otherwise it has those of the languages of its script together, if these are enough.
     A label of `threshold_recall` has a lower threshold if its recall, on these comments and those of
-    `thresholds`, needs one; a language needs `recall_min_positives` for one of its own. Without any
-    validation comment, raises InvalidDataError.
+    `thresholds`, needs one; a language needs `recall_min_positives` for one of its own. A precision curve is
+    of a language's own comments, or of all. Without any validation comment, raises InvalidDataError.
     """
     if validation.empty:
         raise InvalidDataError(
@@ -51,6 +62,7 @@ def fit_operating_point(
         calibration={label: {ANY_LANGUAGE: Calibration()} for label in LABELS},
         thresholds={label: {ANY_LANGUAGE: DEFAULT_THRESHOLD} for label in LABELS},
         fits={label: {} for label in LABELS},
+        precision_curves={label: {} for label in LABELS},
     )
     for label in LABELS:
         for language, rows in _groups(validation[validation[label].notna()], label, parameters):
@@ -65,7 +77,11 @@ def fit_operating_point(
                 )  # fmt: skip
             # Requests without a language get the calibration for any language, and its threshold.
             calibrated = point.calibrated(rows.assign(**{LANGUAGE: language}))
-            threshold = _threshold_by_precision(calibrated, label, parameters)
+            weights = share_weights(calibrated, parameters.deployment_toxic_share)
+            truth, scores = _truth_and_scores(calibrated, label)
+            threshold = operating_threshold(
+                truth, scores, precision=parameters.threshold_precision, weights=weights
+            )
             if threshold is not None:
                 point.thresholds[label][language] = threshold
             else:
@@ -73,16 +89,31 @@ def fit_operating_point(
                     "No threshold of %s has a precision of %g (language %s)",
                     label, parameters.threshold_precision, language,
                 )  # fmt: skip
+            languages = tuple(sorted(rows[LANGUAGE].unique()))
+            if language == ANY_LANGUAGE or languages == (language,):
+                point.precision_curves[label][language] = precision_curve(truth, scores, weights)
             point.fits[label][language] = Fit(
                 rows=len(rows),
                 positives=int(truth.sum()),
-                languages=tuple(sorted(rows[LANGUAGE].unique())),
+                languages=languages,
                 threshold=None if threshold is None else f"precision {parameters.threshold_precision:g}",
             )
         if (recall := parameters.threshold_recall.get(label)) is not None:
             known = pd.concat([validation, thresholds], ignore_index=True)
             _lower_to_recall(point, label, known[known[label].notna()], recall=recall, parameters=parameters)
     return point
+
+
+def precision_curve(truth: Floats, scores: Floats, weights: Floats) -> PrecisionCurve:
+    """Return the lowest threshold for each of `PRECISIONS` that one reaches; all arguments are [rows]."""
+    lowest = lowest_thresholds(truth, scores, precisions=PRECISIONS, weights=weights, fewest=_FEWEST_FLAGGED)
+    # Of equal thresholds, the highest precision is the knot.
+    knots = {threshold: precision for precision, threshold in lowest.items()}
+    return PrecisionCurve(
+        knots=tuple((precision, threshold) for threshold, precision in knots.items()),
+        rows=len(truth),
+        positives=int(truth.sum()),
+    )
 
 
 def fit_platt(truth: Floats, scores: Floats, weights: Floats) -> Calibration | None:
@@ -103,15 +134,6 @@ def fit_platt(truth: Floats, scores: Floats, weights: Floats) -> Calibration | N
     )
     slope, intercept = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
     return Calibration(slope=slope, intercept=intercept) if slope > 0 else None
-
-
-def _threshold_by_precision(
-    calibrated: pd.DataFrame, label: LabelName, parameters: EvaluationParameters
-) -> float | None:
-    """Return the lowest threshold with the wanted precision, or None."""
-    truth, scores = _truth_and_scores(calibrated, label)
-    weights = share_weights(calibrated, parameters.deployment_toxic_share)
-    return operating_threshold(truth, scores, precision=parameters.threshold_precision, weights=weights)
 
 
 def _lower_to_recall(

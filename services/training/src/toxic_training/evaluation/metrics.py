@@ -9,7 +9,7 @@ the label `toxic` alone and have mean 1; other labels keep their frequency among
 Invariant: a metric that is undefined (too few rows, one class only) is NaN or None.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -165,11 +165,35 @@ def operating_threshold(
     truth: Floats, scores: Floats, *, precision: float, weights: Floats | None = None
 ) -> float | None:
     """Return the lowest threshold with a precision of at least `precision` on these rows, or None."""
+    return lowest_thresholds(truth, scores, precisions=(precision,), weights=weights).get(precision)
+
+
+def lowest_thresholds(
+    truth: Floats,
+    scores: Floats,
+    *,
+    precisions: Sequence[float],
+    weights: Floats | None = None,
+    fewest: int = 1,
+) -> dict[float, float]:
+    """Return the lowest threshold that has each precision on these rows; without those that none has.
+
+    Args:
+        truth: 0 or 1 [rows].
+        scores: calibrated [rows].
+        precisions: from 0 to 1.
+        weights: how much each row counts [rows].
+        fewest: rows that reach a threshold, at least; fewer say little about a precision.
+    """
     if not has_both_classes(truth):
-        return None
-    precisions, _, thresholds = precision_recall_curve(truth, scores, sample_weight=weights)
-    reached = np.flatnonzero(precisions[: len(thresholds)] >= precision)
-    return float(thresholds[reached[0]]) if reached.size else None
+        return {}
+    found, _, thresholds = precision_recall_curve(truth, scores, sample_weight=weights)
+    reaching = len(scores) - np.searchsorted(np.sort(scores), thresholds)
+    reached = {
+        precision: np.flatnonzero((found[: len(thresholds)] >= precision) & (reaching >= fewest))
+        for precision in precisions
+    }
+    return {precision: float(thresholds[at[0]]) for precision, at in reached.items() if at.size}
 
 
 def decision_rates(truth: Floats, decided: NDArray[np.bool_], weights: Floats) -> dict[str, float]:

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from toxic_core.contract import Bundle, Calibration, Fit, Probability
 from toxic_core.contract.calibration import calibrate
+from toxic_core.contract.reference import PrecisionCurve
 from toxic_core.contract.schema import FrozenModel
 from toxic_core.files import replacing
 from toxic_core.labels import Label, LabelName
@@ -35,14 +36,16 @@ HARMS = (Label.TOXIC, Label.SEVERE_TOXIC, Label.THREAT, Label.INSULT, Label.IDEN
 
 
 class OperatingPoint(FrozenModel):
-    """Calibration, thresholds on calibrated scores, and their fits, by label, then by language or `*`.
+    """Calibration, thresholds on calibrated scores, their fits, and thresholds by precision.
 
+    Each is by label, then by language or `*`.
     Labels are in the order of the model's output columns.
     """
 
     calibration: dict[LabelName, dict[str, Calibration]]
     thresholds: dict[LabelName, dict[str, Probability]]
     fits: dict[LabelName, dict[str, Fit]] = Field(default_factory=dict)
+    precision_curves: dict[LabelName, dict[str, PrecisionCurve]] = Field(default_factory=dict)
 
     @classmethod
     def of(cls, bundle: Bundle) -> Self:
@@ -52,6 +55,7 @@ class OperatingPoint(FrozenModel):
             calibration={label: contract.calibration[label] for label in contract.labels},
             thresholds={label: contract.thresholds[label] for label in contract.labels},
             fits=contract.fits,
+            precision_curves=contract.precision_curves,
         )
 
     @classmethod

@@ -19,17 +19,19 @@ _PATH = re.compile(r"filepath=(?:\w+\()?'?([^',)]+)")
 def explain(error: BaseException) -> str | None:
     """Return one line with the problem and the remedy, or None for an error in the code itself.
 
-    Kedro wraps errors of datasets, so that the causes are examined too, the innermost first.
+    Kedro wraps errors of datasets, so that the causes are examined too. Of our own errors the outermost
+    explains: it adds what the inner ones don't know, such as the file.
     """
     causes = [error]
     while (cause := causes[-1].__cause__) is not None:
         causes.append(cause)
-    for cause in reversed(causes):
+    for cause in causes:
         if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
             return (
                 f"The disk is full (writing {cause.filename or 'a file'}). Free some space, or move the data "
                 "to another disk with TOXIC_DATA_DIR, then run again."
             )
+    for cause in causes:
         if isinstance(cause, ToxicError):
             return _one_line(cause)
     for cause in causes:

@@ -73,6 +73,7 @@ def assemble_bundle(
         calibration=point.calibration,
         thresholds=point.thresholds,
         fits=point.fits,
+        precision_curves=point.precision_curves,
         reference_scores={
             label: {name: Distribution.model_validate(scores) for name, scores in languages.items()}
             for label, languages in reference_scores.items()

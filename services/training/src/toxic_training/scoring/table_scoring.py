@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -13,10 +13,21 @@ from toxic_training.modelling.fitting import LOG_EVERY_SECONDS
 logger = logging.getLogger(__name__)
 
 
-def append_scores(table: pd.DataFrame, scorer: TableScorer) -> pd.DataFrame:
+@dataclass(frozen=True, slots=True)
+class ReadChunk:
+    """Rows of a table, and why each can't be scored; empty if it can."""
+
+    rows: pd.DataFrame
+    problems: Sequence[str]
+
+
+def append_scores(
+    table: pd.DataFrame, scorer: TableScorer, problems: Sequence[str] | None = None
+) -> pd.DataFrame:
     """Return `table` with the columns of its scores, its rows numbered anew."""
-    scored = table.reset_index(drop=True)
-    for column in scorer.score(list(map(str, table.columns)), lambda index: table.iloc[:, index].tolist()):
+    columns = list(map(str, table.columns))
+    scored = table.reset_index(drop=True).set_axis(scorer.kept_names(columns), axis="columns")
+    for column in scorer.score(columns, lambda index: table.iloc[:, index].tolist(), problems=problems):
         cells = pd.Series(column.cells)
         match column.cells.dtype.kind:
             case "b":
@@ -32,7 +43,7 @@ def append_scores(table: pd.DataFrame, scorer: TableScorer) -> pd.DataFrame:
 class ScoredChunks:
     """A table's chunks, scored one at a time as they are read. Kedro would save a generator in parts."""
 
-    chunks: Iterable[pd.DataFrame]
+    chunks: Iterable[ReadChunk]
     scorer: TableScorer
 
     def __iter__(self) -> Iterator[pd.DataFrame]:
@@ -40,8 +51,8 @@ class ScoredChunks:
         started = logged = time.monotonic()
         rows = 0
         for chunk in self.chunks:
-            yield append_scores(chunk, self.scorer)
-            rows += len(chunk)
+            yield append_scores(chunk.rows, self.scorer, chunk.problems)
+            rows += len(chunk.rows)
             now = time.monotonic()
             if now - logged >= LOG_EVERY_SECONDS:
                 logged = now

@@ -27,7 +27,7 @@ from toxic_core.contract import (
     write_warmup,
 )
 from toxic_core.contract.evidence import write_evaluation
-from toxic_core.contract.reference import LENGTH_EDGES, Distribution, ReferenceTraffic
+from toxic_core.contract.reference import LENGTH_EDGES, Distribution, PrecisionCurve, ReferenceTraffic
 from toxic_core.labels import LABELS, LabelName
 from toxic_core.languages import ANY_LANGUAGE
 from toxic_core.tokens import Tokeniser
@@ -52,6 +52,7 @@ def make_tokenizer() -> Tokenizer:
 def make_contract(*, max_tokens: int = MAX_TOKENS, labels: tuple[LabelName, ...] = LABELS) -> Contract:
     """Return a contract without calibration, with every threshold at one half, and with a small reference."""
     scores = Distribution(edges=(0.0, 0.25, 0.5, 0.75, 1.0), counts=(600, 200, 100, 100))
+    precision = PrecisionCurve(knots=((0.2, 0.5), (0.4, 0.75)), rows=1_000, positives=100)
     lengths = Distribution(edges=LENGTH_EDGES, counts=(100, 600, 300, *[0] * (len(LENGTH_EDGES) - 4)))
     return Contract(
         labels=labels,
@@ -61,6 +62,7 @@ def make_contract(*, max_tokens: int = MAX_TOKENS, labels: tuple[LabelName, ...]
         calibration={label: {ANY_LANGUAGE: Calibration()} for label in labels},
         thresholds={label: {ANY_LANGUAGE: 0.5} for label in labels},
         reference_scores={label: {ANY_LANGUAGE: scores} for label in labels},
+        precision_curves={label: {ANY_LANGUAGE: precision} for label in labels},
         reference_traffic=ReferenceTraffic(
             languages={"en": 1_000},
             lengths=lengths,

@@ -55,10 +55,10 @@ class FakeCore:
 
     @contextmanager
     def session(self, target: Target, terms: Terms = NO_TERMS) -> Iterator[Session]:
-        """Hold version 7."""
+        """Hold the version."""
         if not self.ready:
             raise NoVersionReadyError("No version is available yet.")
-        if target.version not in {None, "7"} or target.alias not in {None, "champion"}:
+        if target.version not in {None, self.version} or target.alias not in {None, "champion"}:
             raise UnknownModelError("There is no such version.")
         self.terms.append(terms)
         self.leases += 1

@@ -26,8 +26,12 @@ from toxic_inference.http.error_shapes import NATIVE
 from toxic_inference.http.errors import InvalidRequestError
 from toxic_inference.http.guard import caller_in
 from toxic_inference.http.texts import Language, check_texts
+from toxic_inference.tables.writer import harmless
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:/@-]+$", min_length=1, max_length=128)]
+Name = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9._:/@-]*[A-Za-z0-9_:/@-][A-Za-z0-9._:/@-]*$", max_length=128)
+]
+"""A name that can be part of a path: not `.` or `..`, which clients resolve even if they are encoded."""
 Probability = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 
 
@@ -101,7 +105,11 @@ async def file(request: Request, backend: Backend) -> Response:
 
 
 async def export(request: Request, backend: Backend) -> Response:
-    """Export corrections, oldest first, as a raw table for training. Texts are unchanged."""
+    """Export corrections, oldest first.
+
+    `csv` and `ndjson` are raw tables for training: texts are unchanged. `spreadsheet` is CSV for people: an
+    apostrophe precedes each cell that could start a formula.
+    """
     wanted = request.query_params.get("format", "csv")
     if wanted not in _WRITERS:
         raise InvalidRequestError(f"format must be one of {', '.join(_WRITERS)}.", field="format")
@@ -109,7 +117,7 @@ async def export(request: Request, backend: Backend) -> Response:
     # Labels of versions that are no longer served come last; one that is judged for the first time during
     # the export is missing.
     labels = tuple(dict.fromkeys((*backend.served_labels(), *await backend.corrections.labels())))
-    header = _csv([[*_FACTS_BEFORE, *labels, *_FACTS_AFTER]]) if wanted == "csv" else b""
+    header = b"" if wanted == "ndjson" else _csv([[*_FACTS_BEFORE, *labels, *_FACTS_AFTER]])
     pages = backend.corrections.pages()
     # The first page is read before the answer starts, so that an unavailable store has its own status.
     first: list[Feedback] = await anext(pages, [])
@@ -122,7 +130,7 @@ async def export(request: Request, backend: Backend) -> Response:
     return StreamingResponse(
         body(),
         media_type=media_type,
-        headers={"content-disposition": f'attachment; filename="feedback.{wanted}"'},
+        headers={"content-disposition": f'attachment; filename="feedback.{_SUFFIXES.get(wanted, wanted)}"'},
     )
 
 
@@ -160,12 +168,21 @@ def _csv(rows: Iterable[Iterable[object]]) -> bytes:
 
 _WRITERS: dict[str, tuple[Callable[[Iterable[Row]], bytes], str]] = {
     "csv": (lambda rows: _csv(row.values() for row in rows), "text/csv; charset=utf-8"),
+    "spreadsheet": (
+        lambda rows: _csv(
+            [harmless(value) if isinstance(value, str) else value for value in row.values()] for row in rows
+        ),
+        "text/csv; charset=utf-8",
+    ),
     "ndjson": (
         lambda rows: b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows),
         "application/x-ndjson",
     ),
 }
 """Export formats: rows to bytes, and the media type."""
+
+_SUFFIXES = {"spreadsheet": "csv"}
+"""Suffixes of file names, of formats that don't have their own."""
 
 _UNAVAILABLE = {503: "The store can't be reached now."}
 
@@ -174,6 +191,7 @@ FEEDBACK = Door(
     title="feedback",
     clients="moderation tools, the page, operators",
     prefixes=("/feedback",),
+    strict_query=True,
     errors=NATIVE,
     operations=(
         Operation(
@@ -198,7 +216,7 @@ FEEDBACK = Door(
             "/feedback",
             export,
             access=Access.OPERATOR,
-            query={"format": "csv, the default, or ndjson."},
+            query={"format": "csv, the default, spreadsheet, or ndjson."},
             answers={
                 200: {
                     "text/csv": "id,text,language,toxic\nqueue-53922,Get busy living.,en,0\n",
@@ -212,6 +230,7 @@ FEEDBACK = Door(
             "/feedback/{feedback_id}",
             remove,
             changes_state=True,
+            slashes=True,
             access=Access.OPERATOR,
             answers={204: None},
             errors=_UNAVAILABLE | {404: "There is no correction with that id."},

@@ -17,6 +17,8 @@ def score_json(score: TextScore, labels: Sequence[str], *, line: int | None = No
     answer: dict[str, object] = {} if line is None else {"line": line}
     answer["scores"] = _by_label(score.scores, labels)
     answer["decisions"] = dict(zip(labels, score.decisions, strict=True))
+    if score.decided_by:
+        answer["decided_by"] = dict(zip(labels, score.decided_by, strict=True))
     answer["tokens"] = score.tokens
     answer["windows"] = score.windows
     answer["truncated"] = score.truncated

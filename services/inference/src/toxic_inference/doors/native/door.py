@@ -9,9 +9,9 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from toxic_core.contract import Contract
 from toxic_inference.doors.native.answers import score_json, spans_json
 from toxic_inference.doors.native.ndjson import answer_ndjson
+from toxic_inference.doors.native.preview import PreviewAnswer, PreviewRequest, preview
 from toxic_inference.doors.native.schemas import NdjsonLine, PredictAnswer, PredictForm, PredictRequest
 from toxic_inference.doors.native.uploads import FORM_TYPES, answer_csv, answer_form
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
@@ -23,29 +23,22 @@ from toxic_inference.http.body import (
     unless_departed,
     validate,
 )
-from toxic_inference.http.door import CSV_TYPE, JSON_TYPE, NDJSON_TYPE, Door, Operation
+from toxic_inference.http.door import CSV_TYPE, JSON_TYPE, NDJSON_TYPE, Access, Door, Operation
+from toxic_inference.http.encodings.forms import TABLE_PARAMETERS, charset_of, check_query
 from toxic_inference.http.error_shapes import NATIVE as NATIVE_ERRORS
-from toxic_inference.http.errors import InvalidRequestError
-from toxic_inference.http.policies import NamedPolicy, policy_of
+from toxic_inference.http.errors import InvalidRequestError, MalformedRequestError
+from toxic_inference.http.policies import POLICY_PARAMETER, following, policy_headers
 from toxic_inference.http.terms import terms_of
 from toxic_inference.http.texts import check_count, check_texts, identified
-from toxic_inference.policies.policy import DecidedBy
-from toxic_inference.serving.interfaces import Lane, Target, Text, TextScore
+from toxic_inference.serving.interfaces import Lane, Target, Text
 from toxic_inference.tables.writer import SCORED_CSV
 
 
 async def answer_json(request: Request, backend: Backend) -> Response:
     """Score a JSON body's texts."""
-    body, texts = await read_body(request, backend.threads.read, partial(_read, backend=backend))
-    chosen = policy_of(request, backend)
-    if chosen is not None:
-        texts = [
-            Text(
-                text.content if body.spans else chosen.policy.strip(text.content),
-                text.language or chosen.policy.default_language,
-            )
-            for text in texts
-        ]
+    charset = charset_of(request.headers.get("content-type", ""))
+    read = partial(_read, backend=backend, charset=charset)
+    body, texts = await read_body(request, backend.threads.read, read)
     if body.identify_language:
         texts = await identified(texts, request, backend)
     terms = terms_of(request, timeout_seconds=body.timeout, store=not body.do_not_store)
@@ -53,14 +46,10 @@ async def answer_json(request: Request, backend: Backend) -> Response:
         labels, version = session.contract.labels, session.version
         if body.spans:
             found = await unless_departed(request, session.explain(texts[0], lane=Lane.INTERACTIVE))
-            scores = [found.score]
             results = [score_json(found.score, labels) | {"spans": spans_json(found.spans, labels)}]
         else:
-            scores = list(await unless_departed(request, session.score(texts, lane=Lane.INTERACTIVE)))
+            scores = await unless_departed(request, session.score(texts, lane=Lane.INTERACTIVE))
             results = [score_json(score, labels) for score in scores]
-        if chosen is not None:
-            for result, text, score in zip(results, texts, scores, strict=True):
-                result.update(_decided(chosen, text, score, contract=session.contract, backend=backend))
     if body.identify_language:
         for result, text in zip(results, texts, strict=True):
             result["language"] = text.language
@@ -72,24 +61,19 @@ async def answer_json(request: Request, backend: Backend) -> Response:
         "scored": len(results),
         "rejected": 0,
     }
-    if chosen is not None:
-        answer["policy"] = chosen.name
+    if backend.policy is not None:
+        answer["policy"] = backend.policy
     return Response(orjson.dumps(answer), media_type=JSON_TYPE, headers={MODEL_VERSION_HEADER: version})
 
 
-def _decided(
-    chosen: NamedPolicy, text: Text, score: TextScore, *, contract: Contract, backend: Backend
-) -> dict[str, object]:
-    decided = chosen.policy.decide(text.content, text.language, scores=score.scores, contract=contract)
-    by = DecidedBy.LIST if DecidedBy.LIST in decided.by else DecidedBy.MODEL
-    chosen.count(backend, flagged=any(decided.decisions), by=by)
-    return {
-        "decisions": dict(zip(contract.labels, decided.decisions, strict=True)),
-        "decided_by": dict(zip(contract.labels, decided.by, strict=True)),
-    }
-
-
-def _read(raw: bytes, *, backend: Backend) -> tuple[PredictRequest, list[Text]]:
+def _read(raw: bytes, *, backend: Backend, charset: str | None) -> tuple[PredictRequest, list[Text]]:
+    if charset not in {None, "utf-8"}:
+        try:
+            raw = raw.decode(str(charset)).encode()
+        except UnicodeDecodeError as error:
+            raise MalformedRequestError(
+                f"The body is not {charset}, as its Content-Type declares."
+            ) from error
     value = parse_json(raw, most_values=backend.limits.texts + MOST_VALUES)
     if isinstance(value, dict) and isinstance(given := value.get("texts"), list):
         check_count(given, backend.limits, field="texts")
@@ -123,18 +107,26 @@ _ANSWERS = {
 
 
 async def predict(request: Request, backend: Backend) -> Response:
-    """Score texts: one, many, a CSV file, or a stream of lines.
+    """Score texts: one, many, a table, or a stream of lines.
+
+    A table is CSV, a JSON list, .xlsx or Parquet, also in a gzip or ZIP file.
 
     With `Accept: text/csv`, a file's rows are returned as CSV with their scores.
     """
-    return await _ANSWERS[check_media_type(request, tuple(_ANSWERS))](request, backend)
+    kind = check_media_type(request, tuple(_ANSWERS))
+    check_query(request, POLICY_PARAMETER if kind == JSON_TYPE else TABLE_PARAMETERS | POLICY_PARAMETER)
+    backend = following(request, backend)
+    answer = await _ANSWERS[kind](request, backend)
+    answer.headers.update(policy_headers(backend.policy))
+    return answer
 
 
 NATIVE = Door(
     name="native",
     title="scoring",
     clients="new clients, spreadsheets, the page",
-    prefixes=("/predict",),
+    prefixes=("/predict", "/policies/"),
+    strict_query=True,
     errors=NATIVE_ERRORS,
     operations=(
         Operation(
@@ -149,19 +141,31 @@ NATIVE = Door(
                 CSV_TYPE: "content,lang\nHave a lovely day.,en\n",
                 NDJSON_TYPE: NdjsonLine,
             },
-            query={
-                "text_column": "Name of the text column of a CSV body.",
-                "policy": "Name of a policy, for a JSON body; the header x-policy works too.",
-            },
+            query=TABLE_PARAMETERS | POLICY_PARAMETER,
             answers={200: {JSON_TYPE: PredictAnswer, CSV_TYPE: SCORED_CSV}},
             errors={
                 400: "The body does not have the form that its content type promises.",
+                409: "The version's bundle lacks what the policy needs.",
                 413: "The body or a text is too large, or there are too many texts.",
                 415: "The content type is not accepted.",
                 422: "A text, a field or the file can't be scored.",
                 429: "The queue is full; the header Retry-After has the seconds to wait.",
                 503: "No model version is available yet.",
                 504: "The timeout passed.",
+            },
+        ),
+        Operation(
+            "POST",
+            "/policies/preview",
+            preview,
+            access=Access.OPERATOR,
+            body=PreviewRequest,
+            answers={200: PreviewAnswer},
+            errors={
+                409: "The version's bundle lacks what the policy needs.",
+                413: "The body or a text is too large, or there are too many texts.",
+                422: "The draft is invalid, or a text can't be scored.",
+                503: "No model version is available yet.",
             },
         ),
     ),

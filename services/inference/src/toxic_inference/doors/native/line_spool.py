@@ -71,12 +71,28 @@ class LineSpool:
         self._changed.set()
 
     def fail(self, error: BaseException) -> None:
-        """Make `take` raise `error`: the client disconnected or sent too much."""
+        """Make `wait` and `take` raise `error`: the client disconnected or sent too much."""
         self._error = error
         self._changed.set()
 
+    async def wait(self) -> bool:
+        """Wait until something was written that wasn't taken; return False at the end.
+
+        Raises:
+            BaseException: the error given to `fail`.
+        """
+        while True:
+            if self._error is not None:
+                raise self._error
+            if self._lines or self._read_at < self._written:
+                return True
+            if self._closed:
+                return bool(self._rest) or self._skipping
+            self._changed.clear()
+            await self._changed.wait()
+
     async def take(self, most: int) -> list[bytes | None]:
-        """Wait for the next lines and return up to `most` of them; an empty list at the end.
+        """Return up to `most` of the lines that are complete; an empty list if none is.
 
         Raises:
             BaseException: the error given to `fail`.
@@ -88,11 +104,7 @@ class LineSpool:
             self._read_at += len(part)
             return part
 
-        while True:
-            if self._error is not None:
-                raise self._error
-            if self._lines:
-                break
+        while self._error is None and not self._lines:
             if self._read_at < self._written:
                 async with self._lock:
                     *lines, self._rest = (self._rest + await self._threads.run(read)).split(b"\n")
@@ -102,13 +114,12 @@ class LineSpool:
                     self._lines.append(None if too_long else line)
                 if len(self._rest) > self._max_line_bytes:
                     self._rest, self._skipping = b"", True
-            elif self._closed:
-                # A last line without a line feed.
-                if self._rest or self._skipping:
-                    self._lines.append(None if self._skipping else self._rest)
-                self._rest, self._skipping = b"", False
-                break
             else:
-                self._changed.clear()
-                await self._changed.wait()
+                # A last line without a line feed.
+                if self._closed and (self._rest or self._skipping):
+                    self._lines.append(None if self._skipping else self._rest)
+                    self._rest, self._skipping = b"", False
+                break
+        if self._error is not None:
+            raise self._error
         return [self._lines.popleft() for _ in range(min(most, len(self._lines)))]

@@ -2,29 +2,32 @@
 
 Invariant: memory is bounded: lines wait on disk, and no line is scored before the client has read the answers
 to the previous ones. The request is read all the time, so that a client that sends everything before it reads
-anything doesn't deadlock.
+anything doesn't deadlock. A stream that waits for lines holds no version, so that it delays no promotion.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
-from itertools import count, repeat
+from functools import partial
+from itertools import count
 
 import orjson
-from pydantic import ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from toxic_core.errors import InvalidDataError, NoVersionReadyError, UnknownModelError
+from toxic_core.languages import primary_language
+from toxic_core.tables import TableOptions, cell_text, is_bytewise, language_column, text_column
 from toxic_inference.doors.native.answers import score_json
 from toxic_inference.doors.native.line_spool import LineSpool
-from toxic_inference.doors.native.schemas import NdjsonLine
 from toxic_inference.events import RowRejected
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
-from toxic_inference.http.body import path_of
+from toxic_inference.http.body import strict_json
 from toxic_inference.http.door import NDJSON_TYPE
-from toxic_inference.http.errors import problem_of
+from toxic_inference.http.encodings.forms import table_options
+from toxic_inference.http.errors import MalformedRequestError, UnsupportedMediaTypeError, problem_of
 from toxic_inference.http.guard import caller_in
 from toxic_inference.http.terms import terms_of
 from toxic_inference.serving.errors import RejectedTextError
@@ -42,77 +45,117 @@ class _Line:
     """A line with either a text or the reason why it can't be scored."""
 
     number: int
-    id: str | int | None
+    id: object
     text: Text | None
     problem: dict[str, object] | None
 
 
 async def answer_ndjson(request: Request, backend: Backend) -> Response:
-    """Score a stream of lines, all by one version."""
+    """Score a stream of lines, all by one version; the stream ends early if that is unloaded meanwhile."""
+    options = table_options(request, {}, content_type=request.headers.get("content-type", ""))
+    if not is_bytewise(options.encoding or "utf-8"):
+        raise UnsupportedMediaTypeError("A stream of lines must be in UTF-8.", field="Content-Type")
+    with backend.scorer.session(Target(), terms_of(request)) as session:
+        version = session.version
     async with AsyncExitStack() as held:
-        session = held.enter_context(backend.scorer.session(Target(), terms_of(request)))
         longest = backend.limits.text_bytes * _ESCAPED_BYTES + _LINE_SLACK_BYTES
         spool = held.enter_context(LineSpool(backend.threads.files, max_line_bytes=longest))
-        answer = _DuplexResponse(
-            request, spool, _answers(spool, session, backend, caller_in(request.scope)), held=held.pop_all()
-        )
-        answer.headers[MODEL_VERSION_HEADER] = session.version
+        lines = _answers(request, spool, backend, version=version, options=options)
+        answer = _DuplexResponse(request, spool, lines, held=held.pop_all())
+        answer.headers[MODEL_VERSION_HEADER] = version
         return answer
 
 
 async def _answers(
-    spool: LineSpool, session: Session, backend: Backend, caller: str
+    request: Request, spool: LineSpool, backend: Backend, *, version: str, options: TableOptions
 ) -> AsyncGenerator[bytes]:
-    number = 0
-    while raw := await spool.take(_MOST_LINES_AT_ONCE):
-        read: list[_Line | None] = await backend.threads.read.run(
-            list, map(_read, raw, count(number + 1), repeat(backend)), caller=caller
+    number, caller = 0, caller_in(request.scope)
+    read_line = partial(_read, backend=backend, options=options)
+    try:
+        while await spool.wait():
+            with backend.scorer.session(Target(version=version), terms_of(request)) as session:
+                while raw := await spool.take(_MOST_LINES_AT_ONCE):
+                    read: list[_Line | None] = await backend.threads.read.run(
+                        list, map(read_line, raw, count(number + 1)), caller=caller
+                    )
+                    answers = await _score([line for line in read if line is not None], session, backend)
+                    number += len(raw)
+                    if answers:
+                        yield answers
+    except (NoVersionReadyError, UnknownModelError):
+        message = f"Version {version} was replaced; send the lines after line {number} in a new request."
+        yield orjson.dumps(
+            {"error": {"code": "no_version_ready", "message": message}}, option=orjson.OPT_APPEND_NEWLINE
         )
-        number += len(raw)
-        lines = [line for line in read if line is not None]
-        texts = [line.text for line in lines if line.text is not None]
-        scores = iter(await session.score(texts, lane=Lane.BULK) if texts else ())
-        answers: list[bytes] = []
-        for line in lines:
-            answer: dict[str, object] = {"line": line.number}
-            if line.id is not None:
-                answer["id"] = line.id
-            if line.problem is None:
-                answer |= score_json(next(scores), session.contract.labels)
-            else:
-                answer["error"] = line.problem
-                backend.emit(RowRejected(str(line.problem["code"])))
-            answers.append(orjson.dumps(answer, option=orjson.OPT_APPEND_NEWLINE))
-        if answers:
-            yield b"".join(answers)
 
 
-def _read(raw: bytes | None, number: int, backend: Backend) -> _Line | None:
+async def _score(lines: list[_Line], session: Session, backend: Backend) -> bytes:
+    texts = [line.text for line in lines if line.text is not None]
+    scores = iter(await session.score(texts, lane=Lane.BULK) if texts else ())
+    answers: list[bytes] = []
+    for line in lines:
+        answer: dict[str, object] = {"line": line.number}
+        if line.id is not None:
+            answer["id"] = line.id
+        if line.problem is None:
+            answer |= score_json(next(scores), session.contract.labels)
+        else:
+            answer["error"] = line.problem
+            backend.emit(RowRejected(str(line.problem["code"])))
+        answers.append(orjson.dumps(answer, option=orjson.OPT_APPEND_NEWLINE))
+    return b"".join(answers)
+
+
+class _BadLineError(Exception):
+    """Why a line can't be scored: a code, and what follows its number in the message."""
+
+
+def _read(raw: bytes | None, number: int, backend: Backend, options: TableOptions) -> _Line | None:
     """Return a line; None if it is empty."""
-    if raw is None:
-        return _bad(number, "line_too_long", f"Line {number} is too long.")
-    if not raw.strip():
+    if raw is not None and not raw.strip():
         return None
+    given_id: object = None
     try:
-        value = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        return _bad(number, "malformed_request", f"Line {number} is not JSON: {error}.")
-    try:
-        line = NdjsonLine.model_validate({"text": value} if isinstance(value, str) else value)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = path_of(first["loc"]) if first["loc"] else "the line"
-        return _bad(number, "invalid_request", f"Line {number}, {where}: {first['msg']}.")
-    try:
-        check_text(line.text, field=f"Line {number}", max_bytes=backend.limits.text_bytes)
+        members = _members(raw, options.encoding or "utf-8")
+        given_id = members.get("id")
+        text, language = _text_of(members, options)
+        check_text(text, field=f"Line {number}", max_bytes=backend.limits.text_bytes)
+    except _BadLineError as error:
+        code, reason = error.args
+        return _Line(number, given_id, None, {"code": code, "message": f"Line {number} {reason}"})
     except RejectedTextError as error:
-        return _bad(number, problem_of(error).code, str(error), given_id=line.id)
-    language = line.lang or line.language or backend.identify_language(line.text)
-    return _Line(number, line.id, Text(line.text, language), None)
+        return _Line(number, given_id, None, {"code": problem_of(error).code, "message": str(error)})
+    return _Line(number, given_id, Text(text, language or backend.identify_language(text)), None)
 
 
-def _bad(number: int, code: str, message: str, *, given_id: str | int | None = None) -> _Line:
-    return _Line(number, given_id, None, {"code": code, "message": message})
+def _members(raw: bytes | None, encoding: str) -> dict[str, object]:
+    if raw is None:
+        raise _BadLineError("line_too_long", "is too long.")
+    try:
+        line = raw.decode(encoding).removeprefix("\ufeff")
+        value = strict_json(line)
+    except UnicodeDecodeError as error:
+        raise _BadLineError("invalid_utf8", f"contains bytes that are not {encoding.upper()}.") from error
+    except (ValueError, RecursionError, MalformedRequestError) as error:
+        raise _BadLineError("malformed_request", f"is not JSON: {error}") from error
+    if isinstance(value, str):
+        return {"text": value}
+    if not isinstance(value, dict):
+        raise _BadLineError("invalid_request", "is neither a JSON object nor a text.")
+    return value
+
+
+def _text_of(members: dict[str, object], options: TableOptions) -> tuple[str, str | None]:
+    """Return a line's text and its language; other members are ignored, as a table's other columns."""
+    names, cells = tuple(members), tuple(members.values())
+    try:
+        text = cells[text_column(names, chosen=options.text_column)]
+        language = language_column(names)
+    except InvalidDataError as error:
+        raise _BadLineError("invalid_request", f"can't be read. {error}") from error
+    if not isinstance(text, str):
+        raise _BadLineError("invalid_text", "has a text that is no string.")
+    return text, None if language is None else primary_language(cell_text(cells[language]).strip())
 
 
 class _DuplexResponse(Response):

@@ -5,6 +5,7 @@ Invariant: requests forbid unknown fields, so that a misspelt one is an error an
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from toxic_inference.http.encodings.forms import TABLE_PARAMETERS
 from toxic_inference.http.error_shapes import RowError
 from toxic_inference.http.terms import MAX_TIMEOUT_SECONDS
 from toxic_inference.http.texts import Language
@@ -42,24 +43,25 @@ class PredictRequest(BaseModel):
 
 
 class PredictForm(BaseModel):
-    """A text, a CSV file, or both."""
+    """A text, a table, or both."""
 
     message: str | None = Field(default=None, description="A single text.")
     file: bytes | None = Field(
         default=None,
-        description="A CSV file with a column of texts and optionally a column `lang`.",
+        description="A table with a column of texts and optionally a column `lang`.",
         json_schema_extra={"format": "binary"},
     )
-    text_column: str | None = Field(
-        default=None, description="Name of the file's text column; needed only if the name is unusual."
-    )
+    text_column: str | None = Field(default=None, description=TABLE_PARAMETERS["text_column"])
+    encoding: str | None = Field(default=None, description=TABLE_PARAMETERS["encoding"])
+    delimiter: str | None = Field(default=None, description=TABLE_PARAMETERS["delimiter"])
     lang: Language | None = Field(default=None, description="Language of texts without one.")
 
 
 class NdjsonLine(BaseModel):
-    """A line of the stream; a JSON string alone is a line too."""
+    """A line of the stream; a JSON string alone is a line too.
 
-    model_config = _STRICT
+    The text may have any name that a table's text column may have. Other members are ignored.
+    """
 
     text: str = Field(description="The text.")
     id: str | int | None = Field(default=None, description="Returned in the answer's line.")

@@ -1,4 +1,4 @@
-"""Forms and CSV files of `POST /predict`.
+"""Forms and tables of `POST /predict`.
 
 Invariant: an upload is spooled to disk, never read whole into memory; the file and the version that scores it
 are held until the last byte of the answer is sent or the client disconnects.
@@ -13,30 +13,35 @@ from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, cast
 
 import orjson
-from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.responses import Response
 
+from toxic_core.tables import RowProblem, TableOptions
 from toxic_inference.doors.native.answers import score_json
 from toxic_inference.events import RowRejected
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
-from toxic_inference.http.body import unless_departed
+from toxic_inference.http.body import HoldingResponse, unless_departed
 from toxic_inference.http.door import CSV_TYPE, JSON_TYPE
+from toxic_inference.http.encodings.forms import (
+    MULTIPART_TYPE,
+    TABLE_PARAMETERS,
+    URLENCODED_TYPE,
+    read_form,
+    table_options,
+)
 from toxic_inference.http.encodings.negotiation import quality
 from toxic_inference.http.errors import InvalidRequestError
 from toxic_inference.http.guard import caller_in
 from toxic_inference.http.terms import terms_of
 from toxic_inference.http.texts import check_texts, identified, read_language
 from toxic_inference.serving.interfaces import Session, Target, Text
-from toxic_inference.tables.reader import CsvRow, CsvTable, RowProblem
+from toxic_inference.tables.reader import CsvRow, CsvTable
 from toxic_inference.tables.scoring import first_scored, score_rows
-from toxic_inference.tables.writer import ScoredRow, csv_header, csv_rows
-from toxic_inference.threads import Threads
+from toxic_inference.tables.writer import CsvForm, ScoredRow
 
-FORM_TYPES = ("multipart/form-data", "application/x-www-form-urlencoded")
+FORM_TYPES = (MULTIPART_TYPE, URLENCODED_TYPE)
 
-_MAX_FORM_FIELDS = 16
+_FORM_VALUES = ("message", "lang", "language", *TABLE_PARAMETERS)
 _TEXT_SLACK = 4
 """Longest value of a form, in longest texts: a text that is a little too long has its own error."""
 _MAX_ERRORS = 10_000
@@ -53,19 +58,18 @@ class _Rows:
 
 
 async def answer_form(request: Request, backend: Backend) -> Response:
-    """Score a form's `message`, its CSV `file`, or both."""
+    """Score a form's `message`, its `file`, or both."""
     async with AsyncExitStack() as held:
-        form = await request.form(
-            max_files=1,
-            max_fields=_MAX_FORM_FIELDS,
-            max_part_size=max(_TEXT_SLACK * backend.limits.text_bytes, _SPOOL_BYTES // 16),
+        form = await held.enter_async_context(
+            read_form(
+                request,
+                values=_FORM_VALUES,
+                max_value_bytes=max(_TEXT_SLACK * backend.limits.text_bytes, _SPOOL_BYTES // 16),
+            )
         )
-        held.push_async_callback(form.close)
-        language = read_language(_value(form, "lang") or _value(form, "language"), field="lang")
-        file, message = _single(form, "file"), _value(form, "message")
-        if isinstance(file, str) and file:
-            raise InvalidRequestError("file must be an uploaded file, not a value.", field="file")
-        if not isinstance(file, UploadFile) or (not file.filename and not file.size):
+        language = read_language(form.values.get("lang") or form.values.get("language"), field="lang")
+        file, message = form.files.get("file"), form.values.get("message")
+        if file is not None and not file.filename and not file.size:
             file = None  # a browser sends an empty file without a name if none was chosen
         if file is None and message is None:
             raise InvalidRequestError(
@@ -76,8 +80,8 @@ async def answer_form(request: Request, backend: Backend) -> Response:
         rows: Iterator[CsvRow] = iter(())
         text_column = 0
         if file is not None:
-            chosen = _value(form, "text_column")
-            table = await _open_table(file.file, backend, language=language, chosen_column=chosen)
+            options = table_options(request, form.values, content_type=file.content_type or "")
+            table = await _open_table(file.file, backend, language=language, options=options)
             header, text_column, rows = table.header, table.text_column, table.rows()
         if message or file is None:
             content = message or ""
@@ -90,42 +94,29 @@ async def answer_form(request: Request, backend: Backend) -> Response:
 
 
 async def answer_csv(request: Request, backend: Backend) -> Response:
-    """Score a CSV file that is the whole body."""
+    """Score a table that is the whole body."""
     async with AsyncExitStack() as held:
         spool = SpooledTemporaryFile(max_size=_SPOOL_BYTES)  # noqa: SIM115  `held` closes it
         held.callback(spool.close)
         async for part in request.stream():
             await backend.threads.files.run(spool.write, part, caller=caller_in(request.scope))
         spool.seek(0)
-        chosen = request.query_params.get("text_column")
-        table = await _open_table(cast("BinaryIO", spool), backend, language=None, chosen_column=chosen)
+        options = table_options(request, {}, content_type=request.headers.get("content-type", ""))
+        table = await _open_table(cast("BinaryIO", spool), backend, language=None, options=options)
         return await _answer_rows(request, backend, _Rows(table.header, table.rows()), held)
 
 
-def _value(form: FormData, name: str) -> str | None:
-    value = _single(form, name)
-    if isinstance(value, UploadFile):
-        raise InvalidRequestError(f"{name} must be a value, not a file.", field=name)
-    return value
-
-
-def _single(form: FormData, name: str) -> UploadFile | str | None:
-    values = form.getlist(name)
-    if len(values) > 1:
-        raise InvalidRequestError(f"The form has {len(values)} fields {name}; send one.", field=name)
-    return values[0] if values else None
-
-
 async def _open_table(
-    stream: BinaryIO, backend: Backend, *, language: str | None, chosen_column: str | None
+    stream: BinaryIO, backend: Backend, *, language: str | None, options: TableOptions
 ) -> CsvTable:
     return await backend.threads.files.run(
         partial(
             CsvTable,
             stream,
             max_text_bytes=backend.limits.text_bytes,
+            max_bytes=backend.limits.upload_bytes,
             language_of=(lambda _: language) if language else backend.identify_language,
-            chosen_column=chosen_column or None,
+            options=options,
         )
     )
 
@@ -149,12 +140,12 @@ async def _answer_rows(request: Request, backend: Backend, rows: _Rows, held: As
     if as_csv and as_csv >= (quality(accept, JSON_TYPE, "application/*", "*/*") or 0.0):
         headers["content-disposition"] = 'attachment; filename="scores.csv"'
         body, kind = (
-            _csv_body(counted(), rows.header, session, backend.threads.files),
+            _csv_body(counted(), rows.header, session, backend),
             f"{CSV_TYPE}; charset=utf-8",
         )
     else:
-        body, kind = _json_body(counted(), backend.model_name, session), JSON_TYPE
-    return _HoldingResponse(body, held=held.pop_all(), media_type=kind, headers=headers)
+        body, kind = _json_body(counted(), session, backend), JSON_TYPE
+    return HoldingResponse(body, held=held.pop_all(), media_type=kind, headers=headers)
 
 
 def _count_rejected(rows: list[ScoredRow], backend: Backend) -> None:
@@ -164,19 +155,18 @@ def _count_rejected(rows: list[ScoredRow], backend: Backend) -> None:
 
 
 async def _csv_body(
-    chunks: AsyncIterator[list[ScoredRow]], header: tuple[str, ...], session: Session, threads: Threads
+    chunks: AsyncIterator[list[ScoredRow]], header: tuple[str, ...], session: Session, backend: Backend
 ) -> AsyncIterator[bytes]:
-    labels = session.contract.labels
-    yield csv_header(header, labels).encode()
+    form = CsvForm(header, session.contract.labels, session.version, backend.policy)
+    yield form.header().encode()
     async for chunk in chunks:
-        lines = partial(csv_rows, chunk, columns=len(header), labels=labels, model_version=session.version)
-        yield (await threads.run(lines)).encode()
+        yield (await backend.threads.files.run(form.rows, chunk)).encode()
 
 
 async def _json_body(
-    chunks: AsyncIterator[list[ScoredRow]], model_name: str, session: Session
+    chunks: AsyncIterator[list[ScoredRow]], session: Session, backend: Backend
 ) -> AsyncIterator[bytes]:
-    model = orjson.dumps({"model_name": model_name, "model_version": session.version})
+    model = orjson.dumps({"model_name": backend.model_name, "model_version": session.version})
     yield model.removesuffix(b"}") + b',"results":['
     problems: list[RowProblem] = []
     scored = rejected = 0
@@ -192,19 +182,6 @@ async def _json_body(
             yield (b"," if scored else b"") + orjson.dumps(results)[1:-1]
         scored += len(results)
         rejected += len(bad)
-    tail = orjson.dumps({"errors": problems, "scored": scored, "rejected": rejected})
+    policy = {"policy": backend.policy} if backend.policy else {}
+    tail = orjson.dumps({"errors": problems, "scored": scored, "rejected": rejected, **policy})
     yield b"]," + tail.removeprefix(b"{")
-
-
-class _HoldingResponse(StreamingResponse):
-    """A streamed answer that releases its resources once it is sent or the client disconnected."""
-
-    def __init__(
-        self, body: AsyncIterator[bytes], *, held: AsyncExitStack, media_type: str, headers: dict[str, str]
-    ) -> None:
-        super().__init__(body, media_type=media_type, headers=headers)
-        self._held = held
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self._held:
-            await super().__call__(scope, receive, send)

@@ -10,37 +10,35 @@ from http import HTTPStatus
 from starlette.requests import Request
 from starlette.responses import Response
 
-from toxic_core.errors import NoVersionReadyError
 from toxic_inference import __version__
-from toxic_inference.doors.open_inference.inference import INPUTS, outputs_of, parse_inputs
+from toxic_inference.doors.open_inference.inference import answer, describe_model, is_ready
 from toxic_inference.doors.open_inference.messages import (
     InferAnswer,
     InferRequest,
     Live,
     ModelMetadata,
-    OutputRequest,
     Ready,
     ServerMetadata,
 )
 from toxic_inference.doors.open_inference.tensors import Tensor, as_output, with_data
-from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
-from toxic_inference.http.body import parse_json, read_body, unless_departed, validate
+from toxic_inference.http.backend import Backend
+from toxic_inference.http.body import parse_json, read_body, validate
 from toxic_inference.http.door import JSON_TYPE, Access, Door, Operation, json_response
 from toxic_inference.http.error_shapes import MESSAGE
-from toxic_inference.http.errors import InvalidRequestError, MalformedRequestError
+from toxic_inference.http.errors import MalformedRequestError
 from toxic_inference.http.rows import most_token_values
-from toxic_inference.http.terms import target_of, terms_of
-from toxic_inference.http.texts import truncation
+from toxic_inference.http.terms import target_of
 
 _HEADER_LENGTH = "inference-header-content-length"
 _BINARY_TYPE = "application/octet-stream"
 
 
+SERVER = ServerMetadata(name="toxic-inference", version=__version__, extensions=["binary_tensor_data"])
+
+
 async def server(_: Request, __: Backend) -> Response:
     """Name, version and extensions."""
-    return json_response(
-        ServerMetadata(name="toxic-inference", version=__version__, extensions=["binary_tensor_data"])
-    )
+    return json_response(SERVER)
 
 
 async def server_live(_: Request, __: Backend) -> Response:
@@ -56,11 +54,7 @@ async def server_ready(_: Request, backend: Backend) -> Response:
 async def model_ready(request: Request, backend: Backend) -> Response:
     """200 if the version would answer; 400 if it is not loaded yet."""
     target = target_of(request, model_name=backend.model_name)
-    try:
-        with backend.scorer.session(target):
-            return _ready(Ready(name=backend.model_name, ready=True))
-    except NoVersionReadyError:
-        return _ready(Ready(name=backend.model_name, ready=False))
+    return _ready(Ready(name=backend.model_name, ready=is_ready(backend, target)))
 
 
 def _ready(answer: Ready) -> Response:
@@ -70,17 +64,7 @@ def _ready(answer: Ready) -> Response:
 async def metadata(request: Request, backend: Backend) -> Response:
     """Inputs, outputs, and the known versions."""
     target = target_of(request, model_name=backend.model_name)
-    with backend.scorer.session(target) as session:
-        versions = [target.version] if target.version else [s.version for s in backend.statuses()]
-        return json_response(
-            ModelMetadata(
-                name=backend.model_name,
-                versions=versions or [session.version],
-                platform="tensorflow_savedmodel",
-                inputs=list(INPUTS),
-                outputs=outputs_of(len(session.contract.labels)),
-            )
-        )
+    return json_response(describe_model(backend, target))
 
 
 async def infer(request: Request, backend: Backend) -> Response:
@@ -94,37 +78,24 @@ async def infer(request: Request, backend: Backend) -> Response:
         return asked, with_data(asked.inputs, raw)
 
     asked, tensors = await read_body(request, threads, read)
-    microseconds = asked.parameters.timeout
-    terms = terms_of(request, timeout_seconds=microseconds / 1e6 if microseconds else None)
-    with backend.scorer.session(target, terms) as session:
-        max_tokens = session.contract.max_tokens
-        inputs = await read_body(
-            request, threads, lambda _: parse_inputs(asked, tensors, limits=limits, max_tokens=max_tokens)
+    answered = await answer(request, backend, target, asked=asked, tensors=tensors)
+    binary = asked.parameters.binary_data_output
+    outputs = [
+        as_output(
+            output.name,
+            values,
+            binary=binary if output.parameters.binary_data is None else output.parameters.binary_data,
         )
-        inferred = await unless_departed(request, inputs.infer(session))
-        values = inferred.outputs
-        wanted = asked.outputs or [OutputRequest(name=name) for name in values]
-        binary = asked.parameters.binary_data_output
-        if unknown := next((output.name for output in wanted if output.name not in values), None):
-            raise InvalidRequestError(f"There is no output {unknown!r}; there are {', '.join(values)}.")
-        if any(output.parameters.classification for output in wanted):
-            raise InvalidRequestError("The classification extension is not supported.")
-        outputs = [
-            as_output(
-                output.name,
-                values[output.name],
-                binary=binary if output.parameters.binary_data is None else output.parameters.binary_data,
-            )
-            for output in wanted
-        ]
-        answer = InferAnswer(
-            model_name=backend.model_name,
-            model_version=session.version,
-            id=asked.id,
-            outputs=[tensor for tensor, _ in outputs],
-        )
-    json, tail = answer.model_dump_json(exclude_none=True).encode(), b"".join(data for _, data in outputs)
-    headers = {MODEL_VERSION_HEADER: answer.model_version} | truncation(inferred.truncated)
+        for output, values in answered.outputs
+    ]
+    message = InferAnswer(
+        model_name=backend.model_name,
+        model_version=answered.version,
+        id=asked.id,
+        outputs=[tensor for tensor, _ in outputs],
+    )
+    json, tail = message.model_dump_json(exclude_none=True).encode(), b"".join(data for _, data in outputs)
+    headers = dict(answered.headers)
     if not tail:
         return Response(json, media_type=JSON_TYPE, headers=headers)
     headers[_HEADER_LENGTH] = str(len(json))

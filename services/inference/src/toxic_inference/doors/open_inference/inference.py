@@ -6,19 +6,30 @@ the operating thresholds; `input_ids` with `attention_mask` (INT32) returns `sco
 Invariant: each form has its own outputs, so that raw and calibrated scores can't be confused.
 """
 
-from collections.abc import Mapping, Sized
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from starlette.requests import Request
 
 from toxic_core.contract import ATTENTION_MASK, INPUT_IDS, SCORES
-from toxic_inference.doors.open_inference.messages import InferRequest, TensorMetadata
+from toxic_core.errors import NoVersionReadyError
+from toxic_inference.doors.open_inference.messages import (
+    InferRequest,
+    ModelMetadata,
+    OutputRequest,
+    TensorMetadata,
+)
 from toxic_inference.doors.open_inference.tensors import BYTES, Tensor
-from toxic_inference.http.backend import Limits
+from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend, Limits
+from toxic_inference.http.body import read_body, unless_departed
+from toxic_inference.http.errors import InvalidRequestError
+from toxic_inference.http.policies import following, policy_headers
 from toxic_inference.http.rows import row_of
-from toxic_inference.http.texts import check_count, check_texts
-from toxic_inference.serving.interfaces import Lane, Row, Session, Text
+from toxic_inference.http.terms import terms_of
+from toxic_inference.http.texts import check_count, check_texts, truncation
+from toxic_inference.serving.interfaces import Lane, Row, Session, Target, Text, TextScore
 from toxic_model.errors import InvalidTensorError
 
 TEXT = "text"
@@ -45,11 +56,11 @@ class Inferred:
 
     Attributes:
         outputs: every output by name.
-        truncated: per text, whether its end was not read.
+        scores: of each text; none of tokens.
     """
 
     outputs: Mapping[str, NDArray[np.generic]]
-    truncated: tuple[bool, ...] = ()
+    scores: tuple[TextScore, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +76,7 @@ class TextInputs:
             PROBABILITIES: np.array([score.scores for score in scores], dtype=np.float32),
             DECISIONS: np.array([score.decisions for score in scores], dtype=np.bool_),
         }
-        return Inferred(outputs, tuple(score.truncated for score in scores))
+        return Inferred(outputs, tuple(scores))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +118,77 @@ def parse_inputs(
     raise InvalidTensorError(
         f"The inputs must be {TEXT}, or {INPUT_IDS} and {ATTENTION_MASK}; they are {', '.join(tensors)}."
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The answer to an infer request.
+
+    Attributes:
+        version: the version that gave it.
+        outputs: the requested outputs, in order.
+        headers: that version, the texts that were not read to their end, and the policy.
+    """
+
+    version: str
+    outputs: Sequence[tuple[OutputRequest, NDArray[np.generic]]]
+    headers: Mapping[str, str]
+
+
+async def answer(
+    request: Request, backend: Backend, target: Target, *, asked: InferRequest, tensors: Mapping[str, Tensor]
+) -> Answered:
+    """Answer an infer request.
+
+    Raises:
+        InvalidRequestError: there is no such output, or no such policy.
+        InvalidTensorError, TooManyTextsError, RejectedTextError: as `parse_inputs`.
+    """
+    backend = following(request, backend)
+    microseconds = asked.parameters.timeout
+    terms = terms_of(request, timeout_seconds=microseconds / 1e6 if microseconds else None)
+    with backend.scorer.session(target, terms) as session:
+        limits, max_tokens = backend.limits, session.contract.max_tokens
+        inputs = await read_body(
+            request,
+            backend.threads.read,
+            lambda _: parse_inputs(asked, tensors, limits=limits, max_tokens=max_tokens),
+        )
+        inferred = await unless_departed(request, inputs.infer(session))
+        values = inferred.outputs
+        wanted = asked.outputs or [OutputRequest(name=name) for name in values]
+        if unknown := next((output.name for output in wanted if output.name not in values), None):
+            raise InvalidRequestError(f"There is no output {unknown!r}; there are {', '.join(values)}.")
+        if any(output.parameters.classification for output in wanted):
+            raise InvalidRequestError("The classification extension is not supported.")
+        headers = {
+            MODEL_VERSION_HEADER: session.version,
+            **truncation(score.truncated for score in inferred.scores),
+            **policy_headers(backend.policy, inferred.scores or None),
+        }
+        return Answered(session.version, [(output, values[output.name]) for output in wanted], headers)
+
+
+def describe_model(backend: Backend, target: Target) -> ModelMetadata:
+    """Return the inputs and outputs of a version, and the known versions."""
+    with backend.scorer.session(target) as session:
+        versions = [target.version] if target.version else [s.version for s in backend.statuses()]
+        return ModelMetadata(
+            name=backend.model_name,
+            versions=versions or [session.version],
+            platform="tensorflow_savedmodel",
+            inputs=list(INPUTS),
+            outputs=outputs_of(len(session.contract.labels)),
+        )
+
+
+def is_ready(backend: Backend, target: Target) -> bool:
+    """Return whether a version would answer."""
+    try:
+        with backend.scorer.session(target):
+            return True
+    except NoVersionReadyError:
+        return False
 
 
 def _check_rows(rows: Sized, limits: Limits) -> None:

@@ -25,6 +25,7 @@ from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
 from toxic_inference.http.body import read_json, unless_departed, validate
 from toxic_inference.http.door import Door, Operation, json_response
 from toxic_inference.http.errors import InvalidRequestError
+from toxic_inference.http.policies import following, policy_headers
 from toxic_inference.http.terms import terms_of
 from toxic_inference.http.texts import check_count, check_texts, identified, truncation
 from toxic_inference.serving.interfaces import Lane, Target, Text
@@ -42,6 +43,7 @@ _MODELS = (
 
 async def moderate(request: Request, backend: Backend) -> Response:
     """Classify a text, several texts, or the text parts of one input."""
+    backend = following(request, backend)
     value = await read_json(request)
     _refuse_images(value)
     body = validate(ModerationRequest, value)
@@ -58,7 +60,11 @@ async def moderate(request: Request, backend: Backend) -> Response:
     with backend.scorer.session(Target(), terms_of(request)) as session:
         scores = await unless_departed(request, session.score(texts, lane=Lane.INTERACTIVE))
         results = [categorise(score, session.contract.labels) for score in scores]
-        headers = {MODEL_VERSION_HEADER: session.version} | truncation(score.truncated for score in scores)
+        headers = {
+            MODEL_VERSION_HEADER: session.version,
+            **truncation(score.truncated for score in scores),
+            **policy_headers(backend.policy, scores),
+        }
     answer = ModerationAnswer(id=f"modr-{uuid.uuid4().hex}", model=model, results=results)
     return json_response(answer, headers=headers)
 

@@ -55,13 +55,14 @@ from toxic_inference.http.backend import (
 from toxic_inference.http.body import unless_departed
 from toxic_inference.http.door import JSON_TYPE, Access, Door, Operation
 from toxic_inference.http.guard import caller_in, caller_of
-from toxic_inference.http.policies import DECIDED_HEADER, POLICY_HEADER, policy_of
+from toxic_inference.http.policies import governor_of, policy_headers
 from toxic_inference.http.terms import lane_of, terms_of
 from toxic_inference.http.texts import language_of, truncation
-from toxic_inference.policies.policy import DecidedBy, Policy
-from toxic_inference.serving.interfaces import Session, Target, Text
+from toxic_inference.policies.policy import Policy
+from toxic_inference.serving.interfaces import Session, Target, Text, TextScore
 
 VERSION = "v1alpha1"
+_MODEL_S_THRESHOLDS = Policy()
 
 
 async def analyze(request: Request, backend: Backend) -> Response:
@@ -72,9 +73,9 @@ async def analyze(request: Request, backend: Backend) -> Response:
     with backend.scorer.session(Target(), terms) as session:
         contract, rules = session.contract, backend.perspective
         analysis = analysis_of(message, labels=contract.labels, max_bytes=backend.limits.text_bytes)
-        chosen = policy_of(request, backend)
-        if chosen is not None:
-            analysis = _following(chosen.policy, analysis)
+        governor = governor_of(request, backend)
+        if governor is not None:
+            analysis = _following(governor.policy, analysis)
         declared = analysis.languages
         identified = await language_of(analysis.text, request, backend)
         languages = choose_languages(
@@ -91,20 +92,21 @@ async def analyze(request: Request, backend: Backend) -> Response:
             raise unsupported(analysis.attributes[0].name, languages.refused, detected=not declared)
         if languages.unevaluated:
             headers[UNEVALUATED_LANGUAGES_HEADER] = ", ".join(languages.unevaluated)
-        listed = chosen.policy.listed(analysis.text, contract) if chosen else {}
-        if chosen is not None:
-            by = DecidedBy.LIST if listed else DecidedBy.MODEL
-            chosen.count(backend, flagged=any(listed.values()), by=by)
-            headers |= {POLICY_HEADER: chosen.name, DECIDED_HEADER: by}
+        listed = governor.policy.listed(analysis.text, contract) if governor else {}
         scale = _Scale(rules.scales(session), languages.calibration, listed)
-        scores, truncated = await _score(request, session, analysis, scale=scale)
+        scores, whole = await _score(request, session, analysis, scale=scale)
+        if governor is not None:
+            # Callers have thresholds of their own, so that the model's count for the figures.
+            decided = _MODEL_S_THRESHOLDS.decide(whole, scale.language, listed=listed, contract=contract)
+            governor.report(session.version, [Text(analysis.text, scale.language)], [decided])
+            headers |= policy_headers(governor.name, [decided])
         answer = AnalyzeCommentResponse(
             attribute_scores=scores or None,
             languages=list(languages.scored),
             detected_languages=detected(analysis.text, identified),
             client_token=message.client_token,
         )
-        return form.respond(answer, headers=headers | truncation((truncated,)))
+        return form.respond(answer, headers=headers | truncation((whole.truncated,)))
 
 
 def _following(policy: Policy, analysis: Analysis) -> Analysis:
@@ -131,8 +133,8 @@ class _Scale:
 
 async def _score(
     request: Request, session: Session, analysis: Analysis, *, scale: _Scale
-) -> tuple[dict[str, AttributeScores], bool]:
-    """Return the scores by attribute, without those below their threshold, and whether the text was cut."""
+) -> tuple[dict[str, AttributeScores], TextScore]:
+    """Return the scores by attribute, without those below their threshold, and the whole text's."""
     sentences = sentences_of(analysis.text) if analysis.spans else []
     # The whole text, then its sentences if there are several.
     parts = [analysis.text, *(sentence.text for sentence in sentences if len(sentences) > 1)]
@@ -148,7 +150,7 @@ async def _score(
         values = np.array([whole.scores[column], *(score.scores[column] for _, score in spans)])
         values = scale.apply(each.label, values)
         found[each.name] = _scores_of(each, values.tolist(), [sentence for sentence, _ in spans])
-    return {name: each for name, each in found.items() if each is not None}, whole.truncated
+    return {name: each for name, each in found.items() if each is not None}, whole
 
 
 def _scores_of(

@@ -20,6 +20,7 @@ from toxic_inference.http.errors import (
     UnauthenticatedError,
     UnknownKeyError,
     UnsupportedCodingError,
+    canonical_code,
 )
 
 
@@ -84,18 +85,10 @@ class GoogleError(BaseModel):
     error: GoogleErrorDetail
 
 
-_STATUSES: Mapping[int, tuple[int, str]] = {
-    400: (400, "INVALID_ARGUMENT"),
-    403: (403, "PERMISSION_DENIED"),
-    404: (404, "NOT_FOUND"),
-    405: (404, "NOT_FOUND"),
-    409: (409, "ALREADY_EXISTS"),
-    413: (413, "INVALID_ARGUMENT"),
-    429: (429, "RESOURCE_EXHAUSTED"),
-    503: (503, "UNAVAILABLE"),
-    504: (504, "DEADLINE_EXCEEDED"),
+_STATUSES: Mapping[int, int] = {status: status for status in (400, 403, 404, 409, 413, 429, 503, 504)} | {
+    405: 404
 }
-"""Google's canonical codes by HTTP status (google.rpc.Code). Other statuses below 500 are 400."""
+"""Statuses of Google's APIs. Other statuses below 500 are 400."""
 
 
 _INVALID_KEY = {
@@ -106,19 +99,18 @@ _INVALID_KEY = {
 }
 
 
-def _status(problem: Problem) -> tuple[int, str]:
+def _status(problem: Problem) -> int:
     status = problem.status
     if isinstance(problem.error, UnsupportedCodingError):
-        return status, "INVALID_ARGUMENT"
+        return status
     if isinstance(problem.error, UnauthenticatedError):
         status = 400 if isinstance(problem.error, UnknownKeyError) else 403
-    other = (400, "INVALID_ARGUMENT") if status < HTTPStatus.INTERNAL_SERVER_ERROR else (500, "INTERNAL")
-    return _STATUSES.get(status, other)
+    return _STATUSES.get(status, 400 if status < HTTPStatus.INTERNAL_SERVER_ERROR else 500)
 
 
 def _body(problem: Problem) -> object:
-    code, status = _status(problem)
-    error: dict[str, object] = {"code": code, "message": problem.message, "status": status}
+    code = _status(problem)
+    error: dict[str, object] = {"code": code, "message": problem.message, "status": canonical_code(code)}
     if isinstance(problem.error, UnknownKeyError):
         error["details"] = [_INVALID_KEY]
     elif isinstance(problem.error, UnauthenticatedError):
@@ -128,4 +120,4 @@ def _body(problem: Problem) -> object:
     return {"error": error}
 
 
-GOOGLE = ErrorShape("Google's", GoogleError, _body, lambda problem: _status(problem)[0])
+GOOGLE = ErrorShape("Google's", GoogleError, _body, _status)

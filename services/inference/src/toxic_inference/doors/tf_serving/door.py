@@ -10,38 +10,25 @@ Invariant: answers and errors are exactly TensorFlow Serving's; a header names t
 from functools import partial
 from typing import Literal
 
-import numpy as np
 import orjson
 from pydantic import BaseModel, Field, JsonValue
 from starlette.requests import Request
 from starlette.responses import Response
 
-from toxic_core.contract import ATTENTION_MASK, INPUT_IDS, SCORES, SIGNATURE
-from toxic_core.errors import RegistryUnavailableError, UnknownModelError
-from toxic_inference.doors.tf_serving.requests import parse_predict
+from toxic_inference.doors.tf_serving.answers import (
+    METHOD_NAME,
+    describe_signature,
+    describe_statuses,
+    score,
+)
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
-from toxic_inference.http.body import parse_json, read_body, read_json, unless_departed
+from toxic_inference.http.body import parse_json, read_body, read_json
 from toxic_inference.http.door import JSON_TYPE, Door, Operation
 from toxic_inference.http.error_shapes import MESSAGE
 from toxic_inference.http.errors import MalformedRequestError
 from toxic_inference.http.rows import most_token_values
-from toxic_inference.http.terms import target_of, terms_of
-from toxic_inference.http.texts import truncation
-from toxic_inference.serving.interfaces import Lane
-from toxic_inference.serving.versions.states import State
+from toxic_inference.http.terms import target_of
 
-_METHOD_NAME = "tensorflow/serving/predict"
-
-# TensorFlow Serving has no state for a version that failed to load: it has ended, with an error.
-_STATES = {
-    State.NEW: "START",
-    State.LOADING: "LOADING",
-    State.AVAILABLE: "AVAILABLE",
-    State.DRAINING: "UNLOADING",
-    State.UNLOADING: "UNLOADING",
-    State.FAILED: "END",
-    State.ENDED: "END",
-}
 _OTHER_METHODS = {"classify": "classification", "regress": "regression"}
 
 
@@ -50,24 +37,13 @@ async def predict(request: Request, backend: Backend) -> Response:
     target = target_of(request, model_name=backend.model_name)
     limits, threads = backend.limits, backend.threads.read
     body = await read_body(request, threads, partial(parse_json, most_values=most_token_values(limits)))
-    with backend.scorer.session(target, terms_of(request)) as session:
-        max_tokens = session.contract.max_tokens
-        inputs = await read_body(
-            request, threads, lambda _: parse_predict(body, limits=limits, max_tokens=max_tokens)
-        )
-        headers = {MODEL_VERSION_HEADER: session.version}
-        if inputs.texts:
-            raw = await unless_departed(request, session.infer_texts(inputs.texts, lane=Lane.INTERACTIVE))
-            scores = np.stack([score.scores for score in raw])
-            headers |= truncation(score.truncated for score in raw)
-        else:
-            scores = await unless_departed(request, session.infer(inputs.rows, lane=Lane.INTERACTIVE))
-        key = "outputs" if inputs.columnar else "predictions"
-        return Response(
-            orjson.dumps({key: scores}, option=orjson.OPT_SERIALIZE_NUMPY),
-            media_type=JSON_TYPE,
-            headers=headers,
-        )
+    predicted = await score(request, backend, target, body)
+    key = "outputs" if predicted.columnar else "predictions"
+    return Response(
+        orjson.dumps({key: predicted.scores}, option=orjson.OPT_SERIALIZE_NUMPY),
+        media_type=JSON_TYPE,
+        headers=predicted.headers,
+    )
 
 
 async def refuse_method(request: Request, backend: Backend) -> Response:
@@ -78,63 +54,25 @@ async def refuse_method(request: Request, backend: Backend) -> Response:
     with backend.scorer.session(target):
         raise MalformedRequestError(
             f"Expected {_OTHER_METHODS[method]} signature method_name to be tensorflow/serving/{method}. "
-            f"Was: {_METHOD_NAME}"
+            f"Was: {METHOD_NAME}"
         )
 
 
 async def status(request: Request, backend: Backend) -> Response:
     """The state of every version that the path names, with the error of failed ones."""
     target = target_of(request, model_name=backend.model_name)
-    found: list[dict[str, object]] = []
-    for status in backend.statuses():
-        if target.version not in {None, status.version} or target.alias not in {None, *status.aliases}:
-            continue
-        code, message = "OK", ""
-        if (error := status.error) is not None:
-            unavailable = isinstance(error, RegistryUnavailableError | OSError)
-            code = "UNAVAILABLE" if unavailable else "FAILED_PRECONDITION"
-            message = str(error) or type(error).__name__
-        found.append(
-            {
-                "version": status.version,
-                "state": _STATES[status.state],
-                "status": {"error_code": code, "error_message": message},
-            }
-        )
-    if not found:
-        wanted = target.version or target.alias
-        what = f"version {wanted!r} of model" if wanted else "versions of model"
-        raise UnknownModelError(f"Could not find any {what} {backend.model_name!r}.")
-    return Response(orjson.dumps({"model_version_status": found}), media_type=JSON_TYPE)
+    return Response(orjson.dumps(describe_statuses(backend, target)), media_type=JSON_TYPE)
 
 
 async def metadata(request: Request, backend: Backend) -> Response:
     """The signature: names, types and shapes of inputs and outputs."""
     with backend.scorer.session(target_of(request, model_name=backend.model_name)) as session:
-        labels = len(session.contract.labels)
-        signature = {
-            "inputs": {
-                tensor: _tensor_info("DT_INT32", f"{SIGNATURE}_{tensor}:0", second=-1)
-                for tensor in (INPUT_IDS, ATTENTION_MASK)
-            },
-            "outputs": {SCORES: _tensor_info("DT_FLOAT", "StatefulPartitionedCall:0", second=labels)},
-            "method_name": _METHOD_NAME,
-        }
         answer = {
             "model_spec": {"name": backend.model_name, "signature_name": "", "version": session.version},
-            "metadata": {"signature_def": {"signature_def": {SIGNATURE: signature}}},
+            "metadata": {"signature_def": describe_signature(session)},
         }
         headers = {MODEL_VERSION_HEADER: session.version}
     return Response(orjson.dumps(answer), media_type=JSON_TYPE, headers=headers)
-
-
-def _tensor_info(dtype: str, tensor: str, *, second: int) -> dict[str, object]:
-    dimensions = [{"size": str(size), "name": ""} for size in (-1, second)]
-    return {
-        "dtype": dtype,
-        "tensor_shape": {"dim": dimensions, "unknown_rank": False},
-        "name": tensor,
-    }
 
 
 class PredictBody(BaseModel):

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toxic_core.errors import OverloadedError
+from toxic_core.errors import NoVersionReadyError, OverloadedError
 from toxic_inference.events import BatchRan, Emit, QueueChanged, RowsDeparted, RowsExpired, RowsRefused
 from toxic_inference.serving.batching.admission import Admission, BatchLimits
 from toxic_inference.serving.batching.calls import Call, Entry
@@ -105,10 +105,10 @@ class BatchScheduler:
         return not self._dispatcher.running and not len(self._queue)
 
     async def close(self) -> None:
-        """Stop after the batches that are running. Callers still waiting get an `InferenceError`."""
+        """Stop after the batches that are running. Callers still waiting get a `NoVersionReadyError`."""
         self._admission.close()
         for call in self._queue.calls():
-            self._fail(call, InferenceError(_UNLOADED))
+            self._fail(call, NoVersionReadyError(_UNLOADED))
         await self._dispatcher.drained()
 
     async def submit(
@@ -125,6 +125,7 @@ class BatchScheduler:
             DeadlineExceededError: the deadline passed while they waited.
             InvalidTensorError: the model refuses these rows.
             InferenceError: the model failed.
+            NoVersionReadyError: the version was unloaded.
         """
         if not rows:
             raise InferenceError("No rows were given to score.")
@@ -133,7 +134,7 @@ class BatchScheduler:
         else:
             await self._admission.wait_for_room(len(rows), caller=caller)
         if self._admission.closed:
-            raise InferenceError(_UNLOADED)
+            raise NoVersionReadyError(_UNLOADED)
         future: asyncio.Future[Float32Array] = asyncio.get_running_loop().create_future()
         call = Call(
             future,

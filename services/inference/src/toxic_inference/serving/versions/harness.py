@@ -15,6 +15,7 @@ from toxic_core.errors import (
 )
 from toxic_inference.events import LoadFailure
 from toxic_inference.serving.batching.scheduler import BatchScheduler
+from toxic_inference.serving.clock import Clock
 from toxic_inference.serving.errors import IllegalTransitionError
 from toxic_inference.serving.interfaces import ServableId
 from toxic_inference.serving.scoring.cache import ScoreCache
@@ -81,9 +82,22 @@ class Harness:
         """Refuse further leases."""
         self._move(State.DRAINING)
 
-    async def drained(self) -> ActiveServable:
-        """Wait for the last lease to return, then hand over what the caller must close."""
-        await self._unused.wait()
+    def retry_by(self, latest: float) -> None:
+        """Bring the next load of a failed version forward, on the manager's clock."""
+        if self.retry_at is not None:
+            self.retry_at = min(self.retry_at, latest)
+
+    @property
+    def leases(self) -> int:
+        """How many leases are not returned."""
+        return self._leases
+
+    async def drained(self, clock: Clock, *, at_most_seconds: float) -> ActiveServable:
+        """Hand over what the caller must close: after the last lease's return, or when the time is over.
+
+        Whoever still has a lease then can't score with it any more.
+        """
+        await clock.wait(self._unused, at_most_seconds=at_most_seconds)
         active = self.active
         self._move(State.UNLOADING)
         self._active = None

@@ -3,8 +3,8 @@
 Owns every harness, and carries out what the policy decides. Loads run on their own thread, one at a time. A
 version that isn't needed any more drains, then is freed.
 
-Invariant: a version that an alias routes to, or that is leased, is never freed. Used from the event loop's
-thread only.
+Invariant: a version that an alias routes to is never freed; one that is leased is freed only when the time to
+drain is over. Used from the event loop's thread only.
 """
 
 import asyncio
@@ -58,6 +58,7 @@ class Manager:
         default_alias: the alias of requests that name none.
         backoff: between loads of a version that fails.
         policy: whether the old version is freed before the next one is loaded.
+        drain_seconds: longest time that leases keep a version which isn't needed any more.
     """
 
     load: LoadVersion
@@ -70,6 +71,7 @@ class Manager:
     default_alias: str
     backoff: Backoff
     policy: VersionPolicy = VersionPolicy.AVAILABILITY_PRESERVING
+    drain_seconds: float = 600.0
 
     def __post_init__(self) -> None:
         self._aspired: tuple[AspiredVersion, ...] = ()
@@ -96,6 +98,9 @@ class Manager:
             async with self._settled:
                 self._settled.notify_all()
             harnesses = self._harnesses.values()
+            if not self.ready:
+                for harness in harnesses:
+                    harness.retry_by(self.clock.now() + self.backoff.unserved_seconds)
             due = [harness.retry_at for harness in harnesses if harness.retry_at is not None]
             if not due or any(harness.state is State.LOADING for harness in harnesses):
                 seconds = None  # one load at a time: its end wakes the manager
@@ -114,7 +119,7 @@ class Manager:
             await self._settled.wait_for(is_settled)
 
     async def close(self) -> None:
-        """Free every version, after its leases are returned. `run` must have been cancelled before.
+        """Free every version as an unload does. `run` must have been cancelled before.
 
         A running load is abandoned: its thread can't be stopped, and may be waiting for a slow registry.
         """
@@ -248,7 +253,7 @@ class Manager:
             model = await loop.run_in_executor(self.executor, self.load, harness.id)
             active = self.activate(harness.id, model)
         except Exception as error:  # noqa: BLE001  a task's boundary: the error becomes the version's state
-            delay = self.backoff.delay(harness.failures + 1)
+            delay = self.backoff.delay(harness.failures + 1, serving=self.ready)
             harness.failed(error, retry_at=self.clock.now() + delay)
             self.emit(LoadFailed(failure_of(error)))
             _log.error(
@@ -269,7 +274,7 @@ class Manager:
         self._changed.set()
 
     async def _unload(self, harness: Harness) -> None:
-        active = await harness.drained()
+        active = await harness.drained(self.clock, at_most_seconds=self.drain_seconds)
         self._report(harness)
         try:
             await active.scheduler.close()
@@ -277,7 +282,7 @@ class Manager:
         except Exception:  # noqa: BLE001  a task's boundary: the version is gone either way
             _log.exception("servable.unload_failed", version=harness.id.version)
         harness.ended()
-        _log.info("servable.unloaded", version=harness.id.version)
+        _log.info("servable.unloaded", version=harness.id.version, leases_left=harness.leases)
         self._report(harness)
         self._changed.set()
 

@@ -101,11 +101,19 @@ def next_action(snapshots: Sequence[Snapshot], *, policy: VersionPolicy) -> Acti
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Exponential back-off after failed loads."""
+    """Exponential back-off after failed loads.
+
+    Attributes:
+        initial_seconds: the first wait.
+        max_seconds: the longest wait.
+        unserved_seconds: the longest wait while no version answers.
+    """
 
     initial_seconds: float = 2.0
     max_seconds: float = 300.0
+    unserved_seconds: float = 5.0
 
-    def delay(self, failures: int) -> float:
+    def delay(self, failures: int, *, serving: bool) -> float:
         """Return the seconds to wait after so many failures in a row."""
-        return min(self.initial_seconds * 2.0 ** min(failures - 1, 30), self.max_seconds)
+        longest = self.max_seconds if serving else min(self.max_seconds, self.unserved_seconds)
+        return min(self.initial_seconds * 2.0 ** min(failures - 1, 30), longest)

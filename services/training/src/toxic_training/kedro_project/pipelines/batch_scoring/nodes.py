@@ -2,17 +2,15 @@
 
 from collections.abc import Iterable
 
-import pandas as pd
-
 from toxic_model.opening import open_model
 from toxic_model.registered import VersionedBundle
 from toxic_model.table_scoring import TableScorer
 from toxic_training.evaluation.parameters import EvaluationParameters
-from toxic_training.scoring.table_scoring import ScoredChunks
+from toxic_training.scoring.table_scoring import ReadChunk, ScoredChunks
 
 
 def score_table(
-    chunks: Iterable[pd.DataFrame],
+    chunks: Iterable[ReadChunk],
     chosen: VersionedBundle,
     text_column: str | None,
     parameters: EvaluationParameters,

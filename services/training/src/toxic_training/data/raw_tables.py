@@ -1,0 +1,58 @@
+"""Raw tables as data frames: what `toxic_core.tables` reads, with every cell a string.
+
+Invariant: a row that can't be read is left out with its line and reason, and the other rows keep their
+positions as their index.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from toxic_core.errors import InvalidDataError
+from toxic_core.tables import NO_OPTIONS, TableOptions, open_table
+
+logger = logging.getLogger(__name__)
+
+UNREADABLE = "unreadable"
+"""Key in a data frame's `attrs`: a list of the line and the reason's code of every row that was left out."""
+_SHOWN_PROBLEMS = 5
+
+
+def as_frame(header: Sequence[str], rows: Sequence[Sequence[str]]) -> pd.DataFrame:
+    """Return rows of strings as a data frame; columns without a name are numbered."""
+    names = [name or f"unnamed_{number}" for number, name in enumerate(header)]
+    columns = zip(*rows, strict=True) if rows else ((),) * len(names)
+    return pd.DataFrame(
+        {name: pd.Series(list(cells), dtype=str) for name, cells in zip(names, columns, strict=True)}
+    )
+
+
+def read_raw(path: Path, options: TableOptions = NO_OPTIONS) -> pd.DataFrame:
+    """Return a table; a warning lists the first rows that can't be read.
+
+    Raises:
+        InvalidDataError: the file is no table; the message names it.
+    """
+    rows: list[tuple[str, ...]] = []
+    positions: list[int] = []
+    problems = []
+    try:
+        with path.open("rb") as stream:
+            table = open_table(stream, options)
+            for position, row in enumerate(table.rows()):
+                if row.problem is None:
+                    rows.append(row.cells)
+                    positions.append(position)
+                else:
+                    problems.append(row.problem)
+    except InvalidDataError as error:
+        raise InvalidDataError(f"{path} can't be read. {error}") from error
+    frame = as_frame(table.header, rows)
+    if problems:
+        frame.index = pd.Index(positions, dtype="int64")
+        frame.attrs[UNREADABLE] = [(problem.line, problem.code) for problem in problems]
+        shown = " ".join(problem.message for problem in problems[:_SHOWN_PROBLEMS])
+        logger.warning("%d rows of %s can't be read and are left out: %s", len(problems), path, shown)
+    return frame
