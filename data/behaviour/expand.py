@@ -255,7 +255,9 @@ def main() -> int:
     """Write both parts, or only check the templates or show their comments; list counts and faults."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing")
-    parser.add_argument("--show", nargs=2, metavar=("LANGUAGE", "KIND"), help="print comments instead of writing files")
+    parser.add_argument(
+        "--show", nargs=2, metavar=("LANGUAGE", "KIND"), help="print comments instead of writing files"
+    )
     parser.add_argument("--out", type=Path, default=HERE, help="the folder to write to")
     arguments = parser.parse_args()
     everything, seen, faults = [], set[str](), 0
