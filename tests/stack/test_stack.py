@@ -15,8 +15,8 @@ from toxic_testing.local.containers import MODEL, ContainerStack, docker
 pytestmark = pytest.mark.stack
 
 TEXT = "Only an idiot would write this."
-TRAINING = "--env demo --params modelling.epochs=1,evaluation.bootstrap_samples=0"
-"""The demo's training, cut to one pass: what is tested here is the path, not the model."""
+TRAINING = "--env demo --params modelling.epochs=3,evaluation.bootstrap_samples=0"
+"""The demo's training, cut to the passes that the demo's gate needs: what is tested is the path."""
 IMAGES = {
     "toxic-comment-endpoint": ("kedro", "keras-hub", "mlflow", "tensorflow", "pip"),
     "toxic-registry": ("tensorflow", "tensorflow-cpu", "keras", "kedro", "pip"),
