@@ -4,11 +4,10 @@ Invariant: an opened model gave the recorded warm-up scores in float32, even if 
 precision.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
-
-import structlog
 
 from toxic_core.contract import WARMUP_TOLERANCE, Bundle
 from toxic_core.contract.scales import bundled_scales
@@ -26,7 +25,8 @@ AUTO: Literal["auto"] = "auto"
 
 Start = Literal["complete", "quick"]
 
-_log = structlog.get_logger(__name__)
+# Not structlog, whose import would take half of the time to the first score in a program.
+_log = logging.getLogger(__name__)
 
 
 def open_model(
@@ -76,7 +76,7 @@ def open_model(
             executable = compiled(candidate)
             break
         except ToxicError as error:
-            _log.warning("runtime.declined", runtime=candidate.name, reason=str(error))
+            _log.warning("runtime.declined: %s: %s", candidate.name, error)
     executable = executable or compiled(last)
     return LoadedModel(
         contract=contract,
@@ -149,11 +149,11 @@ def _compile(
         try:
             check(rounded, tolerance=ROUNDING_TOLERANCE)
         except WarmupError as error:
-            _log.warning("precision.declined", precision=str(precision), reason=str(error))
+            _log.warning("precision.declined: %s: %s", precision, error)
             continue
         seconds = warm_up.seconds(rounded.whole)
         if seconds <= exact_seconds:
             return rounded
-        reason = f"it took {seconds / exact_seconds:.2f} times as long as float32"
-        _log.info("precision.declined", precision=str(precision), reason=reason)
+        slower = seconds / exact_seconds
+        _log.info("precision.declined: %s: it took %.2f times as long as float32", precision, slower)
     return exact

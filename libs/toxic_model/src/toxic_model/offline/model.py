@@ -3,16 +3,12 @@
 Nothing is fetched: the shipped weights are the package `toxic-model-weights`, an extra of this one.
 """
 
-import logging
 import os
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-
-import structlog
 
 from toxic_core.errors import ConfigurationError, InvalidTextError
 from toxic_core.languages import Language, primary_language
@@ -119,11 +115,6 @@ def load(
         ContractError: the folder holds no bundle, or a damaged one.
         WarmupError: this machine doesn't compute the scores that were recorded in training.
     """
-    if not structlog.is_configured():  # it would print to the standard output of the caller's program
-        structlog.configure(
-            logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-            wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
-        )
     if threads:
         os.environ.setdefault("RAYON_NUM_THREADS", str(threads))  # which the tokenizer reads once
     opened = open_folder(shipped_bundle() if folder is None else Path(folder))
