@@ -1,6 +1,7 @@
 """The wheels of every package: built, listed, and used in an environment outside the repository."""
 
 import csv
+import email
 import json
 import os
 import re
@@ -18,7 +19,6 @@ from typing import Protocol
 import httpx
 import pytest
 from hatchling.builders.wheel import WheelBuilder
-from packaging.metadata import Metadata
 from twine.commands.check import check
 
 from toxic_testing.inference.process import Server
@@ -83,7 +83,7 @@ class Installed:
         self.bin = folder / "venv" / "bin"
         self.folder = folder / "elsewhere"
         self.folder.mkdir()
-        venv.create(folder / "venv")
+        venv.create(folder / "venv", symlinks=True)
         python = [sys.executable, "-m", "pip", "--python", str(self.bin / "python")]
         subprocess.run(
             [*python, "install", "--quiet", "--no-index", "--no-deps", *map(str, wheels)], check=True
@@ -145,11 +145,10 @@ def test_an_index_would_take_the_wheel(package: Path, wheels: dict[Path, Path]) 
     assert not check([str(wheels[package])], strict=True)
     archive = zipfile.ZipFile(wheels[package])
     (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
-    metadata = Metadata.from_email(archive.read(name), validate=False)
-    assert metadata.license_expression == "Apache-2.0"
-    assert metadata.license_files == ["LICENSE"]
-    assert metadata.author
-    assert metadata.classifiers
+    metadata = email.message_from_bytes(archive.read(name))
+    assert (metadata["License-Expression"], metadata["License-File"]) == ("Apache-2.0", "LICENSE")
+    assert metadata["Author"]
+    assert metadata.get_all("Classifier")
     assert name.replace("METADATA", "licenses/LICENSE") in archive.namelist()
 
 

@@ -26,7 +26,7 @@ from toxic_core.telemetry import disable_telemetry
 from toxic_model.offline.model import load
 from toxic_model.offline.results import WRITERS, Value
 from toxic_model.scoring import AS_SERVED
-from toxic_model.table_scoring import ERROR, TableScorer, output_names
+from toxic_model.table_scoring import TableScorer, output_names
 
 _OPTION = "--text-column"
 _CHUNK_ROWS = 2_000
@@ -143,7 +143,7 @@ def _score(options: argparse.Namespace) -> int:
             write(scored)
             stream.flush()
             done += len(scored)
-            rejected += sum(row[names.index(ERROR)] != "" for row in scored)
+            rejected += sum(row[-1] != "" for row in scored)
             if not options.quiet and sys.stderr.isatty():
                 speed = done / (time.monotonic() - started)
                 sys.stderr.write(f"\r{done:,} comments, {speed:,.0f} per second")
@@ -174,8 +174,9 @@ def _open(name: str, declared: TableOptions, *, lines: bool, opened: ExitStack) 
 
 
 def _scored(chunk: Sequence[Row], columns: Sequence[str], scorer: TableScorer) -> Iterator[list[Value]]:
-    """Yield the rows with their scores, in the order of the result's names."""
-    cells = [(*row.cells, *[""] * (len(columns) - len(row.cells))) for row in chunk]
+    """Yield the rows with their scores, in the order of the result's names; the last one is the error."""
+    width = len(columns)
+    cells = [(*row.cells[:width], *[""] * (width - len(row.cells))) for row in chunk]
     problems = [row.problem.message if row.problem else "" for row in chunk]
     appended = scorer.score(columns, lambda index: [row[index] for row in cells], problems=problems)
     values = [

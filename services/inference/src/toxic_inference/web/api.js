@@ -42,7 +42,7 @@ const WORDS = {
   body_too_large: "This is larger than the service takes. Send it in parts.",
   too_many_texts: "These are more comments than the service takes at once.",
   unauthenticated: "The API key is missing or not valid. Enter another one above.",
-  forbidden: "This key may not do that. An operator's key may.",
+  forbidden: "Only an operator may do that: with an operator's key, or on the machine of the service.",
   feedback_full: "There is no room for more corrections. Ask whoever runs the service.",
   feedback_unavailable: "Corrections can't be kept at the moment. Try again later.",
   unknown_feedback: "The correction was removed already.",

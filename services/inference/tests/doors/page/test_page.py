@@ -176,7 +176,7 @@ def test_a_correction_is_filed(page: Page, site: Any, consent: bool) -> None:  #
     assert row["text"] == (TEXT if consent else "")
     assert (row["source"], row["language"], row["model_version"]) == ("page", "en", "7")
     assert (row["threat"], row["toxic"]) == ("1", "0")
-    assert row["id"] not in page.content().partition("data-id")[0]
+    assert row["id"] not in page.locator("body").inner_text()
     page.get_by_role("button", name="Undo").click()
     expect(page.locator("#correct-done")).to_have_text("The correction was removed.")
     expect(page.get_by_role("button", name="File the correction")).to_be_enabled()
@@ -271,7 +271,7 @@ def test_the_page_is_light_and_fits_a_phone(visit: Callable[..., Page], site: An
     expect_scores(page, "0.530")
     page.get_by_text("Correct this").click()
     page.get_by_text("Preview a community's policy").click()
-    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
 def test_the_documentation_needs_no_other_host(visit: Callable[..., Page], site: Any) -> None:

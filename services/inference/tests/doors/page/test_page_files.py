@@ -111,7 +111,7 @@ def test_a_whole_text_is_shown_on_demand(table: Page) -> None:
     whole.click()
     assert whole.evaluate("element => element.clientHeight") > before
     table.set_viewport_size({"width": 390, "height": 800})
-    assert table.evaluate("document.documentElement.scrollWidth") == 390
+    assert table.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

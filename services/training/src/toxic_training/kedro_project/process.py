@@ -49,6 +49,7 @@ def _keep_data_here() -> None:
     from toxic_model.offline.model import shipped_bundle  # noqa: PLC0415  only a wheel needs it
 
     os.environ.setdefault("TOXIC_DATA_DIR", "data")
+    os.environ.setdefault("TRAINING_STATE_DIR", "var/training")
     os.environ.setdefault("TOXIC_DEMO_DIR", str(Path("var/demo/data").resolve()))
     os.environ.setdefault("TOXIC_SAMPLE_DIR", str(PROJECT / "sample"))
     with suppress(ConfigurationError):  # the extra `weights` isn't installed, and not every run needs it
