@@ -203,4 +203,4 @@ def test_training_runs_outside_the_repository(installed: Installed) -> None:
     """The wheel has the Kedro project and the sample; data is kept in the current folder."""
     ran = installed.run("toxic-training", "run", "--env", "demo", "--pipelines", "data_processing")
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert (installed.folder / "var/demo/data/03_primary/train_comments.parquet").is_file()
+    assert (installed.folder / "var/demo/data/03_primary/training_comments.parquet").is_file()

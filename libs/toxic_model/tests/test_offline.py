@@ -149,7 +149,7 @@ def test_an_error_is_one_line_and_leaves_no_file(
 ) -> None:
     """Status 1, and what to do."""
     (tmp_path / "in.csv").write_text(content)
-    status, written, said = score(tmp_path / "in.csv", "--out", tmp_path / "out.csv", *arguments)
+    status, written, said = score(tmp_path / "in.csv", *arguments, "--out", tmp_path / "out.csv")
     assert (status, written) == (1, "")
     assert "\n" not in said
     assert re.search(reason, said)

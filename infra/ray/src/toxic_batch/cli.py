@@ -9,7 +9,6 @@ import os
 import sys
 from pathlib import Path
 
-from toxic_batch import __version__
 from toxic_batch.job import Job
 from toxic_batch.job import run as run_job
 from toxic_batch.reading import FORMATS
@@ -36,7 +35,6 @@ def run() -> None:
         "Parquet. The same command resumes a job that was killed. Without arguments it prints what it needs.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help="a file or folder; s3:// and gs:// too")
     parser.add_argument("--out", required=True, help="folder of the scored parts; s3:// and gs:// too")
     parser.add_argument(

@@ -39,7 +39,8 @@ function scoreRow(name, score, decision, threshold) {
 function verdictOf(result) {
   const flagged = Object.keys(result.decisions).filter((name) => result.decisions[name]);
   if (flagged.length) return `Flagged as ${flagged.map((name) => titleOf(name).toLowerCase()).join(", ")}.`;
-  return "Not flagged: every score is below its threshold.";
+  const below = Object.keys(result.thresholds).every((name) => result.scores[name] < result.thresholds[name]);
+  return below ? "Not flagged: every score is below its threshold." : "Not flagged, by a list of the policy.";
 }
 
 function languageOf(result, stated) {
