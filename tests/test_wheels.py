@@ -196,7 +196,9 @@ def test_a_program_names_its_version_and_explains_itself(installed: Installed, p
 def toxic_version() -> str:
     """Return the version of all packages."""
     source = (ROOT / "libs/toxic_core/src/toxic_core/__init__.py").read_text(encoding="utf-8")
-    return re.findall(r'__version__ = "(.+)"', source)[0]
+    found = re.search(r'__version__ = "(.+)"', source)
+    assert found
+    return found[1]
 
 
 def test_training_runs_outside_the_repository(installed: Installed) -> None:

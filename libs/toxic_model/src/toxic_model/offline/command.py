@@ -21,10 +21,10 @@ import toxic_model
 from toxic_core.errors import InvalidDataError, ToxicError
 from toxic_core.files import replacing
 from toxic_core.languages import Language
-from toxic_core.tables import TEXT_COLUMNS, Row, Table, TableOptions, open_lines, open_table, text_column
+from toxic_core.tables import TEXT_COLUMNS, Table, TableOptions, open_lines, open_table, text_column
 from toxic_core.telemetry import disable_telemetry
 from toxic_model.offline.model import load
-from toxic_model.offline.results import WRITERS, Value
+from toxic_model.offline.results import WRITERS, scored_rows
 from toxic_model.scoring import AS_SERVED
 from toxic_model.table_scoring import TableScorer, output_names
 
@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"toxic {toxic_model.__version__}")
     parser.set_defaults(run=None)
-    score = parser.add_subparsers(title="commands", metavar="COMMAND").add_parser(
+    command = parser.add_subparsers(title="commands", metavar="COMMAND").add_parser(
         "score",
         help="score tables of comments, or a comment per line",
         description="Score tables of comments: CSV and its relatives, JSON lines, JSON, .xlsx and Parquet. "
@@ -65,33 +65,35 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    score.set_defaults(run=_score)
-    score.add_argument(
+    command.set_defaults(run=score)
+    command.add_argument(
         "files", nargs="*", metavar="FILE", default=[_STANDARD], help="a table; - is standard input"
     )
-    score.add_argument("-o", "--out", type=Path, metavar="FILE", help="result; default: standard output")
-    score.add_argument(
+    command.add_argument("-o", "--out", type=Path, metavar="FILE", help="result; default: standard output")
+    command.add_argument(
         "--format",
         choices=tuple(WRITERS),
         help="of the result; default: jsonl if --out ends in .jsonl or .ndjson, else csv",
     )
-    score.add_argument("--lines", action="store_true", help="the files have a comment per line")
-    score.add_argument(
+    command.add_argument("--lines", action="store_true", help="the files have a comment per line")
+    command.add_argument(
         _OPTION, metavar="NAME", help="of the texts; default: one of " + ", ".join(TEXT_COLUMNS)
     )
-    score.add_argument("--encoding", help="of texts without a byte order mark; default: utf-8")
-    score.add_argument("--delimiter", help="comma, semicolon, tab or bar; default: found in the header")
-    score.add_argument("--model", type=Path, metavar="FOLDER", help="a bundle; default: the shipped weights")
-    score.add_argument(
+    command.add_argument("--encoding", help="of texts without a byte order mark; default: utf-8")
+    command.add_argument("--delimiter", help="comma, semicolon, tab or bar; default: found in the header")
+    command.add_argument(
+        "--model", type=Path, metavar="FOLDER", help="a bundle; default: the shipped weights"
+    )
+    command.add_argument(
         "--threads", type=int, default=0, help="the most that compute; default: all processors"
     )
-    score.add_argument(
+    command.add_argument(
         "--default-language",
         metavar="CODE",
         default=str(Language.ENGLISH),
         help="of texts that are too short to identify their language; default: en",
     )
-    score.add_argument("-q", "--quiet", action="store_true", help="no progress and no summary")
+    command.add_argument("-q", "--quiet", action="store_true", help="no progress and no summary")
     return parser
 
 
@@ -112,7 +114,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(_INTERRUPTED)
 
 
-def _score(options: argparse.Namespace) -> int:
+def score(options: argparse.Namespace) -> int:
+    """Score what the command line names, and return the exit status."""
     started = time.monotonic()
     declared = TableOptions(options.encoding, options.delimiter, options.text_column)
     shown = options.out or Path()
@@ -139,7 +142,7 @@ def _score(options: argparse.Namespace) -> int:
         size = 1 if options.lines and sys.stdin.isatty() else _CHUNK_ROWS
         rows, done, rejected = chain.from_iterable(table.rows() for table in tables), 0, 0
         while chunk := list(islice(rows, size)):
-            scored = list(_scored(chunk, columns, scorer))
+            scored = list(scored_rows(chunk, columns, scorer))
             write(scored)
             stream.flush()
             done += len(scored)
@@ -171,20 +174,6 @@ def _open(name: str, declared: TableOptions, *, lines: bool, opened: ExitStack) 
         file = "Standard input" if standard else name
         raise InvalidDataError(f"{file}: {error} For a comment per line, add --lines.") from error
     return table
-
-
-def _scored(chunk: Sequence[Row], columns: Sequence[str], scorer: TableScorer) -> Iterator[list[Value]]:
-    """Yield the rows with their scores, in the order of the result's names; the last one is the error."""
-    width = len(columns)
-    cells = [(*row.cells[:width], *[""] * (width - len(row.cells))) for row in chunk]
-    problems = [row.problem.message if row.problem else "" for row in chunk]
-    appended = scorer.score(columns, lambda index: [row[index] for row in cells], problems=problems)
-    values = [
-        [None if missing else value for value, missing in zip(each.cells.tolist(), each.missing, strict=True)]
-        for each in appended
-    ]
-    for row, scores in zip(cells, zip(*values, strict=True), strict=True):
-        yield [*row, *scores]
 
 
 @contextmanager

@@ -1,9 +1,12 @@
-"""Scored rows as CSV or JSON lines."""
+"""Rows with their scores, as CSV or JSON lines."""
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TextIO
+
+from toxic_core.tables import Row
+from toxic_model.table_scoring import TableScorer
 
 Value = str | float | bool | None
 """A cell; None if it is missing."""
@@ -12,6 +15,20 @@ Write = Callable[[Iterable[Sequence[Value]]], None]
 """Writes rows."""
 
 _DIGITS = 6
+
+
+def scored_rows(chunk: Sequence[Row], columns: Sequence[str], scorer: TableScorer) -> Iterator[list[Value]]:
+    """Yield the rows with their scores, in the order of the result's names; the last one is the error."""
+    width = len(columns)
+    cells = [(*row.cells[:width], *[""] * (width - len(row.cells))) for row in chunk]
+    problems = [row.problem.message if row.problem else "" for row in chunk]
+    appended = scorer.score(columns, lambda index: [row[index] for row in cells], problems=problems)
+    values = [
+        [None if missing else value for value, missing in zip(each.cells.tolist(), each.missing, strict=True)]
+        for each in appended
+    ]
+    for row, scores in zip(cells, zip(*values, strict=True), strict=True):
+        yield [*row, *scores]
 
 
 def write_csv(stream: TextIO, names: Sequence[str]) -> Write:

@@ -62,6 +62,7 @@ function visible() {
 
 function textCell(text) {
   const cell = element("td", "text");
+  if (!text.trim()) return cell;
   // The whole text is there, and cut by the style sheet until somebody opens it.
   const whole = element("button", "whole", text);
   whole.type = "button";

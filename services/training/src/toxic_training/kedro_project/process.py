@@ -35,25 +35,21 @@ def prepare() -> None:
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("KEDRO_LOGGING_CONFIG", str(PROJECT / "conf" / "logging.yml"))
     if PROJECT == _INSTALLED:
-        _keep_data_here()
+        from toxic_model.offline.model import shipped_bundle  # noqa: PLC0415  only a wheel needs it
+
+        # Data goes below the current folder, and what comes with the packages is there.
+        os.environ.setdefault("TOXIC_DATA_DIR", "data")
+        os.environ.setdefault("TRAINING_STATE_DIR", "var/training")
+        os.environ.setdefault("TOXIC_DEMO_DIR", str(Path("var/demo/data").resolve()))
+        os.environ.setdefault("TOXIC_SAMPLE_DIR", str(PROJECT / "sample"))
+        with suppress(ConfigurationError):  # the extra `weights` isn't installed, and not every run needs it
+            os.environ.setdefault("TOXIC_BASELINE_DIR", str(shipped_bundle()))
     for folder in ("TOXIC_DATA_DIR", "TRAINING_STATE_DIR"):
         if chosen := os.environ.get(folder):
             os.environ[folder] = str(Path(chosen).expanduser().resolve())
     if sys.argv[1:2] != ["server"]:  # the server starts runs in child processes and needs no TensorFlow
         _import_tensorflow_quietly()
     os.chdir(PROJECT)
-
-
-def _keep_data_here() -> None:
-    """Name folders below the current one for data, and the packages' for what comes with them."""
-    from toxic_model.offline.model import shipped_bundle  # noqa: PLC0415  only a wheel needs it
-
-    os.environ.setdefault("TOXIC_DATA_DIR", "data")
-    os.environ.setdefault("TRAINING_STATE_DIR", "var/training")
-    os.environ.setdefault("TOXIC_DEMO_DIR", str(Path("var/demo/data").resolve()))
-    os.environ.setdefault("TOXIC_SAMPLE_DIR", str(PROJECT / "sample"))
-    with suppress(ConfigurationError):  # the extra `weights` isn't installed, and not every run needs it
-        os.environ.setdefault("TOXIC_BASELINE_DIR", str(shipped_bundle()))
 
 
 def _import_tensorflow_quietly() -> None:
