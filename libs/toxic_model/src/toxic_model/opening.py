@@ -141,10 +141,9 @@ def _compile(
     exact = compile_for(Precision.FLOAT32, threads)
     check(exact)
     allowed = evaluated_precisions(bundle) if lower else frozenset()
-    exact_seconds = warm_up.seconds(exact.whole) if allowed else 0.0
-    for precision in runtime.lower_precisions() if allowed else ():
-        if precision not in allowed:
-            continue
+    candidates = [precision for precision in runtime.lower_precisions() if precision in allowed]
+    exact_seconds = warm_up.seconds(exact.whole) if candidates else 0.0
+    for precision in candidates:
         rounded = compile_for(precision, threads)
         try:
             check(rounded, tolerance=ROUNDING_TOLERANCE)
