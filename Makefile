@@ -18,6 +18,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python -m
 PYTEST := $(RUN) pytest
 PACKAGES := $(wildcard libs/*/pyproject.toml services/*/pyproject.toml infra/*/pyproject.toml tests/support/pyproject.toml)
+WHEELS := $(filter-out tests/support/,$(dir $(PACKAGES))) models/weights/
 SOURCES := libs services infra/grafana infra/local infra/migrate infra/ray benchmarks $(wildcard tests)
 ARGS ?=
 WORKERS ?= auto
@@ -198,6 +199,11 @@ bench-batch: $(VENV)/.installed-dev ## Measure toxic-batch beside the bare model
 .PHONY: bench-training
 bench-training: $(VENV)/.installed ## Measure training speed on TOXIC_DATA_DIR, into docs/benchmarks-training.md
 	@$(RUN) benchmarks.training_speed $(ARGS)
+
+.PHONY: wheels
+wheels: $(VENV)/.installed-dev ## Build the wheel of every package into dist/, for pip install --find-links dist
+	@for package in $(WHEELS); do (cd $$package && \
+		$(CURDIR)/$(VENV)/bin/python -m hatchling build -t wheel -d $(CURDIR)/dist) || exit 1; done
 
 .PHONY: lock
 lock: $(VENV)/.installed-dev ## Resolve dependencies into constraints.txt; ARGS=--upgrade takes the newest

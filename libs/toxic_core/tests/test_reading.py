@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toxic_core.errors import InvalidDataError
-from toxic_core.tables import Table, TableOptions, open_table
+from toxic_core.tables import Table, TableOptions, open_lines, open_table
 from toxic_core.tables.delimited import DELIMITERS
 from toxic_testing.tables import HEADER, ROWS, delimited, files
 
@@ -49,6 +49,17 @@ def codes_of(content: bytes, **declared: str | None) -> list[tuple[int, str]]:
         (row.line, f"[{row.problem.code}]" if row.problem else "/".join(row.cells))
         for row in opened(content, **declared).rows()
     ]
+
+
+def test_lines_are_a_table_of_one_column() -> None:
+    """A comment per line, quotes included; empty lines are skipped, and a bad one concerns no other."""
+    content = b'\xef\xbb\xbfa "b", c\r\n\n  d\nh\xff\n\0\ne'
+    table = open_lines(io.BytesIO(content))
+    assert table.header == ("text",)
+    rows = [(row.line, row.problem.code if row.problem else row.cells[0]) for row in table.rows()]
+    assert rows == [(1, 'a "b", c'), (3, "  d"), (4, "invalid_utf8"), (5, "invalid_character"), (6, "e")]
+    (row,) = open_lines(io.BytesIO("день\n".encode("cp1251")), TableOptions("cp1251")).rows()
+    assert row.cells == ("день",)
 
 
 @pytest.mark.parametrize("name", files())

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from toxic_core.languages import UNDETERMINED
-from toxic_model.identification import identify_language
+from toxic_model.identification import identify, identify_language
 
 FOREIGN = Path(__file__).with_name("foreign_texts.csv")
 
@@ -43,6 +43,29 @@ FOREIGN = Path(__file__).with_name("foreign_texts.csv")
 def test_each_language_is_identified(text: str, language: str) -> None:
     """Addresses and the default language don't matter if a text has several words."""
     assert identify_language(text) == identify_language(text, "en") == language
+
+
+@pytest.mark.parametrize(
+    ("text", "least", "most"),
+    [
+        ("Que tengas un buen día, amigo mío.", 0.5, 1.0),
+        ("आपका दिन शुभ हो, मेरे प्यारे दोस्त।", 0.3, 0.9),
+        ("yaar kal movie dekhne chalte hain kya", 0.5, 1.0),
+        ("Hyvää päivänjatkoa ystävälleni, nähdään huomenna taas täällä kahvilassa.", 0.5, 1.0),
+        ("ქართული ენა", 1.0, 1.0),
+    ],
+)
+def test_identification_has_a_confidence(text: str, least: float, most: float) -> None:
+    """From 0 to 1, also that a text is in none of the languages."""
+    confidence = identify(text).confidence
+    assert confidence is not None
+    assert least <= confidence <= most
+
+
+@pytest.mark.parametrize("text", ["12 34", "hello"])
+def test_an_assumed_language_has_no_confidence(text: str) -> None:
+    """Texts without letters and of one or two words are in the default language, which is a guess."""
+    assert identify(text, "en") == ("en", None)
 
 
 def test_unsupported_languages_are_undetermined() -> None:

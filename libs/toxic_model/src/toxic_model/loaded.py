@@ -55,8 +55,9 @@ class LoadedModel:
         raw = score_raw(
             texts,
             tokenizer=self.tokenizer,
+            whole=self.whole,
             # Two batches side by side lose less to waiting than the threads of one product.
-            executables=self.streams or (self.whole,),
+            streams=self.streams,
             labels=len(self.contract.labels),
             options=options,
             progress=progress,

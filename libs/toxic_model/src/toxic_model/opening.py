@@ -4,12 +4,12 @@ Invariant: an opened model gave the recorded warm-up scores in float32, even if 
 precision.
 """
 
+import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal
 
-import structlog
-
-from toxic_core.contract import Bundle
+from toxic_core.contract import WARMUP_TOLERANCE, Bundle
 from toxic_core.contract.scales import bundled_scales
 from toxic_core.errors import ConfigurationError, ToxicError
 from toxic_model.errors import WarmupError
@@ -23,7 +23,10 @@ from toxic_model.warmup import WarmUp
 
 AUTO: Literal["auto"] = "auto"
 
-_log = structlog.get_logger(__name__)
+Start = Literal["complete", "quick"]
+
+# Not structlog, whose import would take half of the time to the first score in a program.
+_log = logging.getLogger(__name__)
 
 
 def open_model(
@@ -33,6 +36,7 @@ def open_model(
     overlap: int = 0,
     runtime: str = AUTO,
     precision: Literal["auto", "float32"] = AUTO,
+    start: Start = "complete",
     imported: Callable[[Runtime], None] = lambda _: None,
 ) -> LoadedModel:
     """Open a bundle's model and replay its warm-up. Blocks for seconds.
@@ -44,6 +48,8 @@ def open_model(
         runtime: a runtime's name, or `auto` for the fastest one that gives the recorded scores.
         precision: `auto` allows a precision below float32 if this machine has instructions for it, the
             bundle's evaluation found it as good, and it is not slower.
+        start: `complete` is ready for every batch; `quick` replays the shorter half of the warm-up, and lets
+            the first use of a stream compile it.
         imported: called with each runtime after its library was imported and before it reads the model.
 
     Raises:
@@ -62,7 +68,7 @@ def open_model(
     def compiled(chosen: Runtime) -> Executable:
         chosen.prepare()
         imported(chosen)
-        return _compile(bundle, chosen, warm_up, threads=threads, lower=precision == AUTO)
+        return _compile(bundle, chosen, warm_up, threads=threads, lower=precision == AUTO, start=start)
 
     executable = None
     for candidate in preferred:
@@ -70,7 +76,7 @@ def open_model(
             executable = compiled(candidate)
             break
         except ToxicError as error:
-            _log.warning("runtime.declined", runtime=candidate.name, reason=str(error))
+            _log.warning("runtime.declined: %s: %s", candidate.name, error)
     executable = executable or compiled(last)
     return LoadedModel(
         contract=contract,
@@ -120,25 +126,33 @@ def choose_runtimes(name: str = AUTO, *, packed: bool = False) -> tuple[Runtime,
     return installed
 
 
-def _compile(bundle: Bundle, runtime: Runtime, warm_up: WarmUp, *, threads: int, lower: bool) -> Executable:
+def _compile(
+    bundle: Bundle, runtime: Runtime, warm_up: WarmUp, *, threads: int, lower: bool, start: Start
+) -> Executable:
     """Return the model in the fastest precision that was evaluated to be as good as float32."""
     compile_for = runtime.read(bundle.path, len(bundle.contract.labels))
+
+    def check(executable: Executable, *, tolerance: float = WARMUP_TOLERANCE) -> None:
+        if start == "complete":
+            warm_up.check(executable, tolerance=tolerance)
+        else:
+            warm_up.shorter().check(replace(executable, streams=()), tolerance=tolerance)
+
     exact = compile_for(Precision.FLOAT32, threads)
-    warm_up.check(exact)
+    check(exact)
     allowed = evaluated_precisions(bundle) if lower else frozenset()
-    exact_seconds = warm_up.seconds(exact.whole) if allowed else 0.0
-    for precision in runtime.lower_precisions() if allowed else ():
-        if precision not in allowed:
-            continue
+    candidates = [precision for precision in runtime.lower_precisions() if precision in allowed]
+    exact_seconds = warm_up.seconds(exact.whole) if candidates else 0.0
+    for precision in candidates:
         rounded = compile_for(precision, threads)
         try:
-            warm_up.check(rounded, tolerance=ROUNDING_TOLERANCE)
+            check(rounded, tolerance=ROUNDING_TOLERANCE)
         except WarmupError as error:
-            _log.warning("precision.declined", precision=str(precision), reason=str(error))
+            _log.warning("precision.declined: %s: %s", precision, error)
             continue
         seconds = warm_up.seconds(rounded.whole)
         if seconds <= exact_seconds:
             return rounded
-        reason = f"it took {seconds / exact_seconds:.2f} times as long as float32"
-        _log.info("precision.declined", precision=str(precision), reason=reason)
+        slower = seconds / exact_seconds
+        _log.info("precision.declined: %s: it took %.2f times as long as float32", precision, slower)
     return exact

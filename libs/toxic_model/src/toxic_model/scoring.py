@@ -36,6 +36,10 @@ class ScoringOptions:
     overlap: int = 0
 
 
+AS_SERVED = ScoringOptions(batch_tokens=8192, max_windows=400, overlap=16)
+"""The inference service's defaults: every text of 20,480 bytes is read to its end."""
+
+
 @dataclass(frozen=True, slots=True)
 class RawScores:
     """Uncalibrated scores of texts.
@@ -100,7 +104,8 @@ def score_raw(
     texts: Sequence[str],
     *,
     tokenizer: Tokeniser,
-    executables: Sequence[Infer],
+    whole: Infer,
+    streams: Sequence[Infer] = (),
     labels: int,
     options: ScoringOptions,
     progress: Progress | None = None,
@@ -110,7 +115,8 @@ def score_raw(
     Args:
         texts: in any order and number.
         tokenizer: the model's.
-        executables: used at the same time, one batch each.
+        whole: computes a batch by itself.
+        streams: used at the same time, one batch each, if there are several; none if `whole` computes all.
         labels: how many scores a text gets.
         options: how texts are read.
         progress: called after each batch.
@@ -120,6 +126,7 @@ def score_raw(
     lengths = np.array([len(row) for row in rows], dtype=np.int32)
     # The longest rows come first: they are fewest per batch, so that the last batches end together.
     groups = list(length_groups(lengths, batch_tokens=options.batch_tokens))[::-1]
+    executables = streams if len(groups) > 1 and streams else (whole,)
     infer = any_of(executables)
 
     def compute(group: NDArray[np.intp]) -> Float32Array:

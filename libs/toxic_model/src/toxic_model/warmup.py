@@ -77,10 +77,14 @@ class WarmUp:
                     "The model isn't the one that was evaluated, or this machine computes differently."
                 )
 
+    def shorter(self) -> "WarmUp":
+        """Return the shorter half of the examples."""
+        half = np.argsort([len(row) for row in self.rows], kind="stable")[: (len(self.rows) + 1) // 2]
+        return WarmUp([self.rows[index] for index in half], self.recorded[half], self.pad_id)
+
     def seconds(self, infer: Infer) -> float:
         """Return the shortest time in which the shorter half of the examples was computed as one batch."""
-        shorter = sorted(self.rows, key=len)[: (len(self.rows) + 1) // 2]
-        batch = pad(shorter, pad_id=self.pad_id)
+        batch = pad(self.shorter().rows, pad_id=self.pad_id)
         best = inf
         for _ in range(_TRIALS):
             started = time.perf_counter()

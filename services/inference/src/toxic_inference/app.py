@@ -60,7 +60,7 @@ from toxic_inference.settings import Settings
 from toxic_inference.threads import Threads
 from toxic_inference.watching import Watching, start_watching
 from toxic_inference.webhooks import WebhookReceiver
-from toxic_model.identification import identify_language, load_identifiers
+from toxic_model.identification import Identified, identify, load_identifiers
 from toxic_model.loaded import LoadedModel
 from toxic_model.runtime import STREAMS
 
@@ -318,11 +318,11 @@ def _make_jobs(
     check_writable(folder, setting="INFERENCE_STATE_DIR")
     closing.append(own(folder, setting="INFERENCE_STATE_DIR").close)
     files, clock = JobFiles(folder), SystemClock()
-    identify = partial(identify_language, default=settings.default_language)
+    identify_in = partial(identify, default=settings.default_language)
 
-    def govern(name: str) -> tuple[Scorer, Callable[[str], str]]:
+    def govern(name: str) -> tuple[Scorer, Callable[[str], Identified]]:
         governor = Governor.named(name, policies(), threads=threads, emit=emit)
-        return governor.scorer(scorer), governor.policy.identifier(identify)
+        return governor.scorer(scorer), governor.policy.identifier(identify_in)
 
     return JobQueue(
         files=files,
@@ -333,7 +333,7 @@ def _make_jobs(
             threads=threads,
             text_bytes=settings.max_text_bytes,
             file_bytes=settings.max_upload_bytes,
-            identify_language=identify,
+            identify_language=identify_in,
             clock=clock,
         ),
         govern=govern,
@@ -372,7 +372,7 @@ def _make_backend(
         statuses=manager.statuses,
         ready=lambda: manager.ready,
         source_error=lambda: poller.error,
-        identify_language=partial(identify_language, default=settings.default_language),
+        identify_language=partial(identify, default=settings.default_language),
         corrections=corrections,
         jobs=jobs,
         webhooks=webhooks if settings.event_secret.get_secret_value() else None,

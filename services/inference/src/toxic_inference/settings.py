@@ -25,6 +25,7 @@ from toxic_inference.serving.scoring.explaining import LEAST_PASSES
 from toxic_inference.serving.versions.policy import VersionPolicy
 from toxic_model.opening import AUTO
 from toxic_model.runtimes import RUNTIMES
+from toxic_model.scoring import AS_SERVED
 
 _KIB = 1024
 _MIB = 1024 * _KIB
@@ -190,9 +191,9 @@ class Settings(BaseSettings):
     max_queue_seconds: PositiveFloat = 5.0
     """Longest expected time in the queue; if it would be longer, the request is refused with 429 at once.
     Bulk work (files) waits instead."""
-    window_overlap_tokens: NonNegativeInt = 16
+    window_overlap_tokens: NonNegativeInt = AS_SERVED.overlap
     """Tokens that neighbouring windows of a long text share; half a window at most."""
-    max_windows: PositiveInt = 400
+    max_windows: PositiveInt = AS_SERVED.max_windows
     """Most windows per text; the end of a longer text isn't read, and its result is marked as truncated. The
     default is enough for every text of 20,480 bytes."""
     max_span_passes: int = Field(default=64, ge=LEAST_PASSES)

@@ -19,6 +19,7 @@ from toxic_core.logging import configure_logging
 from toxic_core.registered import CHAMPION, MODEL_NAME
 from toxic_core.settings import name_faults
 from toxic_core.telemetry import disable_telemetry
+from toxic_registry import __version__
 from toxic_registry.caller import Caller, Role
 from toxic_registry.client import report
 from toxic_registry.ledger.entries import (
@@ -62,8 +63,12 @@ _actor = click.option(
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="%(prog)s %(version)s")
 def commands() -> None:
-    """Run the model registry, and choose the version that is served."""
+    """Run the model registry, and choose the version that is served.
+
+    Without a command it prints this help; `python -m toxic_registry` runs the server.
+    """
 
 
 @commands.command()

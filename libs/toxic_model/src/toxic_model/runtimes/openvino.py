@@ -5,10 +5,11 @@ It reads SavedModels, and packed models without TensorFlow.
 Invariant: token ids that the model's embeddings don't have are refused; OpenVINO itself would read zeros.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -78,15 +79,15 @@ def _read(folder: Path, labels: int) -> Compile:
         ready = _rounded(model) if precision is Precision.INT8 else model
         whole = _compile(core, ready, precision, threads=threads)
         threads = whole.get_property("INFERENCE_NUM_THREADS")
-        requests = [whole.create_infer_request()]
-        if threads >= STREAMS:
+        requests = _Requests(
+            whole.create_infer_request(),
             # Both share their weights: the second adds its batches to the memory, and a fraction of a second.
-            divided = _compile(core, ready, precision, threads=threads, streams=STREAMS)
-            requests += [divided.create_infer_request() for _ in range(STREAMS)]
-        first, *streams = (
-            partial(_infer, requests, index, known_ids=known_ids) for index in range(len(requests))
+            lambda: _compile(core, ready, precision, threads=threads, streams=STREAMS),
         )
-        # OpenVINO frees the model with its last request.
+        first, *streams = (
+            partial(_infer, requests, index, known_ids=known_ids)
+            for index in range(1 + STREAMS if threads >= STREAMS else 1)
+        )
         return Executable(f"openvino-{precision}", whole=first, streams=tuple(streams), close=requests.clear)
 
     return compile_for
@@ -147,9 +148,34 @@ def _compile(
     return core.compile_model(model, _DEVICE, settings)
 
 
-def _infer(
-    requests: "Sequence[ov.InferRequest]", index: int, batch: EncodedBatch, *, known_ids: int
-) -> Float32Array:
+class _Requests:
+    """The requests of one model: the first has all threads, the others divide them. Thread-safe.
+
+    Args:
+        whole: the first.
+        divide: compiles the model for the others, when one of them is first used.
+    """
+
+    def __init__(self, whole: "ov.InferRequest", divide: "Callable[[], ov.CompiledModel]") -> None:
+        self._requests = [whole]
+        self._divide: Callable[[], ov.CompiledModel] | None = divide
+        self._lock = Lock()
+
+    def __getitem__(self, index: int) -> "ov.InferRequest":
+        with self._lock:
+            if index and self._divide is not None:
+                divided, self._divide = self._divide(), None  # which held the uncompiled model
+                self._requests += [divided.create_infer_request() for _ in range(STREAMS)]
+            return self._requests[index]
+
+    def clear(self) -> None:
+        """Free the model: OpenVINO does so with its last request."""
+        with self._lock:
+            self._requests.clear()
+            self._divide = None
+
+
+def _infer(requests: _Requests, index: int, batch: EncodedBatch, *, known_ids: int) -> Float32Array:
     ids = batch.input_ids
     if ids.size and not 0 <= ids.min() <= ids.max() < known_ids:
         raise InvalidTensorError(f"The model's vocabulary has token ids from 0 to {known_ids - 1}.")

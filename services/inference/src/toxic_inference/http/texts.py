@@ -1,7 +1,6 @@
 """Checks that every door makes of the texts in a request."""
 
 from collections.abc import Iterable, Mapping, Sequence, Sized
-from dataclasses import replace
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints
@@ -67,8 +66,9 @@ def check_count(rows: Sized, limits: Limits, *, field: str) -> None:
 async def language_of(text: str, request: Request, backend: Backend) -> str:
     """Return a text's most likely language; that of a long text is identified on a thread."""
     if len(text) <= _SHORT_CHARACTERS:
-        return backend.identify_language(text)
-    return await backend.threads.read.run(backend.identify_language, text, caller=caller_in(request.scope))
+        return backend.identify_language(text).language
+    caller = caller_in(request.scope)
+    return (await backend.threads.read.run(backend.identify_language, text, caller=caller)).language
 
 
 async def identified(texts: Sequence[Text], request: Request, backend: Backend) -> list[Text]:
@@ -76,7 +76,7 @@ async def identified(texts: Sequence[Text], request: Request, backend: Backend) 
 
     def identify(part: Sequence[Text]) -> list[Text]:
         return [
-            text if text.language else replace(text, language=backend.identify_language(text.content))
+            text if text.language else Text(text.content, *backend.identify_language(text.content))
             for text in part
         ]
 

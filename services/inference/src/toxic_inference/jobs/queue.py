@@ -35,6 +35,7 @@ from toxic_inference.jobs.scoring import FileScoring
 from toxic_inference.serving.clock import Clock
 from toxic_inference.serving.interfaces import Scorer, Target
 from toxic_inference.threads import Threads
+from toxic_model.identification import Identified
 
 _log = structlog.get_logger(__name__)
 
@@ -72,7 +73,7 @@ class JobQueue:
     scorer: Scorer
     threads: Threads
     scoring: FileScoring
-    govern: Callable[[str], tuple[Scorer, Callable[[str], str]]]
+    govern: Callable[[str], tuple[Scorer, Callable[[str], Identified]]]
     now: Callable[[], datetime]
     clock: Clock
     emit: Emit

@@ -20,6 +20,7 @@ from toxic_core.text import NORMALISATION_VERSIONS
 from toxic_inference.policies.lists import Matcher
 from toxic_inference.policies.markup import strip_markup
 from toxic_inference.serving.interfaces import Text, TextScore
+from toxic_model.identification import Identified
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
@@ -102,9 +103,10 @@ class Policy(FrozenModel):
                 found |= dict.fromkeys(words.labels or contract.labels, decision)
         return found
 
-    def identifier(self, identify: Callable[[str], str]) -> Callable[[str], str]:
+    def identifier(self, identify: Callable[[str], Identified]) -> Callable[[str], Identified]:
         """Return what identifies languages: the default one, else that of a text without its markup."""
-        return lambda text: self.default_language or identify(self.strip(text))
+        default = self.default_language
+        return lambda text: Identified(default) if default else identify(self.strip(text))
 
     def read(self, text: Text) -> Text:
         """Return a text without its markup, in the default language if it states none."""

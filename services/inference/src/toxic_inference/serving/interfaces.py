@@ -6,7 +6,7 @@ the fingerprint keeps a new version 1 from being answered by the old one's files
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -112,10 +112,17 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text to score, and its language (ISO 639-1) if the caller declares it."""
+    """A text to score.
+
+    Attributes:
+        content: the text.
+        language: ISO 639-1 code, if it is stated or identified.
+        confidence: of an identified language, from 0 to 1; None if it was stated or assumed.
+    """
 
     content: str
     language: str | None = None
+    confidence: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

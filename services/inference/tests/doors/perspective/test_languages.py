@@ -12,7 +12,7 @@ from toxic_inference.doors.listing import DOORS
 from toxic_inference.http.application import create_api
 from toxic_inference.http.backend import Backend, PerspectiveRules
 from toxic_inference.serving.interfaces import Text
-from toxic_model.identification import identify_language
+from toxic_model.identification import identify
 from toxic_testing.inference.core import FakeCore
 from toxic_testing.inference.perspective import ANALYZE, SUGGEST, asked, error_of, suggested
 
@@ -33,7 +33,7 @@ async def lenient(backend: Backend) -> AsyncIterator[httpx.AsyncClient]:
     measured = replace(
         backend,
         perspective=PerspectiveRules(score_any_language=True),
-        identify_language=partial(identify_language, default="pt"),
+        identify_language=partial(identify, default="pt"),
     )
     transport = httpx.ASGITransport(create_api(measured, DOORS))
     async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:

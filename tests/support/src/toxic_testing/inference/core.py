@@ -26,6 +26,7 @@ from toxic_inference.serving.interfaces import (
     TextScore,
 )
 from toxic_inference.serving.versions.states import State, VersionStatus
+from toxic_model.identification import Identified
 from toxic_testing.inference.bundles import make_contract
 
 NO_TERMS = Terms()
@@ -129,11 +130,12 @@ class FakeCore:
         )
 
 
-def identify_language(text: str) -> str:
+def identify_language(text: str) -> Identified:
     """Return `es` for a text with hola, `und` for one without letters, else `en`."""
     if "hola" in text:
-        return "es"
-    return "en" if any(character.isalpha() for character in text) else UNDETERMINED
+        return Identified("es", 0.75)
+    found = "en" if any(character.isalpha() for character in text) else UNDETERMINED
+    return Identified(found, 1.0)
 
 
 class Calendar:

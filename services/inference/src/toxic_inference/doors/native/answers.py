@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
-from toxic_inference.serving.interfaces import Span, TextScore
+from toxic_inference.serving.interfaces import Span, Text, TextScore
 from toxic_inference.tables.writer import SCORE_DIGITS
+
+_CONFIDENCE_DIGITS = 3
 
 
 def score_json(score: TextScore, labels: Sequence[str], *, line: int | None = None) -> dict[str, object]:
@@ -22,6 +24,17 @@ def score_json(score: TextScore, labels: Sequence[str], *, line: int | None = No
     answer["tokens"] = score.tokens
     answer["windows"] = score.windows
     answer["truncated"] = score.truncated
+    return answer
+
+
+def language_json(text: Text, evaluated: Sequence[str]) -> dict[str, object]:
+    """Return what is known of a text's language; `evaluated` are those that the version was evaluated for."""
+    answer: dict[str, object] = {
+        "language": text.language,
+        "language_evaluated": text.language in evaluated,
+    }
+    if text.confidence is not None:
+        answer["language_confidence"] = round(text.confidence, _CONFIDENCE_DIGITS)
     return answer
 
 

@@ -125,7 +125,7 @@ def _read(raw: bytes | None, number: int, backend: Backend, options: TableOption
         return _Line(number, given_id, None, {"code": code, "message": f"Line {number} {reason}"})
     except RejectedTextError as error:
         return _Line(number, given_id, None, {"code": problem_of(error).code, "message": str(error)})
-    return _Line(number, given_id, Text(text, language or backend.identify_language(text)), None)
+    return _Line(number, given_id, Text(text, language or backend.identify_language(text).language), None)
 
 
 def _members(raw: bytes | None, encoding: str) -> dict[str, object]:

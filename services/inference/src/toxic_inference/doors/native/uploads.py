@@ -115,7 +115,7 @@ async def _open_table(
             stream,
             max_text_bytes=backend.limits.text_bytes,
             max_bytes=backend.limits.upload_bytes,
-            language_of=(lambda _: language) if language else backend.identify_language,
+            language_of=lambda text: language or backend.identify_language(text).language,
             options=options,
         )
     )
