@@ -320,9 +320,10 @@ def _make_jobs(
     files, clock = JobFiles(folder), SystemClock()
     identify = partial(identify_language, default=settings.default_language)
 
-    def govern(name: str) -> tuple[Scorer, Callable[[str], str]]:
+    def govern(name: str) -> tuple[Scorer, Callable[[str], str], str]:
         governor = Governor.named(name, policies(), threads=threads, emit=emit)
-        return governor.scorer(scorer), governor.policy.identifier(identify)
+        policy = governor.policy
+        return governor.scorer(scorer), policy.identifier(identify), policy.digest()
 
     return JobQueue(
         files=files,
