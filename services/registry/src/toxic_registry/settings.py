@@ -68,6 +68,11 @@ class Settings(BaseSettings):
         "`toxic-registry hash-password` prints it; read again when it changes. Without a file, no sign-in is "
         "needed.",
     )
+    users: SecretStr = Field(
+        default=SecretStr(""),
+        description="More users, comma-separated, each `name:password role`, for stacks that keep secrets in "
+        "variables. The file's user of the same name counts.",
+    )
     event_urls: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="Addresses, comma-separated, that receive a signed POST on every change of an alias.",

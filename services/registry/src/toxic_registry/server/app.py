@@ -31,7 +31,7 @@ from toxic_registry.server.middleware import (
     OriginMiddleware,
 )
 from toxic_registry.server.surface import close_other_routes
-from toxic_registry.server.users import Users
+from toxic_registry.server.users import Users, parse_users
 from toxic_registry.server.webhooks import WebhookSender
 from toxic_registry.settings import Settings
 
@@ -111,8 +111,9 @@ def build_app(settings: Settings) -> FastAPI:
     # Before the mount at / that ends MLflow's list of routes.
     app.router.routes[:0] = make_router(store, metrics, head).routes
     app.add_middleware(CallerMiddleware)
-    if settings.users_file:
-        app.add_middleware(BasicAuthMiddleware, users=Users(settings.users_file))
+    if settings.users_file or settings.users.get_secret_value():
+        users = Users(settings.users_file, parse_users(settings.users.get_secret_value()))
+        app.add_middleware(BasicAuthMiddleware, users=users)
     app.add_middleware(BodyLimitMiddleware, file_bytes=settings.max_bundle_megabytes * _MEGABYTE)
     app.add_middleware(OriginMiddleware, origins=settings.origins)
     # The last one added is the outermost.
