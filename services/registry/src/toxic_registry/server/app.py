@@ -19,6 +19,7 @@ from toxic_core.signatures import read_trusted_keys
 from toxic_registry.gate.artifacts import BundleStore, remove_scratch
 from toxic_registry.gate.gate import Gate
 from toxic_registry.gate.policy import read_policy
+from toxic_registry.gate.sealed import SealedEvaluations
 from toxic_registry.ledger.entries import Entry
 from toxic_registry.ledger.head import HeadFile
 from toxic_registry.server.artifact_guard import guard_versions
@@ -78,7 +79,9 @@ def build_app(settings: Settings) -> FastAPI:
     if settings.trusted_keys_file:
         trusted = partial(read_trusted_keys, settings.trusted_keys_file)
         trusted()  # a mistake in the file stops the start
-    gate = Gate(read_policy(settings.gate_file), bundles.download, trusted=trusted)
+    table = settings.test_table
+    sealed = SealedEvaluations(table, settings.evaluations_dir) if table else None
+    gate = Gate(read_policy(settings.gate_file), bundles.download, trusted=trusted, sealed=sealed)
 
     head = HeadFile(settings.ledger_head_file)
 
