@@ -194,6 +194,7 @@ def test_policy_can_demand_the_registry_s_own_evaluation(tmp_path: Path) -> None
     (tmp_path / "table.csv").unlink()
     (reason,) = gate.judge(str(claimed), champion_uri=None).reasons
     assert "REGISTRY_TEST_TABLE" in reason
+    assert gate.judge_return(str(claimed)).reasons == (), "a way back is always open"
 
 
 def test_champion_without_evidence_needs_an_override(tmp_path: Path) -> None:

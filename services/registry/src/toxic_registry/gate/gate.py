@@ -93,7 +93,11 @@ class Gate:
             reasons.append("its evaluation isn't that of the model that ships with this release")
             adopt = False
         policy = self._policy.adopting() if adopt else self._policy
-        reasons += reasons_against(verdict.figures, champion.figures or None, policy)
+        try:
+            figures, others = self._with_sealed(verdict), self._with_sealed(champion)
+            reasons += reasons_against(figures, others or None, policy)
+        except ConfigurationError as error:
+            reasons.append(str(error))
         if champion.reasons:
             reasons.append(f"the champion can't be compared with: {'; '.join(champion.reasons)}")
         elif champion_digest not in {"", champion.digest}:
@@ -122,12 +126,16 @@ class Gate:
             else:
                 unsigned = ""
             digest = file_digest(folder / CONTRACT_FILE)
-            figures = {n: value for n, value in read_evaluation(folder).items() if not n.startswith(SEALED)}
-            figures |= self._sealed.figures(digest) if self._sealed else {}
+            figures = read_evaluation(folder)
             return Verdict((), digest, figures, unsigned, file_digest(folder / EVALUATION_FILE))
-        except (ContractError, ConfigurationError) as error:
+        except ContractError as error:
             # Callers shouldn't see the server's temporary folder.
             raise ContractError(str(error).replace(f"{folder}/", "").replace(str(folder), "it")) from error
+
+    def _with_sealed(self, verdict: Verdict) -> Figures:
+        """Return a version's figures with the registry's own in place of those that its bundle claims."""
+        own = {name: value for name, value in verdict.figures.items() if not name.startswith(SEALED)}
+        return own | dict(self._sealed.figures(verdict.digest)) if own and self._sealed else own
 
 
 def reasons_against(figures: Figures, champion: Figures | None, policy: GatePolicy) -> Iterator[str]:
