@@ -25,7 +25,7 @@ def test_invented_figures_do_not_pass_the_registry_s_own(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The gate waits for the measurement where the registry runs, whatever a bundle claims."""
+    """The gate waits for the measurement where the registry runs, and believes no bundle."""
     table = tmp_path / "sealed.csv"
     rows = [f"{word},{'en' if index % 3 else 'es'},{index % 2}" for index, word in enumerate(WORDS)]
     table.write_text("\n".join(["content,language,toxic", *rows, "broken"]))

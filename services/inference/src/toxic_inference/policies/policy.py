@@ -92,7 +92,7 @@ class Policy(FrozenModel):
     keys: tuple[str, ...] = ()
 
     def digest(self) -> str:
-        """Return the SHA-256 of its rules; whose keys it belongs to is none of them."""
+        """Return the SHA-256 of its rules, without its API keys."""
         return hashlib.sha256(self.model_dump_json(exclude={"keys"}).encode()).hexdigest()
 
     def strip(self, text: str) -> str:

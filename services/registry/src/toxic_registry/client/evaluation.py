@@ -46,7 +46,7 @@ def evaluate_version(
         found = Registry(registry_uri, model).fetch(version, Path(folder) / "bundle")
         loaded = open_model(found.bundle, threads=0, overlap=_OPTIONS.overlap)
         try:
-            figures = dict(_measure(TableScorer(loaded, found.version, _OPTIONS), sealed.table))
+            figures = dict(measure(TableScorer(loaded, found.version, _OPTIONS), sealed.table))
         finally:
             loaded.close()
     if not figures:
@@ -57,7 +57,13 @@ def evaluate_version(
     return found.version, figures
 
 
-def _measure(scorer: TableScorer, file: Path) -> Iterator[tuple[str, float]]:
+def measure(scorer: TableScorer, file: Path) -> Iterator[tuple[str, float]]:
+    """Yield the figures of a model on a table, by name.
+
+    Raises:
+        InvalidDataError: the file is no table.
+        ConfigurationError: it can't be read.
+    """
     try:
         with file.open("rb") as stream:
             table = open_table(stream)

@@ -144,7 +144,11 @@ def reasons_against(figures: Figures, champion: Figures | None, policy: GatePoli
         value = figures.get(check.figure)
         if value is None:
             if check.required and check.figure not in policy.waived:
-                yield _missing(check.figure)
+                where = "the registry: run `toxic-registry evaluate` there"
+                yield (
+                    f"{check.figure} is missing from "
+                    f"{where if check.figure.startswith(SEALED) else 'its evaluation'}"
+                )
         elif check.at_least is not None and value < check.at_least:
             yield f"{check.figure} is {value:.4f}, below its floor of {check.at_least:g}"
         elif check.at_most is not None and value > check.at_most:
@@ -194,9 +198,3 @@ def _same_source(figure: str, figures: Figures, champion: Figures) -> bool:
             if count in figures or count in champion:
                 return figures.get(count) == champion.get(count)
     return False
-
-
-def _missing(figure: str) -> str:
-    if figure.startswith(SEALED):
-        return f"{figure} is missing: measure it by `toxic-registry evaluate`, where the registry runs"
-    return f"{figure} is missing from its evaluation"
