@@ -6,7 +6,7 @@
 #
 # The inference image contains the shipped model, so that it serves by itself:
 #
-#   docker run -p 127.0.0.1:8001:8001 -e PORT=8001 toxic-comment-endpoint
+#   docker run -p 127.0.0.1:8001:8001 -e PORT=8001 -e INFERENCE_ALLOW_UNAUTHENTICATED=true toxic-comment-endpoint
 #
 # With INFERENCE_MODEL_DIRECTORY= (empty) and INFERENCE_REGISTRY_URI it serves a registry's champion.
 #
@@ -42,11 +42,11 @@ STOPSIGNAL SIGTERM
 
 FROM build AS build-registry
 COPY services/registry/pyproject.toml services/registry/
-RUN infra/containers/install-dependencies.sh libs/toxic_core services/registry
+RUN infra/containers/install-dependencies.sh libs/toxic_core libs/toxic_model services/registry:evaluate
 COPY libs libs
 COPY services/registry services/registry
 RUN /opt/uv/bin/uv pip install --python /opt/venv/bin/python --no-cache --no-deps --compile-bytecode \
-    libs/toxic_core services/registry
+    libs/toxic_core libs/toxic_model services/registry
 
 FROM runtime AS registry
 RUN install -d -o toxic -g toxic /var/lib/registry

@@ -1,9 +1,9 @@
 # The only task runner. `make` alone prints what it can do.
 #
 # Variables: PYTHON (the interpreter that makes .venv), ARGS (more arguments for test, train, viz and lock), WORKERS (how
-# many processes run tests), and the environment variables that the programs themselves read: TOXIC_DATA_DIR,
-# TOXIC_STATE_DIR, REGISTRY_PORT, INFERENCE_PORT, MLFLOW_TRACKING_URI. Set them before or after `make`. The container
-# stack reads its settings from .env.
+# many processes run tests), EXAMPLES (inputs per property of fuzz), and the environment variables that the programs
+# themselves read: TOXIC_DATA_DIR, TOXIC_STATE_DIR, REGISTRY_PORT, INFERENCE_PORT, MLFLOW_TRACKING_URI. Set them before
+# or after `make`. The container stack reads its settings from .env.
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -21,6 +21,7 @@ PACKAGES := $(wildcard libs/*/pyproject.toml services/*/pyproject.toml infra/*/p
 WHEELS := $(filter-out tests/support/,$(dir $(PACKAGES))) models/weights/
 SOURCES := libs services infra/grafana infra/local infra/migrate infra/ray benchmarks $(wildcard tests)
 ARGS ?=
+EXAMPLES ?= 100000
 WORKERS ?= auto
 comma := ,
 VERSION ?=
@@ -38,7 +39,7 @@ export $(shell sed -n 's/^\([A-Z_]*\)=.*/\1/p' infra/telemetry.env)
 
 # The daily commands go to the container stack if it runs, unless MLFLOW_TRACKING_URI names a registry.
 STACK := infra/containers/stack
-DAILY := train promote rollback history versions
+DAILY := train promote rollback history versions adopt-baseline
 IN_CONTAINERS := $(if $(filter $(DAILY),$(MAKECMDGOALS)),$(if $(MLFLOW_TRACKING_URI),,$(shell \
 	$(STACK) runs $(if $(filter train,$(MAKECMDGOALS)),training,registry))))
 LOCAL := $(if $(IN_CONTAINERS),,$(VENV)/.installed)
@@ -109,6 +110,11 @@ promote: $(LOCAL) ## Make a version the champion: VERSION=3 (or an alias), REASO
 	@test -n "$(VERSION)" || { echo 'Name a version: make promote VERSION=3. make versions lists them.' >&2; exit 2; }
 	@$(REGISTRY) promote "$(VERSION)" --reason "$(REASON)" $(ACTOR)
 
+.PHONY: adopt-baseline
+adopt-baseline: $(LOCAL) ## Register the shipped model, and make it the champion after one of an older release
+	@$(TRAINING) run --pipelines baseline
+	@$(REGISTRY) adopt-baseline --reason "$(REASON)" $(ACTOR)
+
 .PHONY: rollback
 rollback: $(LOCAL) ## Make the previous champion champion again
 	@$(REGISTRY) rollback --reason "$(REASON)" $(ACTOR)
@@ -165,6 +171,11 @@ test: tools $(VENV)/.installed-dev ## Run every test that needs no Docker, in pa
 .PHONY: test-fast
 test-fast: $(VENV)/.installed-dev ## Run the quick tests, which start no server, in parallel
 	@$(PYTEST) $(PARALLEL) -m "not stack and not server and not slow" $(ARGS)
+
+.PHONY: fuzz
+fuzz: $(VENV)/.installed-dev ## Try EXAMPLES=100000 generated inputs per property of the parsers and routes; takes hours
+	@FUZZ_EXAMPLES=$(EXAMPLES) $(PYTEST) $(PARALLEL) --timeout=0 -m "hypothesis or fuzz" \
+		libs/toxic_core services/inference $(ARGS)
 
 .PHONY: check
 check: tools lint types imports test ## Run what CI runs
@@ -235,6 +246,11 @@ descriptors: $(VENV)/.installed-dev ## Write the descriptors of the gRPC doors' 
 clients: $(VENV)/.installed-dev ## Call every client of the Perspective API, and write docs/perspective-clients.md; takes minutes
 	@infra/local/tools.sh "$(NEW_FROM)" clients
 	@$(PYTEST) services/inference/tests/clients/perspective --clients-document=docs/perspective-clients.md $(ARGS)
+
+.PHONY: baseline-digests
+baseline-digests: ## Write the digests of models/baseline, by which the gate knows the shipped model
+	@cd models/baseline && sha256sum contract.json evaluation.json \
+		>../../services/registry/src/toxic_registry/baseline.sha256
 
 .PHONY: dashboards
 dashboards: $(VENV)/.installed-dev ## Export Grafana's dashboards from the YAML in infra/grafana/src

@@ -155,12 +155,66 @@ def test_new_settings_get_passwords_of_their_own_that_only_the_owner_reads(tmp_p
     assert {path.name for path in tmp_path.iterdir()} == {"one", "other"}
 
 
-def test_settings_that_are_there_stay(tmp_path: Path) -> None:
-    """Passwords that a database was made with aren't replaced."""
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_settings_that_are_there_stay_and_passwords_that_are_missing_are_added(
+    tmp_path: Path, end: str
+) -> None:
+    """Passwords that a database was made with aren't replaced; a second run changes nothing."""
     file = tmp_path / "env"
-    file.write_text("POSTGRES_PASSWORD=mine\n", encoding="utf-8")
+    file.write_text(f"# mine\nPOSTGRES_PASSWORD=mine\nTOXIC_BIND=0.0.0.0{end}", encoding="utf-8")
     _make_env(file)
-    assert file.read_text(encoding="utf-8") == "POSTGRES_PASSWORD=mine\n"
+    first = file.read_text(encoding="utf-8")
+    kept, added = first.splitlines()[:3], dict(line.split("=") for line in first.splitlines()[3:])
+    assert kept == ["# mine", "POSTGRES_PASSWORD=mine", "TOXIC_BIND=0.0.0.0"]
+    secrets = re.findall(r"(?m)^(\w+)=change-me$", EXAMPLE.read_text(encoding="utf-8"))
+    assert list(added) == [name for name in secrets if name != "POSTGRES_PASSWORD"]
+    assert all(re.fullmatch("[0-9a-f]{48}", value) for value in added.values())
+    assert file.stat().st_mode & 0o777 == 0o600
+    _make_env(file)
+    assert file.read_text(encoding="utf-8") == first
+
+
+@pytest.mark.hostile(17)
+@pytest.mark.parametrize(
+    ("bind", "allowed"),
+    [
+        ("127.0.0.1", "true"),
+        ("127.1.2.3", "true"),
+        ("::1", "true"),
+        ("localhost", "true"),
+        ("0.0.0.0", ""),  # noqa: S104  compared with, not bound to
+        ("192.0.2.1", ""),
+        ("127.example.org", "true"),
+        ("", ""),
+    ],
+)
+def test_keys_are_needed_once_other_machines_reach_the_service(
+    tmp_path: Path, bind: str, allowed: str
+) -> None:
+    """Compose publishes on addresses only, so that a name like the last one stops its start."""
+    (tmp_path / "python").write_text('#!/bin/sh\necho "[$INFERENCE_ALLOW_UNAUTHENTICATED]"\n')
+    (tmp_path / "python").chmod(0o755)
+    shell = cast("list[str]", _services()["inference"]["command"])
+    command = [word.replace("$$", "$") for word in shell]
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "TOXIC_BIND": bind}
+    told = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+    assert told == f"[{allowed}]\n"
+
+
+@pytest.mark.hostile(32)
+def test_every_service_signs_in_to_the_registry_as_itself() -> None:
+    """With the least role; no container has the password of another, the registry aside."""
+    users = str(cast("dict[str, str]", _services()["registry"]["environment"])["REGISTRY_USERS"])
+    written = re.sub(r"\$\{(\w+):[^}]*\}", r"\1", users)
+    assert written == (
+        "REGISTRY_USER:REGISTRY_PASSWORD override,training:REGISTRY_TRAINING_PASSWORD writer,"
+        "inference:REGISTRY_INFERENCE_PASSWORD reader,REGISTRY_MORE_USERS"
+    )
+    for name, service in _services().items():
+        read = set(re.findall(r"\$\{(REGISTRY_\w*PASSWORD)", str(service)))
+        if name != "registry":
+            own = {f"REGISTRY_{name.upper()}_PASSWORD"} if name in {"training", "inference"} else set()
+            assert read == own, name
 
 
 class _Service(BaseHTTPRequestHandler):

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from toxic_core.errors import InvalidDataError
 from toxic_core.tables import Table, TableOptions, open_lines, open_table
 from toxic_core.tables.delimited import DELIMITERS
+from toxic_testing.fuzzing import examples
 from toxic_testing.tables import HEADER, ROWS, delimited, files
 
 Cells = tuple[str, ...]
@@ -73,7 +74,7 @@ def test_a_table_is_read_as_people_have_it(name: str) -> None:
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("delimiter", DELIMITERS.values())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(st.data())
 def test_rows_come_back_from_any_writer(encoding: str, delimiter: str, data: st.DataObject) -> None:
     """What pandas and LibreOffice write in any encoding, with any delimiter, is read row by row."""
@@ -94,7 +95,7 @@ _CELLS = st.text(
 
 
 @given(st.lists(st.tuples(st.integers(1, 2**40).map(str), _CELLS, _CELLS), max_size=6))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_rows_come_back_from_workbooks_parquet_and_json(rows: list[Cells]) -> None:
     """Cells are texts, whatever the format."""
     header = ["id", "text", "note"]

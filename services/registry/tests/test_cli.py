@@ -1,5 +1,7 @@
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from werkzeug.security import check_password_hash
@@ -45,6 +47,37 @@ def test_rollback_returns_to_the_previous_champion(run: Run, versions: Versions)
     assert versions.aliases() == {"champion": first, "previous": second}
     assert run("rollback")[0] == 0
     assert versions.aliases() == {"champion": second, "previous": first}
+
+
+def test_only_the_shipped_model_is_adopted(run: Run, versions: Versions) -> None:
+    """Another version is refused, although the gate would accept it."""
+    number = versions.add()
+    versions.client.set_registered_model_alias(versions.model, "challenger", str(number))
+    status, _, error = run("adopt-baseline")
+    assert status == 1
+    assert "isn't that of the model that ships with this release" in error
+    assert run("promote", "challenger")[0] == 0
+
+
+def test_adopted_model_names_that_in_the_ledger(
+    run: Run, versions: Versions, ledger: Callable[[], list[dict[str, object]]]
+) -> None:
+    """With the reason that its operator gave."""
+    shipped = (Path(__file__).parents[3] / "models" / "baseline" / "evaluation.json").read_text()
+    number = versions.add(json.loads(shipped))
+    old = versions.add({"test.toxic.all.rows": 900.0, "length.toxic.auc": 0.9, "serving.size_mb": 100.0})
+    assert run("promote", str(old))[0] == 0
+    assert run("promote", str(number))[0] == 1
+    status, _, error = run("adopt-baseline", str(number), "--reason", "the new release")
+    assert (status, error) == (0, "")
+    assert ledger()[-1]["reason"] == "the new release (the shipped model, compared per source)"
+    assert versions.aliases()["previous"] == old
+
+
+def test_evaluation_needs_a_table(run: Run) -> None:
+    """The message names the setting."""
+    status, _, error = run("evaluate", "1")
+    assert (status, "REGISTRY_TEST_TABLE" in error) == (1, True)
 
 
 def test_reason_tag_belongs_to_one_promotion(run: Run, versions: Versions) -> None:

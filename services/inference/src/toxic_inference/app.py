@@ -19,6 +19,7 @@ import structlog
 from starlette.applications import Starlette
 
 from toxic_core.contract.scales import read_scales
+from toxic_core.errors import ConfigurationError
 from toxic_inference.adapters.folders import check_writable, own
 from toxic_inference.adapters.key_file import KeyFile
 from toxic_inference.adapters.loader import BundleLoader, model_opener
@@ -96,9 +97,15 @@ def create_app(settings: Settings) -> Starlette:
 
     Raises:
         ConfigurationError: the cache, the model folder, the state folder, the feedback file or the policies
-            can't be used.
+            can't be used, or other machines could use the service without keys.
         InvalidDataError: the file of scales can't be used.
     """
+    if settings.api_keys_file is None and not settings.loopback and not settings.allow_unauthenticated:
+        raise ConfigurationError(
+            f"Other machines could use the service on {settings.host} without API keys. Make a key with "
+            "`toxic-inference keys add NAME` and set INFERENCE_API_KEYS_FILE, set INFERENCE_HOST=127.0.0.1, "
+            "or set INFERENCE_ALLOW_UNAUTHENTICATED=true if nothing that reaches it needs a key."
+        )
     origin = open_origin(settings)
     threads = _Threads(settings)
     threads.load.submit(load_identifiers)  # before the first version is loaded, and so before the first text
@@ -320,9 +327,10 @@ def _make_jobs(
     files, clock = JobFiles(folder), SystemClock()
     identify_in = partial(identify, default=settings.default_language)
 
-    def govern(name: str) -> tuple[Scorer, Callable[[str], Identified]]:
+    def govern(name: str) -> tuple[Scorer, Callable[[str], Identified], str]:
         governor = Governor.named(name, policies(), threads=threads, emit=emit)
-        return governor.scorer(scorer), governor.policy.identifier(identify_in)
+        policy = governor.policy
+        return governor.scorer(scorer), policy.identifier(identify_in), policy.digest()
 
     return JobQueue(
         files=files,

@@ -59,6 +59,9 @@ class Settings(BaseSettings):
     """Port of the gRPC doors, on the same address; TensorFlow Serving's is 8500. Off if unset."""
     api_keys_file: Path | None = None
     """File of API keys, made by `toxic-inference keys add NAME`; if unset, no key is needed."""
+    allow_unauthenticated: bool = False
+    """Whether the service may answer on an address that other machines reach, without API keys; for networks
+    on which everything that reaches it may use it."""
     requests_per_minute: PositiveInt | None = None
     """Most requests per minute of each API key; unlimited if unset."""
     cors_origins: tuple[str, ...] = ()

@@ -80,11 +80,12 @@ def new_queue(
 ) -> Callable[[], JobQueue]:
     """Return the function that makes a job queue, as the start of a process does."""
 
-    def govern(name: str) -> tuple[Scorer, Callable[[str], Identified]]:
+    def govern(name: str) -> tuple[Scorer, Callable[[str], Identified], str]:
         governor = Governor.named(
             name, policies[-1] if policies else None, threads=threads.files, emit=metrics.emit
         )
-        return governor.scorer(core), governor.policy.identifier(identify_language)
+        policy = governor.policy
+        return governor.scorer(core), policy.identifier(identify_language), policy.digest()
 
     def make() -> JobQueue:
         files = JobFiles(tmp_path / "jobs")

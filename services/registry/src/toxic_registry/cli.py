@@ -16,12 +16,13 @@ from pydantic import ValidationError
 
 from toxic_core.errors import ConfigurationError, ToxicError
 from toxic_core.logging import configure_logging
-from toxic_core.registered import CHAMPION, MODEL_NAME
+from toxic_core.registered import CHALLENGER, CHAMPION, MODEL_NAME
 from toxic_core.settings import name_faults
 from toxic_core.telemetry import disable_telemetry
 from toxic_registry import __version__
 from toxic_registry.caller import Caller, Role
 from toxic_registry.client import report
+from toxic_registry.gate.sealed import SealedEvaluations
 from toxic_registry.ledger.entries import (
     LedgerError,
     aliases_of,
@@ -76,10 +77,7 @@ def serve() -> None:
     """Run the registry; REGISTRY_… variables configure it."""
     from toxic_registry.server.serve import serve as run  # noqa: PLC0415
 
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        raise ConfigurationError(name_faults(error, prefix="REGISTRY_")) from error
+    settings = _settings()
     configure_logging(level=settings.log_level)
     run(settings)
 
@@ -97,6 +95,47 @@ def promote(
     """Make a version (a number, or an alias such as `challenger`) the champion."""
     caller = Caller(actor=actor, reason=override or reason, override=bool(override))
     click.echo(str(_connect(registry_uri, model).promote(version_or_alias, caller)))
+
+
+@commands.command("adopt-baseline")
+@click.argument("version_or_alias", default=CHALLENGER)
+@_reason
+@_actor
+@_model
+@_registry_uri
+def adopt_baseline(version_or_alias: str, *, reason: str, actor: str, model: str, registry_uri: str) -> None:
+    """Make the model that ships with this release the champion.
+
+    Register it before: `make adopt-baseline` does both. It is compared with the champion on the sources of
+    comments that both were measured on, so that a champion of an older release doesn't block it.
+    """
+    caller = Caller(actor=actor, reason=reason, adopt=True)
+    click.echo(str(_connect(registry_uri, model).promote(version_or_alias, caller)))
+
+
+@commands.command()
+@click.argument("version_or_alias")
+@_model
+@_registry_uri
+def evaluate(version_or_alias: str, *, model: str, registry_uri: str) -> None:
+    """Measure a version on the registry's own table, REGISTRY_TEST_TABLE, for its gate.
+
+    Run it where the registry runs. It needs the extra `evaluate` of toxic-registry.
+    """
+    settings = _settings()
+    if settings.test_table is None:
+        raise ConfigurationError("Set REGISTRY_TEST_TABLE, here and for the server, to a table of comments.")
+    from toxic_registry.client.evaluation import evaluate_version  # noqa: PLC0415
+
+    number, figures = evaluate_version(
+        version_or_alias,
+        registry_uri=registry_uri,
+        model=model,
+        sealed=SealedEvaluations(settings.test_table, settings.evaluations_dir),
+    )
+    for name, value in figures.items():
+        click.echo(f"{name} {value:.4f}")
+    click.echo(f"The gate has these figures of version {number} now.")
 
 
 @commands.command()
@@ -211,6 +250,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ToxicError as error:
         click.echo(f"toxic-registry: {error}", err=True)
         sys.exit(1)
+
+
+def _settings() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise ConfigurationError(name_faults(error, prefix="REGISTRY_")) from error
 
 
 def _connect(uri: str, model: str) -> "RegistryClient":

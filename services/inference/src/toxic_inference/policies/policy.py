@@ -1,5 +1,6 @@
 """A community's policy: what it changes in a text and in the decisions about it."""
 
+import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -90,6 +91,10 @@ class Policy(FrozenModel):
     markup: Literal["html", "bbcode", "markdown"] | None = None
     default_language: Language | None = None
     keys: tuple[str, ...] = ()
+
+    def digest(self) -> str:
+        """Return the SHA-256 of its rules, without its API keys."""
+        return hashlib.sha256(self.model_dump_json(exclude={"keys"}).encode()).hexdigest()
 
     def strip(self, text: str) -> str:
         """Return a text without its markup."""

@@ -63,6 +63,12 @@ async def test_a_policy_decides(caller: Any, core: FakeCore, policies: list[Poli
     with pytest.raises(grpc.aio.AioRpcError, match="There is no policy 'nothing'") as failure:
         await caller.call(INFER, policy="nothing", model_name=MODEL, **texts("a"))
     assert failure.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    core.contract = core.contract.model_copy(update={"precision_curves": {}})
+    precise = {"thresholds": {"toxic": {"*": {"precision": 0.9}}}}
+    policies.append(Policies.model_validate({"policies": {"forum": precise}}))
+    with pytest.raises(grpc.aio.AioRpcError, match="can't be applied to version 7") as failure:
+        await caller.call(INFER, policy="forum", model_name=MODEL, **texts("a"))
+    assert failure.value.code() is grpc.StatusCode.FAILED_PRECONDITION
 
 
 async def test_tokens_outputs_and_parameters(caller: Any, core: FakeCore) -> None:

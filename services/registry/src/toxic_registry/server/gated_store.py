@@ -48,6 +48,7 @@ REASON_TAG = "promotion.reason"
 REFUSED_TAG = "promotion.refused"
 
 _NAMELESS = "a rollback needs the name of a person: sign in, or use `toxic-registry rollback`"
+_ADOPTED = " (the shipped model, compared per source)"
 _CHAMPION_DELETED = "the approved champion was deleted, so there is nothing to compare it with"
 _NO_VERSION = "The version's number is larger than any version's."
 _MAX_TAG_LENGTH = 4000
@@ -200,19 +201,20 @@ class GatedStore(SqlAlchemyStore):
             if first and first.outcome is Outcome.ACCEPTED:
                 reasons = () if current_caller().named else (_NAMELESS,)
                 return replace(verdict, reasons=reasons)
-        if standing.approved in {None, number}:
-            return self._gate.judge(uri, champion_uri=None)
-        if standing.is_deleted:
-            verdict = self._gate.judge(uri, champion_uri=None)
-            return replace(verdict, reasons=(*verdict.reasons, _CHAMPION_DELETED))
+        adopt = current_caller().adopt
+        if standing.approved in {None, number} or standing.is_deleted:
+            verdict = self._gate.judge(uri, champion_uri=None, adopt=adopt)
+            return replace(verdict, reasons=(*verdict.reasons, *([_CHAMPION_DELETED] * standing.is_deleted)))
         champion_uri = str(self.get_model_version_download_uri(name, str(standing.approved)))
-        return self._gate.judge(uri, champion_uri=champion_uri, champion_digest=standing.digest)
+        digest = standing.digest
+        return self._gate.judge(uri, champion_uri=champion_uri, champion_digest=digest, adopt=adopt)
 
     def _permit(
         self, name: str, caller: Caller, *, verdict: Verdict, before: int | None, after: int
     ) -> Permit:
         if not verdict.reasons:
-            return Permit(name, after, reason=caller.reason, evidence_digest=verdict.digest)
+            reason = f"{caller.reason}{_ADOPTED if caller.adopt else ''}".strip()
+            return Permit(name, after, reason=reason, evidence_digest=verdict.digest)
         against = "; ".join(verdict.reasons)
         may = caller.role >= Role.OVERRIDE
         if caller.override and may and caller.named and caller.reason and verdict.digest:
