@@ -58,7 +58,7 @@ async def test_json_lines_have_other_names(client: httpx.AsyncClient, kind: str)
 
 
 @pytest.mark.parametrize(
-    "kind", ["text/plain", "text/csvx", "application/octet-stream", "application/zip", ""]
+    "kind", ["text/plain", "text/csvx", "application/octet-stream", "application/pdf", ""]
 )
 async def test_other_media_types_are_refused(client: httpx.AsyncClient, kind: str) -> None:
     """The bytes are not looked at."""

@@ -1,5 +1,6 @@
 """Checks that every door makes of the texts in a request."""
 
+import base64
 from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import replace
 from typing import Annotated
@@ -14,6 +15,7 @@ from toxic_inference.http.guard import caller_in
 from toxic_inference.serving.interfaces import Text
 from toxic_inference.serving.scoring.texts import check_text
 from toxic_inference.threads import parts_of
+from toxic_model.errors import InvalidTensorError
 
 Language = Annotated[
     str,
@@ -62,6 +64,18 @@ def check_count(rows: Sized, limits: Limits, *, field: str) -> None:
             "Send several requests, or upload a CSV file to /predict or /jobs.",
             field=field,
         )
+
+
+def decoded_base64(value: str, *, field: str) -> str:
+    """Return the text that is `value` in base64.
+
+    Raises:
+        InvalidTensorError: it is not UTF-8 in standard base64.
+    """
+    try:
+        return base64.b64decode(value, validate=True).decode("utf-8")
+    except ValueError as error:
+        raise InvalidTensorError(f"{field} is not UTF-8 in standard base64.") from error
 
 
 async def language_of(text: str, request: Request, backend: Backend) -> str:

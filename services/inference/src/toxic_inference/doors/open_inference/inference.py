@@ -14,21 +14,15 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 
 from toxic_core.contract import ATTENTION_MASK, INPUT_IDS, SCORES
-from toxic_core.errors import NoVersionReadyError
-from toxic_inference.doors.open_inference.messages import (
-    InferRequest,
-    ModelMetadata,
-    OutputRequest,
-    TensorMetadata,
-)
-from toxic_inference.doors.open_inference.tensors import BYTES, Tensor
+from toxic_inference.doors.open_inference.messages import InferRequest, OutputRequest
+from toxic_inference.doors.open_inference.tensors import Tensor
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend, Limits
 from toxic_inference.http.body import read_body, unless_departed
 from toxic_inference.http.errors import InvalidRequestError
 from toxic_inference.http.policies import following, policy_headers
 from toxic_inference.http.rows import row_of
 from toxic_inference.http.terms import terms_of
-from toxic_inference.http.texts import check_count, check_texts, truncation
+from toxic_inference.http.texts import check_count, check_texts, decoded_base64, truncation
 from toxic_inference.serving.interfaces import Lane, Row, Session, Target, Text, TextScore
 from toxic_model.errors import InvalidTensorError
 
@@ -37,17 +31,11 @@ PROBABILITIES = "probabilities"
 DECISIONS = "decisions"
 
 _TOKENS = frozenset({INPUT_IDS, ATTENTION_MASK})
-
-INPUTS = (TensorMetadata(name=TEXT, datatype=BYTES, shape=[-1]),)
-"""Inputs in the metadata: the form for clients without a tokenizer."""
-
-
-def outputs_of(labels: int) -> list[TensorMetadata]:
-    """Return the outputs in the metadata of a model with so many labels."""
-    return [
-        TensorMetadata(name=PROBABILITIES, datatype="FP32", shape=[-1, labels]),
-        TensorMetadata(name=DECISIONS, datatype="BOOL", shape=[-1, labels]),
-    ]
+_IGNORED = frozenset({"token_type_ids", "position_ids", "special_tokens_mask"})
+"""Tensors that tokenizers add and the model doesn't read."""
+_PLAIN = frozenset({None, "str", "np", "pd"})
+_BASE64 = "base64"
+"""Values of MLServer's `content_type`: the tensor as it is, and texts in base64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +84,18 @@ def parse_inputs(
     """Return the inputs to score.
 
     Raises:
-        InvalidTensorError: the inputs have neither form, or a tensor does not fit its form.
+        InvalidTensorError: the inputs have neither form, or a tensor does not fit its form or content type.
         TooManyTextsError: there are more rows than one request may have.
         RejectedTextError: a text can't be scored.
     """
     if tensors.keys() == {TEXT}:
         texts = tensors[TEXT].texts()
+        if _content_type(tensors[TEXT], request) == _BASE64:
+            texts = [decoded_base64(text, field=f"{TEXT}[{index}]") for index, text in enumerate(texts)]
         _check_rows(texts, limits)
         check_texts({f"{TEXT}[{index}]": text for index, text in enumerate(texts)}, limits)
         return TextInputs(tuple(Text(text, request.parameters.language) for text in texts))
-    if tensors.keys() == _TOKENS:
+    if _TOKENS <= tensors.keys() <= _TOKENS | _IGNORED:
         ids, masks = tensors[INPUT_IDS].integers(), tensors[ATTENTION_MASK].integers()
         if ids.shape != masks.shape:
             raise InvalidTensorError(f"{INPUT_IDS} and {ATTENTION_MASK} differ in shape.")
@@ -169,26 +159,14 @@ async def answer(
         return Answered(session.version, [(output, values[output.name]) for output in wanted], headers)
 
 
-def describe_model(backend: Backend, target: Target) -> ModelMetadata:
-    """Return the inputs and outputs of a version, and the known versions."""
-    with backend.scorer.session(target) as session:
-        versions = [target.version] if target.version else [s.version for s in backend.statuses()]
-        return ModelMetadata(
-            name=backend.model_name,
-            versions=versions or [session.version],
-            platform="tensorflow_savedmodel",
-            inputs=list(INPUTS),
-            outputs=outputs_of(len(session.contract.labels)),
+def _content_type(tensor: Tensor, request: InferRequest) -> str | None:
+    """Return a text tensor's own content type, else the request's."""
+    found = tensor.message.parameters.content_type or request.parameters.content_type
+    if found not in _PLAIN | {_BASE64}:
+        raise InvalidTensorError(
+            f"The content type {found!r} of {tensor.name} is not read; leave it out, or send str or base64."
         )
-
-
-def is_ready(backend: Backend, target: Target) -> bool:
-    """Return whether a version would answer."""
-    try:
-        with backend.scorer.session(target):
-            return True
-    except NoVersionReadyError:
-        return False
+    return found
 
 
 def _check_rows(rows: Sized, limits: Limits) -> None:
