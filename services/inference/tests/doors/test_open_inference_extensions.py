@@ -77,7 +77,8 @@ async def test_statistics_are_the_metrics_totals(
         )
     )
     metrics.emit(CacheLookedUp("7", 2, 3))
-    tokenised: dict[str, Any] = {"texts": 3, "windows": 3, "tokens": 30, "unknown": 0, "truncated": 0}
+    marked = {"truncated": 0, "low_confidence": 0}
+    tokenised: dict[str, Any] = marked | {"texts": 3, "windows": 3, "tokens": 30, "unknown": 0}
     metrics.emit(TextsTokenised(version="7", **tokenised, seconds=0.125))
     (found,) = (await client.get(path)).json()["model_stats"]
     assert found.pop("last_inference") > 1_600_000_000_000

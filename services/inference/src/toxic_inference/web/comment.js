@@ -31,9 +31,10 @@ function facts(answer, result, milliseconds) {
   const language = result.language ? `${languageName(result.language)} · ` : "";
   const windows = result.windows > 1 ? ` in ${result.windows} windows` : "";
   const cut = result.truncated ? " · its end wasn't read" : "";
+  const unread = result.low_confidence ? " · the model knows too little of it to decide" : "";
   return (
     `${language}${answer.model_name}, version ${answer.model_version} · ${Math.round(milliseconds)} ms · ` +
-    `${result.tokens} tokens${windows}${cut}`
+    `${result.tokens} tokens${windows}${cut}${unread}`
   );
 }
 

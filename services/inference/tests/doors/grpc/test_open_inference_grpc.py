@@ -9,7 +9,7 @@ import pytest
 
 from toxic_inference.policies.file import Policies
 from toxic_inference.rpc.messages import message_class
-from toxic_testing.inference.core import FakeCore
+from toxic_testing.inference.core import UNREAD, FakeCore
 
 pytestmark = pytest.mark.anyio
 
@@ -145,6 +145,15 @@ async def test_a_content_type_says_how_texts_are_written(caller: Any, core: Fake
     request["inputs"][0]["parameters"] = {"content_type": {"string_param": "base64"}}
     await caller.call(INFER, model_name=MODEL, **request)
     assert [text.content for text in core.texts] == ["hé"]
+
+
+async def test_metadata_have_what_the_answer_lacks(caller: Any) -> None:
+    """A text that the vocabulary lacks, and a language that the model wasn't evaluated for."""
+    language = {"language": {"string_param": "sw"}}
+    call = caller.call(INFER, model_name=MODEL, parameters=language, **texts("hello", UNREAD))
+    await call
+    metadata = dict(await call.trailing_metadata())
+    assert (metadata["x-low-confidence-texts"], metadata["x-unevaluated-languages"]) == ("1", "sw")
 
 
 async def test_extensions(caller: Any) -> None:

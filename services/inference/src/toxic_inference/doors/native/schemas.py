@@ -92,6 +92,13 @@ class TextResult(BaseModel):
     truncated: bool = Field(
         description="Whether the end of the text was not read: it needs too many windows."
     )
+    low_confidence: bool | None = Field(
+        default=None,
+        description="True if the model's vocabulary lacks most of the text: it decides nothing about it.",
+    )
+    unevaluated_language: bool | None = Field(
+        default=None, description="True if the model wasn't evaluated for the text's language."
+    )
     line: int | None = Field(default=None, description="Line in the CSV file.")
     language: str | None = Field(default=None, description="Identified or given language.")
     spans: list[SpanResult] | None = Field(default=None, description="Which words drove it, on request.")

@@ -22,7 +22,7 @@ from toxic_inference.http.errors import InvalidRequestError
 from toxic_inference.http.policies import following, policy_headers
 from toxic_inference.http.rows import row_of
 from toxic_inference.http.terms import terms_of
-from toxic_inference.http.texts import check_count, check_texts, decoded_base64, truncation
+from toxic_inference.http.texts import check_count, check_texts, decoded_base64, marks, unevaluated
 from toxic_inference.serving.interfaces import Lane, Row, Session, Target, Text, TextScore
 from toxic_model.errors import InvalidTensorError
 
@@ -69,9 +69,10 @@ class TextInputs:
 
 @dataclass(frozen=True, slots=True)
 class TokenInputs:
-    """Rows of tokens to score."""
+    """Rows of tokens to score, without texts."""
 
     rows: tuple[Row, ...]
+    texts: tuple[Text, ...] = ()
 
     async def infer(self, session: Session) -> Inferred:
         """Return every output."""
@@ -153,7 +154,8 @@ async def answer(
             raise InvalidRequestError("The classification extension is not supported.")
         headers = {
             MODEL_VERSION_HEADER: session.version,
-            **truncation(score.truncated for score in inferred.scores),
+            **marks(inferred.scores),
+            **unevaluated(inputs.texts, session.contract),
             **policy_headers(backend.policy, inferred.scores or None),
         }
         return Answered(session.version, [(output, values[output.name]) for output in wanted], headers)
