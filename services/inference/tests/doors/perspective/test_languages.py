@@ -86,8 +86,8 @@ async def test_a_suggestion_has_it_too(client: httpx.AsyncClient, text: str, det
     assert answer == {"requestedLanguages": ["en"], "detectedLanguages": [detected]}
 
 
-@pytest.mark.parametrize("text", ["👍👍", ":)", "12345", "???", "<3", "12:30", "¯\\_(²)_/¯", "+1"])
-async def test_a_text_without_letters_is_scored_in_the_default_language(
+@pytest.mark.parametrize("text", ["👍👍", ":)", "12345", "???", "<3", "12:30", "¯\\_(²)_/¯", "+1", "(°Д°)"])
+async def test_a_text_without_words_is_scored_in_the_default_language(
     lenient: httpx.AsyncClient, core: FakeCore, text: str
 ) -> None:
     """A moderation queue is full of them."""
