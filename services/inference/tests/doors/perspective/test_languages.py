@@ -110,7 +110,7 @@ async def test_a_text_without_letters_is_never_refused(client: httpx.AsyncClient
     ("declared", "scored", "calibration"),
     [
         (["en", "de"], ["en"], "en"),
-        (["de", "pt-BR", "fr"], ["pt"], "pt"),
+        (["de", "pt-BR", "fr"], ["pt-BR"], "pt"),
         (["de", "es", "en"], ["es", "en"], None),
         (["pt", "en", "es"], ["pt", "en", "es"], None),
     ],
