@@ -183,7 +183,8 @@ def by_make_score(scorer: TableScorer, file: Path, table: Written) -> pd.DataFra
     out = file.with_name("scored.parquet")
     given = ChunkedTableDataset(filepath=str(file), option="IN", encoding=table.options.encoding)
     ChunkedTableDataset(filepath=str(out), option="OUT").save(ScoredChunks(given.load(), scorer))
-    return pd.read_parquet(out)
+    scored: pd.DataFrame = pd.read_parquet(out)
+    return scored
 
 
 def by_make_batch(scorer: TableScorer, file: Path, table: Written) -> pd.DataFrame:

@@ -121,7 +121,7 @@ def test_letters_in_disguise_are_still_letters(text: str) -> None:
     ],
 )
 def test_faces_are_no_words(text: str, expected: bool) -> None:  # noqa: FBT001  a parameter of the test
-    """Letters among signs say nothing about a language; a single letter or character is a word."""
+    """Letters among signs don't tell a language; a single letter or character is a word."""
     assert has_words(text) is expected
 
 

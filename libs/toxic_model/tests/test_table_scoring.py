@@ -58,7 +58,7 @@ def test_rows_get_scores_and_decisions(model: LoadedModel) -> None:
 
 
 def test_a_text_of_unknown_words_is_marked(model: LoadedModel) -> None:
-    """Nothing is decided about it."""
+    """It gets no decision."""
     found = columns({"text": ["something foreign"]}, TableScorer(model, "7", OPTIONS))
     decisions = {found[f"decision_{label}"][0] for label in model.contract.labels}
     assert (found["low_confidence"], decisions) == ([True], {False})

@@ -104,7 +104,11 @@ class Tokeniser:
         self._tokenizer = tokenizer
         self._unknown_id = _unknown_id(tokenizer)
         self._space_id = tokenizer.token_to_id(_SPACE)
-        self._starts_word = _word_starts(tokenizer)
+        vocabulary = tokenizer.get_vocab()
+        marked = _SPACE in vocabulary
+        self._starts_word = np.zeros(max(vocabulary.values(), default=-1) + 1, dtype=bool)
+        for token, number in vocabulary.items():
+            self._starts_word[number] = token.startswith(_SPACE) if marked else not token.startswith("##")
         self._special = tokenizer.num_special_tokens_to_add(is_pair=False)
         self._overlap = min(overlap, (max_tokens - self._special) // 2)
         self._tokenizer.no_padding()
@@ -185,16 +189,6 @@ _NO_TOKEN = -1
 _SPACE = "▁"
 """How sentencepiece writes the start of a word: before its first token, or alone before an unknown one."""
 _BESIDE_TOKENS = 2
-
-
-def _word_starts(tokenizer: Tokenizer) -> NDArray[np.bool_]:
-    """Return whether each token starts a word, bool [vocabulary]."""
-    vocabulary = tokenizer.get_vocab()
-    marked = _SPACE in vocabulary
-    starts = np.zeros(max(vocabulary.values(), default=-1) + 1, dtype=bool)
-    for token, number in vocabulary.items():
-        starts[number] = token.startswith(_SPACE) if marked else not token.startswith("##")
-    return starts
 
 
 def _unknown_id(tokenizer: Tokenizer) -> int:

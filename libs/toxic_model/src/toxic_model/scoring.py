@@ -100,13 +100,14 @@ def decide(
         scores: calibrated, float32 [texts, labels].
         languages: ISO 639-1 code per text; None or empty if it isn't known.
         contract: has the thresholds.
-        low_confidence: texts about which nothing is decided, bool [texts].
+        low_confidence: texts that get no decision, bool [texts].
     """
     thresholds = [
         [contract.threshold(label, language) for label in contract.labels] for language in languages
     ]
     reached = scores >= np.array(thresholds, dtype=np.float32).reshape(scores.shape)
-    return reached & ~np.asarray(low_confidence, dtype=bool)[:, np.newaxis]
+    decided: NDArray[np.bool_] = reached & ~np.asarray(low_confidence, dtype=bool)[:, np.newaxis]
+    return decided
 
 
 def score_raw(

@@ -1,4 +1,4 @@
-"""A text of which the model's vocabulary lacks most: it is marked, and nothing is decided about it."""
+"""A text of which the model's vocabulary lacks most: it is marked, and gets no decision."""
 
 import csv
 import io

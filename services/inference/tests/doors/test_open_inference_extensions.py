@@ -102,7 +102,7 @@ async def test_statistics_are_the_metrics_totals(
 
 
 async def test_statistics_need_a_version_and_metrics(client: httpx.AsyncClient, backend: Backend) -> None:
-    """Another version isn't found; without metrics there is nothing to report."""
+    """Another version isn't found; without metrics there are no totals."""
     assert (await client.get(f"{MODEL}/versions/8/stats")).status_code == 404
     assert (await client.get("/v2/models/other/stats")).status_code == 404
     transport = httpx.ASGITransport(create_api(replace(backend, totals=None), DOORS))

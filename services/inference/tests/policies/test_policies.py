@@ -38,7 +38,7 @@ def test_thresholds_are_by_label_and_language() -> None:
 
 
 def test_a_text_of_low_confidence_is_decided_by_lists_only() -> None:
-    """The model's score counts for nothing."""
+    """The model's score doesn't count."""
     rules = policy(thresholds={"toxic": {"*": 0.1}}, flag={"words": ["foo"], "labels": ["insult"]})
     assert not any(decide(rules, "bar", score=0.9, low_confidence=True).decisions)
     found = decide(rules, "foo", score=0.9, low_confidence=True).decisions

@@ -56,7 +56,11 @@ class Metrics:
         release = make_gauge("build_info", self.registry)
         release.labels(metadata.version("toxic-inference"), platform.python_version()).set(1)
         self._last_batches: dict[str, float] = {}
-        self._recorder.handle(BatchRan, self._ran)
+
+        def ran(event: BatchRan) -> None:
+            self._last_batches[event.version] = time.time()
+
+        self._recorder.handle(BatchRan, ran)
         self._recorder.handle(LiveQualityRead, corrections_shown(self.registry))
         self._recorder.handle(TextsScored, monitor.scored)
         self._recorder.handle(PolicyTextsScored, monitor.governed)
@@ -80,9 +84,6 @@ class Metrics:
         `last_batch_seconds` is the time of its last batch, in seconds since 1970.
         """
         return self._recorder.totals(version) | {"last_batch_seconds": self._last_batches.get(version, 0.0)}
-
-    def _ran(self, event: BatchRan) -> None:
-        self._last_batches[event.version] = time.time()
 
     def _available(self, event: VersionAvailable) -> None:
         self._models.remove_by_labels({"version": event.version})

@@ -148,7 +148,7 @@ class TextScore:
         truncated: whether the text is longer than the most windows, so that its end wasn't read.
         windows: how many overlapping windows the text was read in; 1 if it fits into one.
         decided_by: with a policy, what decided each label: `model` or `list`.
-        low_confidence: whether the vocabulary lacks most of the text, so that the model decides nothing.
+        low_confidence: whether the vocabulary lacks most of the text, so that it gets no decision.
     """
 
     scores: tuple[float, ...]

@@ -58,10 +58,8 @@ def texts_of(asked: Invocation, limits: Limits) -> list[Text]:
     if len(given) != 1:
         raise InvalidRequestError(f"Send exactly one of {', '.join(forms)}; the body has {len(given)}.")
     ((form, value),) = given.items()
-    if isinstance(value, SplitFrame):
-        columns, rows = value.columns, value.data
-    else:
-        columns, rows = _rows(value, form)
+    split = isinstance(value, SplitFrame)
+    columns, rows = (value.columns, value.data) if split else _rows(value, form)
     check_count(rows, limits, field=form)
     if not rows:
         raise InvalidRequestError(f"{form} has no rows; there is nothing to score.", field=form)
@@ -77,7 +75,12 @@ def texts_of(asked: Invocation, limits: Limits) -> list[Text]:
             raise InvalidRequestError(f"{field} has {len(row)} cells; {len(columns)} are named.", field=form)
         stated = row[language] if language is not None else None
         code = read_language(stated, field=field) if isinstance(stated, str) else None
-        texts[field] = Text(_text(row[at], field), code or default)
+        content = row[at]
+        if isinstance(content, Mapping) and content.keys() == {_BASE64}:
+            content = decoded_base64(str(content[_BASE64]), field=field)
+        if not isinstance(content, str):
+            raise InvalidRequestError(f"{field} must have a text.", field=field)
+        texts[field] = Text(content, code or default)
     check_texts({field: text.content for field, text in texts.items()}, limits)
     return list(texts.values())
 
@@ -122,16 +125,4 @@ def _rows(value: Any, form: str) -> tuple[Sequence[str], Sequence[Sequence[Any]]
         return texts, [row if isinstance(row, list) else [row] for row in value]
     if len(records) < len(value) or any(row.keys() != records[0].keys() for row in records):
         raise InvalidRequestError(f"The rows of {form} must have the same columns.", field=form)
-    return list(records[0]), [list(row.values()) for row in _ordered(records)]
-
-
-def _ordered(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    return [{name: row[name] for name in records[0]} for row in records]
-
-
-def _text(cell: object, field: str) -> str:
-    if isinstance(cell, Mapping) and cell.keys() == {_BASE64} and isinstance(cell[_BASE64], str):
-        return decoded_base64(cell[_BASE64], field=field)
-    if not isinstance(cell, str):
-        raise InvalidRequestError(f"{field} must have a text.", field=field)
-    return cell
+    return list(records[0]), [[row[name] for name in records[0]] for row in records]

@@ -94,7 +94,7 @@ class TextResult(BaseModel):
     )
     low_confidence: bool | None = Field(
         default=None,
-        description="True if the model's vocabulary lacks most of the text: it decides nothing about it.",
+        description="True if the model's vocabulary lacks most of the text, which gets no decision.",
     )
     unevaluated_language: bool | None = Field(
         default=None, description="True if the model wasn't evaluated for the text's language."

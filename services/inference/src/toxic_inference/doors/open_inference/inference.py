@@ -91,7 +91,12 @@ def parse_inputs(
     """
     if tensors.keys() == {TEXT}:
         texts = tensors[TEXT].texts()
-        if _content_type(tensors[TEXT], request) == _BASE64:
+        content_type = tensors[TEXT].message.parameters.content_type or request.parameters.content_type
+        if content_type not in _PLAIN | {_BASE64}:
+            raise InvalidTensorError(
+                f"The content type {content_type!r} of {TEXT} is not read; send str or base64."
+            )
+        if content_type == _BASE64:
             texts = [decoded_base64(text, field=f"{TEXT}[{index}]") for index, text in enumerate(texts)]
         _check_rows(texts, limits)
         check_texts({f"{TEXT}[{index}]": text for index, text in enumerate(texts)}, limits)
@@ -159,16 +164,6 @@ async def answer(
             **policy_headers(backend.policy, inferred.scores or None),
         }
         return Answered(session.version, [(output, values[output.name]) for output in wanted], headers)
-
-
-def _content_type(tensor: Tensor, request: InferRequest) -> str | None:
-    """Return a text tensor's own content type, else the request's."""
-    found = tensor.message.parameters.content_type or request.parameters.content_type
-    if found not in _PLAIN | {_BASE64}:
-        raise InvalidTensorError(
-            f"The content type {found!r} of {tensor.name} is not read; leave it out, or send str or base64."
-        )
-    return found
 
 
 def _check_rows(rows: Sized, limits: Limits) -> None:
