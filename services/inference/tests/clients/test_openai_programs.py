@@ -20,18 +20,23 @@ PACKAGES = ("langchain-classic>=1,<2", "litellm[proxy]>=1.80,<2", "openai")
 LANGCHAIN = """
 import asyncio, json, sys
 from langchain_classic.chains import OpenAIModerationChain
-chain = OpenAIModerationChain()
-strict = OpenAIModerationChain(error=True)
-found = []
-for text in sys.argv[1:]:
+chain, strict = OpenAIModerationChain(), OpenAIModerationChain(error=True)
+
+def refuses(text):
     try:
-        strict.run(text)
-        raised = False
+        strict.invoke(text)
     except ValueError:
-        raised = True
-    found.append([chain.run(text), asyncio.run(chain.arun(text)), raised])
-print(json.dumps(found))
+        return True
+    return False
+
+async def moderate(texts):
+    return [(await chain.ainvoke(text))["output"] for text in texts]
+
+texts = sys.argv[1:]
+said = [chain.invoke(text)["output"] for text in texts]
+print(json.dumps([said, asyncio.run(moderate(texts)), [refuses(text) for text in texts]]))
 """
+KEY = "sk-of-the-proxy"
 REFUSAL = "Text was found that violates OpenAI's content policy."
 
 
@@ -80,14 +85,17 @@ def test_litellm_s_proxy(installed: Path, address: str, flagged: list[bool], tmp
     (tmp_path / "config.yaml").write_text(json.dumps(config), encoding="utf-8")
     command = ("--config", str(tmp_path / "config.yaml"), "--host", "127.0.0.1", "--port", str(port))
     server = Server(
-        command, environment={"NO_PROXY": "*"}, folder=tmp_path, python=str(installed / "litellm")
+        command,
+        environment={"LITELLM_MASTER_KEY": KEY, "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
+        folder=tmp_path,
+        python=str(installed / "litellm"),
     )
     try:
         server.logs.wait_for("Uvicorn running", seconds=300)
         answer = httpx.post(
             f"http://127.0.0.1:{port}/v1/moderations",
             json={"model": "own", "input": list(TEXTS)},
-            headers={"authorization": "Bearer any"},
+            headers={"authorization": f"Bearer {KEY}"},
             timeout=60,
         )
     finally:
