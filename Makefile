@@ -243,9 +243,10 @@ descriptors: $(VENV)/.installed-dev ## Write the descriptors of the gRPC doors' 
 	@$(RUN) toxic_testing.inference.descriptors services/inference/src/toxic_inference/rpc/descriptors.binpb
 
 .PHONY: clients
-clients: $(VENV)/.installed-dev ## Call every client of the Perspective API, and write docs/perspective-clients.md; takes minutes
+clients: $(VENV)/.installed-dev ## Call every client of the Perspective API and of OpenAI's, and write docs/perspective-clients.md; takes minutes
 	@infra/local/tools.sh "$(NEW_FROM)" clients
-	@$(PYTEST) services/inference/tests/clients/perspective --clients-document=docs/perspective-clients.md $(ARGS)
+	@$(PYTEST) services/inference/tests/clients/perspective services/inference/tests/clients/test_openai_programs.py -m "not stack" \
+		--clients-document=docs/perspective-clients.md $(ARGS)
 
 .PHONY: baseline-digests
 baseline-digests: ## Write the digests of models/baseline, by which the gate knows the shipped model

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from toxic_core.languages import UNDETERMINED
-from toxic_model.identification import identify, identify_language
+from toxic_model.identification import has_words, identify, identify_language
 
 FOREIGN = Path(__file__).with_name("foreign_texts.csv")
 
@@ -78,7 +78,21 @@ def test_unsupported_languages_are_undetermined() -> None:
     assert {language: count for language, count in missed.items() if count > 3} == {}
 
 
-@pytest.mark.parametrize("text", ["12345 👍", ":) !!!", "", "gg", "hello", "ok lol"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "12345 👍",
+        ":) !!!",
+        "",
+        "gg",
+        "hello",
+        "ok lol",
+        "(ノ_<。)",
+        "(°Д°) !!",
+        "(ಠ_ಠ)",
+        "hello (>_ツ)",
+    ],
+)
 def test_texts_without_evidence_have_the_default_language(text: str) -> None:
     """Without letters, or one or two words; without a default language they are undetermined."""
     assert [identify_language(text, default) for default in ("en", "it", "hi-Latn")] == [
@@ -117,6 +131,21 @@ def test_strong_evidence_outweighs_the_default_language(text: str, default: str,
 def test_letters_in_disguise_are_still_letters(text: str) -> None:
     """Full width, mathematical bold, a Cyrillic letter in a Latin word, and Greek ones before a sentence."""
     assert identify_language(text, "en") == "en"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("(°Д°)", False),
+        ("¯(ツ)¯ 12", False),
+        ("好!!", True),
+        ("a", True),
+        ("(ツ) ok", True),
+    ],
+)
+def test_faces_are_no_words(text: str, expected: bool) -> None:  # noqa: FBT001  a parameter of the test
+    """Letters among signs don't tell a language; a single letter or character is a word."""
+    assert has_words(text) is expected
 
 
 def test_unreadable_characters_are_no_error() -> None:

@@ -53,6 +53,8 @@ _ADDRESS = re.compile(r"(?:https?://|www\.|@)\S+")
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]{1,2}|[^\W\d_]\S*")
 """From a letter to the next space; in Chinese and Japanese, two characters."""
 
+_TWO_LETTERS, _SIGN = re.compile(r"[^\W\d_]{2}"), re.compile(r"[^\w\s.,!?…。！？]|_")
+
 _LATIN, _DEVANAGARI = re.compile("[A-Za-z]"), re.compile("[\u0904-\u0939\u0958-\u0961]")
 
 _SMALL_LETTERS = bytes(
@@ -98,7 +100,7 @@ def identify(text: str, default: str = UNDETERMINED) -> Identified:
     """
     # Letters in another form, as in mathematical bold, are the same letters.
     text = _ADDRESS.sub(" ", unicodedata.normalize("NFKC", text[:_READ])[:_READ])
-    words = [word for word in _WORD.findall(text) if word[0].isalpha()]
+    words = _words(text)
     found_scripts = {
         unicodedata.name(letter, "?").split()[0] for word in words for letter in word if letter.isalpha()
     }
@@ -144,6 +146,22 @@ def _shares(ranked: list[tuple[str, float]], *, size: int) -> dict[str, float]:
 def _certainty(evidence: float) -> float:
     """Return the confidence of evidence that is 1 at its threshold: one half there."""
     return evidence / (1 + evidence)
+
+
+def has_words(text: str) -> bool:
+    """Return whether a text has words, instead of only numbers, emoji and faces made of signs and letters."""
+    return bool(_words(text))
+
+
+def _words(text: str) -> list[str]:
+    plain = " ".join(part for part in text.split() if not _is_face(part))
+    return [word for word in _WORD.findall(plain) if word[0].isalpha()]
+
+
+def _is_face(part: str) -> bool:
+    """Return whether a part without spaces is a face, such as `(ಠ_ಠ)`: lone letters among more signs."""
+    letters = sum(map(str.isalpha, part))
+    return 0 < letters < len(_SIGN.findall(part)) and not _TWO_LETTERS.search(part)
 
 
 def n_grams(text: str) -> npt.NDArray[np.uint32]:

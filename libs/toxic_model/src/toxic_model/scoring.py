@@ -47,10 +47,12 @@ class RawScores:
     Attributes:
         scores: float32 [texts, labels].
         tokens: tokens read per text, int32 [texts].
+        low_confidence: whether the vocabulary lacks most of a text, bool [texts].
     """
 
     scores: Float32Array
     tokens: Int32Array
+    low_confidence: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +61,16 @@ class Scores:
 
     Attributes:
         scores: float32 [texts, labels], in the contract's label order.
-        decisions: whether each score reaches its operating threshold, bool [texts, labels].
+        decisions: whether each score reaches its operating threshold, bool [texts, labels]; False for texts
+            of low confidence.
         tokens: tokens read per text, int32 [texts].
+        low_confidence: whether the vocabulary lacks most of a text, bool [texts].
     """
 
     scores: Float32Array
     decisions: NDArray[np.bool_]
     tokens: Int32Array
+    low_confidence: NDArray[np.bool_]
 
 
 def highest(scores: Float32Array, texts: Sequence[WindowedText]) -> Float32Array:
@@ -86,18 +91,27 @@ def highest(scores: Float32Array, texts: Sequence[WindowedText]) -> Float32Array
     return np.maximum.reduceat(scores, starts)
 
 
-def decide(scores: Float32Array, languages: Sequence[str | None], contract: Contract) -> NDArray[np.bool_]:
+def decide(
+    scores: Float32Array,
+    languages: Sequence[str | None],
+    contract: Contract,
+    *,
+    low_confidence: Sequence[bool] | NDArray[np.bool_],
+) -> NDArray[np.bool_]:
     """Return whether each calibrated score reaches the threshold of its label and language.
 
     Args:
         scores: calibrated, float32 [texts, labels].
         languages: ISO 639-1 code per text; None or empty if it isn't known.
         contract: has the thresholds.
+        low_confidence: texts that get no decision, bool [texts].
     """
     thresholds = [
         [contract.threshold(label, language) for label in contract.labels] for language in languages
     ]
-    return scores >= np.array(thresholds, dtype=np.float32).reshape(scores.shape)
+    reached = scores >= np.array(thresholds, dtype=np.float32).reshape(scores.shape)
+    decided: NDArray[np.bool_] = reached & ~np.asarray(low_confidence, dtype=bool)[:, np.newaxis]
+    return decided
 
 
 def score_raw(
@@ -143,10 +157,12 @@ def score_raw(
     return RawScores(
         scores=highest(by_window, read),
         tokens=np.array([text.tokens for text in read], dtype=np.int32),
+        low_confidence=np.array([text.low_confidence for text in read], dtype=bool),
     )
 
 
 def read_scores(raw: RawScores, languages: Sequence[str | None], contract: Contract) -> Scores:
     """Calibrate raw scores and decide on them."""
     scores = calibrate(raw.scores, languages=languages, contract=contract)
-    return Scores(scores=scores, decisions=decide(scores, languages, contract), tokens=raw.tokens)
+    decisions = decide(scores, languages, contract, low_confidence=raw.low_confidence)
+    return Scores(scores, decisions, tokens=raw.tokens, low_confidence=raw.low_confidence)

@@ -385,6 +385,7 @@ def _make_backend(
         jobs=jobs,
         webhooks=webhooks if settings.event_secret.get_secret_value() else None,
         render_metrics=watching.render,
+        totals=watching.totals,
         limits=Limits(
             text_bytes=settings.max_text_bytes,
             texts=settings.max_texts,

@@ -194,6 +194,7 @@ class TextsTokenised(Event):
         tokens: of all windows.
         unknown: how many of these tokens aren't in the vocabulary.
         truncated: texts longer than the most windows.
+        low_confidence: texts of which the vocabulary lacks most.
         seconds: time to look texts up in the cache and to tokenise the others.
     """
 
@@ -203,6 +204,7 @@ class TextsTokenised(Event):
     tokens: int
     unknown: int
     truncated: int
+    low_confidence: int
     seconds: float
 
 

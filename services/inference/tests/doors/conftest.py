@@ -142,6 +142,7 @@ def backend(
         jobs=new_queue(),
         webhooks=None,
         render_metrics=metrics.render,
+        totals=metrics.totals,
         limits=LIMITS,
         threads=threads,
         emit=metrics.emit,

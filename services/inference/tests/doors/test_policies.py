@@ -111,9 +111,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "openai": {"url": MODERATIONS, "json": {"input": TEXTS}},
     "open_inference": {"url": INFER, "json": {"inputs": [TENSOR]}},
     "tf_serving": {"url": TF_PREDICT, "json": {"instances": TEXTS}},
+    "mlflow": {"url": "/invocations", "json": {"inputs": TEXTS}},
     "jobs": {"url": "/jobs", "content": CSV, "headers": {"content-type": "text/csv"}},
 }
-STATUSES = {"perspective": 400, "openai": 400}
+STATUSES = dict.fromkeys(("perspective", "openai", "open_inference", "tf_serving", "mlflow"), 400)
 
 
 @pytest.mark.parametrize("door", BODIES)

@@ -49,7 +49,6 @@ async def test_texts_get_six_scores_and_the_version(client: httpx.AsyncClient, c
         "windows": 1,
         "truncated": False,
         "language": "en",
-        "language_evaluated": True,
         "language_confidence": 1.0,
     }
     assert list(first["scores"]) == list(LABELS)
@@ -71,7 +70,7 @@ async def test_a_language_can_be_identified(client: httpx.AsyncClient, core: Fak
     assert [result["language"] for result in answer.json()["results"]] == ["es", "und"]
     assert core.texts == [Text("hola", "es"), Text("12", "und")]
     assert [result["language_confidence"] for result in answer.json()["results"]] == [0.75, 1.0]
-    assert [result["language_evaluated"] for result in answer.json()["results"]] == [False, False]
+    assert [result.get("unevaluated_language") for result in answer.json()["results"]] == [True, None]
     said = await client.post("/predict", json={"text": "hola", "lang": "en"})
     assert said.json()["results"][0]["language"] == "en"
     assert "language_confidence" not in said.json()["results"][0]

@@ -51,7 +51,14 @@ def metric(metrics: Metrics) -> Metric:
 def tokenised(version: str, *, texts: int = 1) -> TextsTokenised:
     """Return an event of texts of ten tokens."""
     return TextsTokenised(
-        version=version, texts=texts, windows=texts, tokens=10 * texts, unknown=0, truncated=0, seconds=0.5
+        version=version,
+        texts=texts,
+        windows=texts,
+        tokens=10 * texts,
+        unknown=0,
+        truncated=0,
+        low_confidence=0,
+        seconds=0.5,
     )
 
 

@@ -16,6 +16,7 @@ from toxic_inference.metrics.catalogue import LABEL_VALUES, SPECS, STANDARD, Kin
 from toxic_inference.metrics.devices import GpuCollector
 from toxic_inference.monitoring.devices import GpuReading
 from toxic_inference.settings import Settings
+from toxic_testing.inference.bundles import WORDS
 
 pytestmark = pytest.mark.anyio
 
@@ -64,7 +65,7 @@ async def until_ready(client: httpx.AsyncClient) -> None:
 
 async def cause_everything(client: httpx.AsyncClient) -> None:
     """Score, upload, correct, and send what is refused."""
-    texts = ["you are kind", "you are a stupid idiot", "unheard of"]
+    texts = ["you are kind", "you are a stupid idiot", "unheard of", *WORDS]
     for language in ("en", "xx", None):
         answer = await client.post("/predict", json={"texts": texts, "language": language})
         assert answer.status_code == 200

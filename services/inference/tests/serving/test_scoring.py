@@ -144,6 +144,26 @@ async def test_only_what_no_window_holds_is_said_to_be_cut(service: ScoringServi
     ) == (1, 6)
 
 
+async def test_nothing_is_decided_about_a_text_that_the_vocabulary_lacks(
+    make_service: MakeService, model: FakeModel, log: EventLog
+) -> None:
+    """It keeps its scores and is marked, from the cache too; unknown words among others change nothing."""
+    contract = model.loaded.contract
+    low = {label: {"*": 0.0} for label in contract.labels}
+    decided = replace(model.loaded, contract=contract.model_copy(update={"thresholds": low}))
+    service = make_service(decided)
+    for _ in range(2):
+        with service.session(Target()) as session:
+            found = await session.score(
+                [Text("you fool foreign"), Text("foreign words fool")], lane=Lane.INTERACTIVE
+            )
+            explained = await session.explain(Text("foreign words"), lane=Lane.INTERACTIVE)
+        assert [score.low_confidence for score in found] == [False, True]
+        assert [set(score.decisions) for score in found] == [{True}, {False}]
+        assert (explained.score.low_confidence, set(explained.score.decisions)) == (True, {False})
+    assert log.total(TextsTokenised, "low_confidence") == 1
+
+
 async def test_a_text_that_came_before_isn_t_computed_again(
     make_service: MakeService, model: FakeModel, log: EventLog
 ) -> None:

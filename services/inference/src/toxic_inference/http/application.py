@@ -29,7 +29,7 @@ from toxic_inference.http.guard import Addresses, Guard, GuardRules
 from toxic_inference.http.middleware import BodyLimit, Endpoint, RequestContext
 from toxic_inference.http.openapi import OpenApiDocument
 from toxic_inference.http.policies import DECIDED_HEADER, POLICY_HEADER
-from toxic_inference.http.texts import TRUNCATED_TEXTS_HEADER
+from toxic_inference.http.texts import LOW_CONFIDENCE_TEXTS_HEADER, TRUNCATED_TEXTS_HEADER
 
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 
@@ -102,6 +102,7 @@ def create_api(
                     UNSUPPORTED_ATTRIBUTES_HEADER,
                     UNEVALUATED_LANGUAGES_HEADER,
                     TRUNCATED_TEXTS_HEADER,
+                    LOW_CONFIDENCE_TEXTS_HEADER,
                     POLICY_HEADER,
                     DECIDED_HEADER,
                     "x-request-id",

@@ -1,6 +1,6 @@
 """What every door calls: scoring, versions, background work, limits."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from operator import attrgetter
@@ -94,6 +94,7 @@ class Backend:
         jobs: scores uploaded files in the background, or knows which service does.
         webhooks: takes the registry's messages; None if no secret is shared with the registry.
         render_metrics: returns the text of `/metrics`.
+        totals: returns a version's totals by metric, as `Metrics.totals`; None if metrics are off.
         limits: limits of one request.
         threads: the doors' threads.
         emit: takes events.
@@ -114,6 +115,7 @@ class Backend:
     jobs: JobQueue | JobsOwner
     webhooks: WebhookReceiver | None
     render_metrics: Callable[[], bytes]
+    totals: Callable[[str], Mapping[str, float]] | None = None
     limits: Limits
     threads: DoorThreads
     emit: Emit

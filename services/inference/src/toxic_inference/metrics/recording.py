@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from toxic_inference.events import Event
 from toxic_inference.metrics.catalogue import SPECS, Kind
-from toxic_inference.metrics.catalogue.spec import Trigger
+from toxic_inference.metrics.catalogue.spec import PREFIX, Trigger
 
 AnyEvent = TypeVar("AnyEvent", bound=Event)
 
@@ -89,6 +89,16 @@ class Recorder:
     def handle(self, event: type[AnyEvent], handler: Callable[[AnyEvent], None]) -> None:
         """Call `handler` with each event of a class as well."""
         self._handlers[event].append(handler)  # type: ignore[arg-type]  # only called with this class
+
+    def totals(self, version: str) -> dict[str, float]:
+        """Return a version's counters, and the counts and sums of its histograms, by name without prefix."""
+        return {
+            sample.name.removeprefix(PREFIX): sample.value
+            for metric in self._metrics["version",]
+            for family in metric.collect()
+            for sample in family.samples
+            if sample.labels == {"version": version}
+        }
 
     def forget(self, version: str) -> None:
         """Remove a version's series."""

@@ -5,6 +5,7 @@ version's series are removed when the version is forgotten. Every metric is in t
 """
 
 import platform
+import time
 from importlib import metadata
 
 from prometheus_client import (
@@ -18,6 +19,7 @@ from prometheus_client import (
 
 from toxic_inference.events import (
     AliasRouted,
+    BatchRan,
     Emit,
     PolicyTextsScored,
     StateChanged,
@@ -53,6 +55,12 @@ class Metrics:
         self._alias_versions: dict[str, str] = {}
         release = make_gauge("build_info", self.registry)
         release.labels(metadata.version("toxic-inference"), platform.python_version()).set(1)
+        self._last_batches: dict[str, float] = {}
+
+        def ran(event: BatchRan) -> None:
+            self._last_batches[event.version] = time.time()
+
+        self._recorder.handle(BatchRan, ran)
         self._recorder.handle(LiveQualityRead, corrections_shown(self.registry))
         self._recorder.handle(TextsScored, monitor.scored)
         self._recorder.handle(PolicyTextsScored, monitor.governed)
@@ -69,6 +77,13 @@ class Metrics:
     def render(self) -> bytes:
         """Return every metric in Prometheus's text format."""
         return generate_latest(self.registry)
+
+    def totals(self, version: str) -> dict[str, float]:
+        """Return a version's counters, and the counts and sums of its histograms, by name without prefix.
+
+        `last_batch_seconds` is the time of its last batch, in seconds since 1970.
+        """
+        return self._recorder.totals(version) | {"last_batch_seconds": self._last_batches.get(version, 0.0)}
 
     def _available(self, event: VersionAvailable) -> None:
         self._models.remove_by_labels({"version": event.version})
@@ -87,6 +102,7 @@ class Metrics:
             self._models.remove_by_labels({"version": event.version})
             self._approved.remove_by_labels({"version": event.version})
             self._recorder.forget(event.version)
+            self._last_batches.pop(event.version, None)
             self.monitor.forget(event.version)
             return
         for state in State:

@@ -125,7 +125,9 @@ class Policy(FrozenModel):
         return replace(
             score,
             decisions=tuple(
-                listed[label] if label in listed else value >= self.threshold(label, language, contract)
+                listed[label]
+                if label in listed
+                else not score.low_confidence and value >= self.threshold(label, language, contract)
                 for label, value in zip(labels, score.scores, strict=True)
             ),
             decided_by=tuple(DecidedBy.LIST if label in listed else DecidedBy.MODEL for label in labels),

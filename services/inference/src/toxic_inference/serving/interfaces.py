@@ -134,12 +134,14 @@ class RawScore:
         tokens: how many were read.
         windows: how many windows they were read in.
         truncated: whether the text continues after the last window.
+        low_confidence: whether the vocabulary lacks most of the text.
     """
 
     scores: Float32Array
     tokens: int
     windows: int
     truncated: bool
+    low_confidence: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,7 @@ class TextScore:
         truncated: whether the text is longer than the most windows, so that its end wasn't read.
         windows: how many overlapping windows the text was read in; 1 if it fits into one.
         decided_by: with a policy, what decided each label: `model` or `list`.
+        low_confidence: whether the vocabulary lacks most of the text, so that it gets no decision.
     """
 
     scores: tuple[float, ...]
@@ -161,6 +164,7 @@ class TextScore:
     truncated: bool
     windows: int = 1
     decided_by: tuple[str, ...] = ()
+    low_confidence: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ function noteOf(result) {
   if (result.language === "und") {
     return "The comment is in none of the languages that this service can identify. Don't rely on its scores.";
   }
-  if (result.language_evaluated) return "";
+  if (!result.unevaluated_language) return "";
   return `The model wasn't evaluated for ${languageName(result.language)}. Don't rely on its scores.`;
 }
 
@@ -62,9 +62,10 @@ function facts(answer, result, milliseconds, stated) {
   const language = `${languageOf(result, stated)} · `;
   const windows = result.windows > 1 ? ` in ${result.windows} windows` : "";
   const cut = result.truncated ? " · its end wasn't read" : "";
+  const unread = result.low_confidence ? " · the model knows too little of it to decide" : "";
   return (
     `${language}${answer.model_name}, version ${answer.model_version} · ${Math.round(milliseconds)} ms · ` +
-    `${result.tokens} tokens${windows}${cut}`
+    `${result.tokens} tokens${windows}${cut}${unread}`
   );
 }
 

@@ -32,6 +32,8 @@ from toxic_testing.inference.bundles import make_contract
 NO_TERMS = Terms()
 TRUNCATED_FROM = 90
 """Characters of a text that the fake core reads."""
+UNREAD = "ξ"
+"""A letter of texts that the fake core's vocabulary lacks."""
 LIMITS = Limits(text_bytes=200, texts=5, body_bytes=4_000, upload_bytes=200_000)
 
 
@@ -104,6 +106,7 @@ class FakeCore:
                 tokens=3,
                 windows=1,
                 truncated=len(text) > TRUNCATED_FROM,
+                low_confidence=UNREAD in text,
             )
             for text in texts
         ]
@@ -124,9 +127,10 @@ class FakeCore:
         labels = len(self.contract.labels)
         return TextScore(
             scores=(score,) * labels,
-            decisions=(score >= 0.5,) * labels,
+            decisions=(score >= 0.5 and UNREAD not in text.content,) * labels,
             tokens=3,
             truncated=len(text.content) > TRUNCATED_FROM,
+            low_confidence=UNREAD in text.content,
         )
 
 

@@ -45,16 +45,18 @@ async def answer_json(request: Request, backend: Backend) -> Response:
     terms = terms_of(request, timeout_seconds=body.timeout, store=not body.do_not_store)
     with backend.scorer.session(Target(), terms) as session:
         contract, version = session.contract, session.version
-        labels = contract.labels
         if body.spans:
             found = await unless_departed(request, session.explain(texts[0], lane=Lane.INTERACTIVE))
-            results = [score_json(found.score, labels) | {"spans": spans_json(found.spans, labels)}]
+            result = score_json(found.score, texts[0].language, contract)
+            results = [result | {"spans": spans_json(found.spans, contract.labels)}]
         else:
             scores = await unless_departed(request, session.score(texts, lane=Lane.INTERACTIVE))
-            results = [score_json(score, labels) for score in scores]
+            results = [
+                score_json(score, text.language, contract) for score, text in zip(scores, texts, strict=True)
+            ]
     if body.identify_language:
         for result, text in zip(results, texts, strict=True):
-            result.update(language_json(text, contract.languages))
+            result.update(language_json(text))
     if body.thresholds:
         used = thresholds_of(backend, contract)
         for result, text in zip(results, texts, strict=True):

@@ -97,9 +97,9 @@ async def _score(lines: list[_Line], session: Session, backend: Backend) -> byte
         answer: dict[str, object] = {"line": line.number}
         if line.id is not None:
             answer["id"] = line.id
-        if line.problem is None:
-            answer |= score_json(next(scores), session.contract.labels)
-        else:
+        if line.text is not None:
+            answer |= score_json(next(scores), line.text.language, session.contract)
+        elif line.problem is not None:
             answer["error"] = line.problem
             backend.emit(RowRejected(str(line.problem["code"])))
         answers.append(orjson.dumps(answer, option=orjson.OPT_APPEND_NEWLINE))

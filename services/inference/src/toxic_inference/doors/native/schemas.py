@@ -95,6 +95,13 @@ class TextResult(BaseModel):
     truncated: bool = Field(
         description="Whether the end of the text was not read: it needs too many windows."
     )
+    low_confidence: bool | None = Field(
+        default=None,
+        description="True if the model's vocabulary lacks most of the text, which gets no decision.",
+    )
+    unevaluated_language: bool | None = Field(
+        default=None, description="True if the model wasn't evaluated for the text's language."
+    )
     line: int | None = Field(default=None, description="Line in the CSV file.")
     language: str | None = Field(
         default=None, description="Identified or given language; `und` if it is none that can be identified."
@@ -103,10 +110,6 @@ class TextResult(BaseModel):
         default=None,
         description="Confidence that the text is in `language`, from 0 to 1; left out if the language was "
         "given, or assumed because the text is too short.",
-    )
-    language_evaluated: bool | None = Field(
-        default=None,
-        description="Whether the version was evaluated for `language`; if not, don't rely on it.",
     )
     thresholds: dict[str, float] | None = Field(
         default=None,

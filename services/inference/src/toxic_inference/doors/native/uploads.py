@@ -172,9 +172,9 @@ async def _json_body(
     scored = rejected = 0
     async for chunk in chunks:
         results = [
-            score_json(row.score, session.contract.labels, line=row.row.line)
+            score_json(row.score, row.row.text.language, session.contract, line=row.row.line)
             for row in chunk
-            if row.score is not None
+            if row.score is not None and row.row.text is not None
         ]
         bad = [row.row.problem for row in chunk if row.row.problem is not None]
         problems += bad[: _MAX_ERRORS - len(problems)]

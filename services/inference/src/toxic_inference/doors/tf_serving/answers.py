@@ -13,7 +13,7 @@ from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
 from toxic_inference.http.body import read_body, unless_departed
 from toxic_inference.http.policies import following, policy_headers
 from toxic_inference.http.terms import terms_of
-from toxic_inference.http.texts import truncation
+from toxic_inference.http.texts import marks
 from toxic_inference.serving.interfaces import Lane, Session, Target
 from toxic_inference.serving.versions.states import State
 from toxic_model.loaded import Float32Array
@@ -64,7 +64,7 @@ async def score(request: Request, backend: Backend, target: Target, body: object
         if inputs.texts:
             raw = await unless_departed(request, session.infer_texts(inputs.texts, lane=Lane.INTERACTIVE))
             scores = np.stack([each.scores for each in raw])
-            headers |= truncation(each.truncated for each in raw)
+            headers |= marks(raw)
         else:
             scores = await unless_departed(request, session.infer(inputs.rows, lane=Lane.INTERACTIVE))
         return Predicted(scores, inputs.columnar, session.version, headers)

@@ -159,6 +159,7 @@ class _LeasedSession:
                 tokens=sum(len(window) for text in unknown for window in text.windows),
                 unknown=sum(text.unknown for text in unknown),
                 truncated=sum(text.truncated for text in unknown),
+                low_confidence=sum(text.low_confidence for text in unknown),
                 seconds=service.clock.now() - started,
             )
         )
@@ -180,7 +181,8 @@ class _LeasedSession:
         contract = self.contract
         raw = np.stack([score.scores for score in found])
         calibrated = calibrate(raw, languages=languages, contract=contract)
-        decided = decide(calibrated, languages, contract)
+        unread = [score.low_confidence for score in found]
+        decided = decide(calibrated, languages, contract, low_confidence=unread)
         tokens = [score.tokens for score in found]
         self._service.emit(TextsScored(self.version, languages, calibrated, decided, tokens))
         return [
@@ -190,6 +192,7 @@ class _LeasedSession:
                 tokens=score.tokens,
                 truncated=score.truncated,
                 windows=score.windows,
+                low_confidence=score.low_confidence,
             )
             for score, scores, decisions in zip(found, calibrated.tolist(), decided.tolist(), strict=True)
         ]
