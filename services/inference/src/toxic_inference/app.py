@@ -31,7 +31,7 @@ from toxic_inference.corrections.service import CorrectionService
 from toxic_inference.corrections.store import DatabaseFeedbackStore
 from toxic_inference.doors.listing import DOORS, GRPC_DOORS
 from toxic_inference.doors.openai.categories import NOT_JUDGED
-from toxic_inference.events import Emit
+from toxic_inference.events import Emit, PoliciesRead
 from toxic_inference.http.admission import AdmissionRules, RequestLimit
 from toxic_inference.http.application import Lifespan, create_api
 from toxic_inference.http.backend import Backend, DoorThreads, Limits, PerspectiveRules
@@ -105,7 +105,13 @@ def create_app(settings: Settings) -> Starlette:
     feedback = DatabaseFeedbackStore(settings.feedback_url or f"sqlite:///{settings.state_dir}/feedback.db")
     watching = start_watching(settings, feedback)
     file = settings.policies_file
-    policies = WatchedFile(file, read_policies, name="policies").current if file else lambda: None
+
+    def read(path: Path) -> Policies:
+        known = read_policies(path)
+        watching.emit(PoliciesRead(tuple(known.policies)))
+        return known
+
+    policies = WatchedFile(file, read, name="policies").current if file else lambda: None
     manager = _make_manager(settings, origin, policies, emit=watching.emit, threads=threads)
     poller = Poller(
         origin.source,

@@ -37,6 +37,7 @@ _CLOCKS = {
     "evaluation_interval": "1s",
     "interval": "1s",
     "for": "0s",
+    "keep_firing_for": "1s",
     "group_wait": "1s",
     "group_interval": "2s",
     "repeat_interval": "4s",
