@@ -296,7 +296,10 @@ def test_manifests_and_compose_run_the_same(name: str) -> None:
     }
     left_out = {
         # Replicas poll; a signed message would reach one of them.
-        "inference": {"INFERENCE_EVENT_SECRET", "INFERENCE_SERVED_ALIASES", "INFERENCE_SHADOW_FRACTION"},
+        "inference": {
+            *("INFERENCE_EVENT_SECRET", "INFERENCE_SERVED_ALIASES", "INFERENCE_SHADOW_FRACTION"),
+            "INFERENCE_CANARY_FRACTION",
+        },
         "postgres": set(),
         "registry": {"REGISTRY_EVENT_URLS", "REGISTRY_GATE_FILE"},
     }

@@ -50,6 +50,7 @@ from toxic_inference.serving.batching.slots import Slots
 from toxic_inference.serving.clock import SystemClock
 from toxic_inference.serving.interfaces import Scorer, ServableId
 from toxic_inference.serving.scoring.cache import ScoreCache
+from toxic_inference.serving.scoring.canary import CanaryScorer
 from toxic_inference.serving.scoring.service import ScoringLimits, ScoringService
 from toxic_inference.serving.scoring.shadow import ShadowingScorer
 from toxic_inference.serving.versions.harness import ActiveServable
@@ -135,6 +136,11 @@ def create_app(settings: Settings) -> Starlette:
         ),
     )
     shadowing = _make_shadowing(settings, scorer, manager, watching.emit)
+    answering: Scorer = shadowing or scorer
+    if settings.canary_fraction:
+        answering = CanaryScorer(
+            answering, default_alias=settings.model_alias, fraction=settings.canary_fraction
+        )
     closing = [feedback.close]
     jobs: JobQueue | JobsOwner = (
         JobsOwner(settings.jobs_url)
@@ -145,7 +151,7 @@ def create_app(settings: Settings) -> Starlette:
     )
     backend = _make_backend(
         settings,
-        scorer=shadowing or scorer,
+        scorer=answering,
         manager=manager,
         poller=poller,
         corrections=CorrectionService(

@@ -257,6 +257,27 @@ class PolicyTextsScored(Event):
     scored: TextsScored
 
 
+class SessionOutcome(StrEnum):
+    """How a session with a version ended."""
+
+    ANSWERED = "answered"
+    FAILED = "failed"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded(Event):
+    """A version has served one request, or a part of one, for so many seconds.
+
+    `outcome` is failed if the model failed or a deadline passed; other if the request was refused, or its
+    caller left.
+    """
+
+    version: str
+    outcome: SessionOutcome
+    seconds: float
+
+
 class ShadowDrop(StrEnum):
     """Why a sampled text wasn't compared."""
 

@@ -201,6 +201,7 @@ class Loop:
             "poll_interval_seconds": 0.5,
             "pinned_versions": PINNED,
             "shadow_fraction": 1,
+            "canary_fraction": 1,
             "monitor_min_texts": 50,
             "monitor_min_feedback": 10,
             "monitor_feedback_interval_seconds": 0.5,
