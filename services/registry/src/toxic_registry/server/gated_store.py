@@ -182,8 +182,9 @@ class GatedStore(SqlAlchemyStore):
             permit = self._permit(
                 Change(name, alias, before, number, Outcome.REFUSED, caller.actor), caller, verdict=verdict
             )
-            digests = {(name, PREVIOUS): standing.digest, (name, CANARY): verdict.digest}
             promoting = permit if alias == CHAMPION else None
+            given = (PREVIOUS, standing.digest) if promoting else (CANARY, verdict.digest)
+            digests = {(name, given[0]): given[1]}
             with suppress(RacedError), self._change(promoting, digests=digests) as session:
                 if standing_of(session, name) != standing:
                     raise RacedError(name)
