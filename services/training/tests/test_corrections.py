@@ -5,6 +5,7 @@ import threading
 import tracemalloc
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from toxic_core.errors import ConfigurationError, MissingDataError
-from toxic_training.data.corrections import CorrectionParameters, Curated, curate, same_text
+from toxic_training.data import corrections as module
+from toxic_training.data.corrections import CorrectionParameters, Curated, same_text
 from toxic_training.data.feedback_source import (
     KEY_VARIABLE,
     URL_VARIABLE,
@@ -25,6 +27,7 @@ from toxic_training.data.feedback_source import (
     read_file,
 )
 from toxic_training.data.parameters import DataParameters, SourceParameters
+from toxic_training.data.tidying import join
 from toxic_training.kedro_project.pipelines.data_processing.nodes import (
     add_corrections,
     collect_digests,
@@ -34,6 +37,9 @@ from toxic_training.kedro_project.table_datasets import FeedbackDataset
 
 SAMPLE = Path(__file__).resolve().parents[3] / "data" / "sample"
 PARAMETERS = CorrectionParameters(rows_per_actor=10, trusted_actors=("team",), min_scored=2, held_out=0)
+ROWS = 100_000
+"""Training rows beside the corrections: so many that only `rows_per_actor` limits an actor."""
+curate = partial(module.curate, training_rows=ROWS)
 KIND = Correction(
     place=1,
     id="1",
@@ -106,6 +112,14 @@ def test_an_actor_counts_on_so_many_texts_unless_it_is_trusted() -> None:
     assert counts_of(found)["not_kept"] == 10
 
 
+def test_an_actor_counts_on_a_share_of_the_training_rows() -> None:
+    """A small training is poisoned by fewer texts than a large one."""
+    filed = numbered(*(replace(KIND, text=f"text {letter}", actor="one") for letter in "abcdefgh"))
+    parameters = CorrectionParameters(max_actor_share=0.01)
+    assert len(curate(filed, parameters, training_rows=300).table.rows) == 3
+    assert len(curate(filed, parameters, training_rows=99).table.rows) == 0
+
+
 def test_an_actor_that_contradicts_the_champion_is_reported() -> None:
     """Its texts stay: in new traffic, a correction contradicts the champion."""
     filed = [
@@ -123,7 +137,9 @@ def test_what_the_service_accepts_training_takes(language: str) -> None:
     """A language that training doesn't know is identified from the text; no training ends because of it."""
     text = "this is a plain English sentence about the weather of the last week"
     filed = [replace(KIND, text=text, language=language), replace(KIND, text=None), replace(KIND, labels={})]
-    tables, report, ids = add_corrections({}, numbered(*filed), lambda: None, PARAMETERS)
+    tables, report, ids = add_corrections(
+        {}, numbered(*filed), champion=lambda: None, train=join([]), parameters=PARAMETERS
+    )
     parameters = DataParameters(
         train=SourceParameters(),
         validation=SourceParameters(),
@@ -159,7 +175,7 @@ def test_reviewed_texts_are_held_out_for_good() -> None:
 
 def test_without_corrections_there_is_no_table() -> None:
     """Training continues, and its lineage lists none."""
-    tables, report, _ = add_corrections({}, (), lambda: None, PARAMETERS)
+    tables, report, _ = add_corrections({}, (), champion=lambda: None, train=join([]), parameters=PARAMETERS)
     assert tables == {"feedback": None, "feedback_test": None}
     assert (report["rows"], report["cursor"]) == (0, 0)
 
@@ -266,8 +282,8 @@ def test_one_actor_s_false_corrections_hardly_change_the_next_model() -> None:
     test = test[test["toxic"] >= 0]
     words = HashingVectorizer(n_features=2**16, analyzer="char_wb", ngram_range=(2, 4))
 
-    def auc(corrections: Iterable[Correction]) -> float:
-        added = curate(corrections, CorrectionParameters()).table.rows
+    def auc(corrections: Iterable[Correction], parameters: CorrectionParameters) -> float:
+        added = curate(corrections, parameters, training_rows=len(train)).table.rows
         texts = [*train["comment_text"], *added["text"], *added["text"]]
         labels = [*train["toxic"], *added["toxic"].astype(int), *added["toxic"].astype(int)]
         model = LogisticRegression(C=10, max_iter=300).fit(words.transform(texts), labels)
@@ -278,8 +294,7 @@ def test_one_actor_s_false_corrections_hardly_change_the_next_model() -> None:
         Correction(place, str(place), f"{text} {place}", "en", {"toxic": not toxic}, "native", "one key")
         for place, (text, toxic) in enumerate(zip(source["comment_text"], source["toxic"], strict=True))
     ]
-    clean = auc(())
-    assert clean - auc(false) <= 0.002
-    assert clean - auc(replace(each, actor=str(each.place % 20)) for each in false) > 0.002, (
-        "uncapped, it works"
-    )
+    clean = auc((), CorrectionParameters())
+    assert clean - auc(false, CorrectionParameters()) <= 0.002
+    trusting = CorrectionParameters(trusted_actors=("one key",), held_out=0)
+    assert clean - auc(false, trusting) > 0.002, "without a limit, it works"

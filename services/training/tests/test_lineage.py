@@ -25,7 +25,7 @@ def test_a_version_s_tags_have_the_cursor_the_digest_and_the_count_by_door(seale
         Correction(place, f"id-{place}", text, "en", {"toxic": False}, source, "one")
         for place, text, source in ((3, "you are kind", "native"), (9, "never mind", "page"))
     ]
-    curated = curate(corrections, CorrectionParameters())
+    curated = curate(corrections, CorrectionParameters(), training_rows=1_000)
     parameters = RegistrationParameters(model_name="m", alias="challenger")
     release = prepare_release(open_bundle(sealed), parameters, curated.report, curated.ids)
     listed = {name: value for name, value in release.tags.items() if name.startswith("corrections.")}

@@ -3,7 +3,8 @@
 Texts that differ only in case, spacing, punctuation or repeated letters are one text. Per text and label:
 
 1. An actor's last judgement replaces the earlier ones.
-2. An actor counts on at most `rows_per_actor` texts, chosen by the texts' digests, unless it is trusted.
+2. An actor counts on at most `rows_per_actor` texts, and on no more than a share of the training rows, chosen by
+   the texts' digests, unless it is trusted.
 3. The majority of the actors decides. A tie decides nothing: the label stays empty.
 
 A share of the texts that a trusted actor, or two actors, judge alike is held out for tests, by their digests:
@@ -95,6 +96,9 @@ class CorrectionParameters(Parameters):
     rows_per_actor: int = Field(
         default=300, ge=0, description="Maximum texts on which an API key, or a peer without one, counts."
     )
+    max_actor_share: Fraction = Field(
+        default=0.002, description="The same as a share of Jigsaw's training rows; the smaller number counts."
+    )
     trusted_actors: tuple[str, ...] = Field(
         default=(FILE_ACTOR,),
         description="Names of API keys without that maximum, such as a moderation team's; a downloaded "
@@ -138,9 +142,14 @@ class Curated:
 
 
 def curate(
-    corrections: Iterable[Correction], parameters: CorrectionParameters, *, score: Score = lambda _: None
+    corrections: Iterable[Correction],
+    parameters: CorrectionParameters,
+    *,
+    training_rows: int,
+    score: Score = lambda _: None,
 ) -> Curated:
-    """Return the rows to train on; `score` compares actors with the champion."""
+    """Return the rows to train on, beside so many others; `score` compares actors with the champion."""
+    limit = min(parameters.rows_per_actor, int(parameters.max_actor_share * training_rows))
     # An empty name is a database in a temporary file, which SQLite deletes.
     with closing(sqlite3.connect("", isolation_level=None)) as database:
         database.executescript(_SCHEMA)
@@ -149,7 +158,7 @@ def curate(
         counts["superseded"] = counts.pop("judgements") - _count(database, "judged")
         trusted = [(actor,) for actor in parameters.trusted_actors]
         database.executemany("INSERT OR IGNORE INTO trusted VALUES (?)", trusted)
-        counts["over_limit"] = database.execute(_LIMIT, (parameters.rows_per_actor,)).rowcount
+        counts["over_limit"] = database.execute(_LIMIT, (limit,)).rowcount
         _keep(database, parameters.max_rows)
         outliers = _outliers(database, parameters, score)
         if outliers:

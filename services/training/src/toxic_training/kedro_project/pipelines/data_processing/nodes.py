@@ -101,7 +101,9 @@ def tidy_additional(tables: OptionalTables, parameters: DataParameters) -> Tidie
 def add_corrections(
     tables: OptionalTables,
     corrections: Iterable[Correction],
+    *,
     champion: Callable[[], Bundle | None],
+    train: Tidied,
     parameters: CorrectionParameters,
 ) -> tuple[OptionalTables, dict[str, object], list[str]]:
     """Return the additional tables with the corrections, the report on those, and the ids of those used."""
@@ -116,7 +118,7 @@ def add_corrections(
         scored = open_scorer(ExportedModel.of(bundle), ScoringOptions(_BATCH_TOKENS))(texts).scores
         return scored[:, bundle.contract.labels.index(_TOXIC)]
 
-    curated = curate(corrections, parameters, score=score)
+    curated = curate(corrections, parameters, training_rows=len(train.comments), score=score)
     logger.info("Corrections: %s", curated.report)
     made = {FEEDBACK: curated.table, FEEDBACK_TEST: curated.test}
     used = {name: table if len(table.rows) else None for name, table in made.items()}

@@ -16,7 +16,13 @@ def create_pipeline() -> Pipeline:
             Node(nodes.tidy_test, ["raw_test", "raw_test_labels", "params:data"], "tidied_test"),
             Node(
                 nodes.add_corrections,
-                ["raw_additional", "raw_corrections", "raw_champion", "params:corrections"],
+                {
+                    "tables": "raw_additional",
+                    "corrections": "raw_corrections",
+                    "champion": "raw_champion",
+                    "train": "tidied_train",
+                    "parameters": "params:corrections",
+                },
                 ["additional_tables", "corrections_report", "correction_ids"],
             ),
             Node(nodes.tidy_additional, ["additional_tables", "params:data"], "tidied_additional"),
