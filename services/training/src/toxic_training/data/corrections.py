@@ -3,7 +3,7 @@
 Texts that differ only in case, spacing, punctuation or repeated letters are one text. Per text and label:
 
 1. An actor's last judgement replaces the earlier ones.
-2. An actor counts on at most `rows_per_actor` texts, and on no more than a share of the training rows, chosen by
+2. An actor counts on at most `rows_per_actor` texts, and on at most a share of the training rows, chosen by
    the texts' digests, unless it is trusted.
 3. The majority of the actors decides. A tie decides nothing: the label stays empty.
 
