@@ -73,7 +73,7 @@ def test_every_alert_has_a_case_in_which_its_series_appears_late(alert: dict[str
         test
         for file in CASES
         for test in yaml.safe_load(file.read_text())["tests"]
-        if any(series["values"].startswith("_x") for series in test["input_series"])
+        if any(str(series["values"]).startswith("_x") for series in test["input_series"])
     ]
     named = [
         check["alertname"]

@@ -18,11 +18,13 @@ from grafana_foundation_sdk.models.dashboard import Panel as PanelModel
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from toxic_core.contract.schema import FrozenModel
+from toxic_core.registered import MODEL_NAME
 
 SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 """The data source that a board's variable selects, so that a board imports into any Grafana."""
 
-TAG = "toxic-comments"
+TAG = MODEL_NAME
+"""Marks the boards, so that they link to each other."""
 
 PROMOTIONS = (
     "max by (version) (toxic_inference_alias_info{alias='champion'}) "

@@ -100,7 +100,8 @@ def next_step(
         sessions = _SESSIONS.format(version=canary.version, seconds=_seconds(now - canary.since))
         return (Step.PROMOTE, canary.version) if old and query(sessions) >= terms.sessions else None
     challenger = _named(entries, CHALLENGER)
-    if champion is None or challenger is None or _was_tried(entries, challenger.version):
+    tried = {entry.after for entry in entries if entry.alias in {CANARY, CHAMPION}}
+    if champion is None or challenger is None or challenger.version in tried:
         return None
     compared, disagreed = (
         query(_BY_LABEL.format(name=name, seconds=_seconds(now - challenger.since)))
@@ -149,7 +150,3 @@ def _named(entries: Sequence[Entry], alias: str) -> Named | None:
     if last is None or last.after is None:
         return None
     return Named(last.after, datetime.fromisoformat(last.time), last.actor == ACTOR, last.reason)
-
-
-def _was_tried(entries: Sequence[Entry], version: int) -> bool:
-    return any(entry.after == version and entry.alias in {CANARY, CHAMPION} for entry in entries)

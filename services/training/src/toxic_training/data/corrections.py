@@ -78,6 +78,8 @@ DELETE FROM judged WHERE (key, actor) IN (
 )
 """
 
+_KEEP = "INSERT INTO kept SELECT DISTINCT key FROM outcome ORDER BY key LIMIT ?"
+
 _CONTRADICTED = """
 SELECT COUNT(*), COALESCE(SUM(2 * yes = judgements), 0)
 FROM (SELECT SUM(value) AS yes, COUNT(*) AS judgements FROM judged GROUP BY key, label)
@@ -159,7 +161,7 @@ def curate(
         trusted = [(actor,) for actor in parameters.trusted_actors]
         database.executemany("INSERT OR IGNORE INTO trusted VALUES (?)", trusted)
         counts["over_limit"] = database.execute(_LIMIT, (limit,)).rowcount
-        _keep(database, parameters.max_rows)
+        database.execute(_KEEP, (parameters.max_rows,))
         outliers = _outliers(database, parameters, score)
         if outliers:
             logger.warning("Actors that contradict the champion on most texts: %s", ", ".join(outliers))
@@ -233,12 +235,6 @@ def _fill(
 
 def _count(database: sqlite3.Connection, table: str) -> int:
     return int(database.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0])  # noqa: S608  our own name
-
-
-def _keep(database: sqlite3.Connection, most: int) -> None:
-    """Keep the texts that any label is decided of."""
-    database.execute("DELETE FROM kept")
-    database.execute("INSERT INTO kept SELECT DISTINCT key FROM outcome ORDER BY key LIMIT ?", (most,))
 
 
 def _outliers(

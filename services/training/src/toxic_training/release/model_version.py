@@ -127,8 +127,9 @@ def versions_trained_with(correction: str, model_name: str) -> list[str]:
     client = MlflowClient()
     found = []
     for version in client.search_model_versions(f"name = '{model_name}'"):
-        if any(file.path == CORRECTIONS_ARTIFACT for file in client.list_artifacts(version.run_id)):
-            text = mlflow.artifacts.load_text(f"runs:/{version.run_id}/{CORRECTIONS_ARTIFACT}")
+        run = version.run_id
+        if run and any(file.path == CORRECTIONS_ARTIFACT for file in client.list_artifacts(run)):
+            text = mlflow.artifacts.load_text(f"runs:/{run}/{CORRECTIONS_ARTIFACT}")
             if correction in text.split("\n"):
                 found.append(str(version.version))
     return sorted(found, key=int)
