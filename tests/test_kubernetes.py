@@ -343,7 +343,7 @@ def test_manifests_and_compose_run_the_same(name: str) -> None:
         # Replicas poll; a signed message would reach one of them.
         "inference": {
             *("INFERENCE_EVENT_SECRET", "INFERENCE_SERVED_ALIASES", "INFERENCE_SHADOW_FRACTION"),
-            *("TOXIC_BIND", "INFERENCE_API_KEYS_FILE"),
+            *("INFERENCE_CANARY_FRACTION", "TOXIC_BIND", "INFERENCE_API_KEYS_FILE"),
         },
         "postgres": set(),
         "registry": {

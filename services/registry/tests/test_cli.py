@@ -141,6 +141,18 @@ def test_champion_at_prints_the_champion_of_any_time(run: Run, versions: Version
     assert run("champion-at", "2999-01-01T00:00+02:00")[1] == f"{second}\n"
 
 
+def test_a_canary_is_tried_out_and_withdrawn(run: Run, versions: Versions) -> None:
+    """Each command prints what changed; without a canary there is nothing to withdraw."""
+    first, second = versions.add(), versions.add()
+    run("promote", str(first))
+    assert run("canary", str(second))[1] == f"canary: {versions.model} version {second}\n"
+    assert run("withdraw", "--reason", "slow")[1] == f"canary: {second} -> none\n"
+    assert versions.aliases() == {"champion": first}
+    status, _, error = run("withdraw")
+    assert (status, error.count("\n")) == (1, 1)
+    assert "no canary" in error
+
+
 def test_invalid_time_is_a_one_line_error(run: Run) -> None:
     """The message has an example."""
     status, _, error = run("champion-at", "yesterday")

@@ -32,7 +32,7 @@ from toxic_inference.corrections.service import CorrectionService
 from toxic_inference.corrections.store import DatabaseFeedbackStore
 from toxic_inference.doors.listing import DOORS, GRPC_DOORS
 from toxic_inference.doors.openai.categories import NOT_JUDGED
-from toxic_inference.events import Emit
+from toxic_inference.events import Emit, PoliciesRead
 from toxic_inference.http.admission import AdmissionRules, RequestLimit
 from toxic_inference.http.application import Lifespan, create_api
 from toxic_inference.http.backend import Backend, DoorThreads, Limits, PerspectiveRules
@@ -51,6 +51,7 @@ from toxic_inference.serving.batching.slots import Slots
 from toxic_inference.serving.clock import SystemClock
 from toxic_inference.serving.interfaces import Scorer, ServableId
 from toxic_inference.serving.scoring.cache import ScoreCache
+from toxic_inference.serving.scoring.canary import CanaryScorer
 from toxic_inference.serving.scoring.service import ScoringLimits, ScoringService
 from toxic_inference.serving.scoring.shadow import ShadowingScorer
 from toxic_inference.serving.versions.harness import ActiveServable
@@ -112,7 +113,13 @@ def create_app(settings: Settings) -> Starlette:
     feedback = DatabaseFeedbackStore(settings.feedback_url or f"sqlite:///{settings.state_dir}/feedback.db")
     watching = start_watching(settings, feedback)
     file = settings.policies_file
-    policies = WatchedFile(file, read_policies, name="policies").current if file else lambda: None
+
+    def read(path: Path) -> Policies:
+        known = read_policies(path)
+        watching.emit(PoliciesRead(tuple(known.policies)))
+        return known
+
+    policies = WatchedFile(file, read, name="policies").current if file else lambda: None
     manager = _make_manager(settings, origin, policies, emit=watching.emit, threads=threads)
     poller = Poller(
         origin.source,
@@ -136,6 +143,11 @@ def create_app(settings: Settings) -> Starlette:
         ),
     )
     shadowing = _make_shadowing(settings, scorer, manager, watching.emit)
+    answering: Scorer = shadowing or scorer
+    if settings.canary_fraction:
+        answering = CanaryScorer(
+            answering, default_alias=settings.model_alias, fraction=settings.canary_fraction
+        )
     closing = [feedback.close]
     jobs: JobQueue | JobsOwner = (
         JobsOwner(settings.jobs_url)
@@ -146,7 +158,7 @@ def create_app(settings: Settings) -> Starlette:
     )
     backend = _make_backend(
         settings,
-        scorer=shadowing or scorer,
+        scorer=answering,
         manager=manager,
         poller=poller,
         corrections=CorrectionService(

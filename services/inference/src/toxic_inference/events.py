@@ -33,6 +33,16 @@ def ignore(event: Event) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class RouteDeclared(Event):
+    """The service will answer `method` at a route's template; `scores` if the route scores texts."""
+
+    door: str
+    route: str
+    method: str
+    scores: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RequestStarted(Event):
     """A request arrived."""
 
@@ -75,6 +85,13 @@ class AttributeUnsupported(Event):
     """A client asked the Perspective API for an attribute that no label answers, without its version."""
 
     attribute: str
+
+
+@dataclass(frozen=True, slots=True)
+class PoliciesRead(Event):
+    """The file of policies was read, and has these."""
+
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +257,27 @@ class PolicyTextsScored(Event):
 
     policy: str
     scored: TextsScored
+
+
+class SessionOutcome(StrEnum):
+    """How a session with a version ended."""
+
+    ANSWERED = "answered"
+    FAILED = "failed"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded(Event):
+    """A version has served one request, or a part of one, for so many seconds.
+
+    `outcome` is failed if the model failed or a deadline passed; other if the request was refused, or its
+    caller left.
+    """
+
+    version: str
+    outcome: SessionOutcome
+    seconds: float
 
 
 class ShadowDrop(StrEnum):

@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from toxic_core.languages import Language
-from toxic_core.registered import CHALLENGER, CHAMPION, MODEL_NAME
+from toxic_core.registered import CANARY, CHALLENGER, CHAMPION, MODEL_NAME
 from toxic_inference.serving.scoring.explaining import LEAST_PASSES
 from toxic_inference.serving.versions.policy import VersionPolicy
 from toxic_model.opening import AUTO
@@ -117,6 +117,9 @@ class Settings(BaseSettings):
     show its disagreement."""
     shadow_alias: Name = CHALLENGER
     """Alias of the version that shadows; it is served if the share isn't 0."""
+    canary_fraction: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Share of the callers, from 0 to 1, that the version with the alias canary answers; a caller is an API
+    key, or an address without one. That version takes its own memory."""
     model_directory: Path | None = None
     """A folder of numbered versions, each a model bundle, to serve instead of the registry's."""
     poll_interval_seconds: PositiveFloat = 2.0
@@ -246,7 +249,8 @@ class Settings(BaseSettings):
     def aliases(self) -> tuple[str, ...]:
         """Every alias that is served, the default one first."""
         shadow = (self.shadow_alias,) if self.shadow_fraction else ()
-        return tuple(dict.fromkeys((self.model_alias, *self.served_aliases, *shadow)))
+        canary = (CANARY,) if self.canary_fraction else ()
+        return tuple(dict.fromkeys((self.model_alias, *self.served_aliases, *shadow, *canary)))
 
     @property
     def longest_drain(self) -> float:

@@ -126,6 +126,25 @@ def check(spec: Spec, family: Metric) -> None:
         assert "+Inf" in bounds
 
 
+async def test_every_counter_exists_at_0_before_the_first_request(service: httpx.AsyncClient) -> None:
+    """Routes, outcomes, labels, versions and policies: a rate includes each one's first event."""
+    found = await scrape(service)
+    for spec in SPECS.values():
+        if spec.kind is Kind.COUNTER:
+            samples = found[spec.name].samples
+            assert samples, spec.name
+            probes = {"/health/ready", "/metrics"}
+            assert {s.value for s in samples if s.labels.get("route") not in probes} == {0.0}, spec.name
+    refused = found["toxic_inference_requests_total"].samples
+    assert {"/predict", "/v2/models/{name}/infer"} <= {
+        sample.labels["route"] for sample in refused if sample.labels["status"] == "503"
+    }
+    slow = found["toxic_inference_request_duration_seconds"].samples
+    assert {"/predict"} <= {sample.labels["route"] for sample in slow if sample.labels["scores"] == "yes"}
+    applied = found["toxic_inference_policy_texts_total"].samples
+    assert {sample.labels["policy"] for sample in applied} == {"forum"}
+
+
 async def test_what_a_caller_says_never_becomes_a_label(service: httpx.AsyncClient) -> None:
     """Languages, paths, methods and versions of a caller's own making are counted under fixed names."""
     marker = "zz"

@@ -6,8 +6,9 @@ import takes seconds.
 
 import getpass
 import sys
+import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -147,6 +148,88 @@ def rollback(*, reason: str, actor: str, model: str, registry_uri: str) -> None:
     """Make the previous champion the champion again."""
     caller = Caller(actor=actor, reason=reason or "rollback")
     click.echo(str(_connect(registry_uri, model).roll_back(caller)))
+
+
+@commands.command()
+@click.argument("version_or_alias")
+@_reason
+@_actor
+@_model
+@_registry_uri
+def canary(version_or_alias: str, *, reason: str, actor: str, model: str, registry_uri: str) -> None:
+    """Let a version that passes the gate answer INFERENCE_CANARY_FRACTION of the callers.
+
+    It ends when the version is promoted, or with `withdraw`.
+    """
+    number = _connect(registry_uri, model).try_out(version_or_alias, Caller(actor=actor, reason=reason))
+    click.echo(f"canary: {model} version {number}")
+
+
+@commands.command()
+@_reason
+@_actor
+@_model
+@_registry_uri
+def withdraw(*, reason: str, actor: str, model: str, registry_uri: str) -> None:
+    """End the canary's trial: the champion answers every caller."""
+    caller = Caller(actor=actor, reason=reason or "withdrawn")
+    click.echo(f"canary: {_connect(registry_uri, model).withdraw(caller)} -> none")
+
+
+@commands.command()
+@click.option(
+    "--prometheus",
+    envvar="REGISTRY_PROMETHEUS_URL",
+    default="http://127.0.0.1:9090",
+    show_default=True,
+    show_envvar=True,
+    help="Address of Prometheus, which has the figures to decide by.",
+)
+@click.option(
+    "--compared", default=1_000, show_default=True, help="Texts that the shadow must have compared."
+)
+@click.option(
+    "--disagreement",
+    default=0.1,
+    show_default=True,
+    help="Largest share of them that the challenger may decide differently.",
+)
+@click.option("--trial-minutes", default=60.0, show_default=True, help="How long a canary is tried out.")
+@click.option("--sessions", default=500, show_default=True, help="Requests that it must have answered.")
+@click.option("--interval-seconds", default=30.0, show_default=True, help="Time between two looks.")
+@_model
+@_registry_uri
+def autopilot(
+    *,
+    prometheus: str,
+    compared: int,
+    disagreement: float,
+    trial_minutes: float,
+    sessions: int,
+    interval_seconds: float,
+    model: str,
+    registry_uri: str,
+) -> None:
+    """Promote challengers without a hand, until it is ended: shadow, gate, canary, champion, or back.
+
+    A challenger that agrees with the champion becomes canary through the gate, and champion after its trial.
+    One that fails is withdrawn. A champion that was promoted so is rolled back if alerts fire within the same
+    time.
+    """
+    from toxic_registry.client import autopilot as pilot  # noqa: PLC0415
+
+    terms = pilot.Terms(compared, disagreement, timedelta(minutes=trial_minutes), sessions)
+    query = pilot.prometheus(prometheus)
+    while True:
+        try:
+            client = _connect(registry_uri, model)
+            entries = [entry for entry in client.ledger().entries if entry.model == model]
+            if step := pilot.next_step(entries, terms, query, now=datetime.now(UTC)):
+                click.echo(f"{step[0]}: {model} version {step[1]}")
+                pilot.take(*step, client)
+        except ToxicError as error:
+            click.echo(f"toxic-registry: {error}", err=True)  # looked at again after the interval
+        time.sleep(interval_seconds)
 
 
 @commands.command()

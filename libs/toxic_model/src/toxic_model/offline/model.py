@@ -34,12 +34,14 @@ class TextScores:
         decisions: whether each score reaches its operating threshold, by label.
         language: ISO 639-1 code, stated or identified; `und` if it is none that can be identified.
         tokens: number of tokens read.
+        low_confidence: whether the vocabulary lacks most of the text, so that it gets no decision.
     """
 
     scores: dict[str, float]
     decisions: dict[str, bool]
     language: str
     tokens: int
+    low_confidence: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +87,17 @@ class Model:
             for code, text in zip(stated, texts, strict=True)
         ]
         found = self.loaded.score(texts, known, options=AS_SERVED)
-        rows = zip(found.scores.tolist(), found.decisions.tolist(), known, found.tokens.tolist(), strict=True)
+        marks = (found.tokens.tolist(), found.low_confidence.tolist())
+        rows = zip(found.scores.tolist(), found.decisions.tolist(), known, *marks, strict=True)
         return [
             TextScores(
                 scores=dict(zip(self.labels, scores, strict=True)),
                 decisions=dict(zip(self.labels, decisions, strict=True)),
                 language=language,
                 tokens=tokens,
+                low_confidence=unread,
             )
-            for scores, decisions, language, tokens in rows
+            for scores, decisions, language, tokens, unread in rows
         ]
 
 

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from toxic_core.errors import ToxicError
+from toxic_inference.events import RouteDeclared
 from toxic_inference.http.admission import Admission, AdmissionRules
 from toxic_inference.http.backend import (
     MODEL_VERSION_HEADER,
@@ -75,6 +76,9 @@ def create_api(
         lifespan: runs the core while the application runs.
     """
     registered = Doors(doors, fallback=NATIVE)
+    for door in registered.registered:
+        for each in door.operations:
+            backend.emit(RouteDeclared(door.name, each.path, each.method, each.scores))
     addresses = Addresses(
         allowed_hosts,
         keys=rules.find_key is not None,

@@ -21,7 +21,9 @@ from toxic_inference.events import (
     AliasRouted,
     BatchRan,
     Emit,
+    PoliciesRead,
     PolicyTextsScored,
+    RouteDeclared,
     StateChanged,
     TextsScored,
     VersionAvailable,
@@ -67,6 +69,8 @@ class Metrics:
         self._recorder.handle(VersionAvailable, self._available)
         self._recorder.handle(StateChanged, self._state_changed)
         self._recorder.handle(AliasRouted, self._routed)
+        self._recorder.handle(RouteDeclared, self._declared)
+        self._recorder.handle(PoliciesRead, self._policies_read)
         self.registry.register(TrafficCollector(monitor))
         self.registry.register(HealthCollector(monitor))
 
@@ -94,7 +98,8 @@ class Metrics:
             self._approved.labels(event.version).set(event.approved)
         self.monitor.available(version=event.version, contract=contract)
         for label in contract.labels:
-            self._recorder.start(label=label)
+            self._recorder.open(label=label)
+        self._recorder.open(version=event.version)
 
     def _state_changed(self, event: StateChanged) -> None:
         if event.state is None:
@@ -114,3 +119,12 @@ class Metrics:
         if event.version is not None:
             self._aliases.labels(event.alias, event.version).set(1)
             self._alias_versions[event.alias] = event.version
+
+    def _declared(self, event: RouteDeclared) -> None:
+        known = {"door": event.door, "route": event.route, "method": event.method}
+        # The latency objective is about these; the histograms of all routes would double what is scraped.
+        self._recorder.open(**known, **({"scores": "yes"} if event.scores else {}))
+
+    def _policies_read(self, event: PoliciesRead) -> None:
+        for policy in event.names:
+            self._recorder.open(policy=policy)

@@ -52,7 +52,7 @@ class Spec:
     todo: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
-    starts: tuple[str, ...] = ()
+    starts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     inc: Mapping[str, float | str] = field(default_factory=dict)
     observe: Mapping[str, float | str] = field(default_factory=dict)
     set: Mapping[str, float | str] = field(default_factory=dict)

@@ -15,9 +15,17 @@ import numpy as np
 from toxic_core.contract import Contract
 from toxic_core.contract.calibration import calibrate
 from toxic_core.contract.scales import Scales
-from toxic_inference.events import CacheLookedUp, Emit, TextsScored, TextsTokenised
+from toxic_core.errors import NoVersionReadyError
+from toxic_inference.events import (
+    CacheLookedUp,
+    Emit,
+    SessionEnded,
+    SessionOutcome,
+    TextsScored,
+    TextsTokenised,
+)
 from toxic_inference.serving.clock import Clock
-from toxic_inference.serving.errors import InferenceError
+from toxic_inference.serving.errors import DeadlineExceededError, InferenceError
 from toxic_inference.serving.interfaces import (
     Explanation,
     Lane,
@@ -82,7 +90,17 @@ class ScoringService:
     def session(self, target: Target, terms: Terms = DEFAULT_TERMS) -> Iterator[Session]:
         """Lease the version that `target` names; raises as `Manager.lease`."""
         with self.lease(target) as active:
-            yield _LeasedSession(active, terms, self)
+            began, outcome = self.clock.now(), SessionOutcome.OTHER
+            try:
+                yield _LeasedSession(active, terms, self)
+                outcome = SessionOutcome.ANSWERED
+            except (InferenceError, DeadlineExceededError, NoVersionReadyError):
+                outcome = SessionOutcome.FAILED
+                raise
+            finally:
+                # The challenger's comparisons have no caller.
+                if terms.caller:
+                    self.emit(SessionEnded(active.id.version, outcome, self.clock.now() - began))
 
 
 class _LeasedSession:
