@@ -233,6 +233,20 @@ def test_tensorflow_computes_what_openvino_cannot_read(bundle: Path) -> None:
         load(bundle, "openvino")
 
 
+def test_without_tensorflow_a_declined_version_names_its_extra(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What OpenVINO can't compute fails with what to install, unless the runtime was chosen by name."""
+    monkeypatch.setattr(opening, "RUNTIMES", (OPENVINO, replace(TENSORFLOW, installed=lambda: False)))
+    assert load(bundle).runtime == "openvino-float32"
+    save_signature(bundle, "an operation of TensorFlow's own")
+    with pytest.raises(SignatureError, match=r"(?s)can't read.*install the extra toxic-inference\[tensorflow\]"):
+        load(bundle)
+    with pytest.raises(SignatureError) as refused:
+        load(bundle, "openvino")
+    assert "extra" not in str(refused.value)
+
+
 def test_streams_give_the_scores_of_the_whole(bundle: Path) -> None:
     """Two batches at the same time get the scores that each gets by itself; one thread has no streams."""
     model = load(bundle, "openvino")

@@ -12,7 +12,7 @@ import structlog
 from toxic_core.contract import Bundle
 from toxic_core.contract.scales import bundled_scales
 from toxic_core.errors import ConfigurationError, ToxicError
-from toxic_model.errors import WarmupError
+from toxic_model.errors import SignatureError, WarmupError
 from toxic_model.gpus import gpu_present
 from toxic_model.loaded import LoadedModel
 from toxic_model.packed import is_packed
@@ -57,7 +57,8 @@ def open_model(
     tokenizer = bundle.tokeniser(overlap=overlap)
     warm_up = WarmUp.of(bundle, tokenizer)
     scales = bundled_scales(bundle.path)
-    *preferred, last = choose_runtimes(runtime, packed=is_packed(bundle.path))
+    packed = is_packed(bundle.path)
+    *preferred, last = choose_runtimes(runtime, packed=packed)
 
     def compiled(chosen: Runtime) -> Executable:
         chosen.prepare()
@@ -71,7 +72,14 @@ def open_model(
             break
         except ToxicError as error:
             _log.warning("runtime.declined", runtime=candidate.name, reason=str(error))
-    executable = executable or compiled(last)
+    try:
+        executable = executable or compiled(last)
+    except (SignatureError, WarmupError) as error:
+        absent = [each for each in RUNTIMES if not each.installed() and (each.reads_packed or not packed)]
+        if runtime != AUTO or not absent:
+            raise
+        others = " or ".join(f"toxic-inference[{each.name}]" for each in absent)
+        raise type(error)(f"{error} Another runtime may compute it: install the extra {others}.") from error
     return LoadedModel(
         contract=contract,
         tokenizer=tokenizer,
