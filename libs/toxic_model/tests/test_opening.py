@@ -240,7 +240,9 @@ def test_without_tensorflow_a_declined_version_names_its_extra(
     monkeypatch.setattr(opening, "RUNTIMES", (OPENVINO, replace(TENSORFLOW, installed=lambda: False)))
     assert load(bundle).runtime == "openvino-float32"
     save_signature(bundle, "an operation of TensorFlow's own")
-    with pytest.raises(SignatureError, match=r"(?s)can't read.*install the extra toxic-inference\[tensorflow\]"):
+    with pytest.raises(
+        SignatureError, match=r"(?s)can't read.*install the extra toxic-inference\[tensorflow\]"
+    ):
         load(bundle)
     with pytest.raises(SignatureError) as refused:
         load(bundle, "openvino")

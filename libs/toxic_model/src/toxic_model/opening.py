@@ -13,8 +13,8 @@ from toxic_core.contract import Bundle
 from toxic_core.contract.scales import bundled_scales
 from toxic_core.errors import ConfigurationError, ToxicError
 from toxic_model.errors import SignatureError, WarmupError
-from toxic_model.gpus import gpu_present
 from toxic_model.loaded import LoadedModel
+from toxic_model.machine import gpu_present
 from toxic_model.packed import is_packed
 from toxic_model.precision import ROUNDING_TOLERANCE, Precision, evaluated_precisions
 from toxic_model.runtime import Executable, Runtime

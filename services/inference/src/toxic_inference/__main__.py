@@ -61,7 +61,7 @@ def main() -> None:
 
 def _configure_libraries(settings: Settings) -> None:
     """Set the environment variables that TensorFlow and tokenizers read when they are imported."""
-    threads = str(settings.compute_threads)
+    threads = str(settings.threads)
     # Serving a SavedModel needs no Keras, and its import is half of the time to the first answer (7.6 of 15
     # CPU seconds, with scikit-learn and pandas). With this setting TensorFlow looks for the older tf_keras
     # instead, and continues without it.

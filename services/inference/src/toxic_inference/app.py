@@ -62,7 +62,7 @@ from toxic_inference.watching import Watching, start_watching
 from toxic_inference.webhooks import WebhookReceiver
 from toxic_model.identification import identify_language, load_identifiers
 from toxic_model.loaded import LoadedModel
-from toxic_model.runtime import STREAMS
+from toxic_model.runtime import streams_of
 
 _BLOCKING_THREADS = 4
 _FULL_RETRY_SECONDS = 600.0
@@ -76,7 +76,9 @@ class _Threads:
     """One executor per kind of blocking work, so that none waits behind another."""
 
     def __init__(self, settings: Settings) -> None:
-        self.compute = ThreadPoolExecutor(STREAMS, thread_name_prefix="compute", initializer=give_way)
+        self.compute = ThreadPoolExecutor(
+            streams_of(settings.threads), thread_name_prefix="compute", initializer=give_way
+        )
         self.tokenise = ThreadPoolExecutor(settings.tokenise_threads, thread_name_prefix="tokenise")
         # A load starts the runtime's own threads, which inherit its priority.
         self.load = ThreadPoolExecutor(1, thread_name_prefix="load", initializer=give_way)
@@ -253,7 +255,7 @@ def _make_manager(
             queue_rows=settings.queue_rows,
             queue_seconds=settings.max_queue_seconds,
         ),
-        slots=Slots(STREAMS),
+        slots=Slots(streams_of(settings.threads)),
         executor=threads.compute,
         clock=clock,
         emit=emit,

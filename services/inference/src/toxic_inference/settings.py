@@ -3,6 +3,7 @@
 Invariant: `__main__` reads them once and passes them down; no other module reads the environment.
 """
 
+from functools import cached_property
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -23,6 +24,7 @@ from toxic_core.languages import Language
 from toxic_core.registered import CHALLENGER, CHAMPION, MODEL_NAME
 from toxic_inference.serving.scoring.explaining import LEAST_PASSES
 from toxic_inference.serving.versions.policy import VersionPolicy
+from toxic_model.machine import usable_processors
 from toxic_model.opening import AUTO
 from toxic_model.runtimes import RUNTIMES
 
@@ -200,8 +202,9 @@ class Settings(BaseSettings):
     score_cache_entries: NonNegativeInt = 100_000
     """Entries of the score cache of each served version, about 400 bytes each; 0 for none. It contains keyed
     digests, no texts."""
-    compute_threads: PositiveInt = 2
-    """Threads that compute one batch; best set to the number of cores."""
+    compute_threads: PositiveInt | None = None
+    """Threads that compute one batch, and the more batches at the same time, the more there are. If unset, as
+    many as the processors that the process may use: its affinity, or its container's quota, rounded up."""
     runtime: RuntimeName = AUTO
     """Runtime that computes models. auto uses OpenVINO on a CPU if it reproduces a version's recorded scores,
     otherwise TensorFlow."""
@@ -237,6 +240,11 @@ class Settings(BaseSettings):
         for proxy in value.split(","):
             ip_network(proxy.strip())  # a ValueError's message names what is wrong with it
         return value
+
+    @cached_property
+    def threads(self) -> int:
+        """Threads that compute."""
+        return self.compute_threads or usable_processors()
 
     @property
     def aliases(self) -> tuple[str, ...]:

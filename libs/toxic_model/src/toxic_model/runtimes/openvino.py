@@ -20,7 +20,7 @@ from toxic_core.tokens import EncodedBatch
 from toxic_model.errors import InvalidTensorError, SignatureError
 from toxic_model.packed import is_packed, read_packed
 from toxic_model.precision import Precision
-from toxic_model.runtime import STREAMS, Compile, Executable, Float32Array, Runtime
+from toxic_model.runtime import Compile, Executable, Float32Array, Runtime, streams_of
 
 if TYPE_CHECKING:
     import openvino as ov
@@ -77,12 +77,12 @@ def _read(folder: Path, labels: int) -> Compile:
     def compile_for(precision: Precision, threads: int) -> Executable:
         ready = _rounded(model) if precision is Precision.INT8 else model
         whole = _compile(core, ready, precision, threads=threads)
-        threads = whole.get_property("INFERENCE_NUM_THREADS")
+        used = whole.get_property("INFERENCE_NUM_THREADS")
         requests = [whole.create_infer_request()]
-        if threads >= STREAMS:
+        if used >= (streams := streams_of(threads or used)):
             # Both share their weights: the second adds its batches to the memory, and a fraction of a second.
-            divided = _compile(core, ready, precision, threads=threads, streams=STREAMS)
-            requests += [divided.create_infer_request() for _ in range(STREAMS)]
+            divided = _compile(core, ready, precision, threads=used, streams=streams)
+            requests += [divided.create_infer_request() for _ in range(streams)]
         first, *streams = (
             partial(_infer, requests, index, known_ids=known_ids) for index in range(len(requests))
         )

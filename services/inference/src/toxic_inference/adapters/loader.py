@@ -55,7 +55,7 @@ def model_opener(settings: Settings) -> Callable[[Bundle], LoadedModel]:
         raise ConfigurationError(f"INFERENCE_RUNTIME can't be used: {error}") from error
     return partial(
         open_model,
-        threads=settings.compute_threads,
+        threads=settings.threads,
         overlap=settings.window_overlap_tokens,
         runtime=settings.runtime,
         precision=settings.precision,
