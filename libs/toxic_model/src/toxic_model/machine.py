@@ -1,12 +1,15 @@
 """What this process can compute on: processors and GPUs."""
 
+import hashlib
 import math
 import os
+import platform
 from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+_CPU_INFO = Path("/proc/cpuinfo")
 _UNLIMITED = ("max", "-1")
 
 
@@ -26,6 +29,19 @@ def gpu_present() -> bool:
         return int(pynvml.nvmlDeviceGetCount()) > 0
     except pynvml.NVMLError:
         return False
+
+
+@cache
+def processor() -> str:
+    """Return the model of this machine's processors, and a digest of their instructions."""
+    try:
+        lines = _CPU_INFO.read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux
+        lines = []
+    facts = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    model = facts.get("model name") or platform.processor() or platform.machine()
+    instructions = facts.get("flags") or facts.get("Features") or ""
+    return f"{model}, {hashlib.sha256(instructions.encode()).hexdigest()[:8]}"
 
 
 def usable_processors(root: Path = Path("/")) -> int:

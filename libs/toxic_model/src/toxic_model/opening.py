@@ -12,11 +12,11 @@ import structlog
 from toxic_core.contract import Bundle
 from toxic_core.contract.scales import bundled_scales
 from toxic_core.errors import ConfigurationError, ToxicError
+from toxic_model.choice import Choices, Chooser, Rates
 from toxic_model.errors import SignatureError, WarmupError
 from toxic_model.loaded import LoadedModel
 from toxic_model.machine import gpu_present
 from toxic_model.packed import is_packed
-from toxic_model.precision import ROUNDING_TOLERANCE, Precision, evaluated_precisions
 from toxic_model.runtime import Executable, Runtime
 from toxic_model.runtimes import RUNTIMES
 from toxic_model.warmup import WarmUp
@@ -33,6 +33,7 @@ def open_model(
     overlap: int = 0,
     runtime: str = AUTO,
     precision: Literal["auto", "float32"] = AUTO,
+    choices: Choices | None = None,
     imported: Callable[[Runtime], None] = lambda _: None,
 ) -> LoadedModel:
     """Open a bundle's model and replay its warm-up. Blocks for seconds.
@@ -42,8 +43,9 @@ def open_model(
         threads: the most threads that compute a batch; 0 for as many as the process may use.
         overlap: tokens that neighbouring windows of a long text share.
         runtime: a runtime's name, or `auto` for the fastest one that gives the recorded scores.
-        precision: `auto` allows a precision below float32 if this machine has instructions for it, the
-            bundle's evaluation found it as good, and it is not slower.
+        precision: `auto` for the fastest one that this machine has instructions for and that the bundle's
+            evaluation found as good as float32.
+        choices: remembers how fast each precision is here; by default it is measured at each load.
         imported: called with each runtime after its library was imported and before it reads the model.
 
     Raises:
@@ -60,20 +62,21 @@ def open_model(
     packed = is_packed(bundle.path)
     *preferred, last = choose_runtimes(runtime, packed=packed)
 
-    def compiled(chosen: Runtime) -> Executable:
+    def compiled(chosen: Runtime) -> tuple[Executable, Rates]:
         chosen.prepare()
         imported(chosen)
-        return _compile(bundle, chosen, warm_up, threads=threads, lower=precision == AUTO)
+        chooser = Chooser(bundle, chosen, warm_up, threads, choices or Choices())
+        return chooser.choose(lower=precision == AUTO), chooser.rates
 
-    executable = None
+    found = None
     for candidate in preferred:
         try:
-            executable = compiled(candidate)
+            found = compiled(candidate)
             break
         except ToxicError as error:
             _log.warning("runtime.declined", runtime=candidate.name, reason=str(error))
     try:
-        executable = executable or compiled(last)
+        executable, rates = found or compiled(last)
     except (SignatureError, WarmupError) as error:
         absent = [each for each in RUNTIMES if not each.installed() and (each.reads_packed or not packed)]
         if runtime != AUTO or not absent:
@@ -88,6 +91,7 @@ def open_model(
         streams=executable.streams,
         close=executable.close,
         scales=scales,
+        rates=rates,
     )
 
 
@@ -126,27 +130,3 @@ def choose_runtimes(name: str = AUTO, *, packed: bool = False) -> tuple[Runtime,
         packages = " or ".join(runtime.package for runtime in known_runtimes)
         raise ConfigurationError(f"No runtime is installed that computes this model: install {packages}.")
     return installed
-
-
-def _compile(bundle: Bundle, runtime: Runtime, warm_up: WarmUp, *, threads: int, lower: bool) -> Executable:
-    """Return the model in the fastest precision that was evaluated to be as good as float32."""
-    compile_for = runtime.read(bundle.path, len(bundle.contract.labels))
-    exact = compile_for(Precision.FLOAT32, threads)
-    warm_up.check(exact)
-    allowed = evaluated_precisions(bundle) if lower else frozenset()
-    exact_seconds = warm_up.seconds(exact.whole) if allowed else 0.0
-    for precision in runtime.lower_precisions() if allowed else ():
-        if precision not in allowed:
-            continue
-        rounded = compile_for(precision, threads)
-        try:
-            warm_up.check(rounded, tolerance=ROUNDING_TOLERANCE)
-        except WarmupError as error:
-            _log.warning("precision.declined", precision=str(precision), reason=str(error))
-            continue
-        seconds = warm_up.seconds(rounded.whole)
-        if seconds <= exact_seconds:
-            return rounded
-        reason = f"it took {seconds / exact_seconds:.2f} times as long as float32"
-        _log.info("precision.declined", precision=str(precision), reason=reason)
-    return exact

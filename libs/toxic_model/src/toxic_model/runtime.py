@@ -81,8 +81,7 @@ class Runtime:
         reads_packed: whether it reads packed models, and not SavedModels alone.
         installed: returns whether the library can be imported, without importing it.
         prepare: imports the library, once per process.
-        lower_precisions: returns the precisions below float32 that this machine has instructions for, fastest
-            first.
+        lower_precisions: returns the precisions below float32 that this machine has instructions for.
         read: reads the model of a bundle's folder, which gives so many scores per text. Raises
             `SignatureError`.
     """

@@ -6,8 +6,9 @@ each example by itself, which proves the attention mask too.
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import count, cycle
 from math import inf
 
 import numpy as np
@@ -15,9 +16,7 @@ import numpy as np
 from toxic_core.contract import WARMUP_TOLERANCE, Bundle
 from toxic_core.tokens import Int32Array, Tokeniser, pad
 from toxic_model.errors import InvalidTensorError, WarmupError
-from toxic_model.runtime import Executable, Float32Array, Infer
-
-_TRIALS = 5
+from toxic_model.runtime import Executable, Float32Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +76,32 @@ class WarmUp:
                     "The model isn't the one that was evaluated, or this machine computes differently."
                 )
 
-    def seconds(self, infer: Infer) -> float:
-        """Return the shortest time in which the shorter half of the examples was computed as one batch."""
-        shorter = sorted(self.rows, key=len)[: (len(self.rows) + 1) // 2]
-        batch = pad(shorter, pad_id=self.pad_id)
-        best = inf
-        for _ in range(_TRIALS):
-            started = time.perf_counter()
-            infer(batch)
-            best = min(best, time.perf_counter() - started)
-        return best
+    def rate(self, executable: Executable, *, seconds: float) -> float:
+        """Return the tokens per second of an executable that `check` has warmed up.
+
+        The geometric mean over three kinds of batches: the shortest example alone, the shorter half together,
+        and the longer half on every stream at once. Each is computed twice at least, then for as long as
+        `seconds` allow, and its shortest time counts.
+        """
+        rows = sorted(self.rows, key=len)
+        middle = (len(rows) + 1) // 2
+        batches = [pad(part, pad_id=self.pad_id) for part in (rows[:1], rows[:middle], rows[middle - 1 :])]
+        streams = executable.streams or (executable.whole,)
+        best = [inf] * len(batches)
+        with ThreadPoolExecutor(len(streams)) as threads:
+            calls = [
+                lambda: executable.whole(batches[0]),
+                lambda: executable.whole(batches[1]),
+                lambda: list(threads.map(lambda infer: infer(batches[2]), streams)),
+            ]
+            end = time.perf_counter() + seconds
+            for turn in count():
+                for index, call in enumerate(calls):
+                    started = time.perf_counter()
+                    call()
+                    best[index] = min(best[index], time.perf_counter() - started)
+                if turn and time.perf_counter() > end:
+                    break
+        tokens = [batch.input_ids.size for batch in batches]
+        tokens[2] *= len(streams)
+        return float(np.exp(np.mean(np.log(np.divide(tokens, best)))))

@@ -35,7 +35,14 @@ _ANY_ID = 2**31
 _INDICES = 1
 """The input of a Gather that holds the indices."""
 
-_HINTS = {Precision.FLOAT32: "f32", Precision.BFLOAT16: "bf16", Precision.INT8: "f32"}
+_HINTS = {
+    Precision.FLOAT32: "f32",
+    Precision.BFLOAT16: "bf16",
+    Precision.INT8: "f32",
+    Precision.INT8_BFLOAT16: "bf16",
+}
+_ROUNDED = (Precision.INT8, Precision.INT8_BFLOAT16)
+"""Precisions with 8-bit weights."""
 _GROUP = 128
 """Neighbouring values of a token that share a scale when they are rounded to 8 bits; measured best."""
 _CPU_FLAGS = Path("/proc/cpuinfo")
@@ -49,7 +56,7 @@ def _prepare() -> None:
 
 
 def lower_precisions() -> tuple[Precision, ...]:
-    """Return the precisions below float32 that this CPU has instructions for, fastest first."""
+    """Return the precisions below float32 that this CPU has instructions for."""
     _prepare()
     import openvino as ov  # noqa: PLC0415
 
@@ -60,7 +67,7 @@ def lower_precisions() -> tuple[Precision, ...]:
     flags = next((line for line in lines if line.startswith("flags")), "").split()
     found = [] if _INT8_FLAGS.isdisjoint(flags) else [Precision.INT8]
     if "BF16" in ov.Core().get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES"):
-        found.append(Precision.BFLOAT16)
+        found += [Precision.BFLOAT16, Precision.INT8_BFLOAT16]
     return tuple(found)
 
 
@@ -75,7 +82,7 @@ def _read(folder: Path, labels: int) -> Compile:
     known_ids = min(_embedding_rows(model), default=_ANY_ID)
 
     def compile_for(precision: Precision, threads: int) -> Executable:
-        ready = _rounded(model) if precision is Precision.INT8 else model
+        ready = _rounded(model) if precision in _ROUNDED else model
         whole = _compile(core, ready, precision, threads=threads)
         used = whole.get_property("INFERENCE_NUM_THREADS")
         requests = [whole.create_infer_request()]
@@ -119,7 +126,7 @@ def compile_model(
     core: "ov.Core", model: "ov.Model", precision: Precision, *, threads: int
 ) -> "ov.CompiledModel":
     """Compile a float32 model, which stays as it is, for `precision` and one batch at a time."""
-    ready = _rounded(model) if precision is Precision.INT8 else model
+    ready = _rounded(model) if precision in _ROUNDED else model
     return _compile(core, ready, precision, threads=threads)
 
 

@@ -10,6 +10,7 @@ from toxic_core.contract import Bundle
 from toxic_core.errors import ConfigurationError
 from toxic_inference.serving.interfaces import ServableId
 from toxic_inference.settings import Settings
+from toxic_model.choice import Choices
 from toxic_model.loaded import LoadedModel
 from toxic_model.opening import choose_runtimes, open_model
 
@@ -59,6 +60,7 @@ def model_opener(settings: Settings) -> Callable[[Bundle], LoadedModel]:
         overlap=settings.window_overlap_tokens,
         runtime=settings.runtime,
         precision=settings.precision,
+        choices=Choices(settings.cache_dir / "precisions.json"),
         # Once per runtime, before the model is read: what is settled is never freed as garbage.
         imported=cache(lambda _: settle()),
     )
