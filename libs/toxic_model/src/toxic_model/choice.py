@@ -128,12 +128,12 @@ class Chooser:
         share = STOPWATCH_SECONDS / (len(tried) + 1)
         best, rates = exact, {str(Precision.FLOAT32): self.warm_up.rate(exact, seconds=share)}
         for precision in tried:
-            rounded, rates[precision] = self._checked(compile_for, precision), 0.0
+            rounded, rates[str(precision)] = self._checked(compile_for, precision), 0.0
             if rounded is None:
                 continue
             rate = self.warm_up.rate(rounded, seconds=share)
             best, slower = (rounded, best) if rate > max(rates.values()) else (best, rounded)
-            rates[precision] = rate
+            rates[str(precision)] = rate
             slower.close()
         self.rates = rates
         return best

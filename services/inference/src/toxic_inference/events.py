@@ -163,6 +163,13 @@ class BatchRan(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ShapesCompiled(Event):
+    """An executable compiled kernels for so many new shapes of batches."""
+
+    shapes: int
+
+
+@dataclass(frozen=True, slots=True)
 class RowsRefused(Event):
     """So many rows were refused because the queue is full."""
 

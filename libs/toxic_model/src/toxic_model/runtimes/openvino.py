@@ -43,6 +43,8 @@ _HINTS = {
 }
 _ROUNDED = (Precision.INT8, Precision.INT8_BFLOAT16)
 """Precisions with 8-bit weights."""
+_CACHED_KERNELS = 512
+"""Kernels that are kept per stream, a dozen per shape of batches; the default, 5,000, took gigabytes."""
 _GROUP = 128
 """Neighbouring values of a token that share a scale when they are rounded to 8 bits; measured best."""
 _CPU_FLAGS = Path("/proc/cpuinfo")
@@ -148,6 +150,7 @@ def _compile(
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": _GROUP if precision is Precision.INT8 else 0,
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": streams,
+        "CPU_RUNTIME_CACHE_CAPACITY": _CACHED_KERNELS,
         # A pinned thread waits for its own core even if another core is idle, and machines are shared.
         "ENABLE_CPU_PINNING": False,
     }

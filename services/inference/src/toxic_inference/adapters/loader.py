@@ -8,6 +8,7 @@ from typing import Protocol
 
 from toxic_core.contract import Bundle
 from toxic_core.errors import ConfigurationError
+from toxic_inference.adapters.memory import give_back_memory
 from toxic_inference.serving.interfaces import ServableId
 from toxic_inference.settings import Settings
 from toxic_model.choice import Choices
@@ -94,8 +95,11 @@ class BundleLoader:
             self._store.release(servable_id)
             raise
 
+        give_back_memory()
+
         def close() -> None:
             model.close()
+            give_back_memory()
             self._store.release(servable_id)
 
         return replace(model, close=close)
