@@ -3,8 +3,8 @@
     python -m benchmarks.serving.memory MODELS [--texts 100000]
 
 MODELS is a folder of numbered bundles, as `INFERENCE_MODEL_DIRECTORY`. Requests have 1 to 128 texts of 1 to
-160 words each, all different, so that no score is cached. Prints the memory, and how many shapes of batches were
-compiled, at the start and after each tenth of the texts.
+160 words each, all different, so that no score is cached. Prints the memory, and how many shapes of batches
+were compiled, at the start and after each tenth of the texts.
 """
 
 import argparse
@@ -18,9 +18,27 @@ from pathlib import Path
 from benchmarks.before_after import service
 from benchmarks.serving.load import HOST
 
-_WORDS = (
-    "the a page you we they article please read again why source answer long good not very week said".split()
-)
+_WORDS = [
+    "the",
+    "a",
+    "page",
+    "you",
+    "we",
+    "they",
+    "article",
+    "please",
+    "read",
+    "again",
+    "why",
+    "source",
+    "answer",
+    "long",
+    "good",
+    "not",
+    "very",
+    "week",
+    "said",
+]
 _FIGURES = ("process_resident_memory_bytes", "toxic_inference_compiled_shapes_total")
 
 
@@ -36,7 +54,7 @@ def requests(texts: int, *, seed: int = 1) -> Iterator[list[str]]:
 
 def figures(port: int) -> dict[str, float]:
     """Return the figures of the service now."""
-    with urllib.request.urlopen(f"http://{HOST}:{port}/metrics") as answer:  # noqa: S310
+    with urllib.request.urlopen(f"http://{HOST}:{port}/metrics") as answer:
         shown = answer.read().decode()
     found = {name: re.search(rf"(?m)^{name} (\S+)", shown) for name in _FIGURES}
     return {name: float(match[1]) if match else 0.0 for name, match in found.items()}
