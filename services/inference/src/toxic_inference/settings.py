@@ -127,7 +127,7 @@ class Settings(BaseSettings):
     load_retry_max_seconds: PositiveFloat = 300.0
     """Longest wait between two loads of a failing version; 5 seconds while no version answers."""
     cache_dir: Path = Path("var/inference-cache")
-    """Folder for downloaded versions."""
+    """Folder for downloaded versions, and for the measured speed of their precisions."""
     cache_size_bytes: PositiveInt = 4 * _GIB
     """Size of the cache; versions in use are never removed."""
 
@@ -209,8 +209,9 @@ class Settings(BaseSettings):
     """Runtime that computes models. auto uses OpenVINO on a CPU if it reproduces a version's recorded scores,
     otherwise TensorFlow."""
     precision: Literal["auto", "float32"] = "auto"
-    """auto computes in 8-bit integers or bfloat16 if the CPU has instructions for it, the version's
-    evaluation found no change of a label's AUC above 0.002, and it is faster; float32 never does."""
+    """auto computes in the fastest of float32, bfloat16, int8, and int8 weights with bfloat16 values, among
+    those that the CPU has instructions for and in which the version's evaluation found no change of a label's
+    AUC above 0.002; float32 allows no other."""
     tokenise_threads: PositiveInt = 1
     """Threads that tokenise texts."""
 
