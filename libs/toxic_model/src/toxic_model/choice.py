@@ -103,10 +103,18 @@ class Chooser:
         tried = [each for each in self.runtime.lower_precisions() if each in allowed] if allowed else []
         if not tried:
             return exact
-        key = self._key()
+        library = f"{self.runtime.package} {metadata.version(self.runtime.package)}"
+        version = file_digest(self.bundle.path / CONTRACT_FILE)
+        key = "; ".join((version, library, processor(), str(self.threads)))
         self.rates = self.choices.find(key)
+        best = exact
         if measured := self.rates.keys() >= {*tried, Precision.FLOAT32}:
-            best = self._remembered(exact, compile_for)
+            faster = [each for each in tried if self.rates[each] > self.rates[Precision.FLOAT32]]
+            for precision in sorted(faster, key=lambda each: -self.rates[each]):
+                if (rounded := self._checked(compile_for, precision)) is not None:
+                    exact.close()
+                    best = rounded
+                    break
         else:
             best = self._fastest(exact, compile_for, tried)
             self.choices.keep(key, self.rates)
@@ -114,15 +122,6 @@ class Chooser:
             "precision.chosen", runtime=best.name, tokens_per_second=dict(self.rates), remembered=measured
         )
         return best
-
-    def _remembered(self, exact: Executable, compile_for: Compile) -> Executable:
-        for name in sorted(self.rates, key=lambda name: -self.rates[name]):
-            if name == Precision.FLOAT32:
-                break
-            if (rounded := self._checked(compile_for, Precision(name))) is not None:
-                exact.close()
-                return rounded
-        return exact
 
     def _fastest(self, exact: Executable, compile_for: Compile, tried: Sequence[Precision]) -> Executable:
         share = STOPWATCH_SECONDS / (len(tried) + 1)
@@ -148,10 +147,3 @@ class Chooser:
             rounded.close()
             return None
         return rounded
-
-    def _key(self) -> str:
-        """Name what a rate depends on: the version, the library, the processor and the threads."""
-        library = f"{self.runtime.package} {metadata.version(self.runtime.package)}"
-        return "; ".join(
-            (file_digest(self.bundle.path / CONTRACT_FILE), library, processor(), str(self.threads))
-        )

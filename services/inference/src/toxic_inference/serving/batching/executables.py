@@ -52,7 +52,7 @@ class Executables:
             self._compiled.get()
         return taken
 
-    def warm_ups(self, *, budget: int, longest: int) -> list[Callable[[], None]]:
+    def warm_ups(self, *, budget: int, longest: int) -> list[Callable[[], Computed]]:
         """Return calls that compile each executable for frequent shapes; none may run beside a batch.
 
         Args:
@@ -61,7 +61,9 @@ class Executables:
         """
         shapes = list(islice(frequent_shapes(budget=budget, longest=longest), self._shapes * 3 // 4))
         return [
-            partial(self._warm, executable, rows, tokens)
+            partial(
+                self._compute, [Row(ids=np.full(tokens, self._pad_id, dtype=np.int32))] * rows, executable
+            )
             for rows, tokens in shapes
             for executable in self._each
         ]
@@ -95,10 +97,6 @@ class Executables:
         if len(scores) != shape[0]:
             raise InferenceError(f"The model returned {len(scores)} rows of scores for {shape[0]} rows.")
         return scores[: len(rows)], seconds
-
-    def _warm(self, executable: tuple[Infer, Shapes], rows: int, tokens: int) -> None:
-        row = Row(ids=np.full(tokens, self._pad_id, dtype=np.int32))
-        self._compute([row] * rows, executable)
 
 
 def assemble(rows: Sequence[Row], *, pad_id: int, shape: Shape | None = None) -> EncodedBatch:

@@ -126,7 +126,7 @@ class BatchScheduler:
         calls = self._executables.warm_ups(budget=self._budget, longest=longest)
         self._warming = asyncio.get_running_loop().create_task(self._warm(calls))
 
-    async def _warm(self, calls: Sequence[Callable[[], None]]) -> None:
+    async def _warm(self, calls: Sequence[Callable[[], object]]) -> None:
         loop = asyncio.get_running_loop()
         for call in calls:
             while not (self.idle or self._admission.closed):

@@ -142,15 +142,15 @@ class _LeasedSession:
     async def _raw(self, texts: Sequence[str], *, lane: Lane) -> list[RawScore]:
         if not texts:
             raise InferenceError("No texts were given to score.")
+        if lane is Lane.INTERACTIVE:
+            # Before tokenising: in overload even that is too much for texts that will be refused.
+            self._active.scheduler.check_room(len(texts), caller=self._caller)
         service, cache, tokenizer = self._service, self._cache, self._active.model.tokenizer
         started, windows = service.clock.now(), service.limits.windows
         read = partial(tokenise, tokenizer=tokenizer, windows=windows, cache=cache)
         if sum(map(len, texts)) <= SHORT_CHARACTERS:
             parts = [read(texts)]
         else:
-            if lane is Lane.INTERACTIVE:
-                # Before tokenising: in overload even that is too much for texts that will be refused.
-                self._active.scheduler.check_room(len(texts), caller=self._caller)
             # In parts, so that one caller's long texts don't keep the thread from others.
             parts = [await self._off_loop(partial(read, part)) for part in parts_of(texts, len)]
         tokenised = parts[0] if len(parts) == 1 else joined(parts)
