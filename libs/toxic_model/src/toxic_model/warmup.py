@@ -5,7 +5,7 @@ each example by itself, which proves the attention mask too.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count, cycle
@@ -89,7 +89,7 @@ class WarmUp:
         streams = executable.streams or (executable.whole,)
         best = [inf] * len(batches)
         with ThreadPoolExecutor(len(streams)) as threads:
-            calls = [
+            calls: list[Callable[[], object]] = [
                 lambda: executable.whole(batches[0]),
                 lambda: executable.whole(batches[1]),
                 lambda: list(threads.map(lambda infer: infer(batches[2]), streams)),

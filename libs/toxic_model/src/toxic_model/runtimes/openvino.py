@@ -88,10 +88,10 @@ def _read(folder: Path, labels: int) -> Compile:
         whole = _compile(core, ready, precision, threads=threads)
         used = whole.get_property("INFERENCE_NUM_THREADS")
         requests = [whole.create_infer_request()]
-        if used >= (streams := streams_of(threads or used)):
+        if used >= (number := streams_of(threads or used)):
             # Both share their weights: the second adds its batches to the memory, and a fraction of a second.
-            divided = _compile(core, ready, precision, threads=used, streams=streams)
-            requests += [divided.create_infer_request() for _ in range(streams)]
+            divided = _compile(core, ready, precision, threads=used, streams=number)
+            requests += [divided.create_infer_request() for _ in range(number)]
         first, *streams = (
             partial(_infer, requests, index, known_ids=known_ids) for index in range(len(requests))
         )
