@@ -226,6 +226,10 @@ lock: $(VENV)/.installed-dev ## Resolve dependencies into constraints.txt; ARGS=
 	@$(RUN) uv pip compile --universal --python-version 3.11 --no-header --no-annotate --quiet $(ARGS) \
 		infra/airflow/requirements.in -o infra/airflow/requirements.txt
 
+.PHONY: arm64
+arm64: $(VENV)/.installed-dev ## Check that every pinned wheel of the images exists for arm64
+	@infra/containers/resolve-arm64.sh $(VENV)/bin/python
+
 .PHONY: metrics
 metrics: $(VENV)/.installed ## Write docs/metrics.md, the table of the inference service's metrics
 	@$(RUN) toxic_inference.metrics.catalogue > docs/metrics.md

@@ -39,7 +39,7 @@ def _requirements(*packages: str) -> set[str]:
 
 def test_images_turn_every_telemetry_off() -> None:
     """The variables are set for every program in a container, `docker exec` included."""
-    assert re.findall(r"FROM runtime AS (\S+)", DOCKERFILE) == ["registry", "training", "inference"]
+    assert sorted(re.findall(r"FROM runtime AS (\S+)", DOCKERFILE)) == sorted(SERVICES)
     (variables,) = re.findall(r"^ENV (DO_NOT_TRACK.*?[^\\])$", _stages()["runtime"], re.MULTILINE | re.DOTALL)
     assert dict(re.findall(r"(\w+)=(\S+)", variables)) == TELEMETRY_OFF
 
@@ -56,8 +56,9 @@ def test_an_image_runs_as_a_fixed_user_and_reports_its_health(service: str) -> N
 
 
 def test_the_last_stage_is_the_endpoint() -> None:
-    """`docker build .` makes the inference service, as it always did."""
-    assert list(_stages())[-1] == "inference"
+    """`docker build .` makes the inference service, whose own stage is above the larger images."""
+    assert DOCKERFILE.endswith("\nFROM inference AS endpoint\n")
+    assert re.findall(r"FROM runtime AS (\S+)", DOCKERFILE)[0] == "inference"
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -68,19 +69,24 @@ def test_an_image_installs_the_packages_whose_dependencies_it_has(service: str) 
     (installed,) = re.findall(r"--no-deps.*?\\\n(.+?)(?: \\|$)", stage, re.MULTILINE)
     folders = [re.sub(":.*", "", package) for package in listed.split()]
     assert folders == installed.replace("-e ", "").split()
-    assert _requirements(*listed.split())
+    assert _requirements(*listed.replace("$EXTRA", "").split())
 
 
-def test_inference_comes_without_training_and_the_registry_without_tensorflow() -> None:
+def test_only_training_has_tensorflow_and_inference_takes_it_as_an_extra() -> None:
     """Each image depends on what its service imports; packages of this repository come in another layer."""
-    inference = _requirements("libs/toxic_core", "libs/toxic_model", "services/inference:cpu")
+    slim, with_tensorflow, gpu = (
+        _requirements("libs/toxic_core", "libs/toxic_model", f"services/inference:{extra}")
+        for extra in ("", "tensorflow", "gpu")
+    )
     registry = _requirements("libs/toxic_core", "services/registry")
-    assert {"starlette", "tensorflow-cpu", "tokenizers"} <= inference
-    assert not inference & {"kedro", "keras-hub", "mlflow", "pandas", "scikit-learn", "tensorflow"}
+    assert {"starlette", "openvino", "tokenizers", "mlflow-skinny"} <= slim
+    assert not slim & {"kedro", "keras-hub", "mlflow", "pandas", "pyarrow", "scikit-learn"}
+    assert with_tensorflow - slim == {"tensorflow-cpu", "tensorflow"}, "which one depends on the processor"
+    assert gpu - slim == {"tensorflow", "nvidia-ml-py"}
     assert "mlflow" in registry
-    assert "httptools" in inference & registry, "an extra of the core that both servers need"
-    assert not {name for name in registry if name.startswith(("tensorflow", "keras", "kedro"))}
-    assert not {name for name in inference | registry if name.startswith("toxic")}
+    assert "httptools" in slim & registry, "an extra of the core that both servers need"
+    for names in (slim, registry):
+        assert not {name for name in names if name.startswith(("tensorflow", "keras", "kedro", "toxic"))}
 
 
 def test_a_package_that_another_needs_must_be_named() -> None:

@@ -5,6 +5,7 @@ Every other object is created here, once, and passed down.
 """
 
 import asyncio
+import io
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
@@ -59,15 +60,18 @@ from toxic_inference.serving.versions.manager import Manager
 from toxic_inference.serving.versions.policy import Backoff
 from toxic_inference.serving.versions.poller import Poller
 from toxic_inference.settings import Settings
+from toxic_inference.tables.reader import CsvTable
 from toxic_inference.threads import Threads
 from toxic_inference.watching import Watching, start_watching
 from toxic_inference.webhooks import WebhookReceiver
-from toxic_model.identification import Identified, identify, load_identifiers
+from toxic_model.identification import Identified, identify, identify_language
 from toxic_model.loaded import LoadedModel
-from toxic_model.runtime import STREAMS
+from toxic_model.runtime import streams_of
 
 _BLOCKING_THREADS = 4
 _FULL_RETRY_SECONDS = 600.0
+_SHAPES = 40
+"""Shapes of batches per executable: on a CPU with AMX each took 2.5 MB of kernels."""
 
 ReadPolicies = Callable[[], Policies | None]
 
@@ -78,7 +82,9 @@ class _Threads:
     """One executor per kind of blocking work, so that none waits behind another."""
 
     def __init__(self, settings: Settings) -> None:
-        self.compute = ThreadPoolExecutor(STREAMS, thread_name_prefix="compute", initializer=give_way)
+        self.compute = ThreadPoolExecutor(
+            streams_of(settings.threads), thread_name_prefix="compute", initializer=give_way
+        )
         self.tokenise = ThreadPoolExecutor(settings.tokenise_threads, thread_name_prefix="tokenise")
         # A load starts the runtime's own threads, which inherit its priority.
         self.load = ThreadPoolExecutor(1, thread_name_prefix="load", initializer=give_way)
@@ -109,7 +115,7 @@ def create_app(settings: Settings) -> Starlette:
         )
     origin = open_origin(settings)
     threads = _Threads(settings)
-    threads.load.submit(load_identifiers)  # before the first version is loaded, and so before the first text
+    threads.load.submit(_warm_libraries)  # before the first version is loaded, and so before the first text
     feedback = DatabaseFeedbackStore(settings.feedback_url or f"sqlite:///{settings.state_dir}/feedback.db")
     watching = start_watching(settings, feedback)
     file = settings.policies_file
@@ -272,7 +278,7 @@ def _make_manager(
             queue_rows=settings.queue_rows,
             queue_seconds=settings.max_queue_seconds,
         ),
-        slots=Slots(STREAMS),
+        slots=Slots(streams_of(settings.threads)),
         executor=threads.compute,
         clock=clock,
         emit=emit,
@@ -284,8 +290,11 @@ def _make_manager(
             _log.warning("scale.missing", version=servable_id.version, advice=advice)
         if known := policies():
             known.warn(model.contract, version=servable_id.version)
-        executables = Executables(model.whole, model.streams, pad_id=model.contract.pad_id, clock=clock)
+        executables = Executables(
+            model.whole, model.streams, pad_id=model.contract.pad_id, clock=clock, shapes=_SHAPES
+        )
         scheduler = BatchScheduler(executables, version=servable_id.version, resources=resources)
+        scheduler.warm(longest=model.contract.max_tokens)
         cache = ScoreCache(settings.score_cache_entries)
         return ActiveServable(servable_id, model, scheduler, cache)
 
@@ -423,6 +432,15 @@ def _make_perspective(settings: Settings) -> PerspectiveRules:
         return rules
     file = WatchedFile(Path(settings.perspective_scale), read_scales, name="scale")
     return replace(rules, scale_origin="file", scales=lambda _: file.current())
+
+
+def _warm_libraries() -> None:
+    """Import and load what the first text without a language, and the first table, would wait for."""
+    table = CsvTable(
+        io.BytesIO(b"text\nOur neighbours planted a long row of apple trees.\n"), max_text_bytes=100
+    )
+    for row in table.rows():
+        identify_language(str(row))
 
 
 def _feedback_full() -> FeedbackFullError:

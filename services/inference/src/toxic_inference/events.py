@@ -4,8 +4,8 @@ Invariant: whoever emits does so after the fact, on the event loop's thread. `em
 raises. No event contains a text.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
@@ -180,6 +180,13 @@ class BatchRan(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ShapesCompiled(Event):
+    """An executable compiled kernels for so many new shapes of batches."""
+
+    shapes: int
+
+
+@dataclass(frozen=True, slots=True)
 class RowsRefused(Event):
     """So many rows were refused because the queue is full."""
 
@@ -336,13 +343,15 @@ class StateChanged(Event):
 class VersionAvailable(Event):
     """A version is about to become available; `runtime` includes the precision, such as `openvino-int8`.
 
-    `approved` is whether the ledger approves its content; None if no approval is needed.
+    `approved` is whether the ledger approves its content; None if no approval is needed. `rates` are the
+    tokens per second that were measured, by precision.
     """
 
     version: str
     contract: Contract
     runtime: str
     approved: bool | None = None
+    rates: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

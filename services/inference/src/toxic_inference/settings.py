@@ -3,6 +3,7 @@
 Invariant: `__main__` reads them once and passes them down; no other module reads the environment.
 """
 
+from functools import cached_property
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -23,6 +24,7 @@ from toxic_core.languages import Language
 from toxic_core.registered import CANARY, CHALLENGER, CHAMPION, MODEL_NAME
 from toxic_inference.serving.scoring.explaining import LEAST_PASSES
 from toxic_inference.serving.versions.policy import VersionPolicy
+from toxic_model.machine import usable_processors
 from toxic_model.opening import AUTO
 from toxic_model.runtimes import RUNTIMES
 from toxic_model.scoring import AS_SERVED
@@ -132,7 +134,7 @@ class Settings(BaseSettings):
     load_retry_max_seconds: PositiveFloat = 300.0
     """Longest wait between two loads of a failing version; 5 seconds while no version answers."""
     cache_dir: Path = Path("var/inference-cache")
-    """Folder for downloaded versions."""
+    """Folder for downloaded versions, and for the measured speed of their precisions."""
     cache_size_bytes: PositiveInt = 4 * _GIB
     """Size of the cache; versions in use are never removed."""
 
@@ -207,14 +209,16 @@ class Settings(BaseSettings):
     score_cache_entries: NonNegativeInt = 100_000
     """Entries of the score cache of each served version, about 400 bytes each; 0 for none. It contains keyed
     digests, no texts."""
-    compute_threads: PositiveInt = 2
-    """Threads that compute one batch; best set to the number of cores."""
+    compute_threads: PositiveInt | None = None
+    """Threads that compute one batch, and the more batches at the same time, the more there are. If unset, as
+    many as the processors that the process may use: its affinity, or its container's quota, rounded up."""
     runtime: RuntimeName = AUTO
     """Runtime that computes models. auto uses OpenVINO on a CPU if it reproduces a version's recorded scores,
     otherwise TensorFlow."""
     precision: Literal["auto", "float32"] = "auto"
-    """auto computes in 8-bit integers or bfloat16 if the CPU has instructions for it, the version's
-    evaluation found no change of a label's AUC above 0.002, and it is faster; float32 never does."""
+    """auto computes in the fastest of float32, bfloat16, int8, and int8 weights with bfloat16 values, among
+    those that the CPU has instructions for and in which the version's evaluation found no change of a label's
+    AUC above 0.002; float32 allows no other."""
     tokenise_threads: PositiveInt = 1
     """Threads that tokenise texts."""
 
@@ -244,6 +248,11 @@ class Settings(BaseSettings):
         for proxy in value.split(","):
             ip_network(proxy.strip())  # a ValueError's message names what is wrong with it
         return value
+
+    @cached_property
+    def threads(self) -> int:
+        """Threads that compute."""
+        return self.compute_threads or usable_processors()
 
     @property
     def aliases(self) -> tuple[str, ...]:

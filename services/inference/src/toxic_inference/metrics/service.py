@@ -54,6 +54,7 @@ class Metrics:
         self._aliases = make_gauge("alias_info", self.registry)
         self._models = make_gauge("model_info", self.registry)
         self._approved = make_gauge("version_approved", self.registry)
+        self._rates = make_gauge("model_tokens_per_second", self.registry)
         self._alias_versions: dict[str, str] = {}
         release = make_gauge("build_info", self.registry)
         release.labels(metadata.version("toxic-inference"), platform.python_version()).set(1)
@@ -94,6 +95,8 @@ class Metrics:
         contract, created = event.contract, event.contract.created_at.date().isoformat()
         facts = event.version, contract.base_model, contract.code_revision, created, event.runtime
         self._models.labels(*facts).set(1)
+        for precision, rate in event.rates.items():
+            self._rates.labels(event.version, precision).set(rate)
         if event.approved is not None:
             self._approved.labels(event.version).set(event.approved)
         self.monitor.available(version=event.version, contract=contract)
@@ -106,6 +109,7 @@ class Metrics:
             self._states.remove_by_labels({"version": event.version})
             self._models.remove_by_labels({"version": event.version})
             self._approved.remove_by_labels({"version": event.version})
+            self._rates.remove_by_labels({"version": event.version})
             self._recorder.forget(event.version)
             self._last_batches.pop(event.version, None)
             self.monitor.forget(event.version)

@@ -73,6 +73,8 @@ async def score(request: Request, backend: Backend, target: Target, body: object
 def describe_statuses(backend: Backend, target: Target) -> dict[str, object]:
     """Return `GetModelStatusResponse` as JSON: the state of each version, with the error of failed ones.
 
+    Available ones also have the runtime, with its precision, and the rates that were measured to choose it.
+
     Raises:
         UnknownModelError: there is no such version.
     """
@@ -85,11 +87,15 @@ def describe_statuses(backend: Backend, target: Target) -> dict[str, object]:
             unavailable = isinstance(error, RegistryUnavailableError | OSError)
             code = "UNAVAILABLE" if unavailable else "FAILED_PRECONDITION"
             message = str(error) or type(error).__name__
+        computed: dict[str, object] = {}
+        if (model := status.model) is not None:
+            computed = {"runtime": model.runtime, "tokens_per_second": dict(model.rates)}
         found.append(
             {
                 "version": status.version,
                 "state": _STATES[status.state],
                 "status": {"error_code": code, "error_message": message},
+                **computed,
             }
         )
     if not found:

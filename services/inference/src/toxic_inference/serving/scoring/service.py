@@ -48,6 +48,9 @@ Result = TypeVar("Result")
 
 DEFAULT_TERMS = Terms()
 
+SHORT_CHARACTERS = 512
+"""So many characters are tokenised on the event loop: faster than a thread takes over and reports back."""
+
 LONG_WINDOWS = 64
 """A text of more windows waits with the files: 20 KB of words have half as many, and 20 KB of rare signs
 would delay other callers by seconds."""
@@ -162,11 +165,12 @@ class _LeasedSession:
             self._active.scheduler.check_room(len(texts), caller=self._caller)
         service, cache, tokenizer = self._service, self._cache, self._active.model.tokenizer
         started, windows = service.clock.now(), service.limits.windows
-        # In parts, so that one caller's long texts don't keep the thread from others.
-        parts = [
-            await self._off_loop(partial(tokenise, part, tokenizer=tokenizer, windows=windows, cache=cache))
-            for part in parts_of(texts, len)
-        ]
+        read = partial(tokenise, tokenizer=tokenizer, windows=windows, cache=cache)
+        if sum(map(len, texts)) <= SHORT_CHARACTERS:
+            parts = [read(texts)]
+        else:
+            # In parts, so that one caller's long texts don't keep the thread from others.
+            parts = [await self._off_loop(partial(read, part)) for part in parts_of(texts, len)]
         tokenised = parts[0] if len(parts) == 1 else joined(parts)
         unknown = tokenised.unknown
         service.emit(
