@@ -56,7 +56,7 @@ def test_an_image_runs_as_a_fixed_user_and_reports_its_health(service: str) -> N
 
 
 def test_the_last_stage_is_the_endpoint() -> None:
-    """`docker build .` makes the inference service, whose own stage is above the larger images."""
+    """`docker build .` makes the inference service: its stage is above the larger images."""
     assert DOCKERFILE.endswith("\nFROM inference AS endpoint\n")
     assert re.findall(r"FROM runtime AS (\S+)", DOCKERFILE)[0] == "inference"
 
@@ -165,7 +165,7 @@ def test_new_settings_get_passwords_of_their_own_that_only_the_owner_reads(tmp_p
 def test_settings_that_are_there_stay_and_passwords_that_are_missing_are_added(
     tmp_path: Path, end: str
 ) -> None:
-    """Passwords that a database was made with aren't replaced; a second run changes nothing."""
+    """Passwords that a database was made with aren't replaced; a second run has no effect."""
     file = tmp_path / "env"
     file.write_text(f"# mine\nPOSTGRES_PASSWORD=mine\nTOXIC_BIND=0.0.0.0{end}", encoding="utf-8")
     _make_env(file)

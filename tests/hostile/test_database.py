@@ -1,4 +1,4 @@
-"""A compromised inference pod has its own database role: corrections, and nothing of the registry's."""
+"""A compromised inference pod has its own database role: corrections, without the registry's tables."""
 
 import os
 import shutil

@@ -50,7 +50,7 @@ def stopwatch(monkeypatch: pytest.MonkeyPatch) -> Measured:
 
 @pytest.fixture
 def load(build_bundle: BundleFactory, tmp_path: Path) -> Callable[..., LoadedModel]:
-    """Return what opens one bundle, whose evaluation has the given figures."""
+    """Return what opens one bundle with the given figures in its evaluation."""
 
     def opened(
         figures: Mapping[str, float] = GOOD,
@@ -120,7 +120,7 @@ def test_a_choice_is_remembered_for_version_library_and_processor(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The next load measures nothing; another processor measures again."""
+    """The next load doesn't measure; another processor measures again."""
     rates, choices = dict(stopwatch), Choices(tmp_path / "cache" / "precisions.json")
     first = load(choices=choices)
     assert not stopwatch
@@ -136,7 +136,7 @@ def test_a_choice_is_remembered_for_version_library_and_processor(
 def test_a_damaged_memory_is_measured_again(
     load: Callable[..., LoadedModel], tmp_path: Path, content: str
 ) -> None:
-    """It is a cache: nothing depends on it."""
+    """It is only a cache."""
     file = tmp_path / "precisions.json"
     file.write_text(content, encoding="utf-8")
     assert load(choices=Choices(file)).runtime == "openvino-bfloat16"

@@ -60,7 +60,7 @@ def test_a_language_has_its_own_threshold(model: LoadedModel) -> None:
 
 
 def test_unknown_words_get_no_decision(model: LoadedModel) -> None:
-    """Whatever the score: it is marked instead."""
+    """At any score: it is marked instead."""
     certain = replace(model, whole=lambda batch: np.ones((len(batch.input_ids), 6), np.float32), streams=())
     found = certain.score(["you are foreign", "something foreign"], options=OPTIONS)
     assert found.low_confidence.tolist() == [False, True]

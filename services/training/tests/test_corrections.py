@@ -100,7 +100,7 @@ def test_texts_that_look_alike_are_one() -> None:
 
 
 def test_an_actor_counts_on_so_many_texts_unless_it_is_trusted() -> None:
-    """By the key or the peer, whatever name the caller gives."""
+    """By the key or the peer, under any name that the caller gives."""
     texts = [f"text {letter}" for letter in "abcdefghijklmnopqrst"]
     filed = [replace(KIND, text=text, actor=actor) for text in texts for actor in ("team", "one")]
     found = curate(numbered(*filed), PARAMETERS)

@@ -144,9 +144,7 @@ class Board(FrozenModel):
         return JSONEncoder(sort_keys=True, indent=2).encode(board.build()) + "\n"
 
 
-def _read(name: str) -> Board:
-    text = (files("toxic_dashboards") / f"{name}.yml").read_text(encoding="utf-8")
-    return Board.model_validate(yaml.safe_load(text))
-
-
-SERVICE, MODEL, TRAINING = BOARDS = tuple(_read(name) for name in ("service", "model", "training"))
+SERVICE, MODEL, TRAINING = BOARDS = tuple(
+    Board.model_validate(yaml.safe_load((files("toxic_dashboards") / f"{name}.yml").read_text("utf-8")))
+    for name in ("service", "model", "training")
+)

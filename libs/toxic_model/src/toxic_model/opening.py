@@ -26,7 +26,7 @@ Start = Literal["complete", "quick"]
 
 _QUICK_SECONDS = 0.2
 
-# Not structlog, whose import would take half of the time to the first score in a program.
+# Not structlog: its import would take half of the time to the first score in a program.
 _log = logging.getLogger(__name__)
 
 

@@ -27,7 +27,7 @@ class Watching:
     Attributes:
         emit: receives every event.
         render: returns every metric in Prometheus's text format.
-        totals: returns a version's totals by metric; None if nothing is counted.
+        totals: returns a version's totals by metric; None to count none.
         tasks: run as long as the service does.
     """
 

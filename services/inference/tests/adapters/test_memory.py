@@ -25,7 +25,7 @@ class Library:
 
 
 def test_the_c_library_is_told_to_keep_little(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two arenas for all threads, and nothing that was freed."""
+    """Two arenas for all threads, and no memory that was freed."""
     library = Library()
     monkeypatch.setattr(ctypes, "CDLL", lambda _: library)
     bound_arenas()

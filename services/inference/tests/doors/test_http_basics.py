@@ -53,7 +53,7 @@ async def test_a_csv_file_has_other_names(client: httpx.AsyncClient, kind: str) 
 async def test_tabs_that_are_declared_separate_cells(
     client: httpx.AsyncClient, core: FakeCore, kind: str
 ) -> None:
-    """Whatever other signs the header has; in a body, in a form and for a job."""
+    """Even if the header has other signs; in a body, in a form and for a job."""
     table = "content\tnote; or, not\nhello, you; there\t1\n"
     for answer in (
         await client.post("/predict", content=table, headers={"content-type": kind}),

@@ -36,7 +36,7 @@ def tensor(*texts: str) -> dict[str, Any]:
 async def test_a_header_names_it(
     client: httpx.AsyncClient, path: str, body: dict[str, Any], positions: str
 ) -> None:
-    """On the doors whose bodies have no member for it; there is none if every text was read."""
+    """On doors without a member for it in their bodies; there is none if every text was read."""
     answer = await client.post(path, json=body)
     assert (answer.status_code, answer.headers[HEADER]) == (200, positions), answer.text
     content = answer.request.content.replace(UNREAD.encode(), b"a")

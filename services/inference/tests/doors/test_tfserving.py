@@ -165,7 +165,7 @@ async def test_other_methods_are_refused_as_tensorflow_serving_refuses_them(
 async def test_an_unknown_path_or_method_is_a_malformed_request(
     client: httpx.AsyncClient, method: str, path: str, says: str
 ) -> None:
-    """As in TensorFlow Serving, whose only 404 is for a model, version or label that isn't served."""
+    """As in TensorFlow Serving: its only 404 is for a model, version or label that isn't served."""
     answer = await client.request(method, path)
     assert (answer.status_code, answer.json().keys()) == (400, {"error"})
     assert says in answer.json()["error"]

@@ -1,4 +1,4 @@
-"""Languages that the model wasn't evaluated for: one rule, whoever states or identifies them."""
+"""Languages that the model wasn't evaluated for: one rule, stated or identified."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def infer(language: str) -> dict[str, Any]:
 async def test_a_header_names_them(
     client: httpx.AsyncClient, path: str, body: dict[str, Any], languages: str | None
 ) -> None:
-    """On the doors whose bodies have no member for them."""
+    """On the doors without a member for them in their bodies."""
     answer = await client.post(path, json=body)
     assert (answer.status_code, answer.headers.get(HEADER)) == (200, languages), answer.text
 

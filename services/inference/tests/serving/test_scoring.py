@@ -147,7 +147,7 @@ async def test_only_what_no_window_holds_is_said_to_be_cut(service: ScoringServi
 async def test_nothing_is_decided_about_a_text_that_the_vocabulary_lacks(
     make_service: MakeService, model: FakeModel, log: EventLog
 ) -> None:
-    """It keeps its scores and is marked, from the cache too; unknown words among others change nothing."""
+    """It keeps its scores and is marked, from the cache too; unknown words among others have no effect."""
     contract = model.loaded.contract
     low = {label: {"*": 0.0} for label in contract.labels}
     decided = replace(model.loaded, contract=contract.model_copy(update={"thresholds": low}))

@@ -138,7 +138,7 @@ def score(options: argparse.Namespace) -> int:
         names = [*scorer.kept_names(columns), *output_names(model.loaded.contract)]
         stream = opened.enter_context(_result(options.out))
         write = WRITERS[form](stream, names)
-        # Somebody who types waits for each line's scores.
+        # A person who types waits for each line's scores.
         size = 1 if options.lines and sys.stdin.isatty() else _CHUNK_ROWS
         rows, done, rejected = chain.from_iterable(table.rows() for table in tables), 0, 0
         while chunk := list(islice(rows, size)):

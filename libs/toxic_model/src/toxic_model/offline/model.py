@@ -1,6 +1,6 @@
 """`load()`: the shipped model, or another bundle, in this process, with the scores that the service gives.
 
-Nothing is fetched: the shipped weights are the package `toxic-model-weights`, an extra of this one.
+It downloads no file: the shipped weights are the package `toxic-model-weights`, an extra of this one.
 """
 
 import os

@@ -60,7 +60,7 @@ def frequent_shapes(*, budget: int, longest: int) -> Iterator[Shape]:
     """
     lengths = [_STEP]
     while lengths[-1] < longest:
-        # Steps of an eighth, so that a shape fits whatever is between it and the one below.
+        # Steps of an eighth, so that a shape fits all that is between it and the one below.
         step = max(_STEP, 1 << max(lengths[-1].bit_length() - 4, 0))
         lengths.append(min(lengths[-1] + step, longest))
     rows = 1

@@ -21,7 +21,7 @@ class CanaryScorer:
 
     Attributes:
         scorer: scores with either version.
-        default_alias: the alias whose callers are shared.
+        default_alias: the alias that shares its callers.
         fraction: share of the callers that the canary answers, from 0 to 1. A caller without a name, such as
             a background job, is the champion's.
     """
@@ -35,13 +35,11 @@ class CanaryScorer:
     def session(self, target: Target, terms: Terms = DEFAULT_TERMS) -> Iterator[Session]:
         """Lease the version that `target` names, or the canary; raises as the scorer does."""
         default = target.version is None and target.alias in {None, self.default_alias}
+        digest = blake2b(terms.caller.encode(), digest_size=8, person=b"canary").digest()
+        chosen = bool(terms.caller) and int.from_bytes(digest) / 2**64 < self.fraction
         with ExitStack() as stack:
             session = None
-            if default and self._chooses(terms.caller):
+            if default and chosen:
                 with suppress(UnknownModelError, NoVersionReadyError):  # no trial now
                     session = stack.enter_context(self.scorer.session(Target(alias=CANARY), terms))
             yield session or stack.enter_context(self.scorer.session(target, terms))
-
-    def _chooses(self, caller: str) -> bool:
-        digest = blake2b(caller.encode(), digest_size=8, person=b"canary").digest()
-        return bool(caller) and int.from_bytes(digest) / 2**64 < self.fraction
