@@ -46,6 +46,8 @@ def test_a_worker_writes_a_part_with_scores(
     assert (outcome.rows, outcome.rejected, outcome.error) == (2, 1, "")
     part = parquet.read_table(tmp_path / "out" / "part-000000.parquet")
     assert part.column_names == ["id", "text", "body", *output_names(bundle.contract)]
-    expected = open_model(bundle, threads=1).score(["you are kind"], ["en"], options=OPTIONS)
+    expected = open_model(bundle, threads=1, precision="float32").score(
+        ["you are kind"], ["en"], options=OPTIONS
+    )
     assert part["score_toxic"].to_pylist() == [pytest.approx(expected.scores[0, 0], abs=1e-5), None]
     assert part["error"].to_pylist() == ["", NO_TEXT]
