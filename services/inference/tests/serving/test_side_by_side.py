@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from toxic_core.errors import NoVersionReadyError
+from toxic_inference.serving.batching.executables import Executables
 from toxic_inference.serving.batching.scheduler import BatchScheduler, SchedulerResources
 from toxic_inference.serving.batching.slots import Slots
 from toxic_inference.serving.errors import DeadlineExceededError
@@ -217,7 +218,8 @@ async def test_the_shapes_of_a_version_are_compiled_while_no_other_computes(
 ) -> None:
     """A warm-up takes all slots, so it would stop the batches of the version that is busy."""
     theirs = SummingModel(clock)
-    other = make_scheduler(theirs, two_slots)
+    executables = Executables(theirs.whole, [], pad_id=0, clock=clock, shapes=8)
+    other = BatchScheduler(executables, version="2", resources=two_slots)
     other.warm(longest=8)
     await asyncio.sleep(0)
     assert two_slots.slots.waiting == 0

@@ -90,7 +90,13 @@ async function watch(id) {
       continue;
     }
     if (!watched()) return;
-    if (part) return showResult(job, part);
+    if (part) {
+      try {
+        return showResult(job, part);
+      } catch (error) {
+        return end(`The scores can't be shown: ${error.message}`); // trying again wouldn't help
+      }
+    }
     if (job.state === "failed") return end(job.error.message);
     progress.value = job.rows_total ? job.rows_done / job.rows_total : 0;
     say(
