@@ -19,6 +19,7 @@ RUN := $(VENV)/bin/python -m
 PYTEST := $(RUN) pytest
 PACKAGES := $(wildcard libs/*/pyproject.toml services/*/pyproject.toml infra/*/pyproject.toml tests/support/pyproject.toml)
 WHEELS := $(filter-out tests/support/,$(dir $(PACKAGES))) models/weights/
+WEIGHTS := models/weights/pyproject.toml models/baseline/contract.json
 SOURCES := libs services infra/grafana infra/local infra/migrate infra/ray benchmarks $(wildcard tests)
 ARGS ?=
 EXAMPLES ?= 100000
@@ -219,7 +220,8 @@ wheels: $(VENV)/.installed-dev ## Build the wheel of every package into dist/, f
 .PHONY: lock
 lock: $(VENV)/.installed-dev ## Resolve dependencies into constraints.txt; ARGS=--upgrade takes the newest
 	@$(RUN) uv pip compile --universal --python-version 3.11 --no-header --no-annotate --quiet $(ARGS) \
-		--no-emit-package toxic-core --no-emit-package toxic-model --no-emit-package toxic-training --no-emit-package toxic-registry \
+		--no-emit-package toxic-core --no-emit-package toxic-model --no-emit-package toxic-model-weights \
+		--no-emit-package toxic-training --no-emit-package toxic-registry \
 		--no-emit-package toxic-inference --no-emit-package toxic-local \
 		--no-emit-package toxic-dashboards --no-emit-package toxic-batch --no-emit-package toxic-migrate --no-emit-package toxic-testing \
 		requirements-dev.in -o constraints.txt
@@ -313,10 +315,10 @@ NEW_FROM = $(if $(wildcard $(VENV)/bin/python),,$(PYTHON))
 python:
 	@infra/local/tools.sh "$(NEW_FROM)"
 
-$(VENV)/.installed: requirements.in constraints.txt $(PACKAGES) | python
+$(VENV)/.installed: requirements.in constraints.txt $(PACKAGES) $(WEIGHTS) | python
 	@infra/local/install.sh "$(PYTHON)" $(VENV) requirements.in
 	@touch $@
 
-$(VENV)/.installed-dev: requirements-dev.in requirements.in constraints.txt $(PACKAGES) | python
+$(VENV)/.installed-dev: requirements-dev.in requirements.in constraints.txt $(PACKAGES) $(WEIGHTS) | python
 	@UV_COMPILE_BYTECODE=1 infra/local/install.sh "$(PYTHON)" $(VENV) requirements-dev.in
 	@touch $(VENV)/.installed $@

@@ -128,6 +128,26 @@ def test_a_wheel_contains_its_package_and_no_test(package: Path, wheels: dict[Pa
     ] == []
 
 
+@pytest.mark.parametrize("package", ["models/weights", "services/training"])
+def test_a_wheel_is_built_in_a_checkout(package: str, tmp_path: Path) -> None:
+    """Its files are outside the package, so a source distribution lacks them; the error names the way."""
+    alone = shutil.copytree(ROOT / package, tmp_path / "a" / "b", ignore=shutil.ignore_patterns("tests"))
+    with pytest.raises(FileNotFoundError, match="make wheels"):
+        next(WheelBuilder(str(alone)).build(directory=str(tmp_path)))
+
+
+def test_a_checkout_has_the_shipped_weights() -> None:
+    """`make install` installs them, so that the three lines work in .venv too."""
+    ran = subprocess.run(
+        [sys.executable, "-c", _OFFLINE + THREE_LINES[0] + _SHOWN],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert Path(json.loads(ran.stdout)["file"]).is_relative_to(ROOT)
+
+
 def test_every_package_is_covered() -> None:
     """A new package is found without a change here."""
     assert {path.name for path in PACKAGES} >= {

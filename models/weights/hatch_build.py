@@ -13,6 +13,10 @@ class BundleHook(BuildHookInterface[Any]):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002  hatchling's own
         """Name the files for the wheel."""
         folder = Path(self.root).parent / "baseline"
+        if not folder.is_dir():
+            raise FileNotFoundError(
+                "This wheel is built in a checkout, whose models/baseline it contains: run make wheels there."
+            )
         listed = json.loads((folder / "contract.json").read_text(encoding="utf-8"))["files"]
         names = ["contract.json", *listed, *(file.name for file in folder.glob("signature.json"))]
         added = {str(folder / name): f"toxic_model_weights/bundle/{name}" for name in names}

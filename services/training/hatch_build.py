@@ -22,6 +22,10 @@ class ProjectHook(BuildHookInterface[Any]):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Name the files for the wheel."""
         if version != "editable":
+            if not Path(self.root, "../../data/sample").is_dir():
+                raise FileNotFoundError(
+                    "This wheel is built in a checkout, whose data/sample it contains: run make wheels there."
+                )
             added = {
                 str(Path(self.root, file)): f"toxic_training/project/{to}" for file, to in _INCLUDED.items()
             }

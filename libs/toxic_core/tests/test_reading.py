@@ -63,6 +63,14 @@ def test_lines_are_a_table_of_one_column() -> None:
     assert row.cells == ("день",)
 
 
+@pytest.mark.parametrize("declared", [None, "utf-8"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_lines_are_read_by_their_byte_order_mark(encoding: str, declared: str | None) -> None:
+    """As tables are, whatever is declared; the mark is no part of the first comment."""
+    table = open_lines(io.BytesIO("день\nніч\n".encode(encoding)), TableOptions(declared))
+    assert [row.cells for row in table.rows()] == [("день",), ("ніч",)]
+
+
 @pytest.mark.parametrize("name", files())
 def test_a_table_is_read_as_people_have_it(name: str) -> None:
     """Every format, dialect and compression has the same rows."""

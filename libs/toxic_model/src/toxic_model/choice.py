@@ -19,8 +19,8 @@ from toxic_model.precision import ROUNDING_TOLERANCE, Precision, evaluated_preci
 from toxic_model.runtime import Compile, Executable, Runtime
 from toxic_model.warmup import WarmUp
 
-STOPWATCH_SECONDS = 2.0
-"""Most time for timing all precisions of a version."""
+_STOPWATCH_SECONDS = 2.0
+"""Most time for timing all precisions of a version; each is computed twice at least."""
 _KEPT = 100
 
 Rates = Mapping[str, float]
@@ -79,7 +79,6 @@ class Chooser:
         warm_up: its examples.
         threads: the most threads that compute a batch; 0 for as many as the process may use.
         choices: rates that were measured before.
-        seconds: the most time for timing all precisions; each is computed twice at least.
         rates: those of this version, once it is chosen.
     """
 
@@ -88,7 +87,6 @@ class Chooser:
     warm_up: WarmUp
     threads: int
     choices: Choices = field(default_factory=Choices)
-    seconds: float = STOPWATCH_SECONDS
     rates: Rates = field(default_factory=dict)
 
     def choose(self, *, lower: bool) -> Executable:
@@ -125,7 +123,7 @@ class Chooser:
         return best
 
     def _fastest(self, exact: Executable, compile_for: Compile, tried: Sequence[Precision]) -> Executable:
-        share = self.seconds / (len(tried) + 1)
+        share = _STOPWATCH_SECONDS / (len(tried) + 1)
         best, rates = exact, {str(Precision.FLOAT32): self.warm_up.rate(exact, seconds=share)}
         for precision in tried:
             rounded, rates[str(precision)] = self._checked(compile_for, precision), 0.0

@@ -53,7 +53,7 @@ _ADDRESS = re.compile(r"(?:https?://|www\.|@)\S+")
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]{1,2}|[^\W\d_]\S*")
 """From a letter to the next space; in Chinese and Japanese, two characters."""
 
-_TWO_LETTERS, _SIGN = re.compile(r"[^\W\d_]{2}"), re.compile(r"[^\w\s.,!?…。！？]|_")
+_TWO_LETTERS, _STOP = re.compile(r"[^\W\d_]{2}"), re.compile(r"[.,!?…。！？]")
 
 _LATIN, _DEVANAGARI = re.compile("[A-Za-z]"), re.compile("[\u0904-\u0939\u0958-\u0961]")
 
@@ -159,9 +159,16 @@ def _words(text: str) -> list[str]:
 
 
 def _is_face(part: str) -> bool:
-    """Return whether a part without spaces is a face, such as `(ಠ_ಠ)`: lone letters among more signs."""
-    letters = sum(map(str.isalpha, part))
-    return 0 < letters < len(_SIGN.findall(part)) and not _TWO_LETTERS.search(part)
+    """Return whether a part without spaces is a face: lone letters among more signs, or one repeated: `ಠ_ಠ`.
+
+    Vowel signs and accents are no signs here, since they belong to letters.
+    """
+    if _TWO_LETTERS.search(part):
+        return False
+    letters = [letter for letter in part.casefold() if letter.isalpha()]
+    signs = sum(unicodedata.category(sign)[0] in "PS" for sign in _STOP.sub("", part))
+    repeated = len(letters) > 1 and len({*letters}) == 1
+    return 0 < len(letters) < signs + 2 * repeated
 
 
 def n_grams(text: str) -> npt.NDArray[np.uint32]:

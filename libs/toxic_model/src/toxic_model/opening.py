@@ -1,7 +1,7 @@
 """From a verified bundle to a model in memory: which runtime and which precision compute it.
 
-Invariant: an opened model gave the recorded warm-up scores in float32, even if it is then computed in a lower
-precision.
+Invariant: an opened model gave the recorded scores in float32 for every warm-up example that was replayed,
+even if it is then computed in a lower precision. A quick start replays the shorter half, not on the streams.
 """
 
 import logging
@@ -11,7 +11,7 @@ from typing import Literal
 from toxic_core.contract import Bundle
 from toxic_core.contract.scales import bundled_scales
 from toxic_core.errors import ConfigurationError, ToxicError
-from toxic_model.choice import STOPWATCH_SECONDS, Choices, Chooser, Rates
+from toxic_model.choice import Choices, Chooser, Rates
 from toxic_model.errors import SignatureError, WarmupError
 from toxic_model.loaded import LoadedModel
 from toxic_model.machine import gpu_present
@@ -23,8 +23,6 @@ from toxic_model.warmup import WarmUp
 AUTO: Literal["auto"] = "auto"
 
 Start = Literal["complete", "quick"]
-
-_QUICK_SECONDS = 0.2
 
 # Not structlog: its import would take half of the time to the first score in a program.
 _log = logging.getLogger(__name__)
@@ -64,9 +62,9 @@ def open_model(
     """
     contract = bundle.contract
     tokenizer = bundle.tokeniser(overlap=overlap)
-    warm_up, seconds = WarmUp.of(bundle, tokenizer), STOPWATCH_SECONDS
+    warm_up = WarmUp.of(bundle, tokenizer)
     if start == "quick":
-        warm_up, seconds = warm_up.shorter(), _QUICK_SECONDS
+        warm_up = warm_up.shorter()
     scales = bundled_scales(bundle.path)
     packed = is_packed(bundle.path)
     *preferred, last = choose_runtimes(runtime, packed=packed)
@@ -74,7 +72,7 @@ def open_model(
     def compiled(chosen: Runtime) -> tuple[Executable, Rates]:
         chosen.prepare()
         imported(chosen)
-        chooser = Chooser(bundle, chosen, warm_up, threads, choices or Choices(), seconds=seconds)
+        chooser = Chooser(bundle, chosen, warm_up, threads, choices or Choices())
         return chooser.choose(lower=precision == AUTO), chooser.rates
 
     found = None
@@ -90,8 +88,8 @@ def open_model(
         absent = [each for each in RUNTIMES if not each.installed() and (each.reads_packed or not packed)]
         if runtime != AUTO or not absent:
             raise
-        others = " or ".join(f"toxic-inference[{each.name}]" for each in absent)
-        raise type(error)(f"{error} Another runtime may compute it: install the extra {others}.") from error
+        others = " or ".join(each.package for each in absent)
+        raise type(error)(f"{error} Another runtime may compute it: install {others}.") from error
     return LoadedModel(
         contract=contract,
         tokenizer=tokenizer,

@@ -1,7 +1,7 @@
 """Replaying a bundle's warm-up examples.
 
-Invariant: an executable passes only if it gives the recorded scores for all examples in one batch and for
-each example by itself, which proves the attention mask too.
+Invariant: an executable passes only if it gives the recorded scores for the examples that it is given, all in
+one batch and each by itself, which proves the attention mask too. A quick start gives it the shorter half.
 """
 
 import time

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, cast
 
 from toxic_core.errors import InvalidDataError
 from toxic_core.tables.columns import LINES_COLUMN, check_unique, text_column
@@ -33,6 +33,7 @@ from toxic_core.tables.unpacking import GZIP, OLD_EXCEL, PARQUET, ZIP, unpacked
 from toxic_core.tables.workbooks import WorkbookRecords
 
 _SAMPLE_BYTES = 64 * 1024
+_MARK_BYTES = 4
 _FIRST_LINE = re.compile(r'(?:"[^"]*"|[^"\r\n])*(\r*\n|\r)')
 """A line up to its end: a line break outside quotes."""
 
@@ -219,10 +220,13 @@ def open_lines(stream: BinaryIO, options: TableOptions = NO_OPTIONS) -> Table:
 
     Args:
         stream: the text; it needn't be able to seek, and is read as its rows are.
-        options: what the caller declares; only the encoding counts.
+        options: what the caller declares; only the encoding counts, and a byte order mark goes before it.
     """
-    encoding = options.encoding or "utf-8"
-    text = io.TextIOWrapper(stream, encoding=encoding, errors=MARKED, newline="")
+    buffered = (
+        stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(cast("io.RawIOBase", stream))
+    )
+    encoding, _ = find_encoding(buffered.peek(_MARK_BYTES), options.encoding)
+    text = io.TextIOWrapper(buffered, encoding=encoding, errors=MARKED, newline="")
     return Table(_LineRecords(Lines(text)), options=NO_OPTIONS, encoding=encoding)
 
 

@@ -39,6 +39,7 @@ function scoreRow(name, score, decision, threshold) {
 function verdictOf(result) {
   const flagged = Object.keys(result.decisions).filter((name) => result.decisions[name]);
   if (flagged.length) return `Flagged as ${flagged.map((name) => titleOf(name).toLowerCase()).join(", ")}.`;
+  if (result.low_confidence) return "Not decided: the model knows too little of this text. Let people read it.";
   const below = Object.keys(result.thresholds).every((name) => result.scores[name] < result.thresholds[name]);
   return below ? "Not flagged: every score is below its threshold." : "Not flagged, by a list of the policy.";
 }
@@ -46,7 +47,7 @@ function verdictOf(result) {
 function languageOf(result, stated) {
   if (stated) return `${languageName(result.language)}, as chosen`;
   if (result.language === "und") return "Unknown language";
-  if (result.language_confidence === undefined) return `${languageName(result.language)}, assumed for so short a text`;
+  if (result.language_confidence === undefined) return `${languageName(result.language)}, assumed`;
   return `${languageName(result.language)}, identified with ${Math.round(100 * result.language_confidence)} % confidence`;
 }
 
@@ -62,10 +63,9 @@ function facts(answer, result, milliseconds, stated) {
   const language = `${languageOf(result, stated)} · `;
   const windows = result.windows > 1 ? ` in ${result.windows} windows` : "";
   const cut = result.truncated ? " · its end wasn't read" : "";
-  const unread = result.low_confidence ? " · the model knows too little of it to decide" : "";
   return (
     `${language}${answer.model_name}, version ${answer.model_version} · ${Math.round(milliseconds)} ms · ` +
-    `${result.tokens} tokens${windows}${cut}${unread}`
+    `${result.tokens} tokens${windows}${cut}`
   );
 }
 
@@ -143,7 +143,8 @@ async function explain(asked) {
 function setRunning(running) {
   $("score").disabled = running;
   $("score").textContent = running ? "Scoring…" : "Score";
-  $("comment-card").setAttribute("aria-busy", String(running));
+  // What is announced, #running and #verdict, is outside: screen readers wait for a busy part.
+  $("result").setAttribute("aria-busy", String(running));
   $("running").textContent = running ? "Scoring the comment…" : "";
 }
 
@@ -166,6 +167,7 @@ async function scoreComment(event) {
     explain(shown);
   } catch (error) {
     $("result").hidden = true;
+    $("verdict").textContent = "";
     showError($("comment-error"), error.message);
   } finally {
     setRunning(false);

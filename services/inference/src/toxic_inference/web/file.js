@@ -39,6 +39,7 @@ function begin() {
 
 function end(message = "") {
   sessionStorage.removeItem("job");
+  sessionStorage.removeItem("column");
   $("file-progress").hidden = true;
   $("cancel").hidden = true;
   $("file-card").setAttribute("aria-busy", "false");
@@ -63,6 +64,7 @@ function upload() {
     if (request.status !== 202) return end(problemOf(request.responseText, request.status));
     const job = JSON.parse(request.responseText);
     sessionStorage.setItem("job", job.id);
+    sessionStorage.setItem("column", $("file-column").value);
     return watch(job.id);
   };
   say("Uploading…");
@@ -75,9 +77,10 @@ async function watch(id) {
   const watched = () => sessionStorage.getItem("job") === id; // until the person removes it
   while (watched()) {
     let job;
+    let part;
     try {
       job = await (await ask(`/jobs/${id}`)).json();
-      if (watched() && job.state === "done") return await showResult(job);
+      if (job.state === "done") part = await firstPart(id);
     } catch (error) {
       if (!watched()) return;
       if (error.status === 404) return end(error.message);
@@ -87,6 +90,13 @@ async function watch(id) {
       continue;
     }
     if (!watched()) return;
+    if (part) {
+      try {
+        return showResult(job, part);
+      } catch (error) {
+        return end(`The scores can't be shown: ${error.message}`); // trying again wouldn't help
+      }
+    }
     if (job.state === "failed") return end(job.error.message);
     progress.value = job.rows_total ? job.rows_done / job.rows_total : 0;
     say(
@@ -108,13 +118,18 @@ async function remove(id) {
   }
 }
 
-async function showResult(job) {
-  const address = `/jobs/${job.id}/result`;
-  const start = await ask(address, { headers: { range: `bytes=0-${SHOWN_BYTES - 1}` } });
-  const [header, ...rows] = parseCsv(await start.text());
-  const [, last, size] = /-(\d+)\/(\d+)$/.exec(start.headers.get("content-range")) || [];
-  const cut = Number(last) + 1 < Number(size);
-  showTable(header, cut ? rows.slice(0, -1) : rows, $("file-column").value); // the last one may be cut
+const resultOf = (id) => `/jobs/${id}/result`;
+
+async function firstPart(id) {
+  const answer = await ask(resultOf(id), { headers: { range: `bytes=0-${SHOWN_BYTES - 1}` } });
+  const [, last, size] = /-(\d+)\/(\d+)$/.exec(answer.headers.get("content-range")) || [];
+  return { text: await answer.text(), cut: Number(last) + 1 < Number(size) };
+}
+
+function showResult(job, { text, cut }) {
+  const address = resultOf(job.id);
+  const [header, ...rows] = parseCsv(text);
+  showTable(header, cut ? rows.slice(0, -1) : rows, sessionStorage.getItem("column") ?? ""); // the last one may be cut
   const shown = cut ? ` The table below has the first ${rowsOf(rows.length - 1)}; the download has all.` : "";
   // The browser downloads by itself, resuming where it broke; it can't send a header.
   $("download").href = apiKey() ? `${address}?key=${encodeURIComponent(apiKey())}` : address;

@@ -23,13 +23,15 @@ function labelsOf(header) {
 function rowsOf(header, cells, chosen) {
   const text = textColumnOf(header, chosen);
   const language = header.lastIndexOf("scored_language");
+  const undecided = header.lastIndexOf("low_confidence");
   const line = header.lastIndexOf("line");
   const scores = labels.map((label) => header.lastIndexOf(`score_${label}`));
   const decisions = labels.map((label) => header.lastIndexOf(`decision_${label}`));
   return cells.map((row) => ({
     line: Number(row[line]),
-    text: row[text],
-    language: row[language],
+    text: row[text] ?? "",
+    language: row[language] ?? "",
+    undecided: row[undecided] === "true",
     reason: row[row.length - 1],
     scores: scores.map((at) => (row[at] === "" ? -1 : Number(row[at]))),
     flags: decisions.map((at) => row[at] === "true"),
@@ -47,7 +49,8 @@ function compare(one, other) {
 const FILTERS = {
   all: () => true,
   flagged: (row) => row.flags.some(Boolean),
-  clean: (row) => !row.reason && !row.flags.some(Boolean),
+  clean: (row) => !row.reason && !row.undecided && !row.flags.some(Boolean),
+  undecided: (row) => row.undecided && !row.flags.some(Boolean), // a policy's lists decide all the same
   rejected: (row) => Boolean(row.reason),
 };
 
@@ -83,7 +86,8 @@ function rowElement(row) {
     made.append(cell);
     return made;
   }
-  made.append(element("td", "", row.language ? languageName(row.language) : ""));
+  const language = row.language ? languageName(row.language) : "";
+  made.append(element("td", "", FILTERS.undecided(row) ? `${language} · not decided` : language));
   row.scores.forEach((score, index) => {
     const flagged = row.flags[index];
     made.append(element("td", flagged ? "number flagged" : "number", `${flagged ? "⚑ " : ""}${score.toFixed(3)}`));
@@ -174,6 +178,7 @@ export function showTable(header, cells, chosen) {
   $("table-search").value = "";
   $("table-filter").replaceChildren(
     option("all", "all rows"), option("flagged", "flagged"), option("clean", "not flagged"),
+    option("undecided", "not decided"),
     ...labels.map((label, index) => option(String(index), `flagged as ${titleOf(label).toLowerCase()}`)),
     option("rejected", "not scored"),
   );

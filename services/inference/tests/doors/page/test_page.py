@@ -18,7 +18,7 @@ from toxic_inference.http.guard import GuardRules
 from toxic_inference.keys import Role, new_key
 from toxic_inference.serving.versions.states import State, VersionStatus
 from toxic_testing.inference.bundles import make_contract
-from toxic_testing.inference.core import FakeCore
+from toxic_testing.inference.core import UNREAD, FakeCore
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -114,6 +114,14 @@ def test_an_unknown_language_is_called_so(page: Page) -> None:
     expect(page.locator("#language-note")).to_contain_text("none of the languages")
 
 
+def test_a_text_that_the_model_can_t_read_is_not_decided(page: Page) -> None:
+    """Whatever its scores: no verdict is given that nobody reached."""
+    score(page, f"{UNREAD} {'y' * 60}")
+    expect(page.locator("#verdict")).to_have_text(
+        "Not decided: the model knows too little of this text. Let people read it."
+    )
+
+
 def test_an_example_is_scored_by_a_click(page: Page) -> None:
     """There are three, and the comment shows which one was taken."""
     examples = page.locator("#examples button")
@@ -129,11 +137,15 @@ def test_a_running_request_is_shown(page: Page, site: Any, core: FakeCore) -> No
     score(page, TEXT)
     expect(page.get_by_role("button", name="Scoring…")).to_be_disabled()
     expect(page.locator("#running")).to_have_text("Scoring the comment…")
-    expect(page.locator("#comment-card")).to_have_attribute("aria-busy", "true")
+    announced = page.locator("[role=status]:is(#running, #verdict)")
+    expect(announced).to_have_count(2)
+    expect(page.locator("[aria-busy=true]").locator(announced)).to_have_count(0)
+    expect(page.locator("[hidden]").locator(announced)).to_have_count(0)
     site.call(held.set)
     expect_scores(page, "0.220")
     expect(page.get_by_role("button", name="Score", exact=True)).to_be_enabled()
-    expect(page.locator("#comment-card")).to_have_attribute("aria-busy", "false")
+    expect(page.locator("[aria-busy=true]")).to_have_count(0)
+    expect(page.locator("#running")).to_be_empty()
 
 
 def test_the_pill_follows_the_version(page: Page, core: FakeCore) -> None:

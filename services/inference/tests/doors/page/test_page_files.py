@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from toxic_testing.inference.core import FakeCore
+from toxic_testing.inference.core import UNREAD, FakeCore
 from toxic_testing.tables import ROWS, files
 
 pytestmark = pytest.mark.timeout(120)
@@ -199,3 +199,29 @@ def test_a_workbook_is_scored(page: Page, core: FakeCore, tmp_path: Path) -> Non
     upload(page, tmp_path / "comments.xlsx")
     expect(page.locator("#file-summary")).to_contain_text(f"{len(ROWS)} rows scored")
     assert [text.content for text in core.texts] == [row[1] for row in ROWS]
+
+
+def test_the_chosen_column_outlasts_a_reload(page: Page, tmp_path: Path) -> None:
+    """The page shows its texts again, and without it the scores: the column's name isn't in the file."""
+    (tmp_path / "c.csv").write_text("id,remark\n1,a lovely day\n")
+    page.get_by_text("If the file isn't read as you expect").click()
+    page.get_by_label("Column of the texts").fill("remark")
+    upload(page, tmp_path / "c.csv")
+    row = page.locator("#file-result tbody tr")
+    expect(row).to_contain_text("a lovely day")
+    page.reload()
+    expect(row).to_contain_text("a lovely day")
+    page.evaluate("sessionStorage.removeItem('column')")
+    page.reload()
+    expect(row).to_contain_text("0.1")
+    expect(row).not_to_contain_text("a lovely day")
+
+
+def test_rows_that_the_model_can_t_read_are_not_decided(page: Page, tmp_path: Path) -> None:
+    """They are marked, and are none of those that weren't flagged."""
+    (tmp_path / "c.csv").write_text(f"content\n{UNREAD} text\na lovely day\n")
+    upload(page, tmp_path / "c.csv")
+    expect(page.locator("#file-result tbody tr").first).to_contain_text("not decided")
+    for shown, expected in (("not flagged", ["3"]), ("not decided", ["2"])):
+        page.get_by_label("Show", exact=True).select_option(label=shown)
+        expect(page.locator("#file-result tbody td:first-child")).to_have_text(expected)

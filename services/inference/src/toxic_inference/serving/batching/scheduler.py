@@ -44,7 +44,7 @@ from toxic_model.loaded import Float32Array
 _log = structlog.get_logger(__name__)
 
 _WARM_PAUSE_SECONDS = 0.1
-"""Until it is checked again whether the version is idle and can be warmed."""
+"""Until it is checked again whether all versions are idle, so that this one can be warmed."""
 
 _PREFETCH_SHARE = 0.5
 """Share of a batch's tokens that must wait for it to be prefetched; fewer rows had better gather."""
@@ -129,7 +129,8 @@ class BatchScheduler:
     async def _warm(self, calls: Sequence[Callable[[], object]]) -> None:
         loop = asyncio.get_running_loop()
         for call in calls:
-            while not (self.idle or self._admission.closed):
+            # The slots are shared: another version's batches don't wait for this one's shapes either.
+            while not ((self.idle and self._slots.idle) or self._admission.closed):
                 await self._clock.wait(asyncio.Event(), at_most_seconds=_WARM_PAUSE_SECONDS)
             turns: asyncio.Future[Turn] = loop.create_future()
             self._slots.ask(self._slots.number, turns.set_result)
