@@ -155,7 +155,9 @@ def reasons_against(figures: Figures, champion: Figures | None, policy: GatePoli
             yield f"{check.figure} is {value:.4f}, above its ceiling of {check.at_most:g}"
     if champion is None:
         return
-    demanded = {check.figure for check in (*policy.checks, *policy.not_worse_than_champion.figures)}
+    demanded = {each.figure for each in policy.checks} | {
+        each.figure for each in policy.not_worse_than_champion.figures
+    }
     missing = sorted(
         name
         for name in champion.keys() - figures.keys()
