@@ -249,7 +249,7 @@ async def test_a_session_names_its_version(service: ScoringService) -> None:
 
 
 async def test_only_interactive_requests_are_timed(service: ScoringService, log: EventLog) -> None:
-    """A file takes as long as it is large: a canary whose callers send files isn't slow."""
+    """A file takes as long as it is large: files from its callers make no canary slow."""
     for lane in (Lane.BULK, Lane.INTERACTIVE):
         with service.session(Target(), Terms(caller="team")) as session:
             await session.score([Text("abc", "en")], lane=lane)
