@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import cast
@@ -176,8 +176,12 @@ def test_settings_that_are_there_stay_and_passwords_that_are_missing_are_added(
     assert list(added) == [name for name in secrets if name != "POSTGRES_PASSWORD"]
     assert all(re.fullmatch("[0-9a-f]{48}", value) for value in added.values())
     assert file.stat().st_mode & 0o777 == 0o600
-    _make_env(file)
-    assert file.read_text(encoding="utf-8") == first
+    link = tmp_path / "link"
+    link.symlink_to(file)
+    before = file.stat().st_ino
+    _make_env(link)
+    assert link.is_symlink()
+    assert (file.stat().st_ino, file.read_text(encoding="utf-8")) == (before, first)
 
 
 @pytest.mark.hostile(17)
@@ -270,3 +274,72 @@ def test_a_damaged_backup_is_refused_before_anything_stops(tmp_path: Path) -> No
     told = subprocess.run(command, check=False, capture_output=True, text=True)
     assert told.returncode == 1
     assert "is damaged" in told.stderr
+
+
+FAKE_COMPOSE = """#!/bin/sh
+# Runs what is for a container's shell in the folder of that service; stands for the rest.
+shift 2
+case $1 in exec | run) shift ;; *) exit 0 ;; esac
+while [ "${1#-}" != "$1" ]; do shift; done
+cd "$VOLUMES/$1" 2>/dev/null && shift || exit 0
+case $1 in sh | test) exec "$@" ;; esac
+"""
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Return the function that runs a command of the stack without Docker; volumes are folders."""
+    (tmp_path / "docker").write_text("#!/bin/sh\necho healthy\n", encoding="utf-8")
+    (tmp_path / "compose").write_text(FAKE_COMPOSE, encoding="utf-8")
+    for program in ("docker", "compose"):
+        (tmp_path / program).chmod(0o755)
+    for service in ("registry", "inference"):
+        (tmp_path / "volumes" / service).mkdir(parents=True)
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {
+            "PATH": f"{tmp_path}:/usr/bin:/bin",
+            "COMPOSE": str(tmp_path / "compose"),
+            "VOLUMES": str(tmp_path / "volumes"),
+            "TOXIC_ENV_FILE": str(tmp_path / "env"),
+            "TOXIC_DATA_DIR": str(tmp_path / "data"),
+            "INFERENCE_API_KEYS_FILE": str(tmp_path / "volumes" / "inference" / "keys.txt"),
+            "REGISTRY_TEST_TABLE": str(tmp_path / "volumes" / "registry" / "sealed.csv"),
+            "YES": "1",
+        }
+        command = [str(CONTAINERS / "stack"), *arguments]
+        return subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
+
+    return run
+
+
+def test_a_start_without_the_file_of_keys_is_explained(
+    stack: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    """Inference would only restart again and again."""
+    told = stack("up")
+    assert told.returncode == 1
+    assert "keys.txt, which doesn't exist" in told.stderr
+    assert "stack keys add NAME" in told.stderr
+
+
+def test_a_backup_has_the_evaluations_their_table_and_the_keys(
+    stack: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    """Without them the gate would demand every evaluation again, and clients would be refused."""
+    files = {
+        "registry/evaluations/table/contract/evaluation.json": "{}",
+        "registry/sealed.csv": "content,toxic",
+        "registry/artifacts/model": "weights",
+        "inference/keys.txt": "team client digest",
+    }
+    for name, content in files.items():
+        (tmp_path / "volumes" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "volumes" / name).write_text(content, encoding="utf-8")
+    assert stack("backup", str(tmp_path / "backup")).returncode == 0
+    for name in files:
+        (tmp_path / "volumes" / name).unlink()
+    told = stack("restore", str(tmp_path / "backup"))
+    assert told.returncode == 0, told.stderr
+    found = {name: (tmp_path / "volumes" / name).read_text(encoding="utf-8") for name in files}
+    assert found == files

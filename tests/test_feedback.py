@@ -13,7 +13,7 @@ from toxic_core.labels import Label
 from toxic_inference.corrections.record import Feedback, FeedbackConflictError, FeedbackSource
 from toxic_inference.corrections.store import DatabaseFeedbackStore
 from toxic_testing.registry.postgres import PostgresServer
-from toxic_training.data.feedback_source import read_corrections
+from toxic_training.data.feedback_source import SOURCES, read_corrections
 
 pytestmark = pytest.mark.slow
 
@@ -28,6 +28,11 @@ FEEDBACK = Feedback(
     source=FeedbackSource.PAGE,
     actor=None,
 )
+
+
+def test_training_knows_every_door_for_corrections() -> None:
+    """Their names become parts of figures and tags."""
+    assert {source.value for source in FeedbackSource} == SOURCES - {"unknown"}
 
 
 @pytest.fixture(scope="module")

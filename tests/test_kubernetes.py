@@ -349,6 +349,7 @@ def test_manifests_and_compose_run_the_same(name: str) -> None:
         "registry": {
             "REGISTRY_EVENT_URLS",
             "REGISTRY_GATE_FILE",
+            "REGISTRY_PROMETHEUS_URL",
             "REGISTRY_TEST_TABLE",
             "REGISTRY_TRUSTED_KEYS_FILE",
         },

@@ -7,7 +7,9 @@ set -eu
 file=$1
 # Only the owner may read it, and it appears at once, complete.
 umask 077
-partial=$file.partial
+# Behind a symbolic link.
+target=$(readlink -f "$file")
+partial=$target.partial
 old=$file
 [ -e "$file" ] || old=/dev/null
 cat "$old" >"$partial"
@@ -25,5 +27,5 @@ while IFS= read -r line; do
     esac
     echo "$line"
 done <.env.example >>"$partial"
-mv "$partial" "$file"
+if cmp -s "$partial" "$old"; then rm "$partial"; else mv "$partial" "$target"; fi
 [ "$old" = "$file" ] || echo "Wrote $file, with new passwords."

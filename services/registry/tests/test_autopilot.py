@@ -8,7 +8,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from toxic_registry.client.autopilot import (
-    ACTOR,
     FiguresUnavailableError,
     Step,
     Terms,
@@ -21,6 +20,9 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 TERMS = Terms(compared=100, disagreement=0.1, trial=timedelta(minutes=10), sessions=50)
 GOOD = {"compared": 200.0, "disagreed": 5.0, "sessions": 80.0, "canary_fails": 0.0, "champion_fails": 0.0}
 
+ACTOR = "deployer"
+"""Who the ledger has for the autopilot's steps if the registry has users."""
+
 BOTH = (("champion", 1, "zoe"), ("challenger", 2, "training"))
 TRIAL = (*BOTH, ("canary", 2, ACTOR))
 PROMOTED = (*TRIAL, ("canary", None, ACTOR), ("previous", 1, ACTOR), ("champion", 2, ACTOR))
@@ -32,15 +34,18 @@ def ledger(*changes: tuple[str, int | None, str], refused: bool = False) -> list
     for number, (alias, version, actor) in enumerate(changes):
         last = refused and number == len(changes) - 1
         outcome = Outcome.REFUSED if last else Outcome.ACCEPTED
-        reason = "automatic rollback" if version == 1 else "automatic promote"
-        change = Change("m", alias, None, version, outcome, actor, reason if actor == ACTOR else "")
+        reason = ""
+        if actor == ACTOR:
+            step = Step.WITHDRAW if version is None else Step.ROLL_BACK if version == 1 else Step.PROMOTE
+            reason = f"automatic {Step.TRY_OUT if alias == 'canary' and version else step}"
+        change = Change("m", alias, None, version, outcome, actor, "The gate refuses." if last else reason)
         now = START + timedelta(seconds=number)
         entries.append(append_to(entries[-1] if entries else None, change, now=now))
     return entries
 
 
 def decide(entries: list[Entry], *, minutes: float, **figures: float) -> tuple[Step, int] | None:
-    """Return the step at a time, with these figures."""
+    """Return the step at a time, with these figures; `champion_fails` is an alert of version 2."""
     known = GOOD | figures
 
     def query(expression: str) -> float:
@@ -51,7 +56,8 @@ def decide(entries: list[Entry], *, minutes: float, **figures: float) -> tuple[S
             "difference_ratio_count": "compared",
             "disagreements_total": "disagreed",
         }
-        return known[next(name for part, name in names.items() if part in expression)]
+        name = next(name for part, name in names.items() if part in expression)
+        return known[name] if name != "champion_fails" or 'version="2"' in expression else 0.0
 
     return next_step(entries, TERMS, query, now=START + timedelta(minutes=minutes))
 
@@ -67,6 +73,7 @@ def decide(entries: list[Entry], *, minutes: float, **figures: float) -> tuple[S
         pytest.param(TRIAL, 5, {}, None, id="the trial is young"),
         pytest.param(TRIAL, 11, {"sessions": 49}, None, id="too few were answered"),
         pytest.param(TRIAL, 11, {}, (Step.PROMOTE, 2), id="the trial succeeds"),
+        pytest.param(TRIAL, 11, {"champion_fails": 1}, None, id="something fails that may be the canary's"),
         pytest.param(TRIAL, 1, {"canary_fails": 1}, (Step.WITHDRAW, 2), id="the canary fails"),
         pytest.param((*BOTH, ("canary", 2, "zoe")), 11, {}, None, id="a person's trial is theirs to end"),
         pytest.param((*TRIAL, ("canary", None, ACTOR)), 11, {}, None, id="withdrawn isn't tried again"),
@@ -80,6 +87,13 @@ def decide(entries: list[Entry], *, minutes: float, **figures: float) -> tuple[S
             {"champion_fails": 1},
             None,
             id="no rollback of a rollback",
+        ),
+        pytest.param(
+            (*TRIAL, ("canary", 3, ACTOR), ("champion", 3, ACTOR)),
+            5,
+            {"champion_fails": 1},
+            None,
+            id="an alert of another version",
         ),
     ],
 )
@@ -96,6 +110,16 @@ def test_each_step_has_its_time(
 def test_a_version_that_the_gate_refused_is_not_tried_again() -> None:
     """The refusal is in the ledger; the alias names nothing."""
     assert decide(ledger(*TRIAL, refused=True), minutes=1) is None
+
+
+def test_a_refused_promotion_or_rollback_is_not_repeated() -> None:
+    """The canary is withdrawn, as a version that can't become champion; a champion stays for a person."""
+    refused = ledger(*TRIAL, ("champion", 2, ACTOR), refused=True)
+    assert decide(refused, minutes=11) == (Step.WITHDRAW, 2)
+    by_a_person = ledger(*BOTH, ("canary", 2, "zoe"), ("champion", 2, "zoe"), refused=True)
+    assert decide(by_a_person, minutes=11) is None
+    refused = ledger(*PROMOTED, ("champion", 1, ACTOR), refused=True)
+    assert decide(refused, minutes=5, champion_fails=1) is None
 
 
 @pytest.fixture

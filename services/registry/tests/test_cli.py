@@ -74,6 +74,15 @@ def test_adopted_model_names_that_in_the_ledger(
     assert versions.aliases()["previous"] == old
 
 
+def test_the_previous_champion_is_no_exception_from_adoption(run: Run, versions: Versions) -> None:
+    """A rollback under the name of an adoption would be recorded as what it isn't."""
+    first, second = versions.add(), versions.add()
+    assert run("promote", str(first))[0] == run("promote", str(second))[0] == 0
+    status, _, error = run("adopt-baseline", "previous")
+    assert (status, "isn't that of the model that ships with this release" in error) == (1, True)
+    assert versions.aliases() == {"champion": second, "previous": first}
+
+
 def test_evaluation_needs_a_table(run: Run) -> None:
     """The message names the setting."""
     status, _, error = run("evaluate", "1")

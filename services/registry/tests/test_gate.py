@@ -6,6 +6,7 @@ import pytest
 
 from toxic_core.contract import file_digest
 from toxic_core.errors import ConfigurationError, ContractError
+from toxic_model.precision import Precision
 from toxic_registry.gate.gate import Gate, reasons_against
 from toxic_registry.gate.policy import PACKAGED, GatePolicy, read_policy
 from toxic_registry.gate.sealed import SealedEvaluations
@@ -101,6 +102,14 @@ def test_figure_that_the_champion_has_cannot_be_left_out(
     assert all(f"lacks figures that the champion has: {named}" in reason for reason in reasons)
 
 
+@pytest.mark.parametrize("name", PACKAGED)
+def test_figures_of_the_machine_and_of_corrections_may_be_missing(name: str) -> None:
+    """Another processor, or a training without corrections, doesn't measure them."""
+    rules = read_policy(name)
+    measured = [precision.auc_change for precision in Precision if precision is not Precision.FLOAT32]
+    assert all(map(rules.waives, [*measured, "feedback_test.toxic.all.auc"]))
+
+
 def test_required_figure_can_be_waived() -> None:
     """For as long as its test data is missing, for example."""
     rules = policy().model_copy(update={"waived": ("auc",)})
@@ -188,6 +197,10 @@ def test_policy_can_demand_the_registry_s_own_evaluation(tmp_path: Path) -> None
     assert gate.judge(str(claimed), champion_uri=None).reasons == ()
     (reason,) = gate.judge(str(other), champion_uri=str(claimed)).reasons
     assert reason.startswith("sealed.toxic.all.auc is 0.9300 against")
+    (file,) = (tmp_path / "evaluations").glob(f"*/{digests[1]}/evaluation.json")
+    file.write_text("{")
+    (reason,) = gate.judge(str(other), champion_uri=str(claimed)).reasons
+    assert "is damaged" in reason
     (tmp_path / "table.csv").write_text("content,toxic\na,1\n")
     (reason,) = gate.judge(str(claimed), champion_uri=None).reasons
     assert "is missing" in reason
@@ -195,6 +208,14 @@ def test_policy_can_demand_the_registry_s_own_evaluation(tmp_path: Path) -> None
     (reason,) = gate.judge(str(claimed), champion_uri=None).reasons
     assert "REGISTRY_TEST_TABLE" in reason
     assert gate.judge_return(str(claimed)).reasons == (), "a way back is always open"
+
+
+@pytest.mark.parametrize(("rules", "count"), [({}, 0), (SEALED_RULES, 2)])
+def test_own_figures_are_needed_only_if_the_policy_names_them(rules: dict[str, object], count: int) -> None:
+    """The champion was evaluated at the registry; its successor wasn't yet."""
+    champion = {**GOOD_FIGURES, "sealed.toxic.all.auc": 0.95, "sealed.toxic.all.rows": 9.0}
+    policy = GatePolicy.model_validate(rules)
+    assert len(list(reasons_against(GOOD_FIGURES, champion, policy))) == count
 
 
 def test_champion_without_evidence_needs_an_override(tmp_path: Path) -> None:

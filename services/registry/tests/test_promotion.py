@@ -69,8 +69,10 @@ def test_a_canary_passes_the_gate_and_ends_by_its_promotion(versions: Versions, 
     damaged = versions.add(damage=without_evaluation)
     with pytest.raises(RestException, match=r"refuses version 3 of .* as canary"):
         versions.client.set_registered_model_alias(versions.model, "canary", str(damaged))
+    versions.client.set_model_version_tag(versions.model, str(second), "promotion.refused", "too early")
     versions.client.set_registered_model_alias(versions.model, "canary", str(second))
     assert versions.aliases() == {"champion": first, "canary": second}
+    assert "promotion.refused" not in versions.client.get_model_version(versions.model, str(second)).tags
     versions.set_champion(second)
     assert versions.aliases() == {"champion": second, "previous": first}
     assert [(row["alias"], row["to"], row["outcome"]) for row in ledger()][1:] == [

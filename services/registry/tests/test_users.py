@@ -71,6 +71,15 @@ def test_file_that_cannot_be_read_has_no_users(path: Path) -> None:
     assert users.find("reader") is not None
 
 
+def test_a_file_that_cannot_be_read_gives_no_fixed_user_back(path: Path) -> None:
+    """The file demotes an admin: a fault of the file doesn't undo that."""
+    users = Users(path, parse_users("reader:other override, ops:abc override"))
+    for _ in range(2):
+        path.write_text("nonsense " + path.read_text())
+        assert users.find("reader") is None
+        assert users.find("ops") is not None, "the file didn't have that name"
+
+
 def test_users_of_a_setting_sign_in_without_a_file() -> None:
     """Each with its role; a password may have colons and spaces."""
     users = Users(None, parse_users("ops:p:s s override, inference:abc reader,"))

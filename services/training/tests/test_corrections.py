@@ -1,9 +1,11 @@
 """From corrections to training rows: the rules, the reading, and an attack."""
 
 import json
+import sqlite3
 import threading
 import tracemalloc
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -112,6 +114,15 @@ def test_an_actor_counts_on_so_many_texts_unless_it_is_trusted() -> None:
     assert counts_of(found)["not_kept"] == 10
 
 
+def test_the_texts_that_a_limit_keeps_are_not_all_held_out() -> None:
+    """The limit and the draw are by different digits of a text's digest."""
+    filed = numbered(*(replace(KIND, text=f"text number {n}", actor="one") for n in range(500)))
+    parameters = CorrectionParameters(rows_per_actor=50, held_out=0.2)
+    found = curate(filed, parameters)
+    assert 30 <= len(found.table.rows) < 50
+    assert len(found.table.rows) + counts_of(found)["not_reviewed"] == 50
+
+
 def test_an_actor_counts_on_a_share_of_the_training_rows() -> None:
     """A small training is poisoned by fewer texts than a large one."""
     filed = numbered(*(replace(KIND, text=f"text {letter}", actor="one") for letter in "abcdefgh"))
@@ -154,22 +165,25 @@ def test_what_the_service_accepts_training_takes(language: str) -> None:
 
 
 def test_reviewed_texts_are_held_out_for_good() -> None:
-    """A share of those that a trusted actor or two actors judge alike; one actor's word isn't enough."""
+    """A share is never trained on, reviewed or not yet; what one actor decides alone isn't a test."""
     texts = [f"text {letter}{other}" for letter in "abcdefghij" for other in "klmno"]
     parameters = CorrectionParameters(trusted_actors=("team",), held_out=0.5)
+    trained: list[set[str]] = []
 
     def held_out(*actors: str, texts: list[str] = texts) -> set[str]:
         filed = [replace(KIND, text=text, actor=actor) for text in texts for actor in actors]
         found = curate(numbered(*filed), parameters)
         test, table = set(found.test.rows["text"]), set(found.table.rows["text"])
-        assert test | table == set(texts)
         assert not test & table
+        assert len(test) + len(table) + counts_of(found)["not_reviewed"] == len(texts)
+        trained.append(table)
         assert len(found.ids) == len(actors) * len(table), "lineage lists what was trained on"
         return test
 
     assert 10 < len(held_out("team")) < 40
     assert held_out("a", "b") == held_out("team")
     assert held_out("a") == set()
+    assert all(table == trained[0] for table in trained), "no text was trained on before its review"
     assert held_out("team", texts=texts[:20]) == held_out("team") & set(texts[:20])
 
 
@@ -196,10 +210,12 @@ def test_memory_does_not_grow_with_the_number_of_corrections() -> None:
 
 
 class _Service(BaseHTTPRequestHandler):
-    """An export of three corrections, which breaks off within the second line the first time."""
+    """An export of three corrections in chunks; the first one ends early, without the last chunk."""
 
+    protocol_version = "HTTP/1.1"
     keys: list[str | None]
     afters: list[str]
+    cut: Callable[[bytes], bytes]
 
     def do_GET(self) -> None:
         """Answer."""
@@ -221,11 +237,12 @@ class _Service(BaseHTTPRequestHandler):
             for n in (1, 2, 3)
             if n > int(after)
         ]
-        body = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+        lines = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
         self.send_response(200)
-        self.send_header("content-length", str(len(body)))
+        self.send_header("transfer-encoding", "chunked")
         self.end_headers()
-        self.wfile.write(body if len(self.afters) > 1 else body[: len(body) // 2])
+        self.wfile.write(_chunk(lines) + _chunk(b"") if len(self.afters) > 1 else type(self).cut(lines))
+        self.close_connection = True
 
     def log_message(self, *_: object) -> None:
         """Write no log."""
@@ -241,16 +258,29 @@ def service() -> Iterator[str]:
         server.shutdown()
 
 
+def _chunk(body: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(body), body)
+
+
+@pytest.mark.parametrize(
+    ("cut", "after"),
+    [
+        pytest.param(lambda lines: _chunk(lines[: lines.index(b"\n") + 1]), "1", id="after a line"),
+        pytest.param(lambda lines: _chunk(lines[: len(lines) // 2]), "1", id="within a line"),
+        pytest.param(lambda lines: _chunk(lines)[: len(lines) // 2], "0", id="within a chunk"),
+    ],
+)
 def test_an_export_that_breaks_off_continues_after_the_last_correction(
-    service: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    service: str, cut: Callable[[bytes], bytes], after: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """By its cursor, with the operator's key, from the address in the environment."""
+    monkeypatch.setattr(_Service, "cut", staticmethod(cut), raising=False)
     monkeypatch.setenv(URL_VARIABLE, service)
     monkeypatch.setenv(KEY_VARIABLE, "operator")
     found = list(FeedbackDataset(str(tmp_path / "none.csv")).load())
     assert [each.id for each in found] == ["i1", "i2", "i3"]
     assert found[0] == replace(KIND, id="i1", language="", labels={"toxic": True}, source="page")
-    assert _Service.afters == ["0", "1"]
+    assert _Service.afters == ["0", after]
 
 
 def test_an_address_that_does_not_serve_is_explained(service: str) -> None:
@@ -260,6 +290,7 @@ def test_an_address_that_does_not_serve_is_explained(service: str) -> None:
         ("ftp://nowhere", "", ConfigurationError, URL_VARIABLE),
         ("http://127.0.0.1:9", "", MissingDataError, URL_VARIABLE),
         ("sqlite:////nowhere/feedback.db", "", MissingDataError, URL_VARIABLE),
+        ("postgresql://host:port/feedback", "", ConfigurationError, URL_VARIABLE),
     ):
         with pytest.raises(error, match=says):
             list(read_corrections(url, key))
@@ -273,6 +304,43 @@ def test_a_downloaded_export_is_read_as_before(tmp_path: Path) -> None:
     assert first == replace(KIND, id="a", source="unknown", actor="feedback.csv")
     assert second.text is None
     assert list(FeedbackDataset(str(file)).load()) == [first, second]
+
+
+def test_an_export_with_unknown_callers_and_sources_is_read(tmp_path: Path) -> None:
+    """A correction without a caller is the file's; a source that the service doesn't have is `other`."""
+    file = tmp_path / "feedback.csv"
+    rows = "a,you are kind,0,native,\nb,never mind,0,any text,key-1\n"
+    file.write_text(f"id,text,toxic,source,caller\n{rows}", encoding="utf-8")
+    assert [(each.actor, each.source) for each in read_file(file)] == [
+        ("feedback.csv", "native"),
+        ("key-1", "other"),
+    ]
+
+
+def test_a_new_database_has_no_corrections_and_an_old_one_counts_without_limit(tmp_path: Path) -> None:
+    """What was stored before callers were is from one trusted actor; a caller without a name isn't."""
+    with closing(sqlite3.connect(tmp_path / "feedback.db")) as database:
+        database.execute("VACUUM")
+        url = f"sqlite:///{tmp_path}/feedback.db"
+        assert list(read_corrections(url)) == []
+        database.executescript(
+            """
+            CREATE TABLE correction (place INTEGER PRIMARY KEY, id, text, language, source, caller);
+            CREATE TABLE correction_label (id, label, value);
+            INSERT INTO correction VALUES (1, 'a', 'you are kind', 'en', 'native', NULL),
+                                          (2, 'b', 'never mind', 'en', 'native', '');
+            """
+        )
+        assert [each.actor for each in read_corrections(url)] == ["unknown", "unnamed"]
+    assert "unknown" in CorrectionParameters().trusted_actors
+
+
+def test_a_later_actor_can_t_replace_a_text() -> None:
+    """The first text, door and stated language stay; a later language fills in an empty one."""
+    loud = replace(KIND, text="YOU are kind", language="de", source="page", actor="other")
+    for first, language in ((KIND, "en"), (replace(KIND, language=""), "de")):
+        (row,) = curate(numbered(first, loud), PARAMETERS).table.rows.to_dict("records")
+        assert (row["text"], row["language"], row["source"]) == ("you are kind", language, "native")
 
 
 def test_one_actor_s_false_corrections_hardly_change_the_next_model() -> None:

@@ -276,7 +276,7 @@ class SessionOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SessionEnded(Event):
-    """A version has served one request, or a part of one, for so many seconds.
+    """A version has served one request, or a part of one.
 
     `outcome` is failed if the model failed or a deadline passed; other if the request was refused, or its
     caller left.
@@ -284,6 +284,16 @@ class SessionEnded(Event):
 
     version: str
     outcome: SessionOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTimed(Event):
+    """A version has served one interactive request, or a part of one, for so many seconds.
+
+    A file takes as long as it is large, so it doesn't show how fast a version is.
+    """
+
+    version: str
     seconds: float
 
 

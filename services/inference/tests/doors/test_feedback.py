@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from toxic_core.labels import LABELS
+from toxic_inference.corrections.service import pseudonym
 from toxic_inference.corrections.store import DatabaseFeedbackStore
 from toxic_inference.doors.listing import DOORS
 from toxic_inference.http.application import create_api
@@ -117,11 +118,20 @@ async def test_an_export_continues_after_a_place(client: httpx.AsyncClient) -> N
     assert (await client.get("/feedback", params={"after": "-1"})).status_code == 422
 
 
-async def test_a_correction_names_its_peer_by_a_pseudonym(client: httpx.AsyncClient) -> None:
+async def test_a_correction_names_its_peer_by_apseudonym(client: httpx.AsyncClient) -> None:
     """Neither the address nor the name that the caller gives is stored."""
     await client.post("/feedback", json=CORRECTION)
     (row,) = map(json.loads, (await client.get("/feedback", params={"format": "ndjson"})).text.splitlines())
     assert re.fullmatch("peer-[0-9a-f]{12}", row["caller"])
+
+
+def test_pseudonyms_can_t_be_computed_from_addresses() -> None:
+    """They need a secret; an IPv4 address has one of them, also in IPv6's form."""
+    one, two = b"1" * 32, b"2" * 32
+    assert pseudonym("192.0.2.1", one) == pseudonym("::ffff:192.0.2.1", one) != pseudonym("192.0.2.2", one)
+    assert pseudonym("::ffff:192.0.2.1", one) != pseudonym("::ffff:192.0.2.2", one)
+    assert pseudonym("192.0.2.1", one) != pseudonym("192.0.2.1", two)
+    assert pseudonym("team", one) == "team"
 
 
 def test_a_database_without_callers_is_migrated(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from toxic_core.errors import OverloadedError
 from toxic_core.labels import LABELS
 from toxic_core.languages import ANY_LANGUAGE
 from toxic_core.tokens import Tokeniser
-from toxic_inference.events import CacheLookedUp, TextsTokenised
+from toxic_inference.events import CacheLookedUp, SessionEnded, SessionTimed, TextsTokenised
 from toxic_inference.serving.batching.scheduler import BatchScheduler, SchedulerResources
 from toxic_inference.serving.errors import DeadlineExceededError, InferenceError
 from toxic_inference.serving.interfaces import Lane, Row, ServableId, Target, Terms, Text
@@ -246,3 +246,12 @@ async def test_a_session_names_its_version(service: ScoringService) -> None:
     with service.session(Target()) as session:
         assert session.version == "1"
     await asyncio.sleep(0)
+
+
+async def test_only_interactive_requests_are_timed(service: ScoringService, log: EventLog) -> None:
+    """A file takes as long as it is large: files from its callers make no canary slow."""
+    for lane in (Lane.BULK, Lane.INTERACTIVE):
+        with service.session(Target(), Terms(caller="team")) as session:
+            await session.score([Text("abc", "en")], lane=lane)
+        assert [type(event) for event in log.events].count(SessionTimed) == (lane is Lane.INTERACTIVE)
+    assert [type(event) for event in log.events].count(SessionEnded) == 2

@@ -4,24 +4,22 @@ Every expected error is one line on stderr and exit status 1. Commands import wh
 import takes seconds.
 """
 
-import getpass
 import sys
-import time
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from pydantic import ValidationError
 
 from toxic_core.errors import ConfigurationError, ToxicError
 from toxic_core.logging import configure_logging
-from toxic_core.registered import CHALLENGER, CHAMPION, MODEL_NAME
+from toxic_core.registered import CHAMPION, MODEL_NAME
 from toxic_core.settings import name_faults
 from toxic_core.telemetry import disable_telemetry
 from toxic_registry import __version__
-from toxic_registry.caller import Caller, Role
+from toxic_registry.alias_commands import ALIAS_COMMANDS, connect, model_option, registry_option
+from toxic_registry.caller import Role
 from toxic_registry.client import report
 from toxic_registry.gate.sealed import SealedEvaluations
 from toxic_registry.ledger.entries import (
@@ -35,34 +33,6 @@ from toxic_registry.ledger.entries import (
 from toxic_registry.ledger.head import read_head, verify_head, write_head
 from toxic_registry.settings import Settings
 
-if TYPE_CHECKING:
-    from toxic_registry.client.registry_client import RegistryClient
-
-_registry_uri = click.option(
-    "--registry-uri",
-    envvar=["REGISTRY_URI", "MLFLOW_TRACKING_URI"],
-    default="http://127.0.0.1:5000",
-    show_default=True,
-    show_envvar=True,
-    help="Address of the running registry.",
-)
-_model = click.option(
-    "--model",
-    default=MODEL_NAME,
-    show_default=True,
-    help="Name of the registered model.",
-    envvar="REGISTRY_MODEL",
-)
-_reason = click.option(
-    "--reason", default="", help="Reason, recorded in the ledger and as a tag of the version."
-)
-_actor = click.option(
-    "--actor",
-    default=getpass.getuser,
-    show_default="your user name",
-    help="Your name for the ledger. A registry with sign-in records the signed-in user instead.",
-)
-
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="%(prog)s %(version)s")
@@ -71,6 +41,10 @@ def commands() -> None:
 
     Without a command it prints this help; `python -m toxic_registry` runs the server.
     """
+
+
+for _command in ALIAS_COMMANDS:
+    commands.add_command(_command)
 
 
 @commands.command()
@@ -85,39 +59,8 @@ def serve() -> None:
 
 @commands.command()
 @click.argument("version_or_alias")
-@_reason
-@_actor
-@click.option("--override", default="", metavar="REASON", help="Promote against the gate, for this reason.")
-@_model
-@_registry_uri
-def promote(
-    version_or_alias: str, *, reason: str, actor: str, override: str, model: str, registry_uri: str
-) -> None:
-    """Make a version (a number, or an alias such as `challenger`) the champion."""
-    caller = Caller(actor=actor, reason=override or reason, override=bool(override))
-    click.echo(str(_connect(registry_uri, model).promote(version_or_alias, caller)))
-
-
-@commands.command("adopt-baseline")
-@click.argument("version_or_alias", default=CHALLENGER)
-@_reason
-@_actor
-@_model
-@_registry_uri
-def adopt_baseline(version_or_alias: str, *, reason: str, actor: str, model: str, registry_uri: str) -> None:
-    """Make the model that ships with this release the champion.
-
-    Register it before: `make adopt-baseline` does both. It is compared with the champion on the sources of
-    comments that both were measured on, so that a champion of an older release doesn't block it.
-    """
-    caller = Caller(actor=actor, reason=reason, adopt=True)
-    click.echo(str(_connect(registry_uri, model).promote(version_or_alias, caller)))
-
-
-@commands.command()
-@click.argument("version_or_alias")
-@_model
-@_registry_uri
+@model_option
+@registry_option
 def evaluate(version_or_alias: str, *, model: str, registry_uri: str) -> None:
     """Measure a version on the registry's own table, REGISTRY_TEST_TABLE, for its gate.
 
@@ -140,104 +83,11 @@ def evaluate(version_or_alias: str, *, model: str, registry_uri: str) -> None:
 
 
 @commands.command()
-@_reason
-@_actor
-@_model
-@_registry_uri
-def rollback(*, reason: str, actor: str, model: str, registry_uri: str) -> None:
-    """Make the previous champion the champion again."""
-    caller = Caller(actor=actor, reason=reason or "rollback")
-    click.echo(str(_connect(registry_uri, model).roll_back(caller)))
-
-
-@commands.command()
-@click.argument("version_or_alias")
-@_reason
-@_actor
-@_model
-@_registry_uri
-def canary(version_or_alias: str, *, reason: str, actor: str, model: str, registry_uri: str) -> None:
-    """Let a version that passes the gate answer INFERENCE_CANARY_FRACTION of the callers.
-
-    It ends when the version is promoted, or with `withdraw`.
-    """
-    number = _connect(registry_uri, model).try_out(version_or_alias, Caller(actor=actor, reason=reason))
-    click.echo(f"canary: {model} version {number}")
-
-
-@commands.command()
-@_reason
-@_actor
-@_model
-@_registry_uri
-def withdraw(*, reason: str, actor: str, model: str, registry_uri: str) -> None:
-    """End the canary's trial: the champion answers every caller."""
-    caller = Caller(actor=actor, reason=reason or "withdrawn")
-    click.echo(f"canary: {_connect(registry_uri, model).withdraw(caller)} -> none")
-
-
-@commands.command()
-@click.option(
-    "--prometheus",
-    envvar="REGISTRY_PROMETHEUS_URL",
-    default="http://127.0.0.1:9090",
-    show_default=True,
-    show_envvar=True,
-    help="Address of Prometheus, which has the figures to decide by.",
-)
-@click.option(
-    "--compared", default=1_000, show_default=True, help="Texts that the shadow must have compared."
-)
-@click.option(
-    "--disagreement",
-    default=0.1,
-    show_default=True,
-    help="Largest share of them that the challenger may decide differently.",
-)
-@click.option("--trial-minutes", default=60.0, show_default=True, help="How long a canary is tried out.")
-@click.option("--sessions", default=500, show_default=True, help="Requests that it must have answered.")
-@click.option("--interval-seconds", default=30.0, show_default=True, help="Time between two looks.")
-@_model
-@_registry_uri
-def autopilot(
-    *,
-    prometheus: str,
-    compared: int,
-    disagreement: float,
-    trial_minutes: float,
-    sessions: int,
-    interval_seconds: float,
-    model: str,
-    registry_uri: str,
-) -> None:
-    """Promote challengers without a hand, until it is ended: shadow, gate, canary, champion, or back.
-
-    A challenger that agrees with the champion becomes canary through the gate, and champion after its trial.
-    One that fails is withdrawn. A champion that was promoted so is rolled back if alerts fire within the same
-    time.
-    """
-    from toxic_registry.client import autopilot as pilot  # noqa: PLC0415
-
-    terms = pilot.Terms(compared, disagreement, timedelta(minutes=trial_minutes), sessions)
-    query = pilot.prometheus(prometheus)
-    while True:
-        try:
-            client = _connect(registry_uri, model)
-            entries = [entry for entry in client.ledger().entries if entry.model == model]
-            if step := pilot.next_step(entries, terms, query, now=datetime.now(UTC)):
-                click.echo(f"{step[0]}: {model} version {step[1]}")
-                pilot.take(*step, client)
-        except ToxicError as error:
-            click.echo(f"toxic-registry: {error}", err=True)  # looked at again after the interval
-        time.sleep(interval_seconds)
-
-
-@commands.command()
-@_model
-@_registry_uri
+@model_option
+@registry_option
 def history(model: str, registry_uri: str) -> None:
     """List every change of an alias (accepted, refused or overridden), the newest first."""
-    entries = _connect(registry_uri, model).ledger().entries
+    entries = connect(registry_uri, model).ledger().entries
     click.echo(report.ledger([entry for entry in entries if entry.model == model]))
 
 
@@ -247,10 +97,10 @@ def history(model: str, registry_uri: str) -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="File of your own, away from the registry, with the head of the last time; compared, then replaced.",
 )
-@_registry_uri
+@registry_option
 def verify(head: Path | None, registry_uri: str) -> None:
     """Verify the ledger's hash chain, and that the ledger agrees with its head and with the aliases."""
-    ledger = _connect(registry_uri, MODEL_NAME).ledger()
+    ledger = connect(registry_uri, MODEL_NAME).ledger()
     count = verify_chain(ledger.entries)
     if older := verify_times(ledger.entries):
         click.echo(
@@ -277,8 +127,8 @@ def verify(head: Path | None, registry_uri: str) -> None:
 
 @commands.command("champion-at")
 @click.argument("moment")
-@_model
-@_registry_uri
+@model_option
+@registry_option
 def champion_at(moment: str, model: str, registry_uri: str) -> None:
     """Print the version that was champion at a time, such as 2026-11-23T10:00Z."""
     try:
@@ -286,16 +136,16 @@ def champion_at(moment: str, model: str, registry_uri: str) -> None:
     except ValueError as error:
         raise ConfigurationError(f"{moment!r} isn't a time, such as 2026-11-23T10:00Z.") from error
     until = until if until.tzinfo else until.replace(tzinfo=UTC)
-    aliases = aliases_of(_connect(registry_uri, model).ledger().entries, until=until)
+    aliases = aliases_of(connect(registry_uri, model).ledger().entries, until=until)
     click.echo(str(aliases.get((model, CHAMPION), "none")))
 
 
 @commands.command()
-@_model
-@_registry_uri
+@model_option
+@registry_option
 def versions(model: str, registry_uri: str) -> None:
     """List every version, the newest first."""
-    client = _connect(registry_uri, model)
+    client = connect(registry_uri, model)
     click.echo(report.versions_table(client.versions(), client.aliases(), model=model))
 
 
@@ -317,11 +167,11 @@ def hash_password(name: str, password: str, role: str) -> None:
 
 
 @commands.command()
-@_model
-@_registry_uri
+@model_option
+@registry_option
 def show(model: str, registry_uri: str) -> None:
     """Show the version of each alias, with its tags."""
-    client = _connect(registry_uri, model)
+    client = connect(registry_uri, model)
     click.echo(report.overview(client.versions(), client.aliases()))
 
 
@@ -340,10 +190,3 @@ def _settings() -> Settings:
         return Settings()
     except ValidationError as error:
         raise ConfigurationError(name_faults(error, prefix="REGISTRY_")) from error
-
-
-def _connect(uri: str, model: str) -> "RegistryClient":
-    from toxic_registry.client.registry_client import RegistryClient, bound_retries  # noqa: PLC0415
-
-    bound_retries()
-    return RegistryClient(uri, model=model)

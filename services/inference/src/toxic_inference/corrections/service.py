@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from hashlib import blake2b
-from ipaddress import IPv4Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from toxic_core.labels import LabelName
 from toxic_inference.budget import Budget
@@ -77,7 +77,8 @@ class CorrectionService:
         """
         if not self.room.used:
             self.room.reserve("", await self.threads.run(self.store.size), always=True)
-        feedback = dataclasses.replace(feedback, caller=_pseudonym(caller))
+        secret = await self.threads.run(self.store.secret)
+        feedback = dataclasses.replace(feedback, caller=pseudonym(caller, secret))
         size = len(feedback.text or "") + OVERHEAD_BYTES
         self.room.reserve(caller, size)
         kept = False
@@ -107,11 +108,16 @@ class CorrectionService:
             yield [*page]
 
 
-def _pseudonym(caller: str) -> str:
-    """Return a caller as it is stored: the name of a key, or a digest of an address or an IPv6 network."""
+def pseudonym(caller: str, secret: bytes) -> str:
+    """Return a caller as it is stored: the name of a key, or a digest of an address or an IPv6 network.
+
+    Without the secret, every address could be tried.
+    """
     try:
         address = ip_address(caller)
     except ValueError:
         return caller
+    if isinstance(address, IPv6Address):
+        address = address.ipv4_mapped or address
     network = address if isinstance(address, IPv4Address) else ip_network((address, 64), strict=False)
-    return f"peer-{blake2b(str(network).encode(), digest_size=6).hexdigest()}"
+    return f"peer-{blake2b(str(network).encode(), digest_size=6, key=secret).hexdigest()}"

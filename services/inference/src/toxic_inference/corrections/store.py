@@ -1,9 +1,9 @@
 """Corrections in a database: SQLite by default, PostgreSQL if its address is set.
 
-Owns the tables `correction` and `correction_label`: a row per judged or scored label. The `place` of
-a correction only grows: an export reads page by page and holds no transaction open during a slow download.
-A database with the old table `feedback`, which had columns per label, or without callers, is migrated on
-first use.
+Owns the tables `correction`, `correction_label`, with a row per judged or scored label, and
+`correction_secret`. The `place` of a correction only grows: an export reads page by page and holds no
+transaction open during a slow download. A database with the old table `feedback`, which had columns per
+label, or without callers, is migrated on first use.
 
 Invariant: `add` returns once the rows are on disk; two `add`s of one id leave one correction.
 """
@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC
 from pathlib import Path
+from secrets import token_bytes
 from threading import Lock
 from typing import Any, Final
 
@@ -66,6 +67,8 @@ _labels = sql.Table(
     sql.Column("value", sql.Boolean),
     sql.Column("score", sql.Float),
 )
+
+_secret = sql.Table("correction_secret", _metadata, sql.Column("key", sql.LargeBinary, nullable=False))
 
 _OLD_COLUMNS: Final = ("id", "text", "language", "created_at", "model_version", "source", "actor")
 
@@ -205,6 +208,11 @@ class DatabaseFeedbackStore:
         found = [(row, *figures[row["id"]]) for row in rows]
         return [Judged(row["model_version"], row["language"], said, scores) for row, said, scores in found]
 
+    def secret(self) -> bytes:
+        """Return the key of the callers' pseudonyms, which replicas share and exports don't contain."""
+        with self._connection() as connection:
+            return bytes(connection.execute(sql.select(_secret.c.key)).scalar_one())
+
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
@@ -231,6 +239,8 @@ class DatabaseFeedbackStore:
                     # Replicas that start together would both find no table, and one would fail.
                     connection.execute(sql.select(sql.func.pg_advisory_xact_lock(_LOCK)))
                 _metadata.create_all(connection)
+                if connection.execute(sql.select(_secret)).first() is None:
+                    connection.execute(sql.insert(_secret).values(key=token_bytes(32)))
                 if "caller" not in {
                     column["name"] for column in sql.inspect(connection).get_columns("correction")
                 }:

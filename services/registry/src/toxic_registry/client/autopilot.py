@@ -1,7 +1,8 @@
 """Promotes without a hand: challenger, canary, champion, and back if live figures fall.
 
 `next_step` is a pure function of the ledger and of figures that Prometheus has. Every step is a change of an
-alias like a person's: the gate judges it, and the ledger records it under the name `autopilot`.
+alias like a person's: the gate judges it, and the ledger records it with the reason `automatic …`, under the
+name `autopilot` or that of the signed-in user.
 
 Invariant: at most one step per look; a version that was refused or withdrawn isn't tried again by itself.
 """
@@ -23,8 +24,9 @@ ACTOR = "autopilot"
 
 _TIMEOUT_SECONDS = 10
 _FAILING = (
-    'count(ALERTS{alertstate="firing", alertname=~"AvailabilityBudgetBurnsFast|LatencyBudgetBurnsFast"}) or '
-    'count(ALERTS{alertstate="firing", alertname="FeedbackContradictsChampion"}) or vector(0)'
+    'count(ALERTS{{alertstate="firing", alertname=~"(Availability|Latency)BudgetBurnsFast"}}) or '
+    'count(ALERTS{{alertstate="firing", alertname="FeedbackContradictsChampion", version="{version}"}}) or '
+    "vector(0)"
 )
 _CANARY_FAILING = (
     'count(ALERTS{{alertstate="firing", alertname="CanaryFails", version="{version}"}}) or vector(0)'
@@ -34,7 +36,6 @@ _SESSIONS = (
 )
 _BY_LABEL = "max(sum by (label) (increase(toxic_inference_{name}[{seconds}s]))) or vector(0)"
 _COMPARED, _DISAGREED = "shadow_score_difference_ratio_count", "shadow_disagreements_total"
-_PROMOTION = "automatic promote"
 
 
 class FiguresUnavailableError(ToxicError):
@@ -69,12 +70,11 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A version that an alias names, since when and why; `by_us` if the autopilot set it."""
+    """A version that an alias names, since when, and by which step; None if a person set it."""
 
     version: int
     since: datetime
-    by_us: bool
-    reason: str
+    step: Step | None
 
 
 Query = Callable[[str], float]
@@ -86,19 +86,33 @@ def next_step(
 ) -> tuple[Step, int] | None:
     """Return the next step and the version that it is about; None to wait.
 
-    `entries` is the model's ledger, the oldest first. A canary that fails ends first, then a new champion
-    that does, then a trial succeeds, then one begins.
+    `entries` is the model's ledger, the oldest first. A canary that fails, or that the gate refuses as
+    champion, ends first, then a new champion that fails, then a trial succeeds, then one begins.
     """
-    champion, canary = _named(entries, CHAMPION), _named(entries, CANARY)
-    if canary and query(_CANARY_FAILING.format(version=canary.version)):
+    champion, canary, previous = (_named(entries, alias) for alias in (CHAMPION, CANARY, PREVIOUS))
+    ours = canary is not None and canary.step is Step.TRY_OUT
+    if canary and (
+        (ours and _refused(entries, canary.version, since=canary.since))
+        or query(_CANARY_FAILING.format(version=canary.version))
+    ):
         return Step.WITHDRAW, canary.version
-    fresh = champion and champion.reason == _PROMOTION and now - champion.since < terms.trial
-    if champion and fresh and _named(entries, PREVIOUS) and query(_FAILING):
+    fresh = champion and champion.step is Step.PROMOTE and now - champion.since < terms.trial
+    if (
+        (champion and fresh and previous)
+        and not _refused(entries, previous.version, since=champion.since)
+        and query(_FAILING.format(version=champion.version))
+    ):
         return Step.ROLL_BACK, champion.version
     if canary:
-        old = canary.by_us and now - canary.since >= terms.trial
-        sessions = _SESSIONS.format(version=canary.version, seconds=_seconds(now - canary.since))
-        return (Step.PROMOTE, canary.version) if old and query(sessions) >= terms.sessions else None
+        age = now - canary.since
+        sessions = _SESSIONS.format(version=canary.version, seconds=_seconds(age))
+        succeeds = (
+            ours
+            and age >= terms.trial
+            and query(sessions) >= terms.sessions
+            and not query(_FAILING.format(version=canary.version))
+        )
+        return (Step.PROMOTE, canary.version) if succeeds else None
     challenger = _named(entries, CHALLENGER)
     tried = {entry.after for entry in entries if entry.alias in {CANARY, CHAMPION}}
     if champion is None or challenger is None or challenger.version in tried:
@@ -117,7 +131,7 @@ def _seconds(duration: timedelta) -> int:
 
 def take(step: Step, version: int, client: RegistryClient) -> None:
     """Take a step. Raises as the client does; a refusal by the gate is in the ledger, and not repeated."""
-    caller = Caller(actor=ACTOR, reason=f"automatic {step}")
+    caller = Caller(actor=ACTOR, reason=_reason(step))
     if step is Step.TRY_OUT:
         client.try_out(str(version), caller)
     elif step is Step.PROMOTE:
@@ -149,4 +163,18 @@ def _named(entries: Sequence[Entry], alias: str) -> Named | None:
     last = next((e for e in reversed(entries) if e.alias == alias and e.outcome is not Outcome.REFUSED), None)
     if last is None or last.after is None:
         return None
-    return Named(last.after, datetime.fromisoformat(last.time), last.actor == ACTOR, last.reason)
+    step = next((step for step in Step if last.reason == _reason(step)), None)
+    return Named(last.after, datetime.fromisoformat(last.time), step)
+
+
+def _refused(entries: Sequence[Entry], version: int, *, since: datetime) -> bool:
+    """Return whether a version was refused as champion: asking again would only lengthen the ledger."""
+    return any(
+        entry.outcome is Outcome.REFUSED and entry.alias == CHAMPION and entry.after == version
+        for entry in entries
+        if datetime.fromisoformat(entry.time) > since
+    )
+
+
+def _reason(step: Step) -> str:
+    return f"automatic {step}"

@@ -14,12 +14,9 @@ from toxic_core.errors import ConfigurationError, InvalidDataError
 from toxic_core.tables import language_code, language_column, open_table
 from toxic_model.opening import open_model
 from toxic_model.registered import Registry
-from toxic_model.scoring import ScoringOptions
+from toxic_model.scoring import AS_SERVED
 from toxic_model.table_scoring import TableScorer
 from toxic_registry.gate.sealed import SEALED, SealedEvaluations
-
-_OPTIONS = ScoringOptions(batch_tokens=4_096, max_windows=400, overlap=16)
-"""How the service reads texts by default."""
 
 _ALL = "all"
 
@@ -27,7 +24,7 @@ _ALL = "all"
 def evaluate_version(
     version: str, *, registry_uri: str, model: str, sealed: SealedEvaluations
 ) -> tuple[str, dict[str, float]]:
-    """Return a version's number and its figures, which the gate then has.
+    """Return a version's number and its figures in float32, which the gate then has.
 
     Args:
         version: its number, or an alias.
@@ -44,9 +41,9 @@ def evaluate_version(
     """
     with tempfile.TemporaryDirectory(prefix="toxic-evaluate-") as folder:
         found = Registry(registry_uri, model).fetch(version, Path(folder) / "bundle")
-        loaded = open_model(found.bundle, threads=0, overlap=_OPTIONS.overlap)
+        loaded = open_model(found.bundle, threads=0, overlap=AS_SERVED.overlap, precision="float32")
         try:
-            figures = dict(measure(TableScorer(loaded, found.version, _OPTIONS), sealed.table))
+            figures = dict(measure(TableScorer(loaded, found.version, AS_SERVED), sealed.table))
         finally:
             loaded.close()
     if not figures:

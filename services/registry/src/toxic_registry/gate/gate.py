@@ -155,7 +155,15 @@ def reasons_against(figures: Figures, champion: Figures | None, policy: GatePoli
             yield f"{check.figure} is {value:.4f}, above its ceiling of {check.at_most:g}"
     if champion is None:
         return
-    if missing := sorted(name for name in champion.keys() - figures.keys() if not policy.waives(name)):
+    demanded = {each.figure for each in policy.checks} | {
+        each.figure for each in policy.not_worse_than_champion.figures
+    }
+    missing = sorted(
+        name
+        for name in champion.keys() - figures.keys()
+        if not policy.waives(name) and (name in demanded or not name.startswith(SEALED))
+    )
+    if missing:
         more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
         yield (
             f"it lacks figures that the champion has: {', '.join(missing[:_NAMED])}{more}; "

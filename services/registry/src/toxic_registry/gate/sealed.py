@@ -12,7 +12,7 @@ from pathlib import Path
 
 from toxic_core.contract import file_digest
 from toxic_core.contract.evidence import EVALUATION_FILE, read_evaluation, write_evaluation
-from toxic_core.errors import ConfigurationError
+from toxic_core.errors import ConfigurationError, ContractError
 
 SEALED = "sealed."
 
@@ -33,10 +33,16 @@ class SealedEvaluations:
         """Return the figures of a version by its contract's digest; none if it wasn't evaluated.
 
         Raises:
-            ConfigurationError: the table can't be read.
+            ConfigurationError: the table can't be read, or the figures are damaged.
         """
         folder = self._place(digest)
-        return read_evaluation(folder) if (folder / EVALUATION_FILE).is_file() else {}
+        try:
+            return read_evaluation(folder) if (folder / EVALUATION_FILE).is_file() else {}
+        except ContractError as error:
+            raise ConfigurationError(
+                f"the registry's own evaluation of the contract {digest} is damaged: run `toxic-registry "
+                "evaluate` there again"
+            ) from error
 
     def keep(self, digest: str, figures: Mapping[str, float]) -> None:
         """Write the figures of a version.

@@ -190,6 +190,7 @@ class GatedStore(SqlAlchemyStore):
                 if standing_of(session, name) != standing:
                     raise RacedError(name)
                 super().set_registered_model_alias(name, alias, version)
+                self._set_tag(name, version, tag=REFUSED_TAG, text="")
                 if alias == CANARY:
                     return
                 if standing.approved not in {None, number} and not standing.is_deleted:
@@ -197,13 +198,13 @@ class GatedStore(SqlAlchemyStore):
                 if aliases_now(session).get((name, CANARY)) == number:
                     super().delete_registered_model_alias(name, CANARY)
                 self._set_tag(name, version, tag=REASON_TAG, text=permit.reason)
-                self._set_tag(name, version, tag=REFUSED_TAG, text="")
                 return
         raise RacedError(name)
 
     def _judge(self, name: str, number: int, *, uri: str, standing: Standing) -> Verdict:
         """Judge a version by the policy, or by its files alone if its content was accepted as champion."""
-        if standing.previous == number:
+        adopt = current_caller().adopt
+        if standing.previous == number and not adopt:
             verdict = self._gate.judge_return(uri)
             with self._new_session() as session:
                 first = first_as_champion(session, name, number, verdict.digest)
@@ -212,7 +213,6 @@ class GatedStore(SqlAlchemyStore):
             if first and first.outcome is Outcome.ACCEPTED:
                 reasons = () if current_caller().named else (_NAMELESS,)
                 return replace(verdict, reasons=reasons)
-        adopt = current_caller().adopt
         if standing.approved in {None, number} or standing.is_deleted:
             verdict = self._gate.judge(uri, champion_uri=None, adopt=adopt)
             return replace(verdict, reasons=(*verdict.reasons, *([_CHAMPION_DELETED] * standing.is_deleted)))

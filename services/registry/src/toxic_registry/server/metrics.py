@@ -1,6 +1,6 @@
 """The registry's Prometheus metrics.
 
-Invariant: label values are bounded. Routes are labelled by surface, and aliases by the three known names or
+Invariant: label values are bounded. Routes are labelled by surface, and aliases by the known names or
 `other`, never by text from a request.
 """
 

@@ -3,7 +3,8 @@
 The file has a name, a password's salted scrypt hash and a role per line, `name:hash role`. The setting has
 passwords instead of hashes.
 
-Invariant: the users of the file are those in it now. A file that can't be read has none.
+Invariant: the users of the file are those in it now. While it can't be read, its users can't sign in, and no
+fixed user in place of one that it had: an admin who was demoted in the file would be one again.
 """
 
 import hashlib
@@ -52,7 +53,7 @@ class Users:
         self._path = path
         self._fixed = fixed
         self._seen = _signature(path) if path else None
-        self._users = read_users(path) if path else {}
+        self._users: Mapping[str, User | None] = read_users(path) if path else {}
         # Hashing is slow on purpose, and a page sends dozens of requests. Only valid ones are kept.
         self._key = secrets.token_bytes(32)
         self._valid: set[bytes] = set()
@@ -65,9 +66,9 @@ class Users:
                 self._users = read_users(self._path)
                 _log.info("users.read", users=len(self._users))
             except ConfigurationError as error:
-                self._users = {}
+                self._users = dict.fromkeys(self._users)
                 _log.error("users.unreadable", error=str(error))
-        return self._users.get(name) or self._fixed.get(name)
+        return self._users[name] if name in self._users else self._fixed.get(name)
 
     def was_valid(self, user: User, password: str) -> bool:
         """Return whether this password of a user was checked before."""

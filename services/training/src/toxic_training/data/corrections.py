@@ -7,8 +7,8 @@ Texts that differ only in case, spacing, punctuation or repeated letters are one
    the texts' digests, unless it is trusted.
 3. The majority of the actors decides. A tie decides nothing: the label stays empty.
 
-A share of the texts that a trusted actor, or two actors, judge alike is held out for tests, by their digests:
-a text that was held out once is never trained on.
+A share of the texts is never trained on, chosen by their digests. Those of them that a trusted actor, or two
+actors, judge alike are the test table.
 
 An actor that contradicts the champion's certain scores on most of its texts is reported, not left out: in
 traffic of a new kind, that is what corrections are for.
@@ -35,7 +35,7 @@ from toxic_core.languages import KNOWN_LANGUAGES
 from toxic_core.tables import language_code
 from toxic_core.text import is_blank, normaliser
 from toxic_training.data.comments import ID, LABEL_COLUMNS, LANGUAGE, SOURCE, TEXT, RawTable
-from toxic_training.data.feedback_source import FILE_ACTOR, Correction
+from toxic_training.data.feedback_source import EARLIER_ACTOR, FILE_ACTOR, Correction
 from toxic_training.data.parameters import Fraction, Parameters
 
 logger = logging.getLogger(__name__)
@@ -67,6 +67,12 @@ CREATE TABLE kept (key BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE VIEW agreeing AS
     SELECT key, label, value, actor, id FROM kept
     JOIN judged USING (key) JOIN outcome USING (key, label, value);
+"""
+
+# A later actor can't replace what others judged.
+_COMMENT = """
+INSERT INTO comment VALUES (?, ?, ?, ?)
+ON CONFLICT (key) DO UPDATE SET language = excluded.language WHERE language = ''
 """
 
 _LIMIT = """
@@ -102,9 +108,10 @@ class CorrectionParameters(Parameters):
         default=0.002, description="The same as a share of Jigsaw's training rows; the smaller number counts."
     )
     trusted_actors: tuple[str, ...] = Field(
-        default=(FILE_ACTOR,),
+        default=(FILE_ACTOR, EARLIER_ACTOR),
         description="Names of API keys without that maximum, such as a moderation team's; a downloaded "
-        f"export without callers is from {FILE_ACTOR}.",
+        f"export without callers is from {FILE_ACTOR}, and what the service stored before it stored callers "
+        f"is from {EARLIER_ACTOR}.",
     )
     max_rows: int = Field(default=50_000, ge=1, description="Maximum texts of all actors.")
     max_contradiction: Fraction = Field(
@@ -114,8 +121,8 @@ class CorrectionParameters(Parameters):
     )
     held_out: Fraction = Field(
         default=0.1,
-        description="Share of the texts that a trusted actor or two actors judge alike, which is measured "
-        "instead of trained on.",
+        description="Share of the texts that is never trained on; those that a trusted actor or two actors "
+        "judge alike are measured.",
     )
     certainty: float = Field(
         default=0.9, gt=0.5, le=1, description="A score from this on, or as far from 1, is certain."
@@ -169,10 +176,11 @@ def curate(
         rows = _rows(database)
         counts["not_kept"] = _count(database, "comment") - len(rows)
         reviewed = {each for (each,) in database.execute(_REVIEWED)}
-        # The first digits of a digest are as good as a random number, and stay the same.
-        drawn = rows[ID].map(lambda key: int(key[:8], 16) / 2**32 < parameters.held_out)
-        held_out = drawn.astype(bool) & rows[ID].isin(reviewed)
-        table, test = _table(rows[~held_out]), _table(rows[held_out])
+        # The digits of a digest are as good as a random number, and stay the same. Not the first ones: the
+        # limits keep the lowest digests.
+        drawn = rows[ID].map(lambda key: int(key[-8:], 16) / 2**32 < parameters.held_out).astype(bool)
+        table, test = _table(rows[~drawn]), _table(rows[drawn & rows[ID].isin(reviewed)])
+        counts["not_reviewed"] = len(rows) - len(table.rows) - len(test.rows)
         report = {
             "cursor": cursor,
             "digest": table.digest,
@@ -218,10 +226,7 @@ def _fill(
             language = ""
             counts["language_unknown"] += 1
         key = same_text(correction.text)
-        database.execute(
-            "INSERT OR REPLACE INTO comment VALUES (?, ?, ?, ?)",
-            (key, correction.text, language, correction.source),
-        )
+        database.execute(_COMMENT, (key, correction.text, language, correction.source))
         database.executemany(
             "INSERT OR REPLACE INTO judged VALUES (?, ?, ?, ?, ?)",
             [

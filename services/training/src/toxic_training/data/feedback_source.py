@@ -5,18 +5,16 @@ their number.
 """
 
 import json
-import urllib.error
-import urllib.request
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from urllib.parse import urlencode
 
+import requests
 import sqlalchemy as sql
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from toxic_core.errors import ConfigurationError, MissingDataError
 from toxic_core.tables import open_table, text_column
@@ -31,6 +29,16 @@ KEY_VARIABLE = "TRAINING_FEEDBACK_KEY"
 FILE_ACTOR = "feedback.csv"
 """The actor of corrections in a downloaded export that names no callers."""
 
+EARLIER_ACTOR = "unknown"
+"""The actor of corrections that were filed before the service stored callers."""
+
+SOURCES = frozenset({"native", "page", "perspective", "unknown"})
+"""The service's doors for corrections. Others are `other`, since sources name figures and tags."""
+
+_ADDRESSES = (
+    f"{URL_VARIABLE} must be the address of the inference service, such as http://127.0.0.1:8001, or of "
+    "its database, such as sqlite:///var/state/feedback.db or postgresql://user:password@host/database."
+)
 _ATTEMPTS = 3
 _TIMEOUT_SECONDS = 60
 _PAGE_ROWS = 1_000
@@ -71,10 +79,7 @@ def read_corrections(url: str, key: str = "") -> Iterator[Correction]:
         return _from_service(url, key)
     if scheme in {"sqlite", "postgres", "postgresql"}:
         return _from_database(url)
-    raise ConfigurationError(
-        f"{URL_VARIABLE} must be the address of the inference service, such as http://127.0.0.1:8001, or of "
-        "its database, such as sqlite:///var/state/feedback.db or postgresql://user:password@host/database."
-    )
+    raise ConfigurationError(_ADDRESSES)
 
 
 def read_file(path: Path) -> Iterator[Correction]:
@@ -85,47 +90,60 @@ def read_file(path: Path) -> Iterator[Correction]:
         for place, row in enumerate(table.rows(), start=1):
             if row.problem is None:
                 cells = dict(zip(table.header, row.cells, strict=True))
-                yield _correction(
-                    {"caller": FILE_ACTOR, **cells, "place": place, "text": cells[text] or None}
-                )
+                facts = {"caller": cells.get("caller") or FILE_ACTOR, "text": cells[text] or None}
+                yield _correction({**cells, **facts, "place": place})
 
 
 def _from_service(url: str, key: str) -> Iterator[Correction]:
     """Read the export; one that breaks off continues after the last correction that arrived."""
     after, attempt = 0, 0
+    headers = {"authorization": f"Bearer {key}"} if key else {}
     while True:
-        query = urlencode({"format": "ndjson", "after": after})
-        headers = {"authorization": f"Bearer {key}"} if key else {}
-        request = urllib.request.Request(f"{url.rstrip('/')}/feedback?{query}", headers=headers)  # noqa: S310  _read checked the scheme
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310  as above
-                for line in answer:
+            with requests.get(
+                f"{url.rstrip('/')}/feedback",
+                params={"format": "ndjson", "after": after},
+                headers=headers,
+                stream=True,
+                timeout=_TIMEOUT_SECONDS,
+            ) as answer:
+                if answer.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+                    raise ConfigurationError(
+                        f"{url} refuses the key: set {KEY_VARIABLE} to an operator's API key."
+                    )
+                if not answer.ok:
+                    raise MissingDataError(
+                        f"Corrections can't be read from {url}: HTTP {answer.status_code}."
+                    )
+                # Raises if the answer was cut off, and then doesn't yield the half line.
+                for line in answer.iter_lines():
                     correction = _correction(json.loads(line))
                     after, attempt = correction.place, 0
                     yield correction
-        except urllib.error.HTTPError as error:
-            if error.code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-                raise ConfigurationError(
-                    f"{url} refuses the key: set {KEY_VARIABLE} to an operator's API key."
-                ) from error
-            raise MissingDataError(f"Corrections can't be read from {url}: HTTP {error.code}.") from error
-        except (OSError, ValueError) as error:
-            # A chunked answer that ends early is an OSError or http.client's; half a line is no JSON.
+                return
+        except (requests.RequestException, ValueError) as error:
             attempt += 1
             if attempt == _ATTEMPTS:
                 raise MissingDataError(
                     f"Corrections can't be read from {url}: {error}. Check {URL_VARIABLE}."
                 ) from error
-        else:
-            return
 
 
 def _from_database(url: str) -> Iterator[Correction]:
-    parsed = make_url(url)
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        raise ConfigurationError(_ADDRESSES) from error
     if not parsed.drivername.startswith("sqlite"):
         parsed = parsed.set(drivername="postgresql+psycopg")
+    elif not Path(parsed.database or "").is_file():
+        # SQLite would make an empty one.
+        raise MissingDataError(f"There is no database {parsed.database}. Check {URL_VARIABLE}.")
     engine, found = sql.create_engine(parsed), sql.MetaData()
     try:
+        # Release 0.1 has the table `feedback`, which the service migrates when it starts.
+        if {"correction", "feedback"}.isdisjoint(sql.inspect(engine).get_table_names()):
+            return
         facts = sql.Table("correction", found, autoload_with=engine)
         judged = sql.Table("correction_label", found, autoload_with=engine)
         after = 0
@@ -164,13 +182,14 @@ def _correction(row: Mapping[str, object]) -> Correction:
         said = value if isinstance(value, bool) else _LABEL_VALUES.get(str(value).strip())
         if said is not None:
             labels[label] = said
-    place, text = row.get("place"), row.get("text")
+    place, text, caller = row.get("place"), row.get("text"), row.get("caller")
+    source = str(row.get("source") or "unknown")
     return Correction(
         place=place if isinstance(place, int) else 0,
         id=str(row.get("id") or ""),
         text=text if isinstance(text, str) and text else None,
         language=str(row.get("language") or ""),
         labels=labels,
-        source=str(row.get("source") or "unknown"),
-        actor=str(row.get("caller") or "unknown"),
+        source=source if source in SOURCES else "other",
+        actor=EARLIER_ACTOR if caller is None else str(caller) or "unnamed",
     )

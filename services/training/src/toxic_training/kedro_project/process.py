@@ -47,6 +47,9 @@ def prepare() -> None:
     for folder in ("TOXIC_DATA_DIR", "TRAINING_STATE_DIR"):
         if chosen := os.environ.get(folder):
             os.environ[folder] = str(Path(chosen).expanduser().resolve())
+    scheme, separator, file = os.environ.get("TRAINING_FEEDBACK_URL", "").partition(":///")
+    if scheme == "sqlite":
+        os.environ["TRAINING_FEEDBACK_URL"] = f"{scheme}{separator}{Path(file).resolve()}"
     if sys.argv[1:2] != ["server"]:  # the server starts runs in child processes and needs no TensorFlow
         _import_tensorflow_quietly()
     os.chdir(PROJECT)

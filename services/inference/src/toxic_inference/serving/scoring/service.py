@@ -21,6 +21,7 @@ from toxic_inference.events import (
     Emit,
     SessionEnded,
     SessionOutcome,
+    SessionTimed,
     TextsScored,
     TextsTokenised,
 )
@@ -94,8 +95,9 @@ class ScoringService:
         """Lease the version that `target` names; raises as `Manager.lease`."""
         with self.lease(target) as active:
             began, outcome = self.clock.now(), SessionOutcome.OTHER
+            session = _LeasedSession(active, terms, self)
             try:
-                yield _LeasedSession(active, terms, self)
+                yield session
                 outcome = SessionOutcome.ANSWERED
             except (InferenceError, DeadlineExceededError, NoVersionReadyError):
                 outcome = SessionOutcome.FAILED
@@ -103,13 +105,16 @@ class ScoringService:
             finally:
                 # The challenger's comparisons have no caller.
                 if terms.caller:
-                    self.emit(SessionEnded(active.id.version, outcome, self.clock.now() - began))
+                    self.emit(SessionEnded(session.version, outcome))
+                    if not session.is_bulk:
+                        self.emit(SessionTimed(session.version, self.clock.now() - began))
 
 
 class _LeasedSession:
     """Implements `Session` on one leased version."""
 
     def __init__(self, active: ActiveServable, terms: Terms, service: ScoringService) -> None:
+        self.is_bulk = False
         self._active = active
         self._service = service
         self._cache = active.cache if terms.store and active.cache.keeps else None
@@ -136,6 +141,7 @@ class _LeasedSession:
     async def infer(self, rows: Sequence[Row], *, lane: Lane) -> Float32Array:
         if sum(len(row.ids) for row in rows) > self._service.limits.interactive_tokens:
             lane = Lane.BULK
+        self.is_bulk |= lane is Lane.BULK
         return await self._active.scheduler.submit(
             rows, lane=lane, deadline=self._deadline, caller=self._caller
         )
