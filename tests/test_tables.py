@@ -195,7 +195,8 @@ def by_make_batch(scorer: TableScorer, file: Path, table: Written) -> pd.DataFra
     for block in plan([place], block_bytes=60, options=table.options):
         rows, problems = read_block(block, place, columns, table.options)
         parts.append(append_scores(rows, scorer, problems).to_pandas())
-    return pd.concat(parts, ignore_index=True)
+    together: pd.DataFrame = pd.concat(parts, ignore_index=True)
+    return together
 
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))

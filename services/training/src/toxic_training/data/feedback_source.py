@@ -102,7 +102,7 @@ def _from_service(url: str, key: str) -> Iterator[Correction]:
         try:
             with requests.get(
                 f"{url.rstrip('/')}/feedback",
-                params={"format": "ndjson", "after": after},
+                params={"format": "ndjson", "after": str(after)},
                 headers=headers,
                 stream=True,
                 timeout=_TIMEOUT_SECONDS,
