@@ -75,7 +75,7 @@ def test_a_file_that_cannot_be_read_gives_no_fixed_user_back(path: Path) -> None
     """The file demotes an admin: a fault of the file doesn't undo that."""
     users = Users(path, parse_users("reader:other override, ops:abc override"))
     for _ in range(2):
-        path.write_text("nonsense " + path.read_text())
+        path.write_text("nonsense\n" + path.read_text())
         assert users.find("reader") is None
         assert users.find("ops") is not None, "the file didn't have that name"
 

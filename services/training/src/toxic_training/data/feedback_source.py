@@ -101,8 +101,7 @@ def _from_service(url: str, key: str) -> Iterator[Correction]:
     while True:
         try:
             with requests.get(
-                f"{url.rstrip('/')}/feedback",
-                params={"format": "ndjson", "after": str(after)},
+                f"{url.rstrip('/')}/feedback?format=ndjson&after={after}",
                 headers=headers,
                 stream=True,
                 timeout=_TIMEOUT_SECONDS,
