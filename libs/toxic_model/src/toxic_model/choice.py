@@ -24,7 +24,7 @@ _STOPWATCH_SECONDS = 2.0
 _KEPT = 100
 
 Rates = Mapping[str, float]
-"""Tokens per second by precision; empty if there was nothing to choose from."""
+"""Tokens per second by precision; empty if there was no choice."""
 
 # Not structlog, for the same reason as in `opening`.
 _log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class Choices:
     """Measured rates by version, processor and library, kept in a JSON file.
 
     Attributes:
-        path: the file; None to keep nothing.
+        path: the file; None to forget them.
     """
 
     path: Path | None = None

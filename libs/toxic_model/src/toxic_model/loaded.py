@@ -25,7 +25,7 @@ class LoadedModel:
             threads; empty if the model computes one batch at a time.
         close: frees the model; called once, after the last batch.
         scales: the bundle's scales; None if it has none.
-        rates: measured tokens per second by precision; empty if there was nothing to choose from.
+        rates: measured tokens per second by precision; empty if there was no choice.
     """
 
     contract: Contract
