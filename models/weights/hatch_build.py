@@ -15,7 +15,7 @@ class BundleHook(BuildHookInterface[Any]):
         folder = Path(self.root).parent / "baseline"
         if not folder.is_dir():
             raise FileNotFoundError(
-                "This wheel is built in a checkout, whose models/baseline it contains: run make wheels there."
+                "This wheel contains models/baseline of a checkout: run make wheels there."
             )
         listed = json.loads((folder / "contract.json").read_text(encoding="utf-8"))["files"]
         names = ["contract.json", *listed, *(file.name for file in folder.glob("signature.json"))]

@@ -24,7 +24,7 @@ class ProjectHook(BuildHookInterface[Any]):
         if version != "editable":
             if not Path(self.root, "../../data/sample").is_dir():
                 raise FileNotFoundError(
-                    "This wheel is built in a checkout, whose data/sample it contains: run make wheels there."
+                    "This wheel contains data/sample of a checkout: run make wheels there."
                 )
             added = {
                 str(Path(self.root, file)): f"toxic_training/project/{to}" for file, to in _INCLUDED.items()

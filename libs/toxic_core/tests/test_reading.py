@@ -66,7 +66,7 @@ def test_lines_are_a_table_of_one_column() -> None:
 @pytest.mark.parametrize("declared", [None, "utf-8"])
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
 def test_lines_are_read_by_their_byte_order_mark(encoding: str, declared: str | None) -> None:
-    """As tables are, whatever is declared; the mark is no part of the first comment."""
+    """As in tables, the mark outweighs what is declared; it is no part of the first comment."""
     table = open_lines(io.BytesIO("день\nніч\n".encode(encoding)), TableOptions(declared))
     assert [row.cells for row in table.rows()] == [("день",), ("ніч",)]
 
@@ -105,7 +105,7 @@ _CELLS = st.text(
 @given(st.lists(st.tuples(st.integers(1, 2**40).map(str), _CELLS, _CELLS), max_size=6))
 @settings(max_examples=examples(25), deadline=None)
 def test_rows_come_back_from_workbooks_parquet_and_json(rows: list[Cells]) -> None:
-    """Cells are texts, whatever the format."""
+    """Cells are texts in every format."""
     header = ["id", "text", "note"]
     book = openpyxl.Workbook()
     assert book.active is not None

@@ -50,7 +50,7 @@ def stopwatch(monkeypatch: pytest.MonkeyPatch) -> Measured:
 
 @pytest.fixture
 def load(build_bundle: BundleFactory, tmp_path: Path) -> Callable[..., LoadedModel]:
-    """Return what opens one bundle with the given figures in its evaluation."""
+    """Return what opens one bundle with these figures of its evaluation."""
 
     def opened(
         figures: Mapping[str, float] = GOOD,
@@ -121,7 +121,7 @@ def test_a_choice_is_remembered_for_version_library_and_processor(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The next load doesn't measure; another processor measures again."""
+    """The next load skips the measurement; another processor measures again."""
     rates, choices = dict(stopwatch), Choices(tmp_path / "cache" / "precisions.json")
     first = load(choices=choices)
     assert not stopwatch
@@ -137,7 +137,7 @@ def test_a_choice_is_remembered_for_version_library_and_processor(
 def test_a_damaged_memory_is_measured_again(
     load: Callable[..., LoadedModel], tmp_path: Path, content: str
 ) -> None:
-    """It is only a cache."""
+    """It is a cache, so a model loads without it."""
     file = tmp_path / "precisions.json"
     file.write_text(content, encoding="utf-8")
     assert load(choices=Choices(file)).runtime == "openvino-bfloat16"

@@ -69,7 +69,7 @@ def test_an_assumed_language_has_no_confidence(text: str) -> None:
 
 
 def test_unsupported_languages_are_undetermined() -> None:
-    """At least nine in ten texts in each of six languages, whatever the script."""
+    """At least nine in ten texts in each of six languages and any script."""
     with FOREIGN.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     missed = {row["lang"]: 0 for row in rows}

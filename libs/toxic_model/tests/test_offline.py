@@ -197,6 +197,6 @@ def test_files_with_other_columns_are_refused(score: Command, tmp_path: Path) ->
 
 
 def test_without_a_command_the_help_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    """`toxic` by itself only prints."""
+    """`toxic` by itself only explains itself."""
     main([])
     assert "toxic" in capsys.readouterr().out

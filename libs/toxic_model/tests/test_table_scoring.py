@@ -96,7 +96,7 @@ def test_a_language_that_isn_t_stated_is_identified(model: LoadedModel) -> None:
 
 
 def test_a_problem_of_its_reader_is_a_row_s_error(model: LoadedModel) -> None:
-    """Such a row isn't scored, whatever its cells."""
+    """Such a row isn't scored, even if its cells are good."""
     cells: dict[str, list[object]] = {"text": ["you are kind", "half a row"]}
     scorer = TableScorer(model, "7", OPTIONS)
     scored = {

@@ -35,7 +35,7 @@ class Choices:
     """Measured rates by version, processor and library, kept in a JSON file.
 
     Attributes:
-        path: the file; None to remember no rates.
+        path: the file; None to forget them.
     """
 
     path: Path | None = None

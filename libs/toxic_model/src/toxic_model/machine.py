@@ -61,7 +61,7 @@ def _quotas(root: Path) -> Iterator[float]:
         lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
     except OSError:  # not Linux
         return
-    # Inside a container its own group is at the top, with any path.
+    # Inside a container its own group is at the top, on any path.
     paths = [Path(line[len("0::/") :]) for line in lines if line.startswith("0::/")]
     files = [[groups / above / "cpu.max"] for path in paths for above in (path, *path.parents)]
     version_1 = [groups / "cpu/cpu.cfs_quota_us", groups / "cpu/cpu.cfs_period_us"]

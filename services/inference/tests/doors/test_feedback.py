@@ -164,7 +164,7 @@ async def test_a_correction_can_be_deleted(client: httpx.AsyncClient) -> None:
 @pytest.mark.parametrize("identity", ["thread/7/comment", "/", "a//b/", "..a", "../..", "x/../y", "a:b@c"])
 @pytest.mark.hostile(30)
 async def test_a_correction_with_any_id_can_be_deleted(client: httpx.AsyncClient, identity: str) -> None:
-    """By its encoded id, whatever characters the moderation tool puts into it."""
+    """By its encoded id, with any characters that the moderation tool puts into it."""
     await client.post("/feedback", json=CORRECTION | {"id": identity})
     assert (await client.delete(f"/feedback/{quote(identity, safe='')}")).status_code == 204
     assert (await client.get("/feedback")).text.count("\n") == 1

@@ -196,7 +196,7 @@ def _infer(requests: _Requests, index: int, batch: EncodedBatch, *, known_ids: i
     if ids.size and not 0 <= ids.min() <= ids.max() < known_ids:
         raise InvalidTensorError(f"The model's vocabulary has token ids from 0 to {known_ids - 1}.")
     inputs = {INPUT_IDS: ids, ATTENTION_MASK: batch.attention_mask}
-    request = requests[index]  # may compile, whose failure isn't the text's
+    request = requests[index]  # may compile the model; its failure isn't the text's
     try:
         results = request.infer(inputs, share_inputs=True)
     except RuntimeError as error:

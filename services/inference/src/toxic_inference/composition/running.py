@@ -20,7 +20,7 @@ from toxic_inference.settings import Settings
 def make_grpc(
     settings: Settings, backend: Backend, rules: GuardRules, admission: AdmissionRules
 ) -> Callable[[], AbstractAsyncContextManager[int | None]]:
-    """Return what serves gRPC while its context is open; it does nothing without a port."""
+    """Return what serves gRPC while its context is open, if there is a port."""
     if settings.grpc_port is None:
         return nullcontext
     from toxic_inference.rpc.methods import GrpcLimits  # noqa: PLC0415  a tenth of a second

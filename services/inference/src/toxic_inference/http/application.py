@@ -69,7 +69,7 @@ def create_api(
         backend: what the handlers work with.
         doors: every door; paths are matched in their order.
         rules: API keys and their rate.
-        cors_origins: origins whose pages may call the service from a browser.
+        cors_origins: origins of pages that may call the service from a browser.
         allowed_hosts: host names, each with or without a port, that are answered; see `Addresses`.
         trusted_proxies: addresses or networks, comma-separated, whose X-Forwarded headers are believed.
         admission: admission control; None admits every request.

@@ -115,7 +115,7 @@ def test_an_unknown_language_is_called_so(page: Page) -> None:
 
 
 def test_a_text_that_the_model_can_t_read_is_not_decided(page: Page) -> None:
-    """Whatever its scores: no verdict is given that nobody reached."""
+    """Even if its scores are high: people decide."""
     score(page, f"{UNREAD} {'y' * 60}")
     expect(page.locator("#verdict")).to_have_text(
         "Not decided: the model knows too little of this text. Let people read it."

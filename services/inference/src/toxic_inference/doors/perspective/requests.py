@@ -39,7 +39,7 @@ class Attribute:
 
     Attributes:
         name: as the caller wrote it.
-        label: the label whose score it is.
+        label: the label of the score.
         threshold: scores below it are left out.
     """
 
