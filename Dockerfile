@@ -1,16 +1,21 @@
 # The images of the three services, one target each; run in the repository's root:
 #
-#   docker build -t toxic-comment-endpoint .                          (the last target: inference)
+#   docker build -t toxic-comment-endpoint .                          (the last target, which is inference)
+#   docker build -t toxic-comment-endpoint:gpu --build-arg EXTRA=gpu .
 #   docker build -t toxic-training --target training .
 #   docker build -t toxic-registry --target registry .
 #
 # The inference image contains the shipped model, so that it serves by itself:
 #
-#   docker run -p 127.0.0.1:8001:8001 -e PORT=8001 toxic-comment-endpoint
+#   docker run -p 127.0.0.1:8001:8001 -e PORT=8001 -e INFERENCE_ALLOW_UNAUTHENTICATED=true toxic-comment-endpoint
 #
 # With INFERENCE_MODEL_DIRECTORY= (empty) and INFERENCE_REGISTRY_URI it serves a registry's champion.
 #
-# A builder without BuildKit builds every stage above a target, so the cheapest service comes first.
+# OpenVINO computes its models. TensorFlow is left out: EXTRA=tensorflow adds the CPU build, for versions that OpenVINO
+# declines, and EXTRA=gpu the build for NVIDIA GPUs (tag `gpu`).
+#
+# A builder without BuildKit builds every stage above a target, so the cheapest service comes first; name the target
+# there: --target inference.
 
 FROM python:3.11-slim-bookworm AS build
 ARG PIP_INDEX_URL
@@ -38,15 +43,49 @@ ENV PATH=/opt/venv/bin:$PATH \
     HOME=/tmp
 STOPSIGNAL SIGTERM
 
+# --- inference: the page and the API on 8001, gRPC on INFERENCE_GRPC_PORT
+
+FROM build AS build-inference
+ARG EXTRA=
+COPY services/inference/pyproject.toml services/inference/
+RUN infra/containers/install-dependencies.sh libs/toxic_core libs/toxic_model services/inference:$EXTRA
+COPY libs libs
+COPY services/inference services/inference
+RUN /opt/uv/bin/uv pip install --python /opt/venv/bin/python --no-cache --no-deps --compile-bytecode \
+    libs/toxic_core libs/toxic_model services/inference
+# The shipped model is packed, and served as it is. Its card and its report are for people.
+COPY models/baseline /opt/models/1
+RUN rm /opt/models/1/README.md /opt/models/1/evaluation.html && chmod -R a+rX /opt/models
+
+FROM runtime AS inference
+RUN install -d -o toxic -g toxic /var/lib/toxic
+COPY --from=build-inference /opt/venv /opt/venv
+COPY --from=build-inference /opt/models /opt/models
+ENV INFERENCE_HOST=0.0.0.0 \
+    INFERENCE_MODEL_DIRECTORY=/opt/models \
+    INFERENCE_CACHE_DIR=/var/lib/toxic/cache \
+    INFERENCE_STATE_DIR=/var/lib/toxic/state
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="toxic-comment-endpoint" \
+      org.opencontainers.image.description="Scores comments for toxicity: the page, the API, the doors of others" \
+      org.opencontainers.image.revision=$REVISION
+WORKDIR /var/lib/toxic
+USER 10001:10001
+VOLUME /var/lib/toxic
+EXPOSE 8001 8500
+HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 \
+    CMD ["python", "/opt/toxic/healthcheck.py", "/health/ready", "8001", "INFERENCE_PORT", "PORT"]
+CMD ["python", "-m", "toxic_inference"]
+
 # --- registry: MLflow's server on 5000, with the gate and the ledger in its store
 
 FROM build AS build-registry
 COPY services/registry/pyproject.toml services/registry/
-RUN infra/containers/install-dependencies.sh libs/toxic_core services/registry
+RUN infra/containers/install-dependencies.sh libs/toxic_core libs/toxic_model services/registry:evaluate
 COPY libs libs
 COPY services/registry services/registry
 RUN /opt/uv/bin/uv pip install --python /opt/venv/bin/python --no-cache --no-deps --compile-bytecode \
-    libs/toxic_core services/registry
+    libs/toxic_core libs/toxic_model services/registry
 
 FROM runtime AS registry
 RUN install -d -o toxic -g toxic /var/lib/registry
@@ -104,40 +143,6 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=6 \
     CMD ["python", "/opt/toxic/healthcheck.py", "/health", "8002", "TRAINING_PORT"]
 CMD ["python", "-m", "toxic_training", "server", "start"]
 
-# --- inference: the page and the API on 8001, gRPC on INFERENCE_GRPC_PORT
+# --- what is built if no target is named
 
-FROM build-training AS model
-# Unpacking the shipped model is a Kedro run, which MLflow records; the record stays in this stage.
-RUN MLFLOW_TRACKING_URI=sqlite:////tmp/mlflow.db TOXIC_DATA_DIR=/tmp/data DO_NOT_TRACK=1 \
-    /opt/venv/bin/python -m toxic_training run --pipelines unpack_baseline \
- && install -d /opt/models \
- && mv /tmp/data/06_models/baseline/bundle /opt/models/1 \
- && chmod -R a+rX /opt/models
-
-FROM build AS build-inference
-COPY services/inference/pyproject.toml services/inference/
-RUN infra/containers/install-dependencies.sh libs/toxic_core libs/toxic_model services/inference:cpu
-COPY libs libs
-COPY services/inference services/inference
-RUN /opt/uv/bin/uv pip install --python /opt/venv/bin/python --no-cache --no-deps --compile-bytecode \
-    libs/toxic_core libs/toxic_model services/inference
-
-FROM runtime AS inference
-RUN install -d -o toxic -g toxic /var/lib/toxic
-COPY --from=build-inference /opt/venv /opt/venv
-COPY --from=model /opt/models /opt/models
-ENV INFERENCE_HOST=0.0.0.0 \
-    INFERENCE_MODEL_DIRECTORY=/opt/models \
-    INFERENCE_CACHE_DIR=/var/lib/toxic/cache \
-    INFERENCE_STATE_DIR=/var/lib/toxic/state
-ARG REVISION=unknown
-LABEL org.opencontainers.image.title="toxic-comment-endpoint" \
-      org.opencontainers.image.description="Scores comments for toxicity: the page, the API, the doors of others" \
-      org.opencontainers.image.revision=$REVISION
-WORKDIR /var/lib/toxic
-USER 10001:10001
-VOLUME /var/lib/toxic
-EXPOSE 8001 8500
-HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 \
-    CMD ["python", "/opt/toxic/healthcheck.py", "/health/ready", "8001", "INFERENCE_PORT", "PORT"]
-CMD ["python", "-m", "toxic_inference"]
+FROM inference AS endpoint

@@ -1,9 +1,9 @@
 # The only task runner. `make` alone prints what it can do.
 #
 # Variables: PYTHON (the interpreter that makes .venv), ARGS (more arguments for test, train, viz and lock), WORKERS (how
-# many processes run tests), and the environment variables that the programs themselves read: TOXIC_DATA_DIR,
-# TOXIC_STATE_DIR, REGISTRY_PORT, INFERENCE_PORT, MLFLOW_TRACKING_URI. Set them before or after `make`. The container
-# stack reads its settings from .env.
+# many processes run tests), EXAMPLES (inputs per property of fuzz), and the environment variables that the programs
+# themselves read: TOXIC_DATA_DIR, TOXIC_STATE_DIR, REGISTRY_PORT, INFERENCE_PORT, MLFLOW_TRACKING_URI. Set them before
+# or after `make`. The container stack reads its settings from .env.
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -18,8 +18,11 @@ VENV := .venv
 RUN := $(VENV)/bin/python -m
 PYTEST := $(RUN) pytest
 PACKAGES := $(wildcard libs/*/pyproject.toml services/*/pyproject.toml infra/*/pyproject.toml tests/support/pyproject.toml)
+WHEELS := $(filter-out tests/support/,$(dir $(PACKAGES))) models/weights/
+WEIGHTS := models/weights/pyproject.toml models/baseline/contract.json
 SOURCES := libs services infra/grafana infra/local infra/migrate infra/ray benchmarks $(wildcard tests)
 ARGS ?=
+EXAMPLES ?= 100000
 WORKERS ?= auto
 comma := ,
 VERSION ?=
@@ -37,7 +40,7 @@ export $(shell sed -n 's/^\([A-Z_]*\)=.*/\1/p' infra/telemetry.env)
 
 # The daily commands go to the container stack if it runs, unless MLFLOW_TRACKING_URI names a registry.
 STACK := infra/containers/stack
-DAILY := train promote rollback history versions
+DAILY := train promote rollback history versions adopt-baseline
 IN_CONTAINERS := $(if $(filter $(DAILY),$(MAKECMDGOALS)),$(if $(MLFLOW_TRACKING_URI),,$(shell \
 	$(STACK) runs $(if $(filter train,$(MAKECMDGOALS)),training,registry))))
 LOCAL := $(if $(IN_CONTAINERS),,$(VENV)/.installed)
@@ -108,6 +111,11 @@ promote: $(LOCAL) ## Make a version the champion: VERSION=3 (or an alias), REASO
 	@test -n "$(VERSION)" || { echo 'Name a version: make promote VERSION=3. make versions lists them.' >&2; exit 2; }
 	@$(REGISTRY) promote "$(VERSION)" --reason "$(REASON)" $(ACTOR)
 
+.PHONY: adopt-baseline
+adopt-baseline: $(LOCAL) ## Register the shipped model, and make it the champion after one of an older release
+	@$(TRAINING) run --pipelines baseline
+	@$(REGISTRY) adopt-baseline --reason "$(REASON)" $(ACTOR)
+
 .PHONY: rollback
 rollback: $(LOCAL) ## Make the previous champion champion again
 	@$(REGISTRY) rollback --reason "$(REASON)" $(ACTOR)
@@ -165,6 +173,11 @@ test: tools $(VENV)/.installed-dev ## Run every test that needs no Docker, in pa
 test-fast: $(VENV)/.installed-dev ## Run the quick tests, which start no server, in parallel
 	@$(PYTEST) $(PARALLEL) -m "not stack and not server and not slow" $(ARGS)
 
+.PHONY: fuzz
+fuzz: $(VENV)/.installed-dev ## Try EXAMPLES=100000 generated inputs per property of the parsers and routes; takes hours
+	@FUZZ_EXAMPLES=$(EXAMPLES) $(PYTEST) $(PARALLEL) --timeout=0 -m "hypothesis or fuzz" \
+		libs/toxic_core services/inference $(ARGS)
+
 .PHONY: check
 check: tools lint types imports test ## Run what CI runs
 
@@ -199,15 +212,25 @@ bench-batch: $(VENV)/.installed-dev ## Measure toxic-batch beside the bare model
 bench-training: $(VENV)/.installed ## Measure training speed on TOXIC_DATA_DIR, into docs/benchmarks-training.md
 	@$(RUN) benchmarks.training_speed $(ARGS)
 
+.PHONY: wheels
+wheels: $(VENV)/.installed-dev ## Build the wheel of every package into dist/, for pip install --find-links dist
+	@for package in $(WHEELS); do (cd $$package && \
+		$(CURDIR)/$(VENV)/bin/python -m hatchling build -t wheel -d $(CURDIR)/dist) || exit 1; done
+
 .PHONY: lock
 lock: $(VENV)/.installed-dev ## Resolve dependencies into constraints.txt; ARGS=--upgrade takes the newest
 	@$(RUN) uv pip compile --universal --python-version 3.11 --no-header --no-annotate --quiet $(ARGS) \
-		--no-emit-package toxic-core --no-emit-package toxic-model --no-emit-package toxic-training --no-emit-package toxic-registry \
+		--no-emit-package toxic-core --no-emit-package toxic-model --no-emit-package toxic-model-weights \
+		--no-emit-package toxic-training --no-emit-package toxic-registry \
 		--no-emit-package toxic-inference --no-emit-package toxic-local \
 		--no-emit-package toxic-dashboards --no-emit-package toxic-batch --no-emit-package toxic-migrate --no-emit-package toxic-testing \
 		requirements-dev.in -o constraints.txt
 	@$(RUN) uv pip compile --universal --python-version 3.11 --no-header --no-annotate --quiet $(ARGS) \
 		infra/airflow/requirements.in -o infra/airflow/requirements.txt
+
+.PHONY: arm64
+arm64: $(VENV)/.installed-dev ## Check that every pinned wheel of the images exists for arm64
+	@infra/containers/resolve-arm64.sh $(VENV)/bin/python
 
 .PHONY: metrics
 metrics: $(VENV)/.installed ## Write docs/metrics.md, the table of the inference service's metrics
@@ -226,9 +249,15 @@ descriptors: $(VENV)/.installed-dev ## Write the descriptors of the gRPC doors' 
 	@$(RUN) toxic_testing.inference.descriptors services/inference/src/toxic_inference/rpc/descriptors.binpb
 
 .PHONY: clients
-clients: $(VENV)/.installed-dev ## Call every client of the Perspective API, and write docs/perspective-clients.md; takes minutes
+clients: $(VENV)/.installed-dev ## Call every client of the Perspective API and of OpenAI's, and write docs/perspective-clients.md; takes minutes
 	@infra/local/tools.sh "$(NEW_FROM)" clients
-	@$(PYTEST) services/inference/tests/clients/perspective --clients-document=docs/perspective-clients.md $(ARGS)
+	@$(PYTEST) services/inference/tests/clients/perspective services/inference/tests/clients/test_openai_programs.py -m "not stack" \
+		--clients-document=docs/perspective-clients.md $(ARGS)
+
+.PHONY: baseline-digests
+baseline-digests: ## Write the digests of models/baseline, by which the gate knows the shipped model
+	@cd models/baseline && sha256sum contract.json evaluation.json \
+		>../../services/registry/src/toxic_registry/baseline.sha256
 
 .PHONY: dashboards
 dashboards: $(VENV)/.installed-dev ## Export Grafana's dashboards from the YAML in infra/grafana/src
@@ -286,10 +315,10 @@ NEW_FROM = $(if $(wildcard $(VENV)/bin/python),,$(PYTHON))
 python:
 	@infra/local/tools.sh "$(NEW_FROM)"
 
-$(VENV)/.installed: requirements.in constraints.txt $(PACKAGES) | python
+$(VENV)/.installed: requirements.in constraints.txt $(PACKAGES) $(WEIGHTS) | python
 	@infra/local/install.sh "$(PYTHON)" $(VENV) requirements.in
 	@touch $@
 
-$(VENV)/.installed-dev: requirements-dev.in requirements.in constraints.txt $(PACKAGES) | python
+$(VENV)/.installed-dev: requirements-dev.in requirements.in constraints.txt $(PACKAGES) $(WEIGHTS) | python
 	@UV_COMPILE_BYTECODE=1 infra/local/install.sh "$(PYTHON)" $(VENV) requirements-dev.in
 	@touch $(VENV)/.installed $@

@@ -134,7 +134,8 @@ def _bare_rate(folder: Path, texts: Sequence[str]) -> float:
 
     Their tokens are at hand, and packed as a job packs them, over all texts.
     """
-    model = open_model(open_bundle(folder), threads=WAYS[BARE].cpus, overlap=_OVERLAP)
+    threads = WAYS[BARE].cpus
+    model = open_model(open_bundle(folder), threads=threads, overlap=_OVERLAP, precision="float32")
     read = model.tokenizer.encode_windows(texts, most=_WINDOWS)
     windows = [window for text in read for window in text.windows]
     lengths = np.array([len(window) for window in windows], dtype=np.int32)

@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import cast
@@ -39,7 +39,7 @@ def _requirements(*packages: str) -> set[str]:
 
 def test_images_turn_every_telemetry_off() -> None:
     """The variables are set for every program in a container, `docker exec` included."""
-    assert re.findall(r"FROM runtime AS (\S+)", DOCKERFILE) == ["registry", "training", "inference"]
+    assert sorted(re.findall(r"FROM runtime AS (\S+)", DOCKERFILE)) == sorted(SERVICES)
     (variables,) = re.findall(r"^ENV (DO_NOT_TRACK.*?[^\\])$", _stages()["runtime"], re.MULTILINE | re.DOTALL)
     assert dict(re.findall(r"(\w+)=(\S+)", variables)) == TELEMETRY_OFF
 
@@ -56,8 +56,9 @@ def test_an_image_runs_as_a_fixed_user_and_reports_its_health(service: str) -> N
 
 
 def test_the_last_stage_is_the_endpoint() -> None:
-    """`docker build .` makes the inference service, as it always did."""
-    assert list(_stages())[-1] == "inference"
+    """`docker build .` makes the inference service: its stage is above the larger images."""
+    assert DOCKERFILE.endswith("\nFROM inference AS endpoint\n")
+    assert re.findall(r"FROM runtime AS (\S+)", DOCKERFILE)[0] == "inference"
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -68,19 +69,24 @@ def test_an_image_installs_the_packages_whose_dependencies_it_has(service: str) 
     (installed,) = re.findall(r"--no-deps.*?\\\n(.+?)(?: \\|$)", stage, re.MULTILINE)
     folders = [re.sub(":.*", "", package) for package in listed.split()]
     assert folders == installed.replace("-e ", "").split()
-    assert _requirements(*listed.split())
+    assert _requirements(*listed.replace("$EXTRA", "").split())
 
 
-def test_inference_comes_without_training_and_the_registry_without_tensorflow() -> None:
+def test_only_training_has_tensorflow_and_inference_takes_it_as_an_extra() -> None:
     """Each image depends on what its service imports; packages of this repository come in another layer."""
-    inference = _requirements("libs/toxic_core", "libs/toxic_model", "services/inference:cpu")
+    slim, with_tensorflow, gpu = (
+        _requirements("libs/toxic_core", "libs/toxic_model", f"services/inference:{extra}")
+        for extra in ("", "tensorflow", "gpu")
+    )
     registry = _requirements("libs/toxic_core", "services/registry")
-    assert {"starlette", "tensorflow-cpu", "tokenizers"} <= inference
-    assert not inference & {"kedro", "keras-hub", "mlflow", "pandas", "scikit-learn", "tensorflow"}
+    assert {"starlette", "openvino", "tokenizers", "mlflow-skinny"} <= slim
+    assert not slim & {"kedro", "keras-hub", "mlflow", "pandas", "pyarrow", "scikit-learn"}
+    assert with_tensorflow - slim == {"tensorflow-cpu", "tensorflow"}, "which one depends on the processor"
+    assert gpu - slim == {"tensorflow", "nvidia-ml-py"}
     assert "mlflow" in registry
-    assert "httptools" in inference & registry, "an extra of the core that both servers need"
-    assert not {name for name in registry if name.startswith(("tensorflow", "keras", "kedro"))}
-    assert not {name for name in inference | registry if name.startswith("toxic")}
+    assert "httptools" in slim & registry, "an extra of the core that both servers need"
+    for names in (slim, registry):
+        assert not {name for name in names if name.startswith(("tensorflow", "keras", "kedro", "toxic"))}
 
 
 def test_a_package_that_another_needs_must_be_named() -> None:
@@ -155,12 +161,70 @@ def test_new_settings_get_passwords_of_their_own_that_only_the_owner_reads(tmp_p
     assert {path.name for path in tmp_path.iterdir()} == {"one", "other"}
 
 
-def test_settings_that_are_there_stay(tmp_path: Path) -> None:
-    """Passwords that a database was made with aren't replaced."""
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_settings_that_are_there_stay_and_passwords_that_are_missing_are_added(
+    tmp_path: Path, end: str
+) -> None:
+    """Passwords that a database was made with aren't replaced; a second run has no effect."""
     file = tmp_path / "env"
-    file.write_text("POSTGRES_PASSWORD=mine\n", encoding="utf-8")
+    file.write_text(f"# mine\nPOSTGRES_PASSWORD=mine\nTOXIC_BIND=0.0.0.0{end}", encoding="utf-8")
     _make_env(file)
-    assert file.read_text(encoding="utf-8") == "POSTGRES_PASSWORD=mine\n"
+    first = file.read_text(encoding="utf-8")
+    kept, added = first.splitlines()[:3], dict(line.split("=") for line in first.splitlines()[3:])
+    assert kept == ["# mine", "POSTGRES_PASSWORD=mine", "TOXIC_BIND=0.0.0.0"]
+    secrets = re.findall(r"(?m)^(\w+)=change-me$", EXAMPLE.read_text(encoding="utf-8"))
+    assert list(added) == [name for name in secrets if name != "POSTGRES_PASSWORD"]
+    assert all(re.fullmatch("[0-9a-f]{48}", value) for value in added.values())
+    assert file.stat().st_mode & 0o777 == 0o600
+    link = tmp_path / "link"
+    link.symlink_to(file)
+    before = file.stat().st_ino
+    _make_env(link)
+    assert link.is_symlink()
+    assert (file.stat().st_ino, file.read_text(encoding="utf-8")) == (before, first)
+
+
+@pytest.mark.hostile(17)
+@pytest.mark.parametrize(
+    ("bind", "allowed"),
+    [
+        ("127.0.0.1", "true"),
+        ("127.1.2.3", "true"),
+        ("::1", "true"),
+        ("localhost", "true"),
+        ("0.0.0.0", ""),  # noqa: S104  compared with, not bound to
+        ("192.0.2.1", ""),
+        ("127.example.org", "true"),
+        ("", ""),
+    ],
+)
+def test_keys_are_needed_once_other_machines_reach_the_service(
+    tmp_path: Path, bind: str, allowed: str
+) -> None:
+    """Compose publishes on addresses only, so that a name like the last one stops its start."""
+    (tmp_path / "python").write_text('#!/bin/sh\necho "[$INFERENCE_ALLOW_UNAUTHENTICATED]"\n')
+    (tmp_path / "python").chmod(0o755)
+    shell = cast("list[str]", _services()["inference"]["command"])
+    command = [word.replace("$$", "$") for word in shell]
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "TOXIC_BIND": bind}
+    told = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+    assert told == f"[{allowed}]\n"
+
+
+@pytest.mark.hostile(32)
+def test_every_service_signs_in_to_the_registry_as_itself() -> None:
+    """With the least role; no container has the password of another, the registry aside."""
+    users = str(cast("dict[str, str]", _services()["registry"]["environment"])["REGISTRY_USERS"])
+    written = re.sub(r"\$\{(\w+):[^}]*\}", r"\1", users)
+    assert written == (
+        "REGISTRY_USER:REGISTRY_PASSWORD override,training:REGISTRY_TRAINING_PASSWORD writer,"
+        "inference:REGISTRY_INFERENCE_PASSWORD reader,REGISTRY_MORE_USERS"
+    )
+    for name, service in _services().items():
+        read = set(re.findall(r"\$\{(REGISTRY_\w*PASSWORD)", str(service)))
+        if name != "registry":
+            own = {f"REGISTRY_{name.upper()}_PASSWORD"} if name in {"training", "inference"} else set()
+            assert read == own, name
 
 
 class _Service(BaseHTTPRequestHandler):
@@ -210,3 +274,72 @@ def test_a_damaged_backup_is_refused_before_anything_stops(tmp_path: Path) -> No
     told = subprocess.run(command, check=False, capture_output=True, text=True)
     assert told.returncode == 1
     assert "is damaged" in told.stderr
+
+
+FAKE_COMPOSE = """#!/bin/sh
+# Runs what is for a container's shell in the folder of that service; stands for the rest.
+shift 2
+case $1 in exec | run) shift ;; *) exit 0 ;; esac
+while [ "${1#-}" != "$1" ]; do shift; done
+cd "$VOLUMES/$1" 2>/dev/null && shift || exit 0
+case $1 in sh | test) exec "$@" ;; esac
+"""
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Return the function that runs a command of the stack without Docker; volumes are folders."""
+    (tmp_path / "docker").write_text("#!/bin/sh\necho healthy\n", encoding="utf-8")
+    (tmp_path / "compose").write_text(FAKE_COMPOSE, encoding="utf-8")
+    for program in ("docker", "compose"):
+        (tmp_path / program).chmod(0o755)
+    for service in ("registry", "inference"):
+        (tmp_path / "volumes" / service).mkdir(parents=True)
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {
+            "PATH": f"{tmp_path}:/usr/bin:/bin",
+            "COMPOSE": str(tmp_path / "compose"),
+            "VOLUMES": str(tmp_path / "volumes"),
+            "TOXIC_ENV_FILE": str(tmp_path / "env"),
+            "TOXIC_DATA_DIR": str(tmp_path / "data"),
+            "INFERENCE_API_KEYS_FILE": str(tmp_path / "volumes" / "inference" / "keys.txt"),
+            "REGISTRY_TEST_TABLE": str(tmp_path / "volumes" / "registry" / "sealed.csv"),
+            "YES": "1",
+        }
+        command = [str(CONTAINERS / "stack"), *arguments]
+        return subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
+
+    return run
+
+
+def test_a_start_without_the_file_of_keys_is_explained(
+    stack: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    """Inference would only restart again and again."""
+    told = stack("up")
+    assert told.returncode == 1
+    assert "keys.txt, which doesn't exist" in told.stderr
+    assert "stack keys add NAME" in told.stderr
+
+
+def test_a_backup_has_the_evaluations_their_table_and_the_keys(
+    stack: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    """Without them the gate would demand every evaluation again, and clients would be refused."""
+    files = {
+        "registry/evaluations/table/contract/evaluation.json": "{}",
+        "registry/sealed.csv": "content,toxic",
+        "registry/artifacts/model": "weights",
+        "inference/keys.txt": "team client digest",
+    }
+    for name, content in files.items():
+        (tmp_path / "volumes" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "volumes" / name).write_text(content, encoding="utf-8")
+    assert stack("backup", str(tmp_path / "backup")).returncode == 0
+    for name in files:
+        (tmp_path / "volumes" / name).unlink()
+    told = stack("restore", str(tmp_path / "backup"))
+    assert told.returncode == 0, told.stderr
+    found = {name: (tmp_path / "volumes" / name).read_text(encoding="utf-8") for name in files}
+    assert found == files

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -12,6 +13,7 @@ from toxic_core.labels import Label
 from toxic_inference.corrections.record import Feedback, FeedbackConflictError, FeedbackSource
 from toxic_inference.corrections.store import DatabaseFeedbackStore
 from toxic_testing.registry.postgres import PostgresServer
+from toxic_training.data.feedback_source import SOURCES, read_corrections
 
 pytestmark = pytest.mark.slow
 
@@ -26,6 +28,11 @@ FEEDBACK = Feedback(
     source=FeedbackSource.PAGE,
     actor=None,
 )
+
+
+def test_training_knows_every_door_for_corrections() -> None:
+    """Their names become parts of figures and tags."""
+    assert {source.value for source in FeedbackSource} == SOURCES - {"unknown"}
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +100,19 @@ def test_replicas_migrate_an_old_table_once(server: PostgresServer) -> None:
     assert stores[1].labels() == {"toxic", "spam"}
     for store in stores:
         store.close()
+
+
+def test_training_reads_the_database_itself(server: PostgresServer, tmp_path: Path) -> None:
+    """Every correction with its caller, from PostgreSQL and from a file, without those that were deleted."""
+    for database in (server.new_database("training"), f"sqlite:///{tmp_path}/feedback.db"):
+        store = DatabaseFeedbackStore(database)
+        for name in ("1", "2", "3"):
+            store.add(replace(FEEDBACK, id=name, caller="team"))
+        store.delete("2")
+        store.close()
+        found = list(read_corrections(database))
+        assert [(each.id, each.actor, each.labels) for each in found] == [
+            ("1", "team", {"toxic": False}),
+            ("3", "team", {"toxic": False}),
+        ]
+        assert {each.text for each in found} == {FEEDBACK.text}

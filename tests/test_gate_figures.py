@@ -1,13 +1,16 @@
 """The registry's gate and training speak of the same figures, though neither imports the other."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from toxic_core.contract import Calibration
+from toxic_core.contract import CONTRACT_FILE, Calibration, file_digest
+from toxic_core.contract.evidence import EVALUATION_FILE, read_evaluation, write_evaluation
 from toxic_core.labels import LABELS
 from toxic_core.languages import LANGUAGES
-from toxic_registry.gate.policy import PACKAGED, read_policy
+from toxic_registry.gate.policy import PACKAGED, read_policy, shipped_digests
 from toxic_training.data.suites import HATECHECK, REFERENCES, TEMPLATES
 from toxic_training.evaluation.measuring import measure_sets
 from toxic_training.evaluation.operating_point import OperatingPoint
@@ -106,3 +109,17 @@ def test_the_gate_compares_every_harmless_functionality(measured: set[str]) -> N
     }
     assert len(harmless) == 11
     assert harmless <= compared
+
+
+def test_the_gate_knows_the_shipped_model() -> None:
+    """`make baseline-digests` writes the digests; an unpacked model has the same evaluation."""
+    folder = Path(__file__).parents[1] / "models" / "baseline"
+    names = (CONTRACT_FILE, EVALUATION_FILE)
+    assert shipped_digests() == {name: file_digest(folder / name) for name in names}
+
+
+def test_an_unpacked_model_has_the_shipped_evaluation(tmp_path: Path) -> None:
+    """Bytes, since the gate compares digests."""
+    folder = Path(__file__).parents[1] / "models" / "baseline"
+    write_evaluation(tmp_path, read_evaluation(folder))
+    assert file_digest(tmp_path / EVALUATION_FILE) == file_digest(folder / EVALUATION_FILE)

@@ -112,7 +112,7 @@ def test_every_package_builds_on_the_core(package: Path) -> None:
 def test_the_registrys_names_are_written_once() -> None:
     """Code takes the model's name and its aliases from `toxic_core.registered`."""
     assigned = re.compile(
-        r"""^\w+(: \w+)? = ["'](toxic-comments|champion|challenger|previous)["']""", re.MULTILINE
+        r"""^\w+(: \w+)? = ["'](toxic-comments|champion|challenger|previous|canary)["']""", re.MULTILINE
     )
     modules = [path for path in sources() if path.name != "registered.py" or "toxic_core" not in path.parts]
     assert not [str(path) for path in modules if assigned.search(path.read_text(encoding="utf-8"))]

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings
 
 from toxic_inference.metrics.catalogue import SPECS
 from toxic_inference.settings import Settings as InferenceSettings
+from toxic_registry.server.users import parse_users
 from toxic_registry.settings import Settings as RegistrySettings
 
 ROOT = Path(__file__).parents[1]
@@ -32,8 +33,11 @@ OF_A_COMPONENT = {
 }
 """What a KServe predictor has beside the pod's fields it consists of (v1beta1, ComponentExtensionSpec)."""
 SERVICES: dict[str, type[BaseSettings]] = {"inference": InferenceSettings, "registry": RegistrySettings}
-FROM_ELSEWHERE = {"POSTGRES_PASSWORD", "TMPDIR", "PORT"}
-"""Environment variables that are no setting: for other variables, for Python, and KServe's."""
+SIGN_IN = {"MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"}
+DATABASE = {"POSTGRES_PASSWORD", "REGISTRY_DB_PASSWORD", "INFERENCE_DB_PASSWORD"}
+PASSWORDS = {"REGISTRY_PASSWORD", "REGISTRY_TRAINING_PASSWORD", "REGISTRY_INFERENCE_PASSWORD"}
+FROM_ELSEWHERE = {"TMPDIR", "PORT"} | SIGN_IN | DATABASE | PASSWORDS
+"""Environment variables that are no setting: for other variables, for Python, MLflow's, and KServe's."""
 
 OLDEST_KUBECTL = 25
 """Minor version of the first kubectl with a kustomize that supports the overlays."""
@@ -170,9 +174,10 @@ def test_every_variable_is_a_setting(overlay: str) -> None:
         for _, container in containers(manifest):
             names = {variable["name"] for variable in container.get("env", [])}
             if container["image"].startswith("postgres:"):
-                assert names == {"POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD", "LANG", "PGDATA"}
+                assert names == {"POSTGRES_USER", "LANG", "PGDATA"} | DATABASE
             elif "training" in container["name"]:
-                assert names == {"MLFLOW_TRACKING_URI"}
+                signs = {"TOXIC_SIGNING_KEY_FILE"} if overlay == "production" else set()
+                assert names == {"MLFLOW_TRACKING_URI"} | SIGN_IN | signs
             else:
                 assert names <= known | FROM_ELSEWHERE, names - known
 
@@ -227,6 +232,46 @@ def test_replicas_have_one_owner_of_jobs(overlay: str) -> None:
     rules = find(overlay, "NetworkPolicy", "inference")["spec"]["egress"]
     (rule,) = [rule for rule in rules if rule["ports"] == [{"port": 8001}]]
     assert rule["to"] == [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": "inference-jobs"}}}]
+
+
+def secrets_of(container: Manifest) -> set[str]:
+    """Return the keys of secrets that a container's variables read."""
+    sources = [each.get("valueFrom", {}).get("secretKeyRef", {}) for each in container.get("env", [])]
+    return {source["key"] for source in sources if source}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.hostile(28)
+def test_a_pod_has_the_passwords_of_its_service_only(overlay: str) -> None:
+    """Inference's opens its own role of the database, and signs in to the registry as a reader."""
+    for manifest in built(overlay):
+        for _, container in containers(manifest):
+            if container["image"].rpartition("/")[2].startswith("toxic-comment-endpoint"):
+                assert secrets_of(container) <= {"INFERENCE_DB_PASSWORD", "REGISTRY_INFERENCE_PASSWORD"}
+            elif "training" in container["name"]:
+                assert secrets_of(container) == {"REGISTRY_TRAINING_PASSWORD"}
+            elif container["name"] == "registry":
+                assert secrets_of(container) == {"POSTGRES_PASSWORD", "EVENT_SECRET"} | PASSWORDS
+                (users,) = [each["value"] for each in container["env"] if each["name"] == "REGISTRY_USERS"]
+                roles = {name: user.role.name.lower() for name, user in parse_users(users).items()}
+                assert roles == {"admin": "override", "training": "writer", "inference": "reader"}
+
+
+@pytest.mark.parametrize("overlay", ["kserve", "production"])
+def test_keys_and_signatures_are_needed(overlay: str) -> None:
+    """Each file that a setting names is mounted from a secret or a ConfigMap."""
+    named = 0
+    for manifest in built(overlay):
+        for pod, container in containers(manifest):
+            mounts = {each["mountPath"]: each["name"] for each in container.get("volumeMounts", [])}
+            volumes = pod.get("volumes", [])
+            fixed = {each["name"] for each in volumes if {"secret", "configMap"} & each.keys()}
+            for variable in container.get("env", []):
+                assert variable["name"] != "INFERENCE_ALLOW_UNAUTHENTICATED"
+                if str(variable.get("value", "")).startswith("/etc/toxic/"):
+                    assert mounts["/etc/toxic"] in fixed
+                    named += 1
+    assert named == (1 if overlay == "kserve" else 4)
 
 
 def test_the_autoscaler_asks_for_a_figure_that_there_is() -> None:
@@ -288,17 +333,26 @@ def test_manifests_and_compose_run_the_same(name: str) -> None:
     theirs = set(compose[name]["environment"])
     own = {
         "inference": {
-            *("POSTGRES_PASSWORD", "INFERENCE_FEEDBACK_URL", "INFERENCE_COMPUTE_THREADS"),
-            "INFERENCE_JOBS_URL",
+            *("INFERENCE_DB_PASSWORD", "INFERENCE_FEEDBACK_URL", "INFERENCE_COMPUTE_THREADS"),
+            *("INFERENCE_JOBS_URL", "INFERENCE_ALLOW_UNAUTHENTICATED"),
         },
-        "postgres": {"PGDATA"},
-        "registry": {"POSTGRES_PASSWORD"},
+        "postgres": {"PGDATA", "INFERENCE_DB_PASSWORD"},
+        "registry": {"POSTGRES_PASSWORD"} | PASSWORDS,
     }
     left_out = {
         # Replicas poll; a signed message would reach one of them.
-        "inference": {"INFERENCE_EVENT_SECRET", "INFERENCE_SERVED_ALIASES", "INFERENCE_SHADOW_FRACTION"},
+        "inference": {
+            *("INFERENCE_EVENT_SECRET", "INFERENCE_SERVED_ALIASES", "INFERENCE_SHADOW_FRACTION"),
+            *("INFERENCE_CANARY_FRACTION", "TOXIC_BIND", "INFERENCE_API_KEYS_FILE"),
+        },
         "postgres": set(),
-        "registry": {"REGISTRY_EVENT_URLS", "REGISTRY_GATE_FILE"},
+        "registry": {
+            "REGISTRY_EVENT_URLS",
+            "REGISTRY_GATE_FILE",
+            "REGISTRY_PROMETHEUS_URL",
+            "REGISTRY_TEST_TABLE",
+            "REGISTRY_TRUSTED_KEYS_FILE",
+        },
     }
     assert ours - theirs <= own[name]
     assert theirs - ours == left_out[name]

@@ -13,6 +13,13 @@ import httpx
 import numpy as np
 import pytest
 
+from toxic_core.contract import open_bundle
+from toxic_migrate.ours import score_by_bundle
+from toxic_migrate.tables import Scored
+from toxic_model.opening import open_model
+from toxic_model.precision import Precision
+from toxic_model.scoring import AS_SERVED
+from toxic_model.warmup import WarmUp
 from toxic_testing.inference.bundles import WORDS, BundleFactory
 from toxic_testing.inference.perspective import ANALYZE, asked
 from toxic_testing.inference.process import Server
@@ -175,3 +182,17 @@ def test_the_documented_journey_keeps_a_client_s_decisions(
     scaled.server.logs.wait_for("scale.unreadable")
     file.write_text(whole.replace("900 comments", "the comments"), encoding="utf-8")
     assert httpx.get(f"{scaled.address}/v1alpha1/scale").json()["source"] == "the comments of scores.csv"
+
+
+def test_a_bundle_gives_the_scores_of_a_service(
+    build_bundle: BundleFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long text is read as by default, to its end; and no stopwatch chooses a precision."""
+    folder = build_bundle(tmp_path / "bundle", figures={Precision.INT8.auc_change: 0.0})
+    monkeypatch.delattr(WarmUp, "rate")
+    texts, languages = ("you are kind", "lovely day " * 400 + "idiot " * 14), ("", "tr")
+    ours = score_by_bundle(Scored(texts, languages, {}), folder=folder)
+    model = open_model(open_bundle(folder), threads=1, overlap=AS_SERVED.overlap, precision="float32")
+    expected = model.score(texts, ["en", "tr"], options=AS_SERVED).scores
+    np.testing.assert_allclose(ours.calibrated["TOXICITY"], expected[:, 0], atol=1e-5)
+    assert ours.languages == ("en", "tr")

@@ -28,7 +28,7 @@ def _dependencies(package: Path) -> list[Requirement]:
     project = tomllib.loads(package.read_text())["project"]
     extras = project.get("optional-dependencies", {})
     # An environment holds one TensorFlow: the lock has training's, images take these.
-    locked = [line for name, lines in extras.items() if name not in {"cpu", "gpu"} for line in lines]
+    locked = [line for name, lines in extras.items() if name not in {"tensorflow", "gpu"} for line in lines]
     return [Requirement(line) for line in [*project["dependencies"], *locked]]
 
 

@@ -18,7 +18,7 @@ from toxic_model.opening import open_model
 
 def main() -> None:
     """Answer until standard input ends."""
-    model = open_model(open_bundle(Path(sys.argv[1]) / "1"), threads=Settings().compute_threads)
+    model = open_model(open_bundle(Path(sys.argv[1]) / "1"), threads=Settings().threads)
     for line in sys.stdin:
         encoded = model.tokenizer.encode_windows(texts(int(line)), most=1)
         batches = [pad([text.windows[0]], pad_id=0) for text in encoded]

@@ -18,5 +18,7 @@ python infra/containers/requirements.py "$@" >requirements.txt
 /opt/uv/bin/uv pip install --python /opt/venv/bin/python --no-cache --compile-bytecode \
     -c constraints.txt -c cpu-constraints.txt -r requirements.txt
 
-# Headers for building custom operations, which nothing here does.
-rm -rf /opt/venv/lib/python3*/site-packages/tensorflow/include
+# Headers for building custom operations, which nothing here does, and OpenVINO's plugins for devices other than CPUs.
+cd /opt/venv/lib/python3*/site-packages
+rm -rf tensorflow/include openvino/include openvino/libs/cache.json \
+    openvino/libs/libopenvino_intel_gpu_plugin.so openvino/libs/libopenvino_intel_npu_plugin.so

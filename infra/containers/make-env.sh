@@ -1,20 +1,31 @@
 #!/bin/sh
-# Writes the container stack's settings with new passwords, unless the file exists.
+# Writes the container stack's settings with new passwords, or adds those that an older file lacks.
 #
 #   make-env.sh FILE
 set -eu
 
 file=$1
-[ ! -e "$file" ] || exit 0
-
 # Only the owner may read it, and it appears at once, complete.
 umask 077
-partial=$file.partial
+# Behind a symbolic link.
+target=$(readlink -f "$file")
+partial=$target.partial
+old=$file
+[ -e "$file" ] || old=/dev/null
+cat "$old" >"$partial"
+# The last line may have no end.
+[ -z "$(tail -c 1 "$partial")" ] || echo >>"$partial"
 while IFS= read -r line; do
+    name=${line%%=*}
     case $line in
-        *=change-me) echo "${line%%=*}=$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')" ;;
-        *) echo "$line" ;;
+        *=change-me)
+            grep -q "^$name=" "$old" && continue
+            line=$name=$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')
+            [ "$old" = /dev/null ] || echo "Added $name to $file." >&2
+            ;;
+        *) [ "$old" = /dev/null ] || continue ;;
     esac
-done <.env.example >"$partial"
-mv "$partial" "$file"
-echo "Wrote $file, with new passwords."
+    echo "$line"
+done <.env.example >>"$partial"
+if cmp -s "$partial" "$old"; then rm "$partial"; else mv "$partial" "$target"; fi
+[ "$old" = "$file" ] || echo "Wrote $file, with new passwords."

@@ -1,9 +1,9 @@
 """Prints the dependencies of this repository's packages, for an image layer of their own.
 
-    python requirements.py libs/toxic_core services/inference:cpu
+    python requirements.py libs/toxic_core services/inference:tensorflow
 
-names each package by its folder, of which only `pyproject.toml` must exist, and an extra after a colon. Runs
-before anything is installed, so it uses the standard library alone.
+names each package by its folder, of which only `pyproject.toml` must exist, and an extra, or nothing, after a
+colon. Runs before anything is installed, so it uses the standard library alone.
 
 The list leaves out packages of this repository, which change with every commit and get a layer of their own.
 Each one that another needs must be named, or its own dependencies would be missing; an extra of it that

@@ -87,7 +87,7 @@ def test_roles_decide_who_promotes_and_who_overrides(registry: Attacked) -> None
     good, bad = registry.versions.add(), registry.versions.add(WORSE)
     override = {"actor": "the chief", "reason": "agreed", "override": "true"}
     sign_in(registry, "writer")
-    assert registry.set_alias(good, "canary").status_code == 200
+    assert registry.set_alias(good, "candidate").status_code == 200
     assert registry.set_alias(good).status_code == 400
     assert registry.set_alias(bad, **override).status_code == 400
     sign_in(registry, "promoter")

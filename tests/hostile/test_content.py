@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from toxic_core.contract import CONTRACT_FILE, WARMUP_FILE, file_digest, read_contract, seal
-from toxic_core.errors import NotApprovedError
+from toxic_core.errors import ContractError, NotApprovedError
 from toxic_inference.adapters.bundle_cache import BundleCache
 from toxic_inference.adapters.mlflow_source import MlflowRegistry
 from toxic_inference.serving.interfaces import ServableId
+from toxic_model.registered import Registry
 from toxic_testing.registry import Attacked
 
 pytestmark = pytest.mark.timeout(600)
@@ -67,6 +68,20 @@ def test_ledger_has_the_digest_of_every_alias(registry: Attacked) -> None:
     assert registry.approved("previous") == {
         "alias": "previous", "version": first, "digest": digests[first], "outcome": "accepted",
     }  # fmt: skip
+
+
+@pytest.mark.hostile(2)
+def test_batch_scoring_refuses_content_that_was_swapped(registry: Attacked, tmp_path: Path) -> None:
+    """`toxic-batch`, `make score` and `toxic-registry evaluate` fetch versions by this."""
+    number = registry.versions.add()
+    registry.set_alias(number, actor="zoe")
+    found = Registry(registry.uri, registry.versions.model)
+    assert found.fetch("champion", tmp_path / "fetched").version == str(number)
+    folder = registry.folder(number)
+    contract = read_contract(folder)
+    seal(folder, contract.model_copy(update={"thresholds": {name: {"*": 0.9} for name in contract.labels}}))
+    with pytest.raises(ContractError, match="were replaced"):
+        found.fetch(str(number), tmp_path / "fetched")
 
 
 def test_content_swapped_in_the_store_cannot_return(registry: Attacked) -> None:

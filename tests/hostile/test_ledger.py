@@ -96,7 +96,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     registry = Attacked(process.uri, folder, versions)
     worse = versions.add({"test.toxic.es.auc": 0.5})
     registry.set_alias(worse, actor="zoe", reason="agreed", override="true")
-    registry.set_alias(worse, "canary", actor="zoe")
+    registry.set_alias(worse, "candidate", actor="zoe")
     registry.set_alias(versions.add({"test.toxic.es.auc": 0.4}), actor="zoe")
     kept = str(folder / "kept.json")
     assert verify(process.uri, "--head", kept) == 0

@@ -40,7 +40,7 @@ def test_look_alike_of_a_reserved_alias_is_refused(registry: Attacked, alias: st
 def test_version_number_out_of_range_is_a_clear_error(registry: Attacked, number: str) -> None:
     """On every route that takes one."""
     assert 400 <= registry.set_alias(number, actor="zoe").status_code < 500
-    assert 400 <= registry.set_alias(number, "canary").status_code < 500
+    assert 400 <= registry.set_alias(number, "candidate").status_code < 500
     with pytest.raises(MlflowException) as error:
         registry.versions.client.get_model_version(registry.versions.model, number)
     assert error.value.get_http_status_code() < 500

@@ -60,10 +60,34 @@ def test_every_alert_is_explained_and_has_both_kinds_of_case(alert: dict[str, An
         check
         for file in CASES
         for test in yaml.safe_load(file.read_text())["tests"]
-        for check in test["alert_rule_test"]
+        for check in test.get("alert_rule_test", ())
         if check["alertname"] == alert["alert"]
     ]
     assert {bool(check["exp_alerts"]) for check in cases} == {True, False}
+
+
+@pytest.mark.parametrize("alert", _alerts(), ids=lambda alert: alert["alert"])
+def test_every_alert_has_a_case_in_which_its_series_appears_late(alert: dict[str, Any]) -> None:
+    """A series that is born above 0 after the start; the case of estimated quality takes days."""
+    late = [
+        test
+        for file in CASES
+        for test in yaml.safe_load(file.read_text())["tests"]
+        if any(str(series["values"]).startswith("_x") for series in test["input_series"])
+    ]
+    named = [
+        check["alertname"]
+        for test in late
+        for check in test.get("alert_rule_test", ())
+        if check["exp_alerts"]
+    ]
+    seen = [
+        sample["labels"]
+        for test in late
+        for check in test.get("promql_expr_test", ())
+        for sample in check["exp_samples"]
+    ]
+    assert alert["alert"] in named or any(f'"{alert["alert"]}"' in labels for labels in seen)
 
 
 def test_prometheus_is_configured_from_the_environment(

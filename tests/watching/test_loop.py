@@ -114,6 +114,23 @@ def test_a_version_that_cannot_be_loaded_is_noticed(loop: Any) -> None:
     assert loop.predict(["you"]).json()["model_version"] == FIRST_CHAMPION
 
 
+def test_a_canary_that_fails_is_noticed_and_withdrawn(loop: Any) -> None:
+    """It answers every caller here, until the alias is gone."""
+    canary = loop.add_version(model=TinyModel(bias=2.5, work=60))
+    loop.promote(canary, "canary")
+
+    def failed() -> bool:
+        answer = loop.predict(_texts(200), timeout=0.01)
+        return answer.status_code != 200 and "CanaryFails" in loop.firing()
+
+    loop.wait_until(failed, "the alert of a canary that fails")
+    assert loop.predict(["you"]).json()["model_version"] == canary
+    loop.client.delete_registered_model_alias(MODEL, "canary")
+    loop.wait_until(
+        lambda: loop.predict(["you"]).json()["model_version"] == FIRST_CHAMPION, "the champion answers"
+    )
+
+
 def test_drift_ends_in_a_challenger(loop: Any) -> None:
     """Another language and length: Prometheus, Alertmanager, the training server, the registry, the shadow.
 

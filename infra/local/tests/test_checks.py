@@ -1,11 +1,20 @@
 import socket
+import sys
 from pathlib import Path
 
 import pytest
 
-from toxic_local.checks import check_disk, check_port, check_writable
+from toxic_local.checks import check_disk, check_installed, check_port, check_writable
 from toxic_local.errors import CheckFailedError
 from toxic_testing.ports import free_port
+
+
+def test_a_program_that_isn_t_installed_is_named() -> None:
+    """The message has the command that installs it; other programs than modules aren't checked."""
+    check_installed((sys.executable, "-m", "toxic_local"))
+    check_installed(("toxic-registry-of-a-test", "serve"))
+    with pytest.raises(CheckFailedError, match=r"toxic_nowhere isn't installed.*toxic-local\[stack\]"):
+        check_installed((sys.executable, "-m", "toxic_nowhere", "serve"))
 
 
 def test_free_port_passes() -> None:

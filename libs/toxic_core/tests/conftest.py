@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from toxic_core.contract import (
     SAVED_MODEL_DIR,
@@ -19,10 +18,9 @@ from toxic_core.contract import (
 from toxic_core.contract.reference import Distribution
 from toxic_core.labels import LABELS, Label
 from toxic_core.languages import ANY_LANGUAGE
+from toxic_testing.fuzzing import be_patient
 
-# An example's duration depends on the load of the machine.
-settings.register_profile("patient", deadline=None)
-settings.load_profile("patient")
+be_patient()
 
 
 @pytest.fixture

@@ -291,7 +291,7 @@ seal(Path(sys.argv[1]), Contract.model_validate_json(sys.stdin.buffer.read()))
 def test_a_killed_seal_leaves_no_contract(
     program: str, status: int, unsealed: Path, contract: Contract
 ) -> None:
-    """A folder whose sealing was killed or ran out of disk can be sealed again."""
+    """A folder that was being sealed when the process was killed or the disk full can be sealed again."""
     died = subprocess.run(
         [sys.executable, "-c", program, str(unsealed)],
         input=contract.model_dump_json().encode(),

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toxic_core.errors import InvalidDataError
-from toxic_core.tables import Table, TableOptions, open_table
+from toxic_core.tables import Table, TableOptions, open_lines, open_table
 from toxic_core.tables.delimited import DELIMITERS
+from toxic_testing.fuzzing import examples
 from toxic_testing.tables import HEADER, ROWS, delimited, files
 
 Cells = tuple[str, ...]
@@ -51,6 +52,25 @@ def codes_of(content: bytes, **declared: str | None) -> list[tuple[int, str]]:
     ]
 
 
+def test_lines_are_a_table_of_one_column() -> None:
+    """A comment per line, quotes included; empty lines are skipped, and a bad one concerns no other."""
+    content = b'\xef\xbb\xbfa "b", c\r\n\n  d\nh\xff\n\0\ne'
+    table = open_lines(io.BytesIO(content))
+    assert table.header == ("text",)
+    rows = [(row.line, row.problem.code if row.problem else row.cells[0]) for row in table.rows()]
+    assert rows == [(1, 'a "b", c'), (3, "  d"), (4, "invalid_utf8"), (5, "invalid_character"), (6, "e")]
+    (row,) = open_lines(io.BytesIO("день\n".encode("cp1251")), TableOptions("cp1251")).rows()
+    assert row.cells == ("день",)
+
+
+@pytest.mark.parametrize("declared", [None, "utf-8"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_lines_are_read_by_their_byte_order_mark(encoding: str, declared: str | None) -> None:
+    """As in tables, the mark outweighs what is declared; it is no part of the first comment."""
+    table = open_lines(io.BytesIO("день\nніч\n".encode(encoding)), TableOptions(declared))
+    assert [row.cells for row in table.rows()] == [("день",), ("ніч",)]
+
+
 @pytest.mark.parametrize("name", files())
 def test_a_table_is_read_as_people_have_it(name: str) -> None:
     """Every format, dialect and compression has the same rows."""
@@ -62,7 +82,7 @@ def test_a_table_is_read_as_people_have_it(name: str) -> None:
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("delimiter", DELIMITERS.values())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(st.data())
 def test_rows_come_back_from_any_writer(encoding: str, delimiter: str, data: st.DataObject) -> None:
     """What pandas and LibreOffice write in any encoding, with any delimiter, is read row by row."""
@@ -83,9 +103,9 @@ _CELLS = st.text(
 
 
 @given(st.lists(st.tuples(st.integers(1, 2**40).map(str), _CELLS, _CELLS), max_size=6))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_rows_come_back_from_workbooks_parquet_and_json(rows: list[Cells]) -> None:
-    """Cells are texts, whatever the format."""
+    """Cells are texts in every format."""
     header = ["id", "text", "note"]
     book = openpyxl.Workbook()
     assert book.active is not None

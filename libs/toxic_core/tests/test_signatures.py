@@ -21,7 +21,7 @@ def test_signature_names_the_key_that_made_it(key: SigningKey) -> None:
 
 
 def test_signature_is_of_one_statement_kind_and_key(key: SigningKey, tmp_path: Path) -> None:
-    """Nothing else verifies."""
+    """No other verifies."""
     signature, trusted = key.sign(b"statement", kind="evidence"), {key.public: "trainer"}
     other = SigningKey.read_or_create(tmp_path / "other.key")
     forged = Signature(key=key.public, value=other.sign(b"statement", kind="evidence").value)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
-from tokenizers.models import Unigram
-from tokenizers.pre_tokenizers import Metaspace
+from tokenizers.models import Unigram, WordLevel
+from tokenizers.pre_tokenizers import Metaspace, WhitespaceSplit
 from tokenizers.processors import TemplateProcessing
 
 from toxic_core.errors import ContractError
@@ -183,8 +183,47 @@ def test_unknown_tokens_are_counted_in_every_window(tokeniser: Tokeniser) -> Non
     assert 0 < long.unknown <= sum(len(window) for window in long.windows)
 
 
+@pytest.mark.parametrize(
+    ("text", "low"),
+    [
+        ("good day", False),
+        ("γδ", True),
+        ("γδ εζ good", True),  # ▁ <unk> ▁ <unk> ▁good
+        ("good good γδ", False),
+        ("good γδ", False),
+        ("aγδ βb good", True),  # letters of a word with an unknown part can't be read either
+        ("abcdefghγ good", False),
+        ("γabcdefgh good", False),
+        ("!", True),
+        ("good 1 day 2 to you", False),
+        ("γ " * 20, True),
+        ("good " * 10 + "γ " * 5, False),
+    ],
+)
+def test_a_text_that_is_mostly_unknown_has_low_confidence(
+    text: str,
+    low: bool,  # noqa: FBT001  a parameter of the test
+    tokeniser: Tokeniser,
+) -> None:
+    """By the words that the vocabulary can't read, over all windows."""
+    (windowed,) = tokeniser.encode_windows([text], most=4)
+    assert windowed.low_confidence is low
+    assert tokeniser.encode_aligned(text, most=4).text.low_confidence is low
+
+
+def test_words_of_other_vocabularies() -> None:
+    """Without sentencepiece's mark, `##` continues a word."""
+    words = {"[UNK]": 0, "good": 1, "a": 2, "##b": 3}
+    tokenizer = Tokenizer(WordLevel(words, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = WhitespaceSplit()
+    read = Tokeniser(tokenizer, max_tokens=MAX_TOKENS, pad_id=0)
+    texts = ["good good c", "good c", "c good a c ##b", "c c good"]
+    found = read.encode_normalised(texts, most=1)
+    assert [text.low_confidence for text in found] == [False, False, True, True]
+
+
 def test_a_byte_vocabulary_has_no_unknown_tokens() -> None:
     """A tokenizer without an unknown token counts none."""
     tokenizer = Tokenizer(Unigram([("a", -1.0), ("b", -1.0)]))
     (text,) = Tokeniser(tokenizer, max_tokens=MAX_TOKENS, pad_id=0).encode_windows(["ab"], most=1)
-    assert text.unknown == 0
+    assert (text.unknown, text.low_confidence) == (0, False)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from toxic_core.languages import UNDETERMINED
-from toxic_model.identification import identify_language
+from toxic_model.identification import has_words, identify, identify_language
 
 FOREIGN = Path(__file__).with_name("foreign_texts.csv")
 
@@ -45,8 +45,31 @@ def test_each_language_is_identified(text: str, language: str) -> None:
     assert identify_language(text) == identify_language(text, "en") == language
 
 
+@pytest.mark.parametrize(
+    ("text", "least", "most"),
+    [
+        ("Que tengas un buen día, amigo mío.", 0.5, 1.0),
+        ("आपका दिन शुभ हो, मेरे प्यारे दोस्त।", 0.3, 0.9),
+        ("yaar kal movie dekhne chalte hain kya", 0.5, 1.0),
+        ("Hyvää päivänjatkoa ystävälleni, nähdään huomenna taas täällä kahvilassa.", 0.5, 1.0),
+        ("ქართული ენა", 1.0, 1.0),
+    ],
+)
+def test_identification_has_a_confidence(text: str, least: float, most: float) -> None:
+    """From 0 to 1, also that a text is in none of the languages."""
+    confidence = identify(text).confidence
+    assert confidence is not None
+    assert least <= confidence <= most
+
+
+@pytest.mark.parametrize("text", ["12 34", "hello"])
+def test_an_assumed_language_has_no_confidence(text: str) -> None:
+    """Texts without letters and of one or two words are in the default language, which is a guess."""
+    assert identify(text, "en") == ("en", None)
+
+
 def test_unsupported_languages_are_undetermined() -> None:
-    """At least nine in ten texts in each of six languages, whatever the script."""
+    """At least nine in ten texts in each of six languages and any script."""
     with FOREIGN.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     missed = {row["lang"]: 0 for row in rows}
@@ -55,7 +78,22 @@ def test_unsupported_languages_are_undetermined() -> None:
     assert {language: count for language, count in missed.items() if count > 3} == {}
 
 
-@pytest.mark.parametrize("text", ["12345 👍", ":) !!!", "", "gg", "hello", "ok lol"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "12345 👍",
+        ":) !!!",
+        "",
+        "gg",
+        "hello",
+        "ok lol",
+        "(ノ_<。)",
+        "(°Д°) !!",
+        "(ಠ_ಠ)",
+        "ಠ_ಠ",
+        "hello (>_ツ)",
+    ],
+)
 def test_texts_without_evidence_have_the_default_language(text: str) -> None:
     """Without letters, or one or two words; without a default language they are undetermined."""
     assert [identify_language(text, default) for default in ("en", "it", "hi-Latn")] == [
@@ -94,6 +132,24 @@ def test_strong_evidence_outweighs_the_default_language(text: str, default: str,
 def test_letters_in_disguise_are_still_letters(text: str) -> None:
     """Full width, mathematical bold, a Cyrillic letter in a Latin word, and Greek ones before a sentence."""
     assert identify_language(text, "en") == "en"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("(°Д°)", False),
+        ("¯(ツ)¯ 12", False),
+        ("O_o", False),
+        ("ಠ_ಠ", False),
+        *((word, True) for word in ("a_b", "x-y", "o/", "I'm", "में", "ಕಿಕಿ", "ಕೇಂ", "ನೀವು ತುಂಬಾ ಒಳ್ಳೆಯವರು")),
+        ("好!!", True),
+        ("a", True),
+        ("(ツ) ok", True),
+    ],
+)
+def test_faces_are_no_words(text: str, expected: bool) -> None:  # noqa: FBT001  a parameter of the test
+    """Letters among signs don't tell a language; a single letter or character is a word."""
+    assert has_words(text) is expected
 
 
 def test_unreadable_characters_are_no_error() -> None:

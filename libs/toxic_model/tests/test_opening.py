@@ -21,7 +21,6 @@ from toxic_model.loaded import LoadedModel
 from toxic_model.opening import choose_runtimes, open_model
 from toxic_model.precision import Precision
 from toxic_model.runtimes import OPENVINO, TENSORFLOW, openvino
-from toxic_model.warmup import WarmUp
 from toxic_testing.inference.bundles import BundleFactory, replay
 
 pytestmark = pytest.mark.slow
@@ -155,53 +154,6 @@ def test_a_sealed_file_of_another_kind_is_refused(bundle: Path, runtime: str) ->
         load(bundle, runtime)
 
 
-INT8, BFLOAT16 = Precision.INT8.auc_change, Precision.BFLOAT16.auc_change
-
-
-@pytest.fixture
-def capable_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A CPU with instructions for every precision."""
-    capable = replace(OPENVINO, lower_precisions=lambda: (Precision.INT8, Precision.BFLOAT16))
-    monkeypatch.setattr(opening, "RUNTIMES", (capable, TENSORFLOW))
-
-
-@pytest.mark.usefixtures("capable_cpu")
-@pytest.mark.parametrize(
-    ("figures", "wanted", "runtime"),
-    [
-        ({INT8: 0.0003, BFLOAT16: 0.0001}, "auto", "openvino-int8"),
-        ({INT8: 0.0003, BFLOAT16: 0.0001}, "float32", "openvino-float32"),
-        ({INT8: 0.0021, BFLOAT16: 0.0001}, "auto", "openvino-bfloat16"),
-        ({INT8: 0.0021, BFLOAT16: 0.0021}, "auto", "openvino-float32"),
-        ({"test.toxic.en.auc": 0.97}, "auto", "openvino-float32"),
-        ({}, "auto", "openvino-float32"),
-    ],
-)
-def test_a_lower_precision_needs_evidence(
-    build_bundle: BundleFactory,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    figures: dict[str, float],
-    wanted: Any,
-    runtime: str,
-) -> None:
-    """Without a small enough figure, or if it isn't wanted, float32 computes."""
-    monkeypatch.setattr(WarmUp, "seconds", lambda *_: 1.0)
-    opened = open_bundle(build_bundle(tmp_path / "bundle", figures=figures or None))
-    assert open_model(opened, threads=2, runtime="openvino", precision=wanted).runtime == runtime
-
-
-@pytest.mark.usefixtures("capable_cpu")
-def test_a_lower_precision_that_is_slower_is_not_used(
-    build_bundle: BundleFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A CPU's instructions may still be slow; the next precision is tried."""
-    took = iter([1.0, 1.2, 0.8])
-    monkeypatch.setattr(WarmUp, "seconds", lambda *_: next(took))
-    path = build_bundle(tmp_path / "bundle", figures={INT8: 0.0, BFLOAT16: 0.0})
-    assert load(path, "openvino").runtime == "openvino-bfloat16"
-
-
 @pytest.mark.parametrize(
     ("cpuinfo", "expected"),
     [
@@ -233,6 +185,20 @@ def test_tensorflow_computes_what_openvino_cannot_read(bundle: Path) -> None:
         load(bundle, "openvino")
 
 
+def test_without_tensorflow_a_declined_version_names_its_extra(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What OpenVINO can't compute fails with what to install, unless the runtime was chosen by name."""
+    monkeypatch.setattr(opening, "RUNTIMES", (OPENVINO, replace(TENSORFLOW, installed=lambda: False)))
+    assert load(bundle).runtime == "openvino-float32"
+    save_signature(bundle, "an operation of TensorFlow's own")
+    with pytest.raises(SignatureError, match=r"(?s)can't read.*: install tensorflow\."):
+        load(bundle)
+    with pytest.raises(SignatureError) as refused:
+        load(bundle, "openvino")
+    assert "install" not in str(refused.value)
+
+
 def test_streams_give_the_scores_of_the_whole(bundle: Path) -> None:
     """Two batches at the same time get the scores that each gets by itself; one thread has no streams."""
     model = load(bundle, "openvino")
@@ -249,6 +215,17 @@ def test_streams_give_the_scores_of_the_whole(bundle: Path) -> None:
     single = open_model(open_bundle(bundle), threads=1, runtime="openvino")
     assert single.streams == ()
     np.testing.assert_allclose(single.whole(batches[0]), model.whole(batches[0]), atol=1e-6)
+
+
+def test_a_failed_compilation_is_not_blamed_on_the_text() -> None:
+    """The first batch on a stream compiles the model for all streams."""
+
+    def divide() -> Any:
+        raise RuntimeError("out of memory")
+
+    requests = openvino._Requests(None, divide, others=2)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        openvino._infer(requests, 1, batch([[2, 3]]), known_ids=10)
 
 
 def test_runtimes_are_chosen_by_machine(monkeypatch: pytest.MonkeyPatch) -> None:

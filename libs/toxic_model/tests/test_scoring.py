@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,14 @@ def test_a_language_has_its_own_threshold(model: LoadedModel) -> None:
     )
     found = strict.score(["you"] * 3, ["tr", "en", None], options=OPTIONS)
     assert found.decisions[:, 0].tolist() == [True, False, False]
+
+
+def test_unknown_words_get_no_decision(model: LoadedModel) -> None:
+    """At any score: it is marked instead."""
+    certain = replace(model, whole=lambda batch: np.ones((len(batch.input_ids), 6), np.float32), streams=())
+    found = certain.score(["you are foreign", "something foreign"], options=OPTIONS)
+    assert found.low_confidence.tolist() == [False, True]
+    assert found.decisions.all(axis=1).tolist() == found.decisions.any(axis=1).tolist() == [True, False]
 
 
 def test_progress_is_reported(model: LoadedModel) -> None:

@@ -48,12 +48,20 @@ def test_rows_get_scores_and_decisions(model: LoadedModel) -> None:
     assert tuple(found) == output_names(model.contract)
     assert found["model_version"] == ["7"] * 4
     assert found["error"] == ["", NO_TEXT, NO_TEXT, ""]
+    assert found["low_confidence"] == [False, None, None, False]
     expected = model.score(["you are kind", "you idiot"], ["en", "pt"], options=OPTIONS)
     for index, label in enumerate(model.contract.labels):
         scores, decisions = found[f"score_{label}"], found[f"decision_{label}"]
         assert scores[1:3] == decisions[1:3] == [None, None]
         np.testing.assert_array_equal(np.array(scores)[[0, 3]].astype(np.float32), expected.scores[:, index])
         assert [decisions[0], decisions[3]] == expected.decisions[:, index].tolist()
+
+
+def test_a_text_of_unknown_words_is_marked(model: LoadedModel) -> None:
+    """It gets no decision."""
+    found = columns({"text": ["something foreign"]}, TableScorer(model, "7", OPTIONS))
+    decisions = {found[f"decision_{label}"][0] for label in model.contract.labels}
+    assert (found["low_confidence"], decisions) == ([True], {False})
 
 
 def test_a_table_without_any_text_has_only_errors(model: LoadedModel) -> None:
@@ -88,7 +96,7 @@ def test_a_language_that_isn_t_stated_is_identified(model: LoadedModel) -> None:
 
 
 def test_a_problem_of_its_reader_is_a_row_s_error(model: LoadedModel) -> None:
-    """Such a row isn't scored, whatever its cells."""
+    """Such a row isn't scored, even if its cells are good."""
     cells: dict[str, list[object]] = {"text": ["you are kind", "half a row"]}
     scorer = TableScorer(model, "7", OPTIONS)
     scored = {

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import structlog
-from hypothesis import settings
 
 from toxic_core.telemetry import disable_telemetry
 from toxic_inference.serving.batching.admission import BatchLimits
@@ -15,15 +14,14 @@ from toxic_inference.serving.batching.slots import Slots
 from toxic_inference.serving.interfaces import ServableId
 from toxic_inference.serving.versions.harness import ActiveServable
 from toxic_testing.forking import quick_python
+from toxic_testing.fuzzing import be_patient
 from toxic_testing.inference.bundles import BundleFactory, write_plain_bundle
 from toxic_testing.inference.fakes import EventLog, FakeModel, InlineExecutor, ManualClock, activate, spin
 from toxic_testing.inference.mlflow_server import RegisteredModel, Registry, StartServer
 from toxic_testing.inference.process import Server
 
 disable_telemetry()
-# The time of an example depends more on the machine's other work than on the code.
-settings.register_profile("patient", deadline=None)
-settings.load_profile("patient")
+be_patient()
 # structlog's own default renders every local variable of a traceback: slow, and not what the service logs.
 structlog.configure(
     processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()]

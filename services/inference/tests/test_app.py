@@ -109,3 +109,21 @@ async def test_a_state_folder_belongs_to_one_service(tmp_path: Path) -> None:
     assert not upload.exists()
     async with again.router.lifespan_context(again):
         pass
+
+
+@pytest.mark.hostile(17)
+async def test_a_service_that_others_reach_needs_keys(tmp_path: Path) -> None:
+    """Or the word of its operator that none are needed; a start without either has no effect."""
+    with pytest.raises(ConfigurationError, match="INFERENCE_ALLOW_UNAUTHENTICATED"):
+        create_app(Settings(host="192.0.2.1", state_dir=tmp_path / "state"))
+    assert not (tmp_path / "state").exists()
+    (tmp_path / "models").mkdir()
+    settings = Settings(
+        host="192.0.2.1",
+        allow_unauthenticated=True,
+        model_directory=tmp_path / "models",
+        state_dir=tmp_path / "state",
+    )
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        pass

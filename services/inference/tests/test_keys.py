@@ -1,3 +1,4 @@
+import os
 import stat
 from io import StringIO
 from pathlib import Path
@@ -93,3 +94,36 @@ def test_a_service_without_its_keys_doesn_t_start(file: Path) -> None:
     file.write_text("# nothing\n")
     with pytest.raises(ConfigurationError, match="keys add"):
         KeyFile(file)
+
+
+@pytest.mark.hostile(37)
+def test_a_revoked_key_is_out_even_if_the_file_keeps_its_time(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nor does the same size or the same inode keep it."""
+    keys = []
+    for name in ("one", "two"):
+        run_key_command(["keys", "add", name], default_file=file)
+        keys.append(capsys.readouterr().out.strip())
+    known, times, content = KeyFile(file), file.stat(), file.read_text()
+    assert known.find(keys[0])
+    digest = load_keys(file)[0].digest
+    file.write_text(content.replace(digest, "0" * len(digest)))
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert (file.stat().st_size, file.stat().st_ino) == (times.st_size, times.st_ino)
+    assert known.find(keys[0]) is None
+    assert known.find(keys[1])
+
+
+@pytest.mark.hostile(37)
+def test_a_file_that_can_not_be_read_stops_no_client(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its keys stay as they were, with a line in the log, until it can be read again."""
+    run_key_command(["keys", "add", "forum"], default_file=file)
+    key = capsys.readouterr().out.strip()
+    known = KeyFile(file)
+    file.write_bytes(b"\xff")
+    assert known.find(key)
+    assert "keys.unreadable" in capsys.readouterr().out
+    run_key_command(["keys", "add", "news", "--file", str(file) + ".new"], default_file=file)
+    Path(f"{file}.new").replace(file)
+    assert known.find(key) is None

@@ -26,7 +26,7 @@ def sign_in(user: str, password: str) -> dict[str, str]:
 def test_registry_with_users_requires_a_password(
     start_registry: StartRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only the health check answers without a password, and the ledger has the signed-in user's name."""
+    """Only health and metrics answer without a password, and the ledger has the signed-in user's name."""
     users = tmp_path / "users"
     users.write_text(f"# the team\n\n{user_line('zoë', 'p:ss', Role.PROMOTER)}\n", encoding="utf-8")
     registry = start_registry({"REGISTRY_STATE_DIR": str(tmp_path), "REGISTRY_USERS_FILE": str(users)})
@@ -39,13 +39,13 @@ def test_registry_with_users_requires_a_password(
     paths = (
         "/",
         "/ledger",
-        "/metrics",
+        "/metrics/",
         "/ajax-api/2.0/mlflow/registered-models/search",
         "/health/",
         "//health",
     )
     assert [get(path) for path in paths] == [401] * len(paths)
-    assert get("/health") == 200
+    assert [get("/health"), get("/metrics")] == [200, 200]
     assert [get("/ledger", "zoë", word) for word in ("p:ss", "p", "", "p:ss")] == [200, 401, 401, 200]
     assert get("/ledger", "max", "p:ss") == 401
     bad = requests.get(f"{registry.uri}/ledger", headers={"Authorization": "Basic %%%"}, timeout=TIMEOUT)

@@ -12,7 +12,7 @@ from toxic_registry.gate.alias_names import check_name
         "previous",
         "champion-eu",
         "best_de",
-        "canary",
+        "candidate",
         "2026-eu",
         "кандидат",
         "produção",

@@ -1,5 +1,7 @@
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from werkzeug.security import check_password_hash
@@ -45,6 +47,46 @@ def test_rollback_returns_to_the_previous_champion(run: Run, versions: Versions)
     assert versions.aliases() == {"champion": first, "previous": second}
     assert run("rollback")[0] == 0
     assert versions.aliases() == {"champion": second, "previous": first}
+
+
+def test_only_the_shipped_model_is_adopted(run: Run, versions: Versions) -> None:
+    """Another version is refused, although the gate would accept it."""
+    number = versions.add()
+    versions.client.set_registered_model_alias(versions.model, "challenger", str(number))
+    status, _, error = run("adopt-baseline")
+    assert status == 1
+    assert "isn't that of the model that ships with this release" in error
+    assert run("promote", "challenger")[0] == 0
+
+
+def test_adopted_model_names_that_in_the_ledger(
+    run: Run, versions: Versions, ledger: Callable[[], list[dict[str, object]]]
+) -> None:
+    """With the reason that its operator gave."""
+    shipped = (Path(__file__).parents[3] / "models" / "baseline" / "evaluation.json").read_text()
+    number = versions.add(json.loads(shipped))
+    old = versions.add({"test.toxic.all.rows": 900.0, "length.toxic.auc": 0.9, "serving.size_mb": 100.0})
+    assert run("promote", str(old))[0] == 0
+    assert run("promote", str(number))[0] == 1
+    status, _, error = run("adopt-baseline", str(number), "--reason", "the new release")
+    assert (status, error) == (0, "")
+    assert ledger()[-1]["reason"] == "the new release (the shipped model, compared per source)"
+    assert versions.aliases()["previous"] == old
+
+
+def test_the_previous_champion_is_no_exception_from_adoption(run: Run, versions: Versions) -> None:
+    """A rollback under the name of an adoption would be recorded as what it isn't."""
+    first, second = versions.add(), versions.add()
+    assert run("promote", str(first))[0] == run("promote", str(second))[0] == 0
+    status, _, error = run("adopt-baseline", "previous")
+    assert (status, "isn't that of the model that ships with this release" in error) == (1, True)
+    assert versions.aliases() == {"champion": second, "previous": first}
+
+
+def test_evaluation_needs_a_table(run: Run) -> None:
+    """The message names the setting."""
+    status, _, error = run("evaluate", "1")
+    assert (status, "REGISTRY_TEST_TABLE" in error) == (1, True)
 
 
 def test_reason_tag_belongs_to_one_promotion(run: Run, versions: Versions) -> None:
@@ -106,6 +148,18 @@ def test_champion_at_prints_the_champion_of_any_time(run: Run, versions: Version
     assert run("champion-at", between.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))[1] == f"{first}\n"
     assert run("champion-at", "2020-01-01")[1] == "none\n"
     assert run("champion-at", "2999-01-01T00:00+02:00")[1] == f"{second}\n"
+
+
+def test_a_canary_is_tried_out_and_withdrawn(run: Run, versions: Versions) -> None:
+    """Each command prints what changed; without a canary there is nothing to withdraw."""
+    first, second = versions.add(), versions.add()
+    run("promote", str(first))
+    assert run("canary", str(second))[1] == f"canary: {versions.model} version {second}\n"
+    assert run("withdraw", "--reason", "slow")[1] == f"canary: {second} -> none\n"
+    assert versions.aliases() == {"champion": first}
+    status, _, error = run("withdraw")
+    assert (status, error.count("\n")) == (1, 1)
+    assert "no canary" in error
 
 
 def test_invalid_time_is_a_one_line_error(run: Run) -> None:

@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from toxic_core.contract import file_digest
 from toxic_core.errors import ConfigurationError, ContractError
+from toxic_model.precision import Precision
 from toxic_registry.gate.gate import Gate, reasons_against
 from toxic_registry.gate.policy import PACKAGED, GatePolicy, read_policy
+from toxic_registry.gate.sealed import SealedEvaluations
 from toxic_testing.registry import GOOD_FIGURES, write_bundle
 
 
@@ -99,6 +102,14 @@ def test_figure_that_the_champion_has_cannot_be_left_out(
     assert all(f"lacks figures that the champion has: {named}" in reason for reason in reasons)
 
 
+@pytest.mark.parametrize("name", PACKAGED)
+def test_figures_of_the_machine_and_of_corrections_may_be_missing(name: str) -> None:
+    """Another processor, or a training without corrections, doesn't measure them."""
+    rules = read_policy(name)
+    measured = [precision.auc_change for precision in Precision if precision is not Precision.FLOAT32]
+    assert all(map(rules.waives, [*measured, "feedback_test.toxic.all.auc"]))
+
+
 def test_required_figure_can_be_waived() -> None:
     """For as long as its test data is missing, for example."""
     rules = policy().model_copy(update={"waived": ("auc",)})
@@ -111,6 +122,100 @@ def test_other_test_set_may_be_allowed() -> None:
         {"auc": 0.9, "rows": 11}, {"auc": 0.99, "rows": 10}, policy(on_another_test_set="allow")
     )
     assert list(reasons) == []
+
+
+@pytest.mark.parametrize(
+    ("figures", "reason"),
+    [
+        ({"en.auc": 0.95, "en.rows": 5, "bias.auc": 0.5, "bias.rows": 9, "rows": 11}, ""),
+        ({"en.auc": 0.93, "en.rows": 5, "bias.auc": 0.9, "bias.rows": 9, "rows": 11}, "en.auc is"),
+        ({"en.auc": 0.93, "en.rows": 6, "bias.auc": 0.9, "bias.rows": 9, "rows": 11}, ""),
+        ({"en.auc": 0.95, "en.rows": 5, "bias.auc": 0.5, "bias.rows": 9, "rows": 10}, "bias.auc is"),
+        ({"en.auc": 0.95, "en.rows": 5, "rows": 11}, "it lacks figures that the champion has: bias"),
+    ],
+)
+def test_versions_can_be_compared_per_source(figures: dict[str, float], reason: str) -> None:
+    """A figure is compared if the nearest count of rows is equal; on the same test set, always."""
+    champion = {"en.auc": 0.95, "en.rows": 5, "bias.auc": 0.9, "bias.rows": 8, "rows": 10}
+    compared = [{"figure": name} for name in ("en.auc", "bias.auc", "other.auc")]
+    rules = policy(on_another_test_set="per_source", figures=compared).model_copy(update={"checks": ()})
+    reasons = list(reasons_against(figures, champion, rules))
+    assert len(reasons) == bool(reason)
+    assert all(each.startswith(reason) for each in reasons)
+
+
+OLD = {**GOOD_FIGURES, "test.toxic.all.rows": 900.0, "test.toxic.en.rows": 500.0, "length.toxic.auc": 0.9}
+SHIPPED_FIGURES = {**GOOD_FIGURES, "test.toxic.en.rows": 500.0}
+
+
+@pytest.mark.parametrize(("english", "reason"), [(0.97, ""), (0.96, "test.toxic.en.auc is 0.9600 against")])
+def test_shipped_model_can_follow_an_older_champion(tmp_path: Path, english: float, reason: str) -> None:
+    """It is compared on the sources that both were measured on; other versions aren't adopted."""
+    figures = {**SHIPPED_FIGURES, "test.toxic.en.auc": english}
+    shipped, champion = write_bundle(tmp_path / "shipped", figures), write_bundle(tmp_path / "old", OLD)
+    other = write_bundle(tmp_path / "other", {**figures, "test.toxic.it.auc": 0.99})
+    digests = {"contract.json": "", "evaluation.json": file_digest(shipped / "evaluation.json")}
+    gate = Gate(read_policy("default"), download, shipped=digests)
+    assert len(gate.judge(str(shipped), champion_uri=str(champion)).reasons) == 2
+    adopted = gate.judge(str(shipped), champion_uri=str(champion), adopt=True).reasons
+    assert len(adopted) == bool(reason)
+    assert all(each.startswith(reason) for each in adopted)
+    refused = gate.judge(str(other), champion_uri=str(champion), adopt=True).reasons
+    assert refused[0] == "its evaluation isn't that of the model that ships with this release"
+    assert len(refused) == 3
+
+
+def test_shipped_content_needs_no_signature(tmp_path: Path) -> None:
+    """The package has its digest; content that differs needs one."""
+    shipped = write_bundle(tmp_path / "shipped")
+    other = write_bundle(tmp_path / "other", SHIPPED_FIGURES)
+    digests = {"contract.json": file_digest(shipped / "contract.json"), "evaluation.json": ""}
+    gate = Gate(read_policy("default"), download, trusted=dict, shipped=digests)
+    assert gate.judge(str(shipped), champion_uri=None).reasons == ()
+    assert len(gate.judge(str(other), champion_uri=None).reasons) == 1
+
+
+SEALED_RULES = {
+    "checks": [{"figure": "sealed.toxic.all.auc", "at_least": 0.9, "required": True}],
+    "not_worse_than_champion": {"figures": [{"figure": "sealed.toxic.all.auc", "margin": 0.01}]},
+}
+
+
+@pytest.mark.hostile(10)
+def test_policy_can_demand_the_registry_s_own_evaluation(tmp_path: Path) -> None:
+    """A figure of that name in a bundle doesn't count, nor does one of another table."""
+    (tmp_path / "table.csv").write_text("content,toxic\n")
+    sealed = SealedEvaluations(tmp_path / "table.csv", tmp_path / "evaluations")
+    gate = Gate(GatePolicy.model_validate(SEALED_RULES), download, sealed=sealed)
+    claimed = write_bundle(tmp_path / "one", {**GOOD_FIGURES, "sealed.toxic.all.auc": 0.99})
+    other = write_bundle(tmp_path / "two")
+    (reason,) = gate.judge(str(claimed), champion_uri=None).reasons
+    assert "toxic-registry evaluate" in reason
+    digests = [file_digest(folder / "contract.json") for folder in (claimed, other)]
+    for digest, measured in zip(digests, (0.95, 0.93), strict=True):
+        sealed.keep(digest, {"sealed.toxic.all.auc": measured})
+    assert gate.judge(str(claimed), champion_uri=None).reasons == ()
+    (reason,) = gate.judge(str(other), champion_uri=str(claimed)).reasons
+    assert reason.startswith("sealed.toxic.all.auc is 0.9300 against")
+    (file,) = (tmp_path / "evaluations").glob(f"*/{digests[1]}/evaluation.json")
+    file.write_text("{")
+    (reason,) = gate.judge(str(other), champion_uri=str(claimed)).reasons
+    assert "is damaged" in reason
+    (tmp_path / "table.csv").write_text("content,toxic\na,1\n")
+    (reason,) = gate.judge(str(claimed), champion_uri=None).reasons
+    assert "is missing" in reason
+    (tmp_path / "table.csv").unlink()
+    (reason,) = gate.judge(str(claimed), champion_uri=None).reasons
+    assert "REGISTRY_TEST_TABLE" in reason
+    assert gate.judge_return(str(claimed)).reasons == (), "a way back is always open"
+
+
+@pytest.mark.parametrize(("rules", "count"), [({}, 0), (SEALED_RULES, 2)])
+def test_own_figures_are_needed_only_if_the_policy_names_them(rules: dict[str, object], count: int) -> None:
+    """The champion was evaluated at the registry; its successor wasn't yet."""
+    champion = {**GOOD_FIGURES, "sealed.toxic.all.auc": 0.95, "sealed.toxic.all.rows": 9.0}
+    policy = GatePolicy.model_validate(rules)
+    assert len(list(reasons_against(GOOD_FIGURES, champion, policy))) == count
 
 
 def test_champion_without_evidence_needs_an_override(tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ def test_times_that_go_back_are_named() -> None:
 @pytest.mark.hostile(38)
 def test_times_that_go_back_since_release_0_2_are_an_error() -> None:
     """It records a digest with every alias and never an older time, so such an entry is backdated."""
-    change = Change("m", "canary", None, 2, Outcome.ACCEPTED, actor="zoe", evidence_digest="0" * 64)
+    change = Change("m", "candidate", None, 2, Outcome.ACCEPTED, actor="zoe", evidence_digest="0" * 64)
     old = older(CHAIN[-1])
     upgraded = append_to(old, change, now=START)
     assert verify_times([*CHAIN, old, upgraded]) == [old.sequence]

@@ -62,6 +62,29 @@ def test_promotion_moves_previous_to_the_old_champion(versions: Versions, ledger
     ]  # fmt: skip
 
 
+def test_a_canary_passes_the_gate_and_ends_by_its_promotion(versions: Versions, ledger: Rows) -> None:
+    """The champion stays until then; a version that the gate refuses gets no caller."""
+    first, second = versions.add(), versions.add()
+    versions.set_champion(first)
+    damaged = versions.add(damage=without_evaluation)
+    with pytest.raises(RestException, match=r"refuses version 3 of .* as canary"):
+        versions.client.set_registered_model_alias(versions.model, "canary", str(damaged))
+    versions.client.set_model_version_tag(versions.model, str(second), "promotion.refused", "too early")
+    versions.client.set_registered_model_alias(versions.model, "canary", str(second))
+    assert versions.aliases() == {"champion": first, "canary": second}
+    assert "promotion.refused" not in versions.client.get_model_version(versions.model, str(second)).tags
+    versions.set_champion(second)
+    assert versions.aliases() == {"champion": second, "previous": first}
+    assert [(row["alias"], row["to"], row["outcome"]) for row in ledger()][1:] == [
+        ("canary", damaged, "refused"),
+        ("canary", second, "accepted"),
+        ("canary", None, "accepted"),
+        ("previous", first, "accepted"),
+        ("champion", second, "accepted"),
+    ]
+    assert len(str(ledger()[2]["evidence_digest"])) == 64, "services serve approved content only"
+
+
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_damaged_version_is_refused(versions: Versions, ledger: Rows, kind: str) -> None:
     """A version that changed after it was sealed can't become champion."""

@@ -15,7 +15,7 @@ from toxic_registry.caller import Role
 from toxic_registry.server.auth import BasicAuthMiddleware
 from toxic_registry.server.lockout import Lockout
 from toxic_registry.server.middleware import SIGNED_IN
-from toxic_registry.server.users import Users, read_users, user_line
+from toxic_registry.server.users import Users, parse_users, read_users, user_line
 
 Write = Callable[[str], None]
 
@@ -69,6 +69,45 @@ def test_file_that_cannot_be_read_has_no_users(path: Path) -> None:
     assert users.find("reader") is None
     path.write_text(content)
     assert users.find("reader") is not None
+
+
+def test_a_file_that_cannot_be_read_gives_no_fixed_user_back(path: Path) -> None:
+    """The file demotes an admin: a fault of the file doesn't undo that."""
+    users = Users(path, parse_users("reader:other override, ops:abc override"))
+    for _ in range(2):
+        path.write_text("nonsense\n" + path.read_text())
+        assert users.find("reader") is None
+        assert users.find("ops") is not None, "the file didn't have that name"
+
+
+def test_users_of_a_setting_sign_in_without_a_file() -> None:
+    """Each with its role; a password may have colons and spaces."""
+    users = Users(None, parse_users("ops:p:s s override, inference:abc reader,"))
+    for name, password, role in (("ops", "p:s s", Role.OVERRIDE), ("inference", "abc", Role.READER)):
+        found = users.find(name)
+        assert found is not None
+        assert found.role is role
+        assert users.check(found, password)
+        assert not users.check(found, "x")
+    assert users.find("") is None
+
+
+def test_the_file_s_user_counts_before_the_setting_s(path: Path) -> None:
+    """A password can be changed without a restart; with the line removed, the setting's counts again."""
+    users = Users(path, parse_users("reader:other override"))
+    assert users.find("reader") == read_users(path)["reader"]
+    path.write_text(user_line("zoe", "secret", Role.READER))
+    found = users.find("reader")
+    assert found is not None
+    assert found.role is Role.OVERRIDE
+
+
+@pytest.mark.parametrize("text", ["zoe", "zoe:secret", "zoe: reader", ":secret reader", "zoe:secret root"])
+def test_a_user_of_the_setting_that_is_none_stops_the_start(text: str) -> None:
+    """The message has the name and the roles, and never the password."""
+    with pytest.raises(ConfigurationError, match="reader, writer, promoter, override") as raised:
+        parse_users(f"ops:fine reader,{text}")
+    assert "secret" not in str(raised.value)
 
 
 def test_unknown_role_is_an_error_that_lists_the_roles(tmp_path: Path) -> None:

@@ -20,7 +20,11 @@ class SlowToStart:
         """Let time pass."""
         self.now += 0.01 if self.calls else 1.0
         self.calls += 1
-        return RawScores(scores=np.zeros((len(texts), 6), np.float32), tokens=np.ones(len(texts), np.int32))
+        return RawScores(
+            scores=np.zeros((len(texts), 6), np.float32),
+            tokens=np.ones(len(texts), np.int32),
+            low_confidence=np.zeros(len(texts), bool),
+        )
 
 
 def test_latency_is_that_of_a_warm_model() -> None:

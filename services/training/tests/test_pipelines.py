@@ -11,6 +11,7 @@ from kedro.io import CatalogConfigResolver, DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
 from toxic_core.errors import MissingDataError
+from toxic_training.data.corrections import FEEDBACK, FEEDBACK_TEST, CorrectionParameters
 from toxic_training.data.parameters import DataParameters, SourceParameters
 from toxic_training.kedro_project.datasets import FileDigestDataset
 from toxic_training.kedro_project.hooks import RawDataHook
@@ -106,9 +107,16 @@ def test_data_processing_runs_on_an_in_memory_catalog(
             "raw_test": MemoryDataset(pd.DataFrame({"id": ids, "content": texts, "lang": "tr"})),
             "raw_test_labels": MemoryDataset(pd.DataFrame({"id": ids, "toxic": ["0", "1"] * 15})),
             "raw_additional": MemoryDataset({}),
+            "raw_corrections": MemoryDataset([]),
+            "raw_champion": MemoryDataset(lambda: None),
+            "params:corrections": MemoryDataset(CorrectionParameters()),
             "raw_train_digest": MemoryDataset("0" * 64),
             "raw_validation_digest": MemoryDataset("1" * 64),
-            "params:data": MemoryDataset(data_parameters),
+            "params:data": MemoryDataset(
+                data_parameters.model_copy(
+                    update={"additional": {name: SourceParameters() for name in (FEEDBACK, FEEDBACK_TEST)}}
+                )
+            ),
         }
     )
     outputs = SequentialRunner().run(data_processing.create_pipeline(), catalog)
@@ -146,4 +154,5 @@ def test_the_demo_environment_contains_only_differences() -> None:
     loader = OmegaConfigLoader(conf_source=str(PROJECT / "conf"), env="demo", **settings.CONFIG_LOADER_ARGS)
     data = DataParameters.model_validate(loader["parameters"]["data"])
     assert data.train == SourceParameters(language="und", train_fraction=0.9, licence="Apache-2.0")
-    assert data.additional.keys() == loader["catalog"]["raw_additional"]["tables"].keys()
+    assert data.additional.keys() == {*loader["catalog"]["raw_additional"]["tables"], FEEDBACK, FEEDBACK_TEST}
+    assert CorrectionParameters.model_validate(loader["parameters"]["corrections"]) == CorrectionParameters()

@@ -1,14 +1,19 @@
 """`python -m toxic_dashboards FOLDER` writes the JSON of every dashboard."""
 
-import sys
+import argparse
 from pathlib import Path
 
 from toxic_core.files import replacing
+from toxic_dashboards import __version__
 from toxic_dashboards.boards import BOARDS
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:  # noqa: PLR2004  the program and one argument
-        sys.exit("Usage: python -m toxic_dashboards infra/grafana/dashboards")
+    parser = argparse.ArgumentParser(
+        prog="toxic-dashboards", description="Write the JSON of every dashboard of Grafana into a folder."
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.add_argument("folder", type=Path, help="such as infra/grafana/dashboards")
+    folder: Path = parser.parse_args().folder
     for board in BOARDS:
-        with replacing(Path(sys.argv[1]) / f"{board.uid}.json") as partial:
+        with replacing(folder / f"{board.uid}.json") as partial:
             partial.write_text(board.export(), encoding="utf-8")

@@ -9,18 +9,22 @@ from string import ascii_uppercase
 from typing import Literal
 
 import yaml
-from grafana_foundation_sdk.builders import common, dashboard, heatmap, prometheus, stat, timeseries
+from grafana_foundation_sdk.builders import common, dashboard, heatmap, prometheus, stat, table, timeseries
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.common import GraphDrawStyle, StackingMode
-from grafana_foundation_sdk.models.dashboard import DataSourceRef
+from grafana_foundation_sdk.models.dashboard import DashboardLinkType, DataSourceRef
 from grafana_foundation_sdk.models.dashboard import Panel as PanelModel
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from toxic_core.contract.schema import FrozenModel
+from toxic_core.registered import MODEL_NAME
 
-SOURCE = DataSourceRef(type_val="prometheus", uid="prometheus")
-"""The provisioned data source; see `provisioning/datasources`."""
+SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
+"""The data source that a board's variable selects, so that a board imports into any Grafana."""
+
+TAG = MODEL_NAME
+"""Marks the boards, so that they link to each other."""
 
 PROMOTIONS = (
     "max by (version) (toxic_inference_alias_info{alias='champion'}) "
@@ -31,16 +35,22 @@ PROMOTIONS = (
 Unit = Literal["percentunit", "s", "bytes", "short", "cps", "reqps", "none", "dateTimeFromNow"]
 """Grafana's names of the units used here."""
 
-Kind = Literal["lines", "stack", "number", "heatmap"]
+Kind = Literal["lines", "stack", "number", "heatmap", "table"]
 """A panel's visualization."""
 
-_BUILDERS: Mapping[Kind, Callable[[], timeseries.Panel | stat.Panel | heatmap.Panel]] = {
+_BUILDERS: Mapping[Kind, Callable[[], timeseries.Panel | stat.Panel | heatmap.Panel | table.Panel]] = {
     "lines": lambda: timeseries.Panel().draw_style(GraphDrawStyle.LINE),
     "stack": lambda: (
         timeseries.Panel().fill_opacity(30).stacking(common.StackingConfig().mode(StackingMode.NORMAL))
     ),
     "number": stat.Panel,
     "heatmap": heatmap.Panel,
+    "table": table.Panel,
+}
+
+_FORMATS: Mapping[Kind, PromQueryFormat] = {
+    "heatmap": PromQueryFormat.HEATMAP,
+    "table": PromQueryFormat.TABLE,
 }
 
 
@@ -72,9 +82,10 @@ class Panel(FrozenModel):
         builder = builder.datasource(SOURCE).height(8).span(self.width)
         for name, (legend, expr) in zip(ascii_uppercase, self.queries.items(), strict=False):
             target = prometheus.Dataquery().datasource(SOURCE).expr(expr).ref_id(name).legend_format(legend)
-            if self.kind == "heatmap":
-                target = target.format(PromQueryFormat.HEATMAP)
-            builder = builder.with_target(target.instant() if self.kind == "number" else target.range())
+            if self.kind in _FORMATS:
+                target = target.format(_FORMATS[self.kind])
+            instant = self.kind in {"number", "table"}
+            builder = builder.with_target(target.instant() if instant else target.range())
         return builder
 
 
@@ -105,9 +116,19 @@ class Board(FrozenModel):
         return tuple(panel for row in self.rows for panel in row.panels)
 
     def export(self) -> str:
-        """Return Grafana's JSON, with an annotation per promotion."""
+        """Return Grafana's JSON, with an annotation per promotion and links to the other boards."""
         board = dashboard.Dashboard(self.title).uid(self.uid).description(self.description)
-        board = board.tags(["toxic-comments"]).readonly().refresh("30s").time("now-6h", "now")
+        board = board.tags([TAG]).readonly().refresh("30s").time("now-6h", "now")
+        board = board.with_variable(
+            dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus")
+        )
+        board = board.link(
+            dashboard.DashboardLink("Toxic comments")
+            .type(DashboardLinkType.DASHBOARDS)
+            .tags([TAG])
+            .keep_time(True)  # noqa: FBT003  the SDK's signature
+            .include_vars(True)  # noqa: FBT003  as above
+        )
         board = board.annotation(
             dashboard.AnnotationQuery()
             .name("Promotions")
@@ -123,9 +144,7 @@ class Board(FrozenModel):
         return JSONEncoder(sort_keys=True, indent=2).encode(board.build()) + "\n"
 
 
-def _read(name: str) -> Board:
-    text = (files("toxic_dashboards") / f"{name}.yml").read_text(encoding="utf-8")
-    return Board.model_validate(yaml.safe_load(text))
-
-
-SERVICE, MODEL, TRAINING = BOARDS = tuple(_read(name) for name in ("service", "model", "training"))
+SERVICE, MODEL, TRAINING = BOARDS = tuple(
+    Board.model_validate(yaml.safe_load((files("toxic_dashboards") / f"{name}.yml").read_text("utf-8")))
+    for name in ("service", "model", "training")
+)

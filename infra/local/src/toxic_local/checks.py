@@ -6,8 +6,10 @@ environment variable to turn.
 
 import shutil
 import socket
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from toxic_local.errors import CheckFailedError
@@ -45,6 +47,16 @@ def check_port(port: int, *, needed_by: str, variable: str) -> None:
             raise CheckFailedError(
                 f"Port {port}, which {needed_by} needs, can't be listened on ({error.strerror}); {advice}"
             ) from error
+
+
+def check_installed(command: Sequence[str]) -> None:
+    """Make sure that a command of the form `python -m MODULE …` finds its module.
+
+    Raises:
+        CheckFailedError: the package isn't installed beside this one.
+    """
+    if tuple(command[:2]) == (sys.executable, "-m") and find_spec(command[2]) is None:
+        raise CheckFailedError(f"{command[2]} isn't installed; run: pip install 'toxic-local[stack]'")
 
 
 def check_writable(folder: Path) -> None:

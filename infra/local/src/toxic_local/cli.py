@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from toxic_core.errors import ToxicError
+from toxic_local import __version__
 from toxic_local.errors import ProcessFailedError, StopRequestedError
 from toxic_local.plan import Commands
 from toxic_local.process import last_lines
@@ -31,10 +32,13 @@ def main(arguments: Sequence[str] | None = None, *, commands: Commands | None = 
     # Split by hand: how argparse treats a second `--`, the command's own, differs between Python versions.
     at = words.index("--") if "--" in words else len(words)
     parser = argparse.ArgumentParser(
-        prog="toxic-local", description="The stack as processes of this machine."
+        prog="toxic-local",
+        description="The stack as processes of this machine. Without a command it does nothing; "
+        "begin with `toxic-local demo`. Everything is kept in TOXIC_STATE_DIR (default: var).",
     )
-    actions = parser.add_subparsers(dest="action", required=True)
-    actions.add_parser("demo", help="train on the sample, promote, serve, and stay until Ctrl-C")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    actions = parser.add_subparsers(dest="action", required=True, title="commands", metavar="COMMAND")
+    actions.add_parser("demo", help="serve the shipped model and train a challenger, until Ctrl-C")
     actions.add_parser("serve", help="serve the champion of the local registry until Ctrl-C")
     around = actions.add_parser("with-registry", help="run a command with a registry to talk to")
     around.usage = "toxic-local with-registry -- COMMAND …"

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from toxic_local.checks import check_disk, check_port, check_writable
+from toxic_local.checks import check_disk, check_installed, check_port, check_writable
 from toxic_local.errors import CheckFailedError
 from toxic_local.plan import Commands, StackPlan, plan_from
 from toxic_local.process import ProcessSpec
@@ -117,6 +117,8 @@ def check_machine(plan: StackPlan) -> None:
     Raises:
         CheckFailedError: it can't.
     """
+    for command in (plan.commands.registry, plan.commands.train, plan.commands.inference):
+        check_installed(command)
     check_port(plan.inference_port, needed_by="the inference service", variable="INFERENCE_PORT")
     check_port(plan.registry_port, needed_by="the registry", variable="REGISTRY_PORT")
     check_writable(plan.state_dir)

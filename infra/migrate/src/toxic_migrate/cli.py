@@ -20,6 +20,7 @@ from toxic_core.contract.scales import FEWEST_ROWS, Pairs, fit_scales
 from toxic_core.errors import InvalidDataError, ToxicError
 from toxic_core.files import replacing
 from toxic_core.labels import KNOWN_LABELS
+from toxic_migrate import __version__
 from toxic_migrate.comparing import THRESHOLDS, compare
 from toxic_migrate.importing import read_log
 from toxic_migrate.ours import SERVICE_KEY_VARIABLE, Ours, score_by_bundle, score_by_service
@@ -57,8 +58,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="toxic-migrate", description="Move from the Perspective API and keep your thresholds."
+        prog="toxic-migrate",
+        description="Move from the Perspective API and keep your thresholds. Without a command it does "
+        "nothing; begin with `toxic-migrate record`.",
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, help_: str, *, table: str, out: str) -> argparse.ArgumentParser:

@@ -12,13 +12,11 @@ import numpy as np
 from toxic_core.contract.scales import Scales
 from toxic_core.errors import ConfigurationError, InvalidDataError
 from toxic_core.labels import perspective_attribute
-from toxic_core.languages import Language
 from toxic_migrate.tables import Floats, Scored
 
 SERVICE_KEY_VARIABLE = "TOXIC_API_KEY"
 
 _TEXTS = 100
-_WINDOWS = 32
 _TRIES = 8
 
 
@@ -79,31 +77,23 @@ def score_by_bundle(comments: Scored, *, folder: Path) -> Ours:
     Raises:
         ConfigurationError: the extra `bundle` isn't installed.
         ContractError: it is no bundle.
+        InvalidTextError: a comment is empty, or its language is no code.
     """
     try:
-        from toxic_model.identification import identify_language  # noqa: PLC0415  an optional extra
-        from toxic_model.opening import open_model  # noqa: PLC0415
-        from toxic_model.registered import open_folder  # noqa: PLC0415
-        from toxic_model.scoring import ScoringOptions  # noqa: PLC0415
+        import toxic_model  # noqa: PLC0415  an optional extra
     except ImportError as error:
         raise ConfigurationError(
             "To score by a bundle, install the extra: pip install 'toxic-migrate[bundle]'."
         ) from error
-    opened = open_folder(folder)
-    model = open_model(opened.bundle, threads=0)
-    languages = tuple(
-        stated or identify_language(text, default=Language.ENGLISH)
-        for text, stated in zip(comments.texts, comments.languages, strict=True)
-    )
-    found = model.score(
-        comments.texts, languages, options=ScoringOptions(batch_tokens=8192, max_windows=_WINDOWS)
-    ).scores
+    model = toxic_model.load(folder, threads=0)
+    found = model.score(comments.texts, [stated or None for stated in comments.languages])
     columns = {
-        perspective_attribute(label): found[:, column].astype(np.float64)
-        for column, label in enumerate(model.contract.labels)
+        perspective_attribute(label): np.array([result.scores[label] for result in found])
+        for label in model.labels
     }
-    model.close()
-    return Ours(str(opened.version), languages, columns, model.scales)
+    model.loaded.close()
+    languages = tuple(result.language for result in found)
+    return Ours(model.version, languages, columns, model.loaded.scales)
 
 
 def _post(client: httpx.Client, request: dict[str, object]) -> dict[str, Any]:

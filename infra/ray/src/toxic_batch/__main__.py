@@ -4,12 +4,17 @@ It turns telemetry off before Ray is imported.
 """
 
 import os
+import sys
 
+from toxic_batch import __version__
 from toxic_core.telemetry import disable_telemetry
 
 
 def main() -> None:
     """Run the command."""
+    if sys.argv[1:] == ["--version"]:  # with a value, the option names a version of the model
+        sys.stdout.write(f"toxic-batch {__version__}\n")
+        return
     disable_telemetry()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")

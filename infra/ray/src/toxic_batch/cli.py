@@ -16,6 +16,7 @@ from toxic_batch.worker import TEXT_COLUMN_OPTION
 from toxic_core.errors import ToxicError
 from toxic_core.registered import CHAMPION, MODEL_NAME
 from toxic_core.tables import TEXT_COLUMNS
+from toxic_model.scoring import AS_SERVED
 
 _MIB = 1024 * 1024
 
@@ -31,7 +32,7 @@ def run() -> None:
     parser = argparse.ArgumentParser(
         prog="toxic-batch",
         description="Score files of comments on Ray Data: CSV and its relatives, NDJSON, JSON, .xlsx and "
-        "Parquet. The same command resumes a job that was killed.",
+        "Parquet. The same command resumes a job that was killed. Without arguments it prints what it needs.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help="a file or folder; s3:// and gs:// too")
@@ -54,10 +55,17 @@ def run() -> None:
     )
     model.add_argument("--model-name", default=MODEL_NAME, help="the registered model")
     model.add_argument(
-        "--batch-tokens", type=_positive, default=8192, help="scored at once, padding included"
+        "--batch-tokens",
+        type=_positive,
+        default=AS_SERVED.batch_tokens,
+        help="scored at once, padding included",
     )
-    model.add_argument("--max-windows", type=_positive, default=400, help="that a long text is read in")
-    model.add_argument("--window-overlap", type=_positive, default=16, help="tokens that windows share")
+    model.add_argument(
+        "--max-windows", type=_positive, default=AS_SERVED.max_windows, help="that a long text is read in"
+    )
+    model.add_argument(
+        "--window-overlap", type=_positive, default=AS_SERVED.overlap, help="tokens that windows share"
+    )
     cluster = parser.add_argument_group("cluster")
     cluster.add_argument(
         "--address", help="of a Ray cluster, such as auto or ray://head:10001; else this machine"

@@ -94,7 +94,12 @@ class Worker:
                 file = Path(name) / path
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(content)
-            opened = open_model(open_bundle(Path(name)), threads=task.threads, overlap=task.options.overlap)
+            opened = open_model(
+                open_bundle(Path(name)),
+                threads=task.threads,
+                overlap=task.options.overlap,
+                precision="float32",  # the fastest one may be another on each machine
+            )
         self._scorer = TableScorer(
             opened, task.version, task.options, column=task.work.text_column, option=TEXT_COLUMN_OPTION
         )

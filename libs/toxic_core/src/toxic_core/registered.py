@@ -12,4 +12,7 @@ CHALLENGER = "challenger"
 PREVIOUS = "previous"
 """Alias of the champion before the present one, for a rollback."""
 
-ALIASES = (CHAMPION, CHALLENGER, PREVIOUS)
+CANARY = "canary"
+"""Alias of a version that passed the gate and answers a share of the callers, for a trial."""
+
+ALIASES = (CHAMPION, CHALLENGER, PREVIOUS, CANARY)

@@ -8,7 +8,7 @@ class InvalidTensorError(ToxicError):
 
 
 class SignatureError(ToxicError):
-    """A SavedModel that can't be read, or whose signature isn't the contract's."""
+    """A SavedModel that can't be read, or has another signature than the contract's."""
 
 
 class WarmupError(ToxicError):

@@ -12,6 +12,7 @@ import unicodedata
 from functools import cache
 from importlib.resources import as_file, files
 from string import ascii_lowercase
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +53,8 @@ _ADDRESS = re.compile(r"(?:https?://|www\.|@)\S+")
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]{1,2}|[^\W\d_]\S*")
 """From a letter to the next space; in Chinese and Japanese, two characters."""
 
+_TWO_LETTERS, _STOP = re.compile(r"[^\W\d_]{2}"), re.compile(r"[.,!?…。！？]")
+
 _LATIN, _DEVANAGARI = re.compile("[A-Za-z]"), re.compile("[\u0904-\u0939\u0958-\u0961]")
 
 _SMALL_LETTERS = bytes(
@@ -70,8 +73,25 @@ def load_identifiers() -> tuple[LanguageIdentifier, LanguageIdentifier]:
     return every, ours
 
 
+class Identified(NamedTuple):
+    """A text's language.
+
+    Attributes:
+        language: one of `LANGUAGES`, or `und` if it is none of them.
+        confidence: from 0 to 1; None if the text is too short to identify its language, or if it was stated.
+    """
+
+    language: str
+    confidence: float | None = None
+
+
 def identify_language(text: str, default: str = UNDETERMINED) -> str:
-    """Return the language of a text, `und` if it is none of `LANGUAGES`.
+    """Return the language of a text; `identify` returns the confidence too."""
+    return identify(text, default).language
+
+
+def identify(text: str, default: str = UNDETERMINED) -> Identified:
+    """Identify the language of a text.
 
     Args:
         text: a comment of any length.
@@ -80,18 +100,20 @@ def identify_language(text: str, default: str = UNDETERMINED) -> str:
     """
     # Letters in another form, as in mathematical bold, are the same letters.
     text = _ADDRESS.sub(" ", unicodedata.normalize("NFKC", text[:_READ])[:_READ])
-    words = [word for word in _WORD.findall(text) if word[0].isalpha()]
+    words = _words(text)
     found_scripts = {
         unicodedata.name(letter, "?").split()[0] for word in words for letter in word if letter.isalpha()
     }
     own_scripts = Language(default if default in LANGUAGES else Language.ENGLISH).scripts
     # Of a word in two scripts, one is a disguise.
     if not words or (len(words) <= _FEW_WORDS and not found_scripts.isdisjoint(own_scripts)):
-        return Language.HINDI_LATIN if words and _is_hindi_latin(text, caution=_CAUTION) else default
+        evidence = _hindi_latin_evidence(text) / _CAUTION if words else 0.0
+        return Identified(Language.HINDI_LATIN, _certainty(evidence)) if evidence > 1 else Identified(default)
     if _SCRIPTS.isdisjoint(found_scripts):
-        return UNDETERMINED
+        return Identified(UNDETERMINED, 1.0)
     every, ours = load_identifiers()
-    found, likelihood = every.classify(text)
+    ranked = every.rank(text)
+    found, likelihood = ranked[0]
     found, foreign = _VARIETIES.get(found, found), 0.0
     if found not in LANGUAGES or (found != default and len(text) < _SHORT):
         likelihoods = dict(ours.rank(text)) | ({found: likelihood} if found in LANGUAGES else {})
@@ -102,11 +124,51 @@ def identify_language(text: str, default: str = UNDETERMINED) -> str:
         if foreign > _MARGIN:
             found = UNDETERMINED
     is_mixed = found == Language.HINDI and len(_LATIN.findall(text)) > 1.5 * len(_DEVANAGARI.findall(text))
-    return (
-        Language.HINDI_LATIN
-        if is_mixed or _is_hindi_latin(text, caution=1 + _DOUBT * max(foreign, 0))
-        else found
-    )
+    evidence = _hindi_latin_evidence(text) / (1 + _DOUBT * max(foreign, 0))
+    if evidence > 1:
+        return Identified(Language.HINDI_LATIN, _certainty(evidence))
+    shares = _shares(ranked, size=len(text.encode(errors="replace")))
+    confidence = shares[found] if found != UNDETERMINED else 1 - sum(shares[each] for each in LANGUAGES)
+    return Identified(Language.HINDI_LATIN if is_mixed else found, min(max(confidence, 0.0), 1.0))
+
+
+def _shares(ranked: list[tuple[str, float]], *, size: int) -> dict[str, float]:
+    """Return each language's share of the likelihood, tempered by a text's size in bytes, as in py3langid."""
+    best = ranked[0][1]
+    weights: dict[str, float] = dict.fromkeys(LANGUAGES, 0.0)
+    for name, likelihood in ranked:
+        language = _VARIETIES.get(name, name)
+        weights[language] = weights.get(language, 0.0) + math.exp((likelihood - best) / math.sqrt(size))
+    total = sum(weights.values())
+    return {language: weight / total for language, weight in weights.items()}
+
+
+def _certainty(evidence: float) -> float:
+    """Return the confidence of evidence that is 1 at its threshold: one half there."""
+    return evidence / (1 + evidence)
+
+
+def has_words(text: str) -> bool:
+    """Return whether a text has words, instead of only numbers, emoji and faces made of signs and letters."""
+    return bool(_words(text))
+
+
+def _words(text: str) -> list[str]:
+    plain = " ".join(part for part in text.split() if not _is_face(part))
+    return [word for word in _WORD.findall(plain) if word[0].isalpha()]
+
+
+def _is_face(part: str) -> bool:
+    """Return whether a part without spaces is a face: lone letters among more signs, or one repeated: `ಠ_ಠ`.
+
+    Vowel signs and accents are no signs here, since they belong to letters.
+    """
+    if _TWO_LETTERS.search(part):
+        return False
+    letters = [letter for letter in part.casefold() if letter.isalpha()]
+    signs = sum(unicodedata.category(sign)[0] in "PS" for sign in _STOP.sub("", part))
+    repeated = len(letters) > 1 and len({*letters}) == 1
+    return 0 < len(letters) < signs + 2 * repeated
 
 
 def n_grams(text: str) -> npt.NDArray[np.uint32]:
@@ -120,10 +182,11 @@ def n_grams(text: str) -> npt.NDArray[np.uint32]:
     return grams * np.uint32(2_654_435_761) >> np.uint32(32 - BUCKET_BITS)
 
 
-def _is_hindi_latin(text: str, *, caution: float) -> bool:
+def _hindi_latin_evidence(text: str) -> float:
+    """Return the evidence for Hindi in Latin letters; 1 is the threshold."""
     weights, threshold = _hindi_latin()
     grams = n_grams(text)
-    return bool(weights[grams].sum() > caution * threshold * math.sqrt(len(grams)))
+    return float(weights[grams].sum() / (threshold * math.sqrt(len(grams))))
 
 
 @cache

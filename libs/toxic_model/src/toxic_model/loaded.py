@@ -1,7 +1,7 @@
 """A model in memory, ready to score; `toxic_model.opening` makes it from a bundle."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from toxic_core.contract import Contract
 from toxic_core.contract.scales import Scales
@@ -25,6 +25,7 @@ class LoadedModel:
             threads; empty if the model computes one batch at a time.
         close: frees the model; called once, after the last batch.
         scales: the bundle's scales; None if it has none.
+        rates: measured tokens per second by precision; empty if there was no choice.
     """
 
     contract: Contract
@@ -34,6 +35,7 @@ class LoadedModel:
     streams: tuple[Infer, ...]
     close: Callable[[], None]
     scales: Scales | None = None
+    rates: Mapping[str, float] = field(default_factory=dict)
 
     def score(
         self,
@@ -55,8 +57,9 @@ class LoadedModel:
         raw = score_raw(
             texts,
             tokenizer=self.tokenizer,
+            whole=self.whole,
             # Two batches side by side lose less to waiting than the threads of one product.
-            executables=self.streams or (self.whole,),
+            streams=self.streams,
             labels=len(self.contract.labels),
             options=options,
             progress=progress,

@@ -25,6 +25,8 @@ class Precision(StrEnum):
     BFLOAT16 = "bfloat16"
     INT8 = "int8"
     """Products with weights in 8-bit integers, everything else in float32."""
+    INT8_BFLOAT16 = "int8-bfloat16"
+    """Weights in 8-bit integers, everything computed in bfloat16."""
 
     @property
     def auc_change(self) -> str:
@@ -38,6 +40,8 @@ def evaluated_precisions(bundle: Bundle) -> frozenset[Precision]:
         figures = read_evaluation(bundle.path)
     except ContractError:  # a version needs no evidence to be served, only to be promoted
         return frozenset()
-    return frozenset(
-        precision for precision in Precision if figures.get(precision.auc_change, inf) <= AUC_TOLERANCE
-    )
+    changes = {precision: figures.get(precision.auc_change, inf) for precision in Precision}
+    # Earlier versions were evaluated in each of the two only.
+    both = changes[Precision.INT8] + changes[Precision.BFLOAT16]
+    changes[Precision.INT8_BFLOAT16] = figures.get(Precision.INT8_BFLOAT16.auc_change, both)
+    return frozenset(precision for precision, change in changes.items() if change <= AUC_TOLERANCE)

@@ -1,13 +1,14 @@
 """Which version scores: a bundle's folder, or a version of a registered model.
 
-Invariant: a returned bundle is verified, and its version is a number even if an alias was asked for, because
-an alias may move while a job runs.
+Invariant: a returned bundle is verified, and has the content that the registry's ledger records, if any. Its
+version is a number even if an alias was asked for, because an alias may move while a job runs.
 """
 
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 
 from toxic_core.contract import BUNDLE_ARTIFACT_PATH, CONTRACT_FILE, Bundle, file_digest, open_bundle
@@ -84,7 +85,8 @@ class Registry:
 
         Raises:
             UnknownModelError: there is no such model, version or alias.
-            ContractError: the version has no bundle that this code reads.
+            ContractError: the version has no bundle that this code reads, or another content than the ledger
+                records.
             RegistryUnavailableError: the registry doesn't answer.
         """
         import mlflow  # noqa: PLC0415  takes seconds
@@ -106,12 +108,36 @@ class Registry:
                 "register it through the training pipeline."
             )
         opened = open_folder(fetched)
+        with self._answering(version):
+            recorded = self._recorded(number)
+        if recorded not in {None, opened.digest}:
+            raise ContractError(
+                f"The files of version {number} of {self.model_name} aren't those that the registry's ledger "
+                "records: they were replaced. Register the version again."
+            )
         shutil.rmtree(folder, ignore_errors=True)
         fetched.rename(folder)
         shutil.rmtree(partial, ignore_errors=True)
         return VersionedBundle(
             bundle=Bundle(path=folder, contract=opened.bundle.contract), version=number, digest=opened.digest
         )
+
+    def _recorded(self, number: str) -> str | None:
+        """Return the digest of a version in the registry's ledger; None if it has none, as a plain MLflow."""
+        from mlflow import get_tracking_uri  # noqa: PLC0415  takes seconds
+        from mlflow.utils.credentials import get_default_host_creds  # noqa: PLC0415
+        from mlflow.utils.rest_utils import http_request  # noqa: PLC0415
+
+        uri = self.uri or get_tracking_uri()
+        if not uri.startswith(("http://", "https://")):
+            return None
+        path = "/ledger/approved"
+        answer = http_request(get_default_host_creds(uri), path, "GET", params={"model": self.model_name})
+        if answer.status_code == HTTPStatus.NOT_FOUND:
+            return None
+        answer.raise_for_status()
+        recorded = {str(each["version"]): str(each["digest"]) for each in answer.json()["versions"]}
+        return recorded.get(number)
 
     @contextmanager
     def _answering(self, version: str) -> Iterator[None]:

@@ -19,8 +19,17 @@ Float32Array = NDArray[np.float32]
 Infer = Callable[[EncodedBatch], Float32Array]
 """Computes one batch: raw scores, float32 [batch, labels]. Blocks; raises `InvalidTensorError`."""
 
-STREAMS = 2
-"""How many batches a model computes at the same time: one is computed while another is answered."""
+_LEAST_STREAMS, _MOST_STREAMS = 2, 8
+_THREADS_PER_STREAM = 4
+
+
+def streams_of(threads: int) -> int:
+    """Return how many batches a model computes at the same time with so many threads.
+
+    Two at least: one is computed while another is answered. With more threads than eight a batch of its share
+    of the token budget is too small for all of them.
+    """
+    return min(max(threads // _THREADS_PER_STREAM, _LEAST_STREAMS), _MOST_STREAMS)
 
 
 def any_of(executables: Sequence[Infer]) -> Infer:
@@ -46,8 +55,8 @@ class Executable:
     Attributes:
         name: the runtime and the precision, such as `openvino-int8`.
         whole: computes a batch with all threads; no other batch may run at the same time.
-        streams: `STREAMS` executables that may run at the same time, one batch each, with an equal share of
-            the threads; empty if the model computes one batch at a time.
+        streams: `streams_of` executables that may run at the same time, one batch each, with an equal share
+            of the threads; empty if the model computes one batch at a time.
         close: frees the model; called once, after the last batch.
     """
 
@@ -72,8 +81,7 @@ class Runtime:
         reads_packed: whether it reads packed models, and not SavedModels alone.
         installed: returns whether the library can be imported, without importing it.
         prepare: imports the library, once per process.
-        lower_precisions: returns the precisions below float32 that this machine has instructions for, fastest
-            first.
+        lower_precisions: returns the precisions below float32 that this machine has instructions for.
         read: reads the model of a bundle's folder, which gives so many scores per text. Raises
             `SignatureError`.
     """

@@ -36,6 +36,10 @@ class ScoringOptions:
     overlap: int = 0
 
 
+AS_SERVED = ScoringOptions(batch_tokens=8192, max_windows=400, overlap=16)
+"""The inference service's defaults: every text of 20,480 bytes is read to its end."""
+
+
 @dataclass(frozen=True, slots=True)
 class RawScores:
     """Uncalibrated scores of texts.
@@ -43,10 +47,12 @@ class RawScores:
     Attributes:
         scores: float32 [texts, labels].
         tokens: tokens read per text, int32 [texts].
+        low_confidence: whether the vocabulary lacks most of a text, bool [texts].
     """
 
     scores: Float32Array
     tokens: Int32Array
+    low_confidence: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +61,16 @@ class Scores:
 
     Attributes:
         scores: float32 [texts, labels], in the contract's label order.
-        decisions: whether each score reaches its operating threshold, bool [texts, labels].
+        decisions: whether each score reaches its operating threshold, bool [texts, labels]; False for texts
+            of low confidence.
         tokens: tokens read per text, int32 [texts].
+        low_confidence: whether the vocabulary lacks most of a text, bool [texts].
     """
 
     scores: Float32Array
     decisions: NDArray[np.bool_]
     tokens: Int32Array
+    low_confidence: NDArray[np.bool_]
 
 
 def highest(scores: Float32Array, texts: Sequence[WindowedText]) -> Float32Array:
@@ -82,25 +91,35 @@ def highest(scores: Float32Array, texts: Sequence[WindowedText]) -> Float32Array
     return np.maximum.reduceat(scores, starts)
 
 
-def decide(scores: Float32Array, languages: Sequence[str | None], contract: Contract) -> NDArray[np.bool_]:
+def decide(
+    scores: Float32Array,
+    languages: Sequence[str | None],
+    contract: Contract,
+    *,
+    low_confidence: Sequence[bool] | NDArray[np.bool_],
+) -> NDArray[np.bool_]:
     """Return whether each calibrated score reaches the threshold of its label and language.
 
     Args:
         scores: calibrated, float32 [texts, labels].
         languages: ISO 639-1 code per text; None or empty if it isn't known.
         contract: has the thresholds.
+        low_confidence: texts that get no decision, bool [texts].
     """
     thresholds = [
         [contract.threshold(label, language) for label in contract.labels] for language in languages
     ]
-    return scores >= np.array(thresholds, dtype=np.float32).reshape(scores.shape)
+    reached = scores >= np.array(thresholds, dtype=np.float32).reshape(scores.shape)
+    decided: NDArray[np.bool_] = reached & ~np.asarray(low_confidence, dtype=bool)[:, np.newaxis]
+    return decided
 
 
 def score_raw(
     texts: Sequence[str],
     *,
     tokenizer: Tokeniser,
-    executables: Sequence[Infer],
+    whole: Infer,
+    streams: Sequence[Infer] = (),
     labels: int,
     options: ScoringOptions,
     progress: Progress | None = None,
@@ -110,7 +129,8 @@ def score_raw(
     Args:
         texts: in any order and number.
         tokenizer: the model's.
-        executables: used at the same time, one batch each.
+        whole: computes a batch by itself.
+        streams: used at the same time, one batch each, if there are several; none if `whole` computes all.
         labels: how many scores a text gets.
         options: how texts are read.
         progress: called after each batch.
@@ -120,6 +140,7 @@ def score_raw(
     lengths = np.array([len(row) for row in rows], dtype=np.int32)
     # The longest rows come first: they are fewest per batch, so that the last batches end together.
     groups = list(length_groups(lengths, batch_tokens=options.batch_tokens))[::-1]
+    executables = streams if len(groups) > 1 and streams else (whole,)
     infer = any_of(executables)
 
     def compute(group: NDArray[np.intp]) -> Float32Array:
@@ -136,10 +157,12 @@ def score_raw(
     return RawScores(
         scores=highest(by_window, read),
         tokens=np.array([text.tokens for text in read], dtype=np.int32),
+        low_confidence=np.array([text.low_confidence for text in read], dtype=bool),
     )
 
 
 def read_scores(raw: RawScores, languages: Sequence[str | None], contract: Contract) -> Scores:
     """Calibrate raw scores and decide on them."""
     scores = calibrate(raw.scores, languages=languages, contract=contract)
-    return Scores(scores=scores, decisions=decide(scores, languages, contract), tokens=raw.tokens)
+    decisions = decide(scores, languages, contract, low_confidence=raw.low_confidence)
+    return Scores(scores, decisions, tokens=raw.tokens, low_confidence=raw.low_confidence)

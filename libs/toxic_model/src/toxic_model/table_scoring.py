@@ -18,6 +18,7 @@ from toxic_model.identification import identify_language
 from toxic_model.loaded import LoadedModel
 from toxic_model.scoring import ScoringOptions
 
+LOW_CONFIDENCE = "low_confidence"
 MODEL_VERSION = "model_version"
 ERROR = "error"
 NO_TEXT = "has no text to score"
@@ -42,10 +43,10 @@ class OutputColumn:
 
 
 def output_names(contract: Contract) -> tuple[str, ...]:
-    """Return the names of the columns that scoring appends: scores, decisions, the version, the error."""
+    """Return the names of the columns that scoring appends: scores, decisions, and facts about the row."""
     labels = [str(label) for label in contract.labels]
     scores, decisions = ([f"{kind}_{label}" for label in labels] for kind in ("score", "decision"))
-    return (*scores, *decisions, MODEL_VERSION, ERROR)
+    return (*scores, *decisions, LOW_CONFIDENCE, MODEL_VERSION, ERROR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,8 @@ class TableScorer:
         scores = np.full((len(texts), found.scores.shape[1]), np.nan, dtype=np.float32)
         decisions = np.zeros(scores.shape, dtype=bool)
         scores[rows], decisions[rows] = found.scores, found.decisions
+        low_confidence = np.zeros(len(texts), dtype=bool)
+        low_confidence[rows] = found.low_confidence
         nowhere = np.zeros(len(texts), dtype=bool)
         errors = [
             reason or (NO_TEXT if empty else "") for reason, empty in zip(reasons, missing, strict=True)
@@ -108,6 +111,7 @@ class TableScorer:
         values: list[tuple[NDArray[np.generic], NDArray[np.bool_]]] = [
             *((column, missing) for column in scores.T),
             *((column, missing) for column in decisions.T),
+            (low_confidence, missing),
             (np.array([self.version] * len(texts), dtype=object), nowhere),
             (np.array(errors, dtype=object), nowhere),
         ]

@@ -1,13 +1,14 @@
 """Replaying a bundle's warm-up examples.
 
-Invariant: an executable passes only if it gives the recorded scores for all examples in one batch and for
-each example by itself, which proves the attention mask too.
+Invariant: an executable passes only if it gives the recorded scores for the examples that it is given, all in
+one batch and each by itself, which proves the attention mask too. A quick start gives it the shorter half.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import count, cycle
 from math import inf
 
 import numpy as np
@@ -16,8 +17,6 @@ from toxic_core.contract import WARMUP_TOLERANCE, Bundle
 from toxic_core.tokens import Int32Array, Tokeniser, pad
 from toxic_model.errors import InvalidTensorError, WarmupError
 from toxic_model.runtime import Executable, Float32Array, Infer
-
-_TRIALS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +27,13 @@ class WarmUp:
         rows: token ids of each example, int32 [tokens].
         recorded: the scores that each example must give, float32 [examples, labels].
         pad_id: token id of padding.
+        on_streams: whether the executable's streams compute examples too.
     """
 
     rows: Sequence[Int32Array]
     recorded: Float32Array
     pad_id: int
+    on_streams: bool = True
 
     @classmethod
     def of(cls, bundle: Bundle, tokenizer: Tokeniser) -> "WarmUp":
@@ -56,7 +57,7 @@ class WarmUp:
         Raises:
             WarmupError: a score differs by more than `tolerance`, or the model and its tokenizer don't fit.
         """
-        streams = cycle(executable.streams or (executable.whole,))
+        streams = cycle(self._streams(executable))
         try:
             together = executable.whole(pad(self.rows, pad_id=self.pad_id))
             singly = [next(streams)(pad([row], pad_id=self.pad_id)) for row in self.rows]
@@ -77,13 +78,41 @@ class WarmUp:
                     "The model isn't the one that was evaluated, or this machine computes differently."
                 )
 
-    def seconds(self, infer: Infer) -> float:
-        """Return the shortest time in which the shorter half of the examples was computed as one batch."""
-        shorter = sorted(self.rows, key=len)[: (len(self.rows) + 1) // 2]
-        batch = pad(shorter, pad_id=self.pad_id)
-        best = inf
-        for _ in range(_TRIALS):
-            started = time.perf_counter()
-            infer(batch)
-            best = min(best, time.perf_counter() - started)
-        return best
+    def shorter(self) -> "WarmUp":
+        """Return the shorter half of the examples, for `whole` alone: a fraction of the work."""
+        half = np.argsort([len(row) for row in self.rows], kind="stable")[: (len(self.rows) + 1) // 2]
+        rows = [self.rows[index] for index in half]
+        return WarmUp(rows, self.recorded[half], self.pad_id, on_streams=False)
+
+    def rate(self, executable: Executable, *, seconds: float) -> float:
+        """Return the tokens per second of an executable that `check` has warmed up.
+
+        The geometric mean over three kinds of batches: the shortest example alone, the shorter half together,
+        and the longer half on every stream at once. Each is computed twice at least, then for as long as
+        `seconds` allow, and its shortest time counts.
+        """
+        rows = sorted(self.rows, key=len)
+        middle = (len(rows) + 1) // 2
+        batches = [pad(part, pad_id=self.pad_id) for part in (rows[:1], rows[:middle], rows[middle - 1 :])]
+        streams = self._streams(executable)
+        best = [inf] * len(batches)
+        with ThreadPoolExecutor(len(streams)) as threads:
+            calls: list[Callable[[], object]] = [
+                lambda: executable.whole(batches[0]),
+                lambda: executable.whole(batches[1]),
+                lambda: list(threads.map(lambda infer: infer(batches[2]), streams)),
+            ]
+            end = time.perf_counter() + seconds
+            for turn in count():
+                for index, call in enumerate(calls):
+                    started = time.perf_counter()
+                    call()
+                    best[index] = min(best[index], time.perf_counter() - started)
+                if turn and time.perf_counter() > end:
+                    break
+        tokens = [batch.input_ids.size for batch in batches]
+        tokens[2] *= len(streams)
+        return float(np.exp(np.mean(np.log(np.divide(tokens, best)))))
+
+    def _streams(self, executable: Executable) -> tuple[Infer, ...]:
+        return (self.on_streams and executable.streams) or (executable.whole,)

@@ -22,6 +22,7 @@ from toxic_core.http.protocol import limited
 from toxic_core.logging import configure_logging
 from toxic_core.settings import name_faults
 from toxic_core.telemetry import disable_telemetry
+from toxic_inference.adapters.memory import bound_arenas
 from toxic_inference.app import create_app
 from toxic_inference.key_commands import run_key_command
 from toxic_inference.settings import Settings
@@ -47,6 +48,7 @@ def main() -> None:
         if arguments := sys.argv[1:]:
             run_key_command(arguments, default_file=settings.api_keys_file or settings.state_dir / "keys.txt")
             return
+        bound_arenas()
         _configure_libraries(settings)
         configure_logging(level=settings.log_level)
         _serve(settings)
@@ -61,7 +63,7 @@ def main() -> None:
 
 def _configure_libraries(settings: Settings) -> None:
     """Set the environment variables that TensorFlow and tokenizers read when they are imported."""
-    threads = str(settings.compute_threads)
+    threads = str(settings.threads)
     # Serving a SavedModel needs no Keras, and its import is half of the time to the first answer (7.6 of 15
     # CPU seconds, with scikit-learn and pandas). With this setting TensorFlow looks for the older tf_keras
     # instead, and continues without it.

@@ -4,8 +4,8 @@ Invariant: whoever emits does so after the fact, on the event loop's thread. `em
 raises. No event contains a text.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
@@ -30,6 +30,16 @@ def ignore(event: Event) -> None:
 
 
 # HTTP
+
+
+@dataclass(frozen=True, slots=True)
+class RouteDeclared(Event):
+    """The service will answer `method` at a route's template; `scores` if the route scores texts."""
+
+    door: str
+    route: str
+    method: str
+    scores: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +85,13 @@ class AttributeUnsupported(Event):
     """A client asked the Perspective API for an attribute that no label answers, without its version."""
 
     attribute: str
+
+
+@dataclass(frozen=True, slots=True)
+class PoliciesRead(Event):
+    """The file of policies was read, and has these."""
+
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +180,13 @@ class BatchRan(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ShapesCompiled(Event):
+    """An executable compiled kernels for so many new shapes of batches."""
+
+    shapes: int
+
+
+@dataclass(frozen=True, slots=True)
 class RowsRefused(Event):
     """So many rows were refused because the queue is full."""
 
@@ -194,6 +218,7 @@ class TextsTokenised(Event):
         tokens: of all windows.
         unknown: how many of these tokens aren't in the vocabulary.
         truncated: texts longer than the most windows.
+        low_confidence: texts of which the vocabulary lacks most.
         seconds: time to look texts up in the cache and to tokenise the others.
     """
 
@@ -203,6 +228,7 @@ class TextsTokenised(Event):
     tokens: int
     unknown: int
     truncated: int
+    low_confidence: int
     seconds: float
 
 
@@ -238,6 +264,37 @@ class PolicyTextsScored(Event):
 
     policy: str
     scored: TextsScored
+
+
+class SessionOutcome(StrEnum):
+    """How a session with a version ended."""
+
+    ANSWERED = "answered"
+    FAILED = "failed"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded(Event):
+    """A version has served one request, or a part of one.
+
+    `outcome` is failed if the model failed or a deadline passed; other if the request was refused, or its
+    caller left.
+    """
+
+    version: str
+    outcome: SessionOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTimed(Event):
+    """A version has served one interactive request, or a part of one, for so many seconds.
+
+    A file takes as long as it is large, so it doesn't show how fast a version is.
+    """
+
+    version: str
+    seconds: float
 
 
 class ShadowDrop(StrEnum):
@@ -296,13 +353,15 @@ class StateChanged(Event):
 class VersionAvailable(Event):
     """A version is about to become available; `runtime` includes the precision, such as `openvino-int8`.
 
-    `approved` is whether the ledger approves its content; None if no approval is needed.
+    `approved` is whether the ledger approves its content; None if no approval is needed. `rates` are the
+    tokens per second that were measured, by precision.
     """
 
     version: str
     contract: Contract
     runtime: str
     approved: bool | None = None
+    rates: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

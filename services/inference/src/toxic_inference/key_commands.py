@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from toxic_core.errors import ConfigurationError
+from toxic_inference import __version__
 from toxic_inference.adapters.key_file import load_keys, save_keys
 from toxic_inference.keys import Role, new_key
 
@@ -24,8 +25,15 @@ def run_key_command(arguments: Sequence[str], *, default_file: Path) -> None:
     Raises:
         ConfigurationError: the file can't be used, or the name exists already or does not exist.
     """
-    parser = argparse.ArgumentParser(prog="toxic-inference")
-    keys = parser.add_subparsers(required=True).add_parser("keys", help="API keys")
+    parser = argparse.ArgumentParser(
+        prog="toxic-inference",
+        description="Score comments over HTTP and gRPC. Without arguments it serves the registry's champion "
+        "on 127.0.0.1:8001 until a signal stops it; environment variables INFERENCE_… configure it.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    keys = parser.add_subparsers(required=True, title="commands", metavar="COMMAND").add_parser(
+        "keys", help="create, list and remove API keys"
+    )
     commands = keys.add_subparsers(dest="command", required=True)
     add = commands.add_parser("add", help="create a key and print it once")
     add.add_argument("name", help="the key's owner, for the log")

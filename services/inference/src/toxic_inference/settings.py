@@ -3,6 +3,7 @@
 Invariant: `__main__` reads them once and passes them down; no other module reads the environment.
 """
 
+from functools import cached_property
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -20,11 +21,13 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from toxic_core.languages import Language
-from toxic_core.registered import CHALLENGER, CHAMPION, MODEL_NAME
+from toxic_core.registered import CANARY, CHALLENGER, CHAMPION, MODEL_NAME
 from toxic_inference.serving.scoring.explaining import LEAST_PASSES
 from toxic_inference.serving.versions.policy import VersionPolicy
+from toxic_model.machine import usable_processors
 from toxic_model.opening import AUTO
 from toxic_model.runtimes import RUNTIMES
+from toxic_model.scoring import AS_SERVED
 
 _KIB = 1024
 _MIB = 1024 * _KIB
@@ -58,6 +61,9 @@ class Settings(BaseSettings):
     """Port of the gRPC doors, on the same address; TensorFlow Serving's is 8500. Off if unset."""
     api_keys_file: Path | None = None
     """File of API keys, made by `toxic-inference keys add NAME`; if unset, no key is needed."""
+    allow_unauthenticated: bool = False
+    """Whether the service may answer on an address that other machines reach, without API keys; for networks
+    on which everything that reaches it may use it."""
     requests_per_minute: PositiveInt | None = None
     """Most requests per minute of each API key; unlimited if unset."""
     cors_origins: tuple[str, ...] = ()
@@ -113,6 +119,9 @@ class Settings(BaseSettings):
     show its disagreement."""
     shadow_alias: Name = CHALLENGER
     """Alias of the version that shadows; it is served if the share isn't 0."""
+    canary_fraction: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Share of the callers, from 0 to 1, that the version with the alias canary answers; a caller is an API
+    key, or an address without one. That version takes its own memory."""
     model_directory: Path | None = None
     """A folder of numbered versions, each a model bundle, to serve instead of the registry's."""
     poll_interval_seconds: PositiveFloat = 2.0
@@ -125,7 +134,7 @@ class Settings(BaseSettings):
     load_retry_max_seconds: PositiveFloat = 300.0
     """Longest wait between two loads of a failing version; 5 seconds while no version answers."""
     cache_dir: Path = Path("var/inference-cache")
-    """Folder for downloaded versions."""
+    """Folder for downloaded versions, and for the measured speed of their precisions."""
     cache_size_bytes: PositiveInt = 4 * _GIB
     """Size of the cache; versions in use are never removed."""
 
@@ -190,9 +199,9 @@ class Settings(BaseSettings):
     max_queue_seconds: PositiveFloat = 5.0
     """Longest expected time in the queue; if it would be longer, the request is refused with 429 at once.
     Bulk work (files) waits instead."""
-    window_overlap_tokens: NonNegativeInt = 16
+    window_overlap_tokens: NonNegativeInt = AS_SERVED.overlap
     """Tokens that neighbouring windows of a long text share; half a window at most."""
-    max_windows: PositiveInt = 400
+    max_windows: PositiveInt = AS_SERVED.max_windows
     """Most windows per text; the end of a longer text isn't read, and its result is marked as truncated. The
     default is enough for every text of 20,480 bytes."""
     max_span_passes: int = Field(default=64, ge=LEAST_PASSES)
@@ -200,14 +209,16 @@ class Settings(BaseSettings):
     score_cache_entries: NonNegativeInt = 100_000
     """Entries of the score cache of each served version, about 400 bytes each; 0 for none. It contains keyed
     digests, no texts."""
-    compute_threads: PositiveInt = 2
-    """Threads that compute one batch; best set to the number of cores."""
+    compute_threads: PositiveInt | None = None
+    """Threads that compute one batch, and the more batches at the same time, the more there are. If unset, as
+    many as the processors that the process may use: its affinity, or its container's quota, rounded up."""
     runtime: RuntimeName = AUTO
     """Runtime that computes models. auto uses OpenVINO on a CPU if it reproduces a version's recorded scores,
     otherwise TensorFlow."""
     precision: Literal["auto", "float32"] = "auto"
-    """auto computes in 8-bit integers or bfloat16 if the CPU has instructions for it, the version's
-    evaluation found no change of a label's AUC above 0.002, and it is faster; float32 never does."""
+    """auto computes in the fastest of float32, bfloat16, int8, and int8 weights with bfloat16 values, among
+    those that the CPU has instructions for and in which the version's evaluation found no change of a label's
+    AUC above 0.002; float32 allows no other."""
     tokenise_threads: PositiveInt = 1
     """Threads that tokenise texts."""
 
@@ -238,11 +249,17 @@ class Settings(BaseSettings):
             ip_network(proxy.strip())  # a ValueError's message names what is wrong with it
         return value
 
+    @cached_property
+    def threads(self) -> int:
+        """Threads that compute."""
+        return self.compute_threads or usable_processors()
+
     @property
     def aliases(self) -> tuple[str, ...]:
         """Every alias that is served, the default one first."""
         shadow = (self.shadow_alias,) if self.shadow_fraction else ()
-        return tuple(dict.fromkeys((self.model_alias, *self.served_aliases, *shadow)))
+        canary = (CANARY,) if self.canary_fraction else ()
+        return tuple(dict.fromkeys((self.model_alias, *self.served_aliases, *shadow, *canary)))
 
     @property
     def longest_drain(self) -> float:

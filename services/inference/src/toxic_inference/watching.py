@@ -4,7 +4,7 @@ Invariant: with metrics off, nothing is counted and nothing is read for it.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from prometheus_client import REGISTRY, generate_latest
@@ -27,11 +27,13 @@ class Watching:
     Attributes:
         emit: receives every event.
         render: returns every metric in Prometheus's text format.
+        totals: returns a version's totals by metric; None to count none.
         tasks: run as long as the service does.
     """
 
     emit: Emit
     render: Callable[[], bytes]
+    totals: Callable[[str], Mapping[str, float]] | None = None
     tasks: tuple[LiveWatch, ...] = ()
 
 
@@ -53,4 +55,4 @@ def start_watching(settings: Settings, corrections: DatabaseFeedbackStore) -> Wa
         limit=settings.monitor_feedback_rows,
         at_least=settings.monitor_min_feedback,
     )
-    return Watching(metrics.emit, metrics.render, (live,))
+    return Watching(metrics.emit, metrics.render, metrics.totals, (live,))

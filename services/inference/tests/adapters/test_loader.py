@@ -127,12 +127,13 @@ def test_libraries_are_excluded_from_garbage_collection(
         "import gc\n"
         "import mlflow.tracking\n"  # as a service that follows a registry has
         "from pathlib import Path\n"
-        "from toxic_inference import app\n"
+        "from toxic_inference.adapters.loader import BundleLoader, model_opener\n"
+        "from toxic_inference.adapters.origin import open_origin\n"
         "from toxic_inference.settings import Settings\n"
         f"settings = Settings(model_directory=Path({str(tmp_path)!r}), runtime={runtime!r})\n"
-        "origin = app.open_origin(settings)\n"
+        "origin = open_origin(settings)\n"
         "(version,) = origin.source.aspired()\n"
-        "servable = app.BundleLoader(origin.store, app.model_opener(settings)).load(version.id)\n"
+        "servable = BundleLoader(origin.store, model_opener(settings)).load(version.id)\n"
         "print(len(gc.get_objects()), gc.get_freeze_count())\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -53,6 +53,17 @@ def test_tokens_are_scored(client: Any) -> None:
     assert ((scores > 0) & (scores < 1)).all()
 
 
+def test_extensions(client: Any) -> None:
+    """The index, a version's configuration and its statistics."""
+    client.infer(MODEL, [text_input(*TEXTS, binary=True)])
+    (entry,) = client.get_model_repository_index()
+    assert (entry["name"], entry["version"], entry["state"]) == (MODEL, "1", "READY")
+    labels = client.get_model_config(MODEL, "1")["parameters"]["labels"]["string_value"]
+    assert labels.split(",")[0] == "toxic"
+    (statistics,) = client.get_inference_statistics(MODEL)["model_stats"]
+    assert statistics["inference_stats"]["success"]["count"] >= len(TEXTS)
+
+
 def test_health_metadata_and_errors(client: Any) -> None:
     """What it asks before it infers, and what it reads when that fails."""
     assert client.is_server_live()

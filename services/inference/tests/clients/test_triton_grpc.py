@@ -62,6 +62,18 @@ def test_a_stream_is_answered(client: Any) -> None:
     assert [found[place][0].get_response().id for place in (0, 2)] == ["0", "2"]
 
 
+def test_extensions(client: Any) -> None:
+    """The index, a version's configuration and its statistics."""
+    client.infer(MODEL, [text_input(*TEXTS)])
+    (entry,) = client.get_model_repository_index().models
+    assert (entry.name, entry.version, entry.state) == (MODEL, "1", "READY")
+    config = client.get_model_config(MODEL, "1").config
+    assert config.parameters["labels"].string_value.split(",")[0] == "toxic"
+    assert list(config.output[0].dims) == [-1, 6]
+    (statistics,) = client.get_inference_statistics(MODEL).model_stats
+    assert statistics.inference_stats.success.count >= len(TEXTS)
+
+
 def test_health_metadata_and_errors(client: Any) -> None:
     """What it asks before it infers, and what it reads when that fails."""
     assert client.is_server_live()

@@ -24,6 +24,7 @@ from toxic_inference.policies.file import Policies
 from toxic_inference.policies.governing import Governor
 from toxic_inference.serving.interfaces import Scorer
 from toxic_inference.threads import Threads
+from toxic_model.identification import Identified
 from toxic_testing.inference.core import LIMITS, Calendar, FakeCore, identify_language
 from toxic_testing.inference.fakes import ManualClock
 
@@ -79,11 +80,12 @@ def new_queue(
 ) -> Callable[[], JobQueue]:
     """Return the function that makes a job queue, as the start of a process does."""
 
-    def govern(name: str) -> tuple[Scorer, Callable[[str], str]]:
+    def govern(name: str) -> tuple[Scorer, Callable[[str], Identified], str]:
         governor = Governor.named(
             name, policies[-1] if policies else None, threads=threads.files, emit=metrics.emit
         )
-        return governor.scorer(core), governor.policy.identifier(identify_language)
+        policy = governor.policy
+        return governor.scorer(core), policy.identifier(identify_language), policy.digest()
 
     def make() -> JobQueue:
         files = JobFiles(tmp_path / "jobs")
@@ -140,6 +142,7 @@ def backend(
         jobs=new_queue(),
         webhooks=None,
         render_metrics=metrics.render,
+        totals=metrics.totals,
         limits=LIMITS,
         threads=threads,
         emit=metrics.emit,

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from toxic_core.labels import LABELS
+from toxic_inference.corrections.service import pseudonym
 from toxic_inference.corrections.store import DatabaseFeedbackStore
 from toxic_inference.doors.listing import DOORS
 from toxic_inference.http.application import create_api
@@ -74,7 +75,7 @@ async def test_the_export_is_a_table_for_training(client: httpx.AsyncClient) -> 
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     rows = list(csv.DictReader(io.StringIO(answer.text, newline="")))
     assert list(rows[0]) == [
-        "id", "text", "language", *LABELS, "created_at", "model_version", "source",
+        "id", "text", "language", *LABELS, "created_at", "model_version", "source", "caller", "place",
     ]  # fmt: skip
     assert [rows[0][label] for label in LABELS] == ["0", "", "", "", "1", ""]
     assert (rows[0]["text"], rows[0]["created_at"]) == ("=you are, kind", "2026-01-02T03:04:05+00:00")
@@ -102,6 +103,55 @@ async def test_a_long_export_has_every_row(client: httpx.AsyncClient, tmp_path: 
     assert [json.loads(line)["id"] for line in lines] == [str(index) for index in range(1_003)]
 
 
+async def test_an_export_continues_after_a_place(client: httpx.AsyncClient) -> None:
+    """What was deleted meanwhile is absent; a place that is no number is refused."""
+    for name in "abc":
+        await client.post("/feedback", json={"id": name, "labels": {"threat": True}})
+    await client.delete("/feedback/b")
+
+    async def ids(after: str) -> list[tuple[str, int]]:
+        answer = await client.get("/feedback", params={"format": "ndjson", "after": after})
+        return [(row["id"], row["place"]) for row in map(json.loads, answer.text.splitlines())]
+
+    assert await ids("0") == [("a", 1), ("c", 3)]
+    assert await ids("1") == [("c", 3)]
+    assert (await client.get("/feedback", params={"after": "-1"})).status_code == 422
+
+
+async def test_a_correction_names_its_peer_by_apseudonym(client: httpx.AsyncClient) -> None:
+    """Neither the address nor the name that the caller gives is stored."""
+    await client.post("/feedback", json=CORRECTION)
+    (row,) = map(json.loads, (await client.get("/feedback", params={"format": "ndjson"})).text.splitlines())
+    assert re.fullmatch("peer-[0-9a-f]{12}", row["caller"])
+
+
+def test_pseudonyms_can_t_be_computed_from_addresses() -> None:
+    """They need a secret; an IPv4 address has one of them, also in IPv6's form."""
+    one, two = b"1" * 32, b"2" * 32
+    assert pseudonym("192.0.2.1", one) == pseudonym("::ffff:192.0.2.1", one) != pseudonym("192.0.2.2", one)
+    assert pseudonym("::ffff:192.0.2.1", one) != pseudonym("::ffff:192.0.2.2", one)
+    assert pseudonym("192.0.2.1", one) != pseudonym("192.0.2.1", two)
+    assert pseudonym("team", one) == "team"
+
+
+def test_a_database_without_callers_is_migrated(tmp_path: Path) -> None:
+    """What it holds stays; its callers are unknown."""
+    with closing(sqlite3.connect(tmp_path / "feedback.db")) as connection, connection:
+        connection.execute(
+            "CREATE TABLE correction (place INTEGER PRIMARY KEY AUTOINCREMENT, "
+            "id VARCHAR(128) NOT NULL UNIQUE, "
+            "text TEXT, language VARCHAR(16), created_at DATETIME NOT NULL, model_version VARCHAR(250), "
+            "source VARCHAR(16) NOT NULL, actor VARCHAR(256))"
+        )
+        connection.execute(
+            "INSERT INTO correction (id, created_at, source) VALUES ('a', '2026-01-02 03:04:05', 'native')"
+        )
+    store = DatabaseFeedbackStore(f"sqlite:///{tmp_path}/feedback.db")
+    ((_, kept),) = store.page(after=0, limit=9)
+    store.close()
+    assert (kept.id, kept.caller) == ("a", None)
+
+
 async def test_a_correction_can_be_deleted(client: httpx.AsyncClient) -> None:
     """By its id, once."""
     await client.post("/feedback", json=CORRECTION)
@@ -114,7 +164,7 @@ async def test_a_correction_can_be_deleted(client: httpx.AsyncClient) -> None:
 @pytest.mark.parametrize("identity", ["thread/7/comment", "/", "a//b/", "..a", "../..", "x/../y", "a:b@c"])
 @pytest.mark.hostile(30)
 async def test_a_correction_with_any_id_can_be_deleted(client: httpx.AsyncClient, identity: str) -> None:
-    """By its encoded id, whatever characters the moderation tool puts into it."""
+    """By its encoded id, with any characters that the moderation tool puts into it."""
     await client.post("/feedback", json=CORRECTION | {"id": identity})
     assert (await client.delete(f"/feedback/{quote(identity, safe='')}")).status_code == 204
     assert (await client.get("/feedback")).text.count("\n") == 1

@@ -11,10 +11,9 @@ from schemathesis.checks import not_a_server_error
 from toxic_inference.doors.listing import DOORS
 from toxic_inference.http.application import create_api
 from toxic_inference.http.backend import Backend
+from toxic_testing.fuzzing import examples, is_long
 
-pytestmark = pytest.mark.slow
-
-EXAMPLES = 8
+pytestmark = [pytest.mark.slow, pytest.mark.fuzz]
 
 
 @pytest.fixture
@@ -34,7 +33,10 @@ def test_no_request_breaks_the_service(schema: Any, mode: GenerationMode) -> Non
 
         @given(case=operation.as_strategy(generation_mode=mode))
         @settings(
-            max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+            max_examples=examples(8),
+            deadline=None,
+            derandomize=not is_long(),
+            suppress_health_check=list(HealthCheck),
         )
         def answer(case: Any) -> None:
             case.call_and_validate(checks=[not_a_server_error])

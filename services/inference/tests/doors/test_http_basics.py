@@ -11,7 +11,7 @@ from toxic_inference.doors.listing import DOORS
 from toxic_inference.http.admission import AdmissionRules, RequestLimit
 from toxic_inference.http.application import create_api
 from toxic_inference.http.backend import Backend
-from toxic_testing.inference.core import LIMITS
+from toxic_testing.inference.core import LIMITS, FakeCore
 
 pytestmark = pytest.mark.anyio
 
@@ -49,6 +49,24 @@ async def test_a_csv_file_has_other_names(client: httpx.AsyncClient, kind: str) 
     assert (await client.post("/jobs", content=FILE, headers={"content-type": kind})).status_code == 202
 
 
+@pytest.mark.parametrize("kind", ["text/tab-separated-values", "Text/Tab-Separated-Values; charset=utf-8"])
+async def test_tabs_that_are_declared_separate_cells(
+    client: httpx.AsyncClient, core: FakeCore, kind: str
+) -> None:
+    """Even if the header has other signs; in a body, in a form and for a job."""
+    table = "content\tnote; or, not\nhello, you; there\t1\n"
+    for answer in (
+        await client.post("/predict", content=table, headers={"content-type": kind}),
+        await client.post("/predict", files={"file": ("table.txt", table, kind)}),
+    ):
+        assert answer.status_code == 200, answer.text
+    assert [text.content for text in core.texts] == ["hello, you; there"] * 2
+    job = await client.post("/jobs", content=table, headers={"content-type": kind})
+    assert (job.status_code, job.json()["rows_total"]) == (202, 1)
+    commas = await client.post("/predict", content="content,lang\nhi,en\n", headers={"content-type": kind})
+    assert (commas.status_code, "'content,lang'" in commas.text) == (422, True)
+
+
 @pytest.mark.parametrize("kind", [*NDJSON_NAMES, "application/x-ndjson"])
 async def test_json_lines_have_other_names(client: httpx.AsyncClient, kind: str) -> None:
     """Each line is answered."""
@@ -58,7 +76,8 @@ async def test_json_lines_have_other_names(client: httpx.AsyncClient, kind: str)
 
 
 @pytest.mark.parametrize(
-    "kind", ["text/plain", "text/csvx", "application/octet-stream", "application/x-tar", ""]
+    "kind",
+    ["text/plain", "text/csvx", "application/octet-stream", "application/x-tar", "application/pdf", ""],
 )
 async def test_other_media_types_are_refused(client: httpx.AsyncClient, kind: str) -> None:
     """The bytes are not looked at."""

@@ -21,7 +21,8 @@ from toxic_inference.jobs.files import JobFiles, count_rows
 from toxic_inference.jobs.queue import JobQueue
 from toxic_inference.policies.file import Policies
 from toxic_inference.serving.errors import InferenceError
-from toxic_inference.serving.interfaces import Lane, Text, TextScore
+from toxic_inference.serving.interfaces import Lane, Scorer, Text, TextScore
+from toxic_model.identification import Identified
 from toxic_testing.inference.core import FakeCore
 from toxic_testing.inference.fakes import ManualClock
 from toxic_testing.tables import HEADER, ROWS, files
@@ -249,16 +250,25 @@ class CrashError(BaseException):
     """Ends the queue's task without a last word, as `kill -9` ends the process."""
 
 
-@pytest.mark.parametrize("version", ["7", "8"])
+@pytest.mark.parametrize("edited", ["nothing", "keys", "version", "policy"])
 @pytest.mark.hostile(23)
-async def test_a_job_goes_on_where_it_was(new_queue: Callable[[], JobQueue], version: str) -> None:
-    """Rows that were scored aren't scored again, unless another version is served now."""
+async def test_a_job_goes_on_where_it_was(
+    new_queue: Callable[[], JobQueue], policies: list[Policies], edited: str
+) -> None:
+    """Rows that were scored aren't scored again, unless another version or policy decides now."""
+    policies.append(Policies.model_validate({"policies": {"forum": {}}}))
     core = Interrupted()
     core.chunks = 2
-    first = replace(new_queue(), scorer=core)
+    made = new_queue()
+    identify = made.scoring.identify_language
+
+    def govern(_: str) -> tuple[Scorer, Callable[[str], Identified], str]:
+        return core, identify, policies[-1].policies["forum"].digest()
+
+    first = replace(made, govern=govern)
     upload = await first.open_upload()
     upload.write(b"id,content\n" + b"".join(b"%d,hello %d\n" % (row, row) for row in range(1_500)))
-    job = await first.submit(upload)
+    job = await first.submit(upload, policy="forum")
     running = asyncio.create_task(first.run())
     async with asyncio.timeout(30):
         while core.held is None:  # noqa: ASYNC110  threads work meanwhile
@@ -267,8 +277,14 @@ async def test_a_job_goes_on_where_it_was(new_queue: Callable[[], JobQueue], ver
     await asyncio.wait({running})
     assert first.get(job.id).rows_done == 1_024
     resumed = FakeCore()
-    resumed.version = version
-    second = replace(new_queue(), scorer=resumed)
+    resumed.version = "8" if edited == "version" else "7"
+    edits: dict[str, Any] = {"keys": {"keys": ["night-shift"]}, "policy": {"markup": "html"}}
+    policies.append(Policies.model_validate({"policies": {"forum": edits.get(edited, {})}}))
+
+    def govern_again(_: str) -> tuple[Scorer, Callable[[str], Identified], str]:
+        return resumed, identify, policies[-1].policies["forum"].digest()
+
+    second = replace(new_queue(), govern=govern_again)
     running = asyncio.create_task(second.run())
     async with asyncio.timeout(30):
         while not second.get(job.id).ended:  # noqa: ASYNC110  threads work meanwhile
@@ -276,10 +292,10 @@ async def test_a_job_goes_on_where_it_was(new_queue: Callable[[], JobQueue], ver
     running.cancel()
     ended = second.get(job.id)
     assert (ended.error, ended.rows_done, ended.scored) == (None, 1_500, 1_500)
-    assert len(resumed.texts) == (1_500 - 1_024 if version == "7" else 1_500)
+    assert len(resumed.texts) == (1_500 if edited in {"version", "policy"} else 1_500 - 1_024)
     rows = list(csv.DictReader(io.StringIO(second.result(job.id).read_text(), newline="")))
     assert [row["id"] for row in rows] == [str(row) for row in range(1_500)]
-    assert {row["model_version"] for row in rows} == {version}
+    assert {row["model_version"] for row in rows} == {resumed.version}
 
 
 @pytest.mark.hostile(23)

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.anyio
 
 MODEL = "/v2/models/toxic-comments"
 INFER = f"{MODEL}/infer"
+EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "statistics"]
 
 
 def texts(*values: Any, **tensor: Any) -> dict[str, Any]:
@@ -98,28 +99,84 @@ async def test_texts_may_come_behind_the_json(client: httpx.AsyncClient, core: F
 
 
 @pytest.mark.parametrize(
+    ("own", "of_the_request", "given"),
+    [
+        (None, None, "aMOp"),
+        ("str", "base64", "aMOp"),
+        (None, "pd", "aMOp"),
+        ("base64", None, "hé"),
+        ("base64", "np", "hé"),
+        (None, "base64", "hé"),
+    ],
+)
+async def test_a_content_type_says_how_texts_are_written(
+    client: httpx.AsyncClient, core: FakeCore, own: str | None, of_the_request: str | None, given: str
+) -> None:
+    """A tensor's own goes before the request's, in JSON and behind it."""
+    parameters = {"content_type": own} if own else {}
+    request = texts("aMOp", parameters=parameters) | {"parameters": {"content_type": of_the_request}}
+    assert (await client.post(INFER, json=request)).status_code == 200
+    data = struct.pack("<I", 4) + b"aMOp"
+    request["inputs"][0] |= {"data": None, "parameters": parameters | {"binary_data_size": len(data)}}
+    head = httpx.Request("POST", "http://x", json=request).content
+    headers = {"inference-header-content-length": str(len(head))}
+    assert (await client.post(INFER, content=head + data, headers=headers)).status_code == 200
+    assert [text.content for text in core.texts] == [given] * 2
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "says"),
+    [
+        ("aMO", "base64", r"text\[0\] is not UTF-8 in standard base64"),
+        ("/w==", "base64", "UTF-8 in standard base64"),
+        ("a-_p", "base64", "UTF-8 in standard base64"),
+        ("1 May", "datetime", "content type 'datetime' of text is not read"),
+    ],
+)
+async def test_other_contents_are_refused(
+    client: httpx.AsyncClient, core: FakeCore, given: str, kind: str, says: str
+) -> None:
+    """They are never scored as they came."""
+    answer = await client.post(INFER, json=texts(given, parameters={"content_type": kind}))
+    assert (answer.status_code, core.texts) == (400, [])
+    assert re.search(says, answer.json()["error"])
+
+
+async def test_what_tokenizers_add_is_ignored(client: httpx.AsyncClient, core: FakeCore) -> None:
+    """A tensor that the model doesn't read; other names are refused, as is one beside texts."""
+    asked = tokens([2, 5, 3], [1, 1, 1], shape=[1, 3])
+    added = {"name": "token_type_ids", "shape": [1, 3], "datatype": "INT64", "data": [0, 0, 0]}
+    assert (await client.post(INFER, json={"inputs": [*asked["inputs"], added]})).status_code == 200
+    np.testing.assert_array_equal(core.rows[-1].ids, [2, 5, 3])
+    for inputs in ([*asked["inputs"], added | {"name": "threshold"}], [*texts("a")["inputs"], added]):
+        assert (await client.post(INFER, json={"inputs": inputs})).status_code == 400
+
+
+@pytest.mark.parametrize(
     ("body", "status", "says"),
     [
-        ([], 422, "object"),
-        ({}, 422, "inputs"),
-        ({"inputs": []}, 422, "inputs"),
+        ([], 400, "object"),
+        ({}, 400, "inputs"),
+        ({"inputs": []}, 400, "inputs"),
         (texts(), 400, "no rows"),
         (texts("a", shape=[2]), 400, "1 elements"),
-        (texts("a", shape=[-1]), 422, "shape"),
+        (texts("a", shape=[-1]), 400, "shape"),
+        (texts("a") | {"id": 7}, 400, "id"),
+        (texts("a", data="a"), 400, "data"),
         (texts("a", datatype="FP32"), 400, "must be BYTES"),
         (texts(3), 400, "must contain texts"),
-        (texts(""), 422, "is empty"),
+        (texts(""), 400, "is empty"),
         (texts(*"abcdef"), 413, "limit is 5"),
         (texts("a", data=None), 400, "either data or binary_data_size"),
         (texts("a", name="other"), 400, "they are other"),
         ({"inputs": texts("a")["inputs"] * 2}, 400, "twice"),
-        (texts("a") | {"outputs": [{"name": "nothing"}]}, 422, "no output 'nothing'"),
+        (texts("a") | {"outputs": [{"name": "nothing"}]}, 400, "no output 'nothing'"),
         (
             texts("a") | {"outputs": [{"name": "decisions", "parameters": {"classification": 2}}]},
-            422,
+            400,
             "classification",
         ),
-        (texts("a") | {"parameters": {"language": "not a code"}}, 422, "language"),
+        (texts("a") | {"parameters": {"language": "not a code"}}, 400, "language"),
         (texts([[[[[[[[[["a"]]]]]]]]]]), 400, "nested"),
         (tokens([1, 2], [1], shape=[1, 2]), 400, "1 elements"),
         (tokens([1.5], [1], shape=[1, 1]), 400, "integers"),
@@ -146,7 +203,7 @@ async def test_health_and_metadata(client: httpx.AsyncClient, core: FakeCore) ->
     for path in ("/v2/health/live", "/v2/health/ready", f"{MODEL}/ready", f"{MODEL}/versions/7/ready"):
         assert (await client.get(path)).status_code == 200, path
     server = (await client.get("/v2")).json()
-    assert (server["name"], server["extensions"]) == ("toxic-inference", ["binary_tensor_data"])
+    assert (server["name"], server["extensions"]) == ("toxic-inference", EXTENSIONS)
     model = (await client.get(MODEL)).json()
     assert (model["name"], model["versions"]) == ("toxic-comments", ["7"])
     assert model["inputs"] == [{"name": "text", "datatype": "BYTES", "shape": [-1]}]

@@ -64,6 +64,16 @@ async def test_predict_decides_by_the_policy_of_a_request(
     assert metric(count, policy="forum", decided_by="list", said="no") == 1
 
 
+async def test_thresholds_are_the_policy_s(client: httpx.AsyncClient) -> None:
+    """As a list, and beside the scores of one text."""
+    listed = await client.get("/thresholds", params={"policy": "forum"})
+    assert listed.json()["policy"] == listed.headers["x-policy"] == "forum"
+    assert listed.json()["thresholds"]["toxic"] == {"*": 0.1}
+    answer = await client.post("/predict?policy=forum", json={"text": "you", "thresholds": True})
+    found = answer.json()["results"][0]["thresholds"]
+    assert (found["toxic"], found["insult"]) == (0.1, 0.5)
+
+
 async def test_a_list_scores_one_or_zero_on_the_perspective_door(
     client: httpx.AsyncClient, core: FakeCore
 ) -> None:
@@ -101,9 +111,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "openai": {"url": MODERATIONS, "json": {"input": TEXTS}},
     "open_inference": {"url": INFER, "json": {"inputs": [TENSOR]}},
     "tf_serving": {"url": TF_PREDICT, "json": {"instances": TEXTS}},
+    "mlflow": {"url": "/invocations", "json": {"inputs": TEXTS}},
     "jobs": {"url": "/jobs", "content": CSV, "headers": {"content-type": "text/csv"}},
 }
-STATUSES = {"perspective": 400, "openai": 400}
+STATUSES = dict.fromkeys(("perspective", "openai", "open_inference", "tf_serving", "mlflow"), 400)
 
 
 @pytest.mark.parametrize("door", BODIES)

@@ -49,6 +49,7 @@ async def test_texts_get_six_scores_and_the_version(client: httpx.AsyncClient, c
         "windows": 1,
         "truncated": False,
         "language": "en",
+        "language_confidence": 1.0,
     }
     assert list(first["scores"]) == list(LABELS)
     assert (second["truncated"], set(second["decisions"].values())) == (True, {True})
@@ -68,11 +69,28 @@ async def test_a_language_can_be_identified(client: httpx.AsyncClient, core: Fak
     answer = await client.post("/predict", json={"texts": ["hola", "12"]})
     assert [result["language"] for result in answer.json()["results"]] == ["es", "und"]
     assert core.texts == [Text("hola", "es"), Text("12", "und")]
+    assert [result["language_confidence"] for result in answer.json()["results"]] == [0.75, 1.0]
+    assert [result.get("unevaluated_language") for result in answer.json()["results"]] == [True, None]
     said = await client.post("/predict", json={"text": "hola", "lang": "en"})
     assert said.json()["results"][0]["language"] == "en"
+    assert "language_confidence" not in said.json()["results"][0]
     unsaid = await client.post("/predict", json={"text": "hola", "identify_language": False})
     assert "language" not in unsaid.json()["results"][0]
     assert core.texts[-1] == Text("hola", None)
+
+
+async def test_thresholds_are_listed_and_answered(client: httpx.AsyncClient, core: FakeCore) -> None:
+    """By label and language as a list; for one text on request, in its language."""
+    toxic = core.contract.labels[0]
+    thresholds = {**core.contract.thresholds, toxic: {"*": 0.5, "es": 0.25}}
+    core.contract = core.contract.model_copy(update={"thresholds": thresholds})
+    listed = (await client.get("/thresholds")).json()
+    assert (listed["model_version"], listed["languages"]) == ("7", ["en"])
+    assert listed["thresholds"][toxic] == {"*": 0.5, "es": 0.25}
+    answer = await client.post("/predict", json={"texts": ["hola", "you"], "thresholds": True})
+    assert [result["thresholds"][toxic] for result in answer.json()["results"]] == [0.25, 0.5]
+    core.ready = False
+    error_of(await client.get("/thresholds"), 503, "no_version_ready")
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,14 @@ async def test_rows_of_tokens_in_column_form(client: httpx.AsyncClient) -> None:
     assert answer.json() == {"outputs": [[0.03] * 6, [0.04] * 6]}
 
 
+async def test_other_members_are_ignored(client: httpx.AsyncClient) -> None:
+    """As TensorFlow Serving does: beside the inputs, and inputs that the signature lacks in column form."""
+    body = {"inputs": INPUTS | {"position_ids": [[0, 1, 2, 3]] * 2}, "id": "7", "options": {"a": None}}
+    assert (await client.post(PREDICT, json=body)).json() == {"outputs": [[0.03] * 6, [0.04] * 6]}
+    row = {name: values[0] for name, values in INPUTS.items()} | {"position_ids": [0, 1, 2, 3]}
+    assert (await client.post(PREDICT, json={"instances": [row]})).status_code == 400
+
+
 async def test_holes_in_a_mask_are_kept(client: httpx.AsyncClient, core: FakeCore) -> None:
     """A mask that isn't padding at the end reaches the model as it is."""
     await client.post(
@@ -91,13 +99,14 @@ def tokens(ids: Any, mask: Any) -> dict[str, Any]:
         ({"instances": []}, 400, "non-empty list"),
         ({"instances": "a"}, 400, "list"),
         ({"instances": [3]}, 400, r"instances\[0\]"),
-        ({"instances": [{"b64": "?"}]}, 400, r"instances\[0\] is not UTF-8 in base64"),
-        ({"instances": [{"b64": "/w=="}]}, 400, "UTF-8 in base64"),
+        ({"instances": [{"b64": "?"}]}, 400, r"instances\[0\] is not UTF-8 in standard base64"),
+        ({"instances": [{"b64": "/w=="}]}, 400, "UTF-8 in standard base64"),
         ({"instances": ["a", {"input_ids": [1], "attention_mask": [1]}]}, 400, r"instances\[1\]"),
-        ({"instances": [""]}, 422, "is empty"),
+        ({"instances": [""]}, 400, "is empty"),
+        ({"inputs": {"text": ["\t "]}}, 400, "white space"),
         ({"instances": ["a"] * 6}, 413, "limit is 5"),
         ({"instances": ["a"], "signature_name": "other"}, 400, "other"),
-        ({"instances": ["a"], "extra": 1}, 422, "extra"),
+        (tokens([1], [1]) | {"extra": 1}, 200, ""),
         ({"instances": [{"input_ids": [1]}]}, 400, "exactly"),
         ({"inputs": {"input_ids": [[1]], "attention_mask": [[1], [1]]}}, 400, "1 rows"),
         (tokens([1, 2], [1]), 400, "2 ids"),
@@ -141,16 +150,25 @@ async def test_other_methods_are_refused_as_tensorflow_serving_refuses_them(
     assert (await client.post(f"/v1/models/toxic-comments{target}:{method}")).status_code == 400
 
 
-async def test_errors_of_the_framework_have_the_surface_s_shape(client: httpx.AsyncClient) -> None:
-    """Malformed JSON, a wrong method and a wrong path under /v1/models too."""
-    for answer in (
-        await client.post(PREDICT, content=b"{"),
-        await client.put(PREDICT),
-        await client.get("/v1/models/toxic-comments/nothing/here"),
-    ):
-        assert answer.status_code in {400, 404, 405}
-        assert answer.json().keys() == {"error"}
-        assert isinstance(answer.json()["error"], str)
+@pytest.mark.parametrize(
+    ("method", "path", "says"),
+    [
+        ("GET", "/v1/models", "Missing model name"),
+        ("POST", "/v1/models", "does not accept POST"),
+        ("GET", PREDICT, "Malformed request: GET"),
+        ("PUT", PREDICT, "does not accept PUT"),
+        ("POST", f"{PREDICT}/", "There is no"),
+        ("POST", "/v1/models/toxic-comments", "does not accept POST"),
+        ("GET", "/v1/models/toxic-comments/nothing/here", "There is no"),
+    ],
+)
+async def test_an_unknown_path_or_method_is_a_malformed_request(
+    client: httpx.AsyncClient, method: str, path: str, says: str
+) -> None:
+    """As in TensorFlow Serving: its only 404 is for a model, version or label that isn't served."""
+    answer = await client.request(method, path)
+    assert (answer.status_code, answer.json().keys()) == (400, {"error"})
+    assert says in answer.json()["error"]
 
 
 async def test_the_status_shows_every_version_and_its_error(

@@ -4,6 +4,7 @@ from typing import get_type_hints
 
 import pytest
 
+from toxic_inference.doors.perspective.attributes import KNOWN_ATTRIBUTES
 from toxic_inference.metrics.catalogue import LABEL_VALUES, SPECS, UNITS, Kind, Spec
 from toxic_inference.metrics.catalogue.__main__ import describe
 
@@ -33,7 +34,23 @@ def test_a_metric_says_its_unit_its_meaning_and_what_to_do(spec: Spec) -> None:
 @pytest.mark.parametrize("spec", [spec for spec in SPECS.values() if spec.starts], ids=lambda spec: spec.name)
 def test_every_value_of_an_enumeration_exists_from_the_start(spec: Spec) -> None:
     """If a metric opens series at the start, it opens one per value of the event's enumeration."""
-    (label,) = spec.labels
-    for trigger in spec.triggers:
-        kind = get_type_hints(trigger.event)[label]
-        assert not issubclass(kind, StrEnum) or spec.starts == tuple(kind)
+    for label, values in spec.starts.items():
+        for trigger in spec.triggers:
+            kind = get_type_hints(trigger.event)[label]
+            assert not issubclass(kind, StrEnum) or values == tuple(kind)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [spec for spec in SPECS.values() if spec.labels and spec.kind is Kind.COUNTER and spec.triggers],
+    ids=lambda spec: spec.name,
+)
+def test_every_label_of_a_counter_is_an_enumeration_or_is_known_before_its_first_event(spec: Spec) -> None:
+    """A series that is born above 0 hides its first burst from every rate."""
+    known = [{"door", "route", "method"}, {"version"}, {"label"}, {"policy"}, set()]
+    assert set(spec.labels) - spec.starts.keys() in known
+
+
+def test_every_attribute_that_google_had_is_counted_from_the_start() -> None:
+    """The catalogue lists what the Perspective door knows."""
+    assert set(SPECS["unsupported_attributes_total"].starts["attribute"]) == KNOWN_ATTRIBUTES

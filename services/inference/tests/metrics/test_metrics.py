@@ -51,7 +51,14 @@ def metric(metrics: Metrics) -> Metric:
 def tokenised(version: str, *, texts: int = 1) -> TextsTokenised:
     """Return an event of texts of ten tokens."""
     return TextsTokenised(
-        version=version, texts=texts, windows=texts, tokens=10 * texts, unknown=0, truncated=0, seconds=0.5
+        version=version,
+        texts=texts,
+        windows=texts,
+        tokens=10 * texts,
+        unknown=0,
+        truncated=0,
+        low_confidence=0,
+        seconds=0.5,
     )
 
 
@@ -146,3 +153,13 @@ def test_versions_and_aliases_leave_no_series_behind(metrics: Metrics, metric: M
     assert metric("alias_info", alias="champion", version="2") == 1
     metrics.emit(tokenised("1"))
     assert metric("tokenised_texts_total", version="1") == 1, "a version that comes back counts from 0"
+
+
+def test_the_rates_of_a_version_s_precisions_are_shown_until_it_is_forgotten(metrics: Metrics) -> None:
+    """They explain which one serves."""
+    name = "toxic_inference_model_tokens_per_second"
+    metrics.emit(VersionAvailable("1", make_contract(), "fake", rates={"float32": 1_000.0, "int8": 0.0}))
+    for precision, rate in (("float32", 1_000.0), ("int8", 0.0)):
+        assert metrics.registry.get_sample_value(name, {"version": "1", "precision": precision}) == rate
+    metrics.emit(StateChanged("1", None))
+    assert metrics.registry.get_sample_value(name, {"version": "1", "precision": "int8"}) is None

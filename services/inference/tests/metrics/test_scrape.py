@@ -16,6 +16,7 @@ from toxic_inference.metrics.catalogue import LABEL_VALUES, SPECS, STANDARD, Kin
 from toxic_inference.metrics.devices import GpuCollector
 from toxic_inference.monitoring.devices import GpuReading
 from toxic_inference.settings import Settings
+from toxic_testing.inference.bundles import WORDS
 
 pytestmark = pytest.mark.anyio
 
@@ -24,6 +25,11 @@ BuildBundle = Callable[..., Path]
 GPU = {spec.name for spec in SPECS.values() if spec.name.startswith("toxic_inference_gpu_")}
 REGISTRYS = {"toxic_inference_version_approved"}
 """Of a registry's versions, not of a folder's; the test of the whole loop causes it."""
+CHOSEN = {"toxic_inference_model_tokens_per_second"}
+"""Only where there is more than one precision to choose from."""
+
+COUNTED_WHILE_IDLE = "toxic_inference_compiled_shapes_total"
+"""From the start on, whether or not requests come."""
 
 CSV = b"content\nyou are kind\n\xff\xfe\nyou,are,many\n"
 
@@ -64,7 +70,7 @@ async def until_ready(client: httpx.AsyncClient) -> None:
 
 async def cause_everything(client: httpx.AsyncClient) -> None:
     """Score, upload, correct, and send what is refused."""
-    texts = ["you are kind", "you are a stupid idiot", "unheard of"]
+    texts = ["you are kind", "you are a stupid idiot", "unheard of", *WORDS]
     for language in ("en", "xx", None):
         answer = await client.post("/predict", json={"texts": texts, "language": language})
         assert answer.status_code == 200
@@ -108,7 +114,7 @@ async def test_every_metric_is_documented_and_every_documented_one_is_there(
     assert found.keys() - ours.keys() <= STANDARD.keys()
     assert ours.keys() - GPU == {spec.name for spec in SPECS.values()} - GPU
     for spec in SPECS.values():
-        if spec.name not in GPU | REGISTRYS:
+        if spec.name not in GPU | REGISTRYS | CHOSEN:
             check(spec, ours[spec.name])
 
 
@@ -123,6 +129,27 @@ def check(spec: Spec, family: Metric) -> None:
         assert {s.name.removeprefix(spec.name) for s in family.samples} == {"_bucket", "_sum", "_count"}
         bounds = [s.labels["le"] for s in family.samples if "le" in s.labels]
         assert "+Inf" in bounds
+
+
+async def test_every_counter_exists_at_0_before_the_first_request(service: httpx.AsyncClient) -> None:
+    """Routes, outcomes, labels, versions and policies: a rate includes each one's first event."""
+    found = await scrape(service)
+    for spec in SPECS.values():
+        if spec.kind is Kind.COUNTER:
+            samples = found[spec.name].samples
+            assert samples, spec.name
+            if spec.name == COUNTED_WHILE_IDLE:
+                continue
+            probes = {"/health/ready", "/metrics"}
+            assert {s.value for s in samples if s.labels.get("route") not in probes} == {0.0}, spec.name
+    refused = found["toxic_inference_requests_total"].samples
+    assert {"/predict", "/v2/models/{name}/infer"} <= {
+        sample.labels["route"] for sample in refused if sample.labels["status"] == "503"
+    }
+    slow = found["toxic_inference_request_duration_seconds"].samples
+    assert {"/predict"} <= {sample.labels["route"] for sample in slow if sample.labels["scores"] == "yes"}
+    applied = found["toxic_inference_policy_texts_total"].samples
+    assert {sample.labels["policy"] for sample in applied} == {"forum"}
 
 
 async def test_what_a_caller_says_never_becomes_a_label(service: httpx.AsyncClient) -> None:

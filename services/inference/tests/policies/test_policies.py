@@ -23,9 +23,9 @@ def policy(**members: object) -> Policy:
     return Policy.model_validate(members)
 
 
-def decide(rules: Policy, text: str, *, score: float) -> TextScore:
+def decide(rules: Policy, text: str, *, score: float, low_confidence: bool = False) -> TextScore:
     """Return what a policy decides about a text with six equal scores."""
-    given = TextScore(scores=(score,) * 6, decisions=(False,) * 6, tokens=3, truncated=False)
+    given = TextScore((score,) * 6, (False,) * 6, tokens=3, truncated=False, low_confidence=low_confidence)
     return rules.decide(given, "en", listed=rules.listed(text, CONTRACT), contract=CONTRACT)
 
 
@@ -35,6 +35,16 @@ def test_thresholds_are_by_label_and_language() -> None:
     assert rules.threshold("toxic", "de", CONTRACT) == 0.2
     assert rules.threshold("toxic", "en", CONTRACT) == rules.threshold("toxic", None, CONTRACT) == 0.8
     assert rules.threshold("insult", "de", CONTRACT) == 0.5
+
+
+def test_a_text_of_low_confidence_is_decided_by_lists_only() -> None:
+    """The model's score doesn't count."""
+    rules = policy(thresholds={"toxic": {"*": 0.1}}, flag={"words": ["foo"], "labels": ["insult"]})
+    assert not any(decide(rules, "bar", score=0.9, low_confidence=True).decisions)
+    found = decide(rules, "foo", score=0.9, low_confidence=True).decisions
+    assert dict(zip(CONTRACT.labels, found, strict=True)) == {
+        label: label == "insult" for label in CONTRACT.labels
+    }
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from toxic_core.errors import OverloadedError
 from toxic_core.labels import LABELS
 from toxic_core.languages import ANY_LANGUAGE
 from toxic_core.tokens import Tokeniser
-from toxic_inference.events import CacheLookedUp, TextsTokenised
+from toxic_inference.events import CacheLookedUp, SessionEnded, SessionTimed, TextsTokenised
 from toxic_inference.serving.batching.scheduler import BatchScheduler, SchedulerResources
 from toxic_inference.serving.errors import DeadlineExceededError, InferenceError
 from toxic_inference.serving.interfaces import Lane, Row, ServableId, Target, Terms, Text
@@ -144,6 +144,26 @@ async def test_only_what_no_window_holds_is_said_to_be_cut(service: ScoringServi
     ) == (1, 6)
 
 
+async def test_nothing_is_decided_about_a_text_that_the_vocabulary_lacks(
+    make_service: MakeService, model: FakeModel, log: EventLog
+) -> None:
+    """It keeps its scores and is marked, from the cache too; unknown words among others have no effect."""
+    contract = model.loaded.contract
+    low = {label: {"*": 0.0} for label in contract.labels}
+    decided = replace(model.loaded, contract=contract.model_copy(update={"thresholds": low}))
+    service = make_service(decided)
+    for _ in range(2):
+        with service.session(Target()) as session:
+            found = await session.score(
+                [Text("you fool foreign"), Text("foreign words fool")], lane=Lane.INTERACTIVE
+            )
+            explained = await session.explain(Text("foreign words"), lane=Lane.INTERACTIVE)
+        assert [score.low_confidence for score in found] == [False, True]
+        assert [set(score.decisions) for score in found] == [{True}, {False}]
+        assert (explained.score.low_confidence, set(explained.score.decisions)) == (True, {False})
+    assert log.total(TextsTokenised, "low_confidence") == 1
+
+
 async def test_a_text_that_came_before_isn_t_computed_again(
     make_service: MakeService, model: FakeModel, log: EventLog
 ) -> None:
@@ -226,3 +246,12 @@ async def test_a_session_names_its_version(service: ScoringService) -> None:
     with service.session(Target()) as session:
         assert session.version == "1"
     await asyncio.sleep(0)
+
+
+async def test_only_interactive_requests_are_timed(service: ScoringService, log: EventLog) -> None:
+    """A file takes as long as it is large: files from its callers make no canary slow."""
+    for lane in (Lane.BULK, Lane.INTERACTIVE):
+        with service.session(Target(), Terms(caller="team")) as session:
+            await session.score([Text("abc", "en")], lane=lane)
+        assert [type(event) for event in log.events].count(SessionTimed) == (lane is Lane.INTERACTIVE)
+    assert [type(event) for event in log.events].count(SessionEnded) == 2

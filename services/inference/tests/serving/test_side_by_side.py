@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from toxic_core.errors import NoVersionReadyError
+from toxic_inference.serving.batching.executables import Executables
 from toxic_inference.serving.batching.scheduler import BatchScheduler, SchedulerResources
 from toxic_inference.serving.batching.slots import Slots
 from toxic_inference.serving.errors import DeadlineExceededError
@@ -206,3 +207,27 @@ async def test_a_refusal_counts_what_was_handed_over_ahead(
     assert error is not None
     assert str(error).startswith("1 rows are waiting, which takes about 9.4 s")
     await run_batches(executor, turn, until=lambda: crowded.idle)
+
+
+async def test_the_shapes_of_a_version_are_compiled_while_no_other_computes(
+    crowded: BatchScheduler,
+    executor: HeldExecutor,
+    turn: Turn,
+    two_slots: SchedulerResources,
+    clock: ManualClock,
+) -> None:
+    """A warm-up takes all slots, so it would stop the batches of the version that is busy."""
+    theirs = SummingModel(clock)
+    executables = Executables(theirs.whole, [], pad_id=0, clock=clock, shapes=8)
+    other = BatchScheduler(executables, version="2", resources=two_slots)
+    other.warm(longest=8)
+    await asyncio.sleep(0)
+    assert two_slots.slots.waiting == 0
+    await run_batches(executor, turn, until=lambda: crowded.idle)
+    assert theirs.shapes == []
+    clock.advance(1)
+    await turn(lambda: len(executor.held) == 1)
+    closing = asyncio.ensure_future(other.close())
+    await run_batches(executor, turn, until=closing.done)
+    assert len(theirs.shapes) == 1
+    await crowded.close()

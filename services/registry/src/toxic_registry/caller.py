@@ -8,6 +8,7 @@ from urllib.parse import quote, unquote
 ACTOR_HEADER = "X-Registry-Actor"
 REASON_HEADER = "X-Registry-Reason"
 OVERRIDE_HEADER = "X-Registry-Override"
+ADOPT_HEADER = "X-Registry-Adopt"
 
 _MAX_NAME_LENGTH = 256
 
@@ -34,6 +35,7 @@ class Caller:
         named: whether `actor` is a person's name rather than a network address.
         reason: may be empty.
         override: whether to promote against the gate's reasons; needs a name and a reason.
+        adopt: whether the version is the model that ships with a release, to be compared per source.
         role: what the caller may do; everything if no one signs in.
     """
 
@@ -41,6 +43,7 @@ class Caller:
     named: bool = False
     reason: str = ""
     override: bool = False
+    adopt: bool = False
     role: Role = Role.OVERRIDE
 
 
@@ -49,6 +52,8 @@ def to_headers(caller: Caller) -> dict[str, str]:
     headers = {ACTOR_HEADER: caller.actor, REASON_HEADER: caller.reason}
     if caller.override:
         headers[OVERRIDE_HEADER] = "true"
+    if caller.adopt:
+        headers[ADOPT_HEADER] = "true"
     return {name: quote(value) for name, value in headers.items() if value}
 
 
@@ -75,5 +80,6 @@ def from_headers(
         named=bool(name),
         reason=text(REASON_HEADER),
         override=headers.get(OVERRIDE_HEADER, "").lower() == "true",
+        adopt=headers.get(ADOPT_HEADER, "").lower() == "true",
         role=role,
     )

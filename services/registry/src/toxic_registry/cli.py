@@ -4,12 +4,10 @@ Every expected error is one line on stderr and exit status 1. Commands import wh
 import takes seconds.
 """
 
-import getpass
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from pydantic import ValidationError
@@ -19,8 +17,11 @@ from toxic_core.logging import configure_logging
 from toxic_core.registered import CHAMPION, MODEL_NAME
 from toxic_core.settings import name_faults
 from toxic_core.telemetry import disable_telemetry
-from toxic_registry.caller import Caller, Role
+from toxic_registry import __version__
+from toxic_registry.alias_commands import ALIAS_COMMANDS, connect, model_option, registry_option
+from toxic_registry.caller import Role
 from toxic_registry.client import report
+from toxic_registry.gate.sealed import SealedEvaluations
 from toxic_registry.ledger.entries import (
     LedgerError,
     aliases_of,
@@ -32,38 +33,18 @@ from toxic_registry.ledger.entries import (
 from toxic_registry.ledger.head import read_head, verify_head, write_head
 from toxic_registry.settings import Settings
 
-if TYPE_CHECKING:
-    from toxic_registry.client.registry_client import RegistryClient
-
-_registry_uri = click.option(
-    "--registry-uri",
-    envvar=["REGISTRY_URI", "MLFLOW_TRACKING_URI"],
-    default="http://127.0.0.1:5000",
-    show_default=True,
-    show_envvar=True,
-    help="Address of the running registry.",
-)
-_model = click.option(
-    "--model",
-    default=MODEL_NAME,
-    show_default=True,
-    help="Name of the registered model.",
-    envvar="REGISTRY_MODEL",
-)
-_reason = click.option(
-    "--reason", default="", help="Reason, recorded in the ledger and as a tag of the version."
-)
-_actor = click.option(
-    "--actor",
-    default=getpass.getuser,
-    show_default="your user name",
-    help="Your name for the ledger. A registry with sign-in records the signed-in user instead.",
-)
-
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="%(prog)s %(version)s")
 def commands() -> None:
-    """Run the model registry, and choose the version that is served."""
+    """Run the model registry, and choose the version that is served.
+
+    Without a command it prints this help; `python -m toxic_registry` runs the server.
+    """
+
+
+for _command in ALIAS_COMMANDS:
+    commands.add_command(_command)
 
 
 @commands.command()
@@ -71,46 +52,42 @@ def serve() -> None:
     """Run the registry; REGISTRY_… variables configure it."""
     from toxic_registry.server.serve import serve as run  # noqa: PLC0415
 
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        raise ConfigurationError(name_faults(error, prefix="REGISTRY_")) from error
+    settings = _settings()
     configure_logging(level=settings.log_level)
     run(settings)
 
 
 @commands.command()
 @click.argument("version_or_alias")
-@_reason
-@_actor
-@click.option("--override", default="", metavar="REASON", help="Promote against the gate, for this reason.")
-@_model
-@_registry_uri
-def promote(
-    version_or_alias: str, *, reason: str, actor: str, override: str, model: str, registry_uri: str
-) -> None:
-    """Make a version (a number, or an alias such as `challenger`) the champion."""
-    caller = Caller(actor=actor, reason=override or reason, override=bool(override))
-    click.echo(str(_connect(registry_uri, model).promote(version_or_alias, caller)))
+@model_option
+@registry_option
+def evaluate(version_or_alias: str, *, model: str, registry_uri: str) -> None:
+    """Measure a version on the registry's own table, REGISTRY_TEST_TABLE, for its gate.
+
+    Run it where the registry runs. It needs the extra `evaluate` of toxic-registry.
+    """
+    settings = _settings()
+    if settings.test_table is None:
+        raise ConfigurationError("Set REGISTRY_TEST_TABLE, here and for the server, to a table of comments.")
+    from toxic_registry.client.evaluation import evaluate_version  # noqa: PLC0415
+
+    number, figures = evaluate_version(
+        version_or_alias,
+        registry_uri=registry_uri,
+        model=model,
+        sealed=SealedEvaluations(settings.test_table, settings.evaluations_dir),
+    )
+    for name, value in figures.items():
+        click.echo(f"{name} {value:.4f}")
+    click.echo(f"The gate has these figures of version {number} now.")
 
 
 @commands.command()
-@_reason
-@_actor
-@_model
-@_registry_uri
-def rollback(*, reason: str, actor: str, model: str, registry_uri: str) -> None:
-    """Make the previous champion the champion again."""
-    caller = Caller(actor=actor, reason=reason or "rollback")
-    click.echo(str(_connect(registry_uri, model).roll_back(caller)))
-
-
-@commands.command()
-@_model
-@_registry_uri
+@model_option
+@registry_option
 def history(model: str, registry_uri: str) -> None:
     """List every change of an alias (accepted, refused or overridden), the newest first."""
-    entries = _connect(registry_uri, model).ledger().entries
+    entries = connect(registry_uri, model).ledger().entries
     click.echo(report.ledger([entry for entry in entries if entry.model == model]))
 
 
@@ -120,10 +97,10 @@ def history(model: str, registry_uri: str) -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="File of your own, away from the registry, with the head of the last time; compared, then replaced.",
 )
-@_registry_uri
+@registry_option
 def verify(head: Path | None, registry_uri: str) -> None:
     """Verify the ledger's hash chain, and that the ledger agrees with its head and with the aliases."""
-    ledger = _connect(registry_uri, MODEL_NAME).ledger()
+    ledger = connect(registry_uri, MODEL_NAME).ledger()
     count = verify_chain(ledger.entries)
     if older := verify_times(ledger.entries):
         click.echo(
@@ -150,8 +127,8 @@ def verify(head: Path | None, registry_uri: str) -> None:
 
 @commands.command("champion-at")
 @click.argument("moment")
-@_model
-@_registry_uri
+@model_option
+@registry_option
 def champion_at(moment: str, model: str, registry_uri: str) -> None:
     """Print the version that was champion at a time, such as 2026-11-23T10:00Z."""
     try:
@@ -159,16 +136,16 @@ def champion_at(moment: str, model: str, registry_uri: str) -> None:
     except ValueError as error:
         raise ConfigurationError(f"{moment!r} isn't a time, such as 2026-11-23T10:00Z.") from error
     until = until if until.tzinfo else until.replace(tzinfo=UTC)
-    aliases = aliases_of(_connect(registry_uri, model).ledger().entries, until=until)
+    aliases = aliases_of(connect(registry_uri, model).ledger().entries, until=until)
     click.echo(str(aliases.get((model, CHAMPION), "none")))
 
 
 @commands.command()
-@_model
-@_registry_uri
+@model_option
+@registry_option
 def versions(model: str, registry_uri: str) -> None:
     """List every version, the newest first."""
-    client = _connect(registry_uri, model)
+    client = connect(registry_uri, model)
     click.echo(report.versions_table(client.versions(), client.aliases(), model=model))
 
 
@@ -190,11 +167,11 @@ def hash_password(name: str, password: str, role: str) -> None:
 
 
 @commands.command()
-@_model
-@_registry_uri
+@model_option
+@registry_option
 def show(model: str, registry_uri: str) -> None:
     """Show the version of each alias, with its tags."""
-    client = _connect(registry_uri, model)
+    client = connect(registry_uri, model)
     click.echo(report.overview(client.versions(), client.aliases()))
 
 
@@ -208,8 +185,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(1)
 
 
-def _connect(uri: str, model: str) -> "RegistryClient":
-    from toxic_registry.client.registry_client import RegistryClient, bound_retries  # noqa: PLC0415
-
-    bound_retries()
-    return RegistryClient(uri, model=model)
+def _settings() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise ConfigurationError(name_faults(error, prefix="REGISTRY_")) from error

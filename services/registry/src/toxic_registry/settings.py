@@ -20,7 +20,9 @@ ANY_HOST = "*"
 class Settings(BaseSettings):
     """The registry's settings."""
 
-    model_config = SettingsConfigDict(env_prefix="REGISTRY_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="REGISTRY_", frozen=True, extra="ignore", env_ignore_empty=True
+    )
 
     host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
     port: int = Field(default=5000, ge=1, le=65535, description="TCP port to listen on.")
@@ -54,6 +56,11 @@ class Settings(BaseSettings):
         description="File of the public keys that may sign bundles, one `ssh-ed25519 AAAA… name` per line. "
         "With a file, the gate refuses other bundles unless its policy allows them.",
     )
+    test_table: Path | None = Field(
+        default=None,
+        description="Table of labelled comments that only the registry has: `toxic-registry evaluate` "
+        "measures versions on it, and the gate's policy can demand figures named sealed.…",
+    )
     ledger_head_file: Path = Field(
         default_factory=lambda fields: fields["state_dir"] / "ledger-head.json",
         description="File with the ledger's head: its length and last hash, signed by the key beside it "
@@ -67,6 +74,11 @@ class Settings(BaseSettings):
         description="File of users for basic authentication, one `name:hash role` per line, as "
         "`toxic-registry hash-password` prints it; read again when it changes. Without a file, no sign-in is "
         "needed.",
+    )
+    users: SecretStr = Field(
+        default=SecretStr(""),
+        description="More users, comma-separated, each `name:password role`, for stacks that keep secrets in "
+        "variables. The file's user of the same name counts.",
     )
     event_urls: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
@@ -110,6 +122,11 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
+
+    @property
+    def evaluations_dir(self) -> Path:
+        """The folder of the registry's own evaluations; outside the artifacts, which callers write."""
+        return self.state_dir / "evaluations"
 
     @property
     def host_headers(self) -> tuple[str, ...]:

@@ -5,12 +5,26 @@ If a run fails for a known reason, the user sees one line and exit status 1 inst
 
 import sys
 
+from toxic_training import __version__
 from toxic_training.kedro_project.process import prepare
 from toxic_training.kedro_project.stopping import stopped_by_signals
+
+_HELP = """\
+toxic-training runs Kedro's commands in this project, from any folder. `toxic-training run` trains on the
+files in 01_raw/ of TOXIC_DATA_DIR (default: data) and registers the version at MLFLOW_TRACKING_URI; with
+`--env demo` it takes the generated sample. Without arguments it prints this help.
+
+"""
 
 
 def main() -> None:
     """Run Kedro's command line in the project's folder."""
+    if sys.argv[1:] == ["--version"]:
+        sys.stdout.write(f"toxic-training {__version__}\n")
+        return
+    if sys.argv[1:] in ([], ["--help"], ["-h"]):
+        sys.stdout.write(_HELP)
+        sys.stdout.flush()
     prepare()
     # Imported late: Kedro's plugins read the environment when they are imported.
     from kedro.framework.cli.cli import main as kedro  # noqa: PLC0415

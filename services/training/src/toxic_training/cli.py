@@ -10,6 +10,7 @@ import click
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from toxic_core.registered import MODEL_NAME
 from toxic_core.settings import name_faults
 
 
@@ -64,3 +65,22 @@ def open_run(name: str) -> None:
         experiment = mlflow_config.tracking.experiment._experiment  # noqa: SLF001 - has no public name
     run = MlflowClient().create_run(experiment.experiment_id, tags={"scheduled_as": name})
     click.echo(run.info.run_id)
+
+
+@cli.command()
+@click.argument("correction")
+@click.option("--model", default=MODEL_NAME, show_default=True, help="Name of the registered model.")
+def trained_with(correction: str, model: str) -> None:
+    """Print the versions that were trained with CORRECTION, the id of one, one version per line.
+
+    A deleted correction is absent from the next training; these versions still have seen its text.
+    """
+    # Imported late: every command of Kedro imports this module.
+    import mlflow  # noqa: PLC0415
+
+    from toxic_training.release.model_version import versions_trained_with  # noqa: PLC0415
+    from toxic_training.server.settings import tracking_uri  # noqa: PLC0415
+
+    mlflow.set_tracking_uri(tracking_uri())
+    for version in versions_trained_with(correction, model):
+        click.echo(version)

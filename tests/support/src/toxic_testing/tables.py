@@ -69,17 +69,19 @@ def files() -> dict[str, tuple[bytes, TableOptions]]:
         "pandas.tsv": (_frame().to_csv(index=False, sep="\t").encode(), nothing),
         "comments.csv.gz": (gzip.compress(delimited()), nothing),
         "comments.csv.zip": (_zipped(delimited(";")), nothing),
-        "comments.xlsx": (_written(_texts), nothing),
+        "comments.xlsx": (workbook(_frame()), nothing),
         "comments.parquet": (_written(lambda out: _frame().to_parquet(out)), nothing),
         "comments.json": (json.dumps(records, indent=1).encode(), nothing),
         "comments.ndjson": ("\n".join(map(json.dumps, records)).encode("utf-8-sig"), nothing),
     }
 
 
-def _texts(out: io.BytesIO) -> None:
+def workbook(frame: pd.DataFrame) -> bytes:
+    """Return a table of texts as a workbook, with formulas as texts."""
+    out = io.BytesIO()
     with pd.ExcelWriter(out, engine="openpyxl") as writer:
-        _frame().to_excel(writer, index=False)
-        # Written as formulas otherwise.
+        frame.to_excel(writer, index=False)
         for row in writer.sheets["Sheet1"].iter_rows():
             for cell in row:
                 cell.data_type = "s" if isinstance(cell.value, str) else cell.data_type
+    return out.getvalue()

@@ -270,7 +270,10 @@ def open_bundle(path: Path, *, max_bytes: int | None = None) -> Bundle:
                 "The file was changed or damaged; download or train the version again."
             )
     if unexpected := sorted(found.keys() - contract.files.keys()):
-        raise ContractError(f"{path} has files that its contract doesn't list: {', '.join(unexpected)}.")
+        raise ContractError(
+            f"{path} has files that its contract doesn't list: {', '.join(unexpected)}. "
+            "Open a copy without them."
+        )
     return Bundle(path=path, contract=contract)
 
 

@@ -9,7 +9,7 @@ from toxic_core.tables.columns import (
     text_column,
 )
 from toxic_core.tables.encodings import encoding_named, is_bytewise
-from toxic_core.tables.reading import NO_OPTIONS, Table, TableOptions, open_table
+from toxic_core.tables.reading import NO_OPTIONS, Table, TableOptions, open_lines, open_table
 from toxic_core.tables.rows import InvalidTableError, Row, RowProblem, cell_text
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "is_bytewise",
     "language_code",
     "language_column",
+    "open_lines",
     "open_table",
     "renamed",
     "text_column",

@@ -12,6 +12,9 @@ from toxic_core.languages import primary_language
 TEXT_COLUMNS = ("comment_text", "content", "text", "comment", "message", "body")
 """Names of a text column, in any case."""
 
+LINES_COLUMN = TEXT_COLUMNS[2]
+"""The column of texts that have none: lines, and a JSON list of texts."""
+
 LANGUAGE_COLUMNS = ("lang", "language")
 """Names of a language column, in any case."""
 

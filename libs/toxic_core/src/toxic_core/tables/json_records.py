@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import TextIO
 
-from toxic_core.tables.columns import TEXT_COLUMNS
+from toxic_core.tables.columns import LINES_COLUMN
 from toxic_core.tables.delimited import Lines, LineTooLongError
 from toxic_core.tables.rows import (
     MAX_RECORD_CHARACTERS,
@@ -26,8 +26,6 @@ _LIST = re.compile(r'\ufeff*\s*\[\s*[\["{\]]')
 _SPACE = re.compile(r"\s*")
 _NAMED_RECORDS = 1_000
 _READ_CHARACTERS = 64 * 1024
-_TEXT = TEXT_COLUMNS[2]
-"""The column of a list of texts."""
 
 Cells = dict[str, str]
 
@@ -129,7 +127,7 @@ class _InvalidRecordError(Exception):
 
 def _cells(value: object) -> Cells:
     if isinstance(value, str):
-        return {_TEXT: value}
+        return {LINES_COLUMN: value}
     if not isinstance(value, _Members):
         raise _InvalidRecordError("is not a JSON object")
     cells = {name: cell_text(_plain(member)) for name, member in value}

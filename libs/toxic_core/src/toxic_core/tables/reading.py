@@ -12,19 +12,28 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, cast
 
 from toxic_core.errors import InvalidDataError
-from toxic_core.tables.columns import check_unique, text_column
-from toxic_core.tables.delimited import DELIMITERS, DelimitedRecords, Lines
+from toxic_core.tables.columns import LINES_COLUMN, check_unique, text_column
+from toxic_core.tables.delimited import DELIMITERS, DelimitedRecords, Lines, LineTooLongError
 from toxic_core.tables.encodings import MARKED, encoding_named, find_encoding, is_bytewise
 from toxic_core.tables.json_records import JsonRecords, is_json_lines, is_json_list, json_lines, json_list
 from toxic_core.tables.parquet import ParquetRecords
-from toxic_core.tables.rows import MAX_COLUMNS, InvalidTableError, Row, Rows, bad_row, is_undecodable
+from toxic_core.tables.rows import (
+    MAX_COLUMNS,
+    MAX_RECORD_CHARACTERS,
+    InvalidTableError,
+    Row,
+    Rows,
+    bad_row,
+    is_undecodable,
+)
 from toxic_core.tables.unpacking import GZIP, OLD_EXCEL, PARQUET, ZIP, unpacked
 from toxic_core.tables.workbooks import WorkbookRecords
 
 _SAMPLE_BYTES = 64 * 1024
+_MARK_BYTES = 4
 _FIRST_LINE = re.compile(r'(?:"[^"]*"|[^"\r\n])*(\r*\n|\r)')
 """A line up to its end: a line break outside quotes."""
 
@@ -204,6 +213,43 @@ def open_table(
         delimiter=delimited.delimiter,
         encoding=encoding,
     )
+
+
+def open_lines(stream: BinaryIO, options: TableOptions = NO_OPTIONS) -> Table:
+    """Open a text with a comment per line as a table with one column, `text`.
+
+    Args:
+        stream: the text; it needn't be able to seek, and is read as its rows are.
+        options: what the caller declares; only the encoding counts, and a byte order mark goes before it.
+    """
+    buffered = (
+        stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(cast("io.RawIOBase", stream))
+    )
+    encoding, _ = find_encoding(buffered.peek(_MARK_BYTES), options.encoding)
+    text = io.TextIOWrapper(buffered, encoding=encoding, errors=MARKED, newline="")
+    return Table(_LineRecords(Lines(text)), options=NO_OPTIONS, encoding=encoding)
+
+
+class _LineRecords:
+    """Lines as rows of one cell; empty ones are skipped."""
+
+    header = (LINES_COLUMN,)
+
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+
+    def __iter__(self) -> Rows:
+        while True:
+            number = self._lines.start_record()
+            try:
+                line = next(self._lines, None)
+            except LineTooLongError:
+                yield bad_row(number, "line_too_long", f"is longer than {MAX_RECORD_CHARACTERS:,} characters")
+                continue
+            if line is None:
+                return
+            if cell := line.strip("\ufeff\r\n"):
+                yield Row(number, (cell,))
 
 
 _BINARY_FORMATS: dict[bytes, Callable[..., _Records]] = {ZIP: WorkbookRecords, PARQUET: ParquetRecords}

@@ -1,4 +1,4 @@
-"""Rows of a table, whatever its format: cells as texts, or the reason why a row can't be read."""
+"""Rows of a table in any format: cells as texts, or the reason why a row can't be read."""
 
 import json
 import re

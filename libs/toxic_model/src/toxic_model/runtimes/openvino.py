@@ -5,10 +5,11 @@ It reads SavedModels, and packed models without TensorFlow.
 Invariant: token ids that the model's embeddings don't have are refused; OpenVINO itself would read zeros.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +21,7 @@ from toxic_core.tokens import EncodedBatch
 from toxic_model.errors import InvalidTensorError, SignatureError
 from toxic_model.packed import is_packed, read_packed
 from toxic_model.precision import Precision
-from toxic_model.runtime import STREAMS, Compile, Executable, Float32Array, Runtime
+from toxic_model.runtime import Compile, Executable, Float32Array, Runtime, streams_of
 
 if TYPE_CHECKING:
     import openvino as ov
@@ -35,7 +36,16 @@ _ANY_ID = 2**31
 _INDICES = 1
 """The input of a Gather that holds the indices."""
 
-_HINTS = {Precision.FLOAT32: "f32", Precision.BFLOAT16: "bf16", Precision.INT8: "f32"}
+_HINTS = {
+    Precision.FLOAT32: "f32",
+    Precision.BFLOAT16: "bf16",
+    Precision.INT8: "f32",
+    Precision.INT8_BFLOAT16: "bf16",
+}
+_ROUNDED = (Precision.INT8, Precision.INT8_BFLOAT16)
+"""Precisions with 8-bit weights."""
+_CACHED_KERNELS = 512
+"""Kernels that are kept per stream, a dozen per shape of batches; the default, 5,000, took gigabytes."""
 _GROUP = 128
 """Neighbouring values of a token that share a scale when they are rounded to 8 bits; measured best."""
 _CPU_FLAGS = Path("/proc/cpuinfo")
@@ -49,7 +59,7 @@ def _prepare() -> None:
 
 
 def lower_precisions() -> tuple[Precision, ...]:
-    """Return the precisions below float32 that this CPU has instructions for, fastest first."""
+    """Return the precisions below float32 that this CPU has instructions for."""
     _prepare()
     import openvino as ov  # noqa: PLC0415
 
@@ -60,7 +70,7 @@ def lower_precisions() -> tuple[Precision, ...]:
     flags = next((line for line in lines if line.startswith("flags")), "").split()
     found = [] if _INT8_FLAGS.isdisjoint(flags) else [Precision.INT8]
     if "BF16" in ov.Core().get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES"):
-        found.append(Precision.BFLOAT16)
+        found += [Precision.BFLOAT16, Precision.INT8_BFLOAT16]
     return tuple(found)
 
 
@@ -75,18 +85,20 @@ def _read(folder: Path, labels: int) -> Compile:
     known_ids = min(_embedding_rows(model), default=_ANY_ID)
 
     def compile_for(precision: Precision, threads: int) -> Executable:
-        ready = _rounded(model) if precision is Precision.INT8 else model
+        ready = _rounded(model) if precision in _ROUNDED else model
         whole = _compile(core, ready, precision, threads=threads)
-        threads = whole.get_property("INFERENCE_NUM_THREADS")
-        requests = [whole.create_infer_request()]
-        if threads >= STREAMS:
+        used = whole.get_property("INFERENCE_NUM_THREADS")
+        number = streams_of(threads or used)
+        requests = _Requests(
+            whole.create_infer_request(),
             # Both share their weights: the second adds its batches to the memory, and a fraction of a second.
-            divided = _compile(core, ready, precision, threads=threads, streams=STREAMS)
-            requests += [divided.create_infer_request() for _ in range(STREAMS)]
-        first, *streams = (
-            partial(_infer, requests, index, known_ids=known_ids) for index in range(len(requests))
+            lambda: _compile(core, ready, precision, threads=used, streams=number),
+            number,
         )
-        # OpenVINO frees the model with its last request.
+        first, *streams = (
+            partial(_infer, requests, index, known_ids=known_ids)
+            for index in range(1 + number if used >= number else 1)
+        )
         return Executable(f"openvino-{precision}", whole=first, streams=tuple(streams), close=requests.clear)
 
     return compile_for
@@ -119,7 +131,7 @@ def compile_model(
     core: "ov.Core", model: "ov.Model", precision: Precision, *, threads: int
 ) -> "ov.CompiledModel":
     """Compile a float32 model, which stays as it is, for `precision` and one batch at a time."""
-    ready = _rounded(model) if precision is Precision.INT8 else model
+    ready = _rounded(model) if precision in _ROUNDED else model
     return _compile(core, ready, precision, threads=threads)
 
 
@@ -141,21 +153,52 @@ def _compile(
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": _GROUP if precision is Precision.INT8 else 0,
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": streams,
+        "CPU_RUNTIME_CACHE_CAPACITY": _CACHED_KERNELS,
         # A pinned thread waits for its own core even if another core is idle, and machines are shared.
         "ENABLE_CPU_PINNING": False,
     }
     return core.compile_model(model, _DEVICE, settings)
 
 
-def _infer(
-    requests: "Sequence[ov.InferRequest]", index: int, batch: EncodedBatch, *, known_ids: int
-) -> Float32Array:
+class _Requests:
+    """The requests of one model: the first has all threads, the others divide them. Thread-safe.
+
+    Args:
+        whole: the first.
+        divide: compiles the model for the others, when one of them is first used.
+        others: their number.
+    """
+
+    def __init__(
+        self, whole: "ov.InferRequest", divide: "Callable[[], ov.CompiledModel]", others: int
+    ) -> None:
+        self._requests = [whole]
+        self._divide: Callable[[], ov.CompiledModel] | None = divide
+        self._others = others
+        self._lock = Lock()
+
+    def __getitem__(self, index: int) -> "ov.InferRequest":
+        with self._lock:
+            if index and self._divide is not None:
+                divided, self._divide = self._divide(), None  # which held the uncompiled model
+                self._requests += [divided.create_infer_request() for _ in range(self._others)]
+            return self._requests[index]
+
+    def clear(self) -> None:
+        """Free the model: OpenVINO does so with its last request."""
+        with self._lock:
+            self._requests.clear()
+            self._divide = None
+
+
+def _infer(requests: _Requests, index: int, batch: EncodedBatch, *, known_ids: int) -> Float32Array:
     ids = batch.input_ids
     if ids.size and not 0 <= ids.min() <= ids.max() < known_ids:
         raise InvalidTensorError(f"The model's vocabulary has token ids from 0 to {known_ids - 1}.")
     inputs = {INPUT_IDS: ids, ATTENTION_MASK: batch.attention_mask}
+    request = requests[index]  # may compile the model; its failure isn't the text's
     try:
-        results = requests[index].infer(inputs, share_inputs=True)
+        results = request.infer(inputs, share_inputs=True)
     except RuntimeError as error:
         # The ids are good, so the length isn't: the model adds an embedding per position.
         raise InvalidTensorError(f"The model can't read {ids.shape[1]} tokens.") from error

@@ -8,8 +8,10 @@ from typing import Protocol
 
 from toxic_core.contract import Bundle
 from toxic_core.errors import ConfigurationError
+from toxic_inference.adapters.memory import give_back_memory
 from toxic_inference.serving.interfaces import ServableId
 from toxic_inference.settings import Settings
+from toxic_model.choice import Choices
 from toxic_model.loaded import LoadedModel
 from toxic_model.opening import choose_runtimes, open_model
 
@@ -55,10 +57,11 @@ def model_opener(settings: Settings) -> Callable[[Bundle], LoadedModel]:
         raise ConfigurationError(f"INFERENCE_RUNTIME can't be used: {error}") from error
     return partial(
         open_model,
-        threads=settings.compute_threads,
+        threads=settings.threads,
         overlap=settings.window_overlap_tokens,
         runtime=settings.runtime,
         precision=settings.precision,
+        choices=Choices(settings.cache_dir / "precisions.json"),
         # Once per runtime, before the model is read: what is settled is never freed as garbage.
         imported=cache(lambda _: settle()),
     )
@@ -92,8 +95,11 @@ class BundleLoader:
             self._store.release(servable_id)
             raise
 
+        give_back_memory()
+
         def close() -> None:
             model.close()
+            give_back_memory()
             self._store.release(servable_id)
 
         return replace(model, close=close)

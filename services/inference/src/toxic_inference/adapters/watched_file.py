@@ -45,9 +45,10 @@ class WatchedFile(Generic[Content]):
         return self._content
 
 
-def _stamp(path: Path) -> tuple[int, int, int] | None:
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    """Return what differs between two states of a file; the change time can't be set by its writer."""
     try:
         status = path.stat()
     except OSError:
         return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns

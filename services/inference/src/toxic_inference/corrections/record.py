@@ -35,6 +35,7 @@ class Feedback:
         model_version: the version that gave the scores.
         source: the door it came through.
         actor: the moderator, in the client's own terms.
+        caller: who sent it: the name of its API key, else a pseudonym of its peer; None before it is filed.
     """
 
     id: str
@@ -46,10 +47,11 @@ class Feedback:
     model_version: str | None
     source: FeedbackSource
     actor: str | None
+    caller: str | None = None
 
     def repeats(self, other: "Feedback") -> bool:
-        """Return whether it equals `other`, apart from the time."""
-        return self == replace(other, created_at=self.created_at)
+        """Return whether it equals `other`, apart from the time and the caller."""
+        return self == replace(other, created_at=self.created_at, caller=self.caller)
 
 
 @dataclass(frozen=True, slots=True)

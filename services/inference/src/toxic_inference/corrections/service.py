@@ -4,10 +4,13 @@ Invariant: the store is only touched off the event loop; a `CorrectionKept` is e
 after it was stored.
 """
 
+import dataclasses
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from hashlib import blake2b
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from toxic_core.labels import LabelName
 from toxic_inference.budget import Budget
@@ -74,6 +77,8 @@ class CorrectionService:
         """
         if not self.room.used:
             self.room.reserve("", await self.threads.run(self.store.size), always=True)
+        secret = await self.threads.run(self.store.secret)
+        feedback = dataclasses.replace(feedback, caller=pseudonym(caller, secret))
         size = len(feedback.text or "") + OVERHEAD_BYTES
         self.room.reserve(caller, size)
         kept = False
@@ -96,9 +101,23 @@ class CorrectionService:
         """Return every label that a correction judges, sorted. Raises as `DatabaseFeedbackStore.labels`."""
         return sorted(await self.threads.run(self.store.labels))
 
-    async def pages(self) -> AsyncIterator[list[Feedback]]:
-        """Yield every correction in pages, oldest first."""
-        after = 0
+    async def pages(self, *, after: int = 0) -> AsyncIterator[list[tuple[int, Feedback]]]:
+        """Yield every correction after a position in pages, oldest first, each with its position."""
         while page := await self.threads.run(partial(self.store.page, after=after, limit=_PAGE_ROWS)):
             after = page[-1][0]
-            yield [feedback for _, feedback in page]
+            yield [*page]
+
+
+def pseudonym(caller: str, secret: bytes) -> str:
+    """Return a caller as it is stored: the name of a key, or a digest of an address or an IPv6 network.
+
+    Without the secret, every address could be tried.
+    """
+    try:
+        address = ip_address(caller)
+    except ValueError:
+        return caller
+    if isinstance(address, IPv6Address):
+        address = address.ipv4_mapped or address
+    network = address if isinstance(address, IPv4Address) else ip_network((address, 64), strict=False)
+    return f"peer-{blake2b(str(network).encode(), digest_size=6, key=secret).hexdigest()}"

@@ -1,8 +1,9 @@
 """Corrections in a database: SQLite by default, PostgreSQL if its address is set.
 
-Owns the tables `correction` and `correction_label`: a row per judged or scored label. The `place` of
-a correction only grows: an export reads page by page and holds no transaction open during a slow download.
-A database with the old table `feedback`, which had columns per label, is migrated on first use.
+Owns the tables `correction`, `correction_label`, with a row per judged or scored label, and
+`correction_secret`. The `place` of a correction only grows: an export reads page by page and holds no
+transaction open during a slow download. A database with the old table `feedback`, which had columns per
+label, or without callers, is migrated on first use.
 
 Invariant: `add` returns once the rows are on disk; two `add`s of one id leave one correction.
 """
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC
 from pathlib import Path
+from secrets import token_bytes
 from threading import Lock
 from typing import Any, Final
 
@@ -53,6 +55,7 @@ _corrections = sql.Table(
     sql.Column("model_version", sql.String(250)),
     sql.Column("source", sql.String(16), nullable=False),
     sql.Column("actor", sql.String(256)),
+    sql.Column("caller", sql.String(256)),
     # Without it SQLite gives the place of a deleted last row to the next one.
     sqlite_autoincrement=True,
 )
@@ -65,7 +68,11 @@ _labels = sql.Table(
     sql.Column("score", sql.Float),
 )
 
-_COLUMNS: Final = ("id", "text", "language", "created_at", "model_version", "source", "actor")
+_secret = sql.Table("correction_secret", _metadata, sql.Column("key", sql.LargeBinary, nullable=False))
+
+_OLD_COLUMNS: Final = ("id", "text", "language", "created_at", "model_version", "source", "actor")
+
+_COLUMNS: Final = (*_OLD_COLUMNS, "caller")
 """What a correction holds beside its labels and scores."""
 
 _AT_ONCE: Final = "toxic_begin_immediately"
@@ -201,6 +208,11 @@ class DatabaseFeedbackStore:
         found = [(row, *figures[row["id"]]) for row in rows]
         return [Judged(row["model_version"], row["language"], said, scores) for row, said, scores in found]
 
+    def secret(self) -> bytes:
+        """Return the key of the callers' pseudonyms, which replicas share and exports don't contain."""
+        with self._connection() as connection:
+            return bytes(connection.execute(sql.select(_secret.c.key)).scalar_one())
+
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
@@ -227,6 +239,12 @@ class DatabaseFeedbackStore:
                     # Replicas that start together would both find no table, and one would fail.
                     connection.execute(sql.select(sql.func.pg_advisory_xact_lock(_LOCK)))
                 _metadata.create_all(connection)
+                if connection.execute(sql.select(_secret)).first() is None:
+                    connection.execute(sql.insert(_secret).values(key=token_bytes(32)))
+                if "caller" not in {
+                    column["name"] for column in sql.inspect(connection).get_columns("correction")
+                }:
+                    connection.execute(sql.text("ALTER TABLE correction ADD COLUMN caller VARCHAR(256)"))
                 if sql.inspect(connection).has_table(_OLD_TABLE):
                     _migrate(connection)
             self._prepared = True
@@ -282,14 +300,14 @@ def _migrate(connection: sql.Connection) -> None:
     A replica of an older release that starts later makes the old table again; the next start moves it too.
     """
     old = sql.Table(_OLD_TABLE, sql.MetaData(), autoload_with=connection)
-    if missing := {*_COLUMNS, *(f"label_{label}" for label in _OLD_LABELS)} - set(old.c.keys()):
+    if missing := {*_OLD_COLUMNS, *(f"label_{label}" for label in _OLD_LABELS)} - set(old.c.keys()):
         raise ConfigurationError(
             f"The table {_OLD_TABLE} isn't this service's: it has no {', '.join(sorted(missing))}. "
             "Rename it, or set INFERENCE_FEEDBACK_URL to another database."
         )
     connection.execute(sql.delete(old).where(old.c.id.in_(sql.select(_corrections.c.id))))
-    kept = sql.select(*(old.c[column] for column in _COLUMNS)).order_by(old.c.place)
-    connection.execute(sql.insert(_corrections).from_select(list(_COLUMNS), kept))
+    kept = sql.select(*(old.c[column] for column in _OLD_COLUMNS)).order_by(old.c.place)
+    connection.execute(sql.insert(_corrections).from_select(list(_OLD_COLUMNS), kept))
     for label in _OLD_LABELS:
         value, score = old.c[f"label_{label}"], old.c[f"score_{label}"]
         said = sql.select(old.c.id, sql.literal(label), value, score).where(

@@ -27,8 +27,8 @@ reflection, which need no key. There:
   `google.rpc.RetryInfo` in `grpc-status-details-bin`, and as `grpc-retry-pushback-ms`. The metric label
   `status` has the HTTP status.
 - The metadata `x-policy: NAME` names a policy.
-- The trailing metadata `x-request-id`, `x-model-version`, `x-truncated-texts`, `x-policy` and
-  `x-policy-decided-by` are HTTP's headers.
+- The trailing metadata `x-request-id`, `x-model-version`, `x-truncated-texts`, `x-low-confidence-texts`,
+  `x-unevaluated-languages`, `x-policy` and `x-policy-decided-by` are HTTP's headers.
 
 | Door | Paths | Used by | Errors | Scores | No key | Operators | Changes state |
 |---|---|---|---|---|---|---|---|

@@ -3,6 +3,7 @@
 from toxic_inference.doors.events.door import EVENTS
 from toxic_inference.doors.feedback.door import FEEDBACK
 from toxic_inference.doors.jobs.door import JOBS
+from toxic_inference.doors.mlflow.door import MLFLOW
 from toxic_inference.doors.native.door import NATIVE
 from toxic_inference.doors.open_inference.door import OPEN_INFERENCE
 from toxic_inference.doors.open_inference.grpc_door import OPEN_INFERENCE_GRPC
@@ -20,6 +21,7 @@ DOORS: tuple[Door, ...] = (
     TF_SERVING,
     OPEN_INFERENCE,
     OPENAI,
+    MLFLOW,
     JOBS,
     FEEDBACK,
     OPERATIONS,

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from toxic_core.errors import ToxicError
+from toxic_inference.events import RouteDeclared
 from toxic_inference.http.admission import Admission, AdmissionRules
 from toxic_inference.http.backend import (
     MODEL_VERSION_HEADER,
@@ -29,7 +30,7 @@ from toxic_inference.http.guard import Addresses, Guard, GuardRules
 from toxic_inference.http.middleware import BodyLimit, Endpoint, RequestContext
 from toxic_inference.http.openapi import OpenApiDocument
 from toxic_inference.http.policies import DECIDED_HEADER, POLICY_HEADER
-from toxic_inference.http.texts import TRUNCATED_TEXTS_HEADER
+from toxic_inference.http.texts import LOW_CONFIDENCE_TEXTS_HEADER, TRUNCATED_TEXTS_HEADER
 
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 
@@ -68,13 +69,16 @@ def create_api(
         backend: what the handlers work with.
         doors: every door; paths are matched in their order.
         rules: API keys and their rate.
-        cors_origins: origins whose pages may call the service from a browser.
+        cors_origins: origins of pages that may call the service from a browser.
         allowed_hosts: host names, each with or without a port, that are answered; see `Addresses`.
         trusted_proxies: addresses or networks, comma-separated, whose X-Forwarded headers are believed.
         admission: admission control; None admits every request.
         lifespan: runs the core while the application runs.
     """
     registered = Doors(doors, fallback=NATIVE)
+    for door in registered.registered:
+        for each in door.operations:
+            backend.emit(RouteDeclared(door.name, each.path, each.method, each.scores))
     addresses = Addresses(
         allowed_hosts,
         keys=rules.find_key is not None,
@@ -102,6 +106,7 @@ def create_api(
                     UNSUPPORTED_ATTRIBUTES_HEADER,
                     UNEVALUATED_LANGUAGES_HEADER,
                     TRUNCATED_TEXTS_HEADER,
+                    LOW_CONFIDENCE_TEXTS_HEADER,
                     POLICY_HEADER,
                     DECIDED_HEADER,
                     "x-request-id",

@@ -1,6 +1,6 @@
 """What every door calls: scoring, versions, background work, limits."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from operator import attrgetter
@@ -18,6 +18,7 @@ from toxic_inference.serving.interfaces import Scorer, Session, Target
 from toxic_inference.serving.versions.states import VersionStatus
 from toxic_inference.threads import Threads
 from toxic_inference.webhooks import WebhookReceiver
+from toxic_model.identification import Identified
 
 MODEL_VERSION_HEADER = "x-model-version"
 UNSUPPORTED_ATTRIBUTES_HEADER = "x-unsupported-attributes"
@@ -88,11 +89,12 @@ class Backend:
         statuses: returns every known version, the most important first.
         ready: whether the default alias has a version that answers.
         source_error: why the source of versions failed the last time; None if it answered.
-        identify_language: returns a text's most likely language, or `und`.
+        identify_language: returns a text's most likely language, or `und`, and the confidence.
         corrections: files and exports corrections.
         jobs: scores uploaded files in the background, or knows which service does.
         webhooks: takes the registry's messages; None if no secret is shared with the registry.
         render_metrics: returns the text of `/metrics`.
+        totals: returns a version's totals by metric, as `Metrics.totals`; None if metrics are off.
         limits: limits of one request.
         threads: the doors' threads.
         emit: takes events.
@@ -108,11 +110,12 @@ class Backend:
     statuses: Callable[[], Sequence[VersionStatus]]
     ready: Callable[[], bool]
     source_error: Callable[[], Exception | None]
-    identify_language: Callable[[str], str]
+    identify_language: Callable[[str], Identified]
     corrections: CorrectionService
     jobs: JobQueue | JobsOwner
     webhooks: WebhookReceiver | None
     render_metrics: Callable[[], bytes]
+    totals: Callable[[str], Mapping[str, float]] | None = None
     limits: Limits
     threads: DoorThreads
     emit: Emit

@@ -1,8 +1,11 @@
 """Error bodies that several doors share; a door with a shape of its own defines it in its package."""
 
+from http import HTTPStatus
+
 from pydantic import BaseModel, Field
 
 from toxic_inference.http.door import ErrorShape
+from toxic_inference.http.errors import Problem
 
 
 class RowError(BaseModel):
@@ -45,4 +48,14 @@ NATIVE = ErrorShape(
         }
     },
 )
-MESSAGE = ErrorShape("one message", MessageAnswer, lambda problem: {"error": problem.message})
+
+
+def one_bad_request(problem: Problem) -> int:
+    """Return the status in protocols for which every input at fault is a bad request."""
+    unprocessable = problem.status == HTTPStatus.UNPROCESSABLE_ENTITY
+    return HTTPStatus.BAD_REQUEST if unprocessable else problem.status
+
+
+MESSAGE = ErrorShape(
+    "one message", MessageAnswer, lambda problem: {"error": problem.message}, one_bad_request
+)

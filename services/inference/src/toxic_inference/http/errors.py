@@ -151,6 +151,8 @@ _CANONICAL_CODES: Mapping[int, str] = {
     504: "DEADLINE_EXCEEDED",
 }
 
+_PRECONDITIONS = frozenset({"policy_unusable", "job_not_done"})
+
 _UNAVAILABLE_RETRY_SECONDS = 1
 
 
@@ -219,7 +221,9 @@ def describe(error: Exception) -> tuple[str, str]:
     return problem.code, problem.message
 
 
-def canonical_code(status: int) -> str:
-    """Return the name in `google.rpc.Code` of an HTTP status, for gRPC and Google's APIs."""
+def canonical_code(problem: Problem, status: int) -> str:
+    """Return the name in `google.rpc.Code` of a problem with an HTTP status, for gRPC and Google's APIs."""
+    if problem.code in _PRECONDITIONS:
+        return "FAILED_PRECONDITION"
     other = "INVALID_ARGUMENT" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "INTERNAL"
     return _CANONICAL_CODES.get(status, other)

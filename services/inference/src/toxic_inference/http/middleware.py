@@ -29,7 +29,7 @@ _log = structlog.get_logger(__name__)
 _REQUEST_ID = b"x-request-id"
 _REQUEST_ID_FORM = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _DEPARTED = 499
-"""Status of a request whose client left before the answer, for metrics and the log."""
+"""Status of a request from a client that left before the answer, for metrics and the log."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _STARTED = RequestStarted()

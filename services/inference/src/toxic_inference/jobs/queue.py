@@ -4,9 +4,9 @@ Interactive requests go first.
 
 The records are on the event loop; files are touched on threads.
 
-Invariant: one version scores a whole job, and progress only grows while it does. A job that was running when
-the service stopped goes on after the rows that are done, or from the start if another version is served now.
-It fails if the service crashes three times at the same rows.
+Invariant: one version and one policy score a whole job, and progress only grows while they do. A job that was
+running when the service stopped goes on after the rows that are done, or from the start if another version is
+served now or its policy was edited. It fails if the service crashes three times at the same rows.
 """
 
 import asyncio
@@ -35,6 +35,7 @@ from toxic_inference.jobs.scoring import FileScoring
 from toxic_inference.serving.clock import Clock
 from toxic_inference.serving.interfaces import Scorer, Target
 from toxic_inference.threads import Threads
+from toxic_model.identification import Identified
 
 _log = structlog.get_logger(__name__)
 
@@ -58,8 +59,8 @@ class JobQueue:
         scorer: scores texts.
         threads: for jobs only.
         scoring: scores one file.
-        govern: returns the scorer and the identifier of languages of a policy, by its name; raises
-            `ToxicError` if there is none.
+        govern: returns the scorer, the identifier of languages and the digest of a policy, by its name;
+            raises `ToxicError` if there is none.
         now: the time, in UTC.
         clock: for waits.
         emit: takes `JobEnded` and `JobsChanged`.
@@ -72,7 +73,7 @@ class JobQueue:
     scorer: Scorer
     threads: Threads
     scoring: FileScoring
-    govern: Callable[[str], tuple[Scorer, Callable[[str], str]]]
+    govern: Callable[[str], tuple[Scorer, Callable[[str], Identified], str]]
     now: Callable[[], datetime]
     clock: Clock
     emit: Emit
@@ -236,16 +237,20 @@ class JobQueue:
             await self._end(job, error=("gave_up", "The service stopped each time it scored this file."))
             return
         try:
-            scorer, scoring = self.scorer, self.scoring
+            scorer, scoring, rules = self.scorer, self.scoring, ""
             if job.policy:  # looked up now: it may have been edited since the upload
-                scorer, identify = self.govern(job.policy)
+                scorer, identify, rules = self.govern(job.policy)
                 scoring = replace(scoring, identify_language=identify)
             with scorer.session(Target()) as session:
-                same = job.model_version == session.version
+                same = (job.model_version, job.policy_digest) == (session.version, rules)
                 if not same or not await self.threads.run(self.files.has_rows, job):
                     job = replace(job, rows_done=0, scored=0, rejected=0, result_bytes=0)
                 job = replace(
-                    job, state=JobState.RUNNING, attempts=job.attempts + 1, model_version=session.version
+                    job,
+                    state=JobState.RUNNING,
+                    attempts=job.attempts + 1,
+                    model_version=session.version,
+                    policy_digest=rules,
                 )
                 # Saved before scoring starts, so that every crash counts.
                 await self.threads.run(self.files.save, job)

@@ -41,6 +41,7 @@ class Job:
         table: what the caller declared of the file.
         caller: who uploaded it: it counts for that share of the disk, and with keys, others have no access.
         policy: the name of the policy that decides, if any.
+        policy_digest: of its rules, once the job runs.
     """
 
     id: str
@@ -58,6 +59,7 @@ class Job:
     table: TableOptions = NO_OPTIONS
     caller: str = ""
     policy: str | None = None
+    policy_digest: str = ""
 
     @property
     def ended(self) -> bool:

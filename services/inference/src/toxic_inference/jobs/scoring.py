@@ -21,6 +21,7 @@ from toxic_inference.tables.reader import CsvTable
 from toxic_inference.tables.scoring import score_rows
 from toxic_inference.tables.writer import CsvForm
 from toxic_inference.threads import Threads
+from toxic_model.identification import Identified
 
 _KEEP_SECONDS = 5.0
 """Most work that a crash costs, and a chunk of rows."""
@@ -43,7 +44,7 @@ class FileScoring:
     threads: Threads
     text_bytes: int
     file_bytes: int
-    identify_language: Callable[[str], str]
+    identify_language: Callable[[str], Identified]
     clock: Clock
 
     def open_table(self, stream: BinaryIO, options: TableOptions) -> CsvTable:
@@ -52,7 +53,7 @@ class FileScoring:
             stream,
             max_text_bytes=self.text_bytes,
             max_bytes=self.file_bytes,
-            language_of=self.identify_language,
+            language_of=lambda text: self.identify_language(text).language,
             options=options,
         )
 

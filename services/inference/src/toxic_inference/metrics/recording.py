@@ -7,14 +7,15 @@ prometheus_client costs as much as a count.
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import product
 from operator import attrgetter
 from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from toxic_inference.events import Event
-from toxic_inference.metrics.catalogue import SPECS, Kind
-from toxic_inference.metrics.catalogue.spec import Trigger
+from toxic_inference.metrics.catalogue import SPECS, Kind, Spec
+from toxic_inference.metrics.catalogue.spec import PREFIX, Trigger
 
 AnyEvent = TypeVar("AnyEvent", bound=Event)
 
@@ -55,6 +56,7 @@ class Recorder:
         self._metrics: dict[tuple[str, ...], list[Counter | Gauge | Histogram]] = defaultdict(list)
         self._handlers: dict[type[Event], list[Callable[[Event], None]]] = defaultdict(list)
         self._groups: dict[tuple[type[Event], tuple[str, ...]], _Group] = {}
+        self._openings: list[tuple[Counter | Gauge | Histogram, Spec]] = []
         for spec in SPECS.values():
             if not spec.triggers:
                 continue
@@ -67,8 +69,8 @@ class Recorder:
                 cls = Counter if spec.kind is Kind.COUNTER else Gauge
                 metric = cls(spec.name, spec.means, spec.labels, registry=registry)
             self._metrics[spec.labels].append(metric)
-            for start in spec.starts:
-                metric.labels(start)
+            if spec.kind is not Kind.GAUGE:
+                self._openings.append((metric, spec))
             for trigger in spec.triggers:
                 key = trigger.event, spec.labels
                 if key not in self._groups:
@@ -76,6 +78,7 @@ class Recorder:
                     self._groups[key] = _Group(spec.labels, by)
                     self._handlers[trigger.event].append(self._groups[key].move)
                 self._groups[key].triggers.append((metric, trigger))
+        self.open()
 
     def emit(self, event: Event) -> None:
         """Take an event in; implements `Emit`."""
@@ -90,6 +93,16 @@ class Recorder:
         """Call `handler` with each event of a class as well."""
         self._handlers[event].append(handler)  # type: ignore[arg-type]  # only called with this class
 
+    def totals(self, version: str) -> dict[str, float]:
+        """Return a version's counters, and the counts and sums of its histograms, by name without prefix."""
+        return {
+            sample.name.removeprefix(PREFIX): sample.value
+            for metric in self._metrics["version",]
+            for family in metric.collect()
+            for sample in family.samples
+            if sample.labels == {"version": version}
+        }
+
     def forget(self, version: str) -> None:
         """Remove a version's series."""
         for labels, metrics in self._metrics.items():
@@ -99,9 +112,14 @@ class Recorder:
         for group in self._groups.values():
             group.series.clear()
 
-    def start(self, *, label: str) -> None:
-        """Open the series that have one of a contract's labels, so that a rate includes their first event."""
-        for metric in self._metrics["label",]:
-            metric.labels(label)
-        for metric in self._metrics["label", "said"]:
-            metric.labels(label, "yes"), metric.labels(label, "no")
+    def open(self, **known: str) -> None:
+        """Open the series with these label values at 0, so that a rate includes their first event.
+
+        A metric is opened if `known` has a value for each label that its `starts` don't list, and it has such
+        a label; without `known`, if `starts` list them all.
+        """
+        for metric, spec in self._openings:
+            rest = set(spec.labels) - spec.starts.keys()
+            if spec.labels and rest <= known.keys() and bool(rest) is bool(known):
+                for values in product(*(spec.starts.get(label) or (known[label],) for label in spec.labels)):
+                    metric.labels(*values)

@@ -1,5 +1,6 @@
 """A community's policy: what it changes in a text and in the decisions about it."""
 
+import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,6 +21,7 @@ from toxic_core.text import NORMALISATION_VERSIONS
 from toxic_inference.policies.lists import Matcher
 from toxic_inference.policies.markup import strip_markup
 from toxic_inference.serving.interfaces import Text, TextScore
+from toxic_model.identification import Identified
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
@@ -90,6 +92,10 @@ class Policy(FrozenModel):
     default_language: Language | None = None
     keys: tuple[str, ...] = ()
 
+    def digest(self) -> str:
+        """Return the SHA-256 of its rules, without its API keys."""
+        return hashlib.sha256(self.model_dump_json(exclude={"keys"}).encode()).hexdigest()
+
     def strip(self, text: str) -> str:
         """Return a text without its markup."""
         return strip_markup(text, self.markup) if self.markup else text
@@ -102,9 +108,10 @@ class Policy(FrozenModel):
                 found |= dict.fromkeys(words.labels or contract.labels, decision)
         return found
 
-    def identifier(self, identify: Callable[[str], str]) -> Callable[[str], str]:
+    def identifier(self, identify: Callable[[str], Identified]) -> Callable[[str], Identified]:
         """Return what identifies languages: the default one, else that of a text without its markup."""
-        return lambda text: self.default_language or identify(self.strip(text))
+        default = self.default_language
+        return lambda text: Identified(default) if default else identify(self.strip(text))
 
     def read(self, text: Text) -> Text:
         """Return a text without its markup, in the default language if it states none."""
@@ -118,7 +125,9 @@ class Policy(FrozenModel):
         return replace(
             score,
             decisions=tuple(
-                listed[label] if label in listed else value >= self.threshold(label, language, contract)
+                listed[label]
+                if label in listed
+                else not score.low_confidence and value >= self.threshold(label, language, contract)
                 for label, value in zip(labels, score.scores, strict=True)
             ),
             decided_by=tuple(DecidedBy.LIST if label in listed else DecidedBy.MODEL for label in labels),

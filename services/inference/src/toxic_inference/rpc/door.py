@@ -30,7 +30,7 @@ class Status(BaseModel):
 STATUS = ErrorShape(
     "gRPC status",
     Status,
-    lambda problem: {"code": canonical_code(problem.status), "message": problem.message},
+    lambda problem: {"code": canonical_code(problem, problem.status), "message": problem.message},
 )
 
 

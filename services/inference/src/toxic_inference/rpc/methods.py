@@ -20,18 +20,28 @@ from starlette.types import ASGIApp, Message, Scope
 
 from toxic_core.errors import OverloadedError
 from toxic_inference.budget import Budget
+from toxic_inference.http.backend import UNEVALUATED_LANGUAGES_HEADER
 from toxic_inference.http.door import Door
 from toxic_inference.http.errors import MalformedRequestError
 from toxic_inference.http.guard import caller_in
 from toxic_inference.http.policies import DECIDED_HEADER, POLICY_HEADER
 from toxic_inference.http.terms import MAX_TIMEOUT_SECONDS, TIMEOUT_HEADER
+from toxic_inference.http.texts import LOW_CONFIDENCE_TEXTS_HEADER, TRUNCATED_TEXTS_HEADER
 from toxic_inference.rpc.messages import POOL, message_class
 
 _AHEAD = 32
 """Messages of one stream that are answered at a time."""
 
 _OK = 200
-_ANSWERED_HEADERS = ("x-request-id", "x-model-version", "x-truncated-texts", POLICY_HEADER, DECIDED_HEADER)
+_ANSWERED_HEADERS = (
+    "x-request-id",
+    "x-model-version",
+    TRUNCATED_TEXTS_HEADER,
+    LOW_CONFIDENCE_TEXTS_HEADER,
+    UNEVALUATED_LANGUAGES_HEADER,
+    POLICY_HEADER,
+    DECIDED_HEADER,
+)
 _RETRY_AFTER = "retry-after"
 
 _Metadata = tuple[tuple[str, str | bytes], ...]

@@ -6,7 +6,7 @@ the fingerprint keeps a new version 1 from being answered by the old one's files
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -112,10 +112,17 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text to score, and its language (ISO 639-1) if the caller declares it."""
+    """A text to score.
+
+    Attributes:
+        content: the text.
+        language: ISO 639-1 code, if it is stated or identified.
+        confidence: of an identified language, from 0 to 1; None if it was stated or assumed.
+    """
 
     content: str
     language: str | None = None
+    confidence: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +134,14 @@ class RawScore:
         tokens: how many were read.
         windows: how many windows they were read in.
         truncated: whether the text continues after the last window.
+        low_confidence: whether the vocabulary lacks most of the text.
     """
 
     scores: Float32Array
     tokens: int
     windows: int
     truncated: bool
+    low_confidence: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +155,7 @@ class TextScore:
         truncated: whether the text is longer than the most windows, so that its end wasn't read.
         windows: how many overlapping windows the text was read in; 1 if it fits into one.
         decided_by: with a policy, what decided each label: `model` or `list`.
+        low_confidence: whether the vocabulary lacks most of the text, so that it gets no decision.
     """
 
     scores: tuple[float, ...]
@@ -154,6 +164,7 @@ class TextScore:
     truncated: bool
     windows: int = 1
     decided_by: tuple[str, ...] = ()
+    low_confidence: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ SCORE_DIGITS = 6
 """Decimal digits of a score in an answer."""
 
 SCORED_CSV = (
-    "content,score_toxic,decision_toxic,truncated,model_version,line,error\n"
-    "Only an idiot would write this.,0.798000,true,false,3,2,\n"
+    "content,score_toxic,decision_toxic,truncated,low_confidence,scored_language,model_version,line,error\n"
+    "Only an idiot would write this.,0.798000,true,false,false,en,3,2,\n"
 )
 """An example of a CSV answer, for a model with one label."""
 
@@ -56,7 +56,7 @@ class CsvForm:
         appended = (
             *(f"score_{label}" for label in self.labels),
             *(f"decision_{label}" for label in self.labels),
-            "truncated",
+            *("truncated", "low_confidence", "scored_language"),
             *(("policy", "decided_by") if self.policy else ()),
             *("model_version", "line", "error"),
         )
@@ -71,11 +71,12 @@ class CsvForm:
             cells = [harmless(cell) for cell in row.cells[:columns]]
             cells += [""] * (columns - len(cells))
             if score is None:
-                cells += [""] * (2 * len(labels) + 1)
+                cells += [""] * (2 * len(labels) + 3)
             else:
                 cells += (f"{value:.{SCORE_DIGITS}f}" for value in score.scores)
                 cells += (str(decision).lower() for decision in score.decisions)
-                cells.append(str(score.truncated).lower())
+                cells += (str(mark).lower() for mark in (score.truncated, score.low_confidence))
+                cells.append((row.text and row.text.language) or "")
             if self.policy:
                 decided_by = "list" if score and "list" in score.decided_by else "model"
                 cells += [self.policy, decided_by if score else ""]

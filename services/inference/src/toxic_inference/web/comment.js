@@ -1,23 +1,32 @@
 // One comment: its scores, the words that drove them, and what a moderator says of it.
 
 import { $, ask, element, languageName, showError, titleOf } from "./api.js";
+import { checkHealth } from "./health.js";
 
 const LEAST_INFLUENCE = 0.02;
 
 let shown = null; // what the scores on the page belong to
 
-function scoreRow(name, score, decision) {
+function scoreRow(name, score, decision, threshold) {
   const item = element("li", decision ? "flagged" : "");
   const percent = Math.round(score * 100);
   const track = element("div", "track");
+  const from = threshold === undefined ? "" : `, flagged from ${threshold.toFixed(3)}`;
+  item.title = `${titleOf(name)}: ${score.toFixed(3)}${from}`;
   track.setAttribute("role", "meter");
   track.setAttribute("aria-label", titleOf(name));
   track.setAttribute("aria-valuemin", "0");
   track.setAttribute("aria-valuemax", "100");
   track.setAttribute("aria-valuenow", String(percent));
+  track.setAttribute("aria-valuetext", `${score.toFixed(3)}${from}`);
   const bar = element("div", "bar");
   bar.style.width = `${Math.max(score * 100, 1)}%`;
   track.append(bar);
+  if (threshold !== undefined) {
+    const mark = element("div", "threshold");
+    mark.style.left = `${threshold * 100}%`;
+    track.append(mark);
+  }
   item.append(
     element("span", "", titleOf(name)),
     track,
@@ -27,8 +36,31 @@ function scoreRow(name, score, decision) {
   return item;
 }
 
-function facts(answer, result, milliseconds) {
-  const language = result.language ? `${languageName(result.language)} · ` : "";
+function verdictOf(result) {
+  const flagged = Object.keys(result.decisions).filter((name) => result.decisions[name]);
+  if (flagged.length) return `Flagged as ${flagged.map((name) => titleOf(name).toLowerCase()).join(", ")}.`;
+  if (result.low_confidence) return "Not decided: the model knows too little of this text. Let people read it.";
+  const below = Object.keys(result.thresholds).every((name) => result.scores[name] < result.thresholds[name]);
+  return below ? "Not flagged: every score is below its threshold." : "Not flagged, by a list of the policy.";
+}
+
+function languageOf(result, stated) {
+  if (stated) return `${languageName(result.language)}, as chosen`;
+  if (result.language === "und") return "Unknown language";
+  if (result.language_confidence === undefined) return `${languageName(result.language)}, assumed`;
+  return `${languageName(result.language)}, identified with ${Math.round(100 * result.language_confidence)} % confidence`;
+}
+
+function noteOf(result) {
+  if (result.language === "und") {
+    return "The comment is in none of the languages that this service can identify. Don't rely on its scores.";
+  }
+  if (!result.unevaluated_language) return "";
+  return `The model wasn't evaluated for ${languageName(result.language)}. Don't rely on its scores.`;
+}
+
+function facts(answer, result, milliseconds, stated) {
+  const language = `${languageOf(result, stated)} · `;
   const windows = result.windows > 1 ? ` in ${result.windows} windows` : "";
   const cut = result.truncated ? " · its end wasn't read" : "";
   return (
@@ -37,12 +69,17 @@ function facts(answer, result, milliseconds) {
   );
 }
 
-function showScores(answer, milliseconds) {
+function showScores(answer, milliseconds, stated) {
   const [result] = answer.results;
   $("scores").replaceChildren(
-    ...Object.entries(result.scores).map(([name, score]) => scoreRow(name, score, result.decisions[name])),
+    ...Object.entries(result.scores).map(([name, score]) =>
+      scoreRow(name, score, result.decisions[name], result.thresholds[name])),
   );
-  $("facts").textContent = facts(answer, result, milliseconds);
+  $("verdict").textContent = verdictOf(result);
+  $("verdict").className = Object.values(result.decisions).some(Boolean) ? "verdict flagged" : "verdict";
+  $("language-note").textContent = noteOf(result);
+  $("language-note").hidden = !noteOf(result);
+  $("facts").textContent = facts(answer, result, milliseconds, stated);
   $("words").hidden = true;
   $("result").hidden = false;
 }
@@ -64,6 +101,7 @@ function offerCorrection(result) {
   $("file-correction").disabled = false;
   showError($("correct-error"), "");
   $("correct-done").hidden = true;
+  $("undo").hidden = true;
 }
 
 // Offsets count code points, so that the text is cut as an array of them.
@@ -102,12 +140,19 @@ async function explain(asked) {
   }
 }
 
+function setRunning(running) {
+  $("score").disabled = running;
+  $("score").textContent = running ? "Scoring…" : "Score";
+  // What is announced, #running and #verdict, is outside: screen readers wait for a busy part.
+  $("result").setAttribute("aria-busy", String(running));
+  $("running").textContent = running ? "Scoring the comment…" : "";
+}
+
 async function scoreComment(event) {
   event.preventDefault();
-  const button = $("score");
-  button.disabled = true;
+  setRunning(true);
   showError($("comment-error"), "");
-  const request = { text: $("comment").value, identify_language: true };
+  const request = { text: $("comment").value, thresholds: true };
   if ($("language").value) request.lang = $("language").value;
   const started = performance.now();
   try {
@@ -116,14 +161,16 @@ async function scoreComment(event) {
     shown = {
       text: request.text, language: result.language, version: answer.model_version, scores: result.scores,
     };
-    showScores(answer, performance.now() - started);
+    showScores(answer, performance.now() - started, Boolean(request.lang));
+    checkHealth(answer.model_version);
     offerCorrection(result);
     explain(shown);
   } catch (error) {
     $("result").hidden = true;
+    $("verdict").textContent = "";
     showError($("comment-error"), error.message);
   } finally {
-    button.disabled = false;
+    setRunning(false);
   }
 }
 for (const code of $("language").dataset.languages.split(" ")) {
@@ -132,6 +179,13 @@ for (const code of $("language").dataset.languages.split(" ")) {
   $("language").append(option);
 }
 $("comment-form").addEventListener("submit", scoreComment);
+for (const example of document.querySelectorAll("#examples button")) {
+  example.addEventListener("click", () => {
+    $("comment").value = example.textContent;
+    $("language").value = "";
+    $("comment-form").requestSubmit();
+  });
+}
 $("comment").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("comment-form").requestSubmit();
 });
@@ -152,12 +206,30 @@ async function fileCorrection(event) {
   showError($("correct-error"), "");
   try {
     const answer = await (await ask("/feedback", { method: "POST", json: correction })).json();
-    $("correct-done").textContent =
-      `Filed as ${answer.id}${answer.text_kept ? ", with the text." : "; the text wasn't kept."}`;
+    $("correct-done").textContent = answer.text_kept ? "Filed, with the text." : "Filed; the text wasn't kept.";
     $("correct-done").hidden = false;
+    $("undo").dataset.id = answer.id;
+    $("undo").hidden = false;
   } catch (error) {
     $("file-correction").disabled = false;
     showError($("correct-error"), error.message);
   }
 }
+
+async function undoCorrection() {
+  showError($("correct-error"), "");
+  $("undo").disabled = true;
+  try {
+    await ask(`/feedback/${encodeURIComponent($("undo").dataset.id)}`, { method: "DELETE" });
+    $("undo").hidden = true;
+    $("correct-done").textContent = "The correction was removed.";
+    $("file-correction").disabled = false;
+    $("file-correction").focus();
+  } catch (error) {
+    showError($("correct-error"), error.message);
+  } finally {
+    $("undo").disabled = false;
+  }
+}
+$("undo").addEventListener("click", undoCorrection);
 $("correct-form").addEventListener("submit", fileCorrection);

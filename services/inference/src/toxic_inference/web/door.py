@@ -35,6 +35,7 @@ _ASSETS: Mapping[str, _Asset] = {
         name: _Asset(__package__, name, "text/javascript")
         for name in (
             *("page.js", "api.js", "comment.js", "file.js", "csv.js", "policy.js", "scale.js"),
+            *("health.js", "table.js"),
             "docs.js",
         )
     },

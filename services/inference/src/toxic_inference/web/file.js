@@ -1,10 +1,10 @@
 // A table: uploaded, watched while it is scored, downloaded. It goes on when this page is closed or loaded again.
 
-import { $, apiKey, ask, element, problemOf, showError, titleOf } from "./api.js";
-import { parseCsv, textColumnOf } from "./csv.js";
+import { $, apiKey, ask, problemOf, showError } from "./api.js";
+import { parseCsv } from "./csv.js";
+import { showTable } from "./table.js";
 
-const PREVIEW_ROWS = 12;
-const PREVIEW_BYTES = 64 * 1024;
+const SHOWN_BYTES = 4 * 1024 * 1024; // what a browser sorts and searches without a wait
 const POLL_MILLISECONDS = 400;
 const RETRY_MILLISECONDS = 3000;
 
@@ -34,12 +34,15 @@ function begin() {
   $("file-result").hidden = true;
   $("file-progress").hidden = false;
   $("upload").disabled = true;
+  $("file-card").setAttribute("aria-busy", "true");
 }
 
 function end(message = "") {
   sessionStorage.removeItem("job");
+  sessionStorage.removeItem("column");
   $("file-progress").hidden = true;
   $("cancel").hidden = true;
+  $("file-card").setAttribute("aria-busy", "false");
   $("upload").disabled = !$("file").files.length;
   showError($("file-error"), message);
 }
@@ -61,6 +64,7 @@ function upload() {
     if (request.status !== 202) return end(problemOf(request.responseText, request.status));
     const job = JSON.parse(request.responseText);
     sessionStorage.setItem("job", job.id);
+    sessionStorage.setItem("column", $("file-column").value);
     return watch(job.id);
   };
   say("Uploading…");
@@ -73,9 +77,10 @@ async function watch(id) {
   const watched = () => sessionStorage.getItem("job") === id; // until the person removes it
   while (watched()) {
     let job;
+    let part;
     try {
       job = await (await ask(`/jobs/${id}`)).json();
-      if (watched() && job.state === "done") return await showResult(job);
+      if (job.state === "done") part = await firstPart(id);
     } catch (error) {
       if (!watched()) return;
       if (error.status === 404) return end(error.message);
@@ -85,6 +90,13 @@ async function watch(id) {
       continue;
     }
     if (!watched()) return;
+    if (part) {
+      try {
+        return showResult(job, part);
+      } catch (error) {
+        return end(`The scores can't be shown: ${error.message}`); // trying again wouldn't help
+      }
+    }
     if (job.state === "failed") return end(job.error.message);
     progress.value = job.rows_total ? job.rows_done / job.rows_total : 0;
     say(
@@ -106,62 +118,28 @@ async function remove(id) {
   }
 }
 
-function previewRow(cells, columns) {
-  const reason = cells[cells.length - 1];
-  const row = element("tr", reason ? "rejected" : "");
-  row.append(element("td", "", cells[columns.line]), element("td", "", cells[columns.text]));
-  if (reason) {
-    const cell = element("td", "", reason);
-    cell.colSpan = columns.scores.length;
-    row.append(cell);
-    return row;
-  }
-  columns.scores.forEach((at, index) => {
-    const flagged = cells[columns.decisions[index]] === "true";
-    const score = `${flagged ? "⚑ " : ""}${Number(cells[at]).toFixed(3)}`;
-    row.append(element("td", flagged ? "number flagged" : "number", score));
-  });
-  return row;
+const resultOf = (id) => `/jobs/${id}/result`;
+
+async function firstPart(id) {
+  const answer = await ask(resultOf(id), { headers: { range: `bytes=0-${SHOWN_BYTES - 1}` } });
+  const [, last, size] = /-(\d+)\/(\d+)$/.exec(answer.headers.get("content-range")) || [];
+  return { text: await answer.text(), cut: Number(last) + 1 < Number(size) };
 }
 
-// The service appends score_… and decision_… per label; the file may have had columns of such names before.
-function labelsOf(header) {
-  const labels = [];
-  let at = header.lastIndexOf("truncated") - 1;
-  for (; header[at].startsWith("decision_"); at -= 1) labels.unshift(header[at].replace("decision_", ""));
-  return labels;
-}
-
-function showTable(header, rows) {
-  const labels = labelsOf(header);
-  const columns = {
-    line: header.lastIndexOf("line"),
-    text: textColumnOf(header, $("file-column").value),
-    scores: labels.map((label) => header.lastIndexOf(`score_${label}`)),
-    decisions: labels.map((label) => header.lastIndexOf(`decision_${label}`)),
-  };
-  const head = element("tr");
-  head.append(...["Line", "Text", ...labels.map(titleOf)].map((name) => element("th", "", name)));
-  document.querySelector("#file-result thead").replaceChildren(head);
-  document
-    .querySelector("#file-result tbody")
-    .replaceChildren(...rows.slice(0, PREVIEW_ROWS).map((cells) => previewRow(cells, columns)));
-}
-
-async function showResult(job) {
-  const address = `/jobs/${job.id}/result`;
-  const start = await ask(address, { headers: { range: `bytes=0-${PREVIEW_BYTES - 1}` } });
-  const [header, ...rows] = parseCsv(await start.text());
-  const [, last, size] = /-(\d+)\/(\d+)$/.exec(start.headers.get("content-range")) || [];
-  showTable(header, Number(last) + 1 < Number(size) ? rows.slice(0, -1) : rows); // the last one may be cut
+function showResult(job, { text, cut }) {
+  const address = resultOf(job.id);
+  const [header, ...rows] = parseCsv(text);
+  showTable(header, cut ? rows.slice(0, -1) : rows, sessionStorage.getItem("column") ?? ""); // the last one may be cut
+  const shown = cut ? ` The table below has the first ${rowsOf(rows.length - 1)}; the download has all.` : "";
   // The browser downloads by itself, resuming where it broke; it can't send a header.
   $("download").href = apiKey() ? `${address}?key=${encodeURIComponent(apiKey())}` : address;
   const rejected = job.rejected ? ` ${rowsOf(job.rejected)} couldn't be scored; the file has the reasons.` : "";
   $("file-summary").textContent =
     `${rowsOf(job.scored)} scored by version ${job.model_version}.${rejected} ` +
-    `Kept until ${new Date(job.expires_at).toLocaleString()}.`;
+    `Kept until ${new Date(job.expires_at).toLocaleString()}, unless you remove it.${shown}`;
   $("remove").dataset.job = job.id;
   $("file-progress").hidden = true;
+  $("file-card").setAttribute("aria-busy", "false");
   $("upload").disabled = !$("file").files.length;
   $("file-result").hidden = false;
 }

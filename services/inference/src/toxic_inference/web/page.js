@@ -1,8 +1,9 @@
-// The page's frame: theme, health, API key. The cards are in comment.js, file.js, policy.js and scale.js.
+// The page's frame: theme and API key. The cards are in comment.js, file.js, policy.js and scale.js.
 
 import { $ } from "./api.js";
 import "./comment.js";
 import "./file.js";
+import "./health.js";
 import "./policy.js";
 import "./scale.js";
 
@@ -18,22 +19,6 @@ $("theme").addEventListener("click", () => {
   root.dataset.theme = dark ? "light" : "dark";
   localStorage.setItem("theme", root.dataset.theme);
 });
-
-async function checkHealth() {
-  const pill = $("health");
-  try {
-    const health = await (await fetch("/health/ready")).json();
-    const ready = health.status === "ready";
-    pill.dataset.state = ready ? "ready" : "down";
-    pill.textContent = ready ? `${health.model_name} · version ${health.model_version}` : "no version ready";
-    pill.title = health.detail || "";
-  } catch {
-    pill.dataset.state = "down";
-    pill.textContent = "not reachable";
-  }
-}
-checkHealth();
-setInterval(() => document.hidden || checkHealth(), 5000);
 
 $("key-form").addEventListener("submit", (event) => {
   event.preventDefault();

@@ -9,7 +9,7 @@ import pytest
 
 from toxic_inference.policies.file import Policies
 from toxic_inference.rpc.messages import message_class
-from toxic_testing.inference.core import FakeCore
+from toxic_testing.inference.core import UNREAD, FakeCore
 
 pytestmark = pytest.mark.anyio
 
@@ -63,6 +63,12 @@ async def test_a_policy_decides(caller: Any, core: FakeCore, policies: list[Poli
     with pytest.raises(grpc.aio.AioRpcError, match="There is no policy 'nothing'") as failure:
         await caller.call(INFER, policy="nothing", model_name=MODEL, **texts("a"))
     assert failure.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    core.contract = core.contract.model_copy(update={"precision_curves": {}})
+    precise = {"thresholds": {"toxic": {"*": {"precision": 0.9}}}}
+    policies.append(Policies.model_validate({"policies": {"forum": precise}}))
+    with pytest.raises(grpc.aio.AioRpcError, match="can't be applied to version 7") as failure:
+        await caller.call(INFER, policy="forum", model_name=MODEL, **texts("a"))
+    assert failure.value.code() is grpc.StatusCode.FAILED_PRECONDITION
 
 
 async def test_tokens_outputs_and_parameters(caller: Any, core: FakeCore) -> None:
@@ -137,6 +143,37 @@ async def test_health_and_metadata(caller: Any, core: FakeCore) -> None:
     assert await ready() == [True, True, False, False]
     core.ready = False
     assert await ready() == [False, False, False, False]
+
+
+async def test_a_content_type_says_how_texts_are_written(caller: Any, core: FakeCore) -> None:
+    """A tensor's parameter, as over HTTP."""
+    request = texts("aMOp")
+    request["inputs"][0]["parameters"] = {"content_type": {"string_param": "base64"}}
+    await caller.call(INFER, model_name=MODEL, **request)
+    assert [text.content for text in core.texts] == ["hé"]
+
+
+async def test_metadata_have_what_the_answer_lacks(caller: Any) -> None:
+    """A text that the vocabulary lacks, and a language that the model wasn't evaluated for."""
+    language = {"language": {"string_param": "sw"}}
+    call = caller.call(INFER, model_name=MODEL, parameters=language, **texts("hello", UNREAD))
+    await call
+    metadata = dict(await call.trailing_metadata())
+    assert (metadata["x-low-confidence-texts"], metadata["x-unevaluated-languages"]) == ("1", "sw")
+
+
+async def test_extensions(caller: Any) -> None:
+    """The index, the configuration and the statistics, of the model or of one version."""
+    index = await caller.call(f"{SERVICE}/RepositoryIndex", ready=True)
+    assert [(entry.name, entry.version, entry.state) for entry in index.models] == [(MODEL, "7", "READY")]
+    config = (await caller.call(f"{SERVICE}/ModelConfig", name=MODEL)).config
+    assert (config.name, list(config.input[0].dims)) == (MODEL, [-1])
+    for asked in ({}, {"name": MODEL}, {"name": MODEL, "version": "7"}):
+        (found,) = (await caller.call(f"{SERVICE}/ModelStatistics", **asked)).model_stats
+        assert (found.version, found.inference_count) == ("7", 0)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await caller.call(f"{SERVICE}/ModelStatistics", name=MODEL, version="8")
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
 def stream(caller: Any, requests: AsyncIterator[Any]) -> Any:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from toxic_testing.inference.core import FakeCore
+from toxic_testing.inference.core import UNREAD, FakeCore
 from toxic_testing.tables import ROWS, files
 
 pytestmark = pytest.mark.timeout(120)
@@ -40,7 +41,9 @@ def test_a_file_is_watched_and_downloaded(page: Page, file: Path) -> None:
     upload(page, file)
     summary = page.locator("#file-summary")
     expect(summary).to_contain_text("300 rows scored by version 7. 1 row couldn't be scored")
-    expect(page.locator("#file-result tbody tr")).to_have_count(12)
+    expect(page.locator("#file-result tbody tr")).to_have_count(50)
+    page.get_by_role("button", name="Show more rows").click()
+    expect(page.locator("#file-result tbody tr")).to_have_count(100)
     expect(page.locator("#file-result tbody tr").first).to_contain_text(f'{TEXT}, "0"')
     with page.expect_download() as downloading:
         page.get_by_role("link", name="Download the scores").click()
@@ -57,6 +60,69 @@ def test_a_file_is_watched_and_downloaded(page: Page, file: Path) -> None:
     page.reload()
     expect(page.locator("#health")).to_have_attribute("data-state", "ready")
     expect(page.locator("#file-result")).to_be_hidden()
+
+
+@pytest.fixture
+def table(page: Page, tmp_path: Path) -> Page:
+    """The page with the scores of four comments, one of them empty, in two languages."""
+    texts = ["y" * 60, "hola, " + "a" * 20, "", "a long day " * 7]
+    (tmp_path / "c.csv").write_text("content\n" + "\n".join(f'"{text}"' for text in texts) + "\n")
+    upload(page, tmp_path / "c.csv")
+    expect(page.locator("#file-result tbody tr")).to_have_count(4)
+    return page
+
+
+def lines(page: Page) -> list[str]:
+    """Return the lines of the rows that are shown, in order."""
+    return page.locator("#file-result tbody td:first-child").all_text_contents()
+
+
+def test_a_table_is_sorted_filtered_and_searched(table: Page) -> None:
+    """By score, label and word, with the number of flagged rows, a histogram and each row's language."""
+    count = table.locator("#table-count")
+    expect(count).to_have_text("4 of 4 rows · 2 flagged")
+    expect(table.locator("#file-result tbody tr").nth(1)).to_contain_text("Español")
+    table.get_by_role("button", name="Toxic", exact=True).click()
+    assert lines(table) == ["5", "2", "3", "4"]
+    expect(table.locator("th", has_text="Severe toxic")).not_to_have_attribute("aria-sort", "descending")
+    expect(table.get_by_role("columnheader", name="Toxic", exact=True)).to_have_attribute(
+        "aria-sort", "descending"
+    )
+    table.get_by_label("Show", exact=True).select_option("flagged as insult")
+    expect(count).to_have_text("2 of 4 rows · 2 flagged")
+    table.get_by_label("Show", exact=True).select_option("not scored")
+    assert lines(table) == ["4"]
+    table.get_by_label("Show", exact=True).select_option("all rows")
+    table.get_by_label("Search").fill("HOLA")
+    assert lines(table) == ["3"]
+    expect(table.locator("#histogram-flagged")).to_have_text("2 of 3 flagged as toxic")
+    table.get_by_label("Distribution of").select_option("Threat")
+    expect(table.locator("#histogram-flagged")).to_have_text("2 of 3 flagged as threat")
+    expect(table.get_by_role("img", name="Histogram of Threat")).to_be_visible()
+
+
+def test_a_whole_text_is_shown_on_demand(table: Page) -> None:
+    """At 1280 pixels all labels are visible beside it."""
+    table.set_viewport_size({"width": 1280, "height": 900})
+    region = table.get_by_role("region", name="Rows with their scores")
+    assert region.evaluate("element => element.scrollWidth <= element.clientWidth")
+    whole = table.get_by_role("button", name="a long day")
+    before = whole.evaluate("element => element.clientHeight")
+    whole.click()
+    assert whole.evaluate("element => element.clientHeight") > before
+    table.set_viewport_size({"width": 390, "height": 800})
+    assert table.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_in_a_table(table: Page, scheme: Any) -> None:
+    """Names, roles, contrast; with a sorted column, an open text and a row that has an error."""
+    table.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    table.get_by_role("button", name="Toxic", exact=True).click()
+    table.get_by_role("button", name="a long day").click()
+    rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+    found = Axe().run(table, options=rules)
+    assert found.violations_count == 0, found.generate_report()
 
 
 def test_progress_shows_until_the_end(page: Page, site: Any, core: FakeCore, file: Path) -> None:
@@ -133,3 +199,29 @@ def test_a_workbook_is_scored(page: Page, core: FakeCore, tmp_path: Path) -> Non
     upload(page, tmp_path / "comments.xlsx")
     expect(page.locator("#file-summary")).to_contain_text(f"{len(ROWS)} rows scored")
     assert [text.content for text in core.texts] == [row[1] for row in ROWS]
+
+
+def test_the_chosen_column_outlasts_a_reload(page: Page, tmp_path: Path) -> None:
+    """The page shows its texts again, and without it the scores: the column's name isn't in the file."""
+    (tmp_path / "c.csv").write_text("id,remark\n1,a lovely day\n")
+    page.get_by_text("If the file isn't read as you expect").click()
+    page.get_by_label("Column of the texts").fill("remark")
+    upload(page, tmp_path / "c.csv")
+    row = page.locator("#file-result tbody tr")
+    expect(row).to_contain_text("a lovely day")
+    page.reload()
+    expect(row).to_contain_text("a lovely day")
+    page.evaluate("sessionStorage.removeItem('column')")
+    page.reload()
+    expect(row).to_contain_text("0.1")
+    expect(row).not_to_contain_text("a lovely day")
+
+
+def test_rows_that_the_model_can_t_read_are_not_decided(page: Page, tmp_path: Path) -> None:
+    """They are marked, and are none of those that weren't flagged."""
+    (tmp_path / "c.csv").write_text(f"content\n{UNREAD} text\na lovely day\n")
+    upload(page, tmp_path / "c.csv")
+    expect(page.locator("#file-result tbody tr").first).to_contain_text("not decided")
+    for shown, expected in (("not flagged", ["3"]), ("not decided", ["2"])):
+        page.get_by_label("Show", exact=True).select_option(label=shown)
+        expect(page.locator("#file-result tbody td:first-child")).to_have_text(expected)

@@ -56,10 +56,10 @@ async def test_a_language_that_isn_t_said_is_identified(client: httpx.AsyncClien
 async def test_several_languages_have_the_calibration_of_any(
     client: httpx.AsyncClient, core: FakeCore
 ) -> None:
-    """Regions are dropped, the order is kept."""
+    """They are answered as they were declared."""
     core.contract = core.contract.model_copy(update={"languages": ("en", "pt")})
     answer = await client.post(ANALYZE, json=asked("hello", languages=["pt-BR", "en", "pt"]))
-    assert answer.json()["languages"] == ["pt", "en"]
+    assert answer.json()["languages"] == ["pt-BR", "en", "pt"]
     assert core.texts == [Text("hello", None)]
 
 

@@ -12,7 +12,7 @@ from toxic_inference.doors.listing import DOORS
 from toxic_inference.http.application import create_api
 from toxic_inference.http.backend import Backend, PerspectiveRules
 from toxic_inference.serving.interfaces import Text
-from toxic_model.identification import identify_language
+from toxic_model.identification import identify
 from toxic_testing.inference.core import FakeCore
 from toxic_testing.inference.perspective import ANALYZE, SUGGEST, asked, error_of, suggested
 
@@ -33,7 +33,7 @@ async def lenient(backend: Backend) -> AsyncIterator[httpx.AsyncClient]:
     measured = replace(
         backend,
         perspective=PerspectiveRules(score_any_language=True),
-        identify_language=partial(identify_language, default="pt"),
+        identify_language=partial(identify, default="pt"),
     )
     transport = httpx.ASGITransport(create_api(measured, DOORS))
     async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
@@ -58,6 +58,27 @@ async def test_the_detected_language_is_always_answered(
     assert (answer["languages"], answer["detectedLanguages"]) == (languages, detected)
 
 
+@pytest.mark.parametrize(
+    ("declared", "echoed"),
+    [
+        (["en-AU"], ["en-AU"]),
+        (["ES"], ["ES"]),
+        (["pt_PT", "pt", "pt_PT"], ["pt_PT", "pt"]),
+        (["fr-CA", "en-us"], ["en-us"]),
+        (["und"], ["en"]),
+    ],
+)
+async def test_languages_are_answered_as_they_were_declared(
+    client: httpx.AsyncClient, declared: list[str], echoed: list[str]
+) -> None:
+    """Those that the comment was scored in, with their regions, and in suggestions too."""
+    answer = (await client.post(ANALYZE, json=asked("hello", languages=declared))).json()
+    assert answer["languages"] == echoed
+    given = [code for code in declared if code not in {"und", "fr-CA"}]
+    suggestion = (await client.post(SUGGEST, json=suggested("hello", languages=given))).json()
+    assert suggestion.get("requestedLanguages", ["en"]) == echoed
+
+
 @pytest.mark.parametrize(("text", "detected"), [("hola", "es"), ("👍", "und")])
 async def test_a_suggestion_has_it_too(client: httpx.AsyncClient, text: str, detected: str) -> None:
     """Beside the requested ones."""
@@ -65,8 +86,8 @@ async def test_a_suggestion_has_it_too(client: httpx.AsyncClient, text: str, det
     assert answer == {"requestedLanguages": ["en"], "detectedLanguages": [detected]}
 
 
-@pytest.mark.parametrize("text", ["👍👍", ":)", "12345", "???", "<3", "12:30", "¯\\_(²)_/¯", "+1"])
-async def test_a_text_without_letters_is_scored_in_the_default_language(
+@pytest.mark.parametrize("text", ["👍👍", ":)", "12345", "???", "<3", "12:30", "¯\\_(²)_/¯", "+1", "(°Д°)"])
+async def test_a_text_without_words_is_scored_in_the_default_language(
     lenient: httpx.AsyncClient, core: FakeCore, text: str
 ) -> None:
     """A moderation queue is full of them."""
@@ -89,7 +110,7 @@ async def test_a_text_without_letters_is_never_refused(client: httpx.AsyncClient
     ("declared", "scored", "calibration"),
     [
         (["en", "de"], ["en"], "en"),
-        (["de", "pt-BR", "fr"], ["pt"], "pt"),
+        (["de", "pt-BR", "fr"], ["pt-BR"], "pt"),
         (["de", "es", "en"], ["es", "en"], None),
         (["pt", "en", "es"], ["pt", "en", "es"], None),
     ],

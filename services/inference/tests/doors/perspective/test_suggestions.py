@@ -111,7 +111,7 @@ async def test_a_suggestion_is_filed(
         answer = await client.post(SUGGEST, json=body)
         assert answer.json() == {
             "clientToken": "comment-53922",
-            "requestedLanguages": ["en"],
+            "requestedLanguages": ["en-GB"],
             "detectedLanguages": ["en"],
         }
     ((_, feedback),) = feedback_store.page(after=0, limit=9)

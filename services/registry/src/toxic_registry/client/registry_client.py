@@ -17,7 +17,7 @@ from mlflow.utils.rest_utils import http_request, verify_rest_response
 from pydantic import BaseModel, ValidationError
 
 from toxic_core.errors import RegistryUnavailableError
-from toxic_core.registered import CHAMPION, MODEL_NAME, PREVIOUS
+from toxic_core.registered import CANARY, CHAMPION, MODEL_NAME, PREVIOUS
 from toxic_registry.caller import Caller, to_headers
 from toxic_registry.client.promotion import Promotion, PromotionRefusedError, resolve
 from toxic_registry.client.report import ModelVersion
@@ -121,18 +121,27 @@ class RegistryClient:
             UnknownModelError: the model has no such version or alias.
             PromotionRefusedError: the registry refused.
         """
-        aliases = self.aliases()
-        numbers = [version.number for version in self.versions()]
-        number = resolve(version_or_alias, model=self._model, numbers=numbers, aliases=aliases)
-        promotion = Promotion(self._model, champion=number, replaced=aliases.get(CHAMPION))
-        body = {"name": self._model, "alias": CHAMPION, "version": str(number)}
-        # MLflow's client takes no headers, but its HTTP layer, with sign-in and retries, does.
-        with self._errors():
-            answer = http_request(
-                self._credentials, _ALIAS_PATH, "POST", extra_headers=to_headers(caller), json=body
-            )
-            verify_rest_response(answer, _ALIAS_PATH)
-        return promotion
+        number, aliases = self._resolve(version_or_alias)
+        self._request("POST", caller, alias=CHAMPION, version=str(number))
+        return Promotion(self._model, champion=number, replaced=aliases.get(CHAMPION))
+
+    def try_out(self, version_or_alias: str, caller: Caller) -> int:
+        """Make a version the canary; return its number. Raises as `promote`."""
+        number, _ = self._resolve(version_or_alias)
+        self._request("POST", caller, alias=CANARY, version=str(number))
+        return number
+
+    def withdraw(self, caller: Caller) -> int:
+        """End the canary's trial; return its number.
+
+        Raises:
+            PromotionRefusedError: there is no canary, or the registry refused.
+        """
+        number = self.aliases().get(CANARY)
+        if number is None:
+            raise PromotionRefusedError(f"{self._model} has no canary to withdraw.")
+        self._request("DELETE", caller, alias=CANARY)
+        return number
 
     def roll_back(self, caller: Caller) -> Promotion:
         """Make the previous champion champion again; a second call undoes the first.
@@ -165,6 +174,23 @@ class RegistryClient:
             if after is None:
                 aliases = {(a.model, a.alias): a.version for a in page.aliases}
                 return Ledger(tuple(entries), aliases, first.head, first.key)
+
+    def _resolve(self, version_or_alias: str) -> tuple[int, Mapping[str, int]]:
+        aliases = self.aliases()
+        numbers = [version.number for version in self.versions()]
+        return resolve(version_or_alias, model=self._model, numbers=numbers, aliases=aliases), aliases
+
+    def _request(self, method: str, caller: Caller, **change: str) -> None:
+        # MLflow's client takes no headers, but its HTTP layer, with sign-in and retries, does.
+        with self._errors():
+            answer = http_request(
+                self._credentials,
+                _ALIAS_PATH,
+                method,
+                extra_headers=to_headers(caller),
+                json={"name": self._model, **change},
+            )
+            verify_rest_response(answer, _ALIAS_PATH)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

@@ -1,7 +1,7 @@
 """Which alias changes a database transaction may make, judged by the aliases before and after it.
 
-Invariant: `champion` and `previous` move only with a `Permit`, also if a statement deletes or
-renames the version or model that they name.
+Invariant: `champion` and `previous` move only with a `Permit`, also if a statement deletes or renames the
+version or model that they name. `canary` needs none: the store judges its version before it sets it.
 """
 
 from collections.abc import Iterator, Mapping

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from toxic_core.contract import CONTRACT_FILE, file_digest, open_bundle
-from toxic_core.contract.evidence import read_evaluation
+from toxic_core.contract.evidence import EVALUATION_FILE, read_evaluation
 from toxic_core.contract.provenance import signer_of
 from toxic_core.errors import ConfigurationError, ContractError, InvalidSignatureError
-from toxic_registry.gate.policy import GatePolicy
+from toxic_registry.gate.policy import GatePolicy, shipped_digests
+from toxic_registry.gate.sealed import SEALED, SealedEvaluations
 
 Figures = Mapping[str, float]
 
@@ -31,12 +32,14 @@ class Verdict:
             no override allows.
         figures: the version's evaluation.
         unsigned: why no trusted signature vouches for the bundle; empty if one does.
+        evaluation: SHA-256 of the evaluation's file.
     """
 
     reasons: tuple[str, ...] = ()
     digest: str = ""
     figures: Figures = field(default_factory=dict)
     unsigned: str = ""
+    evaluation: str = ""
 
 
 class Gate:
@@ -47,6 +50,8 @@ class Gate:
         download: yields a folder with the bundle of the version at an address, or raises `ContractError`.
         trusted: names of the public keys that may sign bundles; called at each judgement. None if the
             registry has no keys.
+        sealed: the registry's own evaluations; None if it has no table for them.
+        shipped: SHA-256 of the contract and the evaluation of the model that ships with this release.
     """
 
     def __init__(
@@ -55,15 +60,24 @@ class Gate:
         download: Callable[[str], AbstractContextManager[Path]],
         *,
         trusted: Callable[[], Mapping[str, str]] | None = None,
+        sealed: SealedEvaluations | None = None,
+        shipped: Mapping[str, str] | None = None,
     ) -> None:
         self._policy = policy
         self._download = download
         self._trusted = trusted
+        self._sealed = sealed
+        self._shipped = shipped_digests() if shipped is None else shipped
         by_default = "allow" if trusted is None else "refuse"
         self._needs_signature = (policy.unsigned_evidence or by_default) == "refuse"
 
-    def judge(self, uri: str, *, champion_uri: str | None, champion_digest: str = "") -> Verdict:
+    def judge(
+        self, uri: str, *, champion_uri: str | None, champion_digest: str = "", adopt: bool = False
+    ) -> Verdict:
         """Judge the version at `uri` as successor of the champion at `champion_uri`, if there is one.
+
+        With `adopt`, only the model that ships with this release passes. It is compared with the champion by
+        the sources that both were measured on, and may lack figures of others.
 
         If the champion's evidence can't be read, or its digest differs from the ledger's, that is a reason
         against the promotion: an override decides whether its successor goes without a comparison.
@@ -71,10 +85,19 @@ class Gate:
         verdict = self.judge_return(uri)
         if verdict.reasons:
             return verdict
-        unsigned = f"nobody vouches for its evaluation: {verdict.unsigned}" if self._needs_signature else ""
         champion = self.judge_return(champion_uri) if champion_uri else Verdict(digest=champion_digest)
-        reasons = [unsigned] if unsigned and verdict.unsigned else []
-        reasons += reasons_against(verdict.figures, champion.figures or None, self._policy)
+        reasons = []
+        if self._needs_signature and verdict.unsigned and verdict.digest != self._shipped[CONTRACT_FILE]:
+            reasons.append(f"nobody vouches for its evaluation: {verdict.unsigned}")
+        if adopt and verdict.evaluation != self._shipped[EVALUATION_FILE]:
+            reasons.append("its evaluation isn't that of the model that ships with this release")
+            adopt = False
+        policy = self._policy.adopting() if adopt else self._policy
+        try:
+            figures, others = self._with_sealed(verdict), self._with_sealed(champion)
+            reasons += reasons_against(figures, others or None, policy)
+        except ConfigurationError as error:
+            reasons.append(str(error))
         if champion.reasons:
             reasons.append(f"the champion can't be compared with: {'; '.join(champion.reasons)}")
         elif champion_digest not in {"", champion.digest}:
@@ -89,24 +112,30 @@ class Gate:
         """
         try:
             with self._download(uri) as folder:
-                return _read(folder, trusted=self._trusted)
+                return self._read(folder)
         except ContractError as error:
             return Verdict(reasons=(str(error),))
 
-
-def _read(folder: Path, *, trusted: Callable[[], Mapping[str, str]] | None) -> Verdict:
-    try:
-        open_bundle(folder).warmup()
+    def _read(self, folder: Path) -> Verdict:
         try:
-            signer_of(folder, trusted=trusted() if trusted else {})
-        except (InvalidSignatureError, ConfigurationError) as error:
-            unsigned = str(error)
-        else:
-            unsigned = ""
-        return Verdict((), file_digest(folder / CONTRACT_FILE), read_evaluation(folder), unsigned)
-    except ContractError as error:
-        # Callers shouldn't see the server's temporary folder.
-        raise ContractError(str(error).replace(f"{folder}/", "").replace(str(folder), "it")) from error
+            open_bundle(folder).warmup()
+            try:
+                signer_of(folder, trusted=self._trusted() if self._trusted else {})
+            except (InvalidSignatureError, ConfigurationError) as error:
+                unsigned = str(error)
+            else:
+                unsigned = ""
+            digest = file_digest(folder / CONTRACT_FILE)
+            figures = read_evaluation(folder)
+            return Verdict((), digest, figures, unsigned, file_digest(folder / EVALUATION_FILE))
+        except ContractError as error:
+            # Callers shouldn't see the server's temporary folder.
+            raise ContractError(str(error).replace(f"{folder}/", "").replace(str(folder), "it")) from error
+
+    def _with_sealed(self, verdict: Verdict) -> Figures:
+        """Return a version's figures with the registry's own in place of those that its bundle claims."""
+        own = {name: value for name, value in verdict.figures.items() if not name.startswith(SEALED)}
+        return own | dict(self._sealed.figures(verdict.digest)) if own and self._sealed else own
 
 
 def reasons_against(figures: Figures, champion: Figures | None, policy: GatePolicy) -> Iterator[str]:
@@ -115,14 +144,26 @@ def reasons_against(figures: Figures, champion: Figures | None, policy: GatePoli
         value = figures.get(check.figure)
         if value is None:
             if check.required and check.figure not in policy.waived:
-                yield f"{check.figure} is missing from its evaluation"
+                where = "the registry: run `toxic-registry evaluate` there"
+                yield (
+                    f"{check.figure} is missing from "
+                    f"{where if check.figure.startswith(SEALED) else 'its evaluation'}"
+                )
         elif check.at_least is not None and value < check.at_least:
             yield f"{check.figure} is {value:.4f}, below its floor of {check.at_least:g}"
         elif check.at_most is not None and value > check.at_most:
             yield f"{check.figure} is {value:.4f}, above its ceiling of {check.at_most:g}"
     if champion is None:
         return
-    if missing := sorted(name for name in champion.keys() - figures.keys() if not policy.waives(name)):
+    demanded = {each.figure for each in policy.checks} | {
+        each.figure for each in policy.not_worse_than_champion.figures
+    }
+    missing = sorted(
+        name
+        for name in champion.keys() - figures.keys()
+        if not policy.waives(name) and (name in demanded or not name.startswith(SEALED))
+    )
+    if missing:
         more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
         yield (
             f"it lacks figures that the champion has: {', '.join(missing[:_NAMED])}{more}; "
@@ -134,12 +175,18 @@ def reasons_against(figures: Figures, champion: Figures | None, policy: GatePoli
 def _losses(figures: Figures, champion: Figures, policy: GatePolicy) -> Iterator[str]:
     comparisons = policy.not_worse_than_champion
     differing = [n for n in comparisons.same_test_set if figures.get(n) != champion.get(n)]
-    if differing:
-        if comparisons.on_another_test_set == "refuse":
-            yield f"it was measured on another test set than the champion ({', '.join(differing)} differ)"
+    if differing and comparisons.on_another_test_set == "refuse":
+        yield f"it was measured on another test set than the champion ({', '.join(differing)} differ)"
         return
+    per_source = comparisons.on_another_test_set == "per_source"
     for comparison in comparisons.figures:
         if comparison.figure not in figures or comparison.figure not in champion:
+            continue
+        # The registry's own figures are always of one table.
+        comparable = comparison.figure.startswith(SEALED) or (
+            per_source and _same_source(comparison.figure, figures, champion)
+        )
+        if differing and not comparable:
             continue
         value, reference = figures[comparison.figure], champion[comparison.figure]
         loss = reference - value if comparison.better == "higher" else value - reference
@@ -149,3 +196,13 @@ def _losses(figures: Figures, champion: Figures, policy: GatePolicy) -> Iterator
                 f"{comparison.figure} is {value:.4f} against the champion's {reference:.4f}, "
                 f"worse by more than the margin of {comparison.margin:g}"
             )
+
+
+def _same_source(figure: str, figures: Figures, champion: Figures) -> bool:
+    """Return whether both evaluations measured a figure on as many rows, by the count nearest to its name."""
+    prefix = figure
+    while prefix := prefix.rpartition(".")[0]:
+        for count in (f"{prefix}.rows", f"{prefix}.cases"):
+            if count in figures or count in champion:
+                return figures.get(count) == champion.get(count)
+    return False

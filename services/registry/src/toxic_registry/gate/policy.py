@@ -4,6 +4,7 @@ A misspelt figure looks like one that training doesn't write, so mark the figure
 `required`.
 """
 
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from importlib.resources import files
 from pathlib import Path
@@ -14,6 +15,9 @@ from pydantic import Field, ValidationError, model_validator
 
 from toxic_core.contract.schema import FrozenModel
 from toxic_core.errors import ConfigurationError
+
+SHIPPED = "baseline.sha256"
+"""The packaged file with the digests of the shipped model's files, which `make baseline-digests` writes."""
 
 PACKAGED = {"default": "gate.yml", "demo": "gate-demo.yml"}
 """The packaged policies, by their name in REGISTRY_GATE_FILE."""
@@ -66,12 +70,13 @@ class Comparisons(FrozenModel):
 
     Attributes:
         same_test_set: figures that are equal if both versions were evaluated on the same test set.
-        on_another_test_set: what to do if they were not.
+        on_another_test_set: what to do if they were not; `per_source` compares the figures of which the
+            nearest count of rows is equal in both, such as `bias.toxic.rows` for `bias.toxic.combined`.
         figures: the comparisons; a figure that the champion lacks, or that is waived, is skipped.
     """
 
     same_test_set: tuple[FigureName, ...] = ()
-    on_another_test_set: Literal["refuse", "allow"] = "refuse"
+    on_another_test_set: Literal["refuse", "per_source", "allow"] = "refuse"
     figures: tuple[Comparison, ...] = ()
 
 
@@ -93,6 +98,12 @@ class GatePolicy(FrozenModel):
     waived: tuple[FigurePattern, ...] = ()
     checks: tuple[Check, ...] = ()
     not_worse_than_champion: Comparisons = Comparisons()
+
+    def adopting(self) -> Self:
+        """Return the policy for the model that ships with a release, of which the evaluation is known."""
+        comparisons = self.not_worse_than_champion.model_copy(update={"on_another_test_set": "per_source"})
+        waived = (*self.waived, "*")
+        return self.model_copy(update={"waived": waived, "not_worse_than_champion": comparisons})
 
     def waives(self, figure: str) -> bool:
         """Return whether a version may lack a `figure` that the champion has."""
@@ -117,3 +128,9 @@ def read_policy(name_or_path: str) -> GatePolicy:
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
         raise ConfigurationError(f"The gate {name_or_path} is invalid: {wrong}; {_ADVICE}") from error
+
+
+def shipped_digests() -> Mapping[str, str]:
+    """Return the SHA-256 of the shipped model's contract and evaluation, by file name."""
+    lines = (files("toxic_registry") / SHIPPED).read_text(encoding="ascii").splitlines()
+    return {name: digest for digest, name in (line.split() for line in lines)}

@@ -19,6 +19,7 @@ from toxic_core.signatures import read_trusted_keys
 from toxic_registry.gate.artifacts import BundleStore, remove_scratch
 from toxic_registry.gate.gate import Gate
 from toxic_registry.gate.policy import read_policy
+from toxic_registry.gate.sealed import SealedEvaluations
 from toxic_registry.ledger.entries import Entry
 from toxic_registry.ledger.head import HeadFile
 from toxic_registry.server.artifact_guard import guard_versions
@@ -31,7 +32,7 @@ from toxic_registry.server.middleware import (
     OriginMiddleware,
 )
 from toxic_registry.server.surface import close_other_routes
-from toxic_registry.server.users import Users
+from toxic_registry.server.users import Users, parse_users
 from toxic_registry.server.webhooks import WebhookSender
 from toxic_registry.settings import Settings
 
@@ -78,7 +79,9 @@ def build_app(settings: Settings) -> FastAPI:
     if settings.trusted_keys_file:
         trusted = partial(read_trusted_keys, settings.trusted_keys_file)
         trusted()  # a mistake in the file stops the start
-    gate = Gate(read_policy(settings.gate_file), bundles.download, trusted=trusted)
+    table = settings.test_table
+    sealed = SealedEvaluations(table, settings.evaluations_dir) if table else None
+    gate = Gate(read_policy(settings.gate_file), bundles.download, trusted=trusted, sealed=sealed)
 
     head = HeadFile(settings.ledger_head_file)
 
@@ -111,8 +114,9 @@ def build_app(settings: Settings) -> FastAPI:
     # Before the mount at / that ends MLflow's list of routes.
     app.router.routes[:0] = make_router(store, metrics, head).routes
     app.add_middleware(CallerMiddleware)
-    if settings.users_file:
-        app.add_middleware(BasicAuthMiddleware, users=Users(settings.users_file))
+    if settings.users_file or settings.users.get_secret_value():
+        users = Users(settings.users_file, parse_users(settings.users.get_secret_value()))
+        app.add_middleware(BasicAuthMiddleware, users=users)
     app.add_middleware(BodyLimitMiddleware, file_bytes=settings.max_bundle_megabytes * _MEGABYTE)
     app.add_middleware(OriginMiddleware, origins=settings.origins)
     # The last one added is the outermost.

@@ -59,7 +59,10 @@ def _guarded(
 
     def target_of(given: Mapping[str, Any]) -> PurePosixPath:
         target = PurePosixPath(normpath(given.get("artifact_path") or ".").lstrip("/"))
-        return target / PurePosixPath(str(_first(given, _NAMES))).name if named else target
+        if not named:
+            return target
+        name = next(given[name] for name in _NAMES if name in given)
+        return target / PurePosixPath(str(name)).name
 
     def check(target: PurePosixPath) -> None:
         for location in locations():
@@ -94,10 +97,6 @@ def _guarded(
         return await write(*bound.args, **bound.kwargs)
 
     return checked_async if iscoroutinefunction(write) else checked
-
-
-def _first(given: Mapping[str, Any], names: Iterable[str]) -> Any:
-    return next(given[name] for name in names if name in given)
 
 
 def _refuse_readers() -> None:

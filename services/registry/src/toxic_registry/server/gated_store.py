@@ -4,8 +4,8 @@ The store stands behind MLflow's handlers, so every route, present or future, pa
 is one database transaction that holds the ledger's lock. The store compares the aliases before and after it
 and appends an entry per difference.
 
-Invariant: at every commit the ledger's last entries match the aliases. `champion` moves only through the
-gate, and `previous` only with it. A killed process leaves a complete change or none.
+Invariant: at every commit the ledger's last entries match the aliases. `champion` and `canary` move only
+through the gate, and `previous` only with `champion`. A killed process leaves a complete change or none.
 """
 
 import threading
@@ -25,7 +25,7 @@ from mlflow.protos.databricks_pb2 import (
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy.orm import Session
 
-from toxic_core.registered import CHAMPION, PREVIOUS
+from toxic_core.registered import CANARY, CHAMPION, PREVIOUS
 from toxic_registry.caller import Caller, Role
 from toxic_registry.gate.alias_names import check_name
 from toxic_registry.gate.alias_rules import Aliases, Permit, RefusedError, check, compare, refusal
@@ -48,6 +48,7 @@ REASON_TAG = "promotion.reason"
 REFUSED_TAG = "promotion.refused"
 
 _NAMELESS = "a rollback needs the name of a person: sign in, or use `toxic-registry rollback`"
+_ADOPTED = " (the shipped model, compared per source)"
 _CHAMPION_DELETED = "the approved champion was deleted, so there is nothing to compare it with"
 _NO_VERSION = "The version's number is larger than any version's."
 _MAX_TAG_LENGTH = 4000
@@ -100,8 +101,8 @@ class GatedStore(SqlAlchemyStore):
         self._emit_all(entries)
 
     def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
-        """Point an alias to a version: `champion` through the gate, others unconditionally."""
-        if alias == CHAMPION:
+        """Point an alias to a version: `champion` and `canary` through the gate, others unconditionally."""
+        if alias in {CHAMPION, CANARY}:
             # Requests that wait hold threads, which readers need too.
             if not self._promoting.acquire(blocking=False):
                 raise MlflowException(
@@ -110,7 +111,7 @@ class GatedStore(SqlAlchemyStore):
             try:
                 # One at a time: judging downloads the version, and the verdict holds only for one champion.
                 with self._promotion:
-                    self._promote(name, version)
+                    self._promote(name, version, alias=alias)
             finally:
                 self._promoting.release()
             return
@@ -158,40 +159,52 @@ class GatedStore(SqlAlchemyStore):
         with self._new_session() as session:
             return locations_now(session)
 
-    def _promote(self, name: str, version: str) -> None:
-        """Judge a version against the champion and promote it; retry if the champion changed meanwhile."""
+    def _promote(self, name: str, version: str, *, alias: str) -> None:
+        """Judge a version against the champion and set `alias`; retry if the champion changed meanwhile.
+
+        A canary that becomes champion has ended its trial.
+        """
         # First, since it refuses what is no version's number.
         uri = str(self.get_model_version_download_uri(name, version))
         caller, number = current_caller(), int(version)
         if caller.role < Role.PROMOTER:
             with self._new_session() as session:
-                before = standing_of(session, name).champion
+                before = aliases_now(session).get((name, alias))
             text = f"{caller.actor} has no role that promotes; ask for promoter."
-            refused = Change(name, CHAMPION, before, number, Outcome.REFUSED, caller.actor, text)
+            refused = Change(name, alias, before, number, Outcome.REFUSED, caller.actor, text)
             self._record_refusal(refused)
             raise RefusedError(refused)
         for _ in range(_MAX_RACES):
             with self._new_session() as session:
-                standing = standing_of(session, name)
-            if standing.champion == number == standing.approved and standing.digest:
+                standing, before = standing_of(session, name), aliases_now(session).get((name, alias))
+            if alias == CHAMPION and standing.champion == number == standing.approved and standing.digest:
                 return
             verdict = self._judge(name, number, uri=uri, standing=standing)
-            permit = self._permit(name, caller, verdict=verdict, before=standing.champion, after=number)
-            digests = {(name, PREVIOUS): standing.digest}
-            with suppress(RacedError), self._change(permit, digests=digests) as session:
+            permit = self._permit(
+                Change(name, alias, before, number, Outcome.REFUSED, caller.actor), caller, verdict=verdict
+            )
+            promoting = permit if alias == CHAMPION else None
+            given = (PREVIOUS, standing.digest) if promoting else (CANARY, verdict.digest)
+            digests = {(name, given[0]): given[1]}
+            with suppress(RacedError), self._change(promoting, digests=digests) as session:
                 if standing_of(session, name) != standing:
                     raise RacedError(name)
-                super().set_registered_model_alias(name, CHAMPION, version)
+                super().set_registered_model_alias(name, alias, version)
+                self._set_tag(name, version, tag=REFUSED_TAG, text="")
+                if alias == CANARY:
+                    return
                 if standing.approved not in {None, number} and not standing.is_deleted:
                     super().set_registered_model_alias(name, PREVIOUS, str(standing.approved))
+                if aliases_now(session).get((name, CANARY)) == number:
+                    super().delete_registered_model_alias(name, CANARY)
                 self._set_tag(name, version, tag=REASON_TAG, text=permit.reason)
-                self._set_tag(name, version, tag=REFUSED_TAG, text="")
                 return
         raise RacedError(name)
 
     def _judge(self, name: str, number: int, *, uri: str, standing: Standing) -> Verdict:
         """Judge a version by the policy, or by its files alone if its content was accepted as champion."""
-        if standing.previous == number:
+        adopt = current_caller().adopt
+        if standing.previous == number and not adopt:
             verdict = self._gate.judge_return(uri)
             with self._new_session() as session:
                 first = first_as_champion(session, name, number, verdict.digest)
@@ -200,28 +213,28 @@ class GatedStore(SqlAlchemyStore):
             if first and first.outcome is Outcome.ACCEPTED:
                 reasons = () if current_caller().named else (_NAMELESS,)
                 return replace(verdict, reasons=reasons)
-        if standing.approved in {None, number}:
-            return self._gate.judge(uri, champion_uri=None)
-        if standing.is_deleted:
-            verdict = self._gate.judge(uri, champion_uri=None)
-            return replace(verdict, reasons=(*verdict.reasons, _CHAMPION_DELETED))
+        if standing.approved in {None, number} or standing.is_deleted:
+            verdict = self._gate.judge(uri, champion_uri=None, adopt=adopt)
+            return replace(verdict, reasons=(*verdict.reasons, *([_CHAMPION_DELETED] * standing.is_deleted)))
         champion_uri = str(self.get_model_version_download_uri(name, str(standing.approved)))
-        return self._gate.judge(uri, champion_uri=champion_uri, champion_digest=standing.digest)
+        digest = standing.digest
+        return self._gate.judge(uri, champion_uri=champion_uri, champion_digest=digest, adopt=adopt)
 
-    def _permit(
-        self, name: str, caller: Caller, *, verdict: Verdict, before: int | None, after: int
-    ) -> Permit:
+    def _permit(self, wanted: Change, caller: Caller, *, verdict: Verdict) -> Permit:
+        """Return the permit for a change that the gate allows, or record and raise its refusal."""
+        name, after = wanted.model, int(wanted.after or 0)
         if not verdict.reasons:
-            return Permit(name, after, reason=caller.reason, evidence_digest=verdict.digest)
+            reason = f"{caller.reason}{_ADOPTED if caller.adopt else ''}".strip()
+            return Permit(name, after, reason=reason, evidence_digest=verdict.digest)
         against = "; ".join(verdict.reasons)
-        may = caller.role >= Role.OVERRIDE
+        may = caller.role >= Role.OVERRIDE and wanted.alias == CHAMPION
         if caller.override and may and caller.named and caller.reason and verdict.digest:
             reason = f"{caller.reason} (against: {against})"
             return Permit(name, after, Outcome.OVERRIDDEN, reason, evidence_digest=verdict.digest)
-        text = f"The gate refuses version {after} of {name} as champion: {against}."
+        text = f"The gate refuses version {after} of {name} as {wanted.alias}: {against}."
         if caller.override:
             text += " An override needs the role override, a name, a reason, and files that can be verified."
-        refused = Change(name, CHAMPION, before, after, Outcome.REFUSED, caller.actor, text, verdict.digest)
+        refused = replace(wanted, reason=text, evidence_digest=verdict.digest)
         self._record_refusal(refused)
         raise RefusedError(refused)
 
@@ -278,7 +291,7 @@ class GatedStore(SqlAlchemyStore):
     def _record_refusal(self, change: Change) -> None:
         with self._transaction() as session:
             entries = self._append(session, [change])
-            if change.after is not None and change.alias == CHAMPION:
+            if change.after is not None and change.alias in {CHAMPION, CANARY}:
                 self._set_tag(change.model, str(change.after), tag=REFUSED_TAG, text=change.reason)
         self._emit_all(entries)
 

@@ -1,9 +1,10 @@
 """The registry's Prometheus metrics.
 
-Invariant: label values are bounded. Routes are labelled by surface, and aliases by the three known names or
+Invariant: label values are bounded. Routes are labelled by surface, and aliases by the known names or
 `other`, never by text from a request.
 """
 
+from itertools import product
 from typing import Final
 
 from prometheus_client import (
@@ -60,9 +61,11 @@ class Metrics:
             registry=self.registry,
         )
         self._entries = Gauge("toxic_registry_ledger_rows", "Entries of the ledger.", registry=self.registry)
-        for alias in (*ALIASES, "other"):
-            for outcome in Outcome:
-                self._changes.labels(alias, outcome.value)
+        # At 0 from the start, so that a rate includes the first event.
+        for alias, outcome in product((*ALIASES, "other"), Outcome):
+            self._changes.labels(alias, outcome.value)
+        for values in product({*_SURFACES.values(), "ui"}, ("GET", "POST"), ("200", "400", "500", "503")):
+            self._requests.labels(*values)
 
     def count_change(self, entry: Entry) -> None:
         """Count a new entry of the ledger."""

@@ -1,13 +1,19 @@
-"""The file of users: a name, a password's salted scrypt hash and a role per line, `name:hash role`.
+"""The users of a file and of a setting.
 
-Invariant: the users are those of the file as it is now. A file that can't be read has none.
+The file has a name, a password's salted scrypt hash and a role per line, `name:hash role`. The setting has
+passwords instead of hashes.
+
+Invariant: the users of the file are those in it now. While it can't be read, its users can't sign in, and no
+fixed user in place of one that it had: an admin who was demoted in the file would be one again.
 """
 
 import hashlib
 import hmac
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import structlog
 from werkzeug.security import check_password_hash, generate_password_hash
@@ -18,6 +24,7 @@ from toxic_registry.caller import Role
 _log = structlog.stdlib.get_logger(__name__)
 
 _MAX_CACHED = 256
+_ROLES = ", ".join(role.name.lower() for role in Role)
 
 # Checked for unknown names too, so that response times don't reveal which names exist.
 _NO_HASH = generate_password_hash("the password of no user")
@@ -32,32 +39,36 @@ class User:
 
 
 class Users:
-    """The users of a file, which may change at any time.
+    """The users of a file, which may change at any time, and fixed ones.
+
+    Args:
+        path: the file, if there is one.
+        fixed: users by name; the file's user of the same name counts.
 
     Raises:
         ConfigurationError: the file is invalid at the start.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None, fixed: Mapping[str, User] = MappingProxyType({})) -> None:
         self._path = path
-        self._seen = _signature(path)
-        self._users = read_users(path)
+        self._fixed = fixed
+        self._seen = _signature(path) if path else None
+        self._users: Mapping[str, User | None] = read_users(path) if path else {}
         # Hashing is slow on purpose, and a page sends dozens of requests. Only valid ones are kept.
         self._key = secrets.token_bytes(32)
         self._valid: set[bytes] = set()
 
     def find(self, name: str) -> User | None:
         """Return the user of a name, as the file has it now."""
-        signature = _signature(self._path)
-        if signature != self._seen:
+        if self._path and (signature := _signature(self._path)) != self._seen:
             self._seen = signature
             try:
                 self._users = read_users(self._path)
                 _log.info("users.read", users=len(self._users))
             except ConfigurationError as error:
-                self._users = {}
+                self._users = dict.fromkeys(self._users)
                 _log.error("users.unreadable", error=str(error))
-        return self._users.get(name)
+        return self._users[name] if name in self._users else self._fixed.get(name)
 
     def was_valid(self, user: User, password: str) -> bool:
         """Return whether this password of a user was checked before."""
@@ -100,14 +111,31 @@ def read_users(path: Path) -> dict[str, User]:
             or not stored.startswith(("scrypt:", "pbkdf2:"))
             or known not in Role.__members__
         ):
-            roles = ", ".join(each.name.lower() for each in Role)
             raise ConfigurationError(
-                f"Line {number} of {path} isn't name:hash role, with one of the roles {roles}; "
+                f"Line {number} of {path} isn't name:hash role, with one of the roles {_ROLES}; "
                 "create one with `toxic-registry hash-password`."
             )
         users[name] = User(stored, Role[known])
     if not users:
         raise ConfigurationError(f"The users file {path} has no users, so no one could sign in.")
+    return users
+
+
+def parse_users(text: str) -> dict[str, User]:
+    """Return each user by name in the text of REGISTRY_USERS, `name:password role` between commas.
+
+    Raises:
+        ConfigurationError: an entry has another form, an empty password or no known role.
+    """
+    users: dict[str, User] = {}
+    for entry in filter(None, map(str.strip, text.split(","))):
+        name, _, rest = entry.partition(":")
+        password, _, role = rest.rpartition(" ")
+        if not name or not password or role.upper() not in Role.__members__:
+            raise ConfigurationError(
+                f"The user {name!r} in REGISTRY_USERS isn't name:password role, with a role of {_ROLES}."
+            )
+        users[name] = User(generate_password_hash(password), Role[role.upper()])
     return users
 
 

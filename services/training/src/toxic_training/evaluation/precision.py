@@ -36,7 +36,7 @@ def measure_precision(
     rows = np.linspace(0, len(comments) - 1, most).round().astype(np.int64)
     texts, exact = comments[TEXT].iloc[rows].tolist(), scored.iloc[rows]
     figures: dict[str, float] = {}
-    for precision in (Precision.INT8, Precision.BFLOAT16):
+    for precision in (Precision.INT8, Precision.BFLOAT16, Precision.INT8_BFLOAT16):
         infer = inference(model, precision, RUNTIMES)
         if infer is None:
             logger.info("This machine doesn't compute in %s, so its cost isn't measured.", precision)

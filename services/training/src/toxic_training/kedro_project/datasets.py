@@ -146,6 +146,20 @@ class ChampionDataset(_ReadOnlyDataset[Bundle | None]):
             return None
 
 
+class LazyChampionDataset(_ReadOnlyDataset[Callable[[], Bundle | None]]):
+    """What `ChampionDataset` loads, fetched when the loaded function is called."""
+
+    refusal = ChampionDataset.refusal
+
+    def __init__(self, model_name: str, filepath: str, metadata: dict[str, object] | None = None) -> None:
+        super().__init__(filepath, metadata)
+        self._champion = ChampionDataset(model_name, filepath)
+
+    def load(self) -> Callable[[], Bundle | None]:
+        """Return the function that fetches the champion."""
+        return self._champion.load
+
+
 class _ChosenDataset(_ReadOnlyDataset[Out], Generic[Out]):
     """The verified bundle that a run is about: the folder `bundle`, or the version `registered` of a model.
 

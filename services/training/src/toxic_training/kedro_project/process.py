@@ -8,12 +8,17 @@ import os
 import sys
 import tempfile
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
+from toxic_core.errors import ConfigurationError
 from toxic_core.telemetry import disable_telemetry
 
-PROJECT = Path(__file__).resolve().parents[3]
-"""The Kedro project: the folder with `conf/` and `pyproject.toml`."""
+_CHECKOUT = Path(__file__).resolve().parents[3]
+_INSTALLED = Path(__file__).resolve().parents[1] / "project"
+
+PROJECT = _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
+"""The Kedro project: the folder with `conf/` and `pyproject.toml`; a wheel has it in the package."""
 
 
 def prepare() -> None:
@@ -29,9 +34,22 @@ def prepare() -> None:
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("KEDRO_LOGGING_CONFIG", str(PROJECT / "conf" / "logging.yml"))
+    if PROJECT == _INSTALLED:
+        from toxic_model.offline.model import shipped_bundle  # noqa: PLC0415  only a wheel needs it
+
+        # Data goes below the current folder, and what comes with the packages is there.
+        os.environ.setdefault("TOXIC_DATA_DIR", "data")
+        os.environ.setdefault("TRAINING_STATE_DIR", "var/training")
+        os.environ.setdefault("TOXIC_DEMO_DIR", str(Path("var/demo/data").resolve()))
+        os.environ.setdefault("TOXIC_SAMPLE_DIR", str(PROJECT / "sample"))
+        with suppress(ConfigurationError):  # the extra `weights` isn't installed, and not every run needs it
+            os.environ.setdefault("TOXIC_BASELINE_DIR", str(shipped_bundle()))
     for folder in ("TOXIC_DATA_DIR", "TRAINING_STATE_DIR"):
         if chosen := os.environ.get(folder):
             os.environ[folder] = str(Path(chosen).expanduser().resolve())
+    scheme, separator, file = os.environ.get("TRAINING_FEEDBACK_URL", "").partition(":///")
+    if scheme == "sqlite":
+        os.environ["TRAINING_FEEDBACK_URL"] = f"{scheme}{separator}{Path(file).resolve()}"
     if sys.argv[1:2] != ["server"]:  # the server starts runs in child processes and needs no TensorFlow
         _import_tensorflow_quietly()
     os.chdir(PROJECT)

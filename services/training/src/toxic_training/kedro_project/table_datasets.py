@@ -1,5 +1,7 @@
 """Dataset types for tables: raw ones in any format, some that may be absent, some replaced atomically."""
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Never, NoReturn
 
@@ -11,6 +13,13 @@ from toxic_core.contract import file_digest
 from toxic_core.files import replacing
 from toxic_core.tables import TableOptions
 from toxic_training.data.comments import OptionalTables, RawTable
+from toxic_training.data.feedback_source import (
+    KEY_VARIABLE,
+    URL_VARIABLE,
+    Correction,
+    read_corrections,
+    read_file,
+)
 from toxic_training.data.raw_tables import read_raw
 
 
@@ -30,7 +39,6 @@ class RawTableDataset(AbstractDataset[Never, pd.DataFrame]):
         filepath: the file.
         encoding: of a text without a byte order mark, if it isn't UTF-8.
         delimiter: of the cells, if it can't be found.
-        withheld: a column whose empty cells are missing values.
         metadata: for Kedro-Viz.
     """
 
@@ -40,20 +48,15 @@ class RawTableDataset(AbstractDataset[Never, pd.DataFrame]):
         filepath: str,
         encoding: str | None = None,
         delimiter: str | None = None,
-        withheld: str | None = None,
         metadata: dict[str, object] | None = None,
     ) -> None:
         self._path = Path(filepath)
         self._options = TableOptions(encoding, delimiter)
-        self._withheld = withheld
         self.metadata = metadata
 
     def load(self) -> pd.DataFrame:
         """Read it."""
-        table = read_raw(self._path, self._options)
-        if self._withheld in table:
-            table[self._withheld] = table[self._withheld].mask(table[self._withheld] == "")
-        return table
+        return read_raw(self._path, self._options)
 
     def save(self, data: Never) -> NoReturn:  # noqa: ARG002 - Kedro's name
         """Raise DatasetError."""
@@ -61,6 +64,33 @@ class RawTableDataset(AbstractDataset[Never, pd.DataFrame]):
 
     def _exists(self) -> bool:
         return self._path.exists()
+
+    def _describe(self) -> dict[str, object]:
+        return {"filepath": str(self._path)}
+
+
+class FeedbackDataset(AbstractDataset[Never, Iterable[Correction]]):
+    """Moderators' corrections, which are read when they are iterated; read-only.
+
+    They come from the address in TRAINING_FEEDBACK_URL, else from a downloaded export, else there are none.
+    """
+
+    def __init__(self, filepath: str, metadata: dict[str, object] | None = None) -> None:
+        self._path = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> Iterable[Correction]:
+        """Return the corrections. Iterating raises as `read_corrections`."""
+        if url := os.environ.get(URL_VARIABLE):
+            return read_corrections(url, os.environ.get(KEY_VARIABLE, ""))
+        return read_file(self._path) if self._path.exists() else ()
+
+    def save(self, data: Never) -> NoReturn:  # noqa: ARG002 - Kedro's name
+        """Raise DatasetError."""
+        raise DatasetError("Corrections can't be saved here; send them to POST /feedback.")
+
+    def _exists(self) -> bool:
+        return True
 
     def _describe(self) -> dict[str, object]:
         return {"filepath": str(self._path)}

@@ -5,6 +5,7 @@ Invariant: the alias is set last, when the version has its bundle, metrics, tags
 
 import importlib.metadata
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pandas as pd
 from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types.schema import ColSpec, Schema
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 import toxic_core
 from toxic_core.contract import BUNDLE_ARTIFACT_PATH, Bundle
@@ -31,6 +32,9 @@ _REQUIREMENTS = ("numpy", "pandas", "pydantic", "structlog", "tensorflow", "toke
 
 _EXAMPLE = "Thank you for the explanation, that was very helpful."
 
+CORRECTIONS_ARTIFACT = "corrections.txt"
+"""The run's artifact with the ids of the corrections that its version was trained with, one per line."""
+
 
 class RegistrationParameters(Parameters):
     """The parameters of the registration."""
@@ -41,17 +45,29 @@ class RegistrationParameters(Parameters):
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A version to register: a bundle in a folder named `bundle`, and the version's names, tags and text."""
+    """A version to register: a bundle in a folder named `bundle`, and the version's names, tags and text.
+
+    `corrections` are the ids of the corrections that it was trained with.
+    """
 
     bundle: Bundle
     model_name: str
     alias: str
     tags: dict[str, str]
     description: str
+    corrections: tuple[str, ...] = ()
 
 
-def prepare_release(bundle: Bundle, parameters: RegistrationParameters) -> Release:
-    """Return the version to register: the bundle, its lineage and headlines as tags, the model card."""
+def prepare_release(
+    bundle: Bundle,
+    parameters: RegistrationParameters,
+    corrections: Mapping[str, object] | None = None,
+    correction_ids: Sequence[str] = (),
+) -> Release:
+    """Return the version to register: the bundle, its lineage and headlines as tags, the model card.
+
+    `corrections` is the report of `toxic_training.data.corrections.curate`.
+    """
     contract = bundle.contract
     figures = read_evaluation(bundle.path)
     lineage = {
@@ -59,7 +75,14 @@ def prepare_release(bundle: Bundle, parameters: RegistrationParameters) -> Relea
         "code_revision": contract.code_revision,
         **{f"data.{name}.sha256": digest for name, digest in contract.training_data.items()},
     }
+    if corrections:
+        sources = TypeAdapter(dict[str, int]).validate_python(corrections["sources"])
+        lineage |= {
+            **{f"corrections.{name}": str(corrections[name]) for name in ("cursor", "digest", "rows")},
+            **{f"corrections.source.{name}": str(count) for name, count in sources.items()},
+        }
     return Release(
+        corrections=tuple(correction_ids),
         bundle=bundle,
         model_name=parameters.model_name,
         alias=parameters.alias,
@@ -87,6 +110,8 @@ def register(release: Release) -> str:
         input_example=pd.DataFrame({"text": [_EXAMPLE]}),
         registered_model_name=release.model_name,
     )
+    if release.corrections:
+        mlflow.log_text("".join(f"{each}\n" for each in release.corrections), CORRECTIONS_ARTIFACT)
     client = MlflowClient()
     version = str(info.registered_model_version)
     client.update_model_version(release.model_name, version, description=release.description)
@@ -95,3 +120,16 @@ def register(release: Release) -> str:
     client.set_registered_model_alias(release.model_name, release.alias, version)
     logger.info("Registered %s version %s as %s", release.model_name, version, release.alias)
     return version
+
+
+def versions_trained_with(correction: str, model_name: str) -> list[str]:
+    """Return the versions of a registered model that were trained with a correction, the oldest first."""
+    client = MlflowClient()
+    found = []
+    for version in client.search_model_versions(f"name = '{model_name}'"):
+        run = version.run_id
+        if run and any(file.path == CORRECTIONS_ARTIFACT for file in client.list_artifacts(run)):
+            text = mlflow.artifacts.load_text(f"runs:/{run}/{CORRECTIONS_ARTIFACT}")
+            if correction in text.split("\n"):
+                found.append(str(version.version))
+    return sorted(found, key=int)

@@ -72,7 +72,7 @@ def open_scorer(
         return score_raw(
             texts,
             tokenizer=tokenizer,
-            executables=(compute,),
+            whole=compute,
             labels=len(facts.labels),
             options=options,
             progress=log,

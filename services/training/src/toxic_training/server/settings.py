@@ -62,6 +62,16 @@ class Settings(BaseSettings):
         description="The request of an alert's run, as the JSON that POST /runs takes; the default pipeline "
         'if it is empty. For example {"params": {"modelling": {"max_train_minutes": 20}}}.',
     )
+    feedback_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="Where every training reads moderators' corrections, `make train` and Airflow's too: the "
+        "address of the inference service, or of its database as in INFERENCE_FEEDBACK_URL. If it is empty, "
+        "they are read from `01_raw/feedback.csv`, if there is one.",
+    )
+    feedback_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="An operator's API key of the inference service, to read corrections with.",
+    )
     log_level: str = Field(default="INFO", description="Lowest level that is logged.")
 
     @property

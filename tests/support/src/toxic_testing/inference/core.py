@@ -26,11 +26,14 @@ from toxic_inference.serving.interfaces import (
     TextScore,
 )
 from toxic_inference.serving.versions.states import State, VersionStatus
+from toxic_model.identification import Identified
 from toxic_testing.inference.bundles import make_contract
 
 NO_TERMS = Terms()
 TRUNCATED_FROM = 90
 """Characters of a text that the fake core reads."""
+UNREAD = "ξ"
+"""A letter of texts that the fake core's vocabulary lacks."""
 LIMITS = Limits(text_bytes=200, texts=5, body_bytes=4_000, upload_bytes=200_000)
 
 
@@ -103,6 +106,7 @@ class FakeCore:
                 tokens=3,
                 windows=1,
                 truncated=len(text) > TRUNCATED_FROM,
+                low_confidence=UNREAD in text,
             )
             for text in texts
         ]
@@ -123,17 +127,19 @@ class FakeCore:
         labels = len(self.contract.labels)
         return TextScore(
             scores=(score,) * labels,
-            decisions=(score >= 0.5,) * labels,
+            decisions=(score >= 0.5 and UNREAD not in text.content,) * labels,
             tokens=3,
             truncated=len(text.content) > TRUNCATED_FROM,
+            low_confidence=UNREAD in text.content,
         )
 
 
-def identify_language(text: str) -> str:
+def identify_language(text: str) -> Identified:
     """Return `es` for a text with hola, `und` for one without letters, else `en`."""
     if "hola" in text:
-        return "es"
-    return "en" if any(character.isalpha() for character in text) else UNDETERMINED
+        return Identified("es", 0.75)
+    found = "en" if any(character.isalpha() for character in text) else UNDETERMINED
+    return Identified(found, 1.0)
 
 
 class Calendar:

@@ -115,6 +115,7 @@ class FakeModel:
             whole=self._infer,
             streams=(),
             close=self._close,
+            rates={"float32": 1_000.0},
         )
 
     def _infer(self, batch: EncodedBatch) -> Float32Array:

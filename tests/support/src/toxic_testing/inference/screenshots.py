@@ -19,6 +19,7 @@ from toxic_testing.inference.browser import open_chromium
 
 _SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 _SIZE: ViewportSize = {"width": 1120, "height": 720}
+_PHONE: ViewportSize = {"width": 390, "height": 844}
 _PATIENCE_MILLISECONDS = 60_000
 _COMMENT = "You are a complete idiot and everybody here knows it."
 _ROWS = (
@@ -57,8 +58,12 @@ def take_pictures(address: str, out: Path) -> None:
             for scheme in _SCHEMES:
                 with _open(browser, address, scheme) as page:
                     _score_comment(page)
+                    page.set_viewport_size(_PHONE)
+                    page.screenshot(path=folder / f"phone-{scheme}.png")
+                    page.set_viewport_size(_SIZE)
                     _score_file(page, folder)
                     page.screenshot(path=folder / f"page-{scheme}.png", full_page=True)
+                    page.locator("#file-result").screenshot(path=folder / f"table-{scheme}.png")
         except (Error, AssertionError) as error:
             raise ConfigurationError(
                 f"The page at {address} doesn't do what it should: {str(error).splitlines()[0]} Is a "
@@ -86,7 +91,6 @@ def _score_comment(page: Page) -> None:
     # Twice: the second answer shows the latency of a service that is warm.
     for _ in range(2):
         page.get_by_role("button", name="Score", exact=True).click()
-        expect(page.get_by_role("meter")).to_have_count(6)
         expect(page.locator("#words")).to_be_visible()
 
 

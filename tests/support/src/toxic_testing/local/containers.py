@@ -121,11 +121,18 @@ class ContainerStack:
         """Return the version that answers."""
         return str(self.predict().json()["model_version"])
 
+    def sign_in(self) -> tuple[str, str]:
+        """Return the operator's name and password at the registry."""
+        lines = Path(self.environment["TOXIC_ENV_FILE"]).read_text(encoding="utf-8").splitlines()
+        settings = dict(line.partition("=")[::2] for line in lines)
+        return settings["REGISTRY_USER"], settings["REGISTRY_PASSWORD"]
+
     def champion(self) -> str:
         """Return the champion from the registry's API."""
         answer = httpx.get(
             f"{self.registry}/api/2.0/mlflow/registered-models/alias",
             params={"name": MODEL, "alias": "champion"},
+            auth=self.sign_in(),
             trust_env=False,
         )
         return str(answer.raise_for_status().json()["model_version"]["version"])

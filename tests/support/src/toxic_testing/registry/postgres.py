@@ -18,18 +18,22 @@ class PostgresServer:
 
     PostgreSQL refuses to run as root; if the tests do, it runs as the user `postgres`.
 
+    Args:
+        superuser: name of the role that it is made with.
+
     Raises:
         RuntimeError: PostgreSQL isn't installed, or doesn't start; the message has its output.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, superuser: str = "registry") -> None:
+        self._superuser = superuser
         self._has_tables = False
         self._user = "postgres" if os.geteuid() == 0 else None
         self._folder = Path(tempfile.mkdtemp(prefix="toxic-postgres-"))
         if self._user:
             shutil.chown(self._folder, self._user, self._user)
         self._port = free_port()
-        self._run("initdb", "-U", "registry", "-A", "trust", "-N", "-E", "UTF8")
+        self._run("initdb", "-U", superuser, "-A", "trust", "-N", "-E", "UTF8")
         options = f"-p {self._port} -k {self._folder} -F -c listen_addresses=127.0.0.1 -c shared_buffers=16MB"
         self._run("pg_ctl", "start", "-w", "-l", str(self._folder / "log"), "-o", options)
 
@@ -51,8 +55,13 @@ class PostgresServer:
         shutil.rmtree(self._folder)
 
     @property
+    def host(self) -> str:
+        """Host and port."""
+        return f"127.0.0.1:{self._port}"
+
+    @property
     def _address(self) -> str:
-        return f"postgresql://registry@127.0.0.1:{self._port}"
+        return f"postgresql://{self._superuser}@{self.host}"
 
     def _run(self, program: str, *arguments: str) -> None:
         # To a file, because the server keeps the output open after pg_ctl has ended; a pipe would block.

@@ -105,7 +105,7 @@ async def file(request: Request, backend: Backend) -> Response:
 
 
 async def export(request: Request, backend: Backend) -> Response:
-    """Export corrections, oldest first.
+    """Export corrections, oldest first, or those after the position `after`, each with its own (`place`).
 
     `csv` and `ndjson` are raw tables for training: texts are unchanged. `spreadsheet` is CSV for people: an
     apostrophe precedes each cell that could start a formula.
@@ -118,14 +118,17 @@ async def export(request: Request, backend: Backend) -> Response:
     # the export is missing.
     labels = tuple(dict.fromkeys((*backend.served_labels(), *await backend.corrections.labels())))
     header = b"" if wanted == "ndjson" else _csv([[*_FACTS_BEFORE, *labels, *_FACTS_AFTER]])
-    pages = backend.corrections.pages()
+    after = request.query_params.get("after", "0")
+    if not (after.isdecimal() and len(after) < _MOST_DIGITS):
+        raise InvalidRequestError("after must be the place of a correction.", field="after")
+    pages = backend.corrections.pages(after=int(after))
     # The first page is read before the answer starts, so that an unavailable store has its own status.
-    first: list[Feedback] = await anext(pages, [])
+    first: list[tuple[int, Feedback]] = await anext(pages, [])
 
     async def body() -> AsyncIterator[bytes]:
-        yield header + write(_row(correction, labels) for correction in first)
+        yield header + write(_row(*each, labels) for each in first)
         async for page in pages:
-            yield write(_row(correction, labels) for correction in page)
+            yield write(_row(*each, labels) for each in page)
 
     return StreamingResponse(
         body(),
@@ -144,10 +147,12 @@ Row = dict[str, str | int | None]
 
 
 _FACTS_BEFORE = ("id", "text", "language")
-_FACTS_AFTER = ("created_at", "model_version", "source")
+_FACTS_AFTER = ("created_at", "model_version", "source", "caller", "place")
+_MOST_DIGITS = 19
+"""Of a position: a signed integer of 64 bits."""
 
 
-def _row(correction: Feedback, labels: Sequence[LabelName]) -> Row:
+def _row(place: int, correction: Feedback, labels: Sequence[LabelName]) -> Row:
     judged = {label: correction.labels.get(label) for label in labels}
     return {
         "id": correction.id,
@@ -157,6 +162,8 @@ def _row(correction: Feedback, labels: Sequence[LabelName]) -> Row:
         "created_at": correction.created_at.isoformat(),
         "model_version": correction.model_version,
         "source": correction.source.value,
+        "caller": correction.caller,
+        "place": place,
     }
 
 
@@ -216,7 +223,10 @@ FEEDBACK = Door(
             "/feedback",
             export,
             access=Access.OPERATOR,
-            query={"format": "csv, the default, spreadsheet, or ndjson."},
+            query={
+                "format": "csv, the default, spreadsheet, or ndjson.",
+                "after": "Only corrections after this place; 0, the default, for all.",
+            },
             answers={
                 200: {
                     "text/csv": "id,text,language,toxic\nqueue-53922,Get busy living.,en,0\n",

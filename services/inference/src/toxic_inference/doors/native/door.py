@@ -9,10 +9,11 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from toxic_inference.doors.native.answers import score_json, spans_json
+from toxic_inference.doors.native.answers import language_json, score_json, spans_json
 from toxic_inference.doors.native.ndjson import answer_ndjson
 from toxic_inference.doors.native.preview import PreviewAnswer, PreviewRequest, preview
 from toxic_inference.doors.native.schemas import NdjsonLine, PredictAnswer, PredictForm, PredictRequest
+from toxic_inference.doors.native.thresholds import ThresholdsAnswer, thresholds, thresholds_of
 from toxic_inference.doors.native.uploads import FORM_TYPES, answer_csv, answer_form
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
 from toxic_inference.http.body import (
@@ -43,16 +44,23 @@ async def answer_json(request: Request, backend: Backend) -> Response:
         texts = await identified(texts, request, backend)
     terms = terms_of(request, timeout_seconds=body.timeout, store=not body.do_not_store)
     with backend.scorer.session(Target(), terms) as session:
-        labels, version = session.contract.labels, session.version
+        contract, version = session.contract, session.version
         if body.spans:
             found = await unless_departed(request, session.explain(texts[0], lane=Lane.INTERACTIVE))
-            results = [score_json(found.score, labels) | {"spans": spans_json(found.spans, labels)}]
+            result = score_json(found.score, texts[0].language, contract)
+            results = [result | {"spans": spans_json(found.spans, contract.labels)}]
         else:
             scores = await unless_departed(request, session.score(texts, lane=Lane.INTERACTIVE))
-            results = [score_json(score, labels) for score in scores]
+            results = [
+                score_json(score, text.language, contract) for score, text in zip(scores, texts, strict=True)
+            ]
     if body.identify_language:
         for result, text in zip(results, texts, strict=True):
-            result["language"] = text.language
+            result.update(language_json(text))
+    if body.thresholds:
+        used = thresholds_of(backend, contract)
+        for result, text in zip(results, texts, strict=True):
+            result["thresholds"] = used(text.language)
     answer = {
         "model_name": backend.model_name,
         "model_version": version,
@@ -125,7 +133,7 @@ NATIVE = Door(
     name="native",
     title="scoring",
     clients="new clients, spreadsheets, the page",
-    prefixes=("/predict", "/policies/"),
+    prefixes=("/predict", "/policies/", "/thresholds"),
     strict_query=True,
     errors=NATIVE_ERRORS,
     operations=(
@@ -152,6 +160,18 @@ NATIVE = Door(
                 429: "The queue is full; the header Retry-After has the seconds to wait.",
                 503: "No model version is available yet.",
                 504: "The timeout passed.",
+            },
+        ),
+        Operation(
+            "GET",
+            "/thresholds",
+            thresholds,
+            query=POLICY_PARAMETER,
+            answers={200: ThresholdsAnswer},
+            errors={
+                409: "The version's bundle lacks what the policy needs.",
+                422: "There is no such policy.",
+                503: "No model version is available yet.",
             },
         ),
         Operation(

@@ -97,9 +97,9 @@ async def _score(lines: list[_Line], session: Session, backend: Backend) -> byte
         answer: dict[str, object] = {"line": line.number}
         if line.id is not None:
             answer["id"] = line.id
-        if line.problem is None:
-            answer |= score_json(next(scores), session.contract.labels)
-        else:
+        if line.text is not None:
+            answer |= score_json(next(scores), line.text.language, session.contract)
+        elif line.problem is not None:
             answer["error"] = line.problem
             backend.emit(RowRejected(str(line.problem["code"])))
         answers.append(orjson.dumps(answer, option=orjson.OPT_APPEND_NEWLINE))
@@ -125,7 +125,7 @@ def _read(raw: bytes | None, number: int, backend: Backend, options: TableOption
         return _Line(number, given_id, None, {"code": code, "message": f"Line {number} {reason}"})
     except RejectedTextError as error:
         return _Line(number, given_id, None, {"code": problem_of(error).code, "message": str(error)})
-    return _Line(number, given_id, Text(text, language or backend.identify_language(text)), None)
+    return _Line(number, given_id, Text(text, language or backend.identify_language(text).language), None)
 
 
 def _members(raw: bytes | None, encoding: str) -> dict[str, object]:

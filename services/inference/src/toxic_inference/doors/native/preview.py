@@ -118,10 +118,17 @@ async def _scored(session: Session, texts: Sequence[Text]) -> list[TextScore]:
     scores = calibrate(
         np.stack([each.scores for each in raw]), languages=languages, contract=session.contract
     )
-    rows = zip(raw, scores.tolist(), decide(scores, languages, session.contract).tolist(), strict=True)
+    unread = [each.low_confidence for each in raw]
+    decided = decide(scores, languages, session.contract, low_confidence=unread)
     return [
-        TextScore(tuple(row), tuple(decisions), tokens=each.tokens, truncated=each.truncated)
-        for each, row, decisions in rows
+        TextScore(
+            tuple(row),
+            tuple(decisions),
+            tokens=each.tokens,
+            truncated=each.truncated,
+            low_confidence=each.low_confidence,
+        )
+        for each, row, decisions in zip(raw, scores.tolist(), decided.tolist(), strict=True)
     ]
 
 

@@ -30,6 +30,9 @@ class PredictRequest(BaseModel):
     spans: bool = Field(
         default=False, description="Whether to return which words drove the scores; for a single text only."
     )
+    thresholds: bool = Field(
+        default=False, description="Whether to return the thresholds that decided, by label."
+    )
     timeout: float | None = Field(
         default=None,
         gt=0,
@@ -92,8 +95,26 @@ class TextResult(BaseModel):
     truncated: bool = Field(
         description="Whether the end of the text was not read: it needs too many windows."
     )
+    low_confidence: bool | None = Field(
+        default=None,
+        description="True if the model's vocabulary lacks most of the text, which gets no decision.",
+    )
+    unevaluated_language: bool | None = Field(
+        default=None, description="True if the model wasn't evaluated for the text's language."
+    )
     line: int | None = Field(default=None, description="Line in the CSV file.")
-    language: str | None = Field(default=None, description="Identified or given language.")
+    language: str | None = Field(
+        default=None, description="Identified or given language; `und` if it is none that can be identified."
+    )
+    language_confidence: float | None = Field(
+        default=None,
+        description="Confidence that the text is in `language`, from 0 to 1; left out if the language was "
+        "given, or assumed because the text is too short.",
+    )
+    thresholds: dict[str, float] | None = Field(
+        default=None,
+        description="The score from which each label is decided, on request.",
+    )
     spans: list[SpanResult] | None = Field(default=None, description="Which words drove it, on request.")
 
 

@@ -115,7 +115,7 @@ async def _open_table(
             stream,
             max_text_bytes=backend.limits.text_bytes,
             max_bytes=backend.limits.upload_bytes,
-            language_of=(lambda _: language) if language else backend.identify_language,
+            language_of=lambda text: language or backend.identify_language(text).language,
             options=options,
         )
     )
@@ -172,9 +172,9 @@ async def _json_body(
     scored = rejected = 0
     async for chunk in chunks:
         results = [
-            score_json(row.score, session.contract.labels, line=row.row.line)
+            score_json(row.score, row.row.text.language, session.contract, line=row.row.line)
             for row in chunk
-            if row.score is not None
+            if row.score is not None and row.row.text is not None
         ]
         bad = [row.row.problem for row in chunk if row.row.problem is not None]
         problems += bad[: _MAX_ERRORS - len(problems)]

@@ -1,6 +1,7 @@
 """The Open Inference Protocol for the one model: version 2 of github.com/kserve/open-inference-protocol.
 
-`/v2/…`: health, metadata and infer, with Triton's binary tensor extension, for KServe's and Triton's clients.
+`/v2/…`: health, metadata and infer, for KServe's and Triton's clients, with Triton's extensions for binary
+tensors, statistics, model configuration and the index of the repository, and MLServer's content types.
 
 Invariant: answers and errors are the protocol's; every answer to infer names the version that gave it.
 """
@@ -11,12 +12,24 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from toxic_inference import __version__
-from toxic_inference.doors.open_inference.inference import answer, describe_model, is_ready
+from toxic_inference.doors.open_inference.describing import (
+    describe_config,
+    describe_index,
+    describe_model,
+    describe_statistics,
+    is_ready,
+)
+from toxic_inference.doors.open_inference.inference import answer
 from toxic_inference.doors.open_inference.messages import (
+    Index,
+    IndexRequest,
     InferAnswer,
     InferRequest,
     Live,
+    ModelConfig,
     ModelMetadata,
+    ModelNames,
+    ModelStatistics,
     Ready,
     ServerMetadata,
 )
@@ -28,12 +41,17 @@ from toxic_inference.http.error_shapes import MESSAGE
 from toxic_inference.http.errors import MalformedRequestError
 from toxic_inference.http.rows import most_token_values
 from toxic_inference.http.terms import target_of
+from toxic_inference.serving.interfaces import Target
 
 _HEADER_LENGTH = "inference-header-content-length"
 _BINARY_TYPE = "application/octet-stream"
 
 
-SERVER = ServerMetadata(name="toxic-inference", version=__version__, extensions=["binary_tensor_data"])
+SERVER = ServerMetadata(
+    name="toxic-inference",
+    version=__version__,
+    extensions=["binary_tensor_data", "model_configuration", "model_repository", "statistics"],
+)
 
 
 async def server(_: Request, __: Backend) -> Response:
@@ -65,6 +83,31 @@ async def metadata(request: Request, backend: Backend) -> Response:
     """Inputs, outputs, and the known versions."""
     target = target_of(request, model_name=backend.model_name)
     return json_response(describe_model(backend, target))
+
+
+async def config(request: Request, backend: Backend) -> Response:
+    """The tensors and the labels, as Triton's model configuration."""
+    target = target_of(request, model_name=backend.model_name)
+    return json_response(describe_config(backend, target))
+
+
+async def statistics(request: Request, backend: Backend) -> Response:
+    """Totals per version since it was loaded, from the metrics."""
+    named = "name" in request.path_params
+    target = target_of(request, model_name=backend.model_name) if named else Target()
+    return json_response(describe_statistics(backend, target))
+
+
+async def models(_: Request, backend: Backend) -> Response:
+    """The name of the model."""
+    return json_response(ModelNames(models=[backend.model_name]))
+
+
+async def index(request: Request, backend: Backend) -> Response:
+    """The known versions and their states."""
+    body = await request.body()
+    asked = validate(IndexRequest, parse_json(body)) if body else IndexRequest()
+    return json_response(describe_index(backend, only_ready=asked.ready))
 
 
 async def infer(request: Request, backend: Backend) -> Response:
@@ -115,6 +158,8 @@ def _of_model(path: str) -> tuple[Operation, ...]:
     return (
         Operation("GET", path, metadata, answers={200: ModelMetadata}),
         Operation("GET", f"{path}/ready", model_ready, answers={200: Ready}),
+        Operation("GET", f"{path}/config", config, answers={200: ModelConfig}),
+        Operation("GET", f"{path}/stats", statistics, answers={200: ModelStatistics}),
         Operation("POST", f"{path}/infer", infer, scores=True, body=InferRequest, answers={200: InferAnswer}),
     )
 
@@ -131,6 +176,10 @@ OPEN_INFERENCE = Door(
         Operation(
             "GET", "/v2/health/ready", server_ready, access=Access.OPEN, probe=True, answers={200: Ready}
         ),
+        Operation("GET", "/v2/", server, access=Access.OPEN, documented=False),
+        Operation("GET", "/v2/models", models, answers={200: ModelNames}),
+        Operation("GET", "/v2/models/stats", statistics, answers={200: ModelStatistics}),
+        Operation("POST", "/v2/repository/index", index, body=IndexRequest, answers={200: Index}),
         *_of_model("/v2/models/{name}"),
         *_of_model("/v2/models/{name}/versions/{version}"),
     ),

@@ -8,13 +8,21 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from google.protobuf.json_format import ParseDict
 from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
 from toxic_core.errors import UnknownModelError
+from toxic_inference.doors.open_inference.describing import (
+    describe_config,
+    describe_index,
+    describe_model,
+    describe_statistics,
+    is_ready,
+)
 from toxic_inference.doors.open_inference.door import SERVER
-from toxic_inference.doors.open_inference.inference import answer, describe_model, is_ready
+from toxic_inference.doors.open_inference.inference import answer
 from toxic_inference.doors.open_inference.messages import InferRequest
 from toxic_inference.doors.open_inference.tensors import BYTES, Tensor, as_output, with_data
 from toxic_inference.http.backend import Backend
@@ -43,6 +51,11 @@ _ServerMetadata, _MetadataRequest, _MetadataResponse, _InferRequest, _InferRespo
         "ModelInferResponse",
         "ModelStreamInferResponse",
     )
+)
+_ConfigRequest, _ConfigResponse, _StatisticsRequest, _StatisticsResponse, _IndexRequest, _IndexResponse = (
+    message_class(f"inference.{name}{kind}")
+    for name in ("ModelConfig", "ModelStatistics", "RepositoryIndex")
+    for kind in ("Request", "Response")
 )
 
 
@@ -76,6 +89,29 @@ async def metadata(request: Request, backend: Backend) -> Response:
     asked = await read_message(request, backend, _MetadataRequest)
     found = describe_model(backend, _target(asked.name, asked.version, backend))
     return message_response(_MetadataResponse(**found.model_dump()))
+
+
+async def config(request: Request, backend: Backend) -> Response:
+    """The tensors and the labels, as Triton's model configuration."""
+    asked = await read_message(request, backend, _ConfigRequest)
+    found = describe_config(backend, _target(asked.name, asked.version, backend))
+    return message_response(ParseDict({"config": found.model_dump()}, _ConfigResponse()))
+
+
+async def statistics(request: Request, backend: Backend) -> Response:
+    """Totals per version since it was loaded, from the metrics."""
+    asked = await read_message(request, backend, _StatisticsRequest)
+    target = _target(asked.name or backend.model_name, asked.version, backend)
+    return message_response(
+        ParseDict(describe_statistics(backend, target).model_dump(), _StatisticsResponse())
+    )
+
+
+async def index(request: Request, backend: Backend) -> Response:
+    """The known versions and their states."""
+    asked = await read_message(request, backend, _IndexRequest)
+    found = describe_index(backend, only_ready=asked.ready)
+    return message_response(ParseDict({"models": found.model_dump()}, _IndexResponse()))
 
 
 async def infer(request: Request, backend: Backend) -> Response:
@@ -121,7 +157,7 @@ def _read(message: Any) -> tuple[Any, InferRequest, dict[str, Tensor]]:
                     "name": tensor.name,
                     "datatype": tensor.datatype,
                     "shape": list(tensor.shape),
-                    "parameters": {"binary_data_size": len(raw)},
+                    "parameters": _parameters(tensor.parameters) | {"binary_data_size": len(raw)},
                 }
                 for tensor, raw in zip(message.inputs, raws, strict=True)
             ],
@@ -172,6 +208,9 @@ OPEN_INFERENCE_GRPC = Door(
         method(f"{_SERVICE}/ServerMetadata", server, access=Access.OPEN),
         method(f"{_SERVICE}/ModelReady", model_ready),
         method(f"{_SERVICE}/ModelMetadata", metadata),
+        method(f"{_SERVICE}/ModelConfig", config),
+        method(f"{_SERVICE}/ModelStatistics", statistics),
+        method(f"{_SERVICE}/RepositoryIndex", index),
         method(f"{_SERVICE}/ModelInfer", infer, scores=True),
         method(f"{_SERVICE}/ModelStreamInfer", stream_infer, scores=True),
     ),

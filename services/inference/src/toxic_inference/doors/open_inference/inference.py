@@ -14,21 +14,15 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 
 from toxic_core.contract import ATTENTION_MASK, INPUT_IDS, SCORES
-from toxic_core.errors import NoVersionReadyError
-from toxic_inference.doors.open_inference.messages import (
-    InferRequest,
-    ModelMetadata,
-    OutputRequest,
-    TensorMetadata,
-)
-from toxic_inference.doors.open_inference.tensors import BYTES, Tensor
+from toxic_inference.doors.open_inference.messages import InferRequest, OutputRequest
+from toxic_inference.doors.open_inference.tensors import Tensor
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend, Limits
 from toxic_inference.http.body import read_body, unless_departed
 from toxic_inference.http.errors import InvalidRequestError
 from toxic_inference.http.policies import following, policy_headers
 from toxic_inference.http.rows import row_of
 from toxic_inference.http.terms import terms_of
-from toxic_inference.http.texts import check_count, check_texts, truncation
+from toxic_inference.http.texts import check_count, check_texts, decoded_base64, marks, unevaluated
 from toxic_inference.serving.interfaces import Lane, Row, Session, Target, Text, TextScore
 from toxic_model.errors import InvalidTensorError
 
@@ -37,17 +31,11 @@ PROBABILITIES = "probabilities"
 DECISIONS = "decisions"
 
 _TOKENS = frozenset({INPUT_IDS, ATTENTION_MASK})
-
-INPUTS = (TensorMetadata(name=TEXT, datatype=BYTES, shape=[-1]),)
-"""Inputs in the metadata: the form for clients without a tokenizer."""
-
-
-def outputs_of(labels: int) -> list[TensorMetadata]:
-    """Return the outputs in the metadata of a model with so many labels."""
-    return [
-        TensorMetadata(name=PROBABILITIES, datatype="FP32", shape=[-1, labels]),
-        TensorMetadata(name=DECISIONS, datatype="BOOL", shape=[-1, labels]),
-    ]
+_IGNORED = frozenset({"token_type_ids", "position_ids", "special_tokens_mask"})
+"""Tensors that tokenizers add and the model doesn't read."""
+_PLAIN = frozenset({None, "str", "np", "pd"})
+_BASE64 = "base64"
+"""Values of MLServer's `content_type`: the tensor as it is, and texts in base64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +69,10 @@ class TextInputs:
 
 @dataclass(frozen=True, slots=True)
 class TokenInputs:
-    """Rows of tokens to score."""
+    """Rows of tokens to score, without texts."""
 
     rows: tuple[Row, ...]
+    texts: tuple[Text, ...] = ()
 
     async def infer(self, session: Session) -> Inferred:
         """Return every output."""
@@ -96,16 +85,23 @@ def parse_inputs(
     """Return the inputs to score.
 
     Raises:
-        InvalidTensorError: the inputs have neither form, or a tensor does not fit its form.
+        InvalidTensorError: the inputs have neither form, or a tensor does not fit its form or content type.
         TooManyTextsError: there are more rows than one request may have.
         RejectedTextError: a text can't be scored.
     """
     if tensors.keys() == {TEXT}:
         texts = tensors[TEXT].texts()
+        content_type = tensors[TEXT].message.parameters.content_type or request.parameters.content_type
+        if content_type not in _PLAIN | {_BASE64}:
+            raise InvalidTensorError(
+                f"The content type {content_type!r} of {TEXT} is not read; send str or base64."
+            )
+        if content_type == _BASE64:
+            texts = [decoded_base64(text, field=f"{TEXT}[{index}]") for index, text in enumerate(texts)]
         _check_rows(texts, limits)
         check_texts({f"{TEXT}[{index}]": text for index, text in enumerate(texts)}, limits)
         return TextInputs(tuple(Text(text, request.parameters.language) for text in texts))
-    if tensors.keys() == _TOKENS:
+    if _TOKENS <= tensors.keys() <= _TOKENS | _IGNORED:
         ids, masks = tensors[INPUT_IDS].integers(), tensors[ATTENTION_MASK].integers()
         if ids.shape != masks.shape:
             raise InvalidTensorError(f"{INPUT_IDS} and {ATTENTION_MASK} differ in shape.")
@@ -163,32 +159,11 @@ async def answer(
             raise InvalidRequestError("The classification extension is not supported.")
         headers = {
             MODEL_VERSION_HEADER: session.version,
-            **truncation(score.truncated for score in inferred.scores),
+            **marks(inferred.scores),
+            **unevaluated(inputs.texts, session.contract),
             **policy_headers(backend.policy, inferred.scores or None),
         }
         return Answered(session.version, [(output, values[output.name]) for output in wanted], headers)
-
-
-def describe_model(backend: Backend, target: Target) -> ModelMetadata:
-    """Return the inputs and outputs of a version, and the known versions."""
-    with backend.scorer.session(target) as session:
-        versions = [target.version] if target.version else [s.version for s in backend.statuses()]
-        return ModelMetadata(
-            name=backend.model_name,
-            versions=versions or [session.version],
-            platform="tensorflow_savedmodel",
-            inputs=list(INPUTS),
-            outputs=outputs_of(len(session.contract.labels)),
-        )
-
-
-def is_ready(backend: Backend, target: Target) -> bool:
-    """Return whether a version would answer."""
-    try:
-        with backend.scorer.session(target):
-            return True
-    except NoVersionReadyError:
-        return False
 
 
 def _check_rows(rows: Sized, limits: Limits) -> None:

@@ -6,7 +6,7 @@ https://github.com/kserve/open-inference-protocol, https://github.com/triton-inf
 
 from typing import Annotated
 
-from pydantic import BaseModel, Field, JsonValue, StrictBool, StrictInt, StrictStr
+from pydantic import BaseModel, Field, JsonValue, RootModel, StrictBool, StrictInt, StrictStr
 
 from toxic_inference.http.texts import Language
 
@@ -17,11 +17,12 @@ Parameters = dict[str, JsonValue]
 
 
 class TensorParameters(BaseModel):
-    """A tensor's parameters in the binary tensor extension."""
+    """A tensor's parameters: of the binary tensor extension, and MLServer's `content_type`."""
 
     binary_data_size: Size | None = None
     binary_data: StrictBool | None = None
     classification: StrictInt | None = None
+    content_type: StrictStr | None = None
 
 
 class InputTensor(BaseModel):
@@ -42,9 +43,14 @@ class OutputRequest(BaseModel):
 
 
 class RequestParameters(BaseModel):
-    """A request's parameters: Triton's, the timeout in microseconds, and this service's `language`."""
+    """A request's parameters.
+
+    They are Triton's, the timeout in microseconds, MLServer's `content_type` for tensors without their own,
+    and this service's `language`.
+    """
 
     binary_data_output: StrictBool = False
+    content_type: StrictStr | None = None
     timeout: Size | None = None
     language: Language | None = None
 
@@ -101,6 +107,94 @@ class ServerMetadata(BaseModel):
     name: str
     version: str
     extensions: list[str]
+
+
+class ModelNames(BaseModel):
+    """The models."""
+
+    models: list[str]
+
+
+class TensorConfig(BaseModel):
+    """An input or output in Triton's model configuration; rows aren't counted."""
+
+    name: str
+    data_type: str
+    dims: list[int]
+
+
+class StringParameter(BaseModel):
+    """A parameter of Triton's model configuration."""
+
+    string_value: str
+
+
+class ModelConfig(BaseModel):
+    """The model in Triton's model configuration extension."""
+
+    name: str
+    platform: str
+    max_batch_size: int
+    input: list[TensorConfig]
+    output: list[TensorConfig]
+    parameters: dict[str, StringParameter]
+
+
+class IndexRequest(BaseModel):
+    """Which versions to list, in Triton's model repository extension."""
+
+    ready: StrictBool = False
+
+
+class IndexEntry(BaseModel):
+    """A version of the model."""
+
+    name: str
+    version: str
+    state: str
+    reason: str
+
+
+class Index(RootModel[list[IndexEntry]]):
+    """The known versions."""
+
+
+class Duration(BaseModel):
+    """How often something happened, and how long it took in all."""
+
+    count: int
+    ns: int = 0
+
+
+class InferenceStatistics(BaseModel):
+    """Totals of rows, except `compute_input`, which is of requests, and `compute_infer`, of batches."""
+
+    success: Duration
+    fail: Duration
+    queue: Duration
+    compute_input: Duration
+    compute_infer: Duration
+    compute_output: Duration
+    cache_hit: Duration
+    cache_miss: Duration
+
+
+class VersionStatistics(BaseModel):
+    """A version's totals since it was loaded."""
+
+    name: str
+    version: str
+    last_inference: int
+    inference_count: int
+    execution_count: int
+    inference_stats: InferenceStatistics
+    batch_stats: list[JsonValue] = []
+
+
+class ModelStatistics(BaseModel):
+    """The statistics in Triton's statistics extension."""
+
+    model_stats: list[VersionStatistics]
 
 
 class Ready(BaseModel):

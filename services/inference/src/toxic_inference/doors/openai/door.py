@@ -27,7 +27,7 @@ from toxic_inference.http.door import Door, Operation, json_response
 from toxic_inference.http.errors import InvalidRequestError
 from toxic_inference.http.policies import following, policy_headers
 from toxic_inference.http.terms import terms_of
-from toxic_inference.http.texts import check_count, check_texts, identified, truncation
+from toxic_inference.http.texts import check_count, check_texts, identified, marks, unevaluated
 from toxic_inference.serving.interfaces import Lane, Target, Text
 
 _DEFAULT_MODEL = "omni-moderation-latest"
@@ -62,7 +62,8 @@ async def moderate(request: Request, backend: Backend) -> Response:
         results = [categorise(score, session.contract.labels) for score in scores]
         headers = {
             MODEL_VERSION_HEADER: session.version,
-            **truncation(score.truncated for score in scores),
+            **marks(scores),
+            **unevaluated(texts, session.contract),
             **policy_headers(backend.policy, scores),
         }
     answer = ModerationAnswer(id=f"modr-{uuid.uuid4().hex}", model=model, results=results)

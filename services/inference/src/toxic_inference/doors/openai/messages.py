@@ -13,6 +13,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from toxic_inference.http.door import ErrorShape
+from toxic_inference.http.error_shapes import one_bad_request
 from toxic_inference.http.errors import Problem
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
@@ -101,11 +102,6 @@ class OpenAIError(BaseModel):
     error: OpenAIErrorDetail
 
 
-def _status(problem: Problem) -> int:
-    """Return OpenAI's status: an input at fault is 400 there."""
-    return 400 if problem.status == 422 else problem.status  # noqa: PLR2004  HTTP's
-
-
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _CODES = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded"}
 
@@ -121,4 +117,4 @@ def _body(problem: Problem) -> object:
     return OpenAIError(error=facts).model_dump()
 
 
-OPENAI_ERRORS = ErrorShape("OpenAI's", OpenAIError, _body, _status)
+OPENAI_ERRORS = ErrorShape("OpenAI's", OpenAIError, _body, one_bad_request)

@@ -6,7 +6,7 @@ from functools import lru_cache
 from toxic_core.labels import LabelName, perspective_attribute
 from toxic_inference.doors.perspective.problems import refusal
 
-_KNOWN = frozenset(
+KNOWN_ATTRIBUTES = frozenset(
     """
     TOXICITY SEVERE_TOXICITY IDENTITY_ATTACK INSULT PROFANITY THREAT SEXUALLY_EXPLICIT FLIRTATION
     ATTACK_ON_AUTHOR ATTACK_ON_COMMENTER ATTACK_ON_PUBLISHER INCOHERENT INFLAMMATORY LIKELY_TO_REJECT OBSCENE
@@ -54,6 +54,6 @@ def label_of(attribute: str, labels: tuple[LabelName, ...]) -> LabelName | None:
     for label in labels:
         if perspective_attribute(label) in wanted:
             return label
-    if _KNOWN.isdisjoint({name, stable}):
+    if KNOWN_ATTRIBUTES.isdisjoint({name, stable}):
         raise refusal(f"Unknown requested attribute: {attribute}")
     return None

@@ -42,7 +42,13 @@ from toxic_inference.doors.perspective.problems import (
     unsupported,
 )
 from toxic_inference.doors.perspective.reading import read_request
-from toxic_inference.doors.perspective.requests import Analysis, Attribute, analysis_of, suggestion_of
+from toxic_inference.doors.perspective.requests import (
+    Analysis,
+    Attribute,
+    analysis_of,
+    as_declared,
+    suggestion_of,
+)
 from toxic_inference.doors.perspective.scale import ScaleAnswer, scale
 from toxic_inference.doors.perspective.sentences import Sentence, sentences_of, utf16_length
 from toxic_inference.events import AttributeUnsupported
@@ -57,7 +63,7 @@ from toxic_inference.http.door import JSON_TYPE, Access, Door, Operation
 from toxic_inference.http.guard import caller_in, caller_of
 from toxic_inference.http.policies import governor_of, policy_headers
 from toxic_inference.http.terms import lane_of, terms_of
-from toxic_inference.http.texts import language_of, truncation
+from toxic_inference.http.texts import language_of, marks
 from toxic_inference.policies.policy import Policy
 from toxic_inference.serving.interfaces import Session, Target, Text, TextScore
 
@@ -102,11 +108,11 @@ async def analyze(request: Request, backend: Backend) -> Response:
             headers |= policy_headers(governor.name, [decided])
         answer = AnalyzeCommentResponse(
             attribute_scores=scores or None,
-            languages=list(languages.scored),
+            languages=as_declared(message.languages, languages.scored),
             detected_languages=detected(analysis.text, identified),
             client_token=message.client_token,
         )
-        return form.respond(answer, headers=headers | truncation((whole.truncated,)))
+        return form.respond(answer, headers=headers | marks((whole,)))
 
 
 def _following(policy: Policy, analysis: Analysis) -> Analysis:
@@ -224,7 +230,7 @@ async def suggestscore(request: Request, backend: Backend) -> Response:
         with suppress(UnknownFeedbackError):
             await backend.corrections.delete(identity)
     answer = SuggestCommentScoreResponse(
-        requested_languages=list(declared) or None,
+        requested_languages=as_declared(message.languages, declared) or None,
         detected_languages=detected(suggestion.text, identified),
         client_token=message.client_token,
     )

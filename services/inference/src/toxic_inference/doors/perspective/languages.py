@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from toxic_core.languages import UNDETERMINED
 from toxic_inference.http.backend import PerspectiveRules
+from toxic_model.identification import has_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +37,13 @@ def choose_languages(
 
     Args:
         declared: by the request.
-        identified: from the text, or `und`; of a text without letters, the default language.
+        identified: from the text, or `und`; of a text without words, the default language.
         text: the comment.
         supported: the languages that the model was evaluated for.
         rules: what to do with others.
     """
     found = tuple(declared) or (identified,)
-    if not declared and not _has_letters(text):
+    if not declared and not has_words(text):
         return Languages(found, calibration=identified if identified in supported else None)
     if scored := tuple(language for language in found if language in supported):
         # One text has one calibration; with several languages it is the one for any language.
@@ -53,9 +54,5 @@ def choose_languages(
 
 
 def detected(text: str, identified: str) -> list[str]:
-    """Return an answer's `detectedLanguages`; a text without letters has `und`."""
-    return [identified if _has_letters(text) else UNDETERMINED]
-
-
-def _has_letters(text: str) -> bool:
-    return any(map(str.isalpha, text))
+    """Return an answer's `detectedLanguages`; a text without words has `und`."""
+    return [identified if has_words(text) else UNDETERMINED]

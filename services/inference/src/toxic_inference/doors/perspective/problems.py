@@ -110,7 +110,8 @@ def _status(problem: Problem) -> int:
 
 def _body(problem: Problem) -> object:
     code = _status(problem)
-    error: dict[str, object] = {"code": code, "message": problem.message, "status": canonical_code(code)}
+    status = canonical_code(problem, code)
+    error: dict[str, object] = {"code": code, "message": problem.message, "status": status}
     if isinstance(problem.error, UnknownKeyError):
         error["details"] = [_INVALID_KEY]
     elif isinstance(problem.error, UnauthenticatedError):

@@ -7,7 +7,7 @@ attributes have labels, and the languages are codes.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from toxic_core.labels import LabelName
@@ -39,7 +39,7 @@ class Attribute:
 
     Attributes:
         name: as the caller wrote it.
-        label: the label whose score it is.
+        label: the label of the score.
         threshold: scores below it are left out.
     """
 
@@ -202,6 +202,12 @@ def _suggested(name: str, scores: AttributeScores) -> float:
             raise refusal(f"Scores of {name} must be from 0 to 1")
         values.append(value)
     return max(values)
+
+
+def as_declared(codes: Sequence[str] | None, languages: Sequence[str]) -> list[str]:
+    """Return those of a request's language codes that are one of `languages`, else these; for the answer."""
+    given = [code for code in dict.fromkeys(codes or ()) if primary_language(code) in languages]
+    return given or list(languages)
 
 
 def _languages(codes: list[str] | None) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ class Sentence:
 
 
 def sentences_of(text: str) -> list[Sentence]:
-    """Return the sentences of `text`; none if it contains nothing visible."""
+    """Return the sentences of `text`; none if it has no visible character."""
     ends = [0, *(match.end() for match in _BOUNDARY.finditer(text)), len(text)]
     pieces: list[tuple[int, int]] = []
     for begin, end in pairwise(ends):

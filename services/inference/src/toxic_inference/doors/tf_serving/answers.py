@@ -13,7 +13,7 @@ from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
 from toxic_inference.http.body import read_body, unless_departed
 from toxic_inference.http.policies import following, policy_headers
 from toxic_inference.http.terms import terms_of
-from toxic_inference.http.texts import truncation
+from toxic_inference.http.texts import marks
 from toxic_inference.serving.interfaces import Lane, Session, Target
 from toxic_inference.serving.versions.states import State
 from toxic_model.loaded import Float32Array
@@ -64,7 +64,7 @@ async def score(request: Request, backend: Backend, target: Target, body: object
         if inputs.texts:
             raw = await unless_departed(request, session.infer_texts(inputs.texts, lane=Lane.INTERACTIVE))
             scores = np.stack([each.scores for each in raw])
-            headers |= truncation(each.truncated for each in raw)
+            headers |= marks(raw)
         else:
             scores = await unless_departed(request, session.infer(inputs.rows, lane=Lane.INTERACTIVE))
         return Predicted(scores, inputs.columnar, session.version, headers)
@@ -72,6 +72,8 @@ async def score(request: Request, backend: Backend, target: Target, body: object
 
 def describe_statuses(backend: Backend, target: Target) -> dict[str, object]:
     """Return `GetModelStatusResponse` as JSON: the state of each version, with the error of failed ones.
+
+    Available ones also have the runtime, with its precision, and the rates that were measured to choose it.
 
     Raises:
         UnknownModelError: there is no such version.
@@ -85,11 +87,15 @@ def describe_statuses(backend: Backend, target: Target) -> dict[str, object]:
             unavailable = isinstance(error, RegistryUnavailableError | OSError)
             code = "UNAVAILABLE" if unavailable else "FAILED_PRECONDITION"
             message = str(error) or type(error).__name__
+        computed: dict[str, object] = {}
+        if (model := status.model) is not None:
+            computed = {"runtime": model.runtime, "tokens_per_second": dict(model.rates)}
         found.append(
             {
                 "version": status.version,
                 "state": _STATES[status.state],
                 "status": {"error_code": code, "error_message": message},
+                **computed,
             }
         )
     if not found:

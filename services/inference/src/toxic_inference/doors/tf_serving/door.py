@@ -8,6 +8,7 @@ Invariant: answers and errors are exactly TensorFlow Serving's; a header names t
 """
 
 from functools import partial
+from http import HTTPStatus
 from typing import Literal
 
 import orjson
@@ -23,18 +24,19 @@ from toxic_inference.doors.tf_serving.answers import (
 )
 from toxic_inference.http.backend import MODEL_VERSION_HEADER, Backend
 from toxic_inference.http.body import parse_json, read_body, read_json
-from toxic_inference.http.door import JSON_TYPE, Door, Operation
+from toxic_inference.http.door import JSON_TYPE, Door, ErrorShape, Operation
 from toxic_inference.http.error_shapes import MESSAGE
-from toxic_inference.http.errors import MalformedRequestError
+from toxic_inference.http.errors import MalformedRequestError, Problem
 from toxic_inference.http.rows import most_token_values
 from toxic_inference.http.terms import target_of
+from toxic_inference.serving.interfaces import Target
 
 _OTHER_METHODS = {"classify": "classification", "regress": "regression"}
 
 
 async def predict(request: Request, backend: Backend) -> Response:
     """Raw scores of the signature, for texts or tokens, in row or column form."""
-    target = target_of(request, model_name=backend.model_name)
+    target = _target(request, backend)
     limits, threads = backend.limits, backend.threads.read
     body = await read_body(request, threads, partial(parse_json, most_values=most_token_values(limits)))
     predicted = await score(request, backend, target, body)
@@ -46,9 +48,14 @@ async def predict(request: Request, backend: Backend) -> Response:
     )
 
 
+async def list_models(_: Request, __: Backend) -> Response:
+    """Always refused, as by TensorFlow Serving: a status is of one model."""
+    raise MalformedRequestError("Missing model name in request.")
+
+
 async def refuse_method(request: Request, backend: Backend) -> Response:
     """Always refused, as by TensorFlow Serving: the model has only a predict signature."""
-    target = target_of(request, model_name=backend.model_name)
+    target = _target(request, backend)
     await read_json(request)
     method = request.url.path.rpartition(":")[2]
     with backend.scorer.session(target):
@@ -60,19 +67,35 @@ async def refuse_method(request: Request, backend: Backend) -> Response:
 
 async def status(request: Request, backend: Backend) -> Response:
     """The state of every version that the path names, with the error of failed ones."""
-    target = target_of(request, model_name=backend.model_name)
+    target = _target(request, backend)
     return Response(orjson.dumps(describe_statuses(backend, target)), media_type=JSON_TYPE)
 
 
 async def metadata(request: Request, backend: Backend) -> Response:
     """The signature: names, types and shapes of inputs and outputs."""
-    with backend.scorer.session(target_of(request, model_name=backend.model_name)) as session:
+    with backend.scorer.session(_target(request, backend)) as session:
         answer = {
             "model_spec": {"name": backend.model_name, "signature_name": "", "version": session.version},
             "metadata": {"signature_def": describe_signature(session)},
         }
         headers = {MODEL_VERSION_HEADER: session.version}
     return Response(orjson.dumps(answer), media_type=JSON_TYPE, headers=headers)
+
+
+def _target(request: Request, backend: Backend) -> Target:
+    if ":" in request.path_params["name"]:
+        # A method of the model, such as predict, by GET.
+        raise MalformedRequestError(f"Malformed request: {request.method} {request.url.path}")
+    return target_of(request, model_name=backend.model_name)
+
+
+def _status(problem: Problem) -> int:
+    """Return TensorFlow Serving's status: a path or method that it doesn't know is a malformed request."""
+    unrouted = problem.error is None and problem.status in {
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.METHOD_NOT_ALLOWED,
+    }
+    return HTTPStatus.BAD_REQUEST if unrouted else MESSAGE.status(problem)
 
 
 class PredictBody(BaseModel):
@@ -116,9 +139,10 @@ TF_SERVING = Door(
     name="tf_serving",
     title="TensorFlow Serving",
     clients="clients of TensorFlow Serving's REST API",
-    prefixes=("/v1/models/",),
-    errors=MESSAGE,
+    prefixes=("/v1/models",),
+    errors=ErrorShape(MESSAGE.name, MESSAGE.model, MESSAGE.body, _status),
     operations=(
+        Operation("GET", "/v1/models", list_models, documented=False),
         *_of_model("/v1/models/{name}"),
         *_of_model("/v1/models/{name}/versions/{version}"),
         *_of_model("/v1/models/{name}/labels/{label}"),

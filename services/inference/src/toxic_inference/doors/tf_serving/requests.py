@@ -3,7 +3,6 @@
 Invariant: everything that `parse_predict` returns can be scored: texts pass `check_text`, rows pass `row_of`.
 """
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,15 +11,14 @@ import numpy as np
 from toxic_core.contract import ATTENTION_MASK, INPUT_IDS, SIGNATURE
 from toxic_core.tokens import Int32Array
 from toxic_inference.http.backend import Limits
-from toxic_inference.http.errors import InvalidRequestError, MalformedRequestError
+from toxic_inference.http.errors import MalformedRequestError
 from toxic_inference.http.rows import row_of
-from toxic_inference.http.texts import check_count, check_texts
+from toxic_inference.http.texts import check_count, check_texts, decoded_base64
 from toxic_inference.serving.interfaces import Row
 from toxic_model.errors import InvalidTensorError
 
 _TEXT = "text"
 _BASE64 = "b64"
-_MEMBERS = frozenset({"signature_name", "instances", "inputs"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +39,9 @@ class PredictInputs:
 def parse_predict(body: object, *, limits: Limits, max_tokens: int) -> PredictInputs:
     """Return the inputs of a predict request.
 
+    As by TensorFlow Serving, other members of the body are ignored, and in column form other inputs than the
+    signature's, such as a tokenizer's `token_type_ids`.
+
     Args:
         body: the request's JSON.
         limits: the number and length of texts.
@@ -54,8 +55,6 @@ def parse_predict(body: object, *, limits: Limits, max_tokens: int) -> PredictIn
     """
     if not isinstance(body, dict):
         raise MalformedRequestError("The body must be a JSON object with instances or inputs.")
-    if unknown := sorted(body.keys() - _MEMBERS):
-        raise InvalidRequestError(f"The body has the unknown member {unknown[0]!r}.", field=unknown[0])
     signature = body.get("signature_name", SIGNATURE)
     if signature not in (SIGNATURE, ""):  # a list can't be in a set
         raise MalformedRequestError(
@@ -78,7 +77,7 @@ def parse_predict(body: object, *, limits: Limits, max_tokens: int) -> PredictIn
 
 
 def _parse_columns(value: object, limits: Limits, *, max_tokens: int) -> PredictInputs:
-    if isinstance(value, dict) and value.keys() == {INPUT_IDS, ATTENTION_MASK}:
+    if isinstance(value, dict) and value.keys() >= {INPUT_IDS, ATTENTION_MASK}:
         ids = _list(value[INPUT_IDS], f"inputs.{INPUT_IDS}", limits)
         masks = _list(value[ATTENTION_MASK], f"inputs.{ATTENTION_MASK}", limits)
         if len(ids) != len(masks):
@@ -109,10 +108,7 @@ def _texts(values: Sequence[object], field: str, limits: Limits) -> tuple[str, .
         name, value = f"{field}[{index}]", given
         # TensorFlow Serving's form of bytes.
         if isinstance(given, dict) and given.keys() == {_BASE64} and isinstance(given[_BASE64], str):
-            try:
-                value = base64.b64decode(given[_BASE64], validate=True).decode("utf-8")
-            except ValueError as error:
-                raise InvalidTensorError(f"{name} is not UTF-8 in base64.") from error
+            value = decoded_base64(given[_BASE64], field=name)
         if not isinstance(value, str):
             raise InvalidTensorError(
                 f"{name} must be a text, or an object with {INPUT_IDS} and {ATTENTION_MASK}."

@@ -74,7 +74,7 @@ class _Decoder:
         """Yield what `data` adds to the body, in parts.
 
         Raises:
-            MalformedRequestError: it isn't in this coding, or nearly nothing is in it.
+            MalformedRequestError: it isn't in this coding, or hardly has content.
         """
         # In small pieces: with each member, zlib copies what comes after it.
         for start in range(0, len(data), _PART_BYTES):

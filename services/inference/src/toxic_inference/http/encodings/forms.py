@@ -24,6 +24,7 @@ from toxic_inference.http.errors import (
 
 MULTIPART_TYPE = "multipart/form-data"
 URLENCODED_TYPE = "application/x-www-form-urlencoded"
+TSV_TYPE = "text/tab-separated-values"
 
 TABLE_PARAMETERS = {
     "text_column": "Name of the text column of a file; needed only if the name is unusual.",
@@ -83,6 +84,8 @@ def table_options(request: Request, form: Mapping[str, str], *, content_type: st
         UnsupportedMediaTypeError: the charset isn't known.
     """
     found = {name: form.get(name) or request.query_params.get(name) or None for name in TABLE_PARAMETERS}
+    if found["delimiter"] is None and content_type.lower().startswith(TSV_TYPE):
+        found["delimiter"] = "tab"
     if (encoding := found["encoding"]) is not None:
         try:
             encoding_named(encoding)

@@ -13,7 +13,7 @@ from pydantic import ConfigDict, TypeAdapter
 from toxic_inference import events
 from toxic_inference.events import Event
 
-_PREFIX: Final = "toxic_inference_"
+PREFIX: Final = "toxic_inference_"
 
 
 class Kind(StrEnum):
@@ -52,7 +52,7 @@ class Spec:
     todo: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
-    starts: tuple[str, ...] = ()
+    starts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     inc: Mapping[str, float | str] = field(default_factory=dict)
     observe: Mapping[str, float | str] = field(default_factory=dict)
     set: Mapping[str, float | str] = field(default_factory=dict)
@@ -76,7 +76,7 @@ _DESCRIPTIONS: Final = TypeAdapter(dict[str, str])
 
 SECTIONS: Final = {
     section: TypeAdapter(dict[str, Spec]).validate_python(
-        {name: {"name": _PREFIX + name} | entry for name, entry in _FILE[section].items()}
+        {name: {"name": PREFIX + name} | entry for name, entry in _FILE[section].items()}
     )
     for section in ("service", "model")
 }

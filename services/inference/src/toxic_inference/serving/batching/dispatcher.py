@@ -153,7 +153,7 @@ class Dispatcher:
         self._prefetch()
 
     def _prefetch(self) -> None:
-        """Hand over one batch more than slots, if nobody else has a claim on the next turn.
+        """Hand over one batch more than slots, if no other has a claim on the next turn.
 
         The worker that becomes idle first begins it, without waiting for the event loop. Others have a claim
         if another model asked for slots, or if rows of a failed batch wait for their retry.

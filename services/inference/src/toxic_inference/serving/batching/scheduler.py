@@ -11,14 +11,23 @@ queue; one whose rows the model refuses fails alone. Used from the event loop's 
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
+import structlog
 
 from toxic_core.errors import NoVersionReadyError, OverloadedError
-from toxic_inference.events import BatchRan, Emit, QueueChanged, RowsDeparted, RowsExpired, RowsRefused
+from toxic_inference.events import (
+    BatchRan,
+    Emit,
+    QueueChanged,
+    RowsDeparted,
+    RowsExpired,
+    RowsRefused,
+    ShapesCompiled,
+)
 from toxic_inference.serving.batching.admission import Admission, BatchLimits
 from toxic_inference.serving.batching.calls import Call, Entry
 from toxic_inference.serving.batching.dispatcher import Batch, Dispatcher, Feed, slots_per_batch
@@ -26,11 +35,16 @@ from toxic_inference.serving.batching.executables import Executables
 from toxic_inference.serving.batching.pace import Pace
 from toxic_inference.serving.batching.policy import POLICY, BatchingPolicy
 from toxic_inference.serving.batching.row_queue import RowQueue
-from toxic_inference.serving.batching.slots import Slots
+from toxic_inference.serving.batching.slots import Slots, Turn
 from toxic_inference.serving.clock import Clock
 from toxic_inference.serving.errors import DeadlineExceededError, InferenceError
 from toxic_inference.serving.interfaces import Lane, Row
 from toxic_model.loaded import Float32Array
+
+_log = structlog.get_logger(__name__)
+
+_WARM_PAUSE_SECONDS = 0.1
+"""Until it is checked again whether all versions are idle, so that this one can be warmed."""
 
 _PREFETCH_SHARE = 0.5
 """Share of a batch's tokens that must wait for it to be prefetched; fewer rows had better gather."""
@@ -70,6 +84,9 @@ class BatchScheduler:
 
     def __init__(self, executables: Executables, *, version: str, resources: SchedulerResources) -> None:
         self._version = version
+        self._executables = executables
+        self._slots, self._executor = resources.slots, resources.executor
+        self._warming: asyncio.Task[None] | None = None
         self._clock = resources.clock
         self._emit = resources.emit
         # A batch with a share of the processors has that share of the budget, so it takes as long as a full
@@ -104,9 +121,37 @@ class BatchScheduler:
         """Whether no row waits and no batch runs."""
         return not self._dispatcher.running and not len(self._queue)
 
+    def warm(self, *, longest: int) -> None:
+        """Compile the model for frequent shapes in the background; rows have at most `longest` tokens."""
+        calls = self._executables.warm_ups(budget=self._budget, longest=longest)
+        self._warming = asyncio.get_running_loop().create_task(self._warm(calls))
+
+    async def _warm(self, calls: Sequence[Callable[[], object]]) -> None:
+        loop = asyncio.get_running_loop()
+        for call in calls:
+            # The slots are shared: another version's batches don't wait for this one's shapes either.
+            while not ((self.idle and self._slots.idle) or self._admission.closed):
+                await self._clock.wait(asyncio.Event(), at_most_seconds=_WARM_PAUSE_SECONDS)
+            turns: asyncio.Future[Turn] = loop.create_future()
+            self._slots.ask(self._slots.number, turns.set_result)
+            turn = await turns
+            try:
+                if self._admission.closed:
+                    return
+                await loop.run_in_executor(self._executor, call)
+            except Exception:  # noqa: BLE001  a task's boundary: requests compile what they need
+                _log.exception("shapes.not_warmed", version=self._version)
+                return
+            finally:
+                turn.end()
+            self._emit(ShapesCompiled(self._executables.take_compiled()))
+        _log.info("shapes.warmed", version=self._version, shapes=len(calls))
+
     async def close(self) -> None:
         """Stop after the batches that are running. Callers still waiting get a `NoVersionReadyError`."""
         self._admission.close()
+        if self._warming is not None:
+            await self._warming
         for call in self._queue.calls():
             self._fail(call, NoVersionReadyError(_UNLOADED))
         await self._dispatcher.drained()
@@ -210,6 +255,8 @@ class BatchScheduler:
 
     def _answer(self, batch: Batch, scores: Float32Array, seconds: float) -> None:
         entries = batch.work.entries
+        if compiled := self._executables.take_compiled():
+            self._emit(ShapesCompiled(compiled))
         self._emit(
             BatchRan(
                 version=self._version,

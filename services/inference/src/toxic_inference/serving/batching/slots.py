@@ -26,6 +26,11 @@ class Slots:
         self._waiting: deque[tuple[int, Begin]] = deque()
 
     @property
+    def idle(self) -> bool:
+        """Whether no turn holds slots or waits for some."""
+        return self._free == self.number and not self._waiting
+
+    @property
     def waiting(self) -> int:
         """How many requests for a turn wait."""
         return len(self._waiting)

@@ -15,9 +15,18 @@ import numpy as np
 from toxic_core.contract import Contract
 from toxic_core.contract.calibration import calibrate
 from toxic_core.contract.scales import Scales
-from toxic_inference.events import CacheLookedUp, Emit, TextsScored, TextsTokenised
+from toxic_core.errors import NoVersionReadyError
+from toxic_inference.events import (
+    CacheLookedUp,
+    Emit,
+    SessionEnded,
+    SessionOutcome,
+    SessionTimed,
+    TextsScored,
+    TextsTokenised,
+)
 from toxic_inference.serving.clock import Clock
-from toxic_inference.serving.errors import InferenceError
+from toxic_inference.serving.errors import DeadlineExceededError, InferenceError
 from toxic_inference.serving.interfaces import (
     Explanation,
     Lane,
@@ -39,6 +48,9 @@ from toxic_model.scoring import decide
 Result = TypeVar("Result")
 
 DEFAULT_TERMS = Terms()
+
+SHORT_CHARACTERS = 512
+"""So many characters are tokenised on the event loop: faster than a thread takes over and reports back."""
 
 LONG_WINDOWS = 64
 """A text of more windows waits with the files: 20 KB of words have half as many, and 20 KB of rare signs
@@ -82,13 +94,27 @@ class ScoringService:
     def session(self, target: Target, terms: Terms = DEFAULT_TERMS) -> Iterator[Session]:
         """Lease the version that `target` names; raises as `Manager.lease`."""
         with self.lease(target) as active:
-            yield _LeasedSession(active, terms, self)
+            began, outcome = self.clock.now(), SessionOutcome.OTHER
+            session = _LeasedSession(active, terms, self)
+            try:
+                yield session
+                outcome = SessionOutcome.ANSWERED
+            except (InferenceError, DeadlineExceededError, NoVersionReadyError):
+                outcome = SessionOutcome.FAILED
+                raise
+            finally:
+                # The challenger's comparisons have no caller.
+                if terms.caller:
+                    self.emit(SessionEnded(session.version, outcome))
+                    if not session.is_bulk:
+                        self.emit(SessionTimed(session.version, self.clock.now() - began))
 
 
 class _LeasedSession:
     """Implements `Session` on one leased version."""
 
     def __init__(self, active: ActiveServable, terms: Terms, service: ScoringService) -> None:
+        self.is_bulk = False
         self._active = active
         self._service = service
         self._cache = active.cache if terms.store and active.cache.keeps else None
@@ -115,6 +141,7 @@ class _LeasedSession:
     async def infer(self, rows: Sequence[Row], *, lane: Lane) -> Float32Array:
         if sum(len(row.ids) for row in rows) > self._service.limits.interactive_tokens:
             lane = Lane.BULK
+        self.is_bulk |= lane is Lane.BULK
         return await self._active.scheduler.submit(
             rows, lane=lane, deadline=self._deadline, caller=self._caller
         )
@@ -144,11 +171,12 @@ class _LeasedSession:
             self._active.scheduler.check_room(len(texts), caller=self._caller)
         service, cache, tokenizer = self._service, self._cache, self._active.model.tokenizer
         started, windows = service.clock.now(), service.limits.windows
-        # In parts, so that one caller's long texts don't keep the thread from others.
-        parts = [
-            await self._off_loop(partial(tokenise, part, tokenizer=tokenizer, windows=windows, cache=cache))
-            for part in parts_of(texts, len)
-        ]
+        read = partial(tokenise, tokenizer=tokenizer, windows=windows, cache=cache)
+        if sum(map(len, texts)) <= SHORT_CHARACTERS:
+            parts = [read(texts)]
+        else:
+            # In parts, so that one caller's long texts don't keep the thread from others.
+            parts = [await self._off_loop(partial(read, part)) for part in parts_of(texts, len)]
         tokenised = parts[0] if len(parts) == 1 else joined(parts)
         unknown = tokenised.unknown
         service.emit(
@@ -159,6 +187,7 @@ class _LeasedSession:
                 tokens=sum(len(window) for text in unknown for window in text.windows),
                 unknown=sum(text.unknown for text in unknown),
                 truncated=sum(text.truncated for text in unknown),
+                low_confidence=sum(text.low_confidence for text in unknown),
                 seconds=service.clock.now() - started,
             )
         )
@@ -180,7 +209,8 @@ class _LeasedSession:
         contract = self.contract
         raw = np.stack([score.scores for score in found])
         calibrated = calibrate(raw, languages=languages, contract=contract)
-        decided = decide(calibrated, languages, contract)
+        unread = [score.low_confidence for score in found]
+        decided = decide(calibrated, languages, contract, low_confidence=unread)
         tokens = [score.tokens for score in found]
         self._service.emit(TextsScored(self.version, languages, calibrated, decided, tokens))
         return [
@@ -190,6 +220,7 @@ class _LeasedSession:
                 tokens=score.tokens,
                 truncated=score.truncated,
                 windows=score.windows,
+                low_confidence=score.low_confidence,
             )
             for score, scores, decisions in zip(found, calibrated.tolist(), decided.tolist(), strict=True)
         ]

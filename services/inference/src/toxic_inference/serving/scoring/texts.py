@@ -26,7 +26,7 @@ def check_text(text: str, *, field: str, max_bytes: int) -> None:
         max_bytes: longest text, in UTF-8 bytes.
 
     Raises:
-        RejectedTextError: it is empty, contains nothing visible, or isn't valid Unicode.
+        RejectedTextError: it is empty, has no visible character, or isn't valid Unicode.
         TextTooLongError: it is too long.
     """
     try:

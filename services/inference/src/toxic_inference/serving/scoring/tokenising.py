@@ -75,6 +75,12 @@ def summarise(texts: Sequence[WindowedText], scores: Float32Array) -> list[RawSc
     """Return each text's score from those of its windows, float32 [windows of all texts, labels]."""
     return [
         # A copy, so that a cached score doesn't keep the whole array in memory.
-        RawScore(scores=row.copy(), tokens=text.tokens, windows=len(text.windows), truncated=text.truncated)
+        RawScore(
+            scores=row.copy(),
+            tokens=text.tokens,
+            windows=len(text.windows),
+            truncated=text.truncated,
+            low_confidence=text.low_confidence,
+        )
         for text, row in zip(texts, highest(scores, texts), strict=True)
     ]

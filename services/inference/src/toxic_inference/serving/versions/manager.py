@@ -190,6 +190,7 @@ class Manager:
                 state=harness.state,
                 error=harness.error,
                 aliases=self._aliases.aliases_of(harness.id),
+                model=harness.active.model if harness.state is State.AVAILABLE else None,
             )
             for harness in self._ordered()
         )
@@ -266,7 +267,9 @@ class Manager:
             )
         else:
             seconds = self.clock.now() - started
-            self.emit(VersionAvailable(version, model.contract, model.runtime, harness.id.approved))
+            self.emit(
+                VersionAvailable(version, model.contract, model.runtime, harness.id.approved, model.rates)
+            )
             harness.loaded(active)
             _log.info("servable.loaded", version=version, runtime=model.runtime, seconds=round(seconds, 3))
             self.emit(LoadSucceeded(seconds))

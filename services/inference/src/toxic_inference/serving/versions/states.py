@@ -8,6 +8,8 @@ NEW → LOADING → AVAILABLE → DRAINING → UNLOADING → ENDED
 from dataclasses import dataclass
 from enum import StrEnum
 
+from toxic_model.loaded import LoadedModel
+
 
 class State(StrEnum):
     """The state of a version."""
@@ -34,9 +36,10 @@ MOVES: dict[State, frozenset[State]] = {
 
 @dataclass(frozen=True, slots=True)
 class VersionStatus:
-    """One version as the status route shows it."""
+    """One version as the status route shows it; `model` is None unless it is available."""
 
     version: str
     state: State
     error: Exception | None
     aliases: tuple[str, ...]
+    model: LoadedModel | None = None

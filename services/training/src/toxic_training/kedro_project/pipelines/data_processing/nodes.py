@@ -1,13 +1,20 @@
 """From raw tables to clean comments: plain functions on tables."""
 
 import logging
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from toxic_core.contract import Bundle
 from toxic_core.errors import ConfigurationError, InvalidDataError
+from toxic_model.scoring import ScoringOptions
 from toxic_training.data import schemas
 from toxic_training.data.comments import LABEL_COLUMNS, LICENCE, SOURCE, Counts, OptionalTables, Tidied
+from toxic_training.data.corrections import FEEDBACK, FEEDBACK_TEST, CorrectionParameters, curate
+from toxic_training.data.feedback_source import Correction
 from toxic_training.data.mixing import TEST, TRAIN, VALIDATION, divide, keep_first_of_each_text, tempered
 from toxic_training.data.parameters import DataParameters, SourceParameters, Use
 from toxic_training.data.tidying import join, label_words, tidy
@@ -15,6 +22,7 @@ from toxic_training.data.tidying import join, label_words, tidy
 logger = logging.getLogger(__name__)
 
 _TOXIC = LABEL_COLUMNS[0]
+_BATCH_TOKENS = 8192
 
 _PRECEDENCE = {Use.TEST: 0, Use.VALIDATION: 1, Use.THRESHOLDS: 1, Use.TRAINING: 2}
 
@@ -88,6 +96,33 @@ def tidy_additional(tables: OptionalTables, parameters: DataParameters) -> Tidie
             f"dropped.{name}.unlabelled": float(unlabelled.sum()),
         }
     return replace(join(parts), counts=counts)
+
+
+def add_corrections(
+    tables: OptionalTables,
+    corrections: Iterable[Correction],
+    *,
+    champion: Callable[[], Bundle | None],
+    train: Tidied,
+    parameters: CorrectionParameters,
+) -> tuple[OptionalTables, dict[str, object], list[str]]:
+    """Return the additional tables with the corrections, the report on those, and the ids of those used."""
+
+    def score(texts: Sequence[str]) -> NDArray[np.float32] | None:
+        # Imported late: TensorFlow takes seconds, and there may be no corrections.
+        from toxic_training.scoring.exported import ExportedModel  # noqa: PLC0415
+        from toxic_training.scoring.texts import open_scorer  # noqa: PLC0415
+
+        if (bundle := champion()) is None:
+            return None
+        scored = open_scorer(ExportedModel.of(bundle), ScoringOptions(_BATCH_TOKENS))(texts).scores
+        return scored[:, bundle.contract.labels.index(_TOXIC)]
+
+    curated = curate(corrections, parameters, training_rows=len(train.comments), score=score)
+    logger.info("Corrections: %s", curated.report)
+    made = {FEEDBACK: curated.table, FEEDBACK_TEST: curated.test}
+    used = {name: table if len(table.rows) else None for name, table in made.items()}
+    return {**tables, **used}, curated.report, curated.ids
 
 
 def collect_digests(train: str, validation: str, additional: OptionalTables) -> dict[str, str]:

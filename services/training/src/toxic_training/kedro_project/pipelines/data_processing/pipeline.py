@@ -14,7 +14,18 @@ def create_pipeline() -> Pipeline:
             Node(nodes.tidy_train, ["raw_train", "params:data"], "tidied_train"),
             Node(nodes.tidy_validation, ["raw_validation", "params:data"], "tidied_validation"),
             Node(nodes.tidy_test, ["raw_test", "raw_test_labels", "params:data"], "tidied_test"),
-            Node(nodes.tidy_additional, ["raw_additional", "params:data"], "tidied_additional"),
+            Node(
+                nodes.add_corrections,
+                {
+                    "tables": "raw_additional",
+                    "corrections": "raw_corrections",
+                    "champion": "raw_champion",
+                    "train": "tidied_train",
+                    "parameters": "params:corrections",
+                },
+                ["additional_tables", "corrections_report", "correction_ids"],
+            ),
+            Node(nodes.tidy_additional, ["additional_tables", "params:data"], "tidied_additional"),
             Node(
                 nodes.collect_rejected,
                 ["tidied_train", "tidied_validation", "tidied_test", "tidied_additional"],
@@ -22,7 +33,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.collect_digests,
-                ["raw_train_digest", "raw_validation_digest", "raw_additional"],
+                ["raw_train_digest", "raw_validation_digest", "additional_tables"],
                 "training_data_digests",
             ),
             Node(

@@ -24,6 +24,10 @@ def create_pipeline() -> Pipeline:
                 },
                 "bundle",
             ),
-            Node(prepare_release, ["bundle", "params:registration"], "model_version"),
+            Node(
+                prepare_release,
+                ["bundle", "params:registration", "corrections_report", "correction_ids"],
+                "model_version",
+            ),
         ]
     )

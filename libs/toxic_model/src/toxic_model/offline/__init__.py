@@ -1,0 +1,1 @@
+"""Scoring without a server: `toxic_model.load()` in a program, and the command `toxic`."""
