@@ -102,6 +102,13 @@ def test_a_character_kept_has_its_own_place() -> None:
     assert text[begins[7] : ends[7]] == "&amp;"
 
 
+@given(ANY_TEXT, st.text(" \t\r\n", max_size=3), st.text(" \t\r\n", max_size=3))
+def test_white_space_at_the_ends_is_never_read(text: str, before: str, after: str) -> None:
+    """Next to any character; `places` agrees."""
+    whole = before + text + after
+    assert undisguise(whole) == undisguise(text) == places(whole)[0]
+
+
 @given(ANY_TEXT)
 def test_the_same_texts_are_empty_in_both_versions(text: str) -> None:
     """A text is blank or not, whichever model reads it."""
