@@ -87,6 +87,10 @@ def test_unsupported_languages_are_undetermined() -> None:
         "gg",
         "hello",
         "ok lol",
+        "hi",
+        "Bye bye!",
+        "bad kid",
+        "say hi",
         "(ノ_<。)",
         "(°Д°) !!",
         "(ಠ_ಠ)",
@@ -118,6 +122,23 @@ def test_texts_without_evidence_have_the_default_language(text: str) -> None:
 def test_strong_evidence_outweighs_the_default_language(text: str, default: str, language: str) -> None:
     """One or two words are in the default language only if their letters are; clear Hindi is not."""
     assert identify_language(text, default) == language
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("hi how are you", "en"),
+        ("hi guys bye", "en"),
+        ("so bad man", "en"),
+        ("ha ha ha", "en"),
+        ("che hai fatto", "it"),
+        ("kya baat hai", "hi-Latn"),
+        ("tu pagal hai", "hi-Latn"),
+    ],
+)
+def test_few_words_are_hindi_only_with_clear_evidence(text: str, language: str) -> None:
+    """Short texts share many syllables with Hindi in Latin letters."""
+    assert identify_language(text, "en") == language
 
 
 @pytest.mark.parametrize(

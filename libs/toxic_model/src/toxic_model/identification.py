@@ -30,7 +30,7 @@ _READ = 300
 """Characters that are read: more don't improve the result."""
 
 _FEW_WORDS = 2
-"""So many words in the default language's script are in that language."""
+"""So many different words in the default language's script are in that language."""
 
 _SHORT = 50
 """Below so many characters, the default language is preferred a little."""
@@ -42,9 +42,9 @@ _MARGIN = 0.2
 """If another language than ours is likelier by this log-likelihood per byte, the text is in none of ours."""
 
 _SCRIPTS = frozenset(script for language in LANGUAGES for script in language.scripts)
-_DOUBT, _CAUTION = 0.3, 1.6
-"""The threshold of Hindi in Latin letters rises by 0.3 per unit of that evidence; it is 1.6 times as high for
-one or two words."""
+_DOUBT, _CAUTION = 0.3, 3.0
+"""The threshold of Hindi in Latin letters, 1, rises by 0.3 per unit of that evidence, by the share of the
+likeliest of our languages, and by 3 over the square of the number of different words: to 4 for one word."""
 
 _VARIETIES = {"arz": "ar", "ary": "ar", "yue": "zh", "wuu": "zh", "ms": "id"}
 """What is read as one of our languages: Arabic dialects, Cantonese, Wu, Malay."""
@@ -54,6 +54,9 @@ _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]{1,2}|[^\W\d_]\S*")
 """From a letter to the next space; in Chinese and Japanese, two characters."""
 
 _TWO_LETTERS, _STOP = re.compile(r"[^\W\d_]{2}"), re.compile(r"[.,!?…。！？]")
+
+_GREETING = re.compile(r"\b(?:hi|bye)\b", re.IGNORECASE)
+"""English words that are no evidence, though they are Hindi words too."""
 
 _LATIN, _DEVANAGARI = re.compile("[A-Za-z]"), re.compile("[\u0904-\u0939\u0958-\u0961]")
 
@@ -100,15 +103,17 @@ def identify(text: str, default: str = UNDETERMINED) -> Identified:
     """
     # Letters in another form, as in mathematical bold, are the same letters.
     text = _ADDRESS.sub(" ", unicodedata.normalize("NFKC", text[:_READ])[:_READ])
-    words = _words(text)
+    words = {_STOP.sub("", word.casefold()) for word in _words(text)}
     found_scripts = {
         unicodedata.name(letter, "?").split()[0] for word in words for letter in word if letter.isalpha()
     }
     own_scripts = Language(default if default in LANGUAGES else Language.ENGLISH).scripts
     # Of a word in two scripts, one is a disguise.
-    if not words or (len(words) <= _FEW_WORDS and not found_scripts.isdisjoint(own_scripts)):
-        evidence = _hindi_latin_evidence(text) / _CAUTION if words else 0.0
-        return Identified(Language.HINDI_LATIN, _certainty(evidence)) if evidence > 1 else Identified(default)
+    is_short = not words or (len(words) <= _FEW_WORDS and not found_scripts.isdisjoint(own_scripts))
+    evidence = _hindi_latin_evidence(_GREETING.sub(" ", text))
+    threshold = 1 + _CAUTION / max(len(words), 1) ** 2
+    if is_short and evidence <= threshold:
+        return Identified(default)
     if _SCRIPTS.isdisjoint(found_scripts):
         return Identified(UNDETERMINED, 1.0)
     every, ours = load_identifiers()
@@ -124,10 +129,12 @@ def identify(text: str, default: str = UNDETERMINED) -> Identified:
         if foreign > _MARGIN:
             found = UNDETERMINED
     is_mixed = found == Language.HINDI and len(_LATIN.findall(text)) > 1.5 * len(_DEVANAGARI.findall(text))
-    evidence = _hindi_latin_evidence(text) / (1 + _DOUBT * max(foreign, 0))
+    shares = _shares(ranked, size=len(text.encode(errors="replace")))
+    evidence /= threshold + max(shares[each] for each in LANGUAGES) + _DOUBT * max(foreign, 0)
     if evidence > 1:
         return Identified(Language.HINDI_LATIN, _certainty(evidence))
-    shares = _shares(ranked, size=len(text.encode(errors="replace")))
+    if is_short:
+        return Identified(default)
     confidence = shares[found] if found != UNDETERMINED else 1 - sum(shares[each] for each in LANGUAGES)
     return Identified(Language.HINDI_LATIN if is_mixed else found, min(max(confidence, 0.0), 1.0))
 

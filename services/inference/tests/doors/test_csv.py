@@ -64,6 +64,15 @@ async def test_text_column_chooses_between_candidates(client: httpx.AsyncClient,
     assert [text.content for text in core.texts] == ["hello", "hello"]
 
 
+async def test_a_query_parameter_twice_is_an_error(client: httpx.AsyncClient) -> None:
+    """None of the two is taken silently."""
+    answer = await client.post(
+        "/predict?text_column=text&text_column=body", content=AMBIGUOUS, headers={"content-type": "text/csv"}
+    )
+    assert answer.status_code == 422
+    assert "'text_column' is there twice" in answer.json()["error"]["message"]
+
+
 async def test_bad_rows_are_reported_and_the_rest_scored(
     client: httpx.AsyncClient, metric: Callable[..., float]
 ) -> None:

@@ -209,9 +209,11 @@ async def test_other_pages_may_ask_only_where_they_are_named(serve: Callable[...
         "content-type, X-Goog-Api-Client, x-client-data",
         "authorization,x-api-key,content-type",
         "x-goog-api-client,x-requested-with,x-javascript-user-agent,x-origin,x-referer,x-clientdetails",
+        "authorization,content-type,x-stainless-arch,x-stainless-lang,x-stainless-os,x-stainless-retry-count",
+        "openai-organization,openai-project,x-stainless-package-version,x-stainless-runtime,x-stainless-timeout",
     ],
 )
-async def test_a_page_may_send_what_googles_clients_send(serve: Callable[..., Any], headers: str) -> None:
+async def test_a_page_may_send_what_browser_clients_send(serve: Callable[..., Any], headers: str) -> None:
     """A preflight for the door's own credentials and for headers that those clients add."""
     ask = {"origin": "https://forum.example", "access-control-request-method": "POST"}
     async with serve(GuardRules(), cors_origins=("https://forum.example",)) as client:

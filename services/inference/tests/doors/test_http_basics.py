@@ -15,7 +15,10 @@ from toxic_testing.inference.core import LIMITS, FakeCore
 
 pytestmark = pytest.mark.anyio
 
-CSV_NAMES = ("application/csv", "text/comma-separated-values", "application/vnd.ms-excel", "text/x-csv")
+CSV_NAMES = (
+    *("application/csv", "application/x-csv", "application/vnd.ms-excel"),
+    *("text/comma-separated-values", "text/x-csv"),
+)
 NDJSON_NAMES = ("application/jsonl", "application/x-jsonlines", "application/ndjson")
 FILE = b"content\n" + b"hello\n" * 20
 
@@ -49,7 +52,18 @@ async def test_a_csv_file_has_other_names(client: httpx.AsyncClient, kind: str) 
     assert (await client.post("/jobs", content=FILE, headers={"content-type": kind})).status_code == 202
 
 
-@pytest.mark.parametrize("kind", ["text/tab-separated-values", "Text/Tab-Separated-Values; charset=utf-8"])
+@pytest.mark.parametrize("path", ["/predict", "/v2/models/toxic-comments/infer"])
+async def test_json_has_another_name(client: httpx.AsyncClient, path: str) -> None:
+    """As before RFC 8259; some clients still send it."""
+    tensor = {"name": "text", "datatype": "BYTES", "shape": [1], "data": ["hello"]}
+    body = {"text": "hello"} if path == "/predict" else {"inputs": [tensor]}
+    answer = await client.post(path, json=body, headers={"content-type": "text/json; charset=utf-8"})
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/tab-separated-values", "Text/Tab-Separated-Values; charset=utf-8", "text/tsv"]
+)
 async def test_tabs_that_are_declared_separate_cells(
     client: httpx.AsyncClient, core: FakeCore, kind: str
 ) -> None:

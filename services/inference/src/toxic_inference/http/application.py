@@ -46,6 +46,10 @@ _BROWSER_HEADERS = (
     *("x-goog-api-key", "x-goog-api-client", "x-goog-authuser", "x-goog-fieldmask", "x-goog-user-project"),
     *("x-client-data", "x-clientdetails", "x-javascript-user-agent", "x-origin", "x-referer"),
     "x-requested-with",
+    # What OpenAI's client for browsers adds.
+    *("openai-organization", "openai-project", "idempotency-key", "x-stainless-arch", "x-stainless-lang"),
+    *("x-stainless-os", "x-stainless-package-version", "x-stainless-retry-count", "x-stainless-runtime"),
+    *("x-stainless-runtime-version", "x-stainless-timeout", "x-stainless-helper-method"),
 )
 """Headers that pages of other origins may send."""
 

@@ -30,7 +30,9 @@ SYNONYMS = {
             "application/csv",
             "application/vnd.ms-excel",  # what Windows calls a CSV file where Excel is installed
             "text/comma-separated-values",
+            "application/x-csv",
             "text/tab-separated-values",
+            "text/tsv",
             "text/x-csv",
             # The format of a table is found in its bytes.
             "application/gzip",
@@ -52,6 +54,7 @@ SYNONYMS = {
         ),
         NDJSON_TYPE,
     ),
+    "text/json": JSON_TYPE,
 }
 """Media types that clients send for one that the doors read."""
 FILE_TYPES = frozenset({"multipart/form-data", CSV_TYPE, NDJSON_TYPE})

@@ -16,7 +16,7 @@ from toxic_inference.http.door import JSON_TYPE
 from toxic_inference.http.encodings.relaxed_json import parse_relaxed_json
 from toxic_inference.serving.errors import RejectedTextError
 
-_MEDIA_TYPES = (JSON_TYPE, "text/plain", "text/json")
+_MEDIA_TYPES = (JSON_TYPE, "text/plain")
 _TYPES = {
     "string_type": "TYPE_STRING",
     "string_too_long": "TYPE_STRING",

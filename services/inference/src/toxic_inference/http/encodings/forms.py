@@ -4,6 +4,7 @@ Invariant: nothing that a caller declares is ignored: a field or parameter that 
 twice, and an unknown encoding are errors; a value's bytes are never replaced.
 """
 
+from collections import Counter
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from toxic_inference.http.errors import (
 
 MULTIPART_TYPE = "multipart/form-data"
 URLENCODED_TYPE = "application/x-www-form-urlencoded"
-TSV_TYPE = "text/tab-separated-values"
+TSV_TYPES = ("text/tab-separated-values", "text/tsv")
 
 TABLE_PARAMETERS = {
     "text_column": "Name of the text column of a file; needed only if the name is unusual.",
@@ -47,7 +48,7 @@ class Form:
 
 
 def check_query(request: Request, known: Collection[str]) -> None:
-    """Refuse query parameters that aren't known.
+    """Refuse query parameters that aren't known or are there twice.
 
     Raises:
         InvalidRequestError: the message names one, and those that are known.
@@ -56,6 +57,11 @@ def check_query(request: Request, known: Collection[str]) -> None:
         names = f"they are {', '.join(known)}" if known else "there are none here"
         raise InvalidRequestError(
             f"The query parameter {unknown[0][:40]!r} is not known; {names}.", field=unknown[0]
+        )
+    counts = Counter(name for name, _ in request.query_params.multi_items() if name != _KEY)
+    if twice := [name for name, count in counts.items() if count > 1]:
+        raise InvalidRequestError(
+            f"The query parameter {twice[0]!r} is there twice; send it once.", field=twice[0]
         )
 
 
@@ -84,7 +90,7 @@ def table_options(request: Request, form: Mapping[str, str], *, content_type: st
         UnsupportedMediaTypeError: the charset isn't known.
     """
     found = {name: form.get(name) or request.query_params.get(name) or None for name in TABLE_PARAMETERS}
-    if found["delimiter"] is None and content_type.lower().startswith(TSV_TYPE):
+    if found["delimiter"] is None and content_type.lower().startswith(TSV_TYPES):
         found["delimiter"] = "tab"
     if (encoding := found["encoding"]) is not None:
         try:
