@@ -13,6 +13,7 @@ import keras_hub
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
+from safetensors import safe_open
 from tokenizers import Tokenizer
 
 from toxic_core.contract import ATTENTION_MASK, INPUT_IDS
@@ -20,8 +21,9 @@ from toxic_core.files import replacing
 from toxic_core.labels import LABELS
 from toxic_core.text import NORMALISATION_VERSION
 from toxic_core.tokens import Int32Array, Tokeniser
+from toxic_model.packed import HEAD_BIAS, HEAD_WEIGHT, Floats
 from toxic_training.modelling.batches import model_inputs
-from toxic_training.modelling.encoders.files import read_encoder
+from toxic_training.modelling.encoders.files import WEIGHTS_FILE, read_encoder
 
 LOGITS = "logits"
 
@@ -45,6 +47,13 @@ class Encoder:
     def load_backbone(self) -> keras.Model:
         """Load a new copy with KerasHub. Dropout takes its seed from Keras's at that moment."""
         return keras_hub.models.Backbone.from_preset(str(self.folder))
+
+    def head(self) -> tuple[Floats, Floats] | None:
+        """Return the kernel [width, labels] and bias of the folder's classification layer, if it has one."""
+        with safe_open(self.folder / WEIGHTS_FILE, framework="numpy") as tensors:
+            if not {HEAD_WEIGHT, HEAD_BIAS} <= set(tensors.keys()):
+                return None
+            return tensors.get_tensor(HEAD_WEIGHT).T, tensors.get_tensor(HEAD_BIAS)
 
     def tokeniser(self, *, max_tokens: int, normalisation: int = NORMALISATION_VERSION) -> Tokeniser:
         """Return the tokeniser of texts for this encoder."""

@@ -16,7 +16,7 @@ from toxic_training.data.parameters import DataParameters
 from toxic_training.modelling.augmenting import augmented
 from toxic_training.modelling.batches import LengthBatches
 from toxic_training.modelling.checkpoints import CheckpointFile, fingerprint
-from toxic_training.modelling.classifier import Encoder, build_classifier, training_loss
+from toxic_training.modelling.classifier import LOGITS, Encoder, build_classifier, training_loss
 from toxic_training.modelling.encoders.files import WEIGHTS_FILE, EncoderFiles
 from toxic_training.modelling.encoders.layers import keep_layers
 from toxic_training.modelling.encoders.source import find_encoder
@@ -75,7 +75,8 @@ def train_classifier(
 ) -> tuple[keras.Model, dict[str, float]]:
     """Fine-tune the encoder with a classification layer on top; return it and figures of the run.
 
-    The weights that score best on `validation` are kept. A stopped run resumes from the file `checkpoint`.
+    An encoder from another training brings its classification layer along. The weights that score best on
+    `validation` are kept. A stopped run resumes from the file `checkpoint`.
 
     Raises:
         InvalidDataError: the comments are all toxic or all not.
@@ -108,6 +109,9 @@ def train_classifier(
     classifier = build_classifier(
         encoder.load_backbone(), dropout=parameters.dropout, train_embeddings=parameters.train_embeddings
     )
+    head = encoder.head()
+    if head is not None and head[1].shape == (len(LABEL_COLUMNS),):
+        classifier.get_layer(LOGITS).set_weights(head)
     batches = LengthBatches(
         token_ids, targets, batch_size=batch_size, pad_id=encoder.pad_id, seed=seed, weights=row_weights
     )
