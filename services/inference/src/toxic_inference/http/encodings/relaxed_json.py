@@ -10,6 +10,7 @@ bounded, as are nesting and the number of values.
 
 import json
 import re
+from contextlib import suppress
 
 from toxic_inference.http.body import refuse_constant, unique_keys
 from toxic_inference.http.errors import MalformedRequestError
@@ -30,6 +31,8 @@ _STRINGS = {
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _ESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_DECODER = json.JSONDecoder(strict=False)
+"""Python's own, which reads strings with control characters."""
 _CONSTANTS = {"true": True, "false": False, "null": None}
 
 
@@ -134,6 +137,10 @@ class _Reader:
         if "\\" not in (content := found[1]):
             self._at = found.end()
             return content
+        if quote == '"':
+            with suppress(json.JSONDecodeError):  # an escape that JSON lacks
+                content, self._at = _DECODER.raw_decode(self._text, self._at)
+                return content
 
         def unescaped(escape: re.Match[str]) -> str:
             code = escape[1]
