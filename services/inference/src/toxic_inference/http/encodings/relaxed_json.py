@@ -10,7 +10,6 @@ bounded, as are nesting and the number of values.
 
 import json
 import re
-from contextlib import suppress
 
 from toxic_inference.http.body import refuse_constant, unique_keys
 from toxic_inference.http.errors import MalformedRequestError
@@ -29,6 +28,8 @@ _STRINGS = {
     "'": re.compile(r"'((?:[^'\\]++|\\.)*+)'", re.DOTALL),
 }
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
+_FOREIGN_ESCAPE = re.compile(r"\\(?![\"\\/bfnrt]|u[0-9a-fA-F]{4})")
+"""A backslash that may begin an escape that JSON lacks."""
 _ESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _DECODER = json.JSONDecoder(strict=False)
@@ -137,10 +138,9 @@ class _Reader:
         if "\\" not in (content := found[1]):
             self._at = found.end()
             return content
-        if quote == '"':
-            with suppress(json.JSONDecodeError):  # an escape that JSON lacks
-                content, self._at = _DECODER.raw_decode(self._text, self._at)
-                return content
+        if quote == '"' and not _FOREIGN_ESCAPE.search(content):
+            content, self._at = _DECODER.raw_decode(self._text, self._at)
+            return content
 
         def unescaped(escape: re.Match[str]) -> str:
             code = escape[1]
