@@ -1,4 +1,4 @@
-"""How the service watches itself: composes metrics, the monitor, the reading of corrections and OpenTelemetry.
+"""How the service watches itself: composes metrics, traces, the monitor and the reading of corrections.
 
 Invariant: with metrics off, nothing is counted and nothing is read for it.
 """

@@ -1,7 +1,7 @@
 """Sends spans and metrics to a collector, by OTLP over HTTP.
 
 Invariants: nothing is sent except to the endpoints of the settings. A collector that is slow, full or gone
-costs the service no more than a bounded queue of spans, a log line per outage, and a bounded time at the stop.
+costs no more than a bounded queue of spans, a log line per outage, and a bounded time at the stop.
 """
 
 import asyncio
@@ -100,7 +100,7 @@ class MetricExport:
             await asyncio.sleep(self._interval_seconds)
             try:
                 await loop.run_in_executor(self._executor, self.deliver, self.figures.read())
-            except Exception:  # a task's boundary: the next export may succeed
+            except Exception:  # noqa: BLE001  a task's boundary: the next export may succeed
                 _log.exception("otel.metrics_failed")
 
     def deliver(self, figures: MetricsData) -> None:

@@ -20,8 +20,8 @@ class OtelSettings(BaseSettings):
     )
 
     exporter_otlp_endpoint: Endpoint | None = None
-    """Address of a collector that takes OTLP over HTTP, such as http://collector:4318. Traces go to /v1/traces
-    below it, metrics to /v1/metrics. Without any endpoint, OpenTelemetry is off."""
+    """Address of a collector that takes OTLP over HTTP, such as http://collector:4318. Traces go to
+    /v1/traces below it, metrics to /v1/metrics. Without any endpoint, OpenTelemetry is off."""
     exporter_otlp_traces_endpoint: Endpoint | None = None
     """Whole address for traces, instead of the one below the common endpoint."""
     exporter_otlp_metrics_endpoint: Endpoint | None = None

@@ -57,7 +57,7 @@ class FollowingSampler(Sampler):
     def __init__(self, requests: Sampler) -> None:
         self._requests = requests
 
-    def should_sample(
+    def should_sample(  # noqa: PLR0917  the SDK's signature
         self,
         parent_context: Context | None,
         trace_id: int,
@@ -65,7 +65,7 @@ class FollowingSampler(Sampler):
         kind: SpanKind | None = None,
         attributes: Attributes = None,
         links: Sequence[Link] | None = None,
-        trace_state: TraceState | None = None,
+        trace_state: TraceState | None = None,  # noqa: ARG002  as above
     ) -> SamplingResult:
         """Return the decision about a span."""
         parent = get_current_span(parent_context).get_span_context()
@@ -189,24 +189,23 @@ class Tracing:
         )
 
     def _ran(self, event: BatchRan) -> None:
-        now = time.time_ns()
-        waits = [(each, each.trace) for each in event.traced if isinstance(each.trace, _Request)]
-        requests = dict.fromkeys(request for _, request in waits)
+        now, version = time.time_ns(), {"toxic.model.version": event.version}
+        found = [(rows, rows.trace) for rows in event.traced if isinstance(rows.trace, _Request)]
+        for _, request in found:
+            request.span.set_attributes(version)
+        waits = [(rows, request) for rows, request in found if request.spans_left > 0]
+        if not waits:
+            return
         took = event.traced[0].seconds - event.traced[0].waited_seconds
-        # A prefetched batch may begin before its turn.
-        began = now - _nanoseconds(max(took, event.compute_seconds))
-        version = {"toxic.model.version": event.version}
+        requests = dict.fromkeys(request for _, request in waits)
+        counts = {"rows": event.rows, "tokens": event.tokens, "padding_tokens": event.padding_tokens}
         batch = self._tracer.start_span(
             "batch",
             context=_ROOT,
             links=[Link(request.span.get_span_context()) for request in requests],
-            start_time=began,
-            attributes={
-                **version,
-                "toxic.rows": event.rows,
-                "toxic.tokens": event.tokens,
-                "toxic.padding_tokens": event.padding_tokens,
-            },
+            # A prefetched batch may begin before its turn.
+            start_time=now - _nanoseconds(max(took, event.compute_seconds)),
+            attributes=version | {f"toxic.{name}": count for name, count in counts.items()},
         )
         self._tracer.start_span(
             "compute",
@@ -216,7 +215,6 @@ class Tracing:
         ).end(now)
         batch.end(now)
         for rows, request in waits:
-            request.span.set_attribute("toxic.model.version", event.version)
             self._below(
                 request,
                 "queue",

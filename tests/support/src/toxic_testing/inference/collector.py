@@ -42,7 +42,7 @@ class Collector:
         """Decode a message."""
         with self._changed:
             self.requests += 1
-            if self.status == 200:  # noqa: PLR2004  HTTP's
+            if self.status == 200:
                 self.bodies.append(body)
                 if path == "/v1/traces":
                     for traced in ExportTraceServiceRequest.FromString(body).resource_spans:
