@@ -50,9 +50,11 @@ def sampling() -> dict[str, Any]:
 
 
 @pytest.fixture
-def otel(collector: Collector, sampling: dict[str, Any]) -> Otel:
+def otel(collector: Collector, sampling: dict[str, Any]) -> Iterator[Otel]:
     """Traces to the collector; `close` sends them."""
-    return Otel(OtelSettings(exporter_otlp_endpoint=collector.url, **sampling))
+    otel = Otel(OtelSettings(exporter_otlp_endpoint=collector.url, **sampling))
+    yield otel
+    otel.close()
 
 
 @pytest.fixture

@@ -160,7 +160,7 @@ class Otel:
 
     def close(self) -> None:
         """Send what is left, for a bounded time; call it on the event loop's thread."""
-        metrics, spans = self._metrics, self._spans
+        (metrics, self._metrics), spans = (self._metrics, None), self._spans
         last = metrics and metrics.figures.read()
 
         def send() -> None:

@@ -23,9 +23,11 @@ def collector() -> Iterator[Collector]:
 
 
 @pytest.fixture
-def otel(collector: Collector) -> Otel:
+def otel(collector: Collector) -> Iterator[Otel]:
     """Traces to the collector; `close` sends them."""
-    return Otel(OtelSettings(exporter_otlp_endpoint=collector.url))
+    otel = Otel(OtelSettings(exporter_otlp_endpoint=collector.url))
+    yield otel
+    otel.close()
 
 
 @pytest.fixture
