@@ -1,6 +1,7 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
@@ -308,6 +309,7 @@ async def test_a_collector_that_is_gone_costs_a_log_line_and_no_answer(
         otel.close()
     assert [line["event"] for line in lines] == ["otel.not_flushed"]
     await predict(client, TEXT)
+    collector.status = 200
 
 
 async def test_metrics_are_sent_at_an_interval(metrics: Metrics, collector: Collector) -> None:
@@ -397,3 +399,15 @@ async def test_the_service_has_a_name_and_a_version(
     otel.close()
     (resource,) = collector.resources
     assert (resource["service.name"], resource["service.version"]) == ("other", __version__)
+
+
+def test_a_download_on_other_threads_has_its_context(otel: Otel) -> None:
+    """MLflow fetches files on threads of its own, also while the registry is polled."""
+    assert otel.tracing is not None
+    with ThreadPoolExecutor(1) as other, otel.tracing.calling("registry.download"):
+        download = dict(otel.tracing.headers())
+        with otel.tracing.calling("registry.poll"):
+            assert otel.tracing.headers() != download
+            assert other.submit(otel.tracing.headers).result() == download
+    assert download.keys() == {"traceparent"}
+    assert otel.tracing.headers() == {}

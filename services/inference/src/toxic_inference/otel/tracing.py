@@ -37,8 +37,8 @@ from toxic_inference.http.door import Doors
 from toxic_inference.http.terms import BULK
 from toxic_inference.serving.tracing import TRACE
 
-POLL, DOWNLOAD = "registry.poll", "registry.download"
-"""Names of the calls of the registry; each is made by one thread at a time."""
+DOWNLOAD = "registry.download"
+"""Name of the span of a version's download; there is one at a time."""
 TRACEPARENT = "traceparent"
 _TRACESTATE = "tracestate"
 _MOST_SPANS = 64
