@@ -1,7 +1,7 @@
 """A collector in the test's process: an HTTP server that decodes OTLP's protobuf."""
 
 import gzip
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Condition, Thread
@@ -65,9 +65,9 @@ class Collector:
         return [span for span in self.spans if span.name == name]
 
 
-def attributes(found: "Iterator[KeyValue] | object") -> dict[str, str | int | bool | float]:
+def attributes(found: Iterable[KeyValue]) -> dict[str, str | int | bool | float]:
     """Return attributes by name."""
-    return {each.key: getattr(each.value, str(each.value.WhichOneof("value"))) for each in found}  # type: ignore[attr-defined]
+    return {each.key: getattr(each.value, str(each.value.WhichOneof("value"))) for each in found}
 
 
 @contextmanager
