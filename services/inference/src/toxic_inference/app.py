@@ -43,7 +43,7 @@ def create_app(settings: Settings, otel_settings: OtelSettings | None = None) ->
     """
     check_guarded(settings)
     otel = open_otel(otel_settings)
-    tracing = otel and otel.tracing
+    tracing = otel.tracing if otel else None
     origin, threads = open_origin(settings, tracing), Executors(settings)
     threads.load.submit(warm_libraries)  # before the first version is loaded, and so before the first text
     feedback = DatabaseFeedbackStore(settings.feedback_url or f"sqlite:///{settings.state_dir}/feedback.db")
@@ -65,7 +65,7 @@ def create_app(settings: Settings, otel_settings: OtelSettings | None = None) ->
         watching=watching,
         threads=threads,
     )
-    backend = replace(backend, policies=policies, trace=tracing and tracing.layer)
+    backend = replace(backend, policies=policies, trace=tracing.layer if tracing else None)
     runs = [manager.run, poller.run, jobs.run, *watching.runs, *([shadowing.run] if shadowing else [])]
     rules, admission = make_rules(settings, manager)
     _log.info("openai.not_judged", categories=NOT_JUDGED)

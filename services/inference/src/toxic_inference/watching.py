@@ -45,7 +45,7 @@ def start_watching(
     settings: Settings, corrections: DatabaseFeedbackStore, otel: "Otel | None" = None
 ) -> Watching:
     """Return what the settings ask for; spans and OTLP metrics only with `otel`."""
-    tracing = otel and otel.tracing
+    tracing = otel.tracing if otel else None
     if settings.metrics == "off":
         return Watching(tracing.emit if tracing else ignore, lambda: generate_latest(REGISTRY))
     clock = SystemClock()
@@ -62,7 +62,7 @@ def start_watching(
         limit=settings.monitor_feedback_rows,
         at_least=settings.monitor_min_feedback,
     )
-    export = otel and otel.export_metrics(metrics.registry)
+    export = otel.export_metrics(metrics.registry) if otel else None
     runs = (live.run, export.run) if export else (live.run,)
     if tracing is None:
         return Watching(metrics.emit, metrics.render, metrics.totals, runs)
