@@ -1,5 +1,6 @@
 import errno
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from structlog.testing import capture_logs
 
 from toxic_core.contract import open_bundle
 from toxic_core.errors import ContractError, RegistryUnavailableError
@@ -244,3 +246,19 @@ def test_a_poll_sends_its_trace_context() -> None:
         "error.type": "RegistryUnavailableError"
     }
     assert not download.events
+
+
+def test_another_mlflow_costs_the_trace_context_and_no_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What adds the header isn't public; versions are still found without it."""
+    module = "mlflow.tracking.request_header.abstract_request_header_provider"
+    monkeypatch.setitem(sys.modules, module, None)
+    contexts: list[str] = []
+    with running_collector() as collector, empty_registry(contexts) as uri:
+        otel = Otel(OtelSettings(exporter_otlp_endpoint=collector.url))
+        source = MlflowRegistry(
+            uri, model_name="m", aliases=("champion",), max_bytes=MAX_BYTES, tracing=otel.tracing
+        )
+        with capture_logs() as lines:
+            assert source.aspired() == ()
+        otel.close()
+    assert [line["event"] for line in lines] == ["otel.no_context_for_registry"]

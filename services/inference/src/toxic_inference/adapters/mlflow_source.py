@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from shutil import disk_usage
 from typing import TYPE_CHECKING
 
+import structlog
 from pydantic import BaseModel, ValidationError
 
 from toxic_core.contract import BUNDLE_ARTIFACT_PATH
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
     from toxic_inference.otel.tracing import Tracing
+
+_log = structlog.get_logger(__name__)
 
 _APPROVALS_PATH = "/ledger/approved"
 _FINGERPRINT_LENGTH = 16
@@ -233,9 +236,12 @@ class MlflowRegistry:
             # Artifact addresses are resolved against the process's registry: there is no argument for it.
             mlflow.set_tracking_uri(self.uri)
             mlflow.set_registry_uri(self.uri)
-            if self.tracing is not None:
-                _send_headers(self.tracing.headers)
             self._client = mlflow.MlflowClient(self.uri, self.uri)
+            if self.tracing is not None:
+                try:
+                    _send_headers(self.tracing.headers)
+                except (ImportError, AttributeError) as error:
+                    _log.warning("otel.no_context_for_registry", error=str(error))
         return self._client
 
     def _traced(self, name: str) -> AbstractContextManager[None]:
@@ -263,7 +269,12 @@ class MlflowRegistry:
 
 
 def _send_headers(headers: Callable[[], Mapping[str, str]]) -> None:
-    """Let MLflow add headers to each request of this process; plugins do the same by an entry point."""
+    """Let MLflow add headers to each request of this process; plugins do the same by an entry point.
+
+    Raises:
+        ImportError: this MLflow has no such registry, which isn't public.
+        AttributeError: it has another form.
+    """
     from mlflow.tracking.request_header.abstract_request_header_provider import (  # noqa: PLC0415  as above
         RequestHeaderProvider,
     )
