@@ -1,5 +1,7 @@
 import asyncio
+import socket
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -17,13 +19,17 @@ from toxic_core.settings import name_faults
 from toxic_inference import __version__
 from toxic_inference.composition.otel import open_otel
 from toxic_inference.doors.listing import DOORS
+from toxic_inference.events import BatchRan, TracedRows
 from toxic_inference.http.application import create_api
 from toxic_inference.http.backend import Backend
+from toxic_inference.http.door import Doors
+from toxic_inference.http.error_shapes import NATIVE
 from toxic_inference.metrics import Metrics
 from toxic_inference.otel.exporting import Otel
 from toxic_inference.otel.settings import OtelSettings
 from toxic_inference.serving.batching.scheduler import SchedulerResources
 from toxic_inference.serving.scoring.service import ScoringLimits, ScoringService
+from toxic_inference.serving.tracing import TRACE
 from toxic_inference.serving.versions.harness import ActiveServable
 from toxic_inference.threads import Threads
 from toxic_testing.inference.collector import Collector, attributes, running_collector
@@ -235,6 +241,46 @@ async def test_no_text_no_key_and_no_baggage_leave_the_service(
     assert "GET unmatched" in {span.name for span in collector.spans}
 
 
+async def test_a_context_that_cannot_be_used_is_not_logged(
+    client: httpx.AsyncClient, otel: Otel, collector: Collector, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is the caller's: each request could fill the log with what it likes."""
+    await predict(client, "One text", traceparent=CALLER, tracestate="a=1,marigolds are no member")
+    await predict(client, "Two text", traceparent=CALLER, tracestate="marigolds" * 1_000)
+    await predict(client, "Three text", traceparent=CALLER * 20)
+    otel.close()
+    assert len(collector.named("POST /predict")) == 3
+    assert not [line for line in caplog.records if line.name.startswith("opentelemetry")]
+
+
+async def test_a_batch_that_outlives_its_request_is_traced(
+    otel: Otel, collector: Collector, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A caller may leave meanwhile; its span has ended, and nothing is logged for it."""
+    found: list[object] = []
+
+    async def app(*_: object) -> None:
+        found.append(TRACE.get())
+
+    assert otel.tracing is not None
+    layer: Any = otel.tracing.layer(app, doors=Doors(DOORS, fallback=NATIVE))
+    await layer({"type": "http", "path": "/predict", "headers": []}, None, None)
+    otel.tracing.emit(
+        BatchRan(
+            version="1",
+            rows=1,
+            tokens=3,
+            padded_tokens=3,
+            compute_seconds=0.1,
+            longest_wait_seconds=0.1,
+            traced=[TracedRows(found[0], 1, waited_seconds=0.1, seconds=0.2)],
+        )
+    )
+    otel.close()
+    assert sorted(span.name for span in collector.spans) == ["batch", "compute", "queue", "request"]
+    assert not caplog.records
+
+
 async def test_health_and_metrics_are_not_traced(
     client: httpx.AsyncClient, otel: Otel, collector: Collector
 ) -> None:
@@ -312,6 +358,26 @@ async def test_a_collector_that_is_gone_costs_a_log_line_and_no_answer(
     collector.status = 200
 
 
+async def test_a_collector_that_never_answers_does_not_keep_the_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The process ends though an export is in progress; there is one at a time."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        settings = OtelSettings(exporter_otlp_endpoint=url, traces_exporter="none", metric_export_interval=1)
+        otel = Otel(settings, stop_seconds=0.1)
+        export = otel.export_metrics(CollectorRegistry())
+        assert export is not None
+        running = asyncio.create_task(export.run())
+        await asyncio.sleep(0.1)
+        running.cancel()
+        await asyncio.wait([running])
+        sending = [thread for thread in threading.enumerate() if thread.name.startswith("otel")]
+        otel.close()
+    assert [thread.daemon for thread in sending] == [True]
+
+
 async def test_metrics_are_sent_at_an_interval(metrics: Metrics, collector: Collector) -> None:
     """As long as the service runs."""
     settings = OtelSettings(
@@ -362,6 +428,7 @@ def test_an_endpoint_turns_it_on(
     [
         ("EXPORTER_OTLP_ENDPOINT", "collector:4318"),
         ("EXPORTER_OTLP_TRACES_ENDPOINT", "http://"),
+        ("EXPORTER_OTLP_METRICS_ENDPOINT", "http://name:secret@collector:4318"),
         ("EXPORTER_OTLP_PROTOCOL", "grpc"),
         ("TRACES_SAMPLER", "sometimes"),
         ("TRACES_SAMPLER_ARG", "1.5"),
@@ -376,6 +443,14 @@ def test_a_value_that_cannot_be_used_is_an_error(
     with pytest.raises(ValidationError) as raised:
         OtelSettings()
     assert name_faults(raised.value, prefix="OTEL_").startswith(f"OTEL_{variable}: ")
+
+
+@pytest.mark.parametrize("variable", ["ATTRIBUTE_COUNT_LIMIT", "BSP_MAX_EXPORT_BATCH_SIZE"])
+def test_a_value_that_the_sdk_cannot_use_is_an_error(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As those that the service reads."""
+    monkeypatch.setenv(f"OTEL_{variable}", "-1")
+    with pytest.raises(ConfigurationError, match="OTEL_"):
+        open_otel(OtelSettings(exporter_otlp_endpoint="http://127.0.0.1:4318"))
 
 
 def test_without_the_packages_an_endpoint_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,6 @@ costs no more than a bounded queue of spans, a log line per outage, and a bounde
 import asyncio
 import logging
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
 
 import structlog
@@ -91,15 +90,20 @@ class MetricExport:
         self._exporter = OTLPMetricExporter(endpoint)
         self._delivery = _Delivery("metrics", self._exporter)
         self._interval_seconds = interval_seconds
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="otel")
 
     async def run(self) -> None:
-        """Send until cancelled."""
-        loop = asyncio.get_running_loop()
+        """Send until cancelled, one export at a time."""
+        sending: Thread | None = None
         while True:
             await asyncio.sleep(self._interval_seconds)
+            if sending is not None and sending.is_alive():
+                continue
             try:
-                await loop.run_in_executor(self._executor, self.deliver, self.figures.read())
+                # Not an executor's thread, for which Python would wait at its exit.
+                sending = Thread(
+                    target=self.deliver, args=(self.figures.read(),), name="otel-metrics", daemon=True
+                )
+                sending.start()
             except Exception:  # noqa: BLE001  a task's boundary: the next export may succeed
                 _log.exception("otel.metrics_failed")
 
@@ -110,7 +114,6 @@ class MetricExport:
 
     def shutdown(self) -> None:
         """Give up attempts in progress."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
         self._exporter.shutdown()
 
 
@@ -136,13 +139,13 @@ class Otel:
         self._spans: BatchSpanProcessor | None = None
         self.tracing: Tracing | None = None
         if endpoint := settings.endpoint("traces"):
+            sampler = FollowingSampler(_sampler(settings))
             try:
+                # Not the process's own provider: MLflow and other libraries make no spans here.
+                provider = TracerProvider(sampler, self._resource, shutdown_on_exit=False)
                 self._spans = BatchSpanProcessor(_SpanExport(endpoint))
             except ValueError as error:
-                raise ConfigurationError(f"A variable OTEL_BSP_… can't be used: {error}.") from error
-            sampler = FollowingSampler(_sampler(settings))
-            # Not the process's own provider: MLflow and other libraries make no spans here.
-            provider = TracerProvider(sampler, self._resource, shutdown_on_exit=False)
+                raise ConfigurationError(f"A variable OTEL_… of the SDK can't be used: {error}.") from error
             provider.add_span_processor(self._spans)
             self.tracing = Tracing(provider.get_tracer(_SCOPE.name, _SCOPE.version))
             _log.info("otel.traces", endpoint=endpoint, sampler=settings.traces_sampler)
@@ -161,7 +164,7 @@ class Otel:
     def close(self) -> None:
         """Send what is left, for a bounded time; call it on the event loop's thread."""
         (metrics, self._metrics), spans = (self._metrics, None), self._spans
-        last = metrics and metrics.figures.read()
+        last = metrics.figures.read() if metrics else None
 
         def send() -> None:
             if spans is not None:

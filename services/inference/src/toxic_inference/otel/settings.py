@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt, StringConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-Endpoint = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")]
+Endpoint = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")]
 
 
 class OtelSettings(BaseSettings):
@@ -21,7 +21,8 @@ class OtelSettings(BaseSettings):
 
     exporter_otlp_endpoint: Endpoint | None = None
     """Address of a collector that takes OTLP over HTTP, such as http://collector:4318. Traces go to
-    /v1/traces below it, metrics to /v1/metrics. Without any endpoint, OpenTelemetry is off."""
+    /v1/traces below it, metrics to /v1/metrics. Without any endpoint, OpenTelemetry is off. Addresses have
+    no user name and password, because the log has them; OTEL_EXPORTER_OTLP_HEADERS takes an Authorization."""
     exporter_otlp_traces_endpoint: Endpoint | None = None
     """Whole address for traces, instead of the one below the common endpoint."""
     exporter_otlp_metrics_endpoint: Endpoint | None = None

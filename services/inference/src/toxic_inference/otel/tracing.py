@@ -10,6 +10,7 @@ Invariants: a span has facts and counts, never a text, a header, an address or a
 that isn't sampled makes no span object beyond its own. Used from the event loop's thread, except `calling`.
 """
 
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -46,6 +47,8 @@ _MOST_SPANS = 64
 _ERRORS = 500
 _ROOT = Context()
 _PROPAGATOR = TraceContextTextMapPropagator()
+_PARSERS = ("opentelemetry.trace.propagation.tracecontext", "opentelemetry.trace.span")
+"""Loggers of what reads callers' headers."""
 
 
 class FollowingSampler(Sampler):
@@ -97,6 +100,9 @@ class Tracing:
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
         self._calls: dict[str, Context] = {}
+        for name in _PARSERS:
+            # They would quote a header that can't be used, which is a caller's, at each request.
+            logging.getLogger(name).setLevel(logging.ERROR)
 
     def layer(self, app: ASGIApp, *, doors: Doors) -> ASGIApp:
         """Return the application with a span around each request, except for health and metrics.
@@ -192,7 +198,8 @@ class Tracing:
         now, version = time.time_ns(), {"toxic.model.version": event.version}
         found = [(rows, rows.trace) for rows in event.traced if isinstance(rows.trace, _Request)]
         for _, request in found:
-            request.span.set_attributes(version)
+            if request.span.is_recording():  # it has ended if the caller has left
+                request.span.set_attributes(version)
         waits = [(rows, request) for rows, request in found if request.spans_left > 0]
         if not waits:
             return
