@@ -48,7 +48,7 @@ STOPSIGNAL SIGTERM
 FROM build AS build-inference
 ARG EXTRA=
 COPY services/inference/pyproject.toml services/inference/
-RUN infra/containers/install-dependencies.sh libs/toxic_core libs/toxic_model services/inference:$EXTRA
+RUN infra/containers/install-dependencies.sh libs/toxic_core libs/toxic_model services/inference:otel,$EXTRA
 COPY libs libs
 COPY services/inference services/inference
 RUN /opt/uv/bin/uv pip install --python /opt/venv/bin/python --no-cache --no-deps --compile-bytecode \

@@ -158,12 +158,29 @@ class QueueChanged(Event):
     rows: int
 
 
+@dataclass(frozen=True, slots=True)
+class TracedRows:
+    """The rows of one traced request in a batch.
+
+    Attributes:
+        trace: the value of `TRACE` at their submission.
+        rows: how many they are.
+        waited_seconds: from their submission to the batch's start.
+        seconds: from their submission to the batch's end.
+    """
+
+    trace: object
+    rows: int
+    waited_seconds: float
+    seconds: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchRan(Event):
     """The model computed a batch of callers' rows.
 
     `tokens` are without padding; `padded_tokens` are rows times the batch's length. The oldest row's wait is
-    from its submission to the batch's start.
+    from its submission to the batch's start. `traced` has the rows of traced requests.
     """
 
     version: str
@@ -172,6 +189,7 @@ class BatchRan(Event):
     padded_tokens: int
     compute_seconds: float
     longest_wait_seconds: float
+    traced: Sequence[TracedRows] = ()
 
     @property
     def padding_tokens(self) -> int:

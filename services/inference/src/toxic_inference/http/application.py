@@ -41,6 +41,7 @@ _HTTP_CODES = {
 }
 _BROWSER_HEADERS = (
     *("authorization", "content-type", "content-encoding", "x-api-key", "x-request-id", "timeout"),
+    *("traceparent", "tracestate"),
     POLICY_HEADER,
     # What Google's clients for browsers add.
     *("x-goog-api-key", "x-goog-api-client", "x-goog-authuser", "x-goog-fieldmask", "x-goog-user-project"),
@@ -114,10 +115,13 @@ def create_api(
                     POLICY_HEADER,
                     DECIDED_HEADER,
                     "x-request-id",
+                    "traceparent",
                     "retry-after",
                 ],
             ),
         )
+    if backend.trace is not None:
+        layers.insert(0, Middleware(backend.trace, doors=registered))
     if admission is not None:
         # Outermost: a refused request costs as little as possible.
         layers.insert(0, Middleware(Admission, doors=registered, rules=admission, emit=backend.emit))

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Literal
 
+from starlette.types import ASGIApp
+
 from toxic_core.contract.scales import Scales
 from toxic_core.errors import NoVersionReadyError, UnknownModelError
 from toxic_core.labels import KNOWN_LABELS, LabelName
@@ -101,6 +103,7 @@ class Backend:
         perspective: what the Perspective API leaves to the service.
         policies: returns the communities' policies; None if there are none.
         policy: the name of the policy that `scorer` follows, if any.
+        trace: adds spans of requests to an application, given its doors; None if they aren't traced.
         public_url: the address at which clients reach the service; None for that of each request.
     """
 
@@ -123,6 +126,7 @@ class Backend:
     public_url: str | None = None
     policies: Callable[[], Policies | None] = lambda: None
     policy: str | None = None
+    trace: Callable[..., ASGIApp] | None = None
 
     def served_labels(self) -> tuple[LabelName, ...]:
         """Return the labels of every version that answers, those of the most important one first."""

@@ -35,6 +35,7 @@ _AHEAD = 32
 _OK = 200
 _ANSWERED_HEADERS = (
     "x-request-id",
+    "traceparent",
     "x-model-version",
     TRUNCATED_TEXTS_HEADER,
     LOW_CONFIDENCE_TEXTS_HEADER,

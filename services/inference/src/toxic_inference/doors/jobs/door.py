@@ -85,6 +85,7 @@ _FORWARDED_HEADERS = frozenset(
     {
         *("accept", "authorization", "content-type", "if-none-match", "if-range", "range"),
         *("x-api-key", "x-goog-api-key", "x-request-id", "x-toxic-forwarded", POLICY_HEADER),
+        *("traceparent", "tracestate"),
     }
 )
 _RETURNED_HEADERS = frozenset(
