@@ -181,6 +181,45 @@ def test_alertmanager_is_configured_from_the_environment(
     assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()} == {0o600}
 
 
+def test_chats_get_readable_text(run: Run, amtool: str, infra: Path, tmp_path: Path) -> None:
+    """Slack and Teams get a title and sentences; the log of notices and a pager get Alertmanager's own JSON."""
+    told = {
+        "ALERTMANAGER_RUN_DIR": str(tmp_path),
+        "ALERTMANAGER_NOTICES_URL": "http://notices:8003/",
+        "ALERTMANAGER_WEBHOOK_URL": "https://pager.example/hook",
+        "ALERTMANAGER_SLACK_URL": "https://chat.example/hook?a=it's",
+    }
+    assert run([infra / "alertmanager" / "entrypoint.sh", "render"], environment=told).returncode == 0
+    checked = run([amtool, "check-config", tmp_path / "alertmanager.yml"])
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    # Debian's amtool is older than the receiver for Teams.
+    told["ALERTMANAGER_TEAMS_URL"] = "https://teams.example/hook"
+    assert run([infra / "alertmanager" / "entrypoint.sh", "render"], environment=told).returncode == 0
+    _, people = yaml.safe_load((tmp_path / "alertmanager.yml").read_text())["receivers"]
+    assert [hook["url"] for hook in people["webhook_configs"]] == [
+        "http://notices:8003/",
+        "https://pager.example/hook",
+    ]
+    words = {"title": '{{ template "toxic.title" . }}', "text": '{{ template "toxic.text" . }}'}
+    assert people["slack_configs"] == [
+        {"api_url": "https://chat.example/hook?a=it's", "send_resolved": True, **words}
+    ]
+    assert people["msteamsv2_configs"] == [
+        {"webhook_url": "https://teams.example/hook", "send_resolved": True, **words}
+    ]
+
+
+def test_the_text_of_a_chat_has_what_a_person_needs(run: Run, amtool: str, infra: Path) -> None:
+    """State, name, severity, summary, description and the page to open."""
+    rendered = [
+        run([amtool, "template", "render", f"--template.glob={infra / 'alertmanager' / 'notification.tmpl'}",
+             f"--template.text={{{{ template \"{name}\" . }}}}"]).stdout
+        for name in ("toxic.title", "toxic.text")
+    ]  # fmt: skip
+    assert rendered[0].startswith("[")
+    assert all("<no value>" not in text for text in rendered)
+
+
 @pytest.mark.parametrize(
     ("labels", "receivers"),
     [
