@@ -34,8 +34,10 @@ NOTIFICATION = {
     ],
 }
 TEXTS = [
-    "[FIRING] ServiceDown (page)\ninference doesn't answer.\nNothing was scraped for a minute.\n"
-    "What to do: https://docs.example/runbooks.md#servicedown",
+    """[FIRING] ServiceDown (page)
+inference doesn't answer.
+Nothing was scraped for a minute.
+What to do: https://docs.example/runbooks.md#servicedown""",
     "[RESOLVED] QueueRefuses",
 ]
 
@@ -66,7 +68,9 @@ def chat() -> Iterator[str]:
         server.shutdown()
 
 
-def test_a_notification_is_logged_and_reaches_a_chat_as_text(chat: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_notification_is_logged_and_reaches_a_chat_as_text(
+    chat: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The log has one line per alert; a chat that refuses makes Alertmanager repeat it."""
     port = free_port()
     address = f"http://127.0.0.1:{port}/"

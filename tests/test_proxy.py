@@ -1,4 +1,4 @@
-"""The proxy of the profile replicas: a real Caddy with infra/containers/Caddyfile, in front of two small servers."""
+"""The proxy of the profile replicas: a real Caddy with our Caddyfile, in front of two small servers."""
 
 import os
 import re

@@ -2,8 +2,8 @@
 
     python notices.py [PORT]
 
-ALERTMANAGER_TEXT_URL: the webhook of the chat; if it is empty, notifications are only logged. If the chat refuses one,
-so does this program, and Alertmanager repeats it.
+ALERTMANAGER_TEXT_URL: the webhook of the chat; if it is empty, notifications are only logged. If the chat
+refuses one, so does this program, and Alertmanager repeats it.
 """
 
 import json

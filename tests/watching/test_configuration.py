@@ -182,7 +182,7 @@ def test_alertmanager_is_configured_from_the_environment(
 
 
 def test_chats_get_readable_text(run: Run, amtool: str, infra: Path, tmp_path: Path) -> None:
-    """Slack and Teams get a title and sentences; the log of notices and a pager get Alertmanager's own JSON."""
+    """Slack and Teams get a title and sentences; notices and a pager get Alertmanager's own JSON."""
     told = {
         "ALERTMANAGER_RUN_DIR": str(tmp_path),
         "ALERTMANAGER_NOTICES_URL": "http://notices:8003/",
@@ -213,7 +213,7 @@ def test_the_text_of_a_chat_has_what_a_person_needs(run: Run, amtool: str, infra
     """State, name, severity, summary, description and the page to open."""
     rendered = [
         run([amtool, "template", "render", f"--template.glob={infra / 'alertmanager' / 'notification.tmpl'}",
-             f"--template.text={{{{ template \"{name}\" . }}}}"]).stdout
+             f'--template.text={{{{ template "{name}" . }}}}']).stdout
         for name in ("toxic.title", "toxic.text")
     ]  # fmt: skip
     assert rendered[0].startswith("[")

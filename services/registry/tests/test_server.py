@@ -51,7 +51,7 @@ def test_health_and_page_answer(registry_uri: str) -> None:
 
 
 def test_a_lost_database_is_named_and_stops_no_liveness_probe(start_registry: StartRegistry) -> None:
-    """`/health` stays 200, so that nothing restarts the registry; `/health/ready` and commands name the cause."""
+    """`/health` stays 200, so that no probe restarts it; `/health/ready` and commands name the cause."""
     server = PostgresServer()
     registry = start_registry({"REGISTRY_BACKEND_STORE_URI": server.new_database("lost", tables=True)})
     registry.wait_until_ready()
@@ -84,7 +84,10 @@ def test_promotions_and_refusals_are_logged_with_their_actor(
         versions.set_champion(bad)
     registry.stop()
     logged = [json.loads(line) for line in registry.lines if '"alias.' in line]
-    assert [(each["event"], each["after"]) for each in logged] == [("alias.accepted", good), ("alias.refused", bad)]
+    assert [(each["event"], each["after"]) for each in logged] == [
+        ("alias.accepted", good),
+        ("alias.refused", bad),
+    ]
     assert all(each["actor"] for each in logged)
     assert "test.toxic.es.auc" in logged[1]["reason"]
 

@@ -218,5 +218,5 @@ class RegistryClient:
             if answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE and "database" in answer.text:
                 raise RegistryUnavailableError(
                     f"The registry at {self._uri} runs, but can't read or change anything. "
-                    f"{answer.text.splitlines()[0]} Start the database; the registry connects again by itself."
+                    f"{answer.text.splitlines()[0]} Start the database; the registry reconnects to it."
                 ) from error

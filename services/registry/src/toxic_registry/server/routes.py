@@ -1,4 +1,4 @@
-"""The registry's own read-only routes beside MLflow's: `/ledger`, `/ledger/approved`, `/health`, `/metrics`."""
+"""The registry's own read-only routes: `/ledger`, `/ledger/approved`, `/health`, `/metrics`."""
 
 from html import escape
 from http import HTTPStatus
