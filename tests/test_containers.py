@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings
 from toxic_core.telemetry import TELEMETRY_OFF
 from toxic_inference.settings import Settings as InferenceSettings
 from toxic_registry.settings import Settings as RegistrySettings
+from toxic_testing.registry import PostgresServer
 from toxic_training.server.settings import Settings as TrainingSettings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -355,6 +356,12 @@ case $1 in
     *) exit 0 ;;
 esac
 while [ "${1#-}" != "$1" ]; do shift; done
+if [ -n "$PGHOST" ]; then
+    case $1.$2 in
+        postgres.psql | postgres.pg_*) shift && exec "$@" ;;
+        postgres.env) exec env "$3" bash "$DATABASE_ROLES" ;;
+    esac
+fi
 cd "$VOLUMES/$1" 2>/dev/null && shift || exit 0
 case $1 in sh | test) exec "$@" ;; -c) exec sh "$@" ;; esac
 """
@@ -628,3 +635,49 @@ def test_a_restore_leaves_out_what_has_no_image(stack: Stack, facts: Path, tmp_p
     (up,) = [call for call in _changes(facts) if re.match(r"compose up --detach \w+ ", call)]
     assert "grafana" not in up
     assert "prometheus" in up
+
+
+@pytest.fixture
+def database() -> Iterator[PostgresServer]:
+    """Run a PostgreSQL as the stack's."""
+    server = PostgresServer("postgres")
+    yield server
+    server.stop()
+
+
+@pytest.mark.server
+@pytest.mark.usefixtures("ready")
+def test_a_backup_restores_the_database_with_each_role_s_tables(
+    stack: Stack, database: PostgresServer, tmp_path: Path
+) -> None:
+    """A real PostgreSQL: the registry's tables and the replicas' corrections return to their owners."""
+    host, _, port = database.host.partition(":")
+    postgres = {
+        "PATH": f"{tmp_path}:{Path(shutil.which('psql') or '').parent}:/usr/bin:/bin",
+        "PGHOST": host,
+        "PGPORT": port,
+        "DATABASE_ROLES": str(ROOT / "infra" / "kubernetes" / "base" / "database-roles.sh"),
+        "REGISTRY_DB_PASSWORD": "one",
+        "INFERENCE_DB_PASSWORD": "other",
+    }
+    roles = ["bash", postgres["DATABASE_ROLES"]]
+    subprocess.run(roles, env={**postgres, "POSTGRES_USER": "postgres"}, check=True)
+
+    def run(role: str, statement: str) -> str:
+        command = ["psql", f"--username={role}", "--dbname=registry", "-Atqc", statement]
+        return subprocess.run(
+            command, env=postgres, check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    run("registry", "CREATE TABLE version (number int); INSERT INTO version VALUES (7)")
+    run("inference", "CREATE TABLE correction (place int); INSERT INTO correction VALUES (8)")
+    told = stack("backup", str(tmp_path / "backup"), **postgres)
+    assert told.returncode == 0, told.stderr
+    run("registry", "DELETE FROM version")
+    run("inference", "DROP TABLE correction")
+    told = stack("restore", str(tmp_path / "backup"), **postgres)
+    assert told.returncode == 0, told.stderr
+    assert run("registry", "SELECT number FROM version") == "7"
+    assert run("inference", "SELECT place FROM correction") == "8"
+    owners = "SELECT tablename || ' ' || tableowner FROM pg_tables WHERE tablename ~ '^(version|correction)$'"
+    assert sorted(run("postgres", owners).splitlines()) == ["correction inference", "version registry"]
