@@ -214,7 +214,7 @@ class RegistryClient:
     def _raise_database_fault(self, error: MlflowException) -> None:
         """Raise an error with the right advice if the registry runs, but its database doesn't."""
         with suppress(requests.RequestException):
-            answer = requests.get(f"{self._uri}/health/ready", timeout=_PROBE_SECONDS)
+            answer = requests.get(f"{self._uri.rstrip('/')}/health/ready", timeout=_PROBE_SECONDS)
             if answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE and "database" in answer.text:
                 raise RegistryUnavailableError(
                     f"The registry at {self._uri} runs, but can't read or change anything. "
