@@ -1,6 +1,7 @@
 """The configuration of Prometheus and Alertmanager, held against the real tools."""
 
 import base64
+import json
 import re
 import stat
 import subprocess
@@ -209,15 +210,43 @@ def test_chats_get_readable_text(run: Run, amtool: str, infra: Path, tmp_path: P
     ]
 
 
-def test_the_text_of_a_chat_has_what_a_person_needs(run: Run, amtool: str, infra: Path) -> None:
-    """State, name, severity, summary, description and the page to open."""
-    rendered = [
-        run([amtool, "template", "render", f"--template.glob={infra / 'alertmanager' / 'notification.tmpl'}",
-             f'--template.text={{{{ template "{name}" . }}}}']).stdout
-        for name in ("toxic.title", "toxic.text")
-    ]  # fmt: skip
-    assert rendered[0].startswith("[")
-    assert all("<no value>" not in text for text in rendered)
+NOTIFICATION = {
+    "status": "firing",
+    "groupLabels": {"alertname": "ServiceDown"},
+    "commonLabels": {"severity": "page"},
+    "alerts": [
+        {
+            "annotations": {
+                "summary": "One.",
+                "description": "First.",
+                "runbook": "a.md",
+                "runbook_url": "b.md",
+            }
+        },
+        {"annotations": {"summary": "Two.", "description": "Second.", "runbook": "a.md"}},
+        {"annotations": {"summary": "Three.", "description": "Third."}},
+    ],
+}
+
+
+def test_the_text_of_a_chat_has_what_a_person_needs(
+    run: Run, amtool: str, infra: Path, tmp_path: Path
+) -> None:
+    """State, name, severity, summary, description and the page to open, if there is one."""
+    (tmp_path / "data.json").write_text(json.dumps(NOTIFICATION), encoding="utf-8")
+    command = [
+        *(amtool, "template", "render"),
+        f"--template.glob={infra / 'alertmanager' / 'notification.tmpl'}",
+        f"--template.data={tmp_path / 'data.json'}",
+    ]
+    title = run([*command, '--template.text={{ template "toxic.title" . }}']).stdout
+    text = run([*command, '--template.text={{ template "toxic.text" . }}']).stdout
+    assert title == "[FIRING] ServiceDown (page)"
+    assert text.splitlines() == [
+        *("One.", "First.", "What to do: b.md"),
+        *("Two.", "Second.", "What to do: a.md"),
+        *("Three.", "Third."),
+    ]
 
 
 @pytest.mark.parametrize(
