@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -68,10 +69,9 @@ def chat() -> Iterator[str]:
         server.shutdown()
 
 
-def test_a_notification_is_logged_and_reaches_a_chat_as_text(
-    chat: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The log has one line per alert; a chat that refuses makes Alertmanager repeat it."""
+@contextmanager
+def _notices(chat: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Run the program; yield its address and its process."""
     port = free_port()
     address = f"http://127.0.0.1:{port}/"
     environment = {"PATH": os.environ["PATH"], "ALERTMANAGER_TEXT_URL": chat}
@@ -84,14 +84,33 @@ def test_a_notification_is_logged_and_reaches_a_chat_as_text(
                     break
                 except httpx.HTTPError:
                     threading.Event().wait(0.1)
-            assert httpx.post(address, json=NOTIFICATION, trust_env=False).status_code == 200
-            monkeypatch.setattr(_Chat, "status", 500)
-            assert httpx.post(address, json=NOTIFICATION, trust_env=False).status_code == 502
-            assert httpx.post(address, content=b"{", trust_env=False).status_code == 400
+            yield address, process
         finally:
             process.terminate()
+
+
+def test_a_notification_is_logged_and_reaches_a_chat_as_text(
+    chat: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log has one line per alert; a chat that refuses makes Alertmanager repeat it."""
+    with _notices(chat) as (address, process):
+        assert httpx.post(address, json=NOTIFICATION, trust_env=False).status_code == 200
+        monkeypatch.setattr(_Chat, "status", 500)
+        assert httpx.post(address, json=NOTIFICATION, trust_env=False).status_code == 502
+        assert httpx.post(address, content=b"{", trust_env=False).status_code == 400
+        process.terminate()
         logged = [json.loads(line) for line in (process.stdout or ())]
     assert _Chat.seen == [{"text": "\n\n".join(TEXTS)}] * 2
     assert [line["text"] for line in logged if line["event"] == "alert.notified"] == TEXTS * 2
     assert logged[-1]["event"] == "notice.not_delivered"
     assert "secret" not in json.dumps(logged)
+
+
+def test_a_wrong_address_of_a_chat_is_not_logged() -> None:
+    """It is a secret, even without its scheme."""
+    with _notices("chat.example/hook?secret") as (address, process):
+        assert httpx.post(address, json=NOTIFICATION, trust_env=False).status_code == 502
+        process.terminate()
+        logged = list(process.stdout or ())
+    assert "notice.not_delivered" in logged[-1]
+    assert "secret" not in "".join(logged)

@@ -9,6 +9,7 @@ refuses one, so does this program, and Alertmanager repeats it.
 import json
 import os
 import sys
+from http.client import HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TypedDict
 from urllib.request import Request, urlopen
@@ -61,9 +62,10 @@ class Notices(BaseHTTPRequestHandler):
             try:
                 request = Request(url, body, {"content-type": "application/json"})  # noqa: S310  the operator's address
                 urlopen(request, timeout=_CHAT_SECONDS).close()  # noqa: S310
-            except (OSError, ValueError) as error:
-                # Without the address, which is a secret.
-                _log("notice.not_delivered", error=str(error))
+            except (OSError, HTTPException, ValueError) as error:
+                # Without the address, which is a secret; that of a wrong one is in its error.
+                reason = str(error) if isinstance(error, OSError) else type(error).__name__
+                _log("notice.not_delivered", error=reason)
                 return self._answer(502)
         return self._answer(200)
 
