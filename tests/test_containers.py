@@ -278,6 +278,18 @@ def test_keys_are_needed_once_other_machines_reach_the_service(
     assert told == f"[{allowed}]\n"
 
 
+@pytest.mark.parametrize(("hosts", "passed"), [("scores.example", "scores.example,inference"), ("", "")])
+def test_other_containers_reach_inference_by_its_name_too(tmp_path: Path, hosts: str, passed: str) -> None:
+    """INFERENCE_ALLOWED_HOSTS lists what clients use; the registry's messages and the jobs stay possible."""
+    (tmp_path / "python").write_text('#!/bin/sh\necho "[$INFERENCE_ALLOWED_HOSTS]"\n', encoding="utf-8")
+    (tmp_path / "python").chmod(0o755)
+    shell = cast("list[str]", _services()["inference"]["command"])
+    command = [word.replace("$$", "$") for word in shell]
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "INFERENCE_ALLOWED_HOSTS": hosts}
+    told = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+    assert told == f"[{passed}]\n"
+
+
 @pytest.mark.hostile(32)
 def test_every_service_signs_in_to_the_registry_as_itself() -> None:
     """With the least role; no container has the password of another, the registry aside."""
@@ -581,10 +593,11 @@ def test_old_backups_are_removed_and_other_folders_stay(stack: Stack, tmp_path: 
     """KEEP is the number of the newest ones that stay."""
     backups = tmp_path / "backups"
     (backups / "photos").mkdir(parents=True)
+    (backups / "photos" / "SHA256SUMS").touch()
     for name, age in (("old", 300), ("older", 400), ("newer", 200)):
         (backups / name).mkdir()
-        (backups / name / "SHA256SUMS").touch()
-        os.utime(backups / name / "SHA256SUMS", (time.time() - age,) * 2)
+        (backups / name / "registry.dump").touch()
+        os.utime(backups / name / "registry.dump", (time.time() - age,) * 2)
     told = stack("backup", str(backups / "newest"), KEEP="2")
     assert told.returncode == 0, told.stderr
     assert {path.name for path in backups.iterdir()} == {"photos", "newer", "newest"}
@@ -632,6 +645,7 @@ def test_a_restore_leaves_out_what_has_no_image(stack: Stack, facts: Path, tmp_p
     told = stack("restore", str(tmp_path / "backup"))
     assert told.returncode == 0, told.stderr
     assert "can't be had: grafana." in told.stdout
+    assert (tmp_path / "data" / "01_raw").is_dir()
     (up,) = [call for call in _changes(facts) if re.match(r"compose up --detach \w+ ", call)]
     assert "grafana" not in up
     assert "prometheus" in up

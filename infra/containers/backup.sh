@@ -61,14 +61,14 @@ has_shared_corrections() {
         SELECT 1 FROM pg_tables WHERE schemaname = 'inference' LIMIT 1" 2>/dev/null)" ]
 }
 
-# Keeps the newest $KEEP backups of a folder; a folder without sums is none.
+# Keeps the newest $KEEP backups of a folder; a folder without a dump of the registry is none.
 remove_old_backups() {
-    local sums
+    local dump
     case $KEEP in "" | *[!0-9]* | 0) fail "KEEP is $KEEP; it is the number of backups to keep." ;; esac
     # shellcheck disable=SC2012  by time, which find can't sort by on every system
-    ls -1td "$1"/*/SHA256SUMS | tail -n "+$((KEEP + 1))" | while IFS= read -r sums; do
-        rm -rf "${sums%/SHA256SUMS}"
-        say "Removed the old backup ${sums%/SHA256SUMS}."
+    ls -1td "$1"/*/registry.dump | tail -n "+$((KEEP + 1))" | while IFS= read -r dump; do
+        rm -rf "${dump%/registry.dump}"
+        say "Removed the old backup ${dump%/registry.dump}."
     done
 }
 
@@ -81,8 +81,10 @@ do_restore() {
     need_secrets
     infra/containers/make-env.sh "$env_file"
     need_keys
+    need_shared_state
     [ -n "${YES:-}" ] || agreed "Replace the registry, its models and the corrections by those of $folder?" \
         || fail "Nothing was changed."
+    make_data_folder
     docker image inspect toxic-registry toxic-training toxic-comment-endpoint >/dev/null 2>&1 || build
     [ -s "$folder/keys.txt" ] || need_keys_file
     make_roles
