@@ -6,7 +6,7 @@
 
 # The database first: every version in it already has its files, and files never change.
 do_backup() {
-    local folder=${1:?which folder?} partial
+    local folder=${1:?which folder?} partial shared
     need_running postgres registry
     [ ! -e "$folder" ] || fail "$folder is there already; name a new folder, such as make backup TO=backups/monday."
     partial=$(dirname "$folder")/.$(basename "$folder").partial
@@ -26,9 +26,11 @@ do_backup() {
         compose exec -T inference sh -c '[ ! -f "$1" ] || cat "$1"' sh "$(keys_file)" >"$partial/keys.txt"
         step "back up the moderators' corrections"
         compose exec -T inference python -c "$COPY_SQLITE" /var/lib/toxic/state/feedback.db >"$partial/feedback.db"
-        ! has_shared_corrections || compose exec -T postgres pg_dump --username=inference --format=custom \
-            --table='inference.*' registry >"$partial/corrections.dump"
     fi
+    # Whether or not a replica runs now: a restore replaces the database.
+    shared=$(first_shared_table)
+    [ -z "$shared" ] || compose exec -T postgres pg_dump --username=inference --format=custom \
+        --table='inference.*' registry >"$partial/corrections.dump"
     if runs training; then
         step "back up training's key and history"
         compose exec -T training sh -c 'mkdir -p "$TRAINING_STATE_DIR" && tar -C "$TRAINING_STATE_DIR" -cf - .' >"$partial/training.tar"
@@ -56,9 +58,9 @@ with tempfile.NamedTemporaryFile() as copy:
     sys.stdout.buffer.write(pathlib.Path(copy.name).read_bytes())
 '
 
-has_shared_corrections() {
-    [ -n "$(compose exec -T postgres psql --username="$(superuser)" --dbname=registry --tuples-only --no-align --command="
-        SELECT 1 FROM pg_tables WHERE schemaname = 'inference' LIMIT 1" 2>/dev/null)" ]
+first_shared_table() {
+    compose exec -T postgres psql --username="$(superuser)" --dbname=registry --tuples-only --no-align --command="
+        SELECT tablename FROM pg_tables WHERE schemaname = 'inference' LIMIT 1"
 }
 
 # Keeps the newest $KEEP backups of a folder; a folder without a dump of the registry is none.
