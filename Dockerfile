@@ -101,7 +101,7 @@ USER 10001:10001
 VOLUME /var/lib/registry
 EXPOSE 5000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 \
-    CMD ["python", "/opt/toxic/healthcheck.py", "/health", "5000", "REGISTRY_PORT"]
+    CMD ["python", "/opt/toxic/healthcheck.py", "/health/ready", "5000", "REGISTRY_PORT"]
 CMD ["python", "-m", "toxic_registry", "serve"]
 
 # --- training: Kedro's server on 8002, and the container that `make train` uses

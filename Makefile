@@ -29,6 +29,8 @@ VERSION ?=
 BUNDLE ?=
 REASON ?=
 SERVICES ?=
+NAMES ?=
+KEEP ?=
 TO ?= backups/$(shell date -u +%Y-%m-%dT%H%M%SZ)
 FROM ?=
 
@@ -40,7 +42,7 @@ export $(shell sed -n 's/^\([A-Z_]*\)=.*/\1/p' infra/telemetry.env)
 
 # The daily commands go to the container stack if it runs, unless MLFLOW_TRACKING_URI names a registry.
 STACK := infra/containers/stack
-DAILY := train promote rollback history versions adopt-baseline
+DAILY := train promote rollback history versions verify adopt-baseline
 IN_CONTAINERS := $(if $(filter $(DAILY),$(MAKECMDGOALS)),$(if $(MLFLOW_TRACKING_URI),,$(shell \
 	$(STACK) runs $(if $(filter train,$(MAKECMDGOALS)),training,registry))))
 LOCAL := $(if $(IN_CONTAINERS),,$(VENV)/.installed)
@@ -124,6 +126,10 @@ rollback: $(LOCAL) ## Make the previous champion champion again
 history: $(LOCAL) ## List every change of the champion, accepted or refused
 	@$(REGISTRY) history
 
+.PHONY: verify
+verify: $(LOCAL) ## Verify the ledger: its hash chain, its head, and that it agrees with the aliases
+	@$(REGISTRY) verify
+
 .PHONY: versions
 versions: $(LOCAL) ## List every version
 	@$(REGISTRY) versions
@@ -138,6 +144,10 @@ viz: $(VENV)/.installed-dev ## Show the pipelines in Kedro-Viz on 4141
 up: ## Build, start and serve everything, or SERVICES="registry inference"; writes .env if there is none
 	@$(STACK) up $(SERVICES)
 
+.PHONY: rotate
+rotate: ## Make new passwords, or NAMES="REGISTRY_PASSWORD", in .env and the running stack
+	@$(STACK) rotate $(NAMES)
+
 .PHONY: down
 down: ## Stop the containers; data stays
 	@$(STACK) down
@@ -151,8 +161,8 @@ logs: ## Follow the containers' logs, or those of SERVICES="inference"
 	@$(STACK) logs $(SERVICES)
 
 .PHONY: backup
-backup: ## Write registry, models and corrections to a new folder: TO=folder, or else backups/<time>
-	@$(STACK) backup "$(TO)"
+backup: ## Write the stack's data to a new folder: TO=folder, or else backups/<time>; KEEP=14 removes older ones
+	@KEEP="$(KEEP)" $(STACK) backup "$(TO)"
 
 .PHONY: restore
 restore: ## Replace registry, models and corrections by the backup FROM=folder; asks, unless YES=1

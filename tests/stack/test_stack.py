@@ -42,6 +42,20 @@ def test_up_again_changes_nothing(stack: ContainerStack) -> None:
     assert stack.champion() == "1"
 
 
+def test_a_lost_env_file_changes_nothing(stack: ContainerStack) -> None:
+    """Another start would give every container other passwords; it is refused before that."""
+    before = {service: stack.container(service) for service in stack.running()}
+    file = Path(stack.environment["TOXIC_ENV_FILE"])
+    kept = file.rename(file.with_name("kept"))
+    try:
+        assert "Bring the file back" in stack.make("up", f"SERVICES={stack.services}", check=False)
+        assert not file.exists()
+    finally:
+        kept.rename(file)
+    assert {service: stack.container(service) for service in stack.running()} == before
+    assert stack.version() == "1"
+
+
 @pytest.mark.parametrize("image", IMAGES)
 def test_an_image_holds_what_its_service_needs_and_nothing_to_build_with(image: str) -> None:
     """No package of another service, no compiler, no installer, no cache; and a user without a name."""

@@ -1,6 +1,7 @@
 """The configuration of Prometheus and Alertmanager, held against the real tools."""
 
 import base64
+import json
 import re
 import stat
 import subprocess
@@ -179,6 +180,73 @@ def test_alertmanager_is_configured_from_the_environment(
     assert urls == expected
     assert "a secret of this test" not in (tmp_path / "alertmanager.yml").read_text()
     assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()} == {0o600}
+
+
+def test_chats_get_readable_text(run: Run, amtool: str, infra: Path, tmp_path: Path) -> None:
+    """Slack and Teams get a title and sentences; notices and a pager get Alertmanager's own JSON."""
+    told = {
+        "ALERTMANAGER_RUN_DIR": str(tmp_path),
+        "ALERTMANAGER_NOTICES_URL": "http://notices:8003/",
+        "ALERTMANAGER_WEBHOOK_URL": "https://pager.example/hook",
+        "ALERTMANAGER_SLACK_URL": "https://chat.example/hook?a=it's",
+    }
+    assert run([infra / "alertmanager" / "entrypoint.sh", "render"], environment=told).returncode == 0
+    checked = run([amtool, "check-config", tmp_path / "alertmanager.yml"])
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    # Debian's amtool is older than the receiver for Teams.
+    told["ALERTMANAGER_TEAMS_URL"] = "https://teams.example/hook"
+    assert run([infra / "alertmanager" / "entrypoint.sh", "render"], environment=told).returncode == 0
+    _, people = yaml.safe_load((tmp_path / "alertmanager.yml").read_text())["receivers"]
+    assert [hook["url"] for hook in people["webhook_configs"]] == [
+        "http://notices:8003/",
+        "https://pager.example/hook",
+    ]
+    words = {"title": '{{ template "toxic.title" . }}', "text": '{{ template "toxic.text" . }}'}
+    assert people["slack_configs"] == [
+        {"api_url": "https://chat.example/hook?a=it's", "send_resolved": True, **words}
+    ]
+    assert people["msteamsv2_configs"] == [
+        {"webhook_url": "https://teams.example/hook", "send_resolved": True, **words}
+    ]
+
+
+NOTIFICATION = {
+    "status": "firing",
+    "groupLabels": {"alertname": "ServiceDown"},
+    "commonLabels": {"severity": "page"},
+    "alerts": [
+        {
+            "annotations": {
+                "summary": "One.",
+                "description": "First.",
+                "runbook": "a.md",
+                "runbook_url": "b.md",
+            }
+        },
+        {"annotations": {"summary": "Two.", "description": "Second.", "runbook": "a.md"}},
+        {"annotations": {"summary": "Three.", "description": "Third."}},
+    ],
+}
+
+
+def test_the_text_of_a_chat_has_what_a_person_needs(
+    run: Run, amtool: str, infra: Path, tmp_path: Path
+) -> None:
+    """State, name, severity, summary, description and the page to open, if there is one."""
+    (tmp_path / "data.json").write_text(json.dumps(NOTIFICATION), encoding="utf-8")
+    command = [
+        *(amtool, "template", "render"),
+        f"--template.glob={infra / 'alertmanager' / 'notification.tmpl'}",
+        f"--template.data={tmp_path / 'data.json'}",
+    ]
+    title = run([*command, '--template.text={{ template "toxic.title" . }}']).stdout
+    text = run([*command, '--template.text={{ template "toxic.text" . }}']).stdout
+    assert title == "[FIRING] ServiceDown (page)"
+    assert text.splitlines() == [
+        *("One.", "First.", "What to do: b.md"),
+        *("Two.", "Second.", "What to do: a.md"),
+        *("Three.", "Third."),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,13 @@ Invariant: `mlflow.server` reads its configuration from environment variables at
 functions import it, after `toxic_registry.server.serve` has set them.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import PurePosixPath
 
+import structlog
 from fastapi import FastAPI
 
 from toxic_core.errors import ConfigurationError, ContractError
@@ -20,7 +22,7 @@ from toxic_registry.gate.artifacts import BundleStore, remove_scratch
 from toxic_registry.gate.gate import Gate
 from toxic_registry.gate.policy import read_policy
 from toxic_registry.gate.sealed import SealedEvaluations
-from toxic_registry.ledger.entries import Entry
+from toxic_registry.ledger.entries import Entry, Outcome
 from toxic_registry.ledger.head import HeadFile
 from toxic_registry.server.artifact_guard import guard_versions
 from toxic_registry.server.auth import BasicAuthMiddleware
@@ -35,6 +37,8 @@ from toxic_registry.server.surface import close_other_routes
 from toxic_registry.server.users import Users, parse_users
 from toxic_registry.server.webhooks import WebhookSender
 from toxic_registry.settings import Settings
+
+_log = structlog.stdlib.get_logger(__name__)
 
 _MEGABYTE = 1_000_000
 
@@ -86,6 +90,17 @@ def build_app(settings: Settings) -> FastAPI:
     head = HeadFile(settings.ledger_head_file)
 
     def emit(entry: Entry) -> None:
+        _log.log(
+            logging.WARNING if entry.outcome is Outcome.REFUSED else logging.INFO,
+            f"alias.{entry.outcome}",
+            model=entry.model,
+            alias=entry.alias,
+            before=entry.before,
+            after=entry.after,
+            actor=entry.actor,
+            reason=entry.reason,
+            sequence=entry.sequence,
+        )
         head.advance(entry)
         metrics.count_change(entry)
         webhooks.send(entry)

@@ -21,7 +21,7 @@ SIGNED_IN = "toxic_registry.user"
 
 _MAX_BODY_BYTES = 8 * 1024 * 1024
 _ARTIFACTS = "/mlflow-artifacts/"
-_PROBED = frozenset({"/health", "/metrics"})
+_PROBED = frozenset({"/health", "/health/ready", "/metrics"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _caller: ContextVar[Caller | None] = ContextVar("caller", default=None)

@@ -1,15 +1,17 @@
-"""The registry's own read-only routes beside MLflow's: `GET /ledger`, `/ledger/approved`, `/metrics`."""
+"""The registry's own read-only routes: `/ledger`, `/ledger/approved`, `/health`, `/metrics`."""
 
 from html import escape
+from http import HTTPStatus
 from importlib.resources import files
 from string import Template
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
 from toxic_registry.ledger.entries import ENTRY, Entry
 from toxic_registry.ledger.head import HeadFile
+from toxic_registry.server.database import DatabaseProbe
 from toxic_registry.server.gated_store import GatedStore
 from toxic_registry.server.metrics import CONTENT_TYPE, Metrics
 
@@ -21,6 +23,7 @@ _PAGE = Template((files("toxic_registry.server") / "ledger.html").read_text(enco
 def make_router(store: GatedStore, metrics: Metrics, head: HeadFile) -> APIRouter:
     """Return the routes, which read from the arguments."""
     router = APIRouter()
+    database = DatabaseProbe(store.engine)
 
     @router.get("/ledger")
     def ledger(
@@ -56,6 +59,17 @@ def make_router(store: GatedStore, metrics: Metrics, head: HeadFile) -> APIRoute
         ]
         versions = [{"version": version, "digest": digest} for version, digest in digests.items()]
         return JSONResponse({"aliases": aliases, "versions": versions})
+
+    @router.get("/health")
+    def live() -> Response:
+        """Return 200 while the process answers, so that a restart doesn't follow from a lost database."""
+        return PlainTextResponse(database.fault() or "OK")
+
+    @router.get("/health/ready")
+    def ready() -> Response:
+        """Return 200 if the database answers too; else 503 with the reason."""
+        fault = database.fault()
+        return PlainTextResponse(fault or "OK", HTTPStatus.SERVICE_UNAVAILABLE if fault else HTTPStatus.OK)
 
     @router.get("/metrics")
     def read_metrics() -> Response:

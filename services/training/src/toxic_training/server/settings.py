@@ -19,7 +19,9 @@ def tracking_uri() -> str:
 class Settings(BaseSettings):
     """The options of the training server."""
 
-    model_config = SettingsConfigDict(env_prefix="TRAINING_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="TRAINING_", frozen=True, extra="ignore", env_ignore_empty=True
+    )
 
     host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 for all interfaces.")
     port: int = Field(default=8002, ge=0, le=65535, description="TCP port to listen on; 0 for any free one.")
