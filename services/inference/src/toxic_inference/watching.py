@@ -13,9 +13,10 @@ from toxic_inference.adapters.nvidia import NvidiaReader
 from toxic_inference.corrections.store import DatabaseFeedbackStore
 from toxic_inference.events import Emit, ignore
 from toxic_inference.metrics import Metrics
-from toxic_inference.metrics.devices import GpuCollector
+from toxic_inference.metrics.devices import DiskCollector, GpuCollector
 from toxic_inference.monitoring.live import LiveWatch
 from toxic_inference.monitoring.monitor import Monitor
+from toxic_inference.monitoring.saved import WindowKeeper, read_windows
 from toxic_inference.serving.clock import SystemClock
 from toxic_inference.settings import Settings
 
@@ -29,12 +30,22 @@ class Watching:
         render: returns every metric in Prometheus's text format.
         totals: returns a version's totals by metric; None to count none.
         tasks: run as long as the service does.
+        close: ends it, once the tasks have ended.
     """
 
     emit: Emit
     render: Callable[[], bytes]
     totals: Callable[[str], Mapping[str, float]] | None = None
-    tasks: tuple[LiveWatch, ...] = ()
+    tasks: tuple[LiveWatch | WindowKeeper, ...] = ()
+    close: Callable[[], None] = lambda: None
+
+
+class _WallClock(SystemClock):
+    """Seconds since 1970: the monitor's windows continue in the next process."""
+
+    def now(self) -> float:
+        """Return the seconds."""
+        return time.time()
 
 
 def start_watching(settings: Settings, corrections: DatabaseFeedbackStore) -> Watching:
@@ -42,8 +53,13 @@ def start_watching(settings: Settings, corrections: DatabaseFeedbackStore) -> Wa
     if settings.metrics == "off":
         return Watching(ignore, lambda: generate_latest(REGISTRY))
     clock = SystemClock()
-    metrics = Metrics(Monitor(clock, min_texts=settings.monitor_min_texts))
+    file = settings.state_dir / "monitoring.npz"
+    saved = read_windows(file, now=time.time())
+    metrics = Metrics(Monitor(_WallClock(), min_texts=settings.monitor_min_texts, saved=saved))
+    keeper = WindowKeeper(file=file, save=metrics.monitor.save, clock=clock)
     metrics.registry.register(GpuCollector(NvidiaReader().read))
+    folders = {"state": settings.state_dir, "cache": settings.cache_dir}
+    metrics.registry.register(DiskCollector(folders))
     metrics.batch_budget(tokens=settings.batch_token_budget)
     live = LiveWatch(
         read_judged=corrections.judged,
@@ -55,4 +71,4 @@ def start_watching(settings: Settings, corrections: DatabaseFeedbackStore) -> Wa
         limit=settings.monitor_feedback_rows,
         at_least=settings.monitor_min_feedback,
     )
-    return Watching(metrics.emit, metrics.render, metrics.totals, (live,))
+    return Watching(metrics.emit, metrics.render, metrics.totals, (live, keeper), keeper.close)
