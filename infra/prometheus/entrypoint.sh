@@ -8,7 +8,7 @@
 #     comma-separated; an empty one is not scraped. Each has the address on one machine for a default.
 # PROMETHEUS_REMOTE_WRITE_URL: a hosted Prometheus to send everything to; none by default.
 # PROMETHEUS_REMOTE_WRITE_USER, PROMETHEUS_REMOTE_WRITE_TOKEN: for it; a token without a user is a bearer token.
-# RUNBOOK_BASE_URL: where people read this repository's files, such as https://git.example/team/toxic/blob/main; the
+# RUNBOOK_BASE_URL: the address at which people read the folder docs/, such as https://git.example/toxic/docs; the
 #     runbook_url of every alert begins with it. Without one it is a path in the repository.
 # PROMETHEUS_RUN_DIR: where to write; a new temporary folder by default.
 # PROMETHEUS_BINARY: the program; prometheus by default.
@@ -81,7 +81,7 @@ write_rules() {
         *[!A-Za-z0-9._~:/%+=,@-]*) fail "RUNBOOK_BASE_URL is no address of a folder; write special characters as %XX." ;;
     esac
     for file in "$run/rules/"*.yml; do
-        sed "s|runbook_url: docs/|runbook_url: $base/docs/|" "$file" >"$file.partial"
+        sed "s|runbook_url: docs/|runbook_url: $base/|" "$file" >"$file.partial"
         mv "$file.partial" "$file"
     done
 }

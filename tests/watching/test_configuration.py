@@ -131,10 +131,10 @@ def test_without_a_hosted_prometheus_there_is_nothing_to_send_to(
     ("base", "expected"),
     [
         ("", "docs/"),
-        ("https://git.example/team/toxic/blob/main", "https://git.example/team/toxic/blob/main/docs/"),
-        ("http://git.example:8080/toxic/", "http://git.example:8080/toxic/docs/"),
-        ("https://someone@git.example/toxic", "https://git.example/toxic/docs/"),
-        ("https://someone:p&|'$(x)@git.example/t@main", "https://git.example/t@main/docs/"),
+        ("https://git.example/toxic/blob/main/docs", "https://git.example/toxic/blob/main/docs/"),
+        ("http://git.example:8080/docs/", "http://git.example:8080/docs/"),
+        ("https://someone@git.example/toxic", "https://git.example/toxic/"),
+        ("https://someone:p&|'$(x)@git.example/t@main", "https://git.example/t@main/"),
     ],
 )
 def test_runbooks_are_links(

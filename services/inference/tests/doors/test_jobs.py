@@ -491,7 +491,7 @@ class _FullDisk(JobFiles):
         return PartialUpload(path, held)
 
 
-@pytest.mark.parametrize("content", [FILE, FILE * 100], ids=["at the end", "in the middle"])
+@pytest.mark.parametrize("content", [FILE, FILE * 3], ids=["at the end", "in the middle"])
 async def test_a_full_disk_is_said_to_be_full(
     start: Callable[[], Process], tmp_path: Path, content: bytes
 ) -> None:

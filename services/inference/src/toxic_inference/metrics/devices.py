@@ -39,7 +39,7 @@ class GpuCollector(Collector):
         yield from (utilisation, used, total)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DiskCollector(Collector):
     """Asks for the space on the disk of each folder at every scrape; `folders` by the label's value."""
 
