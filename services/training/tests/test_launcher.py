@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from structlog.testing import capture_logs
 
 from toxic_training.kedro_project.run_report import RunReport, write_report
-from toxic_training.server.launcher import ChildRun
+from toxic_training.server.launcher import ChildRun, log_lines
 
 pytestmark = [pytest.mark.slow, pytest.mark.anyio]
 
@@ -57,3 +58,14 @@ async def test_a_stopped_run_is_marked_killed_however_it_ended(
     assert run.report().mlflow_run_id == mlflow_run
     assert client.get_run(mlflow_run).info.status == "KILLED"
     assert not folder.exists()
+
+
+async def test_each_line_of_a_run_is_a_record_of_the_log() -> None:
+    """Also the last one without an end; one that is too long is left out."""
+    stream = asyncio.StreamReader(limit=50)
+    stream.feed_data(b"12:00:00 INFO [1/9] clean: ...\n\n" + b"x" * 200 + b"\nlast \xff")
+    stream.feed_eof()
+    with capture_logs() as logs:
+        await log_lines(stream, "a1")
+    assert [log["line"] for log in logs] == ["12:00:00 INFO [1/9] clean: ...", "last \ufffd"]
+    assert {(log["event"], log["run_id"]) for log in logs} == {("run.output", "a1")}

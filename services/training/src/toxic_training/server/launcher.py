@@ -20,6 +20,10 @@ from toxic_training.server.settings import tracking_uri
 
 _log = structlog.get_logger(__name__)
 
+_MAX_LINE_BYTES = 1024 * 1024
+_OUTPUT_SECONDS = 5.0
+"""Time for the last lines of a run that has ended; a process that it left may keep the pipe open."""
+
 _CLOSED_BY_RUN = frozenset({0, 1})
 """Exit statuses of a run that has closed its MLflow run itself."""
 
@@ -31,6 +35,7 @@ class ChildRun:
     process: asyncio.subprocess.Process
     folder: Path
     grace_seconds: float
+    output: asyncio.Task[None] | None = None
     _report: RunReport = field(init=False, default_factory=RunReport)
     _loop: asyncio.AbstractEventLoop = field(init=False, default_factory=asyncio.get_running_loop)
     _kill: asyncio.TimerHandle | None = field(init=False, default=None)
@@ -44,6 +49,9 @@ class ChildRun:
     async def wait(self) -> int:
         """Wait for the end; return the exit status."""
         status = await self.process.wait()
+        if self.output is not None:
+            await asyncio.wait({self.output}, timeout=_OUTPUT_SECONDS)
+            self.output.cancel()
         open_states = {"RUNNING"}
         if self._kill is not None:
             self._kill.cancel()
@@ -63,7 +71,7 @@ class ChildRun:
 
 
 async def launch_child(request: str, run_id: str, *, env: str | None, grace_seconds: float) -> ChildRun:
-    """Start a child and send it the request, Kedro's `RunRequest` as JSON; it inherits stdout and stderr.
+    """Start a child and send it the request, Kedro's `RunRequest` as JSON; log each line that it prints.
 
     A stopped child gets SIGTERM, and SIGKILL after `grace_seconds`.
     """
@@ -72,13 +80,30 @@ async def launch_child(request: str, run_id: str, *, env: str | None, grace_seco
         sys.executable,
         *("-m", "toxic_training.server.child", env or ""),
         stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        limit=_MAX_LINE_BYTES,
         env={**os.environ, REPORT_VARIABLE: str(folder / "report.json")},
         start_new_session=True,  # a terminal's Ctrl-C goes to the server, which then stops the run
     )
-    if process.stdin is None:
+    if process.stdin is None or process.stdout is None:
         raise RuntimeError("the child was started without a pipe")
     process.stdin.write(request.encode() + b"\n")
-    return ChildRun(process, folder, grace_seconds=grace_seconds)
+    output = asyncio.create_task(log_lines(process.stdout, run_id))
+    return ChildRun(process, folder, grace_seconds=grace_seconds, output=output)
+
+
+async def log_lines(stream: asyncio.StreamReader, run_id: str) -> None:
+    """Log what a run prints, a line per record, so that the server's log is JSON throughout."""
+    while True:
+        try:
+            line = await stream.readline()
+        except ValueError:  # longer than the limit; asyncio has dropped what it read of it
+            continue
+        if not line:
+            return
+        if text := line.decode(errors="replace").rstrip():
+            _log.info("run.output", run_id=run_id, line=text)
 
 
 def _mark_killed(run_id: str, open_states: Container[str]) -> None:
