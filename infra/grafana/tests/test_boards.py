@@ -80,7 +80,7 @@ def test_an_empty_panel_names_what_it_waits_for(board: Board) -> None:
 
 
 def test_bounds_are_drawn() -> None:
-    """What an alert or an objective compares with is a line; steps begin with a color for the lowest values."""
+    """What an alert or an objective compares with is a line; the lowest values have a color."""
     drawn = {panel.title for board in BOARDS for panel in board.panels() if panel.thresholds}
     assert drawn >= {"Drift of scores", "Live disagreement", "Error burn rate", "Latency of scoring"}
     assert drawn >= {"Availability budget left", "Free disk space", "Targets"}
@@ -94,7 +94,9 @@ def test_prometheus_and_alertmanager_have_a_row() -> None:
     """If they fail, no alert fires."""
     (row,) = [row for row in SERVICE.rows if row.title == "Prometheus and Alertmanager"]
     queries = [expr for panel in row.panels for expr in panel.queries.values()]
-    assert {"prometheus", "alertmanager"} <= {name.split("_")[0] for expr in queries for name in re.findall(r"\w+_total", expr)}
+    assert {"prometheus", "alertmanager"} <= {
+        name.split("_")[0] for expr in queries for name in re.findall(r"\w+_total", expr)
+    }
 
 
 def test_no_two_panels_of_a_dashboard_share_a_title() -> None:

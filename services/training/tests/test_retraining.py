@@ -72,9 +72,7 @@ class Server:
             mlflow_page="http://mlflow.example",
         )
         self.has_data = True
-        parts = compose(
-            settings, self.launcher.launch, has_data=lambda: self.has_data, now=lambda: self.now
-        )
+        parts = compose(settings, self.launcher.launch, has_data=lambda: self.has_data, now=lambda: self.now)
         self.runs, self.retraining = parts.runs, parts.retraining
         self.app = FastAPI()
         add_routes(self.app, settings, parts)

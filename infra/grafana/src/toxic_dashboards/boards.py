@@ -23,6 +23,7 @@ from grafana_foundation_sdk.models.dashboard import (
 )
 from grafana_foundation_sdk.models.dashboard import Panel as PanelModel
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+from pydantic import Field
 
 from toxic_core.contract.schema import FrozenModel
 from toxic_core.registered import MODEL_NAME
@@ -92,7 +93,7 @@ class Panel(FrozenModel):
     kind: Kind = "lines"
     width: int = 8
     needs: str = ""
-    thresholds: dict[float, Color] = {}
+    thresholds: dict[float, Color] = Field(default_factory=dict)
     below: Color = "green"
 
     def build(self) -> Builder[PanelModel]:
@@ -102,9 +103,7 @@ class Panel(FrozenModel):
         builder = builder.datasource(SOURCE).height(8).span(self.width)
         builder = builder.no_value(f"No data yet: needs {self.needs}" if self.needs else "No data yet")
         steps = [Threshold(color=self.below), *(Threshold(*step) for step in self.thresholds.items())]
-        builder = builder.thresholds(
-            dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps)
-        )
+        builder = builder.thresholds(dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps))
         if self.thresholds and isinstance(builder, timeseries.Panel):
             style = common.GraphThresholdsStyleConfig().mode(GraphTresholdsStyleMode.DASHED)
             builder = builder.thresholds_style(style)
