@@ -482,7 +482,7 @@ def test_artifacts_are_in_object_storage() -> None:
     ((_, container),) = containers(find("production", "Deployment", "registry"))
     values = {each["name"]: each.get("value", "") for each in container["env"]}
     assert values["REGISTRY_ARTIFACTS_DESTINATION"].startswith("s3://")
-    assert "services/registry:s3" in (ROOT / "Dockerfile").read_text()
+    assert "services/registry:image" in (ROOT / "Dockerfile").read_text()
     policy = find("production", "NetworkPolicy", "object-storage")["spec"]
     assert policy["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": "registry"}
     assert policy["egress"][0]["ports"] == [{"port": 443}]
