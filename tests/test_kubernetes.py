@@ -498,7 +498,7 @@ def test_inference_is_spread_and_keeps_its_replicas() -> None:
 
 
 def test_a_backup_has_the_database_and_the_files_and_old_ones_go(tmp_path: Path) -> None:
-    """The CronJob's script, with a stand-in for pg_dump; the ledger's head, which an older ledger contradicts, is left out."""
+    """The CronJob's script, with a stand-in for pg_dump; the ledger's head is left out."""
     job = find("production", "CronJob", "backup")
     ((pod, container),) = containers(job)
     assert container["command"] == ["sh", "/etc/toxic/backup.sh"]
