@@ -410,7 +410,7 @@ def test_the_registry_answers_a_scrape_by_its_pods_address(overlay: str) -> None
 
 def test_the_clusters_rules_are_those_of_the_stack() -> None:
     """`make manifests` was run after the last change; alerts name the namespace, by which they are routed."""
-    command = [sys.executable, KUBERNETES / "make-rules.py"]
+    command = [sys.executable, str(KUBERNETES / "make-rules.py")]
     written = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
     assert (KUBERNETES / "monitoring" / "rules.yaml").read_text() == written, "run `make manifests`"
     groups = find("production", "PrometheusRule", "toxic-comments")["spec"]["groups"]
@@ -524,7 +524,7 @@ def test_a_backup_has_the_database_and_the_files_and_old_ones_go(tmp_path: Path)
         "BACKUPS": str(backups),
         "BACKUPS_KEPT": "7",
     }
-    command = ["sh", KUBERNETES / "base" / "backup.sh"]
+    command = ["sh", str(KUBERNETES / "base" / "backup.sh")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     kept = sorted(folder.name for folder in backups.iterdir())
