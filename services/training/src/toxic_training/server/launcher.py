@@ -76,20 +76,32 @@ async def launch_child(request: str, run_id: str, *, env: str | None, grace_seco
     A stopped child gets SIGTERM, and SIGKILL after `grace_seconds`.
     """
     folder = Path(tempfile.mkdtemp(prefix=f"run-{run_id}-"))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "toxic_training.server.child", env or ""),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        limit=_MAX_LINE_BYTES,
-        env={**os.environ, REPORT_VARIABLE: str(folder / "report.json")},
-        start_new_session=True,  # a terminal's Ctrl-C goes to the server, which then stops the run
+    # A pipe of our own: with asyncio's, Process.wait() waits until no process has the pipe open.
+    reading, writing = os.pipe()
+    stream = asyncio.StreamReader(limit=_MAX_LINE_BYTES)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(reading, "rb")
     )
-    if process.stdin is None or process.stdout is None:
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "toxic_training.server.child", env or ""),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=writing,
+            stderr=asyncio.subprocess.STDOUT,
+            env={**os.environ, REPORT_VARIABLE: str(folder / "report.json")},
+            start_new_session=True,  # a terminal's Ctrl-C goes to the server, which then stops the run
+        )
+    except BaseException:
+        transport.close()
+        raise
+    finally:
+        os.close(writing)
+    if process.stdin is None:
         raise RuntimeError("the child was started without a pipe")
     process.stdin.write(request.encode() + b"\n")
-    output = asyncio.create_task(log_lines(process.stdout, run_id))
+    output = asyncio.create_task(log_lines(stream, run_id))
+    output.add_done_callback(lambda _: transport.close())
     return ChildRun(process, folder, grace_seconds=grace_seconds, output=output)
 
 
