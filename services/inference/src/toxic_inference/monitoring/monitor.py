@@ -136,11 +136,15 @@ class VersionMonitor:
     def restore(self, saved: SavedWindows, *, now: float) -> None:
         """Go on with the windows of another process, before the first text; counters begin at 0.
 
-        The time between the two wasn't watched. Nothing is restored if the version is another.
+        The time between the two wasn't watched, and is taken off the time before. Nothing is restored if the
+        version is another, or if another release counted otherwise.
         """
-        if saved.contract == digest_of(self.scheme.contract):
-            self._history.restore(saved.history)
-            self._since = now - saved.watched_seconds
+        shape = saved.history.buckets.size, self._counts.flat.size
+        if saved.contract != digest_of(self.scheme.contract) or saved.history.counts.shape != shape:
+            return
+        self._history.restore(saved.history)
+        watched = min(saved.watched_seconds, Window.DAY.seconds) - max(now - saved.at, 0.0)
+        self._since = now - max(watched, 0.0)
 
     def _count(self) -> None:
         if self._waiting:
