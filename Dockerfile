@@ -81,7 +81,7 @@ CMD ["python", "-m", "toxic_inference"]
 
 FROM build AS build-registry
 COPY services/registry/pyproject.toml services/registry/
-RUN infra/containers/install-dependencies.sh libs/toxic_core libs/toxic_model services/registry:evaluate
+RUN infra/containers/install-dependencies.sh libs/toxic_core libs/toxic_model services/registry:image
 COPY libs libs
 COPY services/registry services/registry
 RUN /opt/uv/bin/uv pip install --python /opt/venv/bin/python --no-cache --no-deps --compile-bytecode \

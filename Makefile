@@ -273,6 +273,10 @@ baseline-digests: ## Write the digests of models/baseline, by which the gate kno
 dashboards: $(VENV)/.installed-dev ## Export Grafana's dashboards from the YAML in infra/grafana/src
 	@$(RUN) toxic_dashboards infra/grafana/dashboards
 
+.PHONY: manifests
+manifests: $(VENV)/.installed-dev ## Write the rules of infra/prometheus as a manifest for Kubernetes
+	@$(VENV)/bin/python infra/kubernetes/make-rules.py > infra/kubernetes/monitoring/rules.yaml
+
 .PHONY: rules
 rules: tools $(VENV)/.installed-dev ## Check and test the rules and configuration of Prometheus and Alertmanager
 	@$(PYTEST) tests/watching/test_configuration.py $(ARGS)

@@ -25,7 +25,7 @@ def find_program(*names: str) -> str:
 
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """Return this process's environment without what could name targets, and `environment`."""
-    meant = ("PROMETHEUS_", "ALERTMANAGER_", "TRAINING_")
+    meant = ("PROMETHEUS_", "ALERTMANAGER_", "TRAINING_", "RUNBOOK_")
     return {**{k: v for k, v in os.environ.items() if not k.startswith(meant)}, **environment}
 
 

@@ -52,8 +52,8 @@ def test_alerts_fire_when_they_should_and_only_then(run: Run, promtool: str, fil
 @pytest.mark.parametrize("alert", _alerts(), ids=lambda alert: alert["alert"])
 def test_every_alert_is_explained_and_has_both_kinds_of_case(alert: dict[str, Any]) -> None:
     """Summary, description, a section in the runbook; and cases in which it fires and doesn't."""
-    assert {"summary", "description", "runbook"} <= alert["annotations"].keys()
-    path, anchor = alert["annotations"]["runbook"].split("#")
+    assert {"summary", "description", "runbook_url"} <= alert["annotations"].keys()
+    path, anchor = alert["annotations"]["runbook_url"].split("#")
     headings = re.findall(r"^## (\w+)$", (ROOT / path).read_text(), re.MULTILINE)
     assert anchor in {heading.lower() for heading in headings}
     assert alert["alert"] in headings
@@ -129,8 +129,36 @@ def test_without_a_hosted_prometheus_there_is_nothing_to_send_to(
 
 
 @pytest.mark.parametrize(
+    ("base", "expected"),
+    [
+        ("", "docs/"),
+        ("https://git.example/toxic/blob/main/docs", "https://git.example/toxic/blob/main/docs/"),
+        ("http://git.example:8080/docs/", "http://git.example:8080/docs/"),
+        ("https://someone@git.example/toxic", "https://git.example/toxic/"),
+        ("https://someone:p&|'$(x)@git.example/t@main", "https://git.example/t@main/"),
+    ],
+)
+def test_runbooks_are_links(
+    run: Run, promtool: str, infra: Path, tmp_path: Path, base: str, expected: str
+) -> None:
+    """Each alert's link begins with RUNBOOK_BASE_URL, without the user and the token in it."""
+    environment = {"PROMETHEUS_RUN_DIR": str(tmp_path), "RUNBOOK_BASE_URL": base}
+    rendered = run([infra / "prometheus" / "entrypoint.sh", "render"], environment=environment)
+    assert rendered.returncode == 0, rendered.stderr
+    files = sorted((tmp_path / "rules").iterdir())
+    groups = [group for file in files for group in yaml.safe_load(file.read_text())["groups"]]
+    alerts = [rule for group in groups for rule in group["rules"] if "alert" in rule]
+    links = {rule["alert"]: rule["annotations"]["runbook_url"] for rule in alerts}
+    assert links == {name: f"{expected}runbooks.md#{name.lower()}" for name in links}
+    assert len(links) == len(_alerts())
+    assert run([promtool, "check", "rules", *files]).returncode == 0
+
+
+@pytest.mark.parametrize(
     ("environment", "says"),
     [
+        ({"RUNBOOK_BASE_URL": "git@git.example:team/toxic.git"}, "https://"),
+        ({"RUNBOOK_BASE_URL": "https://git.example/it's"}, "RUNBOOK_BASE_URL"),
         ({"PROMETHEUS_REMOTE_WRITE_TOKEN": "x"}, "_URL"),
         ({"PROMETHEUS_REMOTE_WRITE_URL": "metrics.example"}, "https://"),
         ({**REMOTE, "PROMETHEUS_REMOTE_WRITE_TOKEN": ""}, "_TOKEN"),

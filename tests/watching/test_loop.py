@@ -32,7 +32,10 @@ def _rules() -> list[dict[str, Any]]:
 def _panels(*, needing: bool) -> set[str]:
     """Return the expressions of all panels: those that need an event first, or those that don't."""
     panels = [panel for board in BOARDS for panel in board.panels() if bool(panel.needs) is needing]
-    return {expr.replace("$__rate_interval", "1m") for panel in panels for expr in panel.queries.values()}
+    exprs = {expr for panel in panels for expr in panel.queries.values()}
+    for variable, value in {"$__rate_interval": "1m", "$instance": ".*", "$version": ".*"}.items():
+        exprs = {expr.replace(variable, value) for expr in exprs}
+    return exprs
 
 
 def _texts(count: int, *, words: int = 12) -> list[str]:

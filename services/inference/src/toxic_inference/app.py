@@ -48,7 +48,7 @@ def create_app(settings: Settings, otel_settings: OtelSettings | None = None) ->
     threads.load.submit(warm_libraries)  # before the first version is loaded, and so before the first text
     feedback = DatabaseFeedbackStore(settings.feedback_url or f"sqlite:///{settings.state_dir}/feedback.db")
     watching = start_watching(settings, feedback, otel)
-    emit, closing = watching.emit, [feedback.close, *([otel.close] if otel else [])]
+    emit, closing = watching.emit, [watching.close, feedback.close, *([otel.close] if otel else [])]
     policies = make_policies(settings, emit=emit)
     manager = make_manager(settings, origin, policies, emit=emit, threads=threads)
     poller = make_poller(settings, origin, manager, emit=emit, threads=threads)

@@ -14,9 +14,10 @@ from toxic_inference.adapters.nvidia import NvidiaReader
 from toxic_inference.corrections.store import DatabaseFeedbackStore
 from toxic_inference.events import Emit, Event, ignore
 from toxic_inference.metrics import Metrics
-from toxic_inference.metrics.devices import GpuCollector
+from toxic_inference.metrics.devices import DiskCollector, GpuCollector
 from toxic_inference.monitoring.live import LiveWatch
 from toxic_inference.monitoring.monitor import Monitor
+from toxic_inference.monitoring.saved import WindowKeeper, read_windows
 from toxic_inference.serving.clock import SystemClock
 from toxic_inference.settings import Settings
 
@@ -33,12 +34,22 @@ class Watching:
         render: returns every metric in Prometheus's text format.
         totals: returns a version's totals by metric; None to count none.
         runs: run as long as the service does.
+        close: ends it, once these have ended.
     """
 
     emit: Emit
     render: Callable[[], bytes]
     totals: Callable[[str], Mapping[str, float]] | None = None
     runs: tuple[Callable[[], Coroutine[None, None, None]], ...] = ()
+    close: Callable[[], None] = lambda: None
+
+
+class _WallClock(SystemClock):
+    """Seconds since 1970: the monitor's windows continue in the next process."""
+
+    def now(self) -> float:
+        """Return the seconds."""
+        return time.time()
 
 
 def start_watching(
@@ -49,8 +60,13 @@ def start_watching(
     if settings.metrics == "off":
         return Watching(tracing.emit if tracing else ignore, lambda: generate_latest(REGISTRY))
     clock = SystemClock()
-    metrics = Metrics(Monitor(clock, min_texts=settings.monitor_min_texts))
+    file = settings.state_dir / "monitoring.npz"
+    saved = read_windows(file, now=time.time())
+    metrics = Metrics(Monitor(_WallClock(), min_texts=settings.monitor_min_texts, saved=saved))
+    keeper = WindowKeeper(file=file, save=metrics.monitor.save, clock=clock)
     metrics.registry.register(GpuCollector(NvidiaReader().read))
+    folders = {"state": settings.state_dir, "cache": settings.cache_dir}
+    metrics.registry.register(DiskCollector(folders))
     metrics.batch_budget(tokens=settings.batch_token_budget)
     live = LiveWatch(
         read_judged=corrections.judged,
@@ -62,14 +78,15 @@ def start_watching(
         limit=settings.monitor_feedback_rows,
         at_least=settings.monitor_min_feedback,
     )
-    export = otel.export_metrics(metrics.registry) if otel else None
-    runs = (live.run, export.run) if export else (live.run,)
+    close, metered = keeper.close, metrics.registry
+    export = otel.export_metrics(metered) if otel else None
+    runs = (live.run, keeper.run, *((export.run,) if export else ()))
     if tracing is None:
-        return Watching(metrics.emit, metrics.render, metrics.totals, runs)
+        return Watching(metrics.emit, metrics.render, metrics.totals, runs, close)
     count, trace = metrics.emit, tracing.emit
 
     def emit(event: Event) -> None:
         count(event)
         trace(event)
 
-    return Watching(emit, metrics.render, metrics.totals, runs)
+    return Watching(emit, metrics.render, metrics.totals, runs, close)

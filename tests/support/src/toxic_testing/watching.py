@@ -338,4 +338,5 @@ def shorten_clocks(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
     for clock, shorter in _CLOCKS.items():
         text = re.sub(rf"^(\s*(?:- )?{clock}): \w+$", rf"\1: {shorter}", text, flags=re.MULTILINE)
+    text = re.sub(r"(window_seconds\{.*\}) >= \d+$", r"\1 >= 0", text, flags=re.MULTILINE)
     file.write_text(text, encoding="utf-8")

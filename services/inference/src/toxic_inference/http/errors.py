@@ -25,6 +25,7 @@ from toxic_inference.corrections.record import (
     UnknownFeedbackError,
 )
 from toxic_inference.jobs.record import (
+    DiskFullError,
     JobNotDoneError,
     JobsFullError,
     JobsUnavailableError,
@@ -131,6 +132,7 @@ ERROR_TABLE: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
     JobNotDoneError: (HTTPStatus.CONFLICT, "job_not_done"),
     JobsUnavailableError: (HTTPStatus.SERVICE_UNAVAILABLE, "jobs_unavailable"),
     JobsFullError: (HTTPStatus.TOO_MANY_REQUESTS, "jobs_full"),
+    DiskFullError: (HTTPStatus.INSUFFICIENT_STORAGE, "disk_full"),
     OverloadedError: (HTTPStatus.TOO_MANY_REQUESTS, "overloaded"),
     NoVersionReadyError: (HTTPStatus.SERVICE_UNAVAILABLE, "no_version_ready"),
     DeadlineExceededError: (HTTPStatus.GATEWAY_TIMEOUT, "deadline_exceeded"),

@@ -47,6 +47,7 @@ const WORDS = {
   feedback_unavailable: "Corrections can't be kept at the moment. Try again later.",
   unknown_feedback: "The correction was removed already.",
   unknown_job: "The file isn't on the server any more. Choose it again.",
+  disk_full: "The service's disk is full. Try again later.",
   jobs_full: "Too many files are waiting. Try again later.",
   jobs_unavailable: "Files can't be scored at the moment. Try again later.",
   inference_failed: "The model failed at this text. Whoever runs the service finds the reason in its log.",

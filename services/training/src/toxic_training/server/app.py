@@ -15,6 +15,8 @@ from typing import Annotated
 import uvicorn
 from fastapi import APIRouter, Depends, FastAPI, Header, Request, Response
 from fastapi.responses import JSONResponse
+from kedro.framework.project import settings as project
+from kedro.framework.startup import bootstrap_project
 from kedro.server import create_http_server
 from kedro.server.models import RunRequest
 
@@ -174,7 +176,12 @@ def serve(settings: Settings) -> None:
     """Serve until a signal."""
     configure_logging(level=settings.log_level)
     launch = partial(launch_child, env=settings.env, grace_seconds=settings.stop_grace_seconds)
-    parts = compose(settings, launch)
+    bootstrap_project(PROJECT)
+    loader = project.CONFIG_LOADER_CLASS(
+        str(PROJECT / project.CONF_SOURCE), env=settings.env, **project.CONFIG_LOADER_ARGS
+    )
+    raw = PROJECT / loader["globals"]["raw"]
+    parts = compose(settings, launch, has_data=lambda: any(raw.glob("[!.]*")))
     config = uvicorn.Config(
         create_app(settings, parts),
         host=settings.host,
