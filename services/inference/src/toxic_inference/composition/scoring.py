@@ -3,7 +3,9 @@
 import random
 
 from toxic_inference.composition.executors import Executors
-from toxic_inference.events import Emit
+from toxic_inference.corrections.review_queue import ReviewQueue
+from toxic_inference.corrections.sampling import ReviewSampler, candidate
+from toxic_inference.events import Emit, ReviewReason
 from toxic_inference.serving.clock import SystemClock
 from toxic_inference.serving.interfaces import Scorer
 from toxic_inference.serving.scoring.canary import CanaryScorer
@@ -15,7 +17,7 @@ from toxic_inference.threads import Threads
 
 
 def make_shadowing(
-    settings: Settings, scorer: ScoringService, manager: Manager, emit: Emit
+    settings: Settings, scorer: ScoringService, manager: Manager, emit: Emit, review: ReviewQueue
 ) -> ShadowingScorer | None:
     """Return what scores a sample by the challenger too; None if it is turned off."""
     if not settings.shadow_fraction:
@@ -29,6 +31,15 @@ def make_shadowing(
         clock=SystemClock(),
         emit=emit,
         draw=random.random,
+        disagreed=lambda sample: review.offer(
+            candidate(
+                sample.text,
+                sample.score,
+                version=sample.version,
+                contract=sample.contract,
+                reason=ReviewReason.SHADOW,
+            )
+        ),
     )
 
 
@@ -52,3 +63,10 @@ def with_canary(settings: Settings, scorer: Scorer) -> Scorer:
     if not settings.canary_fraction:
         return scorer
     return CanaryScorer(scorer, default_alias=settings.model_alias, fraction=settings.canary_fraction)
+
+
+def with_review(settings: Settings, scorer: Scorer, review: ReviewQueue) -> Scorer:
+    """Return what offers uncertain texts for the review, if texts are kept for it."""
+    if not settings.review_texts:
+        return scorer
+    return ReviewSampler(scorer, offer=review.offer, fraction=settings.review_fraction, draw=random.random)

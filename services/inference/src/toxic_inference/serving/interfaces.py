@@ -101,7 +101,7 @@ class Terms:
     Attributes:
         timeout_seconds: counted from the session's beginning; a text whose computation hasn't begun by then
             is never computed. None for no limit.
-        store: whether scores may be cached, and taken from the cache.
+        store: whether scores may be cached, and taken from the cache, and the texts kept for the review.
         caller: who shares the service with others: the name of a key, or an address.
     """
 
