@@ -48,7 +48,7 @@ def create_app(settings: Settings) -> Starlette:
     poller = make_poller(settings, origin, manager, emit=emit, threads=threads)
     scorer = make_service(settings, manager, emit=emit, threads=threads)
     review = make_review(settings, feedback, emit=emit, threads=threads)
-    shadowing = make_shadowing(settings, scorer, manager, emit, review)
+    shadowing = make_shadowing(settings, scorer, manager, emit=emit, review=review)
     jobs = make_jobs(settings, scorer, policies, emit=emit, threads=Threads(threads.jobs), closing=closing)
     backend = make_backend(
         settings,

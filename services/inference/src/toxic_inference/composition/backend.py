@@ -16,8 +16,8 @@ from toxic_inference.corrections.review_queue import ReviewQueue
 from toxic_inference.corrections.review_store import ReviewStore
 from toxic_inference.corrections.service import CorrectionService
 from toxic_inference.corrections.store import DatabaseFeedbackStore
-from toxic_inference.http.backend import Backend, DoorThreads, Limits, PerspectiveRules
 from toxic_inference.events import Emit
+from toxic_inference.http.backend import Backend, DoorThreads, Limits, PerspectiveRules
 from toxic_inference.jobs.owner import JobsOwner
 from toxic_inference.jobs.queue import JobQueue
 from toxic_inference.serving.clock import SystemClock

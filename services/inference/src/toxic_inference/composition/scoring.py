@@ -17,7 +17,7 @@ from toxic_inference.threads import Threads
 
 
 def make_shadowing(
-    settings: Settings, scorer: ScoringService, manager: Manager, emit: Emit, review: ReviewQueue
+    settings: Settings, scorer: ScoringService, manager: Manager, *, emit: Emit, review: ReviewQueue
 ) -> ShadowingScorer | None:
     """Return what scores a sample by the challenger too; None if it is turned off."""
     if not settings.shadow_fraction:

@@ -1,9 +1,9 @@
 """Corrections in a database: SQLite by default, PostgreSQL if its address is set.
 
 Owns the tables `correction`, `correction_label`, with a row per judged or scored label, and
-`correction_secret`, and makes those of the review. The `place` of a correction only grows: an export reads page by page and holds no
-transaction open during a slow download. A database with the old table `feedback`, which had columns per
-label, or without callers or digests, is migrated on first use.
+`correction_secret`, and makes those of the review. The `place` of a correction only grows: an export reads
+page by page and holds no transaction open during a slow download. A database with the old table `feedback`,
+which had columns per label, or without callers or digests, is migrated on first use.
 
 Invariant: `add` returns once the rows are on disk; two `add`s of one id leave one correction.
 """

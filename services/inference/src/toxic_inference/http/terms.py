@@ -23,7 +23,8 @@ def terms_of(request: Request, *, timeout_seconds: float | None = None, store: b
     Args:
         request: its header `timeout`, in seconds, counts if the body has no timeout.
         timeout_seconds: the body's timeout.
-        store: whether scores, and texts for the review, may be stored; the header `do-not-store` may refuse it.
+        store: whether scores, and texts for the review, may be stored; the header `do-not-store` may
+            refuse it.
 
     Raises:
         InvalidRequestError: a header has no such value.

@@ -107,7 +107,7 @@ class ImportAnswer(BaseModel):
 
 
 async def texts(request: Request, backend: Backend) -> Response:
-    """List texts to judge: contradictory corrections, then disagreements with the shadow, then uncertain ones.
+    """List texts to judge: contradictory corrections, disagreements with the shadow, then uncertain texts.
 
     Texts that you have judged, and decided ones, are left out.
     """

@@ -18,26 +18,33 @@ class SampledSession:
 
     @property
     def version(self) -> str:
+        """As the session's."""
         return self.session.version
 
     @property
     def contract(self) -> Contract:
+        """As the session's."""
         return self.session.contract
 
     @property
     def scales(self) -> Scales | None:
+        """As the session's."""
         return self.session.scales
 
     async def score(self, texts: Sequence[Text], *, lane: Lane) -> Sequence[TextScore]:
+        """Score as the session does, and offer the scores."""
         scores = await self.session.score(texts, lane=lane)
         self.offer(self.session, texts, scores)
         return scores
 
     async def explain(self, text: Text, *, lane: Lane) -> Explanation:
+        """Explain as the session does."""
         return await self.session.explain(text, lane=lane)
 
     async def infer(self, rows: Sequence[Row], *, lane: Lane) -> Float32Array:
+        """Compute as the session does."""
         return await self.session.infer(rows, lane=lane)
 
     async def infer_texts(self, texts: Sequence[str], *, lane: Lane) -> Sequence[RawScore]:
+        """Compute as the session does."""
         return await self.session.infer_texts(texts, lane=lane)
