@@ -33,6 +33,7 @@ from toxic_inference.http.guard import caller_in
 _PAGE_TEXTS = 50
 _IMPORT_BYTES = 16 * 1024 * 1024
 _MOST_VALUES = 1_000_000
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _POSITION = re.compile(r"([0-9]{1,9})-([0-9]{1,18})")
 
 
@@ -129,14 +130,14 @@ async def judge(request: Request, backend: Backend) -> Response:
     check_media_type(request)
     body = validate(OpinionRequest, await read_json(request))
     outcome, disputed = await backend.review.judge(
-        request.path_params["digest"], body.labels, caller=caller_in(request.scope)
+        _digest(request), body.labels, caller=caller_in(request.scope)
     )
     return json_response(OpinionAnswer(outcome=outcome, disputed=list(disputed)))
 
 
 async def remove(request: Request, backend: Backend) -> Response:
     """Delete a text everywhere: from the review, and every correction that has it."""
-    await backend.review.forget(request.path_params["digest"])
+    await backend.review.forget(_digest(request))
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
@@ -202,6 +203,13 @@ def _tasks(value: object) -> list[AnnotatedTask]:
     if not isinstance(value, list):
         raise InvalidRequestError("The body must be a JSON list of tasks; /docs shows one.", field="body")
     return validate(_Import, {"tasks": value}).tasks
+
+
+def _digest(request: Request) -> str:
+    digest: str = request.path_params["digest"]
+    if _DIGEST.fullmatch(digest) is None:
+        raise UnknownReviewError("A text is named by its SHA-256, in hexadecimal.")
+    return digest
 
 
 def _after(request: Request) -> tuple[int, int] | None:
