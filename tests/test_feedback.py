@@ -105,8 +105,9 @@ def test_replicas_migrate_an_old_table_once(server: PostgresServer) -> None:
         store.close()
 
 
-def test_two_replicas_review_one_text(database: str) -> None:
+def test_two_replicas_review_one_text(server: PostgresServer) -> None:
     """Opinions that arrive together are both counted; a text is kept once, and forgotten everywhere."""
+    database = server.new_database("review")
     stores = [DatabaseFeedbackStore(database) for _ in range(2)]
     reviews = [ReviewStore(store) for store in stores]
     candidate = Candidate("you are kind", "en", "3", {"toxic": (0.5, True)}, ReviewReason.UNCERTAIN)
