@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sql
 from sqlalchemy.dialects import postgresql, sqlite
@@ -152,8 +152,12 @@ class ReviewStore:
             # First, so that SQLite's transaction begins with a change.
             drop_items(connection, review_items.c.created_at <= since)
             if rows:
-                insert = sqlite.insert if connection.dialect.name == SQLITE else postgresql.insert
-                new = insert(review_items).values(list(rows.values())).on_conflict_do_nothing()
+                values = list(rows.values())
+                new = (
+                    sqlite.insert(review_items).values(values).on_conflict_do_nothing()
+                    if connection.dialect.name == SQLITE
+                    else postgresql.insert(review_items).values(values).on_conflict_do_nothing()
+                )
                 found = connection.execute(new.returning(review_items.c.reason)).scalars()
                 added = [ReviewReason(reason) for reason in found]
             last = (
@@ -272,7 +276,7 @@ def _opinions(connection: sql.Connection, places: Sequence[int]) -> dict[int, tu
     return found
 
 
-def _item(row: sql.Row[tuple[object, ...]], opinions: tuple[Opinion, ...]) -> ReviewItem:
+def _item(row: Any, opinions: tuple[Opinion, ...]) -> ReviewItem:
     return ReviewItem(
         digest=row.digest,
         text=row.text,

@@ -51,7 +51,8 @@ function show(done = "") {
   $("status").textContent = done;
   $("reason").textContent = factsOf(text);
   $("text").textContent = text.text;
-  $("text").lang = text.language || "";
+  if (text.language) $("text").lang = text.language;
+  else $("text").removeAttribute("lang");
   $("labels").replaceChildren(...Object.entries(text.labels).map(labelBox));
   $("text").focus();
 }
