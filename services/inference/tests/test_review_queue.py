@@ -1,9 +1,12 @@
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import Executor
-from contextlib import suppress
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import pytest
 
@@ -77,10 +80,60 @@ async def test_a_text_that_waits_can_be_forgotten(queue: ReviewQueue) -> None:
     """Before it was stored."""
     queue.offer(candidate("one"))
     queue.offer(candidate("two"))
-    assert queue.forget(digest_of("one"))
-    assert not queue.forget(digest_of("one"))
+    assert await queue.forget(digest_of("one"))
+    assert not await queue.forget(digest_of("one"))
     await queue.flush()
     assert kept(queue) == ["two"]
+
+
+async def test_a_deletion_waits_for_a_batch(queue: ReviewQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that it finds a text that was being stored."""
+    go, began, add = Event(), asyncio.Event(), queue.store.add
+    loop = asyncio.get_running_loop()
+
+    def slow(*arguments: Any, **options: Any) -> list[ReviewReason]:
+        loop.call_soon_threadsafe(began.set)
+        go.wait(timeout=30)
+        return add(*arguments, **options)
+
+    monkeypatch.setattr(queue.store, "add", slow)
+    with ThreadPoolExecutor(1) as executor:
+        queue.threads = Threads(executor)
+        queue.offer(candidate("one"))
+        storing = asyncio.create_task(queue.flush())
+        await began.wait()
+        deletion = asyncio.create_task(queue.forget(digest_of("one")))
+        await asyncio.sleep(0.01)
+        assert not deletion.done()
+        go.set()
+        assert not await deletion
+        await storing
+    queue.store.corrections.forget(digest_of("one"))
+    assert kept(queue) == []
+
+
+async def test_texts_of_an_older_release_get_their_digests_in_steps(
+    queue: ReviewQueue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batch by batch, also if the review is off; a text without a digest can be deleted all the same."""
+    monkeypatch.setattr("toxic_inference.corrections.review_queue._NAMED", 2)
+    queue.texts = 0
+    with closing(sqlite3.connect(tmp_path / "feedback.db")) as connection, connection:
+        for name, text in (("a", "one"), ("b", None), ("c", "two"), ("d", "three"), ("e", "four")):
+            connection.execute(
+                "INSERT INTO correction (id, text, created_at, source) VALUES (?, ?, '2026-01-02', 'native')",
+                (name, text),
+            )
+
+    def digests() -> list[str | None]:
+        with closing(sqlite3.connect(tmp_path / "feedback.db")) as connection:
+            return [row[0] for row in connection.execute("SELECT digest FROM correction ORDER BY place")]
+
+    await queue.flush()
+    assert digests() == [digest_of("one"), None, digest_of("two"), None, None]
+    queue.store.corrections.forget(digest_of("three"))
+    await queue.flush()
+    assert digests() == [digest_of("one"), None, digest_of("two"), digest_of("four")]
 
 
 async def test_without_texts_nothing_is_taken_and_the_stored_ones_go(queue: ReviewQueue) -> None:
@@ -113,6 +166,8 @@ async def test_uncertain_texts_are_sampled(store: bool, drawn: float, expected: 
     with sampler.session(Target(), Terms(store=store)) as session:
         texts = [Text("y" * length, "en") for length in (20, 52, 80)]
         scores = await session.score(texts, lane=Lane.INTERACTIVE)
+        # A sentence of a text isn't sampled.
+        await session.score([Text("y" * 52, "en", whole=False)], lane=Lane.INTERACTIVE)
     assert len(scores) == 3
     assert [each.text for each in offered] == expected
     for each in offered:

@@ -83,6 +83,7 @@ def test_two_equal_opinions_or_the_majority_of_three_decide() -> None:
 
 def test_the_most_urgent_texts_come_first(store: ReviewStore) -> None:
     """Contradictions, then disagreements with the shadow, then uncertain texts by distance; in pages too."""
+    store.corrections.add(replace(correction("1", toxic=True, caller="ann"), text="said twice"))
     reasons = add(
         store,
         replace(TEXT, text="far", distance=0.09),
@@ -141,6 +142,35 @@ def test_a_decided_text_leaves_and_its_opinions_measure_the_agreement(store: Rev
         judge(store, "eve", KIND)
     found = store.agreement()
     assert (found["toxic"].agreed, found["threat"].agreed) == (0.0, 1.0)
+
+
+def test_decided_texts_take_no_room(store: ReviewStore) -> None:
+    """In a full review the opinions of the last decided texts stay; so many, however many wait."""
+    add(store, TEXT)
+    judge(store, "ann", KIND)
+    judge(store, "bob", KIND)
+    store.close(DIGEST)
+    add(store, *(replace(TEXT, text=f"{number}", distance=0.01) for number in range(3)), most=2)
+    assert len(texts(store)) == 2
+    assert store.agreement()["toxic"].texts == 1
+    assert add(store, TEXT, most=2) == []
+    other = replace(TEXT, text="else", distance=0.0)
+    add(store, other, most=2)
+    store.close(digest_of(other.text))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("toxic_inference.corrections.review_store._AGREEMENT_TEXTS", 1)
+        add(store, most=2)
+    assert store.agreement() == {}
+
+
+def test_a_contradiction_needs_its_correction(store: ReviewStore, corrections: DatabaseFeedbackStore) -> None:
+    """One that was deleted while its text waited to be stored brings no text into the review."""
+    said = replace(TEXT, reason=ReviewReason.CONTRADICTION)
+    add(store, said)
+    assert texts(store) == []
+    corrections.add(correction("1", toxic=False, caller="ann"))
+    add(store, said)
+    assert texts(store) == [TEXT.text]
 
 
 def correction(name: str, *, toxic: bool, caller: str) -> Feedback:

@@ -82,7 +82,7 @@ class ReviewService:
         Raises:
             UnknownFeedbackError: it is nowhere.
         """
-        waited = self.queue.forget(digest)
+        waited = await self.queue.forget(digest)
         try:
             await self.corrections.forget(digest)
         except UnknownFeedbackError:

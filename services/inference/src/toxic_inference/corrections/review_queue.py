@@ -29,6 +29,8 @@ _log = structlog.get_logger(__name__)
 WAITING: Final = 256
 """Texts that wait to be stored; more are dropped."""
 
+_NAMED: Final = 1_000
+"""Texts of an older release that get their digests with one batch."""
 _EVERY_SECONDS: Final = 1.0
 _PRUNE_SECONDS: Final = 3_600.0
 
@@ -57,6 +59,7 @@ class ReviewQueue:
     keep: timedelta
     _waiting: deque[Candidate | Feedback] = field(default_factory=deque, init=False)
     _work: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _storing: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     def offer(self, candidate: Candidate | Feedback) -> None:
         """Take a text in, or a correction that may contradict others. Returns at once."""
@@ -72,11 +75,12 @@ class ReviewQueue:
         self._waiting.append(candidate)
         self._work.set()
 
-    def forget(self, digest: str) -> bool:
-        """Drop a text that waits; return whether there was one."""
-        waiting = len(self._waiting)
-        self._waiting = deque(each for each in self._waiting if digest_of(str(each.text)) != digest)
-        return len(self._waiting) < waiting
+    async def forget(self, digest: str) -> bool:
+        """Drop a text that waits, once no batch is being stored; return whether there was one."""
+        async with self._storing:
+            waiting = len(self._waiting)
+            self._waiting = deque(each for each in self._waiting if digest_of(str(each.text)) != digest)
+            return len(self._waiting) < waiting
 
     def since(self) -> datetime:
         """Return the time before which texts are too old."""
@@ -92,16 +96,19 @@ class ReviewQueue:
 
     async def flush(self) -> None:
         """Store what was offered; drop it if the store can't be reached."""
-        batch = [*self._waiting]
-        self._waiting.clear()
-        self._work.clear()
-        try:
-            for reason in await self.threads.run(partial(self._store, batch)):
-                self.emit(ReviewKept(reason))
-        except ToxicError as error:
-            _log.warning("review.failed", error=str(error))
-            for _ in batch:
-                self.emit(ReviewDropped())
+        async with self._storing:
+            batch = [*self._waiting]
+            self._waiting.clear()
+            self._work.clear()
+            try:
+                if await self.threads.run(self.store.corrections.name_texts, _NAMED):
+                    self._work.set()  # there may be more
+                for reason in await self.threads.run(partial(self._store, batch)):
+                    self.emit(ReviewKept(reason))
+            except ToxicError as error:
+                _log.warning("review.failed", error=str(error))
+                for _ in batch:
+                    self.emit(ReviewDropped())
 
     def _store(self, batch: Sequence[Candidate | Feedback]) -> list[ReviewReason]:
         candidates = []

@@ -2,8 +2,8 @@
 
 Owns the rows of `review_item` and `review_opinion`.
 
-Invariant: after every `add` there are at most as many texts as allowed, and none that is too old. Two
-opinions of one text at a time are counted one after the other.
+Invariant: after every `add` there are at most as many texts as allowed, and none that is too old; decided
+ones are counted apart. Two opinions of one text at a time are counted one after the other.
 """
 
 from collections import defaultdict
@@ -26,13 +26,21 @@ from toxic_inference.corrections.agreement import (
     disputed,
 )
 from toxic_inference.corrections.store import DatabaseFeedbackStore
-from toxic_inference.corrections.tables import SQLITE, digest_of, drop_items, review_items, review_opinions
+from toxic_inference.corrections.tables import (
+    SQLITE,
+    corrections,
+    digest_of,
+    drop_items,
+    review_items,
+    review_opinions,
+)
 from toxic_inference.events import ReviewReason
 
 _STEPS: Final = 1_000_000
 """Priorities per reason: a distance from 0 to 1, in millionths."""
 _DECIDED: Final = 1_000 * _STEPS
 _AGREEMENT_TEXTS: Final = 1_000
+"""Decided texts of which the opinions stay, and texts that the agreement is about."""
 
 Seen = Mapping[LabelName, tuple[float | None, bool | None]]
 """The score and decision per label that a reviewer sees, if they are known."""
@@ -152,7 +160,8 @@ class ReviewStore:
             # First, so that SQLite's transaction begins with a change.
             drop_items(connection, review_items.c.created_at <= since)
             if rows:
-                values = list(rows.values())
+                # In one order, so that two replicas don't wait for each other.
+                values = [rows[digest] for digest in sorted(rows)]
                 new = (
                     sqlite.insert(review_items).values(values).on_conflict_do_nothing()
                     if connection.dialect.name == SQLITE
@@ -160,15 +169,18 @@ class ReviewStore:
                 )
                 found = connection.execute(new.returning(review_items.c.reason)).scalars()
                 added = [ReviewReason(reason) for reason in found]
-            last = (
-                sql.select(review_items.c.priority, review_items.c.place)
-                .order_by(review_items.c.priority, review_items.c.place)
-                .offset(most)
-                .limit(1)
-            )
-            if (first := connection.execute(last).first()) is not None:
-                place = sql.tuple_(review_items.c.priority, review_items.c.place)
-                drop_items(connection, place >= sql.tuple_(*first))
+                # A correction may have been deleted since it contradicted another one.
+                gone = ~sql.exists().where(corrections.c.digest == review_items.c.digest)
+                contradiction = review_items.c.reason == ReviewReason.CONTRADICTION.value
+                drop_items(connection, review_items.c.digest.in_(rows) & contradiction & gone)
+            decided = review_items.c.priority == _DECIDED
+            newest = sql.select(review_items.c.place).where(decided).order_by(review_items.c.place.desc())
+            if (place := connection.scalar(newest.offset(_AGREEMENT_TEXTS).limit(1))) is not None:
+                drop_items(connection, decided & (review_items.c.place <= place))
+            order = review_items.c.priority, review_items.c.place
+            urgent = sql.select(*order).where(~decided).order_by(*order)
+            if (first := connection.execute(urgent.offset(most).limit(1)).first()) is not None:
+                drop_items(connection, ~decided & (sql.tuple_(*order) >= sql.tuple_(*first)))
         return added
 
     def page(

@@ -3,7 +3,8 @@
 Owns the tables `correction`, `correction_label`, with a row per judged or scored label, and
 `correction_secret`, and makes those of the review. The `place` of a correction only grows: an export reads
 page by page and holds no transaction open during a slow download. A database with the old table `feedback`,
-which had columns per label, or without callers or digests, is migrated on first use.
+which had columns per label, or without callers or digests, is migrated on first use; the digests of its texts
+are computed later, in steps.
 
 Invariant: `add` returns once the rows are on disk; two `add`s of one id leave one correction.
 """
@@ -41,6 +42,8 @@ from toxic_inference.corrections.tables import (
     metadata,
     review_items,
     secret_row,
+    unnamed,
+    unnamed_corrections,
 )
 
 _DRIVERS = {SQLITE: "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
@@ -153,8 +156,9 @@ class DatabaseFeedbackStore:
             UnknownFeedbackError: there is none with that id.
         """
         with self.connection() as connection:
+            digest = sql.func.coalesce(corrections.c.digest, _digest_in(connection)).label("digest")
             found = connection.execute(
-                sql.select(_BYTES, corrections.c.digest).where(corrections.c.id == feedback_id)
+                sql.select(_BYTES, digest).where(corrections.c.id == feedback_id)
             ).first()
             _remove(connection, feedback_id)
             if found is None:
@@ -174,13 +178,26 @@ class DatabaseFeedbackStore:
         with self.connection() as connection:
             dropped = drop_items(connection, review_items.c.digest == digest)
             found = connection.execute(
-                sql.select(corrections.c.id, _BYTES).where(corrections.c.digest == digest)
+                sql.select(corrections.c.id, _BYTES).where(
+                    (corrections.c.digest == digest) | (unnamed & (_digest_in(connection) == digest))
+                )
             ).all()
             for feedback_id, _ in found:
                 _remove(connection, feedback_id)
         if not (found or dropped):
             raise UnknownFeedbackError(f"There is no text with the digest {digest!r}.")
         return sum(OVERHEAD_BYTES + size for _, size in found)
+
+    def name_texts(self, limit: int) -> bool:
+        """Give digests to at most so many texts of an older release; return whether there were as many."""
+        with self.connection() as connection:
+            some = sql.select(corrections.c.place).where(unnamed).order_by(corrections.c.place).limit(limit)
+            named = (
+                sql.update(corrections)
+                .where(unnamed, corrections.c.place.in_(some))
+                .values(digest=_digest_in(connection))
+            )
+            return connection.execute(named).rowcount >= limit
 
     def disputes(self, feedback: Feedback, *, limit: int = 100) -> frozenset[LabelName]:
         """Return the labels that another caller's correction of the same text judges otherwise."""
@@ -266,19 +283,19 @@ class DatabaseFeedbackStore:
                 for column, kind in (("caller", "VARCHAR(256)"), ("digest", "VARCHAR(64)")):
                     if column not in known:
                         connection.execute(sql.text(f"ALTER TABLE correction ADD COLUMN {column} {kind}"))
-                correction_digests.create(connection, checkfirst=True)
+                for index in (correction_digests, unnamed_corrections):
+                    index.create(connection, checkfirst=True)
                 if sql.inspect(connection).has_table(_OLD_TABLE):
                     _migrate(connection)
-                # Rows of the old layout, and of replicas of an older release.
-                text = corrections.c.text
-                digest = (
-                    sql.func.toxic_digest(text)
-                    if connection.dialect.name == SQLITE
-                    else sql.func.encode(sql.func.sha256(sql.func.convert_to(text, "UTF8")), "hex")
-                )
-                missing = corrections.c.digest.is_(None) & text.is_not(None)
-                connection.execute(sql.update(corrections).where(missing).values(digest=digest))
             self._prepared = True
+
+
+def _digest_in(connection: sql.Connection) -> sql.ColumnElement[str]:
+    """Return `digest_of` a correction's text, as the database computes it."""
+    text = corrections.c.text
+    if connection.dialect.name == SQLITE:
+        return sql.func.toxic_digest(text)
+    return sql.func.encode(sql.func.sha256(sql.func.convert_to(text, "UTF8")), "hex")
 
 
 def _remove(connection: sql.Connection, feedback_id: str) -> int:
@@ -357,7 +374,9 @@ def _engine(url: URL) -> sql.Engine:
     def set_up(connection: Any, _record: object) -> None:
         # The driver would begin a transaction at the first change of a row only, not at a change of a table.
         connection.isolation_level = None
-        connection.create_function("toxic_digest", 1, digest_of, deterministic=True)
+        # A condition may be computed for rows without a text too.
+        digest = lambda text: None if text is None else digest_of(text)  # noqa: E731
+        connection.create_function("toxic_digest", 1, digest, deterministic=True)
         # With a write-ahead log, the default of `synchronous` would lose the last corrections to a power cut.
         # With secure_delete, a deletion overwrites the bytes.
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):

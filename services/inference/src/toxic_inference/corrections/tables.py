@@ -31,6 +31,11 @@ corrections = sql.Table(
     sqlite_autoincrement=True,
 )
 correction_digests = sql.Index("correction_digest", corrections.c.digest)
+unnamed = corrections.c.digest.is_(None) & corrections.c.text.is_not(None)
+"""Which corrections have a text without its digest: those of an older release, at first."""
+unnamed_corrections = sql.Index(
+    "correction_unnamed", corrections.c.place, sqlite_where=unnamed, postgresql_where=unnamed
+)
 label_rows = sql.Table(
     "correction_label",
     metadata,
@@ -76,6 +81,8 @@ def digest_of(text: str) -> str:
 
 def drop_items(connection: sql.Connection, which: sql.ColumnElement[bool]) -> int:
     """Remove texts from the review with their opinions; return how many there were."""
+    # Locks the texts, so that no opinion comes between the two removals.
+    connection.execute(sql.update(review_items).where(which).values(digest=review_items.c.digest))
     places = sql.select(review_items.c.place).where(which)
     connection.execute(sql.delete(review_opinions).where(review_opinions.c.item.in_(places)))
     return connection.execute(sql.delete(review_items).where(review_items.c.place.in_(places))).rowcount
