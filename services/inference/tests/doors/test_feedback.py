@@ -68,6 +68,20 @@ async def test_without_consent_the_text_isn_t_kept(
     assert kept.text is None
 
 
+async def test_a_header_withdraws_the_consent(
+    client: httpx.AsyncClient, feedback_store: DatabaseFeedbackStore
+) -> None:
+    """With `do-not-store: true`, by both doors that take corrections, the text isn't kept."""
+    suggested = {
+        "comment": {"text": "hello"},
+        "attributeScores": {"TOXICITY": {"summaryScore": {"value": 1}}},
+    }
+    for path, body in (("/feedback", CORRECTION), ("/v1alpha1/comments:suggestscore", suggested)):
+        answer = await client.post(path, json=body, headers={"do-not-store": "true"})
+        assert answer.is_success, answer.text
+    assert [kept.text for _, kept in feedback_store.page(after=0, limit=9)] == [None, None]
+
+
 async def test_the_export_is_a_table_for_training(client: httpx.AsyncClient) -> None:
     """One row a correction, texts as they came, labels 0, 1 or empty."""
     await client.post("/feedback", json=CORRECTION)
@@ -150,6 +164,7 @@ def test_a_database_without_callers_is_migrated(tmp_path: Path) -> None:
         )
     store = DatabaseFeedbackStore(f"sqlite:///{tmp_path}/feedback.db")
     ((_, kept),) = store.page(after=0, limit=9)
+    assert not store.name_texts(9)
     store.forget(digest_of("you are kind"))
     assert store.page(after=0, limit=9) == []
     store.close()

@@ -1,6 +1,7 @@
 """Who scores the texts of requests: the service, beside a shadow, or a canary."""
 
 import random
+from functools import partial
 
 from toxic_inference.composition.executors import Executors
 from toxic_inference.corrections.review_queue import ReviewQueue
@@ -10,7 +11,7 @@ from toxic_inference.serving.clock import SystemClock
 from toxic_inference.serving.interfaces import Scorer
 from toxic_inference.serving.scoring.canary import CanaryScorer
 from toxic_inference.serving.scoring.service import ScoringLimits, ScoringService
-from toxic_inference.serving.scoring.shadow import ShadowingScorer
+from toxic_inference.serving.scoring.shadow import ShadowingScorer, ShadowSample
 from toxic_inference.serving.versions.manager import Manager
 from toxic_inference.settings import Settings
 from toxic_inference.threads import Threads
@@ -31,16 +32,20 @@ def make_shadowing(
         clock=SystemClock(),
         emit=emit,
         draw=random.random,
-        disagreed=lambda sample: review.offer(
-            candidate(
-                sample.text,
-                sample.score,
-                version=sample.version,
-                contract=sample.contract,
-                reason=ReviewReason.SHADOW,
-            )
-        ),
+        disagreed=partial(_review_disagreement, review),
     )
+
+
+def _review_disagreement(review: ReviewQueue, sample: ShadowSample) -> None:
+    if sample.text.whole:
+        found = candidate(
+            sample.text,
+            sample.score,
+            version=sample.version,
+            contract=sample.contract,
+            reason=ReviewReason.SHADOW,
+        )
+        review.offer(found)
 
 
 def make_service(settings: Settings, manager: Manager, *, emit: Emit, threads: Executors) -> ScoringService:

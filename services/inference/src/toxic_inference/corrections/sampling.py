@@ -1,7 +1,7 @@
 """Samples scored texts for the review: those of which a decision is uncertain.
 
-Invariant: a text is sampled only if its caller lets it be stored. Sampling costs a draw per text, and for a
-drawn one a look at its scores.
+Invariant: a text is sampled only if its caller lets it be stored, and never a part of one: it couldn't be
+found again to be deleted. Sampling costs a draw per text, and for a drawn one a look at its scores.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -45,7 +45,7 @@ class ReviewSampler:
 
     def _look(self, served: Session, texts: Sequence[Text], scores: Sequence[TextScore]) -> None:
         for text, score in zip(texts, scores, strict=True):
-            if self.draw() < self.fraction:
+            if text.whole and self.draw() < self.fraction:
                 found = candidate(
                     text,
                     score,

@@ -11,10 +11,24 @@ from toxic_inference.serving.interfaces import Lane, Target, Terms
 
 TIMEOUT_HEADER = "timeout"
 DO_NOT_STORE_HEADER = "do-not-store"
-"""`true` if nothing of the request's texts may be stored, on every door."""
+"""`true` if nothing of the request's texts may be stored; a job keeps its file all the same."""
 BULK = "toxic_inference.bulk"
 """Key of the scope of a request that is part of a larger one: it waits for capacity, as files do."""
 MAX_TIMEOUT_SECONDS = 3_600.0
+
+
+def may_store(request: Request) -> bool:
+    """Return whether a request lets its texts and scores be stored, by the header `do-not-store`.
+
+    Raises:
+        InvalidRequestError: the header has another value than true and false.
+    """
+    refused = request.headers.get(DO_NOT_STORE_HEADER, "false").lower()
+    if refused not in {"true", "false"}:
+        raise InvalidRequestError(
+            f"The header {DO_NOT_STORE_HEADER} must be true or false.", field=DO_NOT_STORE_HEADER
+        )
+    return refused == "false"
 
 
 def terms_of(request: Request, *, timeout_seconds: float | None = None, store: bool = True) -> Terms:
@@ -29,11 +43,7 @@ def terms_of(request: Request, *, timeout_seconds: float | None = None, store: b
     Raises:
         InvalidRequestError: a header has no such value.
     """
-    refused = request.headers.get(DO_NOT_STORE_HEADER, "false").lower()
-    if refused not in {"true", "false"}:
-        raise InvalidRequestError(
-            f"The header {DO_NOT_STORE_HEADER} must be true or false.", field=DO_NOT_STORE_HEADER
-        )
+    store = may_store(request) and store
     given = request.headers.get(TIMEOUT_HEADER)
     if timeout_seconds is None and given is not None:
         try:
@@ -45,7 +55,6 @@ def terms_of(request: Request, *, timeout_seconds: float | None = None, store: b
                 f"The header timeout must be a number of seconds, at most {MAX_TIMEOUT_SECONDS:g}.",
                 field=TIMEOUT_HEADER,
             )
-    store = store and refused == "false"
     return Terms(timeout_seconds=timeout_seconds, store=store, caller=caller_in(request.scope))
 
 
