@@ -154,7 +154,7 @@ class Settings(BaseSettings):
     review_fraction: float = Field(default=0.1, ge=0.0, le=1.0)
     """Share of the scored texts that are looked at for the review; those with a score near its threshold are
     kept."""
-    review_keep_days: PositiveFloat = 30.0
+    review_keep_days: float = Field(default=30.0, gt=0.0, le=3_650.0)
     """Time that a text is kept for the review."""
 
     max_bundle_bytes: PositiveInt = 4 * _GIB
