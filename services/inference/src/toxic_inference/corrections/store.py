@@ -156,11 +156,7 @@ class DatabaseFeedbackStore:
             UnknownFeedbackError: there is none with that id.
         """
         with self.connection() as connection:
-            digest = sql.func.coalesce(corrections.c.digest, _digest_in(connection)).label("digest")
-            found = connection.execute(
-                sql.select(_BYTES, digest).where(corrections.c.id == feedback_id)
-            ).first()
-            _remove(connection, feedback_id)
+            found = _remove(connection, feedback_id)
             if found is None:
                 raise UnknownFeedbackError(f"There is no correction {feedback_id!r}.")
             drop_items(connection, review_items.c.digest == found.digest)
@@ -298,10 +294,13 @@ def _digest_in(connection: sql.Connection) -> sql.ColumnElement[str]:
     return sql.func.encode(sql.func.sha256(sql.func.convert_to(text, "UTF8")), "hex")
 
 
-def _remove(connection: sql.Connection, feedback_id: str) -> int:
-    """Remove a correction; return how many there were."""
+def _remove(connection: sql.Connection, feedback_id: str) -> sql.Row[tuple[int, str]] | None:
+    """Remove a correction; return its bytes and its digest, if there was one."""
     connection.execute(sql.delete(label_rows).where(label_rows.c.id == feedback_id))
-    return connection.execute(sql.delete(corrections).where(corrections.c.id == feedback_id)).rowcount
+    digest = sql.func.coalesce(corrections.c.digest, _digest_in(connection)).label("digest")
+    return connection.execute(
+        sql.delete(corrections).where(corrections.c.id == feedback_id).returning(_BYTES, digest)
+    ).first()
 
 
 def _read(
