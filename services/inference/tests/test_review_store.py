@@ -65,7 +65,8 @@ def test_kappa_is_agreement_beyond_chance() -> None:
     """The textbook's example of 50 texts: 35 alike, 0.4; without chance to differ there is none."""
     pairs = [(True, True)] * 20 + [(True, False)] * 5 + [(False, True)] * 10 + [(False, False)] * 15
     found = agreement(pairs)
-    assert (found.texts, found.agreed, found.kappa) == (50, 0.7, pytest.approx(0.4))
+    assert (found.texts, found.agreed) == (50, 0.7)
+    assert found.kappa == pytest.approx(0.4)
     assert agreement([(True, True)] * 3).kappa is None
     by_chance = [(one < 3, other < 6) for one in range(10) for other in range(10)]
     assert agreement(by_chance).kappa == pytest.approx(0)

@@ -159,8 +159,9 @@ class DatabaseFeedbackStore:
             found = _remove(connection, feedback_id)
             if found is None:
                 raise UnknownFeedbackError(f"There is no correction {feedback_id!r}.")
-            drop_items(connection, review_items.c.digest == found.digest)
-        return OVERHEAD_BYTES + int(found[0])
+            size, digest = found
+            drop_items(connection, review_items.c.digest == digest)
+        return OVERHEAD_BYTES + size
 
     def forget(self, digest: str) -> int:
         """Remove every correction with a text, and the text from the review; return about how many bytes.
@@ -294,13 +295,13 @@ def _digest_in(connection: sql.Connection) -> sql.ColumnElement[str]:
     return sql.func.encode(sql.func.sha256(sql.func.convert_to(text, "UTF8")), "hex")
 
 
-def _remove(connection: sql.Connection, feedback_id: str) -> sql.Row[tuple[int, str]] | None:
-    """Remove a correction; return its bytes and its digest, if there was one."""
+def _remove(connection: sql.Connection, feedback_id: str) -> tuple[int, str | None] | None:
+    """Remove a correction; return its text's size and digest, if there was one."""
     connection.execute(sql.delete(label_rows).where(label_rows.c.id == feedback_id))
     digest = sql.func.coalesce(corrections.c.digest, _digest_in(connection)).label("digest")
-    return connection.execute(
-        sql.delete(corrections).where(corrections.c.id == feedback_id).returning(_BYTES, digest)
-    ).first()
+    removal = sql.delete(corrections).where(corrections.c.id == feedback_id)
+    row = connection.execute(removal.returning(_BYTES, digest)).first()
+    return None if row is None else (int(row[0]), row[1])
 
 
 def _read(

@@ -36,7 +36,7 @@ function factsOf(text) {
   const facts = [REASONS[text.reason]];
   if (text.language) facts.push(languageName(text.language));
   if (text.model_version) facts.push(`version ${text.model_version}`);
-  if (text.opinions) facts.push(`${text.opinions} of 2 opinions`);
+  if (text.opinions) facts.push(`${text.opinions} of ${text.disputed.length ? 3 : 2} opinions`);
   if (text.disputed.length) facts.push(`reviewers differ on ${text.disputed.map(titleOf).join(", ")}`);
   return facts.join(" · ");
 }

@@ -51,6 +51,16 @@ def test_texts_are_judged_by_keyboard(moderation: Page, site: Any) -> None:
     assert len(exported) == 2
 
 
+def test_a_small_screen_explains_no_keys(moderation: Page) -> None:
+    """It has no keyboard; the text keeps the direction of its script."""
+    keys = moderation.get_by_role("heading", name="Keys")
+    expect(keys).to_be_visible()
+    moderation.set_viewport_size({"width": 390, "height": 900})
+    expect(keys).to_be_hidden()
+    expect(moderation.locator("#text")).to_have_attribute("dir", "auto")
+    assert moderation.evaluate("document.documentElement.scrollWidth") == 390
+
+
 def test_a_text_is_deleted_by_keyboard(moderation: Page, site: Any) -> None:
     """After a question, everywhere; without the keys switched on, typing does nothing."""
     moderation.on("dialog", lambda dialog: dialog.accept())
