@@ -365,6 +365,7 @@ def test_manifests_and_compose_run_the_same(name: str) -> None:
             *("INFERENCE_EVENT_SECRET", "INFERENCE_SERVED_ALIASES", "INFERENCE_SHADOW_FRACTION"),
             *("INFERENCE_CANARY_FRACTION", "TOXIC_BIND", "INFERENCE_API_KEYS_FILE"),
             *(name for name in theirs if name.startswith("OTEL_")),
+            *("INFERENCE_REVIEW_TEXTS", "INFERENCE_REVIEW_FRACTION", "INFERENCE_REVIEW_KEEP_DAYS"),
         },
         "postgres": set(),
         "registry": {

@@ -11,13 +11,13 @@ from starlette.applications import Starlette
 
 from toxic_inference.adapters.origin import open_origin
 from toxic_inference.composition.access import check_guarded, make_rules
-from toxic_inference.composition.backend import make_backend
+from toxic_inference.composition.backend import make_backend, make_review
 from toxic_inference.composition.executors import Executors, warm_libraries
 from toxic_inference.composition.jobs import make_jobs
 from toxic_inference.composition.otel import open_otel
 from toxic_inference.composition.policies import make_policies
 from toxic_inference.composition.running import make_grpc, make_lifespan
-from toxic_inference.composition.scoring import make_service, make_shadowing, with_canary
+from toxic_inference.composition.scoring import make_service, make_shadowing, with_canary, with_review
 from toxic_inference.composition.versions import make_manager, make_poller
 from toxic_inference.corrections.store import DatabaseFeedbackStore
 from toxic_inference.doors.listing import DOORS
@@ -53,20 +53,22 @@ def create_app(settings: Settings, otel_settings: OtelSettings | None = None) ->
     manager = make_manager(settings, origin, policies, emit=emit, threads=threads)
     poller = make_poller(settings, origin, manager, emit=emit, threads=threads)
     scorer = make_service(settings, manager, emit=emit, threads=threads)
-    shadowing = make_shadowing(settings, scorer, manager, emit)
+    review = make_review(settings, feedback, emit=emit, threads=threads)
+    shadowing = make_shadowing(settings, scorer, manager, emit=emit, review=review)
     jobs = make_jobs(settings, scorer, policies, emit=emit, threads=Threads(threads.jobs), closing=closing)
     backend = make_backend(
         settings,
-        scorer=with_canary(settings, shadowing or scorer),
+        scorer=with_review(settings, with_canary(settings, shadowing or scorer), review),
         manager=manager,
         poller=poller,
-        feedback=feedback,
+        review=review,
         jobs=jobs,
         watching=watching,
         threads=threads,
     )
     backend = replace(backend, policies=policies, trace=tracing.layer if tracing else None)
-    runs = [manager.run, poller.run, jobs.run, *watching.runs, *([shadowing.run] if shadowing else [])]
+    runs = [manager.run, poller.run, jobs.run, review.run, *watching.runs]
+    runs += [shadowing.run] if shadowing else []
     rules, admission = make_rules(settings, manager)
     _log.info("openai.not_judged", categories=NOT_JUDGED)
     grpc = make_grpc(settings, backend, rules, admission)

@@ -30,6 +30,7 @@ from toxic_inference.http.guard import Addresses, Guard, GuardRules
 from toxic_inference.http.middleware import BodyLimit, Endpoint, RequestContext
 from toxic_inference.http.openapi import OpenApiDocument
 from toxic_inference.http.policies import DECIDED_HEADER, POLICY_HEADER
+from toxic_inference.http.terms import DO_NOT_STORE_HEADER, TIMEOUT_HEADER
 from toxic_inference.http.texts import LOW_CONFIDENCE_TEXTS_HEADER, TRUNCATED_TEXTS_HEADER
 
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
@@ -40,7 +41,8 @@ _HTTP_CODES = {
     HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
 }
 _BROWSER_HEADERS = (
-    *("authorization", "content-type", "content-encoding", "x-api-key", "x-request-id", "timeout"),
+    *("authorization", "content-type", "content-encoding", "x-api-key", "x-request-id", TIMEOUT_HEADER),
+    DO_NOT_STORE_HEADER,
     *("traceparent", "tracestate"),
     POLICY_HEADER,
     # What Google's clients for browsers add.

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 from toxic_core.contract.scales import Scales
 from toxic_core.errors import NoVersionReadyError, UnknownModelError
 from toxic_core.labels import KNOWN_LABELS, LabelName
+from toxic_inference.corrections.review import ReviewService
 from toxic_inference.corrections.service import CorrectionService
 from toxic_inference.events import Emit
 from toxic_inference.jobs.owner import JobsOwner
@@ -93,6 +94,7 @@ class Backend:
         source_error: why the source of versions failed the last time; None if it answered.
         identify_language: returns a text's most likely language, or `und`, and the confidence.
         corrections: files and exports corrections.
+        review: the texts that moderators judge.
         jobs: scores uploaded files in the background, or knows which service does.
         webhooks: takes the registry's messages; None if no secret is shared with the registry.
         render_metrics: returns the text of `/metrics`.
@@ -115,6 +117,7 @@ class Backend:
     source_error: Callable[[], Exception | None]
     identify_language: Callable[[str], Identified]
     corrections: CorrectionService
+    review: ReviewService
     jobs: JobQueue | JobsOwner
     webhooks: WebhookReceiver | None
     render_metrics: Callable[[], bytes]

@@ -24,6 +24,7 @@ from toxic_inference.corrections.record import (
     FeedbackUnavailableError,
     UnknownFeedbackError,
 )
+from toxic_inference.corrections.review_store import ReviewLabelsError, UnknownReviewError
 from toxic_inference.jobs.record import (
     DiskFullError,
     JobNotDoneError,
@@ -123,6 +124,8 @@ ERROR_TABLE: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
     InvalidTensorError: (HTTPStatus.BAD_REQUEST, "invalid_tensor"),
     UnknownModelError: (HTTPStatus.NOT_FOUND, "unknown_model"),
     UnknownFeedbackError: (HTTPStatus.NOT_FOUND, "unknown_feedback"),
+    UnknownReviewError: (HTTPStatus.NOT_FOUND, "unknown_review"),
+    ReviewLabelsError: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request"),
     FeedbackFullError: (HTTPStatus.TOO_MANY_REQUESTS, "feedback_full"),
     FeedbackConflictError: (HTTPStatus.CONFLICT, "feedback_conflict"),
     FeedbackUnavailableError: (HTTPStatus.SERVICE_UNAVAILABLE, "feedback_unavailable"),
