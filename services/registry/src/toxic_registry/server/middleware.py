@@ -19,6 +19,8 @@ from toxic_registry.settings import ANY_HOST
 SIGNED_IN = "toxic_registry.user"
 """The ASGI scope's key of the authenticated user's name and role."""
 
+_LONGEST_NAME = 255
+"""Bytes of a file's name."""
 _PROBED = frozenset({"/health", "/metrics"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -56,7 +58,7 @@ class CallerMiddleware:
 
 
 class OriginMiddleware:
-    """Refuses requests without exactly one Host header, and changes from pages of other origins.
+    """Refuses changes from pages of other origins, and requests without one Host header or a possible path.
 
     MLflow accepts every origin on this machine; another program's page there is no more trusted than others.
     """
@@ -76,6 +78,8 @@ class OriginMiddleware:
         headers = Headers(scope=scope)
         if scope["path"] not in _PROBED and len(headers.getlist("host")) != 1:
             return HTTPStatus.BAD_REQUEST, "Send one Host header.\n"
+        if "\0" in scope["path"] or any(len(n.encode()) > _LONGEST_NAME for n in scope["path"].split("/")):
+            return HTTPStatus.BAD_REQUEST, "The path has a NUL, or a name of more than 255 bytes.\n"
         if scope["method"] in _SAFE or ANY_HOST in self._origins:
             return None
         origin = headers.get("origin", "")
