@@ -176,7 +176,7 @@ def _refuse_unreadable(known: Mapping[str, type[Message]]) -> tuple[Response, HT
                 isinstance(body.get("query"), str) and isinstance(body.get("variables", {}), dict)
             ):
                 raise TypeError("query must be text, and variables an object")  # noqa: TRY301
-            request._cached_json = (body, body)  # type: ignore[attr-defined]  # noqa: SLF001  of `get_json`
+            request._cached_json = (body, body)  # noqa: SLF001  of `get_json`
     # SystemError is protobuf's for a name with half of a surrogate pair.
     except (ParseError, ValueError, TypeError, OverflowError, SystemError, RecursionError) as error:
         message = f"The request can't be read: {error}"[:500]
