@@ -88,6 +88,8 @@ async def test_public_host_names_are_refused_unless_listed(serve: Serve) -> None
     async with serve("evil.example") as client:
         assert (await client.get("/runs")).status_code == 403
         assert (await client.get("/metrics")).status_code == 200
+    async with serve("evil.example", alert_token=SecretStr(TOKEN)) as client:
+        assert (await client.post("/alerts", json={})).status_code == 401  # no page has its token
     async with serve("train.example", allowed_hosts="a.example, train.example") as client:
         assert (await client.get("/runs")).status_code == 200
 
