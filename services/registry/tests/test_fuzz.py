@@ -1,9 +1,11 @@
 """Every route of the registry against hostile requests; MLflow has no OpenAPI document, but messages."""
 
+import base64
 import json
 import random
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -48,6 +50,92 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Kn
 def encoded(value: object) -> str:
     """Return a value as in a path or a query, half of a surrogate pair too."""
     return quote(str(value).encode(errors="surrogatepass"), safe="")
+
+
+def page(token: str) -> str:
+    """Return a page token with this JSON."""
+    return base64.b64encode(token.encode()).decode()
+
+
+SEARCH = {"experiment_ids": ["0"], "max_results": 5}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "runs/get", [1]),
+        ("GET", "registered-models/search", "x"),
+        ("HEAD", "experiments/search", 1),
+        ("POST", "runs/search", SEARCH | {"page_token": page("[]")}),
+        ("POST", "runs/search", SEARCH | {"page_token": page('{"offset": %s}' % ("9" * 30))}),
+        ("POST", "experiments/search", {"max_results": 5, "page_token": "\u00e9"}),
+        ("POST", "logged-models/search", SEARCH | {"page_token": page("[" * 9_000)}),
+        ("POST", "logged-models/search", SEARCH | {"filter": "run_id = 'a'"}),
+        ("POST", "runs/search", SEARCH | {"filter": "attributes.start_time > " + "9" * 40}),
+        ("GET", "artifacts/list?run_id=a&path=" + "a/" * 3_000, None),
+        ("POST", "runs/search", {"experimentIds": ["9" * 40]}),
+        ("POST", "runs/search", {"experiment_ids": ["-" + "9" * 40]}),
+        ("DELETE", "model-versions/delete", {"name": "toxic", "version": "9" * 40}),
+    ],
+)
+def test_what_only_mlflow_s_own_languages_refuse_is_an_error_too(
+    attacked: tuple[str, Known], method: str, path: str, body: object
+) -> None:
+    """Page tokens, filters, numbers beyond the database's, and bodies of requests that need none."""
+    answer = requests.request(method, f"{attacked[0]}/api/2.0/mlflow/{path}", json=body, timeout=60)
+    assert answer.status_code == 400, answer.text
+
+
+ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
+
+
+@pytest.mark.parametrize("path", ["", "/a/b", "/a/b/file/c", "/" + "a/" * 3_000 + "b"])
+def test_an_artifact_at_an_impossible_place_is_refused(attacked: tuple[str, Known], path: str) -> None:
+    """At a folder's, below a file, or deeper than file systems go."""
+    uri = f"{attacked[0]}{ARTIFACTS}/9/r/artifacts"
+    assert requests.put(f"{uri}/a/b/file", data=b"content", timeout=60).status_code == 200
+    assert requests.put(f"{uri}{path}", data=b"content", timeout=60).status_code == 400
+    for method, address in (("GET", f"{uri}{path}"), ("GET", f"{attacked[0]}{ARTIFACTS}?path={path}")):
+        assert requests.request(method, address, timeout=60).status_code < 500
+
+
+@pytest.mark.parametrize(
+    "name", ["caf\u00e9 \U0001f600.txt", "a+b&c=d;e.csv", "x" * 200, "'quoted' \"name\"", "a.b..c"]
+)
+def test_an_artifact_keeps_its_odd_name(attacked: tuple[str, Known], tmp_path: Path, name: str) -> None:
+    """MLflow's client uploads, lists and downloads it."""
+    uri, known = attacked
+    run_id = str(known["run_id"])
+    (tmp_path / name).write_text(name, encoding="utf-8")
+    client = MlflowClient(uri, uri)
+    client.log_artifact(run_id, str(tmp_path / name), "odd")
+    assert f"odd/{name}" in [file.path for file in client.list_artifacts(run_id, "odd")]
+    (tmp_path / "back").mkdir()
+    back = client.download_artifacts(run_id, f"odd/{name}", str(tmp_path / "back"))
+    assert Path(back).read_text(encoding="utf-8") == name
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps(SEARCH),
+        json.dumps(json.dumps(SEARCH)),
+        '{"experimentIds": ["0"], "maxResults": "5", "runViewType": "ALL", "filter": null, "other": [{}]}',
+        '{"experiment_ids": [0], "run_view_type": 2}',
+        " \n",
+        "null",
+        "",
+    ],
+)
+@pytest.mark.parametrize("kind", ["application/json", "application/json; charset=utf-8", "text/plain", None])
+def test_what_mlflow_reads_is_read(attacked: tuple[str, Known], body: str, kind: str | None) -> None:
+    """Either spelling of a name, numbers as text, unknown fields, nulls, bodies encoded twice or missing."""
+    uri, known = attacked
+    headers = {"content-type": kind} if kind else {}
+    answer = requests.post(f"{uri}/api/2.0/mlflow/runs/search", data=body, headers=headers, timeout=60)
+    assert answer.status_code == 200, answer.text
+    found = [run["info"]["run_id"] for run in answer.json().get("runs", [])]
+    assert (known["run_id"] in found) == ("0" in body)
 
 
 def test_no_request_breaks_the_registry(attacked: tuple[str, Known]) -> None:

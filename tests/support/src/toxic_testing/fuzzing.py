@@ -12,7 +12,7 @@ from hypothesis import settings
 HOSTILE_TEXTS = (
     "", "a", "1", "-1", "\ud800", "\0", "a/b", "..", "%", "x" * 300, "\u202e", "champion", "9" * 40,
 )  # fmt: skip
-HOSTILE_VALUES = (
+HOSTILE_VALUES: tuple[object, ...] = (
     *HOSTILE_TEXTS, None, True, -1, 2**31, 2**63, 10**400, 1.5, float("nan"), float("-inf"), [], {}, [[]],
     [None], [1], ["\ud800"], {"\ud800": []}, [{"key": "\ud800"}], [{"key": "a", "value": None}], "x" * 70_000,
     json.loads("[" * 200 + "]" * 200), json.loads('{"a":' * 200 + "1" + "}" * 200),

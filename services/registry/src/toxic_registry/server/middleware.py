@@ -21,6 +21,8 @@ SIGNED_IN = "toxic_registry.user"
 
 _LONGEST_NAME = 255
 """Bytes of a file's name."""
+_LONGEST_PATH = 2_048
+"""Bytes of a path; a file system takes 4,096, with the store's folder."""
 _PROBED = frozenset({"/health", "/metrics"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -57,6 +59,13 @@ class CallerMiddleware:
             _caller.reset(token)
 
 
+def fits(path: str) -> bool:
+    """Return whether a file system takes a path of this length, and the names in it."""
+    return len(path.encode()) <= _LONGEST_PATH and all(
+        len(name.encode()) <= _LONGEST_NAME for name in path.split("/")
+    )
+
+
 class OriginMiddleware:
     """Refuses changes from pages of other origins, and requests without one Host header or a possible path.
 
@@ -78,8 +87,8 @@ class OriginMiddleware:
         headers = Headers(scope=scope)
         if scope["path"] not in _PROBED and len(headers.getlist("host")) != 1:
             return HTTPStatus.BAD_REQUEST, "Send one Host header.\n"
-        if "\0" in scope["path"] or any(len(n.encode()) > _LONGEST_NAME for n in scope["path"].split("/")):
-            return HTTPStatus.BAD_REQUEST, "The path has a NUL, or a name of more than 255 bytes.\n"
+        if "\0" in scope["path"] or not fits(scope["path"]):
+            return HTTPStatus.BAD_REQUEST, "The path has a NUL, or it or a name in it is too long.\n"
         if scope["method"] in _SAFE or ANY_HOST in self._origins:
             return None
         origin = headers.get("origin", "")

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from functools import partial
 from http import HTTPStatus
 
+import structlog
 from fastapi import FastAPI
 from flask import Flask, Response, jsonify, request
 from google.protobuf.json_format import ParseDict, ParseError
@@ -22,7 +23,9 @@ from google.protobuf.message_factory import GetMessageClass
 from starlette.routing import BaseRoute, Mount
 
 from toxic_registry.caller import Role
-from toxic_registry.server.middleware import current_caller
+from toxic_registry.server.middleware import current_caller, fits
+
+_log = structlog.stdlib.get_logger(__name__)
 
 _ARTIFACTS = "/2.0/mlflow-artifacts"
 _MLFLOW = "/2.0/mlflow"
@@ -82,17 +85,17 @@ WRITES = frozenset(
 """The routes that change something, in the form of `READS`."""
 
 _OWN_METHODS = frozenset({"HEAD", "OPTIONS"})
-_WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "PUT"})
-"""Methods without a body in JSON: that of PUT is a file."""
+_FILE = "PUT"
+"""The method whose body is a file; all others have JSON, or nothing."""
+_SEARCHES = frozenset({"filter", "order_by", "page_token"})
+"""Fields that MLflow parses with its own languages."""
 _QUERY = "POST /graphql"
 _INTEGERS = frozenset({"max_results", "start_step", "end_step"})
 """Parameters that MLflow converts without a check."""
-_EXPERIMENTS = frozenset({"experiment_id", "experiment_ids"})
+_NUMBERS = frozenset({"experiment_id", "experiment_ids", "experimentId", "experimentIds", "version"})
 """Fields whose text is a number in the database, of at most `_MOST`."""
 _MOST = 2**31 - 1
 _PATHS = frozenset({"path", "artifact_path"})
-_LONGEST_NAME = 255
-"""Bytes of a file's name."""
 
 
 def close_other_routes(app: FastAPI, flask_app: Flask) -> None:
@@ -100,6 +103,7 @@ def close_other_routes(app: FastAPI, flask_app: Flask) -> None:
     app.router.routes[:] = [route for route in app.router.routes if _is_listed(route)]
     flask_app.before_request(_refuse)
     flask_app.before_request(partial(_refuse_unreadable, messages()))
+    flask_app.after_request(_answer_failed_search)
 
 
 def messages() -> dict[str, type[Message]]:
@@ -166,8 +170,12 @@ def _refuse_unreadable(known: Mapping[str, type[Message]]) -> tuple[Response, HT
     try:
         for parameter, value in (*request.args.items(multi=True), *(request.view_args or {}).items()):
             _readable(value, parameter)
-        if request.method not in _WITHOUT_BODY:
-            body = _readable(json.loads(request.get_data() or b"{}"))
+        if request.method != _FILE:  # MLflow reads the body of a GET without a query, too
+            content = request.get_data()
+            body = _readable(json.loads(content if content.strip() else b"{}"))
+            if isinstance(body, str):  # old clients encode it twice
+                body = _readable(json.loads(body))
+            body = {} if body is None else body
             if not isinstance(body, dict):
                 raise TypeError("the body isn't a JSON object")  # noqa: TRY301  the handler below is its answer
             if name in known:
@@ -184,8 +192,25 @@ def _refuse_unreadable(known: Mapping[str, type[Message]]) -> tuple[Response, HT
     return None
 
 
+def _answer_failed_search(answer: Response) -> Response:
+    """Replace a 500 of MLflow's if it parsed a filter, an order or a page token and then couldn't use it.
+
+    A database that can't be reached is a 503; the log has what failed.
+    """
+    if answer.status_code != HTTPStatus.INTERNAL_SERVER_ERROR or request.method == _FILE:
+        return answer
+    if not _SEARCHES & {*request.args, *request.get_json(force=True)}:
+        return answer
+    _log.warning("registry.search_failed", path=request.path, answer=answer.get_data(as_text=True)[:500])
+    refusal = jsonify(
+        error_code="INVALID_PARAMETER_VALUE", message="MLflow can't use this filter, order_by or page_token."
+    )
+    refusal.status_code = HTTPStatus.BAD_REQUEST
+    return refusal
+
+
 def _readable(value: object, name: str = "") -> object:
-    """Return a JSON value without nulls; ids of experiments are text, as old clients send numbers.
+    """Return a JSON value without nulls; `_NUMBERS` are text, as old clients send numbers.
 
     Raises:
         ValueError: a text isn't Unicode or has a NUL, or the value of the field `name` is out of range.
@@ -199,15 +224,15 @@ def _readable(value: object, name: str = "") -> object:
             return [_readable(each, name) for each in value]
         case bool():
             return value
-        case int() if name in _EXPERIMENTS:
+        case int() if name in _NUMBERS:
             return _readable(str(value), name)
         case str():
             if b"\0" in value.encode():
                 raise ValueError("a text has a NUL")
             if name in _INTEGERS:
                 int(value)
-            if name in _EXPERIMENTS and value.isdecimal() and int(value) > _MOST:
+            if name in _NUMBERS and value and abs(int(value)) > _MOST:
                 raise ValueError(f"{name} is larger than {_MOST}")
-            if name in _PATHS and any(len(part.encode()) > _LONGEST_NAME for part in value.split("/")):
-                raise ValueError(f"{name} has a name of more than {_LONGEST_NAME} bytes")
+            if name in _PATHS and not fits(value):
+                raise ValueError(f"{name}, or a name in it, is too long")
     return value
