@@ -132,7 +132,7 @@ def _read(raw: bytes | None, number: int, backend: Backend, options: TableOption
 
 def _writable(given_id: object) -> object:
     try:
-        orjson.dumps(given_id)
+        orjson.dumps([given_id])  # as deep as in the answer
     except TypeError as error:
         raise _BadLineError("invalid_request", f"has an id that can't be sent back: {error}.") from error
     return given_id
