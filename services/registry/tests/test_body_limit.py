@@ -16,6 +16,7 @@ from toxic_registry.server.app import body_limit
 from toxic_registry.settings import Settings
 
 FILE = "/api/2.0/mlflow-artifacts/artifacts/1/model"
+LISTING = "/api/2.0/mlflow-artifacts/artifacts"
 OTHER = "/graphql"
 MANY = 9 * 2**20
 SETTINGS = Settings(max_bundle_megabytes=10)
@@ -34,7 +35,8 @@ async def parts(size: int) -> AsyncIterator[bytes]:
 
 @pytest.mark.parametrize("declared", [True, False])
 @pytest.mark.parametrize(
-    ("path", "size", "status"), [(OTHER, MANY, 413), (FILE, MANY, 200), (FILE, 2 * MANY, 413)]
+    ("path", "size", "status"),
+    [(OTHER, MANY, 413), (LISTING, MANY, 413), (FILE, MANY, 200), (FILE, 2 * MANY, 413)],
 )
 @pytest.mark.hostile(27)
 def test_the_route_has_a_limit(path: str, size: int, status: int, declared: bool) -> None:  # noqa: FBT001

@@ -70,6 +70,7 @@ SEARCH = {"experiment_ids": ["0"], "max_results": 5}
         ("POST", "runs/search", SEARCH | {"page_token": page('{"offset": %s}' % ("9" * 30))}),
         ("POST", "experiments/search", {"max_results": 5, "page_token": "\u00e9"}),
         ("POST", "logged-models/search", SEARCH | {"page_token": page("[" * 9_000)}),
+        ("POST", "logged-models/search", SEARCH | {"pageToken": page("[]")}),
         ("POST", "logged-models/search", SEARCH | {"filter": "run_id = 'a'"}),
         ("POST", "runs/search", SEARCH | {"filter": "attributes.start_time > " + "9" * 40}),
         ("GET", "artifacts/list?run_id=a&path=" + "a/" * 3_000, None),

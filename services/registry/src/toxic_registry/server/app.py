@@ -37,7 +37,7 @@ from toxic_registry.server.webhooks import WebhookSender
 from toxic_registry.settings import Settings
 
 _MEGABYTE = 1_000_000
-_ARTIFACTS = "/mlflow-artifacts/"
+_FILES = "/mlflow-artifacts/artifacts/"
 _MAX_BODY_BYTES = 8 * 1024 * 1024
 
 
@@ -128,7 +128,7 @@ def build_app(settings: Settings) -> FastAPI:
 
 def body_limit(settings: Settings, path: str) -> int:
     """Return the size of the largest body of a route; MLflow keeps a whole body in memory."""
-    return settings.max_bundle_megabytes * _MEGABYTE if _ARTIFACTS in path else _MAX_BODY_BYTES
+    return settings.max_bundle_megabytes * _MEGABYTE if _FILES in path else _MAX_BODY_BYTES
 
 
 def artifact_uri(uri: str) -> str:

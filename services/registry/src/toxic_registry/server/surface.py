@@ -87,7 +87,7 @@ WRITES = frozenset(
 _OWN_METHODS = frozenset({"HEAD", "OPTIONS"})
 _FILE = "PUT"
 """The method whose body is a file; all others have JSON, or nothing."""
-_SEARCHES = frozenset({"filter", "order_by", "page_token"})
+_SEARCHES = frozenset({"filter", "order_by", "orderBy", "page_token", "pageToken"})
 """Fields that MLflow parses with its own languages."""
 _QUERY = "POST /graphql"
 _INTEGERS = frozenset({"max_results", "start_step", "end_step"})
