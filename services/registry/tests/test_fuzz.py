@@ -122,18 +122,19 @@ def test_an_artifact_keeps_its_odd_name(attacked: tuple[str, Known], tmp_path: P
         json.dumps(SEARCH),
         json.dumps(json.dumps(SEARCH)),
         '{"experimentIds": ["0"], "maxResults": "5", "runViewType": "ALL", "filter": null, "other": [{}]}',
-        '{"experiment_ids": [0], "run_view_type": 2}',
+        '{"experiment_ids": [0], "run_view_type": 3}',
         " \n",
         "null",
         "",
     ],
 )
-@pytest.mark.parametrize("kind", ["application/json", "application/json; charset=utf-8", "text/plain", None])
-def test_what_mlflow_reads_is_read(attacked: tuple[str, Known], body: str, kind: str | None) -> None:
+@pytest.mark.parametrize("kind", ["application/json", "application/json; charset=utf-8"])
+def test_what_mlflow_reads_is_read(attacked: tuple[str, Known], body: str, kind: str) -> None:
     """Either spelling of a name, numbers as text, unknown fields, nulls, bodies encoded twice or missing."""
     uri, known = attacked
-    headers = {"content-type": kind} if kind else {}
-    answer = requests.post(f"{uri}/api/2.0/mlflow/runs/search", data=body, headers=headers, timeout=60)
+    answer = requests.post(
+        f"{uri}/api/2.0/mlflow/runs/search", data=body, headers={"content-type": kind}, timeout=60
+    )
     assert answer.status_code == 200, answer.text
     found = [run["info"]["run_id"] for run in answer.json().get("runs", [])]
     assert (known["run_id"] in found) == ("0" in body)
