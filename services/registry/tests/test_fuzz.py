@@ -83,7 +83,8 @@ def test_what_only_mlflow_s_own_languages_refuse_is_an_error_too(
     attacked: tuple[str, Known], method: str, path: str, body: object
 ) -> None:
     """Page tokens, filters, numbers beyond the database's, and bodies of requests that need none."""
-    answer = requests.request(method, f"{attacked[0]}/api/2.0/mlflow/{path}", json=body, timeout=60)
+    uri = f"{attacked[0]}/api/2.0/mlflow/{path}"
+    answer = requests.request(method, uri, data=json.dumps(body), headers=JSON, timeout=60)
     assert answer.status_code == 400, answer.text
 
 
