@@ -186,7 +186,7 @@ test-fast: $(VENV)/.installed-dev ## Run the quick tests, which start no server,
 .PHONY: fuzz
 fuzz: $(VENV)/.installed-dev ## Try EXAMPLES=100000 generated inputs per property of the parsers and routes; takes hours
 	@FUZZ_EXAMPLES=$(EXAMPLES) $(PYTEST) $(PARALLEL) --timeout=0 -m "hypothesis or fuzz" \
-		libs/toxic_core services/inference $(ARGS)
+		libs/toxic_core services/inference services/registry $(ARGS)
 
 .PHONY: check
 check: tools lint types imports test ## Run what CI runs

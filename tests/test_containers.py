@@ -251,6 +251,13 @@ def test_settings_that_are_there_stay_and_passwords_that_are_missing_are_added(
     assert (file.stat().st_ino, file.read_text(encoding="utf-8")) == (before, first)
 
 
+def test_the_training_server_asks_other_containers_for_a_token() -> None:
+    """`make up` makes it, apart from that of alerts."""
+    environment = cast("dict[str, str]", _services()["training"]["environment"])
+    assert environment["TRAINING_TOKEN"].startswith("${TRAINING_TOKEN:?")
+    assert {"TRAINING_TOKEN=change-me", "ALERT_TOKEN=change-me"} <= {*EXAMPLE.read_text("utf-8").splitlines()}
+
+
 @pytest.mark.hostile(17)
 @pytest.mark.parametrize(
     ("bind", "allowed"),

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from toxic_core.errors import ToxicError
+from toxic_core.http.addresses import Addresses
 from toxic_inference.events import RouteDeclared
 from toxic_inference.http.admission import Admission, AdmissionRules
 from toxic_inference.http.backend import (
@@ -26,7 +27,7 @@ from toxic_inference.http.door import Door, Doors
 from toxic_inference.http.encodings.content_coding import ContentCoding
 from toxic_inference.http.error_shapes import NATIVE
 from toxic_inference.http.errors import Problem, problem_of
-from toxic_inference.http.guard import Addresses, Guard, GuardRules
+from toxic_inference.http.guard import Guard, GuardRules
 from toxic_inference.http.middleware import BodyLimit, Endpoint, RequestContext
 from toxic_inference.http.openapi import OpenApiDocument
 from toxic_inference.http.policies import DECIDED_HEADER, POLICY_HEADER
@@ -91,6 +92,9 @@ def create_api(
         keys=rules.find_key is not None,
         origins=cors_origins,
         public_url=backend.public_url,
+        hosts_setting="INFERENCE_ALLOWED_HOSTS",
+        origins_advice="List the page's origin in INFERENCE_CORS_ORIGINS, or the service's own address in "
+        "INFERENCE_PUBLIC_URL.",
     )
     layers = [
         Middleware(RequestContext, doors=registered, emit=backend.emit),

@@ -17,6 +17,7 @@ from toxic_core.errors import (
     ToxicError,
     UnknownModelError,
 )
+from toxic_core.http.addresses import ForeignRequestError
 from toxic_core.tables import InvalidTableError, RowProblem
 from toxic_inference.corrections.record import (
     FeedbackConflictError,
@@ -114,6 +115,7 @@ ERROR_TABLE: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
     TooManyTextsError: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_many_texts"),
     UnauthenticatedError: (HTTPStatus.UNAUTHORIZED, "unauthenticated"),
     ForbiddenError: (HTTPStatus.FORBIDDEN, "forbidden"),
+    ForeignRequestError: (HTTPStatus.FORBIDDEN, "forbidden"),
     WebhooksDisabledError: (HTTPStatus.NOT_FOUND, "events_disabled"),
     InvalidMessageError: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request"),
     InvalidSignatureError: (HTTPStatus.FORBIDDEN, "invalid_signature"),

@@ -17,6 +17,7 @@ import structlog
 from fastapi import FastAPI
 
 from toxic_core.errors import ConfigurationError, ContractError
+from toxic_core.http.body_limit import BodyLimitMiddleware
 from toxic_core.signatures import read_trusted_keys
 from toxic_registry.gate.artifacts import BundleStore, remove_scratch
 from toxic_registry.gate.gate import Gate
@@ -28,7 +29,6 @@ from toxic_registry.server.artifact_guard import guard_versions
 from toxic_registry.server.auth import BasicAuthMiddleware
 from toxic_registry.server.metrics import Metrics
 from toxic_registry.server.middleware import (
-    BodyLimitMiddleware,
     CallerMiddleware,
     MetricsMiddleware,
     OriginMiddleware,
@@ -41,6 +41,8 @@ from toxic_registry.settings import Settings
 _log = structlog.stdlib.get_logger(__name__)
 
 _MEGABYTE = 1_000_000
+_FILES = "/mlflow-artifacts/artifacts/"
+_MAX_BODY_BYTES = 8 * 1024 * 1024
 
 
 def create_app() -> FastAPI:
@@ -132,11 +134,16 @@ def build_app(settings: Settings) -> FastAPI:
     if settings.users_file or settings.users.get_secret_value():
         users = Users(settings.users_file, parse_users(settings.users.get_secret_value()))
         app.add_middleware(BasicAuthMiddleware, users=users)
-    app.add_middleware(BodyLimitMiddleware, file_bytes=settings.max_bundle_megabytes * _MEGABYTE)
+    app.add_middleware(BodyLimitMiddleware, limit=partial(body_limit, settings))
     app.add_middleware(OriginMiddleware, origins=settings.origins)
     # The last one added is the outermost.
     app.add_middleware(MetricsMiddleware, metrics=metrics)
     return app
+
+
+def body_limit(settings: Settings, path: str) -> int:
+    """Return the size of the largest body of a route; MLflow keeps a whole body in memory."""
+    return settings.max_bundle_megabytes * _MEGABYTE if _FILES in path else _MAX_BODY_BYTES
 
 
 def artifact_uri(uri: str) -> str:

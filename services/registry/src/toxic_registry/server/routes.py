@@ -16,6 +16,8 @@ from toxic_registry.server.gated_store import GatedStore
 from toxic_registry.server.metrics import CONTENT_TYPE, Metrics
 
 _PAGE_SIZE = 1000
+_LAST = 2**31 - 1
+"""The largest number of a row that every database takes."""
 _COLUMNS = ("sequence", "time", "actor", "model", "alias", "from", "to", "outcome", "reason")
 _PAGE = Template((files("toxic_registry.server") / "ledger.html").read_text(encoding="utf-8"))
 
@@ -27,7 +29,7 @@ def make_router(store: GatedStore, metrics: Metrics, head: HeadFile) -> APIRoute
 
     @router.get("/ledger")
     def ledger(
-        after: Annotated[int, Query(ge=0)] = 0,
+        after: Annotated[int, Query(ge=0, le=_LAST)] = 0,
         limit: Annotated[int, Query(ge=1, le=_PAGE_SIZE)] = _PAGE_SIZE,
         accept: Annotated[str, Header()] = "",
     ) -> Response:
@@ -50,7 +52,7 @@ def make_router(store: GatedStore, metrics: Metrics, head: HeadFile) -> APIRoute
         return JSONResponse(content)
 
     @router.get("/ledger/approved")
-    def approved(model: str) -> Response:
+    def approved(model: Annotated[str, Query(pattern=r"^[^\x00]*$")]) -> Response:
         """Return the version and the digest that the ledger approves, per alias; and digests per version."""
         entries, digests = store.approvals(model)
         aliases = [

@@ -3,10 +3,11 @@
 import os
 from datetime import timedelta
 from pathlib import Path
+from typing import Annotated
 
 from kedro.server.models import RunRequest
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from toxic_training.retraining.policy import Limits
 
@@ -45,6 +46,16 @@ class Settings(BaseSettings):
         default=Path("../../var/training"),
         description="Folder for the history of runs that alerts started; it keeps the limits over restarts.",
     )
+    token: SecretStr = Field(
+        default=SecretStr(""),
+        description="The bearer token that every request needs, except health, metrics and POST /alerts. "
+        "Without one, no request starts or stops a run if TRAINING_HOST isn't a loopback address.",
+    )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Host names, comma-separated, that the server answers for, each with or without a port; "
+        "* for any. By default names that aren't public, and with TRAINING_TOKEN every name.",
+    )
     alert_token: SecretStr = Field(
         default=SecretStr(""),
         description="The bearer token that Alertmanager must send to POST /alerts; if empty, that route is "
@@ -75,6 +86,13 @@ class Settings(BaseSettings):
         description="An operator's API key of the inference service, to read corrections with.",
     )
     log_level: str = Field(default="INFO", description="Lowest level that is logged.")
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(name.strip() for name in value.split(",") if name.strip())
+        return value
 
     @property
     def limits(self) -> Limits:
