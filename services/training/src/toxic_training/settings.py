@@ -2,9 +2,14 @@
 
 from omegaconf.resolvers import oc
 
-from toxic_training.kedro_project.hooks import LocksHook, ProgressHook, RawDataHook, TrackingHook
+from toxic_core.telemetry import disable_telemetry
+from toxic_training.kedro_project.hooks import LocksHook, ParameterNamesHook, ProgressHook, RawDataHook
+from toxic_training.kedro_project.tracking import TrackingHook
 
-HOOKS = (LocksHook(), RawDataHook(), TrackingHook(), ProgressHook())
+disable_telemetry()  # of a process that plain `kedro` or a notebook started
+
+HOOKS = (LocksHook(), RawDataHook(), TrackingHook(), ProgressHook(), ParameterNamesHook())
+DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow", "kedro-telemetry")  # TrackingHook is kedro-mlflow's
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

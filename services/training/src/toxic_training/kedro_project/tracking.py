@@ -1,0 +1,135 @@
+"""Runs in MLflow: kedro-mlflow's hook, with names, typed parameters, datasets, and no wait for a registry.
+
+Invariant: a run never writes to another registry than the configured one.
+"""
+
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import mlflow
+import requests
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+from kedro_mlflow.framework.hooks.mlflow_hook import MlflowHook
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.meta_dataset import MetaDataset
+from pydantic import BaseModel
+
+from toxic_core.errors import RegistryUnavailableError
+from toxic_training.kedro_project.run_report import CAUSE, report_path
+
+DIGESTS = "training_data_digests"
+"""The dataset with the digest of every raw table, by name."""
+
+_COMMAND = "kedro_command"
+_NOWHERE = "sqlite:///:memory:"
+_PROBE_SECONDS = 5.0
+_DIGEST_CHARACTERS = 36  # MLflow's limit
+
+
+class TrackingHook(MlflowHook):  # type: ignore[misc]  # kedro-mlflow has no types
+    """Logs runs to MLflow.
+
+    Without a registry, `kedro ipython` and the commands that only read start at once, and a run fails. A run
+    that a scheduler or the training server started waits as long as MLflow does, since nobody watches it.
+    """
+
+    _missing = ""
+    _env = ""
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Set up MLflow."""
+        loader = context.config_loader
+        loader.config_patterns.setdefault("mlflow", ["mlflow*", "mlflow*/**", "**/mlflow*"])
+        server = loader["mlflow"]["server"]
+        address = str(server["mlflow_tracking_uri"])
+        is_watched = report_path() is None and "MLFLOW_RUN_ID" not in os.environ
+        self._missing = address if is_watched and not _answers(address) else ""
+        if self._missing:
+            loader["mlflow"] = loader["mlflow"] | {"server": server | {"mlflow_tracking_uri": _NOWHERE}}
+        self._env = context.env or ""
+        super().after_context_created(context)
+
+    @hook_impl
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
+    ) -> None:
+        """Start a run with a name, its command, and a tag per fact of the parameter `cause`.
+
+        Raises:
+            RegistryUnavailableError: the registry doesn't answer.
+        """
+        if self._missing:
+            raise RegistryUnavailableError(
+                f"No registry answers at {self._missing}. Start one with `make ui`, or use `make train`, "
+                "which starts its own; MLFLOW_TRACKING_URI names another."
+            )
+        what = "+".join(run_params.get("pipeline_names") or ["training"])
+        env = "" if self._env in {"", "local"} else f" ({self._env})"
+        self.mlflow_config.tracking.run.name = f"{what}{env} {datetime.now().astimezone():%Y-%m-%d %H:%M}"
+        super().before_pipeline_run(run_params=run_params, pipeline=pipeline, catalog=catalog)
+        if (run := mlflow.active_run()) is None:
+            return
+        if self._env:
+            command = mlflow.get_run(run.info.run_id).data.tags[_COMMAND]
+            mlflow.set_tag(_COMMAND, f"{command} --env={self._env}")
+        cause = run_params["runtime_params"].get(CAUSE)
+        if isinstance(cause, dict):
+            mlflow.set_tags({f"{CAUSE}.{fact}": str(value) for fact, value in cause.items()})
+
+    @hook_impl
+    def before_node_run(
+        self,
+        node: Node,
+        catalog: DataCatalog,
+        inputs: dict[str, Any],
+        is_async: bool,  # noqa: FBT001 - Kedro's
+    ) -> None:
+        """Log the fields of every parameter group that the node reads, one by one."""
+        typed = {
+            name.removeprefix("params:"): value
+            for name, value in inputs.items()
+            if name.startswith("params:") and isinstance(value, BaseModel)
+        }
+        others = {name: value for name, value in inputs.items() if name.removeprefix("params:") not in typed}
+        super().before_node_run(node=node, catalog=catalog, inputs=others, is_async=is_async)
+        if mlflow.active_run() is not None:
+            for name, value in typed.items():
+                mlflow.log_params(dict(_flat(name, value.model_dump())))
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str, data: object) -> None:
+        """Log the raw tables as the run's inputs, by name and digest."""
+        if dataset_name == DIGESTS and isinstance(data, dict) and mlflow.active_run() is not None:
+            for name, digest in data.items():
+                source = CodeDatasetSource(tags={"file": name, "sha256": digest})
+                table = MetaDataset(source, name=name, digest=str(digest)[:_DIGEST_CHARACTERS])
+                mlflow.log_input(table, context="training")
+
+
+def _answers(address: str) -> bool:
+    """Whether anything listens at `address`; a file or a database always does."""
+    if not address.startswith(("http://", "https://")):
+        return True
+    try:
+        requests.get(f"{address.rstrip('/')}/health", timeout=_PROBE_SECONDS)
+    except requests.ConnectionError:
+        return False
+    except requests.RequestException:
+        pass
+    return True
+
+
+def _flat(name: str, value: object) -> Iterator[tuple[str, object]]:
+    """Yield nested fields with dotted names."""
+    if isinstance(value, dict) and value:
+        for key, field in value.items():
+            yield from _flat(f"{name}.{key}", field)
+    else:
+        yield name, value

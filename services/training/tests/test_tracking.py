@@ -1,0 +1,73 @@
+"""What a run leaves in MLflow, and what works without a registry."""
+
+from pathlib import Path
+
+import pytest
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+from mlflow import MlflowClient
+
+from toxic_core.errors import ConfigurationError, MissingDataError, RegistryUnavailableError
+from toxic_testing.ports import free_port
+from toxic_training.kedro_project.hooks import GROUPS, OPTIONS
+
+pytestmark = pytest.mark.slow
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use the sample's configuration, with an empty folder of data."""
+    monkeypatch.chdir(PROJECT)
+    monkeypatch.setenv("TOXIC_DEMO_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("TOXIC_SAMPLE_DIR", str(tmp_path / "nothing"))
+    bootstrap_project(PROJECT)
+
+
+def test_a_session_needs_no_registry_but_a_run_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The catalog of a notebook opens at once; a run ends with one line that names the address."""
+    address = f"http://127.0.0.1:{free_port()}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    with KedroSession.create(PROJECT, env="demo") as session:
+        assert "training_comments" in session.load_context().catalog
+        with pytest.raises(RegistryUnavailableError, match=f"{address}.*make ui"):
+            session.run(pipeline_names=["data_processing"])
+
+
+def test_a_run_without_its_files_is_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has a name with its environment and the command that repeats it."""
+    address = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    with KedroSession.create(PROJECT, env="demo") as session, pytest.raises(MissingDataError):
+        session.run(pipeline_names=["data_processing"])
+    client = MlflowClient(address)
+    experiment = client.get_experiment_by_name("toxic-comments")
+    assert experiment is not None
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.info.status == "FAILED"
+    assert run.info.run_name.startswith("data_processing (demo) 20")
+    assert run.data.tags["kedro_command"].endswith(" --env=demo")
+
+
+def test_a_parameter_of_no_group_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kedro itself would ignore it."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///:memory:")
+    with (
+        KedroSession.create(PROJECT, env="demo", runtime_params={"modeling": {"epochs": 1}}) as session,
+        pytest.raises(ConfigurationError, match=r"Unknown parameters: modeling.*modelling"),
+    ):
+        session.load_context()
+
+
+def test_every_group_of_parameters_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The names are those of `conf/`; none is also an option."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///:memory:")
+    with KedroSession.create(PROJECT, env="demo") as session:
+        assert set(session.load_context().config_loader["parameters"]) == GROUPS
+    assert not GROUPS & OPTIONS
+
+
+def test_the_project_refuses_telemetry_by_file() -> None:
+    """Kedro's own command reads it before any module of this project."""
+    assert (PROJECT / ".telemetry").read_text() == "consent: false\n"
