@@ -1,15 +1,19 @@
 """What a run leaves in MLflow, and what works without a registry."""
 
+import re
 from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
+from kedro_viz.api import apps
 from mlflow import MlflowClient
 
 from toxic_core.errors import ConfigurationError, MissingDataError, RegistryUnavailableError
 from toxic_testing.ports import free_port
 from toxic_training.kedro_project.hooks import GROUPS, OPTIONS
+from toxic_training.kedro_project.viz import keep_requests_local
 
 pytestmark = pytest.mark.slow
 
@@ -66,6 +70,17 @@ def test_every_group_of_parameters_is_known(monkeypatch: pytest.MonkeyPatch) -> 
     with KedroSession.create(PROJECT, env="demo") as session:
         assert set(session.load_context().config_loader["parameters"]) == GROUPS
     assert not GROUPS & OPTIONS
+
+
+def test_kedro_viz_s_page_needs_no_other_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its links to fonts are left out, and its own files are served."""
+    monkeypatch.setattr(apps, "_HTML_DIR", apps._HTML_DIR)  # noqa: SLF001 - has no public name
+    keep_requests_local()
+    client = TestClient(apps.create_api_app_from_project(PROJECT))
+    page = client.get("/").text
+    assert "https://" not in page
+    (script,) = re.findall(r'src="\./(assets/[^"]+)"', page)
+    assert client.get(f"/{script}").status_code == 200
 
 
 def test_the_project_refuses_telemetry_by_file() -> None:

@@ -5,8 +5,10 @@ from omegaconf.resolvers import oc
 from toxic_core.telemetry import disable_telemetry
 from toxic_training.kedro_project.hooks import LocksHook, ParameterNamesHook, ProgressHook, RawDataHook
 from toxic_training.kedro_project.tracking import TrackingHook
+from toxic_training.kedro_project.viz import keep_requests_local
 
 disable_telemetry()  # of a process that plain `kedro` or a notebook started
+keep_requests_local()
 
 HOOKS = (LocksHook(), RawDataHook(), TrackingHook(), ProgressHook(), ParameterNamesHook())
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow", "kedro-telemetry")  # TrackingHook is kedro-mlflow's

@@ -8,6 +8,7 @@ Invariant: at every commit the ledger's last entries match the aliases. `champio
 through the gate, and `previous` only with `champion`. A killed process leaves a complete change or none.
 """
 
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -25,7 +26,7 @@ from mlflow.protos.databricks_pb2 import (
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy.orm import Session
 
-from toxic_core.registered import CANARY, CHAMPION, PREVIOUS
+from toxic_core.registered import CANARY, CHALLENGER, CHAMPION, PREVIOUS
 from toxic_registry.caller import Caller, Role
 from toxic_registry.gate.alias_names import check_name
 from toxic_registry.gate.alias_rules import Aliases, Permit, RefusedError, check, compare, refusal
@@ -51,6 +52,9 @@ _NAMELESS = "a rollback needs the name of a person: sign in, or use `toxic-regis
 _ADOPTED = " (the shipped model, compared per source)"
 _CHAMPION_DELETED = "the approved champion was deleted, so there is nothing to compare it with"
 _NO_VERSION = "The version's number is larger than any version's."
+_FORECAST = "**The gate would"
+_MAX_AGAINST = 500
+_MAX_DESCRIPTION = 5000  # of MLflow's column
 _MAX_TAG_LENGTH = 4000
 _MOST_PROMOTING = 8
 _MAX_RACES = 10
@@ -121,6 +125,8 @@ class GatedStore(SqlAlchemyStore):
             if alias == PREVIOUS:
                 raise _previous_refusal(session, name, int(version))
             super().set_registered_model_alias(name, alias, version)
+        if alias == CHALLENGER:
+            self._forecast(name, version)
 
     def delete_registered_model_alias(self, name: str, alias: str) -> None:
         """Remove an alias other than `champion` and `previous`."""
@@ -200,6 +206,27 @@ class GatedStore(SqlAlchemyStore):
                 self._set_tag(name, version, tag=REASON_TAG, text=permit.reason)
                 return
         raise RacedError(name)
+
+    def _forecast(self, name: str, version: str) -> None:
+        """Write into the first line of a version's description whether the gate would accept it now.
+
+        A busy gate writes none: the line is for people, and the gate judges again at a promotion.
+        """
+        if not self._promoting.acquire(blocking=False):
+            return
+        try:
+            with self._new_session() as session:
+                standing = standing_of(session, name)
+            uri = str(self.get_model_version_download_uri(name, version))
+            against = "; ".join(self._judge(name, int(version), uri=uri, standing=standing).reasons)
+        finally:
+            self._promoting.release()
+        rival = f"version {standing.approved}" if standing.approved else "no champion"
+        line = f"{_FORECAST} {'refuse' if against else 'accept'} this version** (compared with {rival})"
+        line = f"{line}: {against[:_MAX_AGAINST]}" if against else f"{line}."
+        described = super().get_model_version(name, version).description or ""
+        rest = re.sub(rf"^{re.escape(_FORECAST)}[^\n]*\n*", "", described)
+        super().update_model_version(name, version, f"{line}\n\n{rest}"[:_MAX_DESCRIPTION])
 
     def _judge(self, name: str, number: int, *, uri: str, standing: Standing) -> Verdict:
         """Judge a version by the policy, or by its files alone if its content was accepted as champion."""
