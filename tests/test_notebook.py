@@ -14,10 +14,10 @@ NOTEBOOK = Path(__file__).resolve().parents[1] / "docs" / "notebooks" / "first-l
 
 
 def test_the_notebook_runs_from_the_first_cell_to_the_last(tmp_path: Path) -> None:
-    """It prints errors by language and precision by threshold, and has no stored output."""
+    """It has errors by language and precision by threshold, and has no stored output."""
     cells = [cell for cell in json.loads(NOTEBOOK.read_text())["cells"] if cell["cell_type"] == "code"]
     assert not any(cell["outputs"] for cell in cells)
-    program = "\n".join("".join(cell["source"]) for cell in cells)
+    program = "\n".join(["".join(cell["source"]) for cell in cells] + ["print(errors, thresholds)"])
     environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
     ran = subprocess.run(
         [sys.executable, "-c", program],

@@ -74,7 +74,7 @@ def test_every_group_of_parameters_is_known(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_kedro_viz_s_page_needs_no_other_host(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its links to fonts are left out, and its own files are served."""
-    monkeypatch.setattr(apps, "_HTML_DIR", apps._HTML_DIR)  # noqa: SLF001 - has no public name
+    monkeypatch.setattr(apps, "_HTML_DIR", apps._HTML_DIR)
     keep_requests_local()
     client = TestClient(apps.create_api_app_from_project(PROJECT))
     page = client.get("/").text

@@ -23,11 +23,11 @@ from pydantic import BaseModel
 from toxic_core.errors import RegistryUnavailableError
 from toxic_training.kedro_project.run_report import CAUSE, report_path
 
-DIGESTS = "training_data_digests"
-"""The dataset with the digest of every raw table, by name."""
+NOWHERE = "sqlite:///:memory:"
+"""MLflow's address in a process without a registry, in which no run can start."""
 
+_DIGESTS = "training_data_digests"  # the dataset with the digest of every raw table, by name
 _COMMAND = "kedro_command"
-_NOWHERE = "sqlite:///:memory:"
 _PROBE_SECONDS = 5.0
 _DIGEST_CHARACTERS = 36  # MLflow's limit
 
@@ -36,7 +36,7 @@ class TrackingHook(MlflowHook):  # type: ignore[misc]  # kedro-mlflow has no typ
     """Logs runs to MLflow.
 
     Without a registry, `kedro ipython` and the commands that only read start at once, and a run fails. A run
-    that a scheduler or the training server started waits as long as MLflow does, since nobody watches it.
+    that a scheduler or the training server started waits as long as MLflow does, since no user waits for it.
     """
 
     _missing = ""
@@ -52,7 +52,7 @@ class TrackingHook(MlflowHook):  # type: ignore[misc]  # kedro-mlflow has no typ
         is_watched = report_path() is None and "MLFLOW_RUN_ID" not in os.environ
         self._missing = address if is_watched and not _answers(address) else ""
         if self._missing:
-            loader["mlflow"] = loader["mlflow"] | {"server": server | {"mlflow_tracking_uri": _NOWHERE}}
+            loader["mlflow"] = loader["mlflow"] | {"server": server | {"mlflow_tracking_uri": NOWHERE}}
         self._env = context.env or ""
         super().after_context_created(context)
 
@@ -106,7 +106,7 @@ class TrackingHook(MlflowHook):  # type: ignore[misc]  # kedro-mlflow has no typ
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: object) -> None:
         """Log the raw tables as the run's inputs, by name and digest."""
-        if dataset_name == DIGESTS and isinstance(data, dict) and mlflow.active_run() is not None:
+        if dataset_name == _DIGESTS and isinstance(data, dict) and mlflow.active_run() is not None:
             for name, digest in data.items():
                 source = CodeDatasetSource(tags={"file": name, "sha256": digest})
                 table = MetaDataset(source, name=name, digest=str(digest)[:_DIGEST_CHARACTERS])
