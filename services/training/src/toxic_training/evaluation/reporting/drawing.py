@@ -116,6 +116,7 @@ def svg(plot: plots.Plot) -> str:
     """Return `plot` as an SVG element that scales to its place and takes the page's text colour."""
     buffer = io.StringIO()
     with rc_context(_SVG_STYLE):
-        image(plot, _SVG_INCHES).savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+        drawn = image(plot, _SVG_INCHES)
+        drawn.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
-    return text[text.index("<svg") :].replace(_INK, "currentColor").replace("sans-serif", "inherit")
+    return text[text.index("<svg") :].replace(_INK, "currentColor")
