@@ -115,7 +115,7 @@ def image(plot: plots.Plot, width: float = 8.0) -> Image:
 def svg(plot: plots.Plot) -> str:
     """Return `plot` as an SVG element that scales to its place and takes the page's text colour."""
     buffer = io.StringIO()
-    with rc_context(_SVG_STYLE):
+    with rc_context(_SVG_STYLE):  # type: ignore[arg-type]  # wants literals for keys
         drawn = image(plot, _SVG_INCHES)
         drawn.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
