@@ -34,7 +34,8 @@ def test_a_session_needs_no_registry_but_a_run_does(monkeypatch: pytest.MonkeyPa
     """The catalog of a notebook opens at once; a run ends with one line that names the address."""
     address = f"http://127.0.0.1:{free_port()}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-    with KedroSession.create(PROJECT, env="demo") as session:
+    session = KedroSession.create(PROJECT, env="demo")
+    with session:
         assert "training_comments" in session.load_context().catalog
         with pytest.raises(RegistryUnavailableError, match=f"{address}.*make ui"):
             session.run(pipeline_names=["data_processing"])
@@ -44,7 +45,8 @@ def test_a_run_without_its_files_is_failed(tmp_path: Path, monkeypatch: pytest.M
     """It has a name with its environment and the command that repeats it."""
     address = f"sqlite:///{tmp_path / 'mlflow.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-    with KedroSession.create(PROJECT, env="demo") as session, pytest.raises(MissingDataError):
+    session = KedroSession.create(PROJECT, env="demo")
+    with session, pytest.raises(MissingDataError):
         session.run(pipeline_names=["data_processing"])
     client = MlflowClient(address)
     experiment = client.get_experiment_by_name("toxic-comments")
@@ -58,17 +60,16 @@ def test_a_run_without_its_files_is_failed(tmp_path: Path, monkeypatch: pytest.M
 def test_a_parameter_of_no_group_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Kedro itself would ignore it."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///:memory:")
-    with (
-        KedroSession.create(PROJECT, env="demo", runtime_params={"modeling": {"epochs": 1}}) as session,
-        pytest.raises(ConfigurationError, match=r"Unknown parameters: modeling.*modelling"),
-    ):
+    session = KedroSession.create(PROJECT, env="demo", runtime_params={"modeling": {"epochs": 1}})
+    with session, pytest.raises(ConfigurationError, match=r"Unknown parameters: modeling.*modelling"):
         session.load_context()
 
 
 def test_every_group_of_parameters_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """The names are those of `conf/`; none is also an option."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///:memory:")
-    with KedroSession.create(PROJECT, env="demo") as session:
+    session = KedroSession.create(PROJECT, env="demo")
+    with session:
         assert set(session.load_context().config_loader["parameters"]) == GROUPS
     assert not GROUPS & OPTIONS
 
@@ -77,7 +78,7 @@ def test_kedro_viz_s_page_needs_no_other_host(monkeypatch: pytest.MonkeyPatch) -
     """Its links to fonts are left out, and its own files are beside it."""
     original = Path(str(distribution("kedro-viz").locate_file("kedro_viz/html")))
     app = SimpleNamespace(_HTML_DIR=original)
-    monkeypatch.setitem(sys.modules, "kedro_viz.api.apps", app)  # type: ignore[arg-type]  # stands for it
+    monkeypatch.setitem(sys.modules, "kedro_viz.api.apps", app)
     keep_requests_local()
     assert "https://" in (original / "index.html").read_text()
     page = (app._HTML_DIR / "index.html").read_text()

@@ -10,6 +10,7 @@ from typing import Any
 
 import mlflow
 import requests
+from kedro.config import OmegaConfigLoader
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
@@ -32,7 +33,7 @@ _PROBE_SECONDS = 5.0
 _DIGEST_CHARACTERS = 36  # MLflow's limit
 
 
-class TrackingHook(MlflowHook):  # type: ignore[misc]  # kedro-mlflow has no types
+class TrackingHook(MlflowHook):
     """Logs runs to MLflow.
 
     Without a registry, `kedro ipython` and the commands that only read start at once, and a run fails. A run
@@ -46,7 +47,8 @@ class TrackingHook(MlflowHook):  # type: ignore[misc]  # kedro-mlflow has no typ
     def after_context_created(self, context: KedroContext) -> None:
         """Set up MLflow."""
         loader = context.config_loader
-        loader.config_patterns.setdefault("mlflow", ["mlflow*", "mlflow*/**", "**/mlflow*"])
+        if isinstance(loader, OmegaConfigLoader):
+            loader.config_patterns.setdefault("mlflow", ["mlflow*", "mlflow*/**", "**/mlflow*"])
         server = loader["mlflow"]["server"]
         address = str(server["mlflow_tracking_uri"])
         is_watched = report_path() is None and "MLFLOW_RUN_ID" not in os.environ
@@ -109,7 +111,9 @@ class TrackingHook(MlflowHook):  # type: ignore[misc]  # kedro-mlflow has no typ
         if dataset_name == _DIGESTS and isinstance(data, dict) and mlflow.active_run() is not None:
             for name, digest in data.items():
                 source = CodeDatasetSource(tags={"file": name, "sha256": digest})
-                table = MetaDataset(source, name=name, digest=str(digest)[:_DIGEST_CHARACTERS])
+                table = MetaDataset(  # type: ignore[abstract]  # MLflow's own example does it
+                    source, name=name, digest=str(digest)[:_DIGEST_CHARACTERS]
+                )
                 mlflow.log_input(table, context="training")
 
 
