@@ -72,7 +72,8 @@ class TrackingHook(MlflowHook):
                 f"No registry answers at {self._missing}. Start one with `make ui`, or use `make train`, "
                 "which starts its own; MLFLOW_TRACKING_URI names another."
             )
-        what = "+".join(run_params.get("pipeline_names") or ["training"])
+        names = [name for name in run_params.get("pipeline_names") or () if name != "__default__"]
+        what = "+".join(names) or "training"
         env = "" if self._env in {"", "local"} else f" ({self._env})"
         self.mlflow_config.tracking.run.name = f"{what}{env} {datetime.now().astimezone():%Y-%m-%d %H:%M}"
         super().before_pipeline_run(run_params=run_params, pipeline=pipeline, catalog=catalog)
