@@ -72,7 +72,8 @@ def renamed(raw: pd.DataFrame, source: SourceParameters, *, name: str) -> pd.Dat
             f"{', '.join(map(str, raw.columns))}."
         )
     taken = raw[list(source.columns.values())].set_axis(list(source.columns), axis=1)
-    kept = raw.drop(columns={*source.columns.values(), *source.columns} & set(raw.columns))
+    replaced = {*source.columns.values(), *source.columns}
+    kept = raw[[name for name in raw.columns if name not in replaced]]
     table = pd.concat([kept, taken], axis=1)
     words = {word.strip().lower(): str(value) for word, value in source.label_values.items()}
     for label in LABELS if words else ():

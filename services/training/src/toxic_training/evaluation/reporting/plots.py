@@ -114,10 +114,12 @@ def functionality_plot(figures: Figures) -> Plot:
 def _lowest(groups: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """Return all rows, and those of the languages with the lowest AUCs; without groups of one class."""
     rankable = {name: rows for name, rows in groups.items() if has_both_classes(rows[Label.TOXIC].to_numpy())}
-    by_auc = sorted(
-        rankable.keys() - {ALL},
-        key=lambda name: roc_auc_score(rankable[name][Label.TOXIC], rankable[name][_SCORE]),
-    )
+    aucs = {
+        name: float(roc_auc_score(rows[Label.TOXIC], rows[_SCORE]))
+        for name, rows in rankable.items()
+        if name != ALL
+    }
+    by_auc = sorted(aucs, key=aucs.__getitem__)
     kept = {ALL, *by_auc[:_MAX_LANGUAGES]}
     return {name: rows for name, rows in rankable.items() if name in kept}
 
