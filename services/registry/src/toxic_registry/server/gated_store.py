@@ -126,7 +126,8 @@ class GatedStore(SqlAlchemyStore):
                 raise _previous_refusal(session, name, int(version))
             super().set_registered_model_alias(name, alias, version)
         if alias == CHALLENGER:
-            self._forecast(name, version)
+            with suppress(MlflowException):  # the version was deleted meanwhile; the alias was set
+                self._forecast(name, version)
 
     def delete_registered_model_alias(self, name: str, alias: str) -> None:
         """Remove an alias other than `champion` and `previous`."""
