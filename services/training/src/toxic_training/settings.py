@@ -11,7 +11,8 @@ disable_telemetry()  # of a process that plain `kedro` or a notebook started
 keep_requests_local()
 
 HOOKS = (LocksHook(), RawDataHook(), TrackingHook(), ProgressHook(), ParameterNamesHook())
-DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow", "kedro-telemetry")  # TrackingHook is kedro-mlflow's
+# TrackingHook is kedro-mlflow's. Kedro compares a distribution's own spelling of its name.
+DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow", "kedro_mlflow", "kedro-telemetry")
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

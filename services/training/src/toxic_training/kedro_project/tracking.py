@@ -4,7 +4,9 @@ Invariant: a run never writes to another registry than the configured one.
 """
 
 import os
-from collections.abc import Iterator
+import re
+import shlex
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -31,6 +33,18 @@ _DIGESTS = "training_data_digests"  # the dataset with the digest of every raw t
 _COMMAND = "kedro_command"
 _PROBE_SECONDS = 5.0
 _DIGEST_CHARACTERS = 36  # MLflow's limit
+_REFUSED = re.compile(r"[^\w.\- :]")  # characters that MLflow refuses in a parameter's name, and slashes
+_LISTS = {
+    "pipelines": "pipeline_names",
+    "tags": "tags",
+    "nodes": "node_names",
+    "from-nodes": "from_nodes",
+    "to-nodes": "to_nodes",
+    "from-inputs": "from_inputs",
+    "to-outputs": "to_outputs",
+    "namespaces": "namespaces",
+}
+"""Options of `kedro run` that take a list, and Kedro's names for them in `run_params`."""
 
 
 class TrackingHook(MlflowHook):
@@ -52,11 +66,14 @@ class TrackingHook(MlflowHook):
         server = loader["mlflow"]["server"]
         address = str(server["mlflow_tracking_uri"])
         is_watched = report_path() is None and "MLFLOW_RUN_ID" not in os.environ
-        self._missing = address if is_watched and not _answers(address) else ""
+        self._missing = address if is_watched and not answers(address) else ""
         if self._missing:
             loader["mlflow"] = loader["mlflow"] | {"server": server | {"mlflow_tracking_uri": NOWHERE}}
         self._env = context.env or ""
         super().after_context_created(context)
+        if self._missing:
+            # MLflow has written NOWHERE there. The next session and child processes need the address.
+            os.environ["MLFLOW_TRACKING_URI"] = self._missing
 
     @hook_impl
     def before_pipeline_run(
@@ -72,16 +89,15 @@ class TrackingHook(MlflowHook):
                 f"No registry answers at {self._missing}. Start one with `make ui`, or use `make train`, "
                 "which starts its own; MLFLOW_TRACKING_URI names another."
             )
-        names = [name for name in run_params.get("pipeline_names") or () if name != "__default__"]
-        what = "+".join(names) or "training"
+        names = {*(run_params.get("pipeline_names") or ())} - {"__default__"}
+        what = "+".join(sorted(names)) or "training"
         env = "" if self._env in {"", "local"} else f" ({self._env})"
-        self.mlflow_config.tracking.run.name = f"{what}{env} {datetime.now().astimezone():%Y-%m-%d %H:%M}"
+        settings = self.mlflow_config.tracking.run
+        settings.name = settings.name or f"{what}{env} {datetime.now().astimezone():%Y-%m-%d %H:%M}"
         super().before_pipeline_run(run_params=run_params, pipeline=pipeline, catalog=catalog)
-        if (run := mlflow.active_run()) is None:
+        if mlflow.active_run() is None:
             return
-        if self._env:
-            command = mlflow.get_run(run.info.run_id).data.tags[_COMMAND]
-            mlflow.set_tag(_COMMAND, f"{command} --env={self._env}")
+        mlflow.set_tag(_COMMAND, _command(run_params, self._env))
         cause = run_params["runtime_params"].get(CAUSE)
         if isinstance(cause, dict):
             mlflow.set_tags({f"{CAUSE}.{fact}": str(value) for fact, value in cause.items()})
@@ -104,7 +120,8 @@ class TrackingHook(MlflowHook):
         super().before_node_run(node=node, catalog=catalog, inputs=others, is_async=is_async)
         if mlflow.active_run() is not None:
             for name, value in typed.items():
-                mlflow.log_params(dict(_flat(name, value.model_dump())))
+                fields = _flat(name, value.model_dump())
+                mlflow.log_params({_REFUSED.sub("_", field): each for field, each in fields})
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: object) -> None:
@@ -118,12 +135,14 @@ class TrackingHook(MlflowHook):
                 mlflow.log_input(table, context="training")
 
 
-def _answers(address: str) -> bool:
+def answers(address: str) -> bool:
     """Whether anything listens at `address`; a file or a database always does."""
     if not address.startswith(("http://", "https://")):
         return True
     try:
         requests.get(f"{address.rstrip('/')}/health", timeout=_PROBE_SECONDS)
+    except requests.exceptions.SSLError:
+        return True  # MLflow has its own settings for certificates
     except requests.ConnectionError:
         return False
     except requests.RequestException:
@@ -131,10 +150,20 @@ def _answers(address: str) -> bool:
     return True
 
 
+def _command(run_params: Mapping[str, Any], env: str) -> str:
+    """Return the command that repeats a run; kedro-mlflow's own lacks parameters and has old options."""
+    lists = {name: run_params.get(key) or () for name, key in _LISTS.items()}
+    lists["pipelines"] = {*lists["pipelines"]} - {"__default__"}
+    given = {name: value for name, value in run_params["runtime_params"].items() if name != CAUSE}
+    lists["params"] = [f"{name}={'null' if value is None else value}" for name, value in _flat("", given)]
+    options = {"env": env} | {name: ",".join(sorted(each)) for name, each in lists.items()}
+    return shlex.join(["kedro", "run", *(f"--{name}={value}" for name, value in options.items() if value)])
+
+
 def _flat(name: str, value: object) -> Iterator[tuple[str, object]]:
     """Yield nested fields with dotted names."""
-    if isinstance(value, dict) and value:
+    if isinstance(value, dict) and (value or not name):
         for key, field in value.items():
-            yield from _flat(f"{name}.{key}", field)
+            yield from _flat(f"{name}.{key}" if name else key, field)
     else:
         yield name, value
