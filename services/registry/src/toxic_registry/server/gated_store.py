@@ -9,6 +9,7 @@ through the gate, and `previous` only with `champion`. A killed process leaves a
 """
 
 import re
+import textwrap
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -17,6 +18,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 
+import structlog
 from mlflow.entities.model_registry import ModelVersionTag
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import (
@@ -44,6 +46,8 @@ from toxic_registry.ledger.table import (
 )
 from toxic_registry.server.middleware import current_caller
 from toxic_registry.server.standing import RacedError, Standing, aliases_now, locations_now, standing_of
+
+_log = structlog.stdlib.get_logger(__name__)
 
 REASON_TAG = "promotion.reason"
 REFUSED_TAG = "promotion.refused"
@@ -126,8 +130,10 @@ class GatedStore(SqlAlchemyStore):
                 raise _previous_refusal(session, name, int(version))
             super().set_registered_model_alias(name, alias, version)
         if alias == CHALLENGER:
-            with suppress(MlflowException):  # the version was deleted meanwhile; the alias was set
+            try:
                 self._forecast(name, version)
+            except Exception:  # noqa: BLE001 - the alias is set: the training that set it must not fail
+                _log.exception("promotion.forecast_failed", model=name, version=version)
 
     def delete_registered_model_alias(self, name: str, alias: str) -> None:
         """Remove an alias other than `champion` and `previous`."""
@@ -211,20 +217,22 @@ class GatedStore(SqlAlchemyStore):
     def _forecast(self, name: str, version: str) -> None:
         """Write into the first line of a version's description whether the gate would accept it now.
 
-        A busy gate writes none: the line is for people, and the gate judges again at a promotion.
+        A busy gate writes none: the line is for people, and the gate judges again at a promotion. A forecast
+        takes no place among the promotions that wait.
         """
-        if not self._promoting.acquire(blocking=False):
+        if not self._promotion.acquire(blocking=False):
             return
         try:
             with self._new_session() as session:
                 standing = standing_of(session, name)
             uri = str(self.get_model_version_download_uri(name, version))
-            against = "; ".join(self._judge(name, int(version), uri=uri, standing=standing).reasons)
+            verdict = self._judge(name, int(version), uri=uri, standing=standing)
         finally:
-            self._promoting.release()
+            self._promotion.release()
+        against = textwrap.shorten("; ".join(verdict.reasons), _MAX_AGAINST, placeholder=" …")  # on one line
         rival = f"version {standing.approved}" if standing.approved else "no champion"
         line = f"{_FORECAST} {'refuse' if against else 'accept'} this version** (compared with {rival})"
-        line = f"{line}: {against[:_MAX_AGAINST]}" if against else f"{line}."
+        line = f"{line}: {against}" if against else f"{line}."
         described = super().get_model_version(name, version).description or ""
         rest = re.sub(rf"^{re.escape(_FORECAST)}[^\n]*\n*", "", described)
         super().update_model_version(name, version, f"{line}\n\n{rest}"[:_MAX_DESCRIPTION])
