@@ -101,6 +101,19 @@ def test_the_plots_in_the_report_are_drawings_with_text(
     assert all("currentColor" in drawing for drawing in found.values())
 
 
+def test_the_legend_of_many_curves_is_inside_the_drawing(
+    figures: dict[str, float], test_scores: pd.DataFrame, evaluation_parameters: EvaluationParameters
+) -> None:
+    """Every name that a legend has is left of the drawing's right edge."""
+    many = pd.concat([test_scores, *(test_scores.assign(language=code) for code in ("fr", "it", "pt", "tr"))])
+    html = _report(figures, many, evaluation_parameters)
+    (drawing,) = re.findall(r'id="roc">(<svg.*?</svg>)', html, flags=re.DOTALL)
+    (width,) = re.findall(r'viewBox="0 0 ([\d.]+) ', drawing)
+    names = re.findall(r'x="([\d.]+)"[^>]*>(all|en|es|fr|it|pt|tr)</text>', drawing)
+    assert len(names) == 7
+    assert all(0 < float(x) < float(width) - 30 for x, _ in names)
+
+
 def test_the_report_begins_with_weaknesses(
     figures: dict[str, float], test_scores: pd.DataFrame, evaluation_parameters: EvaluationParameters
 ) -> None:

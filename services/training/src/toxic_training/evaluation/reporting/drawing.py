@@ -96,7 +96,9 @@ def image(plot: plots.Plot, width: float = 8.0) -> Image:
         offset = (index if together > 1 else 0) * height
         positions = [names.index(name) + offset for name in series.x]
         spread = [list(series.below), list(series.above)] if series.below else None
-        axes.barh(positions, series.y, height=height, label=series.name, color=colour, xerr=spread)
+        axes.barh(
+            positions, series.y, height=height, label=series.name, color=colour, xerr=spread, ecolor=_GREY
+        )
     if plot.kind == "lines":
         axes.set(xlabel=plot.x_title, ylabel=plot.y_title, xlim=(0, 1))
     else:
@@ -107,7 +109,7 @@ def image(plot: plots.Plot, width: float = 8.0) -> Image:
         axes.plot([0, 1], [0, 1], color=_GREY, linestyle=":")
     axes.set_title(plot.title)
     if plot.series:
-        longest = max(len(series.name) for series in plot.series) + 6  # the line before a name
+        longest = max(len(series.name) for series in plot.series) + 8  # the line before a name, and the gap
         drawn.legend(loc="outside lower center", ncols=max(1, int(_LETTERS_PER_INCH * width) // longest))
     return drawn
 
