@@ -40,9 +40,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("TOXIC_DEMO_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("TOXIC_SAMPLE_DIR", str(tmp_path / "nothing"))
     bootstrap_project(PROJECT)
-    mlflow.set_tracking_uri(None)
+    mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # unsets it, by its own code
     yield
-    mlflow.set_tracking_uri(None)
+    mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # unsets it, by its own code
 
 
 def test_a_session_needs_no_registry_but_a_run_does(monkeypatch: pytest.MonkeyPatch) -> None:
