@@ -134,6 +134,10 @@ verify: $(LOCAL) ## Verify the ledger: its hash chain, its head, and that it agr
 versions: $(LOCAL) ## List every version
 	@$(REGISTRY) versions
 
+.PHONY: ui
+ui: $(VENV)/.installed ## Open the local registry's MLflow page, on 5000; it needs no champion; Ctrl-C ends it
+	@$(RUN) toxic_local ui
+
 .PHONY: viz
 viz: $(VENV)/.installed-dev ## Show the pipelines in Kedro-Viz on 4141
 	@$(RUN) toxic_training viz run $(ARGS)

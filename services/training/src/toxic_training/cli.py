@@ -57,11 +57,15 @@ def open_run(name: str) -> None:
     from mlflow import MlflowClient  # noqa: PLC0415
 
     from toxic_training.kedro_project.process import PROJECT  # noqa: PLC0415
+    from toxic_training.kedro_project.tracking import NOWHERE  # noqa: PLC0415
+    from toxic_training.server.settings import tracking_uri  # noqa: PLC0415
 
     bootstrap_project(PROJECT)
     with KedroSession.create(project_path=PROJECT) as session:
         # Loading kedro-mlflow's configuration also sets MLflow's address.
         mlflow_config = session.load_context().mlflow  # type: ignore[attr-defined]  # kedro-mlflow sets it
+        if mlflow_config.server.mlflow_tracking_uri == NOWHERE:
+            sys.exit(f"error: no registry answers at {tracking_uri()}; start it, then try again.")
         experiment = mlflow_config.tracking.experiment._experiment  # noqa: SLF001 - has no public name
     run = MlflowClient().create_run(experiment.experiment_id, tags={"scheduled_as": name})
     click.echo(run.info.run_id)

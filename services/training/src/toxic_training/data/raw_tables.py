@@ -11,7 +11,9 @@ from pathlib import Path
 import pandas as pd
 
 from toxic_core.errors import InvalidDataError
+from toxic_core.labels import LABELS
 from toxic_core.tables import NO_OPTIONS, TableOptions, open_table
+from toxic_training.data.parameters import SourceParameters
 
 logger = logging.getLogger(__name__)
 
@@ -56,3 +58,27 @@ def read_raw(path: Path, options: TableOptions = NO_OPTIONS) -> pd.DataFrame:
         shown = " ".join(problem.message for problem in problems[:_SHOWN_PROBLEMS])
         logger.warning("%d rows of %s can't be read and are left out: %s", len(problems), path, shown)
     return frame
+
+
+def renamed(raw: pd.DataFrame, source: SourceParameters, *, name: str) -> pd.DataFrame:
+    """Return the table `name` with our names of columns and values of labels, by `columns`, `label_values`.
+
+    Raises:
+        InvalidDataError: the table has no column of a configured name; the message lists its columns.
+    """
+    if missing := sorted(set(source.columns.values()) - set(raw.columns)):
+        raise InvalidDataError(
+            f"The table {name} has no column {', '.join(missing)}, which data's `columns` names; it has "
+            f"{', '.join(map(str, raw.columns))}."
+        )
+    taken = raw[list(source.columns.values())].set_axis(list(source.columns), axis=1)
+    replaced = {*source.columns.values(), *source.columns}
+    kept = raw[[name for name in raw.columns if name not in replaced]]
+    table = pd.concat([kept, taken], axis=1)
+    words = {word.strip().lower(): str(value) for word, value in source.label_values.items()}
+    for label in LABELS if words else ():
+        if label in table:
+            own = table[label].astype(str).str.strip().str.lower()
+            table[label] = table[label].mask(own.isin(words), own.map(words))
+    table.attrs = dict(raw.attrs)
+    return table

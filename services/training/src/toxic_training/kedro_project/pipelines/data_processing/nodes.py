@@ -17,7 +17,9 @@ from toxic_training.data.corrections import FEEDBACK, FEEDBACK_TEST, CorrectionP
 from toxic_training.data.feedback_source import Correction
 from toxic_training.data.mixing import TEST, TRAIN, VALIDATION, divide, keep_first_of_each_text, tempered
 from toxic_training.data.parameters import DataParameters, SourceParameters, Use
+from toxic_training.data.raw_tables import renamed
 from toxic_training.data.tidying import join, label_words, tidy
+from toxic_training.evaluation.metrics import as_mlflow_metrics
 
 logger = logging.getLogger(__name__)
 
@@ -30,12 +32,14 @@ _PRECEDENCE = {Use.TEST: 0, Use.VALIDATION: 1, Use.THRESHOLDS: 1, Use.TRAINING: 
 def tidy_train(raw: pd.DataFrame, parameters: DataParameters) -> Tidied:
     """Return Jigsaw's train file as comments with all labels."""
     schemas.require_rows(raw, name=TRAIN)
+    raw = renamed(raw, parameters.train, name=TRAIN)
     return tidy(raw, schemas.train(raw), name=TRAIN, source=parameters.train, parameters=parameters)
 
 
 def tidy_validation(raw: pd.DataFrame, parameters: DataParameters) -> Tidied:
     """Return Jigsaw's validation file as comments; it has only the label `toxic`."""
     schemas.require_rows(raw, name=VALIDATION)
+    raw = renamed(raw, parameters.validation, name=VALIDATION)
     return tidy(raw, schemas.VALIDATION, name=VALIDATION, source=parameters.validation, parameters=parameters)
 
 
@@ -82,8 +86,8 @@ def tidy_additional(tables: OptionalTables, parameters: DataParameters) -> Tidie
             logger.info("No file for the optional table %s; training continues without it", name)
             counts[f"read.{name}"] = 0.0
             continue
-        raw = table.rows
         source = parameters.additional[name]
+        raw = renamed(table.rows, source, name=name)
         schema = schemas.additional(raw, name=name, soft=source.soft_labels)
         withheld = raw[schemas.find_text(raw)].isna()
         labels = [label_words(raw[label]) for label in schemas.find_labels(raw)]
@@ -129,6 +133,11 @@ def collect_digests(train: str, validation: str, additional: OptionalTables) -> 
     """Return the SHA-256 digest of every file used for training, by table."""
     existing = {name: table.digest for name, table in additional.items() if table is not None}
     return {TRAIN: train, VALIDATION: validation, **existing}
+
+
+def report_counts(counts: Counts) -> tuple[Counts, dict[str, dict[str, float]]]:
+    """Return every count, for an artifact, and the numbers of rows per use, for the run's metrics."""
+    return counts, as_mlflow_metrics({f"rows.{use}": counts[f"rows.{use}"] for use in Use})
 
 
 def count_licences(training: pd.DataFrame) -> dict[str, int]:
