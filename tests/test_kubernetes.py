@@ -268,7 +268,11 @@ def test_a_pod_has_the_passwords_of_its_service_only(overlay: str) -> None:
             if service_of(container) == "inference":
                 assert secrets_of(container) <= {"INFERENCE_DB_PASSWORD", "REGISTRY_INFERENCE_PASSWORD"}
             elif service_of(container) == "training":
-                assert secrets_of(container) <= {"REGISTRY_TRAINING_PASSWORD", "ALERT_TOKEN", "TRAINING_TOKEN"}
+                assert secrets_of(container) <= {
+                    "REGISTRY_TRAINING_PASSWORD",
+                    "ALERT_TOKEN",
+                    "TRAINING_TOKEN",
+                }
             elif container["name"] == "registry":
                 bucket = {"STORAGE_ACCESS_KEY", "STORAGE_SECRET_KEY"} if overlay == "production" else set()
                 assert secrets_of(container) == {"POSTGRES_PASSWORD", "EVENT_SECRET"} | PASSWORDS | bucket
