@@ -1,0 +1,213 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+from toxic_core.contract import ATTENTION_MASK, INPUT_IDS
+from toxic_testing.ports import free_port
+from toxic_testing.registry import copy_tables
+from toxic_training.modelling.batches import MISSING_LABEL
+from toxic_training.modelling.parameters import ModellingParameters
+from toxic_training.modelling.workers import Workers
+
+pytestmark = pytest.mark.slow
+
+PATIENCE_SECONDS = 600
+
+_TRAIN = """
+import json, math, sys, time
+from functools import partial
+from pathlib import Path
+import numpy as np
+import pandas as pd
+from toxic_training.data.parameters import DataParameters, SourceParameters
+from toxic_training.kedro_project.datasets import EncoderDataset
+from toxic_training.kedro_project.pipelines.modelling import nodes
+from toxic_training.modelling import fitting
+from toxic_training.modelling.parameters import ModellingParameters
+from toxic_training.modelling.processes import WorkerFailedError, train_together
+from toxic_training.modelling.workers import ALONE
+
+ROOT = Path(sys.argv[1])
+
+
+def train(workers, *, folder, fails_at):
+    losses = []
+
+    class Recorded(fitting.Trainer):
+        def _step(self):
+            before = self._loss
+            super()._step()
+            memory = 0.0 if math.isnan(before) else fitting._LOSS_MEMORY
+            losses.append((self._loss - memory * before if memory else self._loss) / (1 - memory))
+            if len(losses) == fails_at and not workers.is_chief:
+                raise RuntimeError("on purpose")
+
+    nodes.Trainer = Recorded
+    comments = pd.read_parquet(ROOT / "comments.parquet")
+    parameters = ModellingParameters.model_validate_json((ROOT / "parameters.json").read_text())
+    folder.mkdir(exist_ok=True)
+    classifier, figures = nodes.train_as_worker(
+        workers,
+        encoder=EncoderDataset(str(ROOT / "encoder")).load(),
+        training=comments,
+        validation=comments,
+        teacher_scores=pd.read_parquet(ROOT / "teacher.parquet"),
+        checkpoint=folder / "checkpoint",
+        data=DataParameters(train=SourceParameters(), validation=SourceParameters()),
+        parameters=parameters,
+    )
+    if workers.is_chief:
+        (folder / "losses.json").write_text(json.dumps(losses))
+    return classifier, figures
+
+
+if __name__ == "__main__":
+    comments = pd.read_parquet(ROOT / "comments.parquet")
+    parameters = ModellingParameters.model_validate_json((ROOT / "parameters.json").read_text())
+    encoder = EncoderDataset(str(ROOT / "encoder"))
+    encoder.save(nodes.prepare_encoder(comments, ROOT, parameters))
+    config = ROOT / "encoder" / "config.json"
+    config.write_text(config.read_text().replace("_dropout_prob\\": 0.1", "_dropout_prob\\": 0.0"))
+    assert "0.1" not in config.read_text()
+
+    def keep(name, fitted):
+        np.savez(ROOT / f"{name}.npz", *fitted[0].get_weights())
+        (ROOT / f"{name}.json").write_text(json.dumps(fitted[1]))
+
+    keep("one", train(ALONE, folder=ROOT / "alone", fails_at=0))
+    keep("two", train_together(partial(train, folder=ROOT / "together", fails_at=0), processes=2))
+    try:
+        train_together(partial(train, folder=ROOT / "failed", fails_at=30), processes=2)
+    except WorkerFailedError:
+        print("failed", (ROOT / "failed" / "checkpoint").exists())
+    keep("resumed", train_together(partial(train, folder=ROOT / "failed", fails_at=0), processes=2))
+"""
+"""Trains alone, with two workers, and with two of which one fails and both start again."""
+
+
+def test_shares_contain_every_row_of_a_batch_once() -> None:
+    """All shares have one size; what fills them up has no labels."""
+    ids = np.arange(10, dtype=np.int32).reshape(5, 2)
+    batch = ({INPUT_IDS: ids, ATTENTION_MASK: ids}, ids.astype(np.float32), np.arange(5, dtype=np.float32))
+    shares = [Workers(count=3, index=index).share(batch) for index in range(3)]
+    assert {len(targets) for _, targets, _ in shares} == {2}
+    kept = [targets[:, 0] != MISSING_LABEL for _, targets, _ in shares]
+    rows = np.concatenate([weights[known] for (_, _, weights), known in zip(shares, kept, strict=True)])
+    assert sorted(rows.tolist()) == [0, 1, 2, 3, 4]
+    first = np.concatenate(
+        [inputs[INPUT_IDS][known] for (inputs, _, _), known in zip(shares, kept, strict=True)]
+    )
+    np.testing.assert_array_equal(first[:, 0], 2 * rows)
+
+
+def test_one_worker_computes_whole_batches() -> None:
+    """It changes no batch and waits for none."""
+    batch = ({INPUT_IDS: np.ones((1, 2), np.int32)}, np.ones((1, 6), np.float32), np.ones(1, np.float32))
+    alone = Workers()
+    assert alone.share(batch) is batch
+    assert alone.mean(2.5) == alone.of_chief(lambda: 2.5) == 2.5
+
+
+@pytest.fixture(scope="module")
+def runs(
+    tmp_path_factory: pytest.TempPathFactory, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
+) -> Path:
+    """Run the script; return its folder."""
+    folder = tmp_path_factory.mktemp("runs")
+    changes = {
+        "batch_size": 7,
+        "epochs": 9,
+        "dropout": 0.0,
+        "mined_share": 0.2,
+        "averaging": 0.9,
+        "label_smoothing": 0.05,
+        "teacher_share": 0.3,
+        "selections": 4,
+        "checkpoint_minutes": 0.0,
+    }
+    parameters = modelling_parameters.model_copy(update=changes)
+    (folder / "parameters.json").write_text(parameters.model_dump_json())
+    labelled = corpus.copy()
+    labelled.loc[::3, ["obscene", "insult"]] = 1.0
+    labelled.loc[::5, "threat"] = 0.0
+    labelled.to_parquet(folder / "comments.parquet")
+    labels = ["toxic", "severe_toxic", "obscene", "threat", "insult", "identity_hate"]
+    dice = np.random.default_rng(1)
+    teacher = pd.DataFrame(dice.random((len(corpus), len(labels)), np.float32), columns=labels)
+    teacher.loc[::4, "obscene"] = np.nan
+    teacher.to_parquet(folder / "teacher.parquet")
+    (folder / "train.py").write_text(_TRAIN)
+    environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0"}
+    command = [sys.executable, str(folder / "train.py"), str(folder)]
+    done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (folder / "output.txt").write_text(done.stdout)
+    return folder
+
+
+def test_two_workers_have_the_loss_curve_of_one(runs: Path) -> None:
+    """With the same global batch and seed, in float32 and without dropout, every step's loss is the same."""
+    one, two = (json.loads((runs / name / "losses.json").read_text()) for name in ("alone", "together"))
+    assert len(one) == len(two) == 54
+    np.testing.assert_allclose(two, one, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["two", "resumed"])
+def test_several_workers_train_the_classifier_of_one(runs: Path, name: str) -> None:
+    """Weights and figures are the same, also if one worker failed and all started again."""
+    one, several = (json.loads((runs / f"{each}.json").read_text()) for each in ("one", name))
+    for figure in ("steps", "selections", "stopped_early"):
+        assert several[figure] == one[figure]
+    assert several["workers"] == 2
+    assert several["selection_auc"] == pytest.approx(one["selection_auc"], abs=0.01)
+    expected, found = (np.load(runs / f"{each}.npz") for each in ("one", name))
+    for key in expected.files:
+        np.testing.assert_allclose(found[key], expected[key], atol=2e-3)
+
+
+def test_a_failed_worker_ends_the_training_and_leaves_the_checkpoint(runs: Path) -> None:
+    """The others don't wait for it forever."""
+    assert "failed True" in (runs / "output.txt").read_text()
+
+
+@pytest.mark.e2e
+def test_the_commands_of_a_cluster_train_together(tmp_path: Path) -> None:
+    """The chief's `run` prepares the data and saves the result; `join` waits for it and trains with it."""
+    addresses = [f"127.0.0.1:{free_port()}" for _ in range(2)]
+    options = ["--env", "demo", "--params", "modelling.epochs=1"]
+    commands = [["run", "--pipelines", "data_processing,modelling", *options], ["join", *options]]
+    registry = copy_tables(tmp_path / "mlflow.db")
+    processes = []
+    for index, command in enumerate(commands):
+        cluster = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        environment = {
+            **os.environ,
+            "TF_CONFIG": json.dumps(cluster),
+            "TOXIC_DEMO_DIR": str(tmp_path / "data"),
+            "MLFLOW_TRACKING_URI": registry,
+            "MLFLOW_REGISTRY_URI": registry,
+        }
+        with (tmp_path / f"{index}.log").open("w") as log:
+            program = [sys.executable, "-m", "toxic_training", *command]
+            processes.append(subprocess.Popen(program, env=environment, stdout=log, stderr=subprocess.STDOUT))
+    try:
+        ended = [process.wait(PATIENCE_SECONDS) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert ended == [0, 0], "".join(path.read_text() for path in tmp_path.glob("*.log"))
+    models = tmp_path / "data" / "06_models"
+    assert (models / "classifier.keras").exists()
+    assert not (models / "training-checkpoint.safetensors").exists()
+    client = MlflowClient(registry)
+    experiment = client.get_experiment_by_name("toxic-comments")
+    assert experiment is not None
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.data.metrics["training.workers"] == 2
