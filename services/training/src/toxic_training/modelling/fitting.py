@@ -81,6 +81,7 @@ class Trainer:
         )
         with cpu_bfloat16(wanted=parameters.cpu_bfloat16):
             self._resume()
+            self._workers.draw_apart(self._classifier)
             # One line per epoch if stdout isn't a terminal, where the bar would be one line per step.
             verbosity = (1 if sys.stdout.isatty() else 2) if self._workers.is_chief else 0
             bar = keras.utils.Progbar(

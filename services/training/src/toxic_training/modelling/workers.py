@@ -4,8 +4,8 @@ TensorFlow's collective operations sum the gradients: NCCL between GPUs, a ring 
 model of Keras 3 in `MultiWorkerMirroredStrategy.scope()` would clip gradients before they are summed, and its
 `train_on_batch` fails.
 
-Invariant: a step changes the weights as if one worker had computed the whole batch. All workers make the same
-decisions, because scores and times are the chief's.
+Invariant: but for dropout, a step changes the weights as if one worker had computed the whole batch. All
+workers make the same decisions, because scores and times are the chief's.
 """
 
 import math
@@ -17,6 +17,7 @@ from typing import Any, Self
 
 import keras
 import numpy as np
+from keras import ops
 from numpy.typing import NDArray
 
 from toxic_core.errors import ConfigurationError
@@ -83,6 +84,12 @@ class Workers:
         known = np.where((rows <= last)[:, np.newaxis], targets[np.minimum(rows, last)], MISSING_LABEL)
         rows = np.minimum(rows, last)
         return {name: ids[rows] for name, ids in inputs.items()}, known.astype(np.float32), weights[rows]
+
+    def draw_apart(self, classifier: keras.Model) -> None:
+        """Let dropout draw other units on every worker; the chief's are those of one worker."""
+        for state in classifier.variables:
+            if state.name == "seed_generator_state":
+                state.assign(ops.convert_to_numpy(state) + np.array([self.index, 0], np.uint32))
 
     def total(self, values: NDArray[Any], reduction: Reduction) -> NDArray[Any]:
         """Return the sum of every worker's `values`; those of one reduction have one shape and type."""
