@@ -161,6 +161,7 @@ def runs(
         "label_smoothing": 0.05,
         "teacher_share": 0.3,
         "selections": 4,
+        "max_train_minutes": 1e6,  # the rate depends on the larger share of steps and time
         "checkpoint_minutes": 0.0,
     }
     parameters = modelling_parameters.model_copy(update=changes)
