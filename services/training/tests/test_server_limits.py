@@ -36,7 +36,7 @@ def serve(tmp_path: Path) -> Serve:
     def start(host_name: str = "training:8002", **settings: Any) -> httpx.AsyncClient:
         chosen = Settings(state_dir=tmp_path, **settings)
         app = FastAPI()
-        add_routes(app, chosen, compose(chosen, FakeLauncher().launch))
+        add_routes(app, chosen, compose(chosen, FakeLauncher().launch, has_data=lambda: True))
         add_limits(app, chosen)
         transport = httpx.ASGITransport(app)
         return httpx.AsyncClient(transport=transport, base_url=f"http://{host_name}", trust_env=False)
