@@ -397,7 +397,7 @@ def test_a_fresh_cluster_gets_a_namespace_and_a_champion(overlay: str) -> None:
     assert "toxic_training run --pipelines baseline" in steps["register"]
     assert "toxic-registry promote challenger" in steps["promote"]
     for name in ("register", "promote"):
-        assert steps[name].startswith("sh -euc [ ! -e /work/needed ] ||")
+        assert steps[name].startswith("sh -euc [ ! -e /share/needed ] ||")
 
 
 @pytest.mark.parametrize("overlay", ["local", "production"])

