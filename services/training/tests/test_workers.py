@@ -12,6 +12,7 @@ from keras import ops
 from mlflow import MlflowClient
 
 from toxic_core.contract import ATTENTION_MASK, INPUT_IDS
+from toxic_testing.forking import quick_python
 from toxic_testing.ports import free_port
 from toxic_testing.registry import copy_tables
 from toxic_training.data.comments import LABEL_COLUMNS
@@ -211,7 +212,8 @@ def test_training_continues_where_a_failed_worker_ended_it(runs: Path) -> None:
 def test_the_commands_of_a_cluster_train_together(tmp_path: Path) -> None:
     """The chief's `run` prepares the data and saves the result; `join` waits for it and trains with it."""
     addresses = [f"127.0.0.1:{free_port()}" for _ in range(2)]
-    options = ["--env", "demo", "--params", "modelling.epochs=1"]
+    small = "modelling.epochs=1,modelling.max_tokens=32,modelling.vocabulary_size=500"
+    options = ["--env", "demo", "--params", small]
     commands = [["run", "--pipelines", "data_processing,modelling", *options], ["join", *options]]
     registry = copy_tables(tmp_path / "mlflow.db")
     processes = []
@@ -225,7 +227,7 @@ def test_the_commands_of_a_cluster_train_together(tmp_path: Path) -> None:
             "MLFLOW_REGISTRY_URI": registry,
         }
         with (tmp_path / f"{index}.log").open("w") as log:
-            program = [sys.executable, "-m", "toxic_training", *command]
+            program = [quick_python("training"), "-m", "toxic_training", *command]
             processes.append(subprocess.Popen(program, env=environment, stdout=log, stderr=subprocess.STDOUT))
     try:
         ended = [process.wait(PATIENCE_SECONDS) for process in processes]
