@@ -217,9 +217,16 @@ print([name for name in sys.modules if name.startswith("opentelemetry")])
 """
 
 
-@pytest.mark.parametrize("variables", [{}, {"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none"}])
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none"},
+        {"OTEL_SDK_DISABLED": "true", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
+    ],
+)
 def test_opentelemetry_is_imported_only_if_it_is_on(variables: dict[str, str]) -> None:
-    """Without an endpoint, or without a signal to send there."""
+    """Without an endpoint, without a signal to send there, or disabled, whatever the other variables say."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     if variables:
         environment |= variables | {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}

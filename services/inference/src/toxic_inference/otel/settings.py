@@ -1,8 +1,8 @@
 """The standard variables of OpenTelemetry that the service reads itself."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt, StringConstraints
+from pydantic import Field, PositiveInt, StringConstraints, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Endpoint = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")]
@@ -30,7 +30,7 @@ class OtelSettings(BaseSettings):
     exporter_otlp_protocol: Literal["http/protobuf"] = "http/protobuf"
     """Protocol; there is no other."""
     sdk_disabled: bool = False
-    """true turns OpenTelemetry off."""
+    """true turns OpenTelemetry off, whatever the other variables say."""
     traces_exporter: Literal["otlp", "none"] = "otlp"
     """none turns traces off."""
     metrics_exporter: Literal["otlp", "none"] = "otlp"
@@ -51,6 +51,12 @@ class OtelSettings(BaseSettings):
     """Milliseconds between two exports of the metrics."""
     service_name: str = "toxic-inference"
     """The resource attribute service.name; OTEL_RESOURCE_ATTRIBUTES may set it too, and others."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_nothing_else_if_disabled(cls, values: Any) -> Any:
+        disabled = isinstance(values, dict) and str(values.get("sdk_disabled")).strip().lower() == "true"
+        return {"sdk_disabled": True} if disabled else values
 
     def endpoint(self, signal: Literal["traces", "metrics"]) -> str | None:
         """Return the address that a signal is sent to; None if it is off."""
