@@ -4,7 +4,6 @@ import json
 import os
 import re
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,8 @@ import httpx
 import yaml
 from mlflow.tracking import MlflowClient
 
+from toxic_core.registered import CANARY, CHAMPION
+from toxic_registry.client.registry_client import RegistryClient
 from toxic_testing.forking import quick_python
 from toxic_testing.inference.bundles import BundleFactory, TinyModel
 from toxic_testing.inference.process import Server
@@ -27,7 +28,7 @@ TOKEN = "of this test alone"
 FIRST_CHAMPION = "2"
 """Number of the version that the tests promote first, after the challenger that the registry has already."""
 
-PINNED = "20"
+PINNED = "10"
 """Number of a version that the service serves once it exists, whatever the aliases name."""
 
 PATIENCE_SECONDS = 600
@@ -37,15 +38,32 @@ _CLOCKS = {
     "scrape_interval": "1s",
     "evaluation_interval": "1s",
     "interval": "1s",
-    "for": "0s",
+    "for": "1s",
     "keep_firing_for": "1s",
     "group_wait": "1s",
     "group_interval": "2s",
     "repeat_interval": "4s",
 }
 _FIGURES = {"test.toxic.all.rows": 1000.0, "test.toxic.all.auc": 0.9}
-_RETRAINING = {"params": {"modelling": {"epochs": 1}, "evaluation": {"bootstrap_samples": 0}}}
-"""The demo's training, cut to one pass: what is tested is how it comes to be, not the model."""
+_RETRAINING = {
+    "params": {
+        "data": {"train": {"rows_per_language": 1200}, "additional": {"feedback": {"repeat": 4}}},
+        "corrections": {"rows_per_actor": 1000, "max_actor_share": 1.0},
+        "modelling": {
+            "epochs": 2,
+            "max_tokens": 32,
+            "max_train_minutes": 20,
+            "selections": 1,
+            "selection_comments": 100,
+        },
+        "evaluation": {"bootstrap_samples": 0, "threshold_recall": {"threat": 0.1, "identity_hate": 0.1}},
+    }
+}
+"""The demo's training on a third of its rows: what is tested is that it learns from the corrections.
+
+The moderators here have no API keys, so all of them count as one actor, which gets no limit. The sample has
+few threats and slights: to find most of them, a model flags most texts, so that recall isn't asked for.
+"""
 
 
 class Loop:
@@ -82,7 +100,6 @@ class Loop:
         """Start everything.
 
         The registry has one version, the challenger, with other files than those that the ledger approves.
-        The training server's disk can't be written.
         """
         self.start_registry()
         self.client = MlflowClient(self.registry.uri, self.registry.uri)
@@ -132,6 +149,21 @@ class Loop:
     def promote(self, version: str, alias: str = "champion") -> None:
         """Set an alias."""
         self.client.set_registered_model_alias(MODEL, alias, version)
+
+    def start_autopilot(self, **options: float) -> Server:
+        """Start what promotes without a hand, with options of its command."""
+        arguments = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+        addresses = {"REGISTRY_URI": self.registry.uri, "REGISTRY_PROMETHEUS_URL": self.address("prometheus")}
+        command = ("-m", "toxic_registry", "autopilot", *arguments)
+        return self._start(f"autopilot-{time.monotonic_ns()}", command, addresses, kind="registry")
+
+    def steps(self) -> list[str]:
+        """Return the aliases that the autopilot set, by the ledger: `canary 4: automatic canary`."""
+        return [
+            f"{entry.alias} {entry.after}: {entry.reason}"
+            for entry in RegistryClient(self.registry.uri).ledger().entries
+            if entry.reason.startswith("automatic") and entry.alias in {CANARY, CHAMPION} and entry.after
+        ]
 
     def predict(self, texts: Sequence[str], **fields: Any) -> httpx.Response:
         """Request scores and ignore the response."""
@@ -185,25 +217,35 @@ class Loop:
                     return
             except httpx.HTTPError:
                 pass
-            time.sleep(0.2)
+            time.sleep(0.4)
         raise AssertionError(f"not within {PATIENCE_SECONDS} s: {what}")
 
-    def let_training_write(self) -> None:
-        """Give the training server its disk back."""
-        (self.folder / "demo").unlink()
+    def take_training_disk(self) -> None:
+        """Let every later training fail: a file is in the place of its folder."""
+        (self.folder / "demo").rename(self.folder / "demo-before")
+        (self.folder / "demo").write_text("a file where the folder should be", encoding="utf-8")
 
-    def _start(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Server:
+    def lose_versions(self) -> None:
+        """Start the inference service again, without its cache."""
+        self._ended.remove(self._inference.kill)
+        self._inference.kill()
+        self._start_inference(cache="another-cache")
+
+    def _start(
+        self, name: str, arguments: Sequence[str], environment: Mapping[str, str], *, kind: str = ""
+    ) -> Server:
         folder = self.folder / name
-        folder.mkdir()
-        server = Server(arguments, environment=environment, folder=folder, python=quick_python(name))
+        folder.mkdir(exist_ok=True)
+        python = quick_python(kind or name)
+        server = Server(arguments, environment=environment, folder=folder, python=python)
         self._ended.append(server.kill)
         return server
 
-    def _start_inference(self) -> None:
+    def _start_inference(self, *, cache: str = "cache") -> None:
         settings = {
             "port": self._ports["inference"],
             "registry_uri": self.registry.uri,
-            "cache_dir": self.folder / "cache",
+            "cache_dir": self.folder / cache,
             "state_dir": self.folder / "inference-state",
             "poll_interval_seconds": 0.5,
             "pinned_versions": PINNED,
@@ -215,13 +257,12 @@ class Loop:
             "compute_threads": 1,
         }
         environment = {f"INFERENCE_{name.upper()}": str(value) for name, value in settings.items()}
-        self._start("inference", ("-m", "toxic_inference"), environment)
+        self._inference = self._start("inference", ("-m", "toxic_inference"), environment)
         self.wait_until(
             lambda: self.http.get(f"{self.address('inference')}/health/live").is_success, "inference"
         )
 
     def _start_training(self) -> None:
-        (self.folder / "demo").write_text("a file where the folder should be", encoding="utf-8")
         environment = {
             "MLFLOW_TRACKING_URI": self.registry.uri,
             "MLFLOW_REGISTRY_URI": self.registry.uri,
@@ -230,7 +271,8 @@ class Loop:
             "TRAINING_STATE_DIR": str(self.folder / "training-state"),
             "TRAINING_ALERT_TOKEN": TOKEN,
             "TRAINING_RETRAIN_COOL_DOWN_HOURS": "0",
-            "TRAINING_RETRAIN_DAILY_RUNS": "9",
+            "TRAINING_RETRAIN_DAILY_RUNS": "3",
+            "TRAINING_FEEDBACK_URL": self.address("inference"),
             "TRAINING_RETRAIN_REQUEST": json.dumps(_RETRAINING),
         }
         self._start("training", ("-m", "toxic_training", "server", "start", "--env", "demo"), environment)
@@ -311,7 +353,7 @@ class Loop:
 
 
 class Answers:
-    """Which of many expressions have ever had data: asked again and again, since some have it for moments.
+    """Which of many expressions have ever had data, since some have it for moments.
 
     Args:
         loop: the running services.
@@ -319,30 +361,21 @@ class Answers:
     """
 
     def __init__(self, loop: Loop, expressions: Iterable[str]) -> None:
-        self.missing = sorted(set(expressions))
-        self.fault: BaseException | None = None
+        self._missing = set(expressions)
         self._loop = loop
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._ask, daemon=True)
-        self._thread.start()
+        self._since = time.monotonic()
 
-    def end(self) -> None:
-        """Ask no more."""
-        self._over.set()
-        self._thread.join()
+    def missing(self) -> set[str]:
+        """Return the expressions that had no data at any second until now.
 
-    def _ask(self) -> None:
-        while self.missing and not self._over.wait(1.0):
-            for expression in tuple(self.missing):
-                try:
-                    answered = bool(self._loop.ask(expression))
-                except httpx.HTTPError:
-                    continue  # Prometheus is busy; it is asked again
-                except AssertionError as error:
-                    self.fault = error
-                    return
-                if answered:
-                    self.missing.remove(expression)
+        Raises:
+            AssertionError: Prometheus can't read one.
+        """
+        seconds = int(time.monotonic() - self._since) + 1
+        for expression in sorted(self._missing):
+            if self._loop.ask(f"count(present_over_time(({expression}\n)[{seconds}s:1s]))"):
+                self._missing.remove(expression)
+        return self._missing
 
 
 def shorten_clocks(file: Path) -> None:
