@@ -16,6 +16,7 @@ import weakref
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Self
+from uuid import uuid4
 
 import duckdb
 import numpy as np
@@ -43,7 +44,7 @@ logger = logging.getLogger(__name__)
 _PRECEDENCE = {Use.TEST: 0, Use.VALIDATION: 1, Use.THRESHOLDS: 1, Use.TRAINING: 2}
 _ROWS_PER_PRECEDENCE = 2**48
 _KEY_BYTES = 12
-"""Of a text's digest. DuckDB stores up to 12 bytes inline; two of 10^9 texts agree by chance once in 10^11."""
+"""Of a text's digest. DuckDB stores up to 12 bytes inline; of 10^9 texts, two agree once in 10^11 times."""
 _MOST_REPEATS = 4
 _DRAWS = ("holdout", "thinning", "limit", "temperature")
 
@@ -57,7 +58,6 @@ CREATE TABLE comments (
     place BIGINT, key BLOB, {", ".join(f"{name} VARCHAR" for name in COLUMNS if name not in LABEL_COLUMNS)},
     {_each_label("LABEL FLOAT")}, {", ".join(f"draw_{name} DOUBLE" for name in _DRAWS)}
 );
-CREATE TABLE sources (source VARCHAR, number INTEGER, use VARCHAR, fraction DOUBLE);
 """
 
 _RESOLVE = f"""
@@ -81,7 +81,7 @@ CREATE TABLE kept AS
     WHERE j.key IS NULL OR c.place = j.place;
 DROP TABLE comments;
 DROP TABLE stated;
-"""
+"""  # noqa: S608  our own names
 """`kept` has one row per text."""
 
 _REPEATED = """
@@ -103,7 +103,7 @@ CREATE TABLE placed AS
             ELSE 'validation'
         END AS use
     FROM kept JOIN sources USING (source);
-"""
+"""  # noqa: S608  our own names
 
 _CHOOSE = """
 CREATE TABLE chosen AS
@@ -128,7 +128,7 @@ CREATE TABLE chosen AS
 _COUNT = f"""
 SELECT use, count(*), {_each_label("count(*) FILTER (LABEL = 1)")}
 FROM chosen JOIN kept USING (place) GROUP BY use
-"""
+"""  # noqa: S608  our own names
 
 _COUNT_LICENCES = """
 SELECT licence, count(*) AS rows FROM chosen JOIN kept USING (place)
@@ -138,7 +138,7 @@ WHERE use = 'training' AND licence != '' GROUP BY licence ORDER BY rows DESC, li
 _READ = f"""
 SELECT {", ".join(COLUMNS)} FROM chosen JOIN kept USING (place)
 WHERE use = $use ORDER BY block, part, pass, value
-"""
+"""  # noqa: S608  our own names
 
 
 def split(comments: Chunks, parameters: DataParameters, *, folder: Path) -> tuple[dict[Use, Chunks], Counts]:
@@ -147,45 +147,40 @@ def split(comments: Chunks, parameters: DataParameters, *, folder: Path) -> tupl
     Args:
         comments: every table's, one after another.
         parameters: of the tables, and the memory.
-        folder: for DuckDB's files, about twice the size of the comments. It is emptied first, and removed
+        folder: for DuckDB's files, about twice the size of the comments. It is emptied first, and again
             with the last of the sets.
 
     Returns:
         The sets, which are read from the folder when they are iterated, and the counts.
     """
     scratch = _Scratch(folder, parameters.memory_megabytes)
-    with scratch.connect() as database:
-        splitter = _Splitter(database, parameters)
-        splitter.add(comments)
-        counts = splitter.keep_first_of_each_text() | splitter.divide()
-        repeated = splitter.choose()
-        counts |= repeated | splitter.count()
+    splitter = _Splitter(scratch.database, parameters)
+    splitter.add(comments)
+    counts = splitter.keep_first_of_each_text() | splitter.divide()
+    counts |= splitter.choose() | splitter.count()
     return {use: _StoredSet(scratch, use) for use in Use}, counts
 
 
 class _Scratch:
-    """A folder with DuckDB's files, which is removed with this object."""
+    """A folder of DuckDB's files, which are removed with this object."""
 
     def __init__(self, folder: Path, megabytes: int) -> None:
         shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
-        folder.mkdir(parents=True)
-        self._folder = folder
-        self._megabytes = megabytes
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        own = folder / uuid4().hex  # DuckDB takes the same path for the same database
+        own.mkdir(parents=True)
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": f"{megabytes}MB",
+            "temp_directory": str(own / "spilled"),
+            "preserve_insertion_order": False,  # every row has its place
+            "autoinstall_known_extensions": False,
+        }
+        self.database = duckdb.connect(own / "comments.duckdb", config=config)
+        weakref.finalize(self, shutil.rmtree, own, ignore_errors=True)
+        weakref.finalize(self, self.database.close)  # the later one is called first
 
     def __deepcopy__(self, _: dict[int, object]) -> Self:
         """Return the object itself, because Kedro copies what it keeps in memory."""
         return self
-
-    def connect(self) -> duckdb.DuckDBPyConnection:
-        """Open the database."""
-        config: dict[str, str | bool | int | float | list[str]] = {
-            "memory_limit": f"{self._megabytes}MB",
-            "temp_directory": str(self._folder / "spilled"),
-            "preserve_insertion_order": False,  # every row has its place
-            "autoinstall_known_extensions": False,
-        }
-        return duckdb.connect(self._folder / "comments.duckdb", config=config)
 
 
 class _StoredSet:
@@ -198,14 +193,15 @@ class _StoredSet:
     def __iter__(self) -> Iterator[pd.DataFrame]:
         """Yield the comments in order, in chunks; an empty one if there are none."""
         none = join([]).comments
-        with self._scratch.connect() as database:
-            found = database.sql(_READ, params={"use": self._use.value})
-            with found.to_arrow_reader(CHUNK_ROWS) as reader:
+        found = 0
+        with self._scratch.database.cursor() as database:
+            rows = database.sql(_READ, params={"use": self._use.value})
+            with rows.to_arrow_reader(CHUNK_ROWS) as reader:
                 batches = (batch.to_pandas().astype(none.dtypes) for batch in reader)
                 for chunk in logged(batches, f"wrote {self._use}"):
-                    none = None
+                    found += len(chunk)
                     yield COMMENTS.validate(chunk)
-        if none is not None:
+        if not found:
             yield none
 
 
@@ -219,12 +215,14 @@ class _Splitter:
             TEST: SourceParameters(use=Use.TEST), **parameters.sources
         }  # fmt: skip
         database.execute(_TABLE)
-        database.executemany(
-            "INSERT INTO sources VALUES (?, ?, ?, ?)",
+        names = ["source", "number", "use", "fraction"]
+        self._register(
+            "sources",
             [
                 (name, number, source.use.value, source.train_fraction)
                 for number, (name, source) in enumerate(self._sources.items())
             ],
+            names,
         )
 
     def add(self, comments: Chunks) -> None:
@@ -374,8 +372,8 @@ class _Splitter:
         )
 
     def _register(self, name: str, rows: list[tuple[object, ...]], columns: list[str]) -> None:
-        """Give the database a small table of words and integers."""
-        frame = pd.DataFrame(rows, columns=columns)
-        words = {"source", "language", "origin"}
-        frame = frame.astype({column: str if column in words else "int64" for column in columns})
+        """Give the database a small table."""
+        kinds = dict.fromkeys(columns, "int64") | {"fraction": float}
+        kinds |= dict.fromkeys(["source", "language", "origin", "use"], str)
+        frame = pd.DataFrame(rows, columns=columns).astype({name: kinds[name] for name in columns})
         self._database.register(name, pa.Table.from_pandas(frame, preserve_index=False))

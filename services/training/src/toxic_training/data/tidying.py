@@ -132,10 +132,16 @@ def sum_of(counts: Iterable[Counts]) -> Counts:
 
 def label_words(values: pd.Series) -> pd.Series:
     """Return labels as words: `0`, `1`, the empty string if missing, and other values unchanged."""
-    words = values.astype(object).map(lambda value: "" if value is None else str(value).strip())
-    return words.map(
-        lambda word: _LABEL_WORDS.get(word.lower(), word if _WHOLE.fullmatch(word) is None else word[0])
-    ).astype(str)
+
+    def word(value: object) -> str:
+        stripped = "" if value is None else str(value).strip()
+        return _LABEL_WORDS.get(
+            stripped.lower(), stripped if _WHOLE.fullmatch(stripped) is None else stripped[0]
+        )
+
+    if isinstance(values.dtype, pd.StringDtype):  # of any number of rows, a column of labels has few words
+        return values.map({value: word(value) for value in values.unique()}).astype(str)
+    return values.astype(object).map(word).astype(str)
 
 
 def _licensed(

@@ -97,7 +97,7 @@ class RawChunksDataset(AbstractDataset[Never, Chunks]):
         return self._table.exists()
 
     def _describe(self) -> dict[str, object]:
-        return self._table._describe()
+        return self._table._describe()  # noqa: SLF001 - Kedro has no other
 
 
 class FeedbackDataset(AbstractDataset[Never, Iterable[Correction]]):
