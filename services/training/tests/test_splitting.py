@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 from toxic_core.errors import InvalidDataError
-from toxic_testing.training.tables import one_chunk
 from toxic_training.data.chunks import Chunks, Lazy
 from toxic_training.data.comments import COLUMNS, LABEL_COLUMNS, LANGUAGE, ORIGIN, SOURCE, TEXT, Tidied
 from toxic_training.data.mixing import TEST, VALIDATION, draws, equal_shares, visible
@@ -114,11 +113,11 @@ def _expected(comments: pd.DataFrame, parameters: DataParameters) -> dict[Use, p
     if parameters.temperature != 1:
         groups = [np.asarray(rows) for rows in training.groupby([LANGUAGE, SOURCE]).indices.values()]
         wanted = np.array([len(each) for each in groups], np.float64) ** parameters.temperature
-        rank = draws(visible(training[TEXT]), salt="temperature").to_numpy()
+        drawn = draws(visible(training[TEXT]), salt="temperature").to_numpy()
         chosen = []
-        for each, count in zip(groups, np.rint(wanted * len(training) / wanted.sum()), strict=True):
-            whole, rest = divmod(min(int(count), 4 * len(each)), len(each))
-            chosen += [each] * whole + [each[np.argsort(rank[each])[:rest]]]
+        for places, count in zip(groups, np.rint(wanted * len(training) / wanted.sum()), strict=True):
+            whole, rest = divmod(min(int(count), 4 * len(places)), len(places))
+            chosen += [places] * whole + [places[np.argsort(drawn[places])[:rest]]]
         training = training.iloc[np.concatenate(chosen)]
     repeated = [
         training[training[SOURCE] == name]
@@ -215,5 +214,5 @@ def test_a_failed_run_leaves_the_previous_tidied_tables(tmp_path: Path) -> None:
         dataset.save(Lazy(failing))
     table = dataset.load()
     assert table.rows == table.counts["read.train"] == 80
-    expected = one_chunk(join([tidied, tidied]))
-    pd.testing.assert_frame_equal(pd.concat(table.comments, ignore_index=True), *expected.comments)
+    expected = join([tidied, tidied]).comments
+    pd.testing.assert_frame_equal(pd.concat(table.comments, ignore_index=True), expected)

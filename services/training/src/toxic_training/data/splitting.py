@@ -13,7 +13,7 @@ import hashlib
 import logging
 import shutil
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 from uuid import uuid4
@@ -356,7 +356,7 @@ class _Splitter:
         return {tuple(group): rows for *group, rows in self._database.execute(query).fetchall()}
 
     def _cut(
-        self, groups: list[tuple[object, ...]], *, by: list[str], draw: str, where: str = "true"
+        self, groups: Sequence[tuple[object, ...]], *, by: list[str], draw: str, where: str = "true"
     ) -> None:
         """Drop the training rows of each group beyond its most, in the order of their draws."""
         names = ", ".join(by)
@@ -371,9 +371,9 @@ class _Splitter:
             )"""  # noqa: S608  our own names
         )
 
-    def _register(self, name: str, rows: list[tuple[object, ...]], columns: list[str]) -> None:
+    def _register(self, name: str, rows: Sequence[tuple[object, ...]], columns: list[str]) -> None:
         """Give the database a small table."""
-        kinds = dict.fromkeys(columns, "int64") | {"fraction": float}
-        kinds |= dict.fromkeys(["source", "language", "origin", "use"], str)
+        kinds = dict.fromkeys(columns, "int64") | {"fraction": "float64"}
+        kinds |= dict.fromkeys(["source", "language", "origin", "use"], "str")
         frame = pd.DataFrame(rows, columns=columns).astype({name: kinds[name] for name in columns})
         self._database.register(name, pa.Table.from_pandas(frame, preserve_index=False))
