@@ -76,8 +76,8 @@ def write_tables(folder: Path, rows: int) -> None:
     """Write Jigsaw's four files with generated comments, the train file with `rows`."""
     folder.mkdir(parents=True)
     generator = np.random.default_rng(_SEED)
-    writer = None
-    with (folder / "jigsaw-toxic-comment-train.csv").open("wb") as file:
+    words = pa.schema(dict.fromkeys(["id", "comment_text", *LABELS], pa.string()))
+    with csv.CSVWriter(folder / "jigsaw-toxic-comment-train.csv", words) as writer:
         for start in range(0, rows, _CHUNK_ROWS):
             numbers = np.arange(start, min(start + _CHUNK_ROWS, rows))
             # A tenth repeats the text of an earlier number, anywhere in the file.
@@ -88,16 +88,17 @@ def write_tables(folder: Path, rows: int) -> None:
             for shift, label in enumerate(LABELS):
                 toxic = (_mixed(named, 100 + shift) % (10 * (shift + 1)) == 0) ^ flipped
                 columns[label] = compute.cast(pa.array(toxic.astype(np.int8)), "string")
-            table = pa.table(columns)
-            writer = writer or csv.CSVWriter(file, table.schema)
-            writer.write_table(table)
-        writer.close()
+            writer.write_table(pa.table(columns))
     few = np.arange(_SMALL_ROWS)
     ids, zeros = compute.cast(pa.array(few), "string"), pa.array((few % 2).astype(str))
-    for name, text, first in (("validation.csv", "comment_text", 1), ("test.csv", "content", 900)):
-        columns = {"id": ids, text: _texts(-first - few), "lang": pa.array(["es"] * len(few)), "toxic": zeros}
-        csv.write_csv(pa.table(columns), folder / name)
-    csv.write_csv(pa.table({"id": ids, "toxic": zeros}), folder / "test_labels.csv")
+    labels = {"id": ids, "toxic": zeros}
+    for name, text, first, more in (
+        ("validation.csv", "comment_text", 1, labels),
+        ("test.csv", "content", 900, {"id": ids}),
+    ):
+        columns = {text: _texts(-first - few), "lang": pa.array(["es"] * len(few))}
+        csv.write_csv(pa.table(more | columns), folder / name)
+    csv.write_csv(pa.table(labels), folder / "test_labels.csv")
 
 
 def measure(data: Path) -> Measured:
