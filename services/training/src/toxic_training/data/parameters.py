@@ -118,6 +118,11 @@ class DataParameters(Parameters):
         description="Languages and sources share the training rows in proportion to their number to this "
         "power; 1 leaves them as they are, 0 makes them equal. None is repeated more than 4 times.",
     )
+    memory_megabytes: int = Field(
+        default=1024,
+        ge=256,
+        description="Memory in which duplicates are found and comments split; what exceeds it is on disk.",
+    )
     leave_out_licences: tuple[str, ...] = Field(
         default=(),
         description="Rows with a licence that contains one of these aren't used; `share-alike` stands for "

@@ -43,10 +43,11 @@ def create_pipeline() -> Pipeline:
                     "test": "tidied_test",
                     "additional": "tidied_additional",
                     "parameters": "params:data",
+                    "scratch": "split_scratch",
                 },
                 [*(f"{use}_comments" for use in Use), "data_counts"],
             ),
-            Node(nodes.count_licences, "training_comments", "training_licences"),
+            Node(nodes.count_licences, "data_counts", "training_licences"),
             Node(
                 nodes.report_counts,
                 "data_counts",
