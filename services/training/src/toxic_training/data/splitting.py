@@ -300,11 +300,12 @@ class _Splitter:
                 cuts += [(*group, share) for group, share in zip(groups, shares, strict=True)]
         self._cut(cuts, by=[SOURCE, LANGUAGE, ORIGIN], draw="draw_limit")
         after = self._training(SOURCE)
-        return {
+        counts: Counts = {
             f"dropped.{name}.thinned": before.get((name,), 0) - after.get((name,), 0)
             for name, source in self._sources.items()
             if source.use is Use.TRAINING
-        } | {"rows.before_temperature": sum(after.values())}
+        }
+        return counts | {"rows.before_temperature": sum(after.values())}
 
     def choose(self) -> Counts:
         """Choose the training rows: of each language and source, their number to the temperature's power.
