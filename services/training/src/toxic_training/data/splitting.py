@@ -23,9 +23,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from toxic_training.data import split_rules
 from toxic_training.data.chunks import CHUNK_ROWS, Chunks, logged
 from toxic_training.data.comments import (
-    COLUMNS,
     LABEL_COLUMNS,
     LANGUAGE,
     LICENCE,
@@ -46,99 +46,6 @@ _ROWS_PER_PRECEDENCE = 2**48
 _KEY_BYTES = 12
 """Of a text's digest. DuckDB stores up to 12 bytes inline; of 10^9 texts, two agree once in 10^11 times."""
 _MOST_REPEATS = 4
-_DRAWS = ("holdout", "thinning", "limit", "temperature")
-
-
-def _each_label(sql: str, between: str = ", ") -> str:
-    return between.join(sql.replace("LABEL", label) for label in LABEL_COLUMNS)
-
-
-_TABLE = f"""
-CREATE TABLE comments (
-    place BIGINT, key BLOB, {", ".join(f"{name} VARCHAR" for name in COLUMNS if name not in LABEL_COLUMNS)},
-    {_each_label("LABEL FLOAT")}, {", ".join(f"draw_{name} DOUBLE" for name in _DRAWS)}
-);
-"""
-
-_RESOLVE = f"""
-CREATE TABLE stated AS
-    SELECT key, min(place) AS first, {_each_label("arg_min(LABEL, place) AS LABEL")}
-    FROM comments WHERE key IN (SELECT key FROM comments GROUP BY key HAVING count(*) > 1) GROUP BY key;
-CREATE TABLE judged AS
-    SELECT
-        key, source, min(place) AS place, min(first) AS first, count(*) AS rows,
-        coalesce(bool_or({_each_label("c.LABEL != s.LABEL", " OR ")}), false) AS conflicting,
-        {
-    _each_label('''CASE
-            WHEN avg(c.LABEL) IS NULL OR NOT bool_and(c.LABEL IS NULL OR c.LABEL IN (0, 1)) THEN avg(c.LABEL)
-            ELSE (avg(c.LABEL) >= 0.5)::INT
-        END::FLOAT AS LABEL''')
-}
-    FROM comments c JOIN stated s USING (key) GROUP BY key, source;
-CREATE TABLE kept AS
-    SELECT c.* REPLACE ({_each_label("CASE WHEN j.key IS NULL THEN c.LABEL ELSE j.LABEL END AS LABEL")})
-    FROM comments c LEFT JOIN (FROM judged WHERE place = first) j ON c.key = j.key
-    WHERE j.key IS NULL OR c.place = j.place;
-DROP TABLE comments;
-DROP TABLE stated;
-"""  # noqa: S608  our own names
-"""`kept` has one row per text."""
-
-_REPEATED = """
-SELECT source, sum(rows - 1), count(*) FILTER (place != first), count(*) FILTER (conflicting)
-FROM judged GROUP BY source
-"""
-
-# Two rules for historical reasons: figures stay comparable only if the held-out comments stay the same.
-_PLACE = f"""
-CREATE TABLE placed AS
-    SELECT
-        place, source, number, language, origin, draw_thinning, draw_limit, draw_temperature,
-        coalesce(greatest({_each_label("LABEL")}) >= 0.5, false) AS toxic,
-        CASE
-            WHEN use != 'training' THEN use
-            WHEN source = '{VALIDATION}' THEN
-                CASE WHEN draw_holdout < fraction THEN 'training' ELSE 'validation' END
-            WHEN draw_holdout >= 1 - fraction THEN 'training'
-            ELSE 'validation'
-        END AS use
-    FROM kept JOIN sources USING (source);
-"""  # noqa: S608  our own names
-
-_CHOOSE = """
-CREATE TABLE chosen AS
-    WITH training AS (SELECT * FROM placed JOIN wanted USING (source, language) WHERE use = 'training'),
-    repeated AS (
-        SELECT place, source, part, pass, place AS value
-        FROM training JOIN range(4) AS passes(pass) ON pass < whole
-        UNION ALL
-        SELECT place, source, part, whole, rank FROM (
-            SELECT *, row_number() OVER (
-                PARTITION BY language, source ORDER BY draw_temperature, place
-            ) AS rank
-            FROM training WHERE rest > 0
-        ) WHERE rank <= rest
-    )
-    SELECT 'training' AS use, place, block, part, pass, value FROM repeated JOIN repeats USING (source)
-    UNION ALL
-    SELECT use, place, 0, number, 0, place FROM placed WHERE use != 'training';
-"""
-"""`block`, `part`, `pass` and `value` order a set's rows."""
-
-_COUNT = f"""
-SELECT use, count(*), {_each_label("count(*) FILTER (LABEL = 1)")}
-FROM chosen JOIN kept USING (place) GROUP BY use
-"""  # noqa: S608  our own names
-
-_COUNT_LICENCES = """
-SELECT licence, count(*) AS rows FROM chosen JOIN kept USING (place)
-WHERE use = 'training' AND licence != '' GROUP BY licence ORDER BY rows DESC, licence
-"""
-
-_READ = f"""
-SELECT {", ".join(COLUMNS)} FROM chosen JOIN kept USING (place)
-WHERE use = $use ORDER BY block, part, pass, value
-"""  # noqa: S608  our own names
 
 
 def split(comments: Chunks, parameters: DataParameters, *, folder: Path) -> tuple[dict[Use, Chunks], Counts]:
@@ -195,7 +102,7 @@ class _StoredSet:
         none = join([]).comments
         found = 0
         with self._scratch.database.cursor() as database:
-            rows = database.sql(_READ, params={"use": self._use.value})
+            rows = database.sql(split_rules.READ, params={"use": self._use.value})
             with rows.to_arrow_reader(CHUNK_ROWS) as reader:
                 batches = (batch.to_pandas().astype(none.dtypes) for batch in reader)
                 for chunk in logged(batches, f"wrote {self._use}"):
@@ -214,7 +121,7 @@ class _Splitter:
         self._sources: Mapping[str, SourceParameters] = {
             TEST: SourceParameters(use=Use.TEST), **parameters.sources
         }  # fmt: skip
-        database.execute(_TABLE)
+        database.execute(split_rules.TABLE)
         names = ["source", "number", "use", "fraction"]
         self._register(
             "sources",
@@ -267,9 +174,11 @@ class _Splitter:
             Per source, the number of rows dropped as duplicates within it, of rows dropped as leaked from an
             earlier one, and of texts with conflicting labels, within the source or against the earlier one.
         """
-        self._database.execute(_RESOLVE)
+        self._database.execute(split_rules.RESOLVE)
         counts: Counts = {}
-        repeated = {source: found for source, *found in self._database.execute(_REPEATED).fetchall()}
+        repeated = {
+            source: found for source, *found in self._database.execute(split_rules.REPEATED).fetchall()
+        }
         for source in self._found:
             reasons = ("dropped.{}.duplicate", "dropped.{}.leaked", "conflicting.{}")
             for reason, rows in zip(reasons, repeated.get(source, (0, 0, 0)), strict=True):
@@ -279,7 +188,7 @@ class _Splitter:
 
     def divide(self) -> Counts:
         """Place every row into a set, and thin out and limit those for training; count what that drops."""
-        self._database.execute(_PLACE)
+        self._database.execute(split_rules.PLACE)
         before = self._training(SOURCE)
         ratios = {name: source.non_toxic_per_toxic for name, source in self._sources.items()}
         toxic = self._training(SOURCE, where="toxic")
@@ -300,12 +209,11 @@ class _Splitter:
                 cuts += [(*group, share) for group, share in zip(groups, shares, strict=True)]
         self._cut(cuts, by=[SOURCE, LANGUAGE, ORIGIN], draw="draw_limit")
         after = self._training(SOURCE)
-        counts: Counts = {
-            f"dropped.{name}.thinned": before.get((name,), 0) - after.get((name,), 0)
-            for name, source in self._sources.items()
-            if source.use is Use.TRAINING
-        }
-        return counts | {"rows.before_temperature": sum(after.values())}
+        counts: Counts = {"rows.before_temperature": sum(after.values())}
+        for name, given in self._sources.items():
+            if given.use is Use.TRAINING:
+                counts[f"dropped.{name}.thinned"] = before.get((name,), 0) - after.get((name,), 0)
+        return counts
 
     def choose(self) -> Counts:
         """Choose the training rows: of each language and source, their number to the temperature's power.
@@ -330,7 +238,7 @@ class _Splitter:
         blocks = [*((name, 0) for name in self._sources), *((name, n) for n, name in enumerate(again, 1))]
         self._register("wanted", groups, ["source", "language", "part", "whole", "rest"])
         self._register("repeats", blocks, ["source", "block"])
-        self._database.execute(_CHOOSE)
+        self._database.execute(split_rules.CHOOSE)
         return {
             f"repeated.{name}": rows[name] * (source.repeat - 1)
             for name, source in self._sources.items()
@@ -339,12 +247,12 @@ class _Splitter:
 
     def count(self) -> Counts:
         """Return the number of rows by set, of those with a label, and of the training rows by licence."""
-        found = {use: rows for use, *rows in self._database.execute(_COUNT).fetchall()}
+        found = {use: rows for use, *rows in self._database.execute(split_rules.COUNT).fetchall()}
         counts: Counts = {}
         for use in Use:
             names = (f"rows.{use}", *(f"rows.{use}.{label}" for label in LABEL_COLUMNS))
             counts |= dict(zip(names, found.get(use.value, [0] * len(names)), strict=True))
-        licences = self._database.execute(_COUNT_LICENCES).fetchall()
+        licences = self._database.execute(split_rules.COUNT_LICENCES).fetchall()
         return counts | {f"{LICENCE}.{licence}": rows for licence, rows in licences}
 
     def _training(self, *columns: str, where: str = "true") -> dict[tuple[str, ...], int]:
