@@ -141,7 +141,7 @@ def test_a_challenger_that_agrees_becomes_champion_by_the_autopilot_alone(loop: 
 
     def answers_everyone() -> bool:
         _score(loop, REGISTER.traffic)
-        return loop.steps() == [tried, promoted]
+        return bool(loop.steps() == [tried, promoted])
 
     loop.wait_until(answers_everyone, "the autopilot tries the challenger out and promotes it")
     autopilot.kill()
