@@ -373,7 +373,8 @@ class Answers:
         """
         seconds = int(time.monotonic() - self._since) + 1
         for expression in sorted(self._missing):
-            if self._loop.ask(f"present_over_time(count({expression}\n)[{seconds}s:1s])"):
+            past = f"present_over_time(count({expression}\n)[{seconds}s:1s])"
+            if self._loop.ask(expression) or self._loop.ask(past):
                 self._missing.remove(expression)
         return self._missing
 
