@@ -11,6 +11,7 @@ from googleapiclient import discovery
 
 from toxic_dashboards.boards import SERVICE
 from toxic_testing.local.containers import MODEL, ContainerStack, docker
+from toxic_testing.watching import panels_queries
 
 pytestmark = pytest.mark.stack
 
@@ -165,12 +166,7 @@ def test_prometheus_reaches_every_target(stack: ContainerStack) -> None:
 
 def test_what_the_service_dashboard_asks_has_an_answer(stack: ContainerStack) -> None:
     """Every expression of every panel returns data under load, except those that need an event first."""
-    waiting = {
-        expr.replace("$__rate_interval", "2m")
-        for panel in SERVICE.panels()
-        for expr in panel.queries.values()
-        if not panel.needs
-    }
+    waiting = panels_queries(SERVICE, needing=False, rate_interval="2m")
     assert waiting
 
     def all_answered() -> bool:

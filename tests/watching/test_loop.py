@@ -17,7 +17,7 @@ from sklearn.metrics import roc_auc_score
 from toxic_dashboards.boards import BOARDS, PROMOTIONS
 from toxic_testing.inference.bundles import WORDS, TinyModel
 from toxic_testing.slang import Comment, read_register
-from toxic_testing.watching import FIRST_CHAMPION, PINNED, Answers
+from toxic_testing.watching import FIRST_CHAMPION, PINNED, Answers, panels_queries
 
 pytestmark = [pytest.mark.slow, pytest.mark.e2e]
 
@@ -37,15 +37,6 @@ FLAGGED = "idiot fool " * 6
 """A text that the first champion flags."""
 
 
-def _panels(*, needing: bool) -> set[str]:
-    """Return the expressions of all panels: those that need an event first, or those that don't."""
-    panels = [panel for board in BOARDS for panel in board.panels() if bool(panel.needs) is needing]
-    exprs = {expr for panel in panels for expr in panel.queries.values()}
-    for variable, value in {"$__rate_interval": "1m", "$instance": ".*", "$version": ".*"}.items():
-        exprs = {expr.replace(variable, value) for expr in exprs}
-    return exprs
-
-
 def _texts(count: int, *, words: int = 12) -> list[str]:
     """Return texts that are unlike each other, so that no cache answers."""
     return [" ".join(_RANDOM.choices(WORDS, k=words)) for _ in range(count)]
@@ -55,7 +46,8 @@ def _texts(count: int, *, words: int = 12) -> list[str]:
 def answers(loop: Any) -> Answers:
     """What every rule and panel has been answered from here on; no disk is almost full here."""
     rules = {rule["expr"].replace("disk_bytes) < 0.1", "disk_bytes) <= 1") for rule in loop.rules()}
-    return Answers(loop, rules | _panels(needing=False) | _panels(needing=True) | {PROMOTIONS})
+    panels = [panels_queries(*BOARDS, needing=needing, rate_interval="1m") for needing in (False, True)]
+    return Answers(loop, rules.union(*panels) | {PROMOTIONS})
 
 
 def _expect_alerts(loop: Any, *names: str) -> None:
@@ -185,7 +177,7 @@ def test_a_training_that_fails_is_noticed(loop: Any) -> None:
 
 def test_mixed_traffic_fills_every_panel_that_needs_no_event(loop: Any) -> None:
     """Every door, several languages, a champion and a challenger."""
-    panels = Answers(loop, _panels(needing=False))
+    panels = Answers(loop, panels_queries(*BOARDS, needing=False, rate_interval="1m"))
     loop.promote(loop.add_version(model=TinyModel(bias=1.0)), "challenger")
     address = loop.address("inference")
     comment = {

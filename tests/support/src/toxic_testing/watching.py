@@ -16,6 +16,7 @@ import yaml
 from mlflow.tracking import MlflowClient
 
 from toxic_core.registered import CANARY, CHAMPION
+from toxic_dashboards.boards import VARIABLES, Board
 from toxic_registry.client.registry_client import RegistryClient
 from toxic_testing.forking import quick_python
 from toxic_testing.inference.bundles import BundleFactory, TinyModel
@@ -377,6 +378,19 @@ class Answers:
             if self._loop.ask(expression) or self._loop.ask(past):
                 self._missing.remove(expression)
         return self._missing
+
+
+def panels_queries(*boards: Board, needing: bool, rate_interval: str) -> set[str]:
+    """Return what Grafana asks for panels that need an event first, or for those that don't.
+
+    It asks for all instances and versions.
+    """
+    panels = [panel for board in boards for panel in board.panels() if bool(panel.needs) is needing]
+    queries = {expr for panel in panels for expr in panel.queries.values()}
+    values = {"$__rate_interval": rate_interval, **{f"${variable}": ".*" for variable in VARIABLES}}
+    for variable, value in values.items():
+        queries = {expr.replace(variable, value) for expr in queries}
+    return queries
 
 
 def shorten_clocks(file: Path) -> None:
