@@ -48,7 +48,7 @@ STOPSIGNAL SIGTERM
 FROM build AS build-inference
 ARG EXTRA=
 COPY services/inference/pyproject.toml services/inference/
-RUN infra/containers/install-dependencies.sh libs/toxic_core libs/toxic_model services/inference:$EXTRA
+RUN infra/containers/install-dependencies.sh libs/toxic_core libs/toxic_model services/inference:otel,$EXTRA
 COPY libs libs
 COPY services/inference services/inference
 RUN /opt/uv/bin/uv pip install --python /opt/venv/bin/python --no-cache --no-deps --compile-bytecode \
@@ -81,7 +81,7 @@ CMD ["python", "-m", "toxic_inference"]
 
 FROM build AS build-registry
 COPY services/registry/pyproject.toml services/registry/
-RUN infra/containers/install-dependencies.sh libs/toxic_core libs/toxic_model services/registry:evaluate
+RUN infra/containers/install-dependencies.sh libs/toxic_core libs/toxic_model services/registry:image
 COPY libs libs
 COPY services/registry services/registry
 RUN /opt/uv/bin/uv pip install --python /opt/venv/bin/python --no-cache --no-deps --compile-bytecode \
@@ -101,7 +101,7 @@ USER 10001:10001
 VOLUME /var/lib/registry
 EXPOSE 5000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 \
-    CMD ["python", "/opt/toxic/healthcheck.py", "/health", "5000", "REGISTRY_PORT"]
+    CMD ["python", "/opt/toxic/healthcheck.py", "/health/ready", "5000", "REGISTRY_PORT"]
 CMD ["python", "-m", "toxic_registry", "serve"]
 
 # --- training: Kedro's server on 8002, and the container that `make train` uses

@@ -29,6 +29,8 @@ VERSION ?=
 BUNDLE ?=
 REASON ?=
 SERVICES ?=
+NAMES ?=
+KEEP ?=
 TO ?= backups/$(shell date -u +%Y-%m-%dT%H%M%SZ)
 FROM ?=
 
@@ -40,7 +42,7 @@ export $(shell sed -n 's/^\([A-Z_]*\)=.*/\1/p' infra/telemetry.env)
 
 # The daily commands go to the container stack if it runs, unless MLFLOW_TRACKING_URI names a registry.
 STACK := infra/containers/stack
-DAILY := train promote rollback history versions adopt-baseline
+DAILY := train promote rollback history versions verify adopt-baseline
 IN_CONTAINERS := $(if $(filter $(DAILY),$(MAKECMDGOALS)),$(if $(MLFLOW_TRACKING_URI),,$(shell \
 	$(STACK) runs $(if $(filter train,$(MAKECMDGOALS)),training,registry))))
 LOCAL := $(if $(IN_CONTAINERS),,$(VENV)/.installed)
@@ -124,9 +126,17 @@ rollback: $(LOCAL) ## Make the previous champion champion again
 history: $(LOCAL) ## List every change of the champion, accepted or refused
 	@$(REGISTRY) history
 
+.PHONY: verify
+verify: $(LOCAL) ## Verify the ledger: its hash chain, its head, and that it agrees with the aliases
+	@$(REGISTRY) verify
+
 .PHONY: versions
 versions: $(LOCAL) ## List every version
 	@$(REGISTRY) versions
+
+.PHONY: ui
+ui: $(VENV)/.installed ## Open the local registry's MLflow page, on 5000; it needs no champion; Ctrl-C ends it
+	@$(RUN) toxic_local ui
 
 .PHONY: viz
 viz: $(VENV)/.installed-dev ## Show the pipelines in Kedro-Viz on 4141
@@ -137,6 +147,10 @@ viz: $(VENV)/.installed-dev ## Show the pipelines in Kedro-Viz on 4141
 .PHONY: up
 up: ## Build, start and serve everything, or SERVICES="registry inference"; writes .env if there is none
 	@$(STACK) up $(SERVICES)
+
+.PHONY: rotate
+rotate: ## Make new passwords, or NAMES="REGISTRY_PASSWORD", in .env and the running stack
+	@$(STACK) rotate $(NAMES)
 
 .PHONY: down
 down: ## Stop the containers; data stays
@@ -151,8 +165,8 @@ logs: ## Follow the containers' logs, or those of SERVICES="inference"
 	@$(STACK) logs $(SERVICES)
 
 .PHONY: backup
-backup: ## Write registry, models and corrections to a new folder: TO=folder, or else backups/<time>
-	@$(STACK) backup "$(TO)"
+backup: ## Write the stack's data to a new folder: TO=folder, or else backups/<time>; KEEP=14 removes older ones
+	@KEEP="$(KEEP)" $(STACK) backup "$(TO)"
 
 .PHONY: restore
 restore: ## Replace registry, models and corrections by the backup FROM=folder; asks, unless YES=1
@@ -176,7 +190,7 @@ test-fast: $(VENV)/.installed-dev ## Run the quick tests, which start no server,
 .PHONY: fuzz
 fuzz: $(VENV)/.installed-dev ## Try EXAMPLES=100000 generated inputs per property of the parsers and routes; takes hours
 	@FUZZ_EXAMPLES=$(EXAMPLES) $(PYTEST) $(PARALLEL) --timeout=0 -m "hypothesis or fuzz" \
-		libs/toxic_core services/inference $(ARGS)
+		libs/toxic_core services/inference services/registry $(ARGS)
 
 .PHONY: check
 check: tools lint types imports test ## Run what CI runs
@@ -262,6 +276,10 @@ baseline-digests: ## Write the digests of models/baseline, by which the gate kno
 .PHONY: dashboards
 dashboards: $(VENV)/.installed-dev ## Export Grafana's dashboards from the YAML in infra/grafana/src
 	@$(RUN) toxic_dashboards infra/grafana/dashboards
+
+.PHONY: manifests
+manifests: $(VENV)/.installed-dev ## Write the rules of infra/prometheus as a manifest for Kubernetes
+	@$(VENV)/bin/python infra/kubernetes/make-rules.py > infra/kubernetes/monitoring/rules.yaml
 
 .PHONY: rules
 rules: tools $(VENV)/.installed-dev ## Check and test the rules and configuration of Prometheus and Alertmanager

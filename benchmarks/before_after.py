@@ -54,7 +54,7 @@ def main() -> None:
             # Each round has its own texts, so that neither service answers from its cache.
             own = texts[start : start + given.requests]
             for name in ("before", "after") if number % 2 else ("after", "before"):
-                measured = asyncio.run(_round(ports[name], own, callers=given.callers))
+                measured = asyncio.run(run_round(ports[name], own, callers=given.callers))
                 if number:  # the first round warms up
                     found[name].append(measured)
     for figure in ("requests/s", "p50", "p99"):
@@ -73,7 +73,8 @@ def show_ratio(figure: str, before: list[float], after: list[float], *, names: t
     )
 
 
-async def _round(port: int, texts: list[str], *, callers: int) -> Round:
+async def run_round(port: int, texts: list[str], *, callers: int) -> Round:
+    """Load a service with one text per request; return its figures."""
     loaded = Callers(port)
     started = time.monotonic()
     await closed_loop(loaded, predict_requests(texts), count=len(texts), requesters=callers)

@@ -32,6 +32,10 @@ BODIES = {
     },
     "20 kB": {**_PLAIN, "comment": {"text": "Have a lovely day. " * 1_000}},
     "20 kB of escapes": {**_PLAIN, "comment": {"text": 'é"\n' * 2_500}},
+    "20 kB of quotes": {**_PLAIN, "comment": {"text": '"' * 10_000}},
+    "20 kB of Cyrillic": {**_PLAIN, "comment": {"text": "Привет " * 540}},
+    "20 kB of Hangul": {**_PLAIN, "comment": {"text": "한국어 " * 1_050}},
+    "20 kB of emoji": {**_PLAIN, "comment": {"text": "😀 ok" * 1_250}},
     "500 spans": {"spans": [{"begin": n, "end": n + 9, "score": {"value": 0.25}} for n in range(500)]},
 }
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -11,7 +11,10 @@ import pytest
 
 from toxic_core.labels import Label
 from toxic_inference.corrections.record import Feedback, FeedbackConflictError, FeedbackSource
+from toxic_inference.corrections.review_store import Candidate, Opinion, ReviewStore
 from toxic_inference.corrections.store import DatabaseFeedbackStore
+from toxic_inference.corrections.tables import digest_of
+from toxic_inference.events import ReviewReason
 from toxic_testing.registry.postgres import PostgresServer
 from toxic_training.data.feedback_source import SOURCES, read_corrections
 
@@ -98,6 +101,36 @@ def test_replicas_migrate_an_old_table_once(server: PostgresServer) -> None:
     stores[0].add(replace(FEEDBACK, id="3", labels={"spam": True}))
     assert [feedback.id for _, feedback in stores[1].page(after=0, limit=9)] == ["1", "2", "3"]
     assert stores[1].labels() == {"toxic", "spam"}
+    for store in stores:
+        store.close()
+
+
+def test_two_replicas_review_one_text(server: PostgresServer) -> None:
+    """Opinions that arrive together are both counted; a text is kept once, and forgotten everywhere."""
+    database = server.new_database("review")
+    stores = [DatabaseFeedbackStore(database) for _ in range(2)]
+    reviews = [ReviewStore(store) for store in stores]
+    candidate = Candidate("you are kind", "en", "3", {"toxic": (0.5, True)}, ReviewReason.UNCERTAIN)
+    now = FEEDBACK.created_at
+    since = now - timedelta(days=1)
+    kept = [review.add([candidate], now=now, since=since, most=9) for review in reviews]
+    assert kept == [[ReviewReason.UNCERTAIN], []]
+    digest = digest_of(candidate.text)
+
+    def judge(number: int) -> int:
+        opinion = Opinion(f"{number}", f"{number}", {"toxic": False})
+        return len(reviews[number].judge(digest, opinion, now=now, since=since).opinions)
+
+    with ThreadPoolExecutor(2) as threads:
+        assert sorted(threads.map(judge, range(2))) == [1, 2]
+    assert reviews[0].agreement()["toxic"].agreed == 1.0
+    ((place, _),) = reviews[0].page(after=None, limit=9, reviewer=None, since=since)
+    assert reviews[0].page(after=place, limit=9, reviewer=None, since=since) == []
+    stores[0].add(replace(FEEDBACK, text=candidate.text))
+    stores[1].forget(digest)
+    assert stores[0].page(after=0, limit=9) == []
+    reviews[0].add([candidate], now=now, since=since, most=0)
+    assert reviews[0].page(after=None, limit=9, reviewer=None, since=since) == []
     for store in stores:
         store.close()
 

@@ -1,8 +1,11 @@
 """The manifests: built by kustomize, valid by Kubernetes' own schemas, in keeping with the services."""
 
 import json
+import os
 import shutil
 import subprocess
+import sys
+import tarfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -17,11 +20,12 @@ from toxic_inference.metrics.catalogue import SPECS
 from toxic_inference.settings import Settings as InferenceSettings
 from toxic_registry.server.users import parse_users
 from toxic_registry.settings import Settings as RegistrySettings
+from toxic_training.server.settings import Settings as TrainingSettings
 
 ROOT = Path(__file__).parents[1]
 KUBERNETES = ROOT / "infra" / "kubernetes"
 OVERLAYS = ("kserve", "local", "production")
-CUSTOM = ("ServiceMonitor", "InferenceService")
+CUSTOM = ("AlertmanagerConfig", "InferenceService", "PrometheusRule", "ServiceMonitor")
 """Kinds that operators bring, which Kubernetes' own schemas don't know; each has a test of its own."""
 OPERATORS = Path(__file__).parent / "operators"
 OF_A_COMPONENT = {
@@ -32,12 +36,20 @@ OF_A_COMPONENT = {
     "timeout": int,
 }
 """What a KServe predictor has beside the pod's fields it consists of (v1beta1, ComponentExtensionSpec)."""
-SERVICES: dict[str, type[BaseSettings]] = {"inference": InferenceSettings, "registry": RegistrySettings}
+SERVICES: dict[str, type[BaseSettings]] = {
+    "inference": InferenceSettings,
+    "registry": RegistrySettings,
+    "training": TrainingSettings,
+}
+IMAGES = {"toxic-comment-endpoint": "inference", "toxic-registry": "registry", "toxic-training": "training"}
+"""Which service an image is."""
 SIGN_IN = {"MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"}
 DATABASE = {"POSTGRES_PASSWORD", "REGISTRY_DB_PASSWORD", "INFERENCE_DB_PASSWORD"}
 PASSWORDS = {"REGISTRY_PASSWORD", "REGISTRY_TRAINING_PASSWORD", "REGISTRY_INFERENCE_PASSWORD"}
-FROM_ELSEWHERE = {"TMPDIR", "PORT"} | SIGN_IN | DATABASE | PASSWORDS
-"""Environment variables that are no setting: for other variables, for Python, MLflow's, and KServe's."""
+BUCKET = {"MLFLOW_S3_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+OF_TRAINING = {"MLFLOW_TRACKING_URI", "TOXIC_DATA_DIR", "TOXIC_SIGNING_KEY_FILE"}
+FROM_ELSEWHERE = {"TMPDIR", "PORT", "POD_IP"} | SIGN_IN | DATABASE | PASSWORDS | BUCKET | OF_TRAINING
+"""Environment variables that are no setting: for other variables, and for other programs."""
 
 OLDEST_KUBECTL = 25
 """Minor version of the first kubectl with a kustomize that supports the overlays."""
@@ -76,8 +88,13 @@ def containers(manifest: Manifest) -> Iterator[tuple[Manifest, Manifest]]:
     spec = manifest.get("spec", {})
     spec = spec.get("jobTemplate", {}).get("spec", spec)
     pod = spec.get("template", {}).get("spec") or spec.get("predictor")
-    for container in (pod or {}).get("containers", []):
+    for container in (*(pod or {}).get("initContainers", []), *(pod or {}).get("containers", [])):
         yield pod, container
+
+
+def service_of(container: Manifest) -> str | None:
+    """Return the service that a container's image is, or None for another program's."""
+    return IMAGES.get(container["image"].rpartition("/")[2].partition(":")[0])
 
 
 def find(overlay: str, kind: str, name: str) -> Manifest:
@@ -125,26 +142,28 @@ def operator_types(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def complaints(monitor: Manifest, types: Path) -> str:
-    """Return the faults of a monitor by the compiler, which has every field, and by the kind's schema."""
-    module = "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/ServiceMonitor"
-    text = json.dumps(monitor)
-    source = f"import {{IServiceMonitor}} from '{module}';\nexport const monitor: IServiceMonitor = {text};\n"
-    (types / "monitor.ts").write_text(source, encoding="utf-8")
-    script = f"import {{ServiceMonitor}} from '{module}'; new ServiceMonitor({text}).validate();"
+def complaints(manifest: Manifest, types: Path) -> str:
+    """Return the faults of a manifest by the compiler, which has every field, and by the kind's schema."""
+    kind, text = manifest["kind"], json.dumps(manifest)
+    module = f"@kubernetes-models/prometheus-operator/{manifest['apiVersion']}/{kind}"
+    source = f"import {{I{kind}}} from '{module}';\nexport const manifest: I{kind} = {text};\n"
+    (types / "manifest.ts").write_text(source, encoding="utf-8")
+    script = f"import {{{kind}}} from '{module}'; new {kind}({text}).validate();"
+    (types / "manifest.mjs").write_text(script, encoding="utf-8")
     compiler = ["node_modules/.bin/tsc", "--noEmit", "--strict", "--skipLibCheck", "--module", "nodenext"]
     said = ""
-    for command in ([*compiler, "monitor.ts"], ["node", "--input-type=module", "--eval", script]):
+    for command in ([*compiler, "manifest.ts"], ["node", "manifest.mjs"]):
         done = subprocess.run(command, cwd=types, capture_output=True, text=True, check=False)
         said += done.stdout + done.stderr
     return said
 
 
 @pytest.mark.server
-def test_the_service_monitor_is_the_operators(operator_types: Path) -> None:
+def test_the_operators_kinds_are_whole(operator_types: Path) -> None:
     """No field that the Prometheus operator doesn't know, none missing, and durations in its form."""
+    for kind in ("AlertmanagerConfig", "PrometheusRule", "ServiceMonitor"):
+        assert complaints(find("production", kind, "toxic-comments"), operator_types) == ""
     monitor = find("production", "ServiceMonitor", "toxic-comments")
-    assert complaints(monitor, operator_types) == ""
     endpoint = monitor["spec"]["endpoints"][0]
     for change, complaint in (
         ({"intervall": "15s"}, "'\"intervall\"' does not exist"),
@@ -173,12 +192,12 @@ def test_every_variable_is_a_setting(overlay: str) -> None:
     for manifest in built(overlay):
         for _, container in containers(manifest):
             names = {variable["name"] for variable in container.get("env", [])}
-            if container["image"].startswith("postgres:"):
+            if container["name"] == "postgres":
                 assert names == {"POSTGRES_USER", "LANG", "PGDATA"} | DATABASE
-            elif "training" in container["name"]:
-                signs = {"TOXIC_SIGNING_KEY_FILE"} if overlay == "production" else set()
-                assert names == {"MLFLOW_TRACKING_URI"} | SIGN_IN | signs
+            elif container["name"] == "backup":
+                assert names == {"PGHOST", "PGUSER", "PGPASSWORD", "BACKUPS_KEPT"}
             else:
+                assert service_of(container)
                 assert names <= known | FROM_ELSEWHERE, names - known
 
 
@@ -218,7 +237,7 @@ def test_replicas_have_one_owner_of_jobs(overlay: str) -> None:
     address = "http://inference-jobs:8001"
     for manifest in built(overlay):
         for _, container in containers(manifest):
-            if container["image"].rpartition("/")[2].startswith("toxic-comment-endpoint"):
+            if service_of(container) == "inference":
                 settings = {each["name"]: each.get("value") for each in container["env"]}
                 owner = manifest["metadata"]["name"] == "inference-jobs"
                 assert settings.get("INFERENCE_JOBS_URL") == (None if owner else address)
@@ -246,12 +265,17 @@ def test_a_pod_has_the_passwords_of_its_service_only(overlay: str) -> None:
     """Inference's opens its own role of the database, and signs in to the registry as a reader."""
     for manifest in built(overlay):
         for _, container in containers(manifest):
-            if container["image"].rpartition("/")[2].startswith("toxic-comment-endpoint"):
+            if service_of(container) == "inference":
                 assert secrets_of(container) <= {"INFERENCE_DB_PASSWORD", "REGISTRY_INFERENCE_PASSWORD"}
-            elif "training" in container["name"]:
-                assert secrets_of(container) == {"REGISTRY_TRAINING_PASSWORD"}
+            elif service_of(container) == "training":
+                assert secrets_of(container) <= {
+                    "REGISTRY_TRAINING_PASSWORD",
+                    "ALERT_TOKEN",
+                    "TRAINING_TOKEN",
+                }
             elif container["name"] == "registry":
-                assert secrets_of(container) == {"POSTGRES_PASSWORD", "EVENT_SECRET"} | PASSWORDS
+                bucket = {"STORAGE_ACCESS_KEY", "STORAGE_SECRET_KEY"} if overlay == "production" else set()
+                assert secrets_of(container) == {"POSTGRES_PASSWORD", "EVENT_SECRET"} | PASSWORDS | bucket
                 (users,) = [each["value"] for each in container["env"] if each["name"] == "REGISTRY_USERS"]
                 roles = {name: user.role.name.lower() for name, user in parse_users(users).items()}
                 assert roles == {"admin": "override", "training": "writer", "inference": "reader"}
@@ -271,7 +295,7 @@ def test_keys_and_signatures_are_needed(overlay: str) -> None:
                 if str(variable.get("value", "")).startswith("/etc/toxic/"):
                     assert mounts["/etc/toxic"] in fixed
                     named += 1
-    assert named == (1 if overlay == "kserve" else 4)
+    assert named == (1 if overlay == "kserve" else 5)
 
 
 def test_the_autoscaler_asks_for_a_figure_that_there_is() -> None:
@@ -330,29 +354,189 @@ def test_manifests_and_compose_run_the_same(name: str) -> None:
     published = [str(port).rpartition(":")[2] for port in compose[name].get("ports", ["5432"])]
     assert published == [str(port["containerPort"]) for port in container["ports"]]
     ours = {variable["name"] for variable in container["env"]}
-    theirs = set(compose[name]["environment"])
+    # Those without a value only pass through what .env sets.
+    theirs = {key for key, value in compose[name]["environment"].items() if value is not None}
     own = {
         "inference": {
             *("INFERENCE_DB_PASSWORD", "INFERENCE_FEEDBACK_URL", "INFERENCE_COMPUTE_THREADS"),
             *("INFERENCE_JOBS_URL", "INFERENCE_ALLOW_UNAUTHENTICATED"),
         },
         "postgres": {"PGDATA", "INFERENCE_DB_PASSWORD"},
-        "registry": {"POSTGRES_PASSWORD"} | PASSWORDS,
+        "registry": {"POSTGRES_PASSWORD", "POD_IP"} | PASSWORDS,
     }
     left_out = {
         # Replicas poll; a signed message would reach one of them.
         "inference": {
-            *("INFERENCE_EVENT_SECRET", "INFERENCE_SERVED_ALIASES", "INFERENCE_SHADOW_FRACTION"),
-            *("INFERENCE_CANARY_FRACTION", "TOXIC_BIND", "INFERENCE_API_KEYS_FILE"),
+            *("INFERENCE_EVENT_SECRET", "TOXIC_BIND"),
+            *(key for key in theirs if key.startswith("OTEL_")),
         },
         "postgres": set(),
         "registry": {
             "REGISTRY_EVENT_URLS",
             "REGISTRY_GATE_FILE",
             "REGISTRY_PROMETHEUS_URL",
-            "REGISTRY_TEST_TABLE",
             "REGISTRY_TRUSTED_KEYS_FILE",
         },
     }
     assert ours - theirs <= own[name]
     assert theirs - ours == left_out[name]
+
+
+@pytest.mark.parametrize("overlay", ["local", "production"])
+def test_a_fresh_cluster_gets_a_namespace_and_a_champion(overlay: str) -> None:
+    """A job registers the shipped model and promotes it, unless there is a champion."""
+    namespace = find(overlay, "Namespace", "toxic-comments")
+    named = {
+        manifest["metadata"].get("namespace") for manifest in built(overlay) if manifest is not namespace
+    }
+    assert named == {"toxic-comments"}
+    job = find(overlay, "Job", "registration")
+    steps = {container["name"]: " ".join(container["command"]) for _, container in containers(job)}
+    assert list(steps) == ["find", "register", "promote"]
+    assert "champion-at" in steps["find"]
+    assert "toxic_training run --pipelines baseline" in steps["register"]
+    assert "toxic-registry promote challenger" in steps["promote"]
+    for name in ("register", "promote"):
+        assert steps[name].startswith("sh -euc [ ! -e /share/needed ] ||")
+
+
+@pytest.mark.parametrize("overlay", ["local", "production"])
+def test_the_registry_answers_a_scrape_by_its_pods_address(overlay: str) -> None:
+    """Prometheus names the address in `Host`, which the registry checks."""
+    ((_, container),) = containers(find(overlay, "Deployment", "registry"))
+    variables = {each["name"]: each for each in container["env"]}
+    address = variables["POD_IP"]["valueFrom"]["fieldRef"]["fieldPath"]
+    assert address == "status.podIP"
+    hosts = variables["REGISTRY_ALLOWED_HOSTS"]["value"].replace("$(POD_IP)", "10.1.2.3")
+    assert "10.1.2.3:5000" in RegistrySettings(allowed_hosts=hosts).host_headers
+    assert list(variables).index("POD_IP") < list(variables).index("REGISTRY_ALLOWED_HOSTS")
+
+
+def test_the_clusters_rules_are_those_of_the_stack() -> None:
+    """`make manifests` was run after the last change; alerts name the namespace, by which they are routed."""
+    command = [sys.executable, str(KUBERNETES / "make-rules.py")]
+    written = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert (KUBERNETES / "monitoring" / "rules.yaml").read_text() == written, "run `make manifests`"
+    groups = find("production", "PrometheusRule", "toxic-comments")["spec"]["groups"]
+    alerts = [rule for group in groups for rule in group["rules"] if "alert" in rule]
+    assert {alert["labels"]["namespace"] for alert in alerts} == {"toxic-comments"}
+
+
+def test_dashboards_are_config_maps_that_grafana_finds() -> None:
+    """One per dashboard, with its file, the sidecar's label, and less than a config map may have."""
+    maps = [m for m in built("production") if m["metadata"].get("labels", {}).get("grafana_dashboard")]
+    files = {name: text for each in maps for name, text in each["data"].items()}
+    folder = ROOT / "infra" / "grafana" / "dashboards"
+    assert files == {file.name: file.read_text(encoding="utf-8") for file in folder.iterdir()}
+    assert max(len(text.encode()) for text in files.values()) < 1024 * 1024
+
+
+def test_alerts_reach_the_training_server() -> None:
+    """The cluster's Alertmanager has its address and the token that it compares, as in Compose."""
+    (receiver,) = find("production", "AlertmanagerConfig", "toxic-comments")["spec"]["receivers"]
+    (hook,) = receiver["webhookConfigs"]
+    (port,) = find("production", "Service", "training")["spec"]["ports"]
+    assert hook["url"] == f"http://training.toxic-comments.svc:{port['port']}/alerts"
+    credentials = hook["httpConfig"]["authorization"]["credentials"]
+    ((_, container),) = containers(find("production", "Deployment", "training"))
+    (token,) = [each for each in container["env"] if each["name"] == "TRAINING_ALERT_TOKEN"]
+    assert token["valueFrom"]["secretKeyRef"] == credentials
+    (ours,) = yaml.safe_load((ROOT / "infra/alertmanager/alertmanager.yml").read_text())["route"]["routes"][
+        :1
+    ]
+    route = find("production", "AlertmanagerConfig", "toxic-comments")["spec"]["route"]
+    assert (route["repeatInterval"], route["groupBy"]) == (ours["repeat_interval"], ours["group_by"])
+    rules = find("production", "NetworkPolicy", "training")["spec"]["ingress"]
+    assert any("namespaceSelector" in peer for rule in rules for peer in rule["from"])
+
+
+def test_kserves_pods_are_reached_and_reach_what_they_need() -> None:
+    """Their own policy adds to `closed`, which selects them too; corrections go to the shared database."""
+    labels = find("kserve", "InferenceService", "toxic-comments")["metadata"]["labels"]
+    closed = find("production", "NetworkPolicy", "closed")["spec"]["podSelector"]["matchLabels"]
+    assert closed.items() <= labels.items()
+    policy = find("kserve", "NetworkPolicy", "kserve")["spec"]
+    pods = {"serving.kserve.io/inferenceservice": "toxic-comments"}
+    assert policy["podSelector"]["matchLabels"] == pods
+    assert policy["ingress"] == [{}]
+    reached = {
+        peer["podSelector"]["matchLabels"]["app.kubernetes.io/name"]: rule["ports"]
+        for rule in policy["egress"]
+        for peer in rule["to"]
+        if "podSelector" in peer
+    }
+    assert reached == {
+        "registry": [{"port": 5000}],
+        "postgres": [{"port": 5432}],
+        "inference-jobs": [{"port": 8001}],
+    }
+    for name in reached:
+        peers = [
+            peer
+            for rule in find("production", "NetworkPolicy", name)["spec"]["ingress"]
+            for peer in rule["from"]
+        ]
+        assert {"podSelector": {"matchLabels": pods}} in peers
+    ((_, container),) = containers(find("kserve", "InferenceService", "toxic-comments"))
+    assert "INFERENCE_FEEDBACK_URL" in {each["name"] for each in container["env"]}
+
+
+def test_artifacts_are_in_object_storage() -> None:
+    """The production registry has a bucket, the client for it, and a way there."""
+    ((_, container),) = containers(find("production", "Deployment", "registry"))
+    values = {each["name"]: each.get("value", "") for each in container["env"]}
+    assert values["REGISTRY_ARTIFACTS_DESTINATION"].startswith("s3://")
+    assert "services/registry:image" in (ROOT / "Dockerfile").read_text()
+    policy = find("production", "NetworkPolicy", "object-storage")["spec"]
+    assert policy["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": "registry"}
+    assert policy["egress"][0]["ports"] == [{"port": 443}]
+    assert not [each for each in built("local") if each["metadata"]["name"] == "object-storage"]
+
+
+def test_inference_is_spread_and_keeps_its_replicas() -> None:
+    """Over zones and nodes; a drained node takes one replica at a time."""
+    spec = find("production", "Deployment", "inference")["spec"]["template"]["spec"]
+    keys = [each["topologyKey"] for each in spec["topologySpreadConstraints"]]
+    assert keys == ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
+    assert find("production", "PodDisruptionBudget", "inference")["spec"]["maxUnavailable"] == 1
+
+
+def test_a_backup_has_the_database_and_the_files_and_old_ones_go(tmp_path: Path) -> None:
+    """The CronJob's script, with a stand-in for pg_dump; the ledger's head is left out."""
+    job = find("production", "CronJob", "backup")
+    ((pod, container),) = containers(job)
+    assert container["command"] == ["sh", "/etc/toxic/backup.sh"]
+    assert {"name": "artifacts", "persistentVolumeClaim": {"claimName": "registry-artifacts"}} in pod[
+        "volumes"
+    ]
+    files = tmp_path / "registry"
+    (files / "artifacts" / "1").mkdir(parents=True)
+    (files / "artifacts" / "1" / "model").write_text("weights")
+    (files / "ledger-head.json").write_text("{}")
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / "pg_dump").write_text(
+        '#!/bin/sh\nfor each; do case $each in --file=*) echo dump >"${each#--file=}" ;; esac; done\n'
+    )
+    (tools / "pg_dump").chmod(0o755)
+    backups = tmp_path / "backups"
+    for day in range(1, 9):
+        (backups / f"2026-01-0{day}T013000Z").mkdir(parents=True)
+    environment = {
+        "PATH": f"{tools}:{os.environ['PATH']}",
+        "REGISTRY_FILES": str(files),
+        "BACKUPS": str(backups),
+        "BACKUPS_KEPT": "7",
+    }
+    command = ["sh", str(KUBERNETES / "base" / "backup.sh")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    kept = sorted(folder.name for folder in backups.iterdir())
+    assert len(kept) == 7
+    assert kept[0] == "2026-01-03T013000Z"
+    newest = backups / kept[-1]
+    assert {file.name for file in newest.iterdir()} == {"registry.dump", "artifacts.tar", "SHA256SUMS"}
+    with tarfile.open(newest / "artifacts.tar") as archive:
+        names = {name.removeprefix("./").rstrip("/") for name in archive.getnames()}
+    assert {"artifacts/1/model", "evaluations"} <= names
+    assert not [name for name in names if "ledger" in name]

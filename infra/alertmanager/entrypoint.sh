@@ -6,8 +6,13 @@
 #
 # ALERTMANAGER_TRAINING_URL: the training service's route; http://127.0.0.1:8002/alerts by default.
 # TRAINING_ALERT_TOKEN: its token, the same as there; without one no alert starts a training.
-# ALERTMANAGER_WEBHOOK_URL: who else is told, such as a chat's or a pager's webhook; nobody by default.
+# ALERTMANAGER_NOTICES_URL: notices.py, which logs notifications, and passes them on as text.
+# ALERTMANAGER_SLACK_URL, ALERTMANAGER_TEAMS_URL: webhooks of a channel, which get readable text.
+# ALERTMANAGER_WEBHOOK_URL: a webhook that takes Alertmanager's own JSON, such as a pager's.
 # ALERTMANAGER_WEBHOOK_TOKEN: a bearer token for it, if it takes one.
+#
+# Of these, each is optional.
+#
 # ALERTMANAGER_RUN_DIR: where to write; a new temporary folder by default.
 # ALERTMANAGER_BINARY: the program; alertmanager, or Debian's prometheus-alertmanager, by default.
 #
@@ -20,20 +25,29 @@ fail() {
     exit 2
 }
 
-# RECEIVER VARIABLE URL TOKEN: tells nobody where the address is empty.
-write_receiver() {
-    echo "  - name: $1"
-    [ -n "$3" ] || return 0
+# FIELD VARIABLE URL: the first line of a receiver's entry, with a checked address.
+write_address() {
     case $3 in
         *"
 "*) fail "a line break stands in $2; it holds one address." ;;
         http://* | https://*) ;;
         *) fail "$2 is '$3'; it begins with https:// (or http://)." ;;
     esac
-    printf "    webhook_configs:\n      - url: '%s'\n" "$(printf '%s' "$3" | sed "s/'/''/g")"
-    [ -n "$4" ] || return 0
-    printf '%s' "$4" >"$run/$1-token"
+    printf "      - %s: '%s'\n" "$1" "$(printf '%s' "$3" | sed "s/'/''/g")"
+}
+
+# NAME TOKEN: the lines of an entry that sends a bearer token, if there is one.
+write_token() {
+    [ -n "$2" ] || return 0
+    printf '%s' "$2" >"$run/$1-token"
     printf '        http_config:\n          authorization:\n            credentials_file: %s\n' "$1-token"
+}
+
+# FIELD VARIABLE URL: an entry of a chat, with readable text.
+write_chat() {
+    write_address "$1" "$2" "$3"
+    printf "        send_resolved: true\n        title: '%s'\n        text: '%s'\n" \
+        '{{ template "toxic.title" . }}' '{{ template "toxic.text" . }}'
 }
 
 here=$(cd "$(dirname "$0")" && pwd -P)
@@ -44,9 +58,28 @@ token=${TRAINING_ALERT_TOKEN:-}
 training=${token:+${ALERTMANAGER_TRAINING_URL:-http://127.0.0.1:8002/alerts}}
 {
     sed '/^receivers:/,$d' "$here/alertmanager.yml"
-    echo "receivers:"
-    write_receiver training ALERTMANAGER_TRAINING_URL "$training" "$token"
-    write_receiver people ALERTMANAGER_WEBHOOK_URL "${ALERTMANAGER_WEBHOOK_URL:-}" "${ALERTMANAGER_WEBHOOK_TOKEN:-}"
+    printf "templates: ['%s']\n" "$here/notification.tmpl"
+    printf 'receivers:\n  - name: training\n'
+    if [ -n "$training" ]; then
+        echo "    webhook_configs:"
+        write_address url ALERTMANAGER_TRAINING_URL "$training"
+        write_token training "$token"
+    fi
+    echo "  - name: people"
+    [ -z "${ALERTMANAGER_NOTICES_URL:-}${ALERTMANAGER_WEBHOOK_URL:-}" ] || echo "    webhook_configs:"
+    [ -z "${ALERTMANAGER_NOTICES_URL:-}" ] || write_address url ALERTMANAGER_NOTICES_URL "$ALERTMANAGER_NOTICES_URL"
+    if [ -n "${ALERTMANAGER_WEBHOOK_URL:-}" ]; then
+        write_address url ALERTMANAGER_WEBHOOK_URL "$ALERTMANAGER_WEBHOOK_URL"
+        write_token people "${ALERTMANAGER_WEBHOOK_TOKEN:-}"
+    fi
+    if [ -n "${ALERTMANAGER_SLACK_URL:-}" ]; then
+        echo "    slack_configs:"
+        write_chat api_url ALERTMANAGER_SLACK_URL "$ALERTMANAGER_SLACK_URL"
+    fi
+    if [ -n "${ALERTMANAGER_TEAMS_URL:-}" ]; then
+        echo "    msteamsv2_configs:"
+        write_chat webhook_url ALERTMANAGER_TEAMS_URL "$ALERTMANAGER_TEAMS_URL"
+    fi
 } >"$run/.alertmanager.yml"
 mv "$run/.alertmanager.yml" "$run/alertmanager.yml"
 

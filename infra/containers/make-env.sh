@@ -1,10 +1,14 @@
 #!/bin/sh
 # Writes the container stack's settings with new passwords, or adds those that an older file lacks.
 #
-#   make-env.sh FILE
+#   make-env.sh FILE [NAME…]     NAMEs get new values
+#
+# COMPOSE_PROJECT_NAME: the stack's name, which is added too if the file lacks it.
 set -eu
 
 file=$1
+shift
+renewed=" $* "
 # Only the owner may read it, and it appears at once, complete.
 umask 077
 # Behind a symbolic link.
@@ -12,20 +16,31 @@ target=$(readlink -f "$file")
 partial=$target.partial
 old=$file
 [ -e "$file" ] || old=/dev/null
-cat "$old" >"$partial"
+
+password() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
+
 # The last line may have no end.
-[ -z "$(tail -c 1 "$partial")" ] || echo >>"$partial"
+while IFS= read -r line || [ -n "$line" ]; do
+    name=${line%%=*}
+    case $line in
+        [A-Z]*=*) case $renewed in *" $name "*) line=$name=$(password) ;; esac ;;
+    esac
+    printf '%s\n' "$line"
+done <"$old" >"$partial"
 while IFS= read -r line; do
     name=${line%%=*}
     case $line in
-        *=change-me)
+        *=change-me | COMPOSE_PROJECT_NAME=*)
             grep -q "^$name=" "$old" && continue
-            line=$name=$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')
+            case $name in
+                COMPOSE_PROJECT_NAME) line=$name=${COMPOSE_PROJECT_NAME:-${line#*=}} ;;
+                *) line=$name=$(password) ;;
+            esac
             [ "$old" = /dev/null ] || echo "Added $name to $file." >&2
             ;;
         *) [ "$old" = /dev/null ] || continue ;;
     esac
-    echo "$line"
+    printf '%s\n' "$line"
 done <.env.example >>"$partial"
 if cmp -s "$partial" "$old"; then rm "$partial"; else mv "$partial" "$target"; fi
 [ "$old" = "$file" ] || echo "Wrote $file, with new passwords."

@@ -1,8 +1,8 @@
 """Prints the dependencies of this repository's packages, for an image layer of their own.
 
-    python requirements.py libs/toxic_core services/inference:tensorflow
+    python requirements.py libs/toxic_core services/inference:otel,tensorflow
 
-names each package by its folder, of which only `pyproject.toml` must exist, and an extra, or nothing, after a
+names each package by its folder, of which only `pyproject.toml` must exist, and extras, or nothing, after a
 colon. Runs before anything is installed, so it uses the standard library alone.
 
 The list leaves out packages of this repository, which change with every commit and get a layer of their own.
@@ -20,17 +20,18 @@ _OWN = "toxic-"
 
 
 def requirements(packages: Iterable[str]) -> set[str]:
-    """Return the requirements of packages, each given as `folder` or `folder:extra`.
+    """Return the requirements of packages, each given as `folder` or `folder:extra,extra`.
 
     Raises:
         SystemExit: a package of this repository is needed and wasn't named.
     """
     projects, pending = {}, []
     for package in packages:
-        folder, _, extra = package.partition(":")
+        folder, _, extras = package.partition(":")
         project = tomllib.loads((Path(folder) / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         projects[project["name"]] = project
-        pending += [*project["dependencies"], *(project["optional-dependencies"][extra] if extra else ())]
+        pending += project["dependencies"]
+        pending += [f"{project['name']}[{extras}]"] if extras else []
     lines, unnamed = set(), set()
     for line in pending:  # grows: an extra of a named package has requirements of its own
         if not line.startswith(_OWN):

@@ -8,6 +8,8 @@
 #     comma-separated; an empty one is not scraped. Each has the address on one machine for a default.
 # PROMETHEUS_REMOTE_WRITE_URL: a hosted Prometheus to send everything to; none by default.
 # PROMETHEUS_REMOTE_WRITE_USER, PROMETHEUS_REMOTE_WRITE_TOKEN: for it; a token without a user is a bearer token.
+# RUNBOOK_BASE_URL: the address at which people read the folder docs/, such as https://git.example/toxic/docs; the
+#     runbook_url of every alert begins with it. Without one it is a path in the repository.
 # PROMETHEUS_RUN_DIR: where to write; a new temporary folder by default.
 # PROMETHEUS_BINARY: the program; prometheus by default.
 #
@@ -66,11 +68,29 @@ write_remote_write() {
     fi
 }
 
+# The address without a user or a token, which no notification may show.
+write_rules() {
+    cp "$here/rules/"*.yml "$run/rules/"
+    [ -n "${RUNBOOK_BASE_URL:-}" ] || return 0
+    case $RUNBOOK_BASE_URL in
+        http://* | https://*) ;;
+        *) fail "RUNBOOK_BASE_URL begins with https:// (or http://)." ;;
+    esac
+    base=$(printf '%s' "$RUNBOOK_BASE_URL" | sed 's|^\([a-z]*://\)[^/?#]*@|\1|; s|/*$||')
+    case $base in
+        *[!A-Za-z0-9._~:/%+=,@-]*) fail "RUNBOOK_BASE_URL is no address of a folder; write special characters as %XX." ;;
+    esac
+    for file in "$run/rules/"*.yml; do
+        sed "s|runbook_url: docs/|runbook_url: $base/|" "$file" >"$file.partial"
+        mv "$file.partial" "$file"
+    done
+}
+
 here=$(cd "$(dirname "$0")" && pwd -P)
 run=${PROMETHEUS_RUN_DIR:-$(mktemp -d)}
 mkdir -p "$run/targets" "$run/rules"
 rm -f "$run/rules/"*.yml "$run/remote-write-token"
-cp "$here/rules/"*.yml "$run/rules/"
+write_rules
 write_targets inference PROMETHEUS_SCRAPE_INFERENCE "${PROMETHEUS_SCRAPE_INFERENCE-127.0.0.1:8001}"
 write_targets registry PROMETHEUS_SCRAPE_REGISTRY "${PROMETHEUS_SCRAPE_REGISTRY-127.0.0.1:5000}"
 write_targets training PROMETHEUS_SCRAPE_TRAINING "${PROMETHEUS_SCRAPE_TRAINING-127.0.0.1:8002}"

@@ -10,6 +10,7 @@ _INCLUDED = {
     "conf/demo": "conf/demo",
     "conf/local/.gitkeep": "conf/local/.gitkeep",  # Kedro wants the folder
     "conf/logging.yml": "conf/logging.yml",
+    ".telemetry": ".telemetry",
     "pyproject.toml": "pyproject.toml",
     "README.md": "src/README.md",  # and this one, which pyproject.toml names
     "../../data/sample": "sample",

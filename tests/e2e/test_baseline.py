@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from toxic_testing.forking import quick_python
 from toxic_testing.inference.process import Server
 from toxic_testing.ports import free_port
 from toxic_testing.registry import copy_tables
@@ -39,7 +40,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Unpack the baseline as version 1 of a folder, serve that, and return the service's address."""
     folder = tmp_path_factory.mktemp("baseline")
     unpacking = (
-        sys.executable,
+        quick_python("training"),
         "-m",
         "toxic_training",
         "run",
@@ -91,7 +92,10 @@ def _requests(document: str) -> list[str]:
     lines = "".join(_blocks(document, "console")).replace("\\\n", " ").splitlines()
     commands = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
     return [
-        command for command in commands if re.search(f"curl -s '?{ADDRESS}", command) and "…" not in command
+        command
+        for command in commands
+        if re.search(f"curl -s '?{ADDRESS}", command)
+        and not any(placeholder in command for placeholder in ("…", "/DIGEST", "@export.json"))
     ]
 
 

@@ -3,13 +3,13 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from toxic_testing.inference.bundles import BundleFactory
-from toxic_testing.watching import Answers, Loop
+from toxic_testing.watching import Loop
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -25,7 +25,7 @@ def find_program(*names: str) -> str:
 
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """Return this process's environment without what could name targets, and `environment`."""
-    meant = ("PROMETHEUS_", "ALERTMANAGER_", "TRAINING_")
+    meant = ("PROMETHEUS_", "ALERTMANAGER_", "TRAINING_", "RUNBOOK_")
     return {**{k: v for k, v in os.environ.items() if not k.startswith(meant)}, **environment}
 
 
@@ -87,20 +87,6 @@ def loop(
         yield made
     finally:
         made.end()
-
-
-@pytest.fixture(scope="module")
-def ask_all(loop: Loop) -> Iterator[Callable[[Iterable[str]], Answers]]:
-    """Ask expressions from here on until each has been answered."""
-    asking = []
-
-    def begin(expressions: Iterable[str]) -> Answers:
-        asking.append(Answers(loop, expressions))
-        return asking[-1]
-
-    yield begin
-    for answers in asking:
-        answers.end()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

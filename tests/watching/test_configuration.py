@@ -1,6 +1,7 @@
 """The configuration of Prometheus and Alertmanager, held against the real tools."""
 
 import base64
+import json
 import re
 import stat
 import subprocess
@@ -51,8 +52,8 @@ def test_alerts_fire_when_they_should_and_only_then(run: Run, promtool: str, fil
 @pytest.mark.parametrize("alert", _alerts(), ids=lambda alert: alert["alert"])
 def test_every_alert_is_explained_and_has_both_kinds_of_case(alert: dict[str, Any]) -> None:
     """Summary, description, a section in the runbook; and cases in which it fires and doesn't."""
-    assert {"summary", "description", "runbook"} <= alert["annotations"].keys()
-    path, anchor = alert["annotations"]["runbook"].split("#")
+    assert {"summary", "description", "runbook_url"} <= alert["annotations"].keys()
+    path, anchor = alert["annotations"]["runbook_url"].split("#")
     headings = re.findall(r"^## (\w+)$", (ROOT / path).read_text(), re.MULTILINE)
     assert anchor in {heading.lower() for heading in headings}
     assert alert["alert"] in headings
@@ -128,8 +129,36 @@ def test_without_a_hosted_prometheus_there_is_nothing_to_send_to(
 
 
 @pytest.mark.parametrize(
+    ("base", "expected"),
+    [
+        ("", "docs/"),
+        ("https://git.example/toxic/blob/main/docs", "https://git.example/toxic/blob/main/docs/"),
+        ("http://git.example:8080/docs/", "http://git.example:8080/docs/"),
+        ("https://someone@git.example/toxic", "https://git.example/toxic/"),
+        ("https://someone:p&|'$(x)@git.example/t@main", "https://git.example/t@main/"),
+    ],
+)
+def test_runbooks_are_links(
+    run: Run, promtool: str, infra: Path, tmp_path: Path, base: str, expected: str
+) -> None:
+    """Each alert's link begins with RUNBOOK_BASE_URL, without the user and the token in it."""
+    environment = {"PROMETHEUS_RUN_DIR": str(tmp_path), "RUNBOOK_BASE_URL": base}
+    rendered = run([infra / "prometheus" / "entrypoint.sh", "render"], environment=environment)
+    assert rendered.returncode == 0, rendered.stderr
+    files = sorted((tmp_path / "rules").iterdir())
+    groups = [group for file in files for group in yaml.safe_load(file.read_text())["groups"]]
+    alerts = [rule for group in groups for rule in group["rules"] if "alert" in rule]
+    links = {rule["alert"]: rule["annotations"]["runbook_url"] for rule in alerts}
+    assert links == {name: f"{expected}runbooks.md#{name.lower()}" for name in links}
+    assert len(links) == len(_alerts())
+    assert run([promtool, "check", "rules", *files]).returncode == 0
+
+
+@pytest.mark.parametrize(
     ("environment", "says"),
     [
+        ({"RUNBOOK_BASE_URL": "git@git.example:team/toxic.git"}, "https://"),
+        ({"RUNBOOK_BASE_URL": "https://git.example/it's"}, "RUNBOOK_BASE_URL"),
         ({"PROMETHEUS_REMOTE_WRITE_TOKEN": "x"}, "_URL"),
         ({"PROMETHEUS_REMOTE_WRITE_URL": "metrics.example"}, "https://"),
         ({**REMOTE, "PROMETHEUS_REMOTE_WRITE_TOKEN": ""}, "_TOKEN"),
@@ -179,6 +208,73 @@ def test_alertmanager_is_configured_from_the_environment(
     assert urls == expected
     assert "a secret of this test" not in (tmp_path / "alertmanager.yml").read_text()
     assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()} == {0o600}
+
+
+def test_chats_get_readable_text(run: Run, amtool: str, infra: Path, tmp_path: Path) -> None:
+    """Slack and Teams get a title and sentences; notices and a pager get Alertmanager's own JSON."""
+    told = {
+        "ALERTMANAGER_RUN_DIR": str(tmp_path),
+        "ALERTMANAGER_NOTICES_URL": "http://notices:8003/",
+        "ALERTMANAGER_WEBHOOK_URL": "https://pager.example/hook",
+        "ALERTMANAGER_SLACK_URL": "https://chat.example/hook?a=it's",
+    }
+    assert run([infra / "alertmanager" / "entrypoint.sh", "render"], environment=told).returncode == 0
+    checked = run([amtool, "check-config", tmp_path / "alertmanager.yml"])
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    # Debian's amtool is older than the receiver for Teams.
+    told["ALERTMANAGER_TEAMS_URL"] = "https://teams.example/hook"
+    assert run([infra / "alertmanager" / "entrypoint.sh", "render"], environment=told).returncode == 0
+    _, people = yaml.safe_load((tmp_path / "alertmanager.yml").read_text())["receivers"]
+    assert [hook["url"] for hook in people["webhook_configs"]] == [
+        "http://notices:8003/",
+        "https://pager.example/hook",
+    ]
+    words = {"title": '{{ template "toxic.title" . }}', "text": '{{ template "toxic.text" . }}'}
+    assert people["slack_configs"] == [
+        {"api_url": "https://chat.example/hook?a=it's", "send_resolved": True, **words}
+    ]
+    assert people["msteamsv2_configs"] == [
+        {"webhook_url": "https://teams.example/hook", "send_resolved": True, **words}
+    ]
+
+
+NOTIFICATION = {
+    "status": "firing",
+    "groupLabels": {"alertname": "ServiceDown"},
+    "commonLabels": {"severity": "page"},
+    "alerts": [
+        {
+            "annotations": {
+                "summary": "One.",
+                "description": "First.",
+                "runbook": "a.md",
+                "runbook_url": "b.md",
+            }
+        },
+        {"annotations": {"summary": "Two.", "description": "Second.", "runbook": "a.md"}},
+        {"annotations": {"summary": "Three.", "description": "Third."}},
+    ],
+}
+
+
+def test_the_text_of_a_chat_has_what_a_person_needs(
+    run: Run, amtool: str, infra: Path, tmp_path: Path
+) -> None:
+    """State, name, severity, summary, description and the page to open, if there is one."""
+    (tmp_path / "data.json").write_text(json.dumps(NOTIFICATION), encoding="utf-8")
+    command = [
+        *(amtool, "template", "render"),
+        f"--template.glob={infra / 'alertmanager' / 'notification.tmpl'}",
+        f"--template.data={tmp_path / 'data.json'}",
+    ]
+    title = run([*command, '--template.text={{ template "toxic.title" . }}']).stdout
+    text = run([*command, '--template.text={{ template "toxic.text" . }}']).stdout
+    assert title == "[FIRING] ServiceDown (page)"
+    assert text.splitlines() == [
+        *("One.", "First.", "What to do: b.md"),
+        *("Two.", "Second.", "What to do: a.md"),
+        *("Three.", "Third."),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from toxic_dashboards.boards import BOARDS, Board
+from toxic_dashboards.boards import BOARDS, SERVICE, VARIABLES, Board
 
 GRAFANA = Path(__file__).resolve().parents[1]
 
@@ -56,6 +56,49 @@ def test_every_dashboard_marks_promotions(board: Board) -> None:
     assert "toxic_inference_alias_info" in mark["expr"]
 
 
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
+def test_a_board_is_filtered_by_instance_and_version(board: Board) -> None:
+    """Both variables offer what there is, all at first, and every query of inference's metrics uses them."""
+    variables = {each["name"]: each for each in json.loads(board.export())["templating"]["list"]}
+    for name, values in VARIABLES.items():
+        assert variables[name]["query"] == values
+        assert (variables[name]["multi"], variables[name]["allValue"]) == (True, ".*")
+        assert variables[name]["current"]["value"] == "$__all"
+    for panel in board.panels():
+        for expr in panel.queries.values():
+            for matchers in re.findall(r"(?<![:\w])toxic_inference_\w+(\{.*?\})?", expr):
+                assert 'instance=~"$instance"' in matchers, (panel.title, expr)
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
+def test_an_empty_panel_names_what_it_waits_for(board: Board) -> None:
+    """Instead of Grafana's "No data", which looks like a fault."""
+    for panel, exported in zip(board.panels(), _panels(json.loads(board.export())), strict=True):
+        text = exported["fieldConfig"]["defaults"]["noValue"]
+        assert text.startswith("No data yet")
+        assert panel.needs in text
+
+
+def test_bounds_are_drawn() -> None:
+    """What an alert or an objective compares with is a line; the lowest values have a color."""
+    drawn = {panel.title for board in BOARDS for panel in board.panels() if panel.thresholds}
+    assert drawn >= {"Drift of scores", "Live disagreement", "Error burn rate", "Latency of scoring"}
+    assert drawn >= {"Availability budget left", "Free disk space", "Targets"}
+    for board in BOARDS:
+        for panel, exported in zip(board.panels(), _panels(json.loads(board.export())), strict=True):
+            steps = exported["fieldConfig"]["defaults"]["thresholds"]["steps"]
+            assert [step["value"] for step in steps] == [None, *sorted(panel.thresholds)]
+
+
+def test_prometheus_and_alertmanager_have_a_row() -> None:
+    """If they fail, no alert fires."""
+    (row,) = [row for row in SERVICE.rows if row.title == "Prometheus and Alertmanager"]
+    queries = [expr for panel in row.panels for expr in panel.queries.values()]
+    assert {"prometheus", "alertmanager"} <= {
+        name.split("_")[0] for expr in queries for name in re.findall(r"\w+_total", expr)
+    }
+
+
 def test_no_two_panels_of_a_dashboard_share_a_title() -> None:
     """Runbooks refer to panels by their titles."""
     for board in BOARDS:
@@ -67,7 +110,7 @@ def test_no_two_panels_of_a_dashboard_share_a_title() -> None:
 def test_a_board_imports_into_a_grafana_with_other_data_sources(board: Board) -> None:
     """Every query names the board's variable, which offers each Prometheus of that Grafana."""
     exported = json.loads(board.export())
-    (variable,) = exported["templating"]["list"]
+    variable, *_ = exported["templating"]["list"]
     assert (variable["name"], variable["type"], variable["query"]) == (
         "datasource",
         "datasource",

@@ -25,7 +25,8 @@ CREATE SCHEMA IF NOT EXISTS inference AUTHORIZATION inference;
 SELECT format('ALTER TABLE public.%I OWNER TO inference', tablename),
        format('ALTER TABLE public.%I SET SCHEMA inference', tablename)
     FROM pg_tables
-    WHERE schemaname = 'public' AND tablename IN ('correction', 'correction_label', 'correction_secret', 'feedback') \gexec
+    WHERE schemaname = 'public' AND tablename IN
+        ('correction', 'correction_label', 'correction_secret', 'review_item', 'review_opinion', 'feedback') \gexec
 SQL
     fi
 )

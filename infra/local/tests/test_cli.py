@@ -182,6 +182,27 @@ def test_with_registry_starts_one_for_the_command(
     assert ran.output == f"http://127.0.0.1:{environment['REGISTRY_PORT']}\n"
 
 
+def test_after_a_training_the_way_to_its_run_is_printed(toxic_local: ToxicLocal) -> None:
+    """The registry that was started for it has ended, so that its addresses don't answer."""
+    ran = toxic_local("with-registry", "--", sys.executable, "-c", "print('done')", "toxic_training")
+    assert ran.end() == 0
+    assert "`make ui`" in ran.output
+
+
+def test_the_page_needs_no_champion(toxic_local: ToxicLocal, environment: dict[str, str], held: Path) -> None:
+    """`toxic-local ui` prints addresses and stays; a second one finds the registry and ends."""
+    shown = toxic_local("ui", STANDIN_HELD=str(held))
+    address = f"http://127.0.0.1:{environment['REGISTRY_PORT']}"
+    with held.open("rb") as alive:
+        shown.read_until(f"{address}/#/models/toxic-comments")
+        second = toxic_local("ui")
+        assert second.end() == 0
+        assert "runs already" in second.output
+        shown.send(signal.SIGINT)
+        assert shown.end() == 0
+        assert len(alive.readlines()) == 1
+
+
 def test_with_registry_uses_the_one_that_runs(toxic_local: ToxicLocal, held: Path) -> None:
     """No second one is started beside it."""
     demo = toxic_local("demo")

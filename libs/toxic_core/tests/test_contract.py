@@ -104,6 +104,16 @@ def test_a_changed_byte_is_refused(name: str, bundle: Bundle) -> None:
         open_bundle(bundle.path)
 
 
+def test_a_file_that_changes_after_it_was_verified_is_noticed(bundle: Bundle) -> None:
+    """As a reader may have read either content."""
+    opened = open_bundle(bundle.path)
+    opened.check_unchanged()
+    file = bundle.path / TOKENIZER_FILE
+    file.write_bytes(file.read_bytes() + b" ")
+    with pytest.raises(ContractError, match="replaced while"):
+        opened.check_unchanged()
+
+
 def test_a_truncated_file_is_refused(bundle: Bundle) -> None:
     """An incomplete download is a digest mismatch."""
     os.truncate(bundle.path / WARMUP_FILE, 10)

@@ -10,7 +10,9 @@ import pytest
 from toxic_core.errors import ConfigurationError
 from toxic_core.labels import LABELS, perspective_attribute
 from toxic_inference.app import create_app
+from toxic_inference.otel.settings import OtelSettings
 from toxic_inference.settings import Settings
+from toxic_testing.inference.collector import running_collector
 
 pytestmark = pytest.mark.anyio
 
@@ -127,3 +129,25 @@ async def test_a_service_that_others_reach_needs_keys(tmp_path: Path) -> None:
     app = create_app(settings)
     async with app.router.lifespan_context(app):
         pass
+
+
+async def test_traces_and_metrics_reach_a_collector(build_bundle: BuildBundle, tmp_path: Path) -> None:
+    """What the last requests left is sent at the stop."""
+    build_bundle(tmp_path / "models" / "1")
+    settings = Settings(
+        model_directory=tmp_path / "models", state_dir=tmp_path / "state", poll_interval_seconds=0.01
+    )
+    with running_collector() as collector:
+        app = create_app(settings, OtelSettings(exporter_otlp_endpoint=collector.url))
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client,
+        ):
+            await until_served(client, "1")
+            assert (await client.post("/predict", json={"texts": TEXTS})).status_code == 200
+    names = {span.name for span in collector.spans}
+    assert names == {"POST /predict", "tokenise", "queue", "batch", "compute"}
+    batches = collector.metrics["toxic_inference_batch_rows"].histogram.data_points
+    assert sum(batch.count for batch in batches) == len(collector.named("batch"))
+    sent = b"".join(collector.bodies)
+    assert not any(text.encode() in sent for text in TEXTS)

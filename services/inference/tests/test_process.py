@@ -2,7 +2,10 @@
 
 import contextlib
 import json
+import os
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -201,3 +204,41 @@ def test_a_setting_that_can_t_be_used_is_one_clear_line(start_server: Any, tmp_p
     line = ends_with(start_server, tmp_path, port, queue_rows="many", log_level="LOUD")
     assert "INFERENCE_QUEUE_ROWS" in line
     assert "INFERENCE_LOG_LEVEL" in line
+
+
+OFF = """
+import sys
+import toxic_inference.app
+from toxic_inference.composition.otel import open_otel
+from toxic_inference.otel.settings import OtelSettings
+
+assert open_otel(OtelSettings()) is None
+print([name for name in sys.modules if name.startswith("opentelemetry")])
+"""
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none"},
+        {"OTEL_SDK_DISABLED": "true", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
+    ],
+)
+def test_opentelemetry_is_imported_only_if_it_is_on(variables: dict[str, str]) -> None:
+    """Without an endpoint, without a signal to send there, or disabled, whatever the other variables say."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    if variables:
+        environment |= variables | {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+    command = [sys.executable, "-c", OFF]
+    found = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    assert found.stdout == "[]\n"
+
+
+def test_a_variable_that_cannot_be_used_ends_the_start() -> None:
+    """With one line that names it."""
+    environment = os.environ | {"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4318"}
+    command = [sys.executable, "-m", "toxic_inference"]
+    ended = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("toxic-inference: Settings can't be used: OTEL_EXPORTER_OTLP_ENDPOINT: ")

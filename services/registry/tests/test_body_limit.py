@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 
 import httpx
 import pytest
@@ -10,11 +11,15 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from toxic_registry.server.middleware import BodyLimitMiddleware
+from toxic_core.http.body_limit import BodyLimitMiddleware
+from toxic_registry.server.app import body_limit
+from toxic_registry.settings import Settings
 
 FILE = "/api/2.0/mlflow-artifacts/artifacts/1/model"
+LISTING = "/api/2.0/mlflow-artifacts/artifacts"
 OTHER = "/graphql"
 MANY = 9 * 2**20
+SETTINGS = Settings(max_bundle_megabytes=10)
 
 
 async def read(request: Request) -> PlainTextResponse:
@@ -30,13 +35,14 @@ async def parts(size: int) -> AsyncIterator[bytes]:
 
 @pytest.mark.parametrize("declared", [True, False])
 @pytest.mark.parametrize(
-    ("path", "size", "status"), [(OTHER, MANY, 413), (FILE, MANY, 200), (FILE, 2 * MANY, 413)]
+    ("path", "size", "status"),
+    [(OTHER, MANY, 413), (LISTING, MANY, 413), (FILE, MANY, 200), (FILE, 2 * MANY, 413)],
 )
 @pytest.mark.hostile(27)
 def test_the_route_has_a_limit(path: str, size: int, status: int, declared: bool) -> None:  # noqa: FBT001
     """Only files may be large, and no larger than a bundle; a missing length makes no difference."""
     app = BodyLimitMiddleware(
-        Starlette(routes=[Route("/{path:path}", read, methods=["PUT"])]), file_bytes=MANY
+        Starlette(routes=[Route("/{path:path}", read, methods=["PUT"])]), limit=partial(body_limit, SETTINGS)
     )
 
     async def ask() -> httpx.Response:

@@ -273,6 +273,26 @@ def test_other_aliases_move_freely_and_are_recorded(
     assert [(row["from"], row["to"]) for row in ledger()] == [(None, bad), (bad, None)]
 
 
+def test_a_challenger_s_description_begins_with_the_gate_s_forecast(
+    versions: Versions, client: MlflowClient
+) -> None:
+    """Its first line, which a later judgement replaces, has the reasons of a refusal; the rest stays."""
+    good, bad = versions.add(), versions.add({"test.toxic.es.auc": 0.5})
+    for number, begin in (
+        (good, "**The gate would accept this version** (compared with no champion)."),
+        (bad, ""),
+    ):
+        client.update_model_version(versions.model, str(number), "# The card")
+        client.set_registered_model_alias(versions.model, "challenger", str(number))
+        client.set_registered_model_alias(versions.model, "challenger", str(number))
+        description = client.get_model_version(versions.model, str(number)).description or ""
+        first, *rest = description.split("\n")
+        assert first == begin or (
+            first.startswith("**The gate would refuse this version**") and "test.toxic.es.auc" in first
+        )
+        assert rest == ["", "# The card"]
+
+
 def test_model_without_champion_may_be_renamed_and_deleted(
     versions: Versions, client: MlflowClient, ledger: Rows
 ) -> None:

@@ -1,3 +1,4 @@
+import json
 import signal
 import socket
 import subprocess
@@ -47,6 +48,49 @@ def test_health_and_page_answer(registry_uri: str) -> None:
     assert get(f"{registry_uri}/health") == (200, "OK")
     status, page = get(registry_uri)
     assert (status, "<html" in page) == (200, True)
+
+
+def test_a_lost_database_is_named_and_stops_no_liveness_probe(start_registry: StartRegistry) -> None:
+    """`/health` stays 200, so that no probe restarts it; `/health/ready` and commands name the cause."""
+    server = PostgresServer()
+    registry = start_registry({"REGISTRY_BACKEND_STORE_URI": server.new_database("lost", tables=True)})
+    registry.wait_until_ready()
+    assert get(f"{registry.uri}/health/ready") == (200, "OK")
+    server.stop()
+    status, body = get(f"{registry.uri}/health/ready")
+    assert (status, body.splitlines()) == (503, [body])
+    assert body.startswith(fault := "The registry's database doesn't answer: ")
+    status, body = get(f"{registry.uri}/health")
+    assert (status, body[: len(fault)]) == (200, fault)
+    told = subprocess.run(
+        [*REGISTRY, "history", "--registry-uri", registry.uri],
+        capture_output=True, text=True, check=False, timeout=START_SECONDS,
+    )  # fmt: skip
+    assert told.returncode == 1
+    assert "Start the database" in told.stderr
+    assert "make serve" not in told.stderr
+
+
+def test_promotions_and_refusals_are_logged_with_their_actor(
+    start_registry: StartRegistry, tmp_path: Path
+) -> None:
+    """The log has who requested which change, why, and what became of it."""
+    uri = copy_tables(tmp_path / "mlflow.db")
+    registry = start_registry({"REGISTRY_STATE_DIR": str(tmp_path), "REGISTRY_BACKEND_STORE_URI": uri})
+    registry.wait_until_ready()
+    versions = Versions(MlflowClient(registry.uri, registry.uri), "toxic-comments", tmp_path / "bundles")
+    good, bad = versions.add(), versions.add({"test.toxic.es.auc": 0.5})
+    versions.set_champion(good)
+    with pytest.raises(MlflowException):
+        versions.set_champion(bad)
+    registry.stop()
+    logged = [json.loads(line) for line in registry.lines if '"alias.' in line]
+    assert [(each["event"], each["after"]) for each in logged] == [
+        ("alias.accepted", good),
+        ("alias.refused", bad),
+    ]
+    assert all(each["actor"] for each in logged)
+    assert "test.toxic.es.auc" in logged[1]["reason"]
 
 
 def test_unknown_host_is_refused(registry_uri: str) -> None:

@@ -1,8 +1,10 @@
 import asyncio
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -15,7 +17,7 @@ from toxic_registry.caller import Role
 from toxic_registry.server.auth import BasicAuthMiddleware
 from toxic_registry.server.lockout import Lockout
 from toxic_registry.server.middleware import SIGNED_IN
-from toxic_registry.server.users import Users, parse_users, read_users, user_line
+from toxic_registry.server.users import User, Users, parse_users, read_users, user_line
 
 Write = Callable[[str], None]
 
@@ -195,6 +197,44 @@ def client(path: Path) -> TestClient:
 def test_signed_in_user_has_the_file_s_role(client: TestClient) -> None:
     """The app behind the middleware gets both."""
     assert client.get("/", auth=("writer", "secret")).text == "writer WRITER"
+
+
+class SlowUsers(Users):
+    """Users with passwords that take as long to check as a test wants."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.going = threading.Event()
+        self.going.set()
+        self.threads: set[str] = set()
+
+    def check(self, user: User | None, password: str) -> bool:
+        """Wait, and check."""
+        self.threads.add(threading.current_thread().name)
+        assert self.going.wait(60)
+        return super().check(user, password)
+
+
+@pytest.mark.hostile(32)
+def test_passwords_are_hashed_beside_the_requests(path: Path) -> None:
+    """One at a time: meanwhile known passwords are answered, few guesses wait, and others are refused."""
+    users = SlowUsers(path)
+    app = BasicAuthMiddleware(Starlette(routes=[Route("/", lambda _: PlainTextResponse("in"))]), users=users)
+
+    async def ask() -> list[int]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
+            assert (await client.get("/", auth=("writer", "secret"))).text == "in"
+            users.going.clear()
+            guesses = [asyncio.create_task(client.get("/", auth=("reader", f"{n}"))) for n in range(20)]
+            while sum(guess.done() for guess in guesses) < 4:  # noqa: ASYNC110  their answers
+                await asyncio.sleep(0)
+            assert (await client.get("/", auth=("writer", "secret"))).text == "in"
+            users.going.set()
+            return [(await guess).status_code for guess in guesses]
+
+    statuses = asyncio.run(asyncio.wait_for(ask(), 60))
+    assert statuses == [401] * 6 + [429] * 10 + [503] * 4
+    assert users.threads == {"passwords_0"}
 
 
 def test_wrong_passwords_are_answered_with_a_wait(client: TestClient) -> None:

@@ -11,7 +11,7 @@ from kedro.runner import SequentialRunner
 from toxic_core.contract import Bundle, open_bundle
 from toxic_core.contract.evidence import read_evaluation
 from toxic_core.contract.scales import Curve, Scales, bundled_scales
-from toxic_core.errors import ContractError, DigestMismatchError
+from toxic_core.errors import ConfigurationError, ContractError, DigestMismatchError
 from toxic_core.tokens import pad
 from toxic_model.errors import SignatureError
 from toxic_model.opening import open_model
@@ -35,6 +35,7 @@ from toxic_training.kedro_project.pipelines.evaluation.nodes import prepare_expo
 from toxic_training.kedro_project.pipelines.modelling.nodes import prepare_encoder
 from toxic_training.modelling.classifier import Encoder, build_classifier, encoder_of
 from toxic_training.modelling.encoders.bert import bert_weights
+from toxic_training.modelling.encoders.files import read_encoder
 from toxic_training.modelling.encoders.source import find_encoder
 from toxic_training.modelling.parameters import ModellingParameters
 from toxic_training.release.baseline import read_baseline, round_weights, unpack
@@ -172,17 +173,32 @@ def test_the_folder_contains_card_and_report(packed: Path) -> None:
 def test_training_can_start_from_the_baseline(
     packed: Path, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
 ) -> None:
-    """The encoder `baseline` is the packed model's own, with its tokenizer."""
+    """The encoder `baseline` is the packed model's own, with its tokenizer and classification layer."""
     parameters = modelling_parameters.model_copy(update={"encoder": "baseline"})
     files = prepare_encoder(corpus, packed, parameters)
     text = "you are a silly fool"
     packed_tokenizer = read_baseline(packed).encoder.tokenizer
     assert files.tokenizer.encode(text).ids == packed_tokenizer.encode(text).ids
-    assert not any(name.startswith("classifier") for name in files.weights)
+    np.testing.assert_array_equal(files.weights["classifier.bias"], read_baseline(packed).head[1])
+
+
+def test_a_packed_model_is_an_encoder_too(packed: Path) -> None:
+    """Training can continue from a packed folder by its path."""
+    files = read_encoder(packed)
+    baseline = read_baseline(packed).encoder
+    assert files.config == baseline.config
+    assert files.weights.keys() == baseline.weights.keys()
+
+
+def test_a_damaged_packed_model_is_no_encoder(packed: Path) -> None:
+    """The error names the folder."""
+    (packed / "weights.safetensors").write_bytes(b"")
+    with pytest.raises(ConfigurationError, match=r"The packed model in .* can't be read"):
+        read_encoder(packed)
 
 
 def test_training_can_start_from_the_last_one(made: Made, tmp_path: Path) -> None:
-    """The fine-tuned encoder's folder loads with the trained weights."""
+    """The fine-tuned encoder's folder loads with the trained weights and classification layer."""
     catalog = DataCatalog(
         {
             "classifier": MemoryDataset(made[0], copy_mode="assign"),
@@ -191,7 +207,12 @@ def test_training_can_start_from_the_last_one(made: Made, tmp_path: Path) -> Non
         }
     )
     SequentialRunner().run(create_encoder_pipeline(), catalog)
-    backbone = catalog["fine_tuned_encoder"].load().load_backbone()
+    encoder = catalog["fine_tuned_encoder"].load()
+    head = encoder.head()
+    assert head is not None
+    for part, expected in zip(head, made[0].get_layer("logits").get_weights(), strict=True):
+        np.testing.assert_array_equal(part, expected)
+    backbone = encoder.load_backbone()
     weights, trained = bert_weights(backbone), bert_weights(encoder_of(made[0]))
     assert weights.keys() == trained.keys()
     for name, weight in weights.items():

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from kedro.runner import SequentialRunner
+from kedro_datasets.json import JSONDataset
 from keras import ops
 
 from toxic_core.contract import ATTENTION_MASK, INPUT_IDS, open_bundle
@@ -271,8 +272,12 @@ def test_a_bundle_measured_again_has_its_own_figures(
         assemble_bundle(model=model, point=point, reference_scores={}, figures=report, training_data={})
     )
     again = _catalog(corpus, evaluation_parameters, champion=sealed.load(), bundle=sealed.load())
+    again["evaluated.evaluation_report"] = written = JSONDataset(filepath=str(tmp_path / "evaluation.json"))
     outputs = SequentialRunner().run(create_bundle_pipeline("bundle"), again)
-    figures = outputs["evaluated.evaluation_metrics"].load()
+    figures = written.load()
+    headlines = outputs["evaluated.evaluation_metrics"].load()
+    assert headlines.items() <= figures.items() | {("test.toxic.lowest.auc", figures["test.toxic.en.auc"])}
+    assert len(headlines) < 15
     told = {
         "bias.toxic.combined",
         "hatecheck.b_nh.identity_accuracy",

@@ -24,8 +24,10 @@ from toxic_training.kedro_project.pipelines.modelling.nodes import (
 )
 from toxic_training.modelling.augmenting import augmented
 from toxic_training.modelling.classifier import Encoder, masked_binary_crossentropy, training_loss
+from toxic_training.modelling.encoders.files import write_encoder
 from toxic_training.modelling.fitting import averaged
 from toxic_training.modelling.parameters import ModellingParameters
+from toxic_training.release.baseline import fine_tuned_encoder
 
 pytestmark = pytest.mark.slow
 
@@ -97,6 +99,19 @@ def test_training_stops_at_its_time_limit(
     assert result["stopped_by_time"]
     assert result["steps"] == 1
     assert np.isfinite(_score(classifier, [0, 10, 2], 4)).all()
+
+
+def test_training_continues_with_the_classification_layer_of_the_last_one(
+    trained: Trained, tmp_path: Path, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
+) -> None:
+    """A training that starts from a fine-tuned encoder's folder starts with its classification layer too."""
+    encoder, classifier, _ = trained
+    write_encoder(fine_tuned_encoder(classifier, encoder), tmp_path / "fine_tuned")
+    update = {"max_train_minutes": 1e-9, "encoder": str(tmp_path / "fine_tuned")}
+    _, continued, _ = _train(tmp_path, corpus, modelling_parameters.model_copy(update=update))
+    # One step of warm-up moves a weight by at most its learning rate.
+    pairs = zip(continued.get_weights(), classifier.get_weights(), strict=True)
+    assert all(np.abs(after - before).max() < 2e-3 for after, before in pairs)
 
 
 def test_comments_of_one_class_are_refused(

@@ -19,6 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from toxic_core.errors import ConfigurationError, MissingDataError
+from toxic_testing.training.tables import one_chunk, tidy_additional
 from toxic_training.data import corrections as module
 from toxic_training.data.corrections import CorrectionParameters, Curated, same_text
 from toxic_training.data.feedback_source import (
@@ -33,7 +34,6 @@ from toxic_training.data.tidying import join
 from toxic_training.kedro_project.pipelines.data_processing.nodes import (
     add_corrections,
     collect_digests,
-    tidy_additional,
 )
 from toxic_training.kedro_project.table_datasets import FeedbackDataset
 
@@ -149,7 +149,7 @@ def test_what_the_service_accepts_training_takes(language: str) -> None:
     text = "this is a plain English sentence about the weather of the last week"
     filed = [replace(KIND, text=text, language=language), replace(KIND, text=None), replace(KIND, labels={})]
     tables, report, ids = add_corrections(
-        {}, numbered(*filed), champion=lambda: None, train=join([]), parameters=PARAMETERS
+        {}, numbered(*filed), champion=lambda: None, train=one_chunk(join([])), parameters=PARAMETERS
     )
     parameters = DataParameters(
         train=SourceParameters(),
@@ -189,7 +189,9 @@ def test_reviewed_texts_are_held_out_for_good() -> None:
 
 def test_without_corrections_there_is_no_table() -> None:
     """Training continues, and its lineage lists none."""
-    tables, report, _ = add_corrections({}, (), champion=lambda: None, train=join([]), parameters=PARAMETERS)
+    tables, report, _ = add_corrections(
+        {}, (), champion=lambda: None, train=one_chunk(join([])), parameters=PARAMETERS
+    )
     assert tables == {"feedback": None, "feedback_test": None}
     assert (report["rows"], report["cursor"]) == (0, 0)
 

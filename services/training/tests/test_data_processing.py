@@ -9,16 +9,20 @@ from pydantic import ValidationError
 
 from toxic_core.errors import ConfigurationError, InvalidDataError
 from toxic_core.text import normalise
-from toxic_testing.training.tables import ALL_OF_IT, raw_table, tidied_test, tidied_validation, with_table
+from toxic_testing.training.tables import (
+    ALL_OF_IT,
+    raw_table,
+    split_comments,
+    tidied_test,
+    tidied_validation,
+    tidy_additional,
+    tidy_train,
+    with_table,
+)
 from toxic_training.data import schemas
 from toxic_training.data.comments import Counts, OptionalTables, RawTable, Tidied
 from toxic_training.data.parameters import DataParameters, SourceParameters
-from toxic_training.kedro_project.pipelines.data_processing.nodes import (
-    collect_digests,
-    split_comments,
-    tidy_additional,
-    tidy_train,
-)
+from toxic_training.kedro_project.pipelines.data_processing.nodes import collect_digests
 
 pytestmark = pytest.mark.slow
 

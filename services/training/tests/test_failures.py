@@ -3,12 +3,16 @@ import os
 from pathlib import Path
 
 import pytest
+from kedro.framework.project import configure_project
 from kedro.io import DatasetError
+from kedro.validation.exceptions import ParameterValidationError
 from kedro_datasets.json import JSONDataset
 from kedro_datasets.pandas import CSVDataset
+from pydantic import ValidationError
 
 from toxic_core.errors import InvalidDataError
 from toxic_training.kedro_project.failures import explain
+from toxic_training.modelling.parameters import ModellingParameters
 
 pytestmark = pytest.mark.slow
 
@@ -41,6 +45,31 @@ def test_a_broken_table_is_named(tmp_path: Path) -> None:
     assert explanation is not None
     assert str(file) in explanation
     assert "\n" not in explanation
+
+
+def test_a_wrong_pipeline_is_one_line_with_the_valid_names() -> None:
+    """Kedro's own message has several lines, and only names that resemble the wrong one."""
+    configure_project("toxic_training")
+    line = explain(ValueError("Failed to find the pipeline named 'trainn'. It needs to be\n generated"))
+    assert line is not None
+    assert line.startswith("There is no pipeline 'trainn'. The pipelines are __default__, baseline, ")
+    assert "\n" not in line
+
+
+def test_a_parameter_s_typo_is_one_line_with_the_valid_names() -> None:
+    """The line has the wrong name, its group, and the names that exist."""
+    with pytest.raises(ValidationError) as caught:
+        ModellingParameters.model_validate({"epoch": 3})
+    entry = str(caught.value).partition("\nepoch\n")[2]
+    message = f"1 validation error for ModellingParameters\nepoch\n{entry}"
+    line = explain(
+        ParameterValidationError(f"Parameter validation failed:\n- Parameter 'modelling': {message}")
+    )
+    assert line is not None
+    assert line.startswith(
+        "There is no parameter 'epoch' in ModellingParameters. Its parameters are encoder, "
+    )
+    assert "epochs" in line
 
 
 def test_an_unknown_error_keeps_its_traceback() -> None:

@@ -37,6 +37,7 @@ def test_a_version_s_tags_have_the_cursor_the_digest_and_the_count_by_door(seale
         "corrections.source.page": "1",
     }
     assert release.corrections == ("id-3", "id-9")
+    assert release.report == "evaluation.html"
 
 
 def test_the_versions_of_a_correction_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from toxic_training.data.parameters import DataParameters, SourceParameters
 from toxic_training.kedro_project.datasets import FileDigestDataset
 from toxic_training.kedro_project.hooks import RawDataHook
 from toxic_training.kedro_project.pipelines.data_processing import pipeline as data_processing
+from toxic_training.kedro_project.tidied_tables import TidiedDataset
 from toxic_training.release.bundle import UNKNOWN, code_revision
 
 pytestmark = pytest.mark.slow
@@ -90,10 +91,11 @@ def test_every_module_of_nodes_is_free_of_kedro() -> None:
         assert "kedro" not in source.lower()
 
 
-def test_data_processing_runs_on_an_in_memory_catalog(
-    raw_train: RawTable, data_parameters: DataParameters
+def test_data_processing_runs_on_tables_in_memory(
+    raw_train: RawTable, data_parameters: DataParameters, tmp_path: Path
 ) -> None:
-    """The pipeline's wiring fits its nodes."""
+    """The pipeline's wiring fits its nodes; only tidied tables and the split's own files are on disk."""
+    tidied = (f"tidied_{table}" for table in ("train", "validation", "test", "additional"))
     ids = [str(index) for index in range(30)]
     texts = [f"comment {index}" for index in ids]
     catalog = DataCatalog(
@@ -112,6 +114,8 @@ def test_data_processing_runs_on_an_in_memory_catalog(
             "params:corrections": MemoryDataset(CorrectionParameters()),
             "raw_train_digest": MemoryDataset("0" * 64),
             "raw_validation_digest": MemoryDataset("1" * 64),
+            "split_scratch": MemoryDataset(tmp_path / "split"),
+            **{name: TidiedDataset(str(tmp_path / name)) for name in tidied},
             "params:data": MemoryDataset(
                 data_parameters.model_copy(
                     update={"additional": {name: SourceParameters() for name in (FEEDBACK, FEEDBACK_TEST)}}

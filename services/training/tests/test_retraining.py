@@ -71,7 +71,8 @@ class Server:
             retrain_request=retrain_request or RunRequest(),
             mlflow_page="http://mlflow.example",
         )
-        parts = compose(settings, self.launcher.launch, now=lambda: self.now)
+        self.has_data = True
+        parts = compose(settings, self.launcher.launch, has_data=lambda: self.has_data, now=lambda: self.now)
         self.runs, self.retraining = parts.runs, parts.retraining
         self.app = FastAPI()
         add_routes(self.app, settings, parts)
@@ -120,6 +121,17 @@ class StartServer(Protocol):
 def start(tmp_path: Path) -> StartServer:
     """Start servers, one after another, on the same folder."""
     return partial(Server, tmp_path / "state")
+
+
+async def test_no_alert_starts_a_run_before_there_is_data(start: StartServer) -> None:
+    """A fresh stack's run would fail and alert; the next notification after the data came starts it."""
+    server = start()
+    server.has_data = False
+    assert (await server.take("a1")).decision.refusal is Refusal.NO_DATA
+    assert not server.launcher.started
+    assert 'toxic_training_retraining_refused_total{reason="no_data"} 1.0' in await server.scrape()
+    server.has_data = True
+    assert (await server.take("a1")).run_id is not None
 
 
 async def test_an_alert_starts_the_configured_run(start: StartServer) -> None:

@@ -1,24 +1,28 @@
 """Tables of any origin: what they are for, how much of them is used, and under which licence."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 from pydantic import ValidationError
 
 from toxic_core.errors import InvalidDataError
-from toxic_testing.training.tables import raw_table, tidied_test, tidied_validation
-from toxic_training.data import schemas
-from toxic_training.data.comments import Counts
-from toxic_training.data.licences import is_left_out, is_share_alike
-from toxic_training.data.mixing import equal_shares, tempered
-from toxic_training.data.parameters import DataParameters, SourceParameters, Use
-from toxic_training.data.tidying import join
-from toxic_training.kedro_project.pipelines.data_processing.nodes import (
+from toxic_testing.training.tables import (
+    raw_table,
     split_comments,
+    tidied_test,
+    tidied_validation,
     tidy_additional,
     tidy_train,
 )
+from toxic_training.data import schemas
+from toxic_training.data.comments import COLUMNS, LABEL_COLUMNS, Counts
+from toxic_training.data.licences import is_left_out, is_share_alike
+from toxic_training.data.mixing import equal_shares
+from toxic_training.data.parameters import DataParameters, SourceParameters, Use
+from toxic_training.data.tidying import join
 
 MakeTable = Callable[..., pd.DataFrame]
 
@@ -196,12 +200,21 @@ def test_equal_shares_fill_what_small_groups_leave() -> None:
 
 def test_temperature_makes_languages_and_sources_more_alike() -> None:
     """The total stays; at 0 all have the same number, small ones by whole repeats, up to four times."""
-    sizes = {("en", "a"): 60, ("en", "b"): 20, ("de", "a"): 4}
-    rows = [key for key, size in sizes.items() for _ in range(size)]
-    table = pd.DataFrame(rows, columns=["language", "source"])
-    table["text"] = [f"text {number}" for number in range(len(table))]
-    assert tempered(table, 1.0) is table
-    counts = tempered(table, 0.0).groupby(["language", "source"])["text"].agg(["size", "nunique"])
-    assert counts["size"].to_dict() == {("en", "a"): 28, ("en", "b"): 28, ("de", "a"): 16}
-    assert counts["nunique"].to_dict() == {("en", "a"): 28, ("en", "b"): 20, ("de", "a"): 4}
-    assert tempered(table, 0.5).equals(tempered(table, 0.5))
+    sizes = {("en", "world"): 60, ("en", "train"): 20, ("de", "world"): 4}
+    rows = [
+        (f"text {n}", *group) for n, group in enumerate(g for g, size in sizes.items() for _ in range(size))
+    ]
+    table = pd.DataFrame(rows, columns=["text", "language", "source"]).assign(id="1", origin="", licence="")
+    comments = table.assign(**dict.fromkeys(LABEL_COLUMNS, np.float32(0))).reindex(columns=COLUMNS)
+
+    def training(temperature: float) -> pd.DataFrame:
+        parameters = _parameters(SourceParameters()).model_copy(update={"temperature": temperature})
+        empty = join([])
+        tables = {"train": replace(empty, comments=comments), "additional": empty}
+        return split_comments(**tables, validation=empty, test=empty, parameters=parameters)[0]
+
+    assert sorted(training(1.0)["text"]) == sorted(table["text"])
+    counts = training(0.0).groupby(["language", "source"])["text"].agg(["size", "nunique"])
+    assert counts["size"].to_dict() == {("en", "world"): 28, ("en", "train"): 28, ("de", "world"): 16}
+    assert counts["nunique"].to_dict() == {("en", "world"): 28, ("en", "train"): 20, ("de", "world"): 4}
+    assert training(0.5).equals(training(0.5))

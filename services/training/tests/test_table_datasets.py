@@ -4,9 +4,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from kedro.io import DataCatalog, DatasetError
+from pydantic import ValidationError
 
+from toxic_core.errors import InvalidDataError
 from toxic_testing.tables import HEADER, ROWS, files
-from toxic_training.data.raw_tables import UNREADABLE
+from toxic_training.data.parameters import SourceParameters
+from toxic_training.data.raw_tables import UNREADABLE, renamed
 from toxic_training.kedro_project.failures import explain
 from toxic_training.kedro_project.table_datasets import OptionalTablesDataset, RawTableDataset, TableDataset
 
@@ -103,3 +106,30 @@ def test_a_table_that_violates_its_schema_is_explained(tmp_path: Path) -> None:
     assert "training_comments" in explanation
     assert "text" in explanation
     assert not (tmp_path / "comments.parquet").exists()
+
+
+def test_a_table_with_other_names_is_mapped() -> None:
+    """Columns get our names, words of labels become 0 and 1, and the schema judges other values."""
+    source = SourceParameters(
+        columns={"comment_text": "post", "toxic": "verdict"}, label_values={"Abusive": 1, "ok": 0}
+    )
+    raw = pd.DataFrame(
+        {"post": ["a", "b", "c"], "verdict": [" abusive", "OK", "?"], "toxic": "9", "extra": "x"}
+    )
+    table = renamed(raw, source, name="forum")
+    assert table["toxic"].tolist() == ["1", "0", "?"]
+    assert table["comment_text"].tolist() == ["a", "b", "c"]
+    assert set(table) == {"comment_text", "toxic", "extra"}
+
+
+def test_a_mapped_column_that_is_absent_is_named() -> None:
+    """The error lists the columns that the table has."""
+    source = SourceParameters(columns={"comment_text": "posts"})
+    with pytest.raises(InvalidDataError, match=r"forum has no column posts.*it has post, toxic"):
+        renamed(pd.DataFrame({"post": ["a"], "toxic": ["1"]}), source, name="forum")
+
+
+def test_a_mapping_to_an_unknown_column_is_refused() -> None:
+    """The error lists the names that a mapping can have."""
+    with pytest.raises(ValidationError, match="'text' is none of id, comment_text"):
+        SourceParameters(columns={"text": "post"})

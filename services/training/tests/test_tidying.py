@@ -4,18 +4,22 @@ import pandas as pd
 import pytest
 
 from toxic_core.errors import InvalidDataError
-from toxic_testing.training.tables import ALL_OF_IT, raw_table, tidied_test, tidied_validation, with_table
-from toxic_training.data.comments import LABEL_COLUMNS
-from toxic_training.data.parameters import DataParameters, SourceParameters
-from toxic_training.data.raw_tables import UNREADABLE
-from toxic_training.data.tidying import label_words
-from toxic_training.kedro_project.pipelines.data_processing.nodes import (
+from toxic_testing.training.tables import (
+    ALL_OF_IT,
     collect_rejected,
+    raw_table,
+    tidied_test,
+    tidied_validation,
     tidy_additional,
     tidy_test,
     tidy_train,
     tidy_validation,
+    with_table,
 )
+from toxic_training.data.comments import LABEL_COLUMNS
+from toxic_training.data.parameters import DataParameters, SourceParameters
+from toxic_training.data.raw_tables import UNREADABLE
+from toxic_training.data.tidying import label_words
 
 MakeTable = Callable[[list[str], list[str]], pd.DataFrame]
 

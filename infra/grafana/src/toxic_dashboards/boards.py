@@ -12,10 +12,18 @@ import yaml
 from grafana_foundation_sdk.builders import common, dashboard, heatmap, prometheus, stat, table, timeseries
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
-from grafana_foundation_sdk.models.common import GraphDrawStyle, StackingMode
-from grafana_foundation_sdk.models.dashboard import DashboardLinkType, DataSourceRef
+from grafana_foundation_sdk.models.common import GraphDrawStyle, GraphTresholdsStyleMode, StackingMode
+from grafana_foundation_sdk.models.dashboard import (
+    DashboardLinkType,
+    DataSourceRef,
+    Threshold,
+    ThresholdsMode,
+    VariableOption,
+    VariableRefresh,
+)
 from grafana_foundation_sdk.models.dashboard import Panel as PanelModel
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+from pydantic import Field
 
 from toxic_core.contract.schema import FrozenModel
 from toxic_core.registered import MODEL_NAME
@@ -26,6 +34,12 @@ SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 TAG = MODEL_NAME
 """Marks the boards, so that they link to each other."""
 
+VARIABLES: Mapping[str, str] = {
+    "instance": 'label_values(up{job="inference"}, instance)',
+    "version": "label_values(toxic_inference_alias_info, version)",
+}
+"""The variables that every query of inference's metrics filters by, with their values; all at first."""
+
 PROMOTIONS = (
     "max by (version) (toxic_inference_alias_info{alias='champion'}) "
     "unless on (version) max by (version) (toxic_inference_alias_info{alias='champion'} offset 1m)"
@@ -34,6 +48,9 @@ PROMOTIONS = (
 
 Unit = Literal["percentunit", "s", "bytes", "short", "cps", "reqps", "none", "dateTimeFromNow"]
 """Grafana's names of the units used here."""
+
+Color = Literal["green", "yellow", "red", "text"]
+"""Grafana's names of the colors used here; `text` is neutral."""
 
 Kind = Literal["lines", "stack", "number", "heatmap", "table"]
 """A panel's visualization."""
@@ -65,6 +82,8 @@ class Panel(FrozenModel):
         kind: its visualization.
         width: in columns, of 24.
         needs: the event before which its queries may be empty; empty if they always have data under traffic.
+        thresholds: the color from a value on, ascending; values below the first have `below`.
+        below: the color of the lowest values.
     """
 
     title: str
@@ -74,12 +93,20 @@ class Panel(FrozenModel):
     kind: Kind = "lines"
     width: int = 8
     needs: str = ""
+    thresholds: dict[float, Color] = Field(default_factory=dict)
+    below: Color = "green"
 
     def build(self) -> Builder[PanelModel]:
         """Return the SDK's panel."""
         builder = _BUILDERS[self.kind]()
         builder = builder.title(self.title).description(self.description).unit(self.unit)
         builder = builder.datasource(SOURCE).height(8).span(self.width)
+        builder = builder.no_value(f"No data yet: needs {self.needs}" if self.needs else "No data yet")
+        steps = [Threshold(color=self.below), *(Threshold(*step) for step in self.thresholds.items())]
+        builder = builder.thresholds(dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps))
+        if self.thresholds and isinstance(builder, timeseries.Panel):
+            style = common.GraphThresholdsStyleConfig().mode(GraphTresholdsStyleMode.DASHED)
+            builder = builder.thresholds_style(style)
         for name, (legend, expr) in zip(ascii_uppercase, self.queries.items(), strict=False):
             target = prometheus.Dataquery().datasource(SOURCE).expr(expr).ref_id(name).legend_format(legend)
             if self.kind in _FORMATS:
@@ -122,6 +149,18 @@ class Board(FrozenModel):
         board = board.with_variable(
             dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus")
         )
+        for name, values in VARIABLES.items():
+            board = board.with_variable(
+                dashboard.QueryVariable(name)
+                .label(name.capitalize())
+                .datasource(SOURCE)
+                .query(values)
+                .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
+                .multi(True)  # noqa: FBT003  the SDK's signature
+                .include_all(True)  # noqa: FBT003  as above
+                .all_value(".*")
+                .current(VariableOption(text="All", value="$__all"))
+            )
         board = board.link(
             dashboard.DashboardLink("Toxic comments")
             .type(DashboardLinkType.DASHBOARDS)

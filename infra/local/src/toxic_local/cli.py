@@ -14,7 +14,7 @@ from toxic_local import __version__
 from toxic_local.errors import ProcessFailedError, StopRequestedError
 from toxic_local.plan import Commands
 from toxic_local.process import last_lines
-from toxic_local.scenarios import demo, serve, with_registry
+from toxic_local.scenarios import demo, serve, ui, with_registry
 from toxic_local.steps import say
 from toxic_local.stop import stop_on_signals
 
@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None, *, commands: Commands | None = 
     actions = parser.add_subparsers(dest="action", required=True, title="commands", metavar="COMMAND")
     actions.add_parser("demo", help="serve the shipped model and train a challenger, until Ctrl-C")
     actions.add_parser("serve", help="serve the champion of the local registry until Ctrl-C")
+    actions.add_parser("ui", help="show the local registry on MLflow's page until Ctrl-C")
     around = actions.add_parser("with-registry", help="run a command with a registry to talk to")
     around.usage = "toxic-local with-registry -- COMMAND …"
     action, command = parser.parse_args(words[:at]).action, words[at + 1 :]
@@ -52,8 +53,9 @@ def main(arguments: Sequence[str] | None = None, *, commands: Commands | None = 
             if action == "with-registry":
                 status = with_registry(command, os.environ, commands=programs, stop=stop)
             else:
-                scenario = demo if action == "demo" else serve
-                status = scenario(os.environ, commands=programs, stop=stop)
+                status = {"demo": demo, "serve": serve, "ui": ui}[action](
+                    os.environ, commands=programs, stop=stop
+                )
         except StopRequestedError as stopped:
             say("Stopped.", out=sys.stderr)
             status = _SIGNALLED + stopped.signum if action == "with-registry" else 0

@@ -1,4 +1,4 @@
-"""The three things that `toxic-local` does: the demo, serving, and a registry around one command.
+"""What `toxic-local` does: the demo, serving, MLflow's page, and a registry around one command.
 
 Invariant: each returns the process's exit status and leaves no process behind.
 """
@@ -33,6 +33,16 @@ Try:
   curl -s {inference}/predict -H 'content-type: application/json' \\
     -d '{{"texts": ["Only an idiot would write this."]}}'
 """
+
+_PAGE = """
+  runs        {registry}/#/experiments
+  versions    {registry}/#/models/toxic-comments
+"""
+
+_TRAINING = "toxic_training"
+_RUN_IS_KEPT = """
+This registry has stopped, so that addresses printed above don't answer. `make ui` starts it again:
+{registry}/#/experiments has the run."""
 
 _CHALLENGER = """
 The model trained on the sample is the challenger: {registry}/#/models/toxic-comments
@@ -88,6 +98,21 @@ def serve(environment: Mapping[str, str], *, commands: Commands, stop: StopSigna
     return 0
 
 
+def ui(environment: Mapping[str, str], *, commands: Commands, stop: StopSignal) -> int:
+    """Show the local registry on MLflow's page and stay until a signal; no champion is needed."""
+    plan = plan_from(environment, name="local", commands=commands)
+    addresses = _PAGE.format(registry=plan.registry_uri)
+    if registry_answers(plan.registry_uri):
+        say(f"A registry runs already.\n{addresses}", out=sys.stdout)
+        return 0
+    check_writable(plan.state_dir)
+    with LocalStack(plan, stop=stop, environment=environment) as stack:
+        stack.start_registry()
+        say(f"{addresses}\nCtrl-C stops it.", out=sys.stdout)
+        stack.wait()
+    return 0
+
+
 def with_registry(
     command: Sequence[str], environment: Mapping[str, str], *, commands: Commands, stop: StopSignal
 ) -> int:
@@ -108,7 +133,10 @@ def with_registry(
     check_writable(plan.state_dir)
     with LocalStack(plan, stop=stop, environment=environment) as stack:
         stack.start_registry()
-        return stack.run(command)
+        status = stack.run(command)
+        if _TRAINING in command:
+            say(_RUN_IS_KEPT.format(registry=plan.registry_uri), out=sys.stderr)
+        return status
 
 
 def check_machine(plan: StackPlan) -> None:

@@ -56,9 +56,12 @@ def _fold(text: str) -> str:
     result is empty if the text has no visible character.
     """
     folded = unicodedata.normalize("NFKC", _WHITESPACE.sub(" ", text))
-    visible = "".join(
-        c for c in folded if c not in _INVISIBLE and unicodedata.category(c) not in _INVISIBLE_CATEGORIES
-    )
+    if folded.isprintable() and _INVISIBLE.isdisjoint(folded):  # a tenth of the time, for most texts
+        visible = folded
+    else:
+        visible = "".join(
+            c for c in folded if c not in _INVISIBLE and unicodedata.category(c) not in _INVISIBLE_CATEGORIES
+        )
     # A second pass, because removing a character can join a letter and its accent.
     return _WHITESPACE.sub(" ", unicodedata.normalize("NFKC", visible)).strip()
 

@@ -7,7 +7,7 @@ version is a number even if an alias was asked for, because an alias may move wh
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
 
@@ -118,9 +118,7 @@ class Registry:
         shutil.rmtree(folder, ignore_errors=True)
         fetched.rename(folder)
         shutil.rmtree(partial, ignore_errors=True)
-        return VersionedBundle(
-            bundle=Bundle(path=folder, contract=opened.bundle.contract), version=number, digest=opened.digest
-        )
+        return replace(opened, bundle=replace(opened.bundle, path=folder), version=number)
 
     def _recorded(self, number: str) -> str | None:
         """Return the digest of a version in the registry's ledger; None if it has none, as a plain MLflow."""

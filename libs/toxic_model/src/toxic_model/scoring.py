@@ -106,10 +106,12 @@ def decide(
         contract: has the thresholds.
         low_confidence: texts that get no decision, bool [texts].
     """
-    thresholds = [
-        [contract.threshold(label, language) for label in contract.labels] for language in languages
-    ]
-    reached = scores >= np.array(thresholds, dtype=np.float32).reshape(scores.shape)
+    thresholds = {
+        language: [contract.threshold(label, language) for label in contract.labels]
+        for language in set(languages)
+    }
+    rows = [thresholds[language] for language in languages]
+    reached = scores >= np.array(rows, dtype=np.float32).reshape(scores.shape)
     decided: NDArray[np.bool_] = reached & ~np.asarray(low_confidence, dtype=bool)[:, np.newaxis]
     return decided
 

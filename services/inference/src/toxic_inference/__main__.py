@@ -11,10 +11,12 @@ import socket
 import sys
 from contextlib import suppress
 from types import FrameType
+from typing import TypeVar
 
 import structlog
 import uvicorn
 from pydantic import ValidationError
+from pydantic_settings import BaseSettings
 
 from toxic_core.errors import ConfigurationError, ToxicError
 from toxic_core.http.limits import HttpLimits, most_connections
@@ -25,7 +27,10 @@ from toxic_core.telemetry import disable_telemetry
 from toxic_inference.adapters.memory import bound_arenas
 from toxic_inference.app import create_app
 from toxic_inference.key_commands import run_key_command
+from toxic_inference.otel.settings import OtelSettings
 from toxic_inference.settings import Settings
+
+AnySettings = TypeVar("AnySettings", bound=BaseSettings)
 
 _log = structlog.get_logger(__name__)
 
@@ -40,18 +45,14 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit_cleanly)
     try:
-        try:
-            settings = Settings()
-        except ValidationError as error:
-            faults = name_faults(error, prefix="INFERENCE_")
-            raise ConfigurationError(f"Settings can't be used: {faults}.") from error
+        settings, otel = _read(Settings), _read(OtelSettings)
         if arguments := sys.argv[1:]:
             run_key_command(arguments, default_file=settings.api_keys_file or settings.state_dir / "keys.txt")
             return
         bound_arenas()
         _configure_libraries(settings)
         configure_logging(level=settings.log_level)
-        _serve(settings)
+        _serve(settings, otel)
     except ToxicError as error:
         sys.stderr.write(f"toxic-inference: {error}\n")
         sys.exit(1)
@@ -75,6 +76,15 @@ def _configure_libraries(settings: Settings) -> None:
     os.environ.setdefault("RAYON_NUM_THREADS", str(settings.tokenise_threads))
 
 
+def _read(settings: type[AnySettings]) -> AnySettings:
+    """Return settings from the environment."""
+    try:
+        return settings()
+    except ValidationError as error:
+        faults = name_faults(error, prefix=settings.model_config.get("env_prefix", ""))
+        raise ConfigurationError(f"Settings can't be used: {faults}.") from error
+
+
 def _listen(host: str, port: int, *, setting: str) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -85,14 +95,14 @@ def _listen(host: str, port: int, *, setting: str) -> socket.socket:
         ) from error
 
 
-def _serve(settings: Settings) -> None:
+def _serve(settings: Settings, otel: OtelSettings) -> None:
     listening = _listen(settings.host, settings.port, setting="INFERENCE_PORT")
     if settings.grpc_port is not None:
         # gRPC can't take a socket; found here, a port in use is an error before anything is loaded.
         _listen(settings.host, settings.grpc_port, setting="INFERENCE_GRPC_PORT").close()
     with listening:
         config = uvicorn.Config(
-            create_app(settings),
+            create_app(settings, otel),
             loop="uvloop",
             http=limited(HttpLimits(connections=most_connections(settings.max_connections), probes=_PROBES)),
             log_config=None,

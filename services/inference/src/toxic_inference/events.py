@@ -134,6 +134,46 @@ class LabelJudged(Event):
     said: str
 
 
+class ReviewReason(StrEnum):
+    """Why a text is to be reviewed, the most urgent first."""
+
+    CONTRADICTION = "contradiction"
+    """Corrections contradict each other."""
+    SHADOW = "shadow"
+    """Champion and challenger decide differently."""
+    UNCERTAIN = "uncertain"
+    """A score is near its threshold."""
+
+
+class OpinionOutcome(StrEnum):
+    """What became of a text by an opinion."""
+
+    WAITING = "waiting"
+    """Another opinion is needed."""
+    DISPUTED = "disputed"
+    """The opinions differ, so a third one is needed."""
+    DECIDED = "decided"
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewKept(Event):
+    """A text was stored for the review."""
+
+    reason: ReviewReason
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewDropped(Event):
+    """A text for the review was dropped: too many waited, or the store can't be reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpinionGiven(Event):
+    """A reviewer judged a text."""
+
+    outcome: OpinionOutcome
+
+
 @dataclass(frozen=True, slots=True)
 class JobEnded(Event):
     """A job is over; `outcome` is `done`, `failed` or `deleted`."""
@@ -158,12 +198,29 @@ class QueueChanged(Event):
     rows: int
 
 
+@dataclass(frozen=True, slots=True)
+class TracedRows:
+    """The rows of one traced request in a batch.
+
+    Attributes:
+        trace: the value of `TRACE` at their submission.
+        rows: how many they are.
+        waited_seconds: from their submission to the batch's start.
+        seconds: from their submission to the batch's end.
+    """
+
+    trace: object
+    rows: int
+    waited_seconds: float
+    seconds: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchRan(Event):
     """The model computed a batch of callers' rows.
 
     `tokens` are without padding; `padded_tokens` are rows times the batch's length. The oldest row's wait is
-    from its submission to the batch's start.
+    from its submission to the batch's start. `traced` has the rows of traced requests.
     """
 
     version: str
@@ -172,6 +229,7 @@ class BatchRan(Event):
     padded_tokens: int
     compute_seconds: float
     longest_wait_seconds: float
+    traced: Sequence[TracedRows] = ()
 
     @property
     def padding_tokens(self) -> int:

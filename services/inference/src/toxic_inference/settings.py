@@ -148,6 +148,15 @@ class Settings(BaseSettings):
     """Most space of corrections, about; since a start, one API key, or one address without keys, adds half of
     it. More are refused."""
 
+    review_texts: NonNegativeInt = 0
+    """Most texts that are kept for the review by moderators, without those whose callers decline it
+    (`do-not-store: true`); 0 keeps none and removes those that were kept."""
+    review_fraction: float = Field(default=0.1, ge=0.0, le=1.0)
+    """Share of the scored texts that are looked at for the review; those with a score near its threshold are
+    kept."""
+    review_keep_days: float = Field(default=30.0, gt=0.0, le=3_650.0)
+    """Time that a text is kept for the review."""
+
     max_bundle_bytes: PositiveInt = 4 * _GIB
     """Largest version that is downloaded; a larger one is refused."""
     jobs_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+/?$")] | None = None

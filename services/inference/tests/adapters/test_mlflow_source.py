@@ -1,16 +1,25 @@
 import errno
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from structlog.testing import capture_logs
 
 from toxic_core.contract import open_bundle
 from toxic_core.errors import ContractError, RegistryUnavailableError
 from toxic_inference.adapters.mlflow_source import MlflowRegistry
+from toxic_inference.otel.exporting import Otel
+from toxic_inference.otel.settings import OtelSettings
 from toxic_inference.serving.interfaces import ServableId
+from toxic_testing.inference.collector import running_collector
 
 pytestmark = pytest.mark.slow
 
@@ -188,3 +197,68 @@ def test_a_registry_that_doesn_t_answer_is_an_error_and_no_empty_set(tmp_path: P
         source.aspired()
     with pytest.raises(RegistryUnavailableError):
         source.download(ServableId("1", "f"), tmp_path)
+
+
+@contextmanager
+def empty_registry(contexts: list[str]) -> Iterator[str]:
+    """Run a registry without models, which keeps the trace context of each request; yield its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            contexts.append(self.headers.get("traceparent", ""))
+            body = b'{"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "There is none."}'
+            self.send_response(404)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class's name
+            """Keep the test's output clean."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_poll_sends_its_trace_context() -> None:
+    """A failed one has the error's type, and no message."""
+    contexts: list[str] = []
+    with running_collector() as collector, empty_registry(contexts) as uri:
+        otel = Otel(OtelSettings(exporter_otlp_endpoint=collector.url))
+        source = MlflowRegistry(
+            uri, model_name="m", aliases=("champion",), max_bytes=MAX_BYTES, tracing=otel.tracing
+        )
+        assert source.aspired() == ()
+        unready = ServableId("1", "f")
+        with pytest.raises(RegistryUnavailableError):
+            source.download(unready, Path("unused"))
+        otel.close()
+    poll, download = collector.spans
+    assert [poll.name, download.name] == ["registry.poll", "registry.download"]
+    assert [context.split("-")[1:3] for context in contexts] == [
+        [span.trace_id.hex(), span.span_id.hex()] for span in (poll, download)
+    ]
+    assert poll.kind == poll.SPAN_KIND_CLIENT
+    assert {each.key: each.value.string_value for each in download.attributes} == {
+        "error.type": "RegistryUnavailableError"
+    }
+    assert not download.events
+
+
+def test_another_mlflow_costs_the_trace_context_and_no_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What adds the header isn't public; versions are still found without it."""
+    module = "mlflow.tracking.request_header.abstract_request_header_provider"
+    monkeypatch.setitem(sys.modules, module, None)
+    contexts: list[str] = []
+    with running_collector() as collector, empty_registry(contexts) as uri:
+        otel = Otel(OtelSettings(exporter_otlp_endpoint=collector.url))
+        source = MlflowRegistry(
+            uri, model_name="m", aliases=("champion",), max_bytes=MAX_BYTES, tracing=otel.tracing
+        )
+        with capture_logs() as lines:
+            assert source.aspired() == ()
+        otel.close()
+    assert [line["event"] for line in lines] == ["otel.no_context_for_registry"]

@@ -9,6 +9,9 @@ import httpx
 import pytest
 
 from toxic_inference.budget import Budget
+from toxic_inference.corrections.review import ReviewService
+from toxic_inference.corrections.review_queue import ReviewQueue
+from toxic_inference.corrections.review_store import ReviewStore
 from toxic_inference.corrections.service import CorrectionService
 from toxic_inference.corrections.store import DatabaseFeedbackStore
 from toxic_inference.doors.listing import DOORS
@@ -114,16 +117,45 @@ def new_queue(
 
 
 @pytest.fixture
+def review_queue(
+    feedback_store: DatabaseFeedbackStore,
+    metrics: Metrics,
+    calendar: Calendar,
+    clock: ManualClock,
+    threads: DoorThreads,
+) -> ReviewQueue:
+    """What takes texts in for the review."""
+    return ReviewQueue(
+        ReviewStore(feedback_store),
+        threads=threads.files,
+        clock=clock,
+        now=calendar.now,
+        emit=metrics.emit,
+        texts=100,
+        keep=timedelta(days=1),
+    )
+
+
+@pytest.fixture
 def backend(
     core: FakeCore,
     metrics: Metrics,
     feedback_store: DatabaseFeedbackStore,
+    review_queue: ReviewQueue,
     calendar: Calendar,
     new_queue: Callable[[], JobQueue],
     threads: DoorThreads,
     policies: list[Policies],
 ) -> Backend:
     """What the routes work with."""
+    corrections = CorrectionService(
+        store=feedback_store,
+        threads=threads.files,
+        now=calendar.now,
+        emit=metrics.emit,
+        room=Budget(2**30, OSError),
+        kept=review_queue.offer,
+    )
     return Backend(
         model_name="toxic-comments",
         default_alias="champion",
@@ -132,13 +164,8 @@ def backend(
         ready=lambda: core.ready,
         source_error=lambda: core.source_error,
         identify_language=identify_language,
-        corrections=CorrectionService(
-            store=feedback_store,
-            threads=threads.files,
-            now=calendar.now,
-            emit=metrics.emit,
-            room=Budget(2**30, OSError),
-        ),
+        corrections=corrections,
+        review=ReviewService(review_queue, corrections),
         jobs=new_queue(),
         webhooks=None,
         render_metrics=metrics.render,

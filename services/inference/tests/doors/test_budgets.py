@@ -13,16 +13,20 @@ import pytest
 
 from toxic_core.tables.delimited import InvalidRecordError, Lines
 from toxic_inference.budget import Budget
+from toxic_inference.composition.executors import Executors
 from toxic_inference.corrections.record import FeedbackFullError
 from toxic_inference.doors.listing import DOORS
 from toxic_inference.http.admission import LEAST_REQUESTS, AdmissionRules, RequestLimit
 from toxic_inference.http.application import create_api
-from toxic_inference.http.backend import Backend, Limits
+from toxic_inference.http.backend import Backend, DoorThreads, Limits
 from toxic_inference.http.body import MOST_VALUES, parse_json
 from toxic_inference.http.errors import TooManyTextsError
 from toxic_inference.serving.interfaces import Lane
+from toxic_inference.settings import Settings
 from toxic_inference.tables.reader import CsvTable, InvalidCsvError
+from toxic_inference.threads import Threads
 from toxic_testing.inference.core import LIMITS, FakeCore
+from toxic_testing.inference.fakes import HeldExecutor
 
 pytestmark = pytest.mark.anyio
 
@@ -291,3 +295,41 @@ async def test_corrections_have_room_per_caller(backend: Backend) -> None:
         answer = await client.post(SUGGEST, json=long | {"comment": {"text": "hello"}})
         assert answer.status_code == 400
         assert "communityId" in answer.text
+
+
+@pytest.mark.hostile(19)
+async def test_uploads_that_take_every_thread_delay_nobody_else(
+    backend: Backend, threads: DoorThreads, turn: Turn
+) -> None:
+    """Files, corrections and small requests have threads of their own."""
+    held = HeldExecutor()
+    changed = replaced(
+        backend,
+        threads=DoorThreads(threads.read, Threads(held)),
+        corrections=replace(backend.corrections, threads=threads.read),
+    )
+    transport = httpx.ASGITransport(create_api(changed, DOORS))
+    async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+        upload = asyncio.create_task(client.post("/predict", content="content\nhello\n", headers=CSV))
+        await turn(lambda: bool(held.held))
+        for path in (ANALYZE, "/predict"):
+            assert (await client.post(path, json=SMALL[path])).status_code == 200
+        filed = await client.post("/feedback", json={"labels": {"toxic": True}, "id": "0"})
+        assert filed.status_code == 201
+
+        def done() -> bool:
+            if held.held:
+                held.release()
+            return upload.done()
+
+        await turn(done)
+        assert (await upload).status_code == 200
+
+
+@pytest.mark.hostile(19)
+def test_each_kind_of_work_has_its_threads() -> None:
+    """In the service, too."""
+    executors = Executors(Settings())
+    pools = vars(executors).values()
+    assert len({id(pool) for pool in pools}) == len(pools) == 8
+    executors.shutdown()

@@ -16,6 +16,7 @@ import pytest
 from toxic_core.labels import LABELS
 from toxic_inference.corrections.service import pseudonym
 from toxic_inference.corrections.store import DatabaseFeedbackStore
+from toxic_inference.corrections.tables import digest_of
 from toxic_inference.doors.listing import DOORS
 from toxic_inference.http.application import create_api
 from toxic_inference.http.backend import Backend
@@ -65,6 +66,20 @@ async def test_without_consent_the_text_isn_t_kept(
     assert re.fullmatch(r"[0-9a-f]{32}", answer.json()["id"])
     ((_, kept),) = feedback_store.page(after=0, limit=9)
     assert kept.text is None
+
+
+async def test_a_header_withdraws_the_consent(
+    client: httpx.AsyncClient, feedback_store: DatabaseFeedbackStore
+) -> None:
+    """With `do-not-store: true`, by both doors that take corrections, the text isn't kept."""
+    suggested = {
+        "comment": {"text": "hello"},
+        "attributeScores": {"TOXICITY": {"summaryScore": {"value": 1}}},
+    }
+    for path, body in (("/feedback", CORRECTION), ("/v1alpha1/comments:suggestscore", suggested)):
+        answer = await client.post(path, json=body, headers={"do-not-store": "true"})
+        assert answer.is_success, answer.text
+    assert [kept.text for _, kept in feedback_store.page(after=0, limit=9)] == [None, None]
 
 
 async def test_the_export_is_a_table_for_training(client: httpx.AsyncClient) -> None:
@@ -135,7 +150,7 @@ def test_pseudonyms_can_t_be_computed_from_addresses() -> None:
 
 
 def test_a_database_without_callers_is_migrated(tmp_path: Path) -> None:
-    """What it holds stays; its callers are unknown."""
+    """What it holds stays, and can be deleted by its text; its callers are unknown."""
     with closing(sqlite3.connect(tmp_path / "feedback.db")) as connection, connection:
         connection.execute(
             "CREATE TABLE correction (place INTEGER PRIMARY KEY AUTOINCREMENT, "
@@ -144,10 +159,14 @@ def test_a_database_without_callers_is_migrated(tmp_path: Path) -> None:
             "source VARCHAR(16) NOT NULL, actor VARCHAR(256))"
         )
         connection.execute(
-            "INSERT INTO correction (id, created_at, source) VALUES ('a', '2026-01-02 03:04:05', 'native')"
+            "INSERT INTO correction (id, text, created_at, source) "
+            "VALUES ('a', 'you are kind', '2026-01-02 03:04:05', 'native')"
         )
     store = DatabaseFeedbackStore(f"sqlite:///{tmp_path}/feedback.db")
     ((_, kept),) = store.page(after=0, limit=9)
+    assert not store.name_texts(9)
+    store.forget(digest_of("you are kind"))
+    assert store.page(after=0, limit=9) == []
     store.close()
     assert (kept.id, kept.caller) == ("a", None)
 

@@ -17,7 +17,7 @@ from toxic_inference.budget import Budget, Held
 from toxic_inference.doors.listing import DOORS
 from toxic_inference.http.application import create_api
 from toxic_inference.http.backend import Backend
-from toxic_inference.jobs.files import JobFiles, count_rows
+from toxic_inference.jobs.files import JobFiles, PartialUpload, count_rows
 from toxic_inference.jobs.queue import JobQueue
 from toxic_inference.policies.file import Policies
 from toxic_inference.serving.errors import InferenceError
@@ -340,7 +340,8 @@ class Hasty(ManualClock):
     ("error", "code", "says"),
     [
         (InferenceError("The model failed."), "inference_failed", "The model failed."),
-        (OSError(28, "No space left on device"), "internal", "No space left on device"),
+        (OSError(5, "Input/output error"), "internal", "Input/output error"),
+        (OSError(28, "No space left on device"), "disk_full", "disk is full"),
         (RuntimeError("secret"), "internal", "see its log"),
     ],
 )
@@ -477,6 +478,30 @@ async def test_scores_take_no_more_than_their_share(
     fits.write(b"x" * 99_000)
     fits.drop()
     running.cancel()
+
+
+class _FullDisk(JobFiles):
+    """Writes uploads to the device that is always full."""
+
+    def open_upload(self, held: Held) -> PartialUpload:
+        """Return an upload that no byte fits in."""
+        path = self._folder / "upload"
+        path.mkdir()
+        (path / "upload.csv").symlink_to("/dev/full")
+        return PartialUpload(path, held)
+
+
+@pytest.mark.parametrize("content", [FILE, FILE * 3], ids=["at the end", "in the middle"])
+async def test_a_full_disk_is_said_to_be_full(
+    start: Callable[[], Process], tmp_path: Path, content: bytes
+) -> None:
+    """The answer is 507 with a message, and nothing is left of the upload."""
+    process = start()
+    process.queue.files = _FullDisk(tmp_path / "full")
+    answer = await process.client.post("/jobs", content=content, headers=CSV)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (507, "disk_full")
+    assert "disk is full" in answer.json()["error"]["message"]
+    assert list((tmp_path / "full").iterdir()) == []
 
 
 def test_what_was_left_half_is_removed_at_the_start(tmp_path: Path, calendar: Any) -> None:

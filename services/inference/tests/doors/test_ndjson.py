@@ -56,6 +56,21 @@ nonsense
     assert metric("toxic_inference_rejected_rows_total", reason="invalid_text") == 1
 
 
+@pytest.mark.parametrize(
+    "given",
+    ['"\\ud800"', "1" + "0" * 400, "[" * 254 + "]" * 254, "[" * 300 + "]" * 300, '{"\\ud800": 1}'],
+)
+@pytest.mark.hostile(31)
+async def test_an_id_that_can_not_be_sent_back_is_an_error_of_its_line(
+    client: httpx.AsyncClient, given: str
+) -> None:
+    """It ends no stream; neither does a member's name."""
+    body = f'{{"text": "hello", "id": {given}}}\n{{"\\ud800": "hello"}}\n"hello"'
+    one, two, three = lines_of(await client.post("/predict", content=body, headers=NDJSON))
+    assert (one["error"]["code"], two["error"]["code"]) == ("invalid_request", "invalid_request")
+    assert three["scores"]["toxic"] == 0.05
+
+
 async def test_an_empty_stream_is_an_empty_answer(client: httpx.AsyncClient) -> None:
     """No line, no answer, no error."""
     assert lines_of(await client.post("/predict", content=b"", headers=NDJSON)) == []

@@ -2,9 +2,17 @@
 
 from omegaconf.resolvers import oc
 
-from toxic_training.kedro_project.hooks import LocksHook, ProgressHook, RawDataHook, TrackingHook
+from toxic_core.telemetry import disable_telemetry
+from toxic_training.kedro_project.hooks import LocksHook, ParameterNamesHook, ProgressHook, RawDataHook
+from toxic_training.kedro_project.tracking import TrackingHook
+from toxic_training.kedro_project.viz import keep_requests_local
 
-HOOKS = (LocksHook(), RawDataHook(), TrackingHook(), ProgressHook())
+disable_telemetry()  # of a process that plain `kedro` or a notebook started
+keep_requests_local()
+
+HOOKS = (LocksHook(), RawDataHook(), TrackingHook(), ProgressHook(), ParameterNamesHook())
+# TrackingHook is kedro-mlflow's. Kedro compares a distribution's own spelling of its name.
+DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow", "kedro_mlflow", "kedro-telemetry")
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

@@ -12,12 +12,14 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
+from toxic_inference.otel.settings import OtelSettings
 from toxic_inference.settings import Settings as InferenceSettings
 from toxic_registry.settings import Settings as RegistrySettings
 from toxic_training.server.settings import Settings as TrainingSettings
 
 SERVICES: tuple[tuple[str, type[BaseSettings]], ...] = (
     ("Inference", InferenceSettings),
+    ("OpenTelemetry of inference", OtelSettings),
     ("Registry", RegistrySettings),
     ("Training server", TrainingSettings),
 )

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import yaml
 from mlflow.tracking import MlflowClient
 
+from toxic_core.registered import CANARY, CHAMPION
+from toxic_dashboards.boards import VARIABLES, Board
+from toxic_registry.client.registry_client import RegistryClient
 from toxic_testing.forking import quick_python
 from toxic_testing.inference.bundles import BundleFactory, TinyModel
 from toxic_testing.inference.process import Server
@@ -26,25 +29,42 @@ TOKEN = "of this test alone"
 FIRST_CHAMPION = "2"
 """Number of the version that the tests promote first, after the challenger that the registry has already."""
 
-PINNED = "20"
+PINNED = "10"
 """Number of a version that the service serves once it exists, whatever the aliases name."""
 
-PATIENCE_SECONDS = 600
-"""A training takes a minute on an idle machine."""
+PATIENCE_SECONDS = 900
+"""A training takes a minute on an idle machine, and ten beside five other programs on one core."""
 
 _CLOCKS = {
     "scrape_interval": "1s",
     "evaluation_interval": "1s",
     "interval": "1s",
-    "for": "0s",
+    "for": "1s",
     "keep_firing_for": "1s",
     "group_wait": "1s",
     "group_interval": "2s",
     "repeat_interval": "4s",
 }
 _FIGURES = {"test.toxic.all.rows": 1000.0, "test.toxic.all.auc": 0.9}
-_RETRAINING = {"params": {"modelling": {"epochs": 1}, "evaluation": {"bootstrap_samples": 0}}}
-"""The demo's training, cut to one pass: what is tested is how it comes to be, not the model."""
+_RETRAINING = {
+    "params": {
+        "data": {"train": {"rows_per_language": 1200}, "additional": {"feedback": {"repeat": 4}}},
+        "corrections": {"rows_per_actor": 1000, "max_actor_share": 1.0},
+        "modelling": {
+            "epochs": 2,
+            "max_tokens": 32,
+            "max_train_minutes": 20,
+            "selections": 1,
+            "selection_comments": 100,
+        },
+        "evaluation": {"bootstrap_samples": 0, "threshold_recall": {"threat": 0.1, "identity_hate": 0.1}},
+    }
+}
+"""The demo's training on a third of its rows: what is tested is that it learns from the corrections.
+
+The moderators here have no API keys, so all of them count as one actor, which gets no limit. The sample has
+few threats and slights: to find most of them, a model flags most texts, so that recall isn't asked for.
+"""
 
 
 class Loop:
@@ -81,7 +101,6 @@ class Loop:
         """Start everything.
 
         The registry has one version, the challenger, with other files than those that the ledger approves.
-        The training server's disk can't be written.
         """
         self.start_registry()
         self.client = MlflowClient(self.registry.uri, self.registry.uri)
@@ -132,6 +151,21 @@ class Loop:
         """Set an alias."""
         self.client.set_registered_model_alias(MODEL, alias, version)
 
+    def start_autopilot(self, **options: float) -> Server:
+        """Start what promotes without a hand, with options of its command."""
+        arguments = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+        addresses = {"REGISTRY_URI": self.registry.uri, "REGISTRY_PROMETHEUS_URL": self.address("prometheus")}
+        command = ("-m", "toxic_registry", "autopilot", *arguments)
+        return self._start(f"autopilot-{time.monotonic_ns()}", command, addresses, kind="registry")
+
+    def steps(self) -> list[str]:
+        """Return the aliases that the autopilot set, by the ledger: `canary 4: automatic canary`."""
+        return [
+            f"{entry.alias} {entry.after}: {entry.reason}"
+            for entry in RegistryClient(self.registry.uri).ledger().entries
+            if entry.reason.startswith("automatic") and entry.alias in {CANARY, CHAMPION} and entry.after
+        ]
+
     def predict(self, texts: Sequence[str], **fields: Any) -> httpx.Response:
         """Request scores and ignore the response."""
         body = {"texts": list(texts), "timeout": 60, **fields}
@@ -139,7 +173,7 @@ class Loop:
 
     def predict_at_once(self, requests: Iterable[Sequence[str]]) -> list[int]:
         """Ask for the scores of several requests at the same time; return the statuses."""
-        with ThreadPoolExecutor(8) as threads:
+        with ThreadPoolExecutor(16) as threads:
             return [answer.status_code for answer in threads.map(self.predict, requests)]
 
     def ask(self, expression: str) -> list[dict[str, Any]]:
@@ -160,6 +194,12 @@ class Loop:
         """Return the alerts that fire."""
         return {series["metric"]["alertname"] for series in self.ask('ALERTS{alertstate="firing"}')}
 
+    def rules(self) -> list[dict[str, Any]]:
+        """Return the rules that Prometheus runs here, their clocks shortened."""
+        files = sorted((self.folder / "prometheus" / "rules").glob("*.yml"))
+        groups = [group for file in files for group in yaml.safe_load(file.read_text("utf-8"))["groups"]]
+        return [rule for group in groups for rule in group["rules"]]
+
     def runs(self) -> list[dict[str, Any]]:
         """Return the training server's runs, the newest first."""
         told: list[dict[str, Any]] = self.http.get(f"{self.address('training')}/runs").json()
@@ -178,25 +218,35 @@ class Loop:
                     return
             except httpx.HTTPError:
                 pass
-            time.sleep(0.2)
+            time.sleep(0.4)
         raise AssertionError(f"not within {PATIENCE_SECONDS} s: {what}")
 
-    def let_training_write(self) -> None:
-        """Give the training server its disk back."""
-        (self.folder / "demo").unlink()
+    def take_training_disk(self) -> None:
+        """Let every later training fail: a file is in the place of its folder."""
+        (self.folder / "demo").rename(self.folder / "demo-before")
+        (self.folder / "demo").write_text("a file where the folder should be", encoding="utf-8")
 
-    def _start(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Server:
+    def lose_versions(self) -> None:
+        """Start the inference service again, without its cache."""
+        self._ended.remove(self._inference.kill)
+        self._inference.kill()
+        self._start_inference(cache="another-cache")
+
+    def _start(
+        self, name: str, arguments: Sequence[str], environment: Mapping[str, str], *, kind: str = ""
+    ) -> Server:
         folder = self.folder / name
-        folder.mkdir()
-        server = Server(arguments, environment=environment, folder=folder, python=quick_python(name))
+        folder.mkdir(exist_ok=True)
+        python = quick_python(kind or name)
+        server = Server(arguments, environment=environment, folder=folder, python=python)
         self._ended.append(server.kill)
         return server
 
-    def _start_inference(self) -> None:
+    def _start_inference(self, *, cache: str = "cache") -> None:
         settings = {
             "port": self._ports["inference"],
             "registry_uri": self.registry.uri,
-            "cache_dir": self.folder / "cache",
+            "cache_dir": self.folder / cache,
             "state_dir": self.folder / "inference-state",
             "poll_interval_seconds": 0.5,
             "pinned_versions": PINNED,
@@ -208,13 +258,12 @@ class Loop:
             "compute_threads": 1,
         }
         environment = {f"INFERENCE_{name.upper()}": str(value) for name, value in settings.items()}
-        self._start("inference", ("-m", "toxic_inference"), environment)
+        self._inference = self._start("inference", ("-m", "toxic_inference"), environment)
         self.wait_until(
             lambda: self.http.get(f"{self.address('inference')}/health/live").is_success, "inference"
         )
 
     def _start_training(self) -> None:
-        (self.folder / "demo").write_text("a file where the folder should be", encoding="utf-8")
         environment = {
             "MLFLOW_TRACKING_URI": self.registry.uri,
             "MLFLOW_REGISTRY_URI": self.registry.uri,
@@ -223,7 +272,8 @@ class Loop:
             "TRAINING_STATE_DIR": str(self.folder / "training-state"),
             "TRAINING_ALERT_TOKEN": TOKEN,
             "TRAINING_RETRAIN_COOL_DOWN_HOURS": "0",
-            "TRAINING_RETRAIN_DAILY_RUNS": "9",
+            "TRAINING_RETRAIN_DAILY_RUNS": "3",
+            "TRAINING_FEEDBACK_URL": self.address("inference"),
             "TRAINING_RETRAIN_REQUEST": json.dumps(_RETRAINING),
         }
         self._start("training", ("-m", "toxic_training", "server", "start", "--env", "demo"), environment)
@@ -304,7 +354,7 @@ class Loop:
 
 
 class Answers:
-    """Which of many expressions have ever had data: asked again and again, since some have it for moments.
+    """Which of many expressions have ever had data, since some have it for moments.
 
     Args:
         loop: the running services.
@@ -312,25 +362,35 @@ class Answers:
     """
 
     def __init__(self, loop: Loop, expressions: Iterable[str]) -> None:
-        self.missing = sorted(set(expressions))
-        self.fault: BaseException | None = None
+        self._missing = set(expressions)
         self._loop = loop
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._ask, daemon=True)
-        self._thread.start()
+        self._since = time.monotonic()
 
-    def end(self) -> None:
-        """Ask no more."""
-        self._over.set()
-        self._thread.join()
+    def missing(self) -> set[str]:
+        """Return the expressions that had no data at any second until now.
 
-    def _ask(self) -> None:
-        while self.missing and not self._over.wait(1.0):
-            try:
-                self.missing = [each for each in self.missing if not self._loop.ask(each)]
-            except AssertionError as error:
-                self.fault = error
-                return
+        Raises:
+            AssertionError: Prometheus can't read one.
+        """
+        seconds = int(time.monotonic() - self._since) + 1
+        for expression in sorted(self._missing):
+            past = f"present_over_time(count({expression}\n)[{seconds}s:1s])"
+            if self._loop.ask(expression) or self._loop.ask(past):
+                self._missing.remove(expression)
+        return self._missing
+
+
+def panels_queries(*boards: Board, needing: bool, rate_interval: str) -> set[str]:
+    """Return what Grafana asks for panels that need an event first, or for those that don't.
+
+    It asks for all instances and versions.
+    """
+    panels = [panel for board in boards for panel in board.panels() if bool(panel.needs) is needing]
+    queries = {expr for panel in panels for expr in panel.queries.values()}
+    values = {"$__rate_interval": rate_interval, **{f"${variable}": ".*" for variable in VARIABLES}}
+    for variable, value in values.items():
+        queries = {expr.replace(variable, value) for expr in queries}
+    return queries
 
 
 def shorten_clocks(file: Path) -> None:
@@ -338,4 +398,5 @@ def shorten_clocks(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
     for clock, shorter in _CLOCKS.items():
         text = re.sub(rf"^(\s*(?:- )?{clock}): \w+$", rf"\1: {shorter}", text, flags=re.MULTILINE)
+    text = re.sub(r"(window_seconds\{.*\}) >= \d+$", r"\1 >= 0", text, flags=re.MULTILINE)
     file.write_text(text, encoding="utf-8")

@@ -16,9 +16,11 @@ and unchanged.
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
+from stat import S_ISREG
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -179,10 +181,25 @@ class WarmupExample(FrozenModel):
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A verified model bundle on disk: its folder and its parsed `contract.json`."""
+    """A verified model bundle on disk.
+
+    Attributes:
+        path: its folder.
+        contract: its parsed `contract.json`.
+        states: the state of each file before it was verified; empty if none was.
+    """
 
     path: Path
     contract: Contract
+    states: Mapping[str, tuple[int, int]] = field(default_factory=dict, compare=False, repr=False)
+
+    def check_unchanged(self) -> None:
+        """Raise ContractError if a file changed since before it was verified: what was read may be another.
+
+        The time of a file's change can't be set by a program, so that a change and its reversal show too.
+        """
+        if self.states and _states(self.path) != self.states:
+            raise ContractError(f"Files of {self.path} were replaced while they were read; open it again.")
 
     @property
     def saved_model(self) -> Path:
@@ -258,6 +275,7 @@ def open_bundle(path: Path, *, max_bytes: int | None = None) -> Bundle:
             unlisted or not a plain file; or the bundle exceeds the limit.
         DigestMismatchError: a file changed after sealing.
     """
+    states = _states(path)
     contract = read_contract(path)
     _check_complete(path, contract.files)
     found = dict(_digests(path, max_bytes=max_bytes))
@@ -274,7 +292,18 @@ def open_bundle(path: Path, *, max_bytes: int | None = None) -> Bundle:
             f"{path} has files that its contract doesn't list: {', '.join(unexpected)}. "
             "Open a copy without them."
         )
-    return Bundle(path=path, contract=contract)
+    return Bundle(path=path, contract=contract, states=states)
+
+
+def _states(path: Path) -> dict[str, tuple[int, int]]:
+    """Return the size of each file below `path`, and the time of its last change in nanoseconds."""
+    states = {}
+    for file in path.rglob("*"):
+        with suppress(FileNotFoundError):  # replaced just now
+            stat = file.stat()
+            if S_ISREG(stat.st_mode):
+                states[file.relative_to(path).as_posix()] = (stat.st_size, stat.st_ctime_ns)
+    return states
 
 
 def read_contract(path: Path) -> Contract:

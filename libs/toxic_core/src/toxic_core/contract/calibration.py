@@ -41,10 +41,14 @@ def calibrate(
     Returns:
         Calibrated scores, float32 [batch, labels].
     """
-    scaling = [
-        [contract.calibration_of(label, language) for label in contract.labels] for language in languages
-    ]
-    factors = np.array([[(c.slope, c.intercept) for c in row] for row in scaling], dtype=np.float64)
+    scaling = {
+        language: [
+            (each.slope, each.intercept)
+            for each in (contract.calibration_of(label, language) for label in contract.labels)
+        ]
+        for language in set(languages)
+    }
+    factors = np.array([scaling[language] for language in languages], dtype=np.float64)
     factors = factors.reshape(*scores.shape, 2)
     clipped = np.clip(scores.astype(np.float64), _EPSILON, 1 - _EPSILON)
     logits = factors[..., 0] * np.log(clipped / (1 - clipped)) + factors[..., 1]

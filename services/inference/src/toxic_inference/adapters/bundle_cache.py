@@ -14,7 +14,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from threading import Lock
 
@@ -131,7 +131,7 @@ class BundleCache:
         finally:
             shutil.rmtree(partial, ignore_errors=True)
             os.close(descriptor)
-        return Bundle(path=path, contract=verified.contract)
+        return replace(verified, path=path)
 
     def _open(self, path: Path, servable_id: ServableId) -> Bundle:
         bundle = open_bundle(path, max_bytes=self.max_bundle_bytes)

@@ -7,7 +7,7 @@ from functools import cache, partial
 from typing import Protocol
 
 from toxic_core.contract import Bundle
-from toxic_core.errors import ConfigurationError
+from toxic_core.errors import ConfigurationError, ContractError
 from toxic_inference.adapters.memory import give_back_memory
 from toxic_inference.serving.interfaces import ServableId
 from toxic_inference.settings import Settings
@@ -83,7 +83,7 @@ class BundleLoader:
         """Return the version, ready to serve.
 
         Raises:
-            ContractError: the bundle is damaged or isn't one.
+            ContractError: the bundle is damaged or isn't one, or its files were replaced meanwhile.
             SignatureError: the SavedModel can't be read, or its signature isn't the contract's.
             WarmupError: its scores aren't the recorded ones.
             RegistryUnavailableError: the bundle isn't here and can't be fetched now.
@@ -102,4 +102,9 @@ class BundleLoader:
             give_back_memory()
             self._store.release(servable_id)
 
+        try:
+            bundle.check_unchanged()
+        except ContractError:
+            close()
+            raise
         return replace(model, close=close)

@@ -11,14 +11,15 @@ import errno
 import hashlib
 import logging
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import KW_ONLY, dataclass, field, replace
 from http import HTTPStatus
 from pathlib import Path, PurePosixPath
 from shutil import disk_usage
 from typing import TYPE_CHECKING
 
+import structlog
 from pydantic import BaseModel, ValidationError
 
 from toxic_core.contract import BUNDLE_ARTIFACT_PATH
@@ -28,6 +29,10 @@ from toxic_inference.serving.interfaces import AspiredVersion, ServableId
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
+
+    from toxic_inference.otel.tracing import Tracing
+
+_log = structlog.get_logger(__name__)
 
 _APPROVALS_PATH = "/ledger/approved"
 _FINGERPRINT_LENGTH = 16
@@ -76,6 +81,7 @@ class MlflowRegistry:
         pinned: versions that are served independent of the aliases.
         max_bytes: the largest bundle that is fetched.
         require_approval: whether aliases and digests come from the registry's ledger, not from MLflow.
+        tracing: makes a span of each poll and download, and sends its context along; None for no spans.
     """
 
     uri: str
@@ -85,6 +91,7 @@ class MlflowRegistry:
     max_bytes: int
     pinned: Sequence[str] = ()
     require_approval: bool = False
+    tracing: "Tracing | None" = None
     _client: "MlflowClient | None" = field(default=None, init=False)
     _seen_as_of: tuple[int | None, int | None] = field(default=(None, None), init=False)
     _seen: dict[str, ServableId] = field(default_factory=dict, init=False)
@@ -99,7 +106,7 @@ class MlflowRegistry:
         from mlflow.exceptions import MlflowException  # noqa: PLC0415  see the module's docstring
 
         aliases: dict[ServableId, set[str]] = {}
-        with self._unavailable_unless_answered():
+        with self._traced("registry.poll"), self._unavailable_unless_answered():
             approvals = self._approvals() if self.require_approval else None
             for alias, servable_id in self._named_versions(approvals).items():
                 aliases.setdefault(servable_id, set()).add(alias)
@@ -130,7 +137,7 @@ class MlflowRegistry:
 
         client = self._connect()
         uri = f"models:/{self.model_name}/{servable_id.version}/{BUNDLE_ARTIFACT_PATH}"
-        with self._unavailable_unless_answered():
+        with self._traced("registry.download"), self._unavailable_unless_answered():
             version = client.get_model_version(self.model_name, servable_id.version)
             if _id_of(version) != replace(servable_id, digest=None):
                 raise ContractError(f"Version {servable_id.version} was replaced in the registry meanwhile.")
@@ -230,7 +237,15 @@ class MlflowRegistry:
             mlflow.set_tracking_uri(self.uri)
             mlflow.set_registry_uri(self.uri)
             self._client = mlflow.MlflowClient(self.uri, self.uri)
+            if self.tracing is not None:
+                try:
+                    _send_headers(self.tracing.headers)
+                except (ImportError, AttributeError) as error:
+                    _log.warning("otel.no_context_for_registry", error=str(error))
         return self._client
+
+    def _traced(self, name: str) -> AbstractContextManager[None]:
+        return nullcontext() if self.tracing is None else self.tracing.calling(name)
 
     @contextmanager
     def _unavailable_unless_answered(self) -> Iterator[None]:
@@ -251,6 +266,30 @@ class MlflowRegistry:
             raise RegistryUnavailableError(
                 f"The model registry at {self.uri} doesn't answer as expected: {reason}"
             ) from error
+
+
+def _send_headers(headers: Callable[[], Mapping[str, str]]) -> None:
+    """Let MLflow add headers to each request of this process; plugins do the same by an entry point.
+
+    Raises:
+        ImportError: this MLflow has no such registry, which isn't public.
+        AttributeError: it has another form.
+    """
+    from mlflow.tracking.request_header.abstract_request_header_provider import (  # noqa: PLC0415  as above
+        RequestHeaderProvider,
+    )
+    from mlflow.tracking.request_header.registry import (  # noqa: PLC0415
+        _request_header_provider_registry,
+    )
+
+    class TraceHeaders(RequestHeaderProvider):
+        def in_context(self) -> bool:
+            return True
+
+        def request_headers(self) -> dict[str, str]:
+            return dict(headers())
+
+    _request_header_provider_registry.register(TraceHeaders)
 
 
 def _id_of(version: "ModelVersion") -> ServableId:

@@ -5,6 +5,7 @@ Invariant: an unusable registry cache or folder is reported at the start, as one
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -17,6 +18,9 @@ from toxic_inference.adapters.mlflow_source import MlflowRegistry
 from toxic_inference.adapters.served_file import ServedFile
 from toxic_inference.serving.interfaces import AspiredVersion, Source
 from toxic_inference.settings import Settings
+
+if TYPE_CHECKING:
+    from toxic_inference.otel.tracing import Tracing
 
 _log = structlog.get_logger(__name__)
 
@@ -38,8 +42,8 @@ class Origin:
     remember: Callable[[tuple[AspiredVersion, ...]], None]
 
 
-def open_origin(settings: Settings) -> Origin:
-    """Return the origin that the settings choose.
+def open_origin(settings: Settings, tracing: "Tracing | None" = None) -> Origin:
+    """Return the origin that the settings choose; calls of the registry are traced by `tracing`.
 
     Raises:
         ConfigurationError: the cache or the model folder can't be used.
@@ -65,6 +69,7 @@ def open_origin(settings: Settings) -> Origin:
         pinned=settings.pinned_versions,
         max_bytes=settings.max_bundle_bytes,
         require_approval=settings.require_approval,
+        tracing=tracing,
     )
     folder = settings.cache_dir / settings.model_name
     check_writable(folder, setting="INFERENCE_CACHE_DIR")

@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -11,11 +11,16 @@ from toxic_inference.adapters.watched_file import WatchedFile
 from toxic_inference.budget import Budget
 from toxic_inference.composition.executors import Executors
 from toxic_inference.corrections.record import FeedbackFullError
+from toxic_inference.corrections.review import ReviewService
+from toxic_inference.corrections.review_queue import ReviewQueue
+from toxic_inference.corrections.review_store import ReviewStore
 from toxic_inference.corrections.service import CorrectionService
 from toxic_inference.corrections.store import DatabaseFeedbackStore
+from toxic_inference.events import Emit
 from toxic_inference.http.backend import Backend, DoorThreads, Limits, PerspectiveRules
 from toxic_inference.jobs.owner import JobsOwner
 from toxic_inference.jobs.queue import JobQueue
+from toxic_inference.serving.clock import SystemClock
 from toxic_inference.serving.interfaces import Scorer
 from toxic_inference.serving.versions.manager import Manager
 from toxic_inference.serving.versions.poller import Poller
@@ -34,7 +39,7 @@ def make_backend(
     scorer: Scorer,
     manager: Manager,
     poller: Poller,
-    feedback: DatabaseFeedbackStore,
+    review: ReviewQueue,
     jobs: JobQueue | JobsOwner,
     watching: Watching,
     threads: Executors,
@@ -52,6 +57,14 @@ def make_backend(
         now=time.time,
         emit=watching.emit,
     )
+    corrections = CorrectionService(
+        store=review.store.corrections,
+        threads=Threads(threads.feedback),
+        now=review.now,
+        emit=watching.emit,
+        room=Budget(settings.feedback_size_bytes, _feedback_full),
+        kept=review.offer,
+    )
     return Backend(
         model_name=settings.model_name,
         default_alias=settings.model_alias,
@@ -60,13 +73,8 @@ def make_backend(
         ready=lambda: manager.ready,
         source_error=lambda: poller.error,
         identify_language=partial(identify, default=settings.default_language),
-        corrections=CorrectionService(
-            store=feedback,
-            threads=Threads(threads.feedback),
-            now=lambda: datetime.now(UTC),
-            emit=watching.emit,
-            room=Budget(settings.feedback_size_bytes, _feedback_full),
-        ),
+        corrections=corrections,
+        review=ReviewService(review, corrections),
         jobs=jobs,
         webhooks=webhooks if settings.event_secret.get_secret_value() else None,
         render_metrics=watching.render,
@@ -82,6 +90,21 @@ def make_backend(
         emit=watching.emit,
         public_url=settings.public_url,
         perspective=_make_perspective(settings),
+    )
+
+
+def make_review(
+    settings: Settings, feedback: DatabaseFeedbackStore, *, emit: Emit, threads: Executors
+) -> ReviewQueue:
+    """Return what takes texts in for the review."""
+    return ReviewQueue(
+        ReviewStore(feedback),
+        threads=Threads(threads.feedback),
+        clock=SystemClock(),
+        now=lambda: datetime.now(UTC),
+        emit=emit,
+        texts=settings.review_texts,
+        keep=timedelta(days=settings.review_keep_days),
     )
 
 

@@ -19,6 +19,7 @@ class FeedbackSource(StrEnum):
     NATIVE = "native"
     PAGE = "page"
     PERSPECTIVE = "perspective"
+    REVIEW = "review"
 
 
 @dataclass(frozen=True, slots=True)

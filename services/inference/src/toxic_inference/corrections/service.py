@@ -35,6 +35,7 @@ class CorrectionService:
         now: the time, in UTC.
         emit: takes `CorrectionKept` and `LabelJudged`.
         room: bytes for corrections; what the store has at first counts for no caller's share.
+        kept: takes every correction that was stored, at once.
     """
 
     store: DatabaseFeedbackStore
@@ -42,6 +43,7 @@ class CorrectionService:
     now: Callable[[], datetime]
     emit: Emit
     room: Budget
+    kept: Callable[[Feedback], None] = lambda _: None
 
     def make(
         self,
@@ -91,11 +93,16 @@ class CorrectionService:
             self.emit(CorrectionKept(feedback.source.value))
             for label, applies in feedback.labels.items():
                 self.emit(LabelJudged(label, "yes" if applies else "no"))
+            self.kept(feedback)
         return kept
 
     async def delete(self, feedback_id: str, *, caller: str = "") -> None:
         """Remove a correction. Raises as `DatabaseFeedbackStore.delete`."""
         self.room.release(caller, await self.threads.run(self.store.delete, feedback_id))
+
+    async def forget(self, digest: str) -> None:
+        """Remove a text everywhere. Raises as `DatabaseFeedbackStore.forget`."""
+        self.room.release("", await self.threads.run(self.store.forget, digest))
 
     async def labels(self) -> list[LabelName]:
         """Return every label that a correction judges, sorted. Raises as `DatabaseFeedbackStore.labels`."""

@@ -1,9 +1,10 @@
 """Corrections in a database: SQLite by default, PostgreSQL if its address is set.
 
 Owns the tables `correction`, `correction_label`, with a row per judged or scored label, and
-`correction_secret`. The `place` of a correction only grows: an export reads page by page and holds no
-transaction open during a slow download. A database with the old table `feedback`, which had columns per
-label, or without callers, is migrated on first use.
+`correction_secret`, and makes those of the review. The `place` of a correction only grows: an export reads
+page by page and holds no transaction open during a slow download. A database with the old table `feedback`,
+which had columns per label, or without callers or digests, is migrated on first use; the digests of its texts
+are computed later, in steps.
 
 Invariant: `add` returns once the rows are on disk; two `add`s of one id leave one correction.
 """
@@ -31,9 +32,21 @@ from toxic_inference.corrections.record import (
     Judged,
     UnknownFeedbackError,
 )
+from toxic_inference.corrections.tables import (
+    SQLITE,
+    correction_digests,
+    corrections,
+    digest_of,
+    drop_items,
+    label_rows,
+    metadata,
+    review_items,
+    secret_row,
+    unnamed,
+    unnamed_corrections,
+)
 
-_SQLITE = "sqlite"
-_DRIVERS = {_SQLITE: "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+_DRIVERS = {SQLITE: "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 _BUSY_SECONDS = 5
 _ATTEMPTS = 3
 _LOCK = 0x746F786963  # any number without another lock in the database
@@ -41,39 +54,12 @@ _LOCK = 0x746F786963  # any number without another lock in the database
 OVERHEAD_BYTES = 1_024
 """About what a correction takes beside its text."""
 
-_metadata = sql.MetaData()
-_corrections = sql.Table(
-    "correction",
-    _metadata,
-    sql.Column(
-        "place", sql.BigInteger().with_variant(sql.Integer, _SQLITE), primary_key=True, autoincrement=True
-    ),
-    sql.Column("id", sql.String(128), nullable=False, unique=True),
-    sql.Column("text", sql.Text),
-    sql.Column("language", sql.String(16)),
-    sql.Column("created_at", sql.DateTime(timezone=True), nullable=False),
-    sql.Column("model_version", sql.String(250)),
-    sql.Column("source", sql.String(16), nullable=False),
-    sql.Column("actor", sql.String(256)),
-    sql.Column("caller", sql.String(256)),
-    # Without it SQLite gives the place of a deleted last row to the next one.
-    sqlite_autoincrement=True,
-)
-_labels = sql.Table(
-    "correction_label",
-    _metadata,
-    sql.Column("id", sql.String(128), sql.ForeignKey(_corrections.c.id), primary_key=True),
-    sql.Column("label", sql.String(64), primary_key=True),
-    sql.Column("value", sql.Boolean),
-    sql.Column("score", sql.Float),
-)
-
-_secret = sql.Table("correction_secret", _metadata, sql.Column("key", sql.LargeBinary, nullable=False))
-
 _OLD_COLUMNS: Final = ("id", "text", "language", "created_at", "model_version", "source", "actor")
 
 _COLUMNS: Final = (*_OLD_COLUMNS, "caller")
 """What a correction holds beside its labels and scores."""
+
+_BYTES: Final = sql.func.coalesce(sql.func.length(corrections.c.text), 0)
 
 _AT_ONCE: Final = "toxic_begin_immediately"
 
@@ -107,7 +93,7 @@ class DatabaseFeedbackStore:
         self._engine = _engine(parsed.set(drivername=driver))
         self._prepared = False
         self._preparing = Lock()
-        if driver == _SQLITE:
+        if driver == SQLITE:
             if not parsed.database:
                 raise ConfigurationError(
                     "INFERENCE_FEEDBACK_URL names no file. Set it to sqlite:///folder/file.db."
@@ -133,6 +119,7 @@ class DatabaseFeedbackStore:
         """
         correction = {column: getattr(feedback, column) for column in _COLUMNS}
         correction["source"] = feedback.source.value
+        correction["digest"] = None if feedback.text is None else digest_of(feedback.text)
         labels = [
             {
                 "id": feedback.id,
@@ -142,15 +129,15 @@ class DatabaseFeedbackStore:
             }
             for label in dict.fromkeys((*feedback.labels, *feedback.scores))
         ]
-        with self._connection() as connection:
+        with self.connection() as connection:
             # Between a removal and the next insertion, another replacement may come first.
             for _ in range(_ATTEMPTS if replace else 1):
                 try:
                     with connection.begin_nested():
-                        connection.execute(sql.insert(_corrections).values(correction))
-                        connection.execute(sql.insert(_labels), labels)
+                        connection.execute(sql.insert(corrections).values(correction))
+                        connection.execute(sql.insert(label_rows), labels)
                 except IntegrityError:
-                    same = _read(connection, _corrections.c.id == feedback.id, limit=1)
+                    same = _read(connection, corrections.c.id == feedback.id, limit=1)
                     if same and feedback.repeats(same[0][1]):
                         return False
                     if replace:
@@ -163,46 +150,93 @@ class DatabaseFeedbackStore:
             )
 
     def delete(self, feedback_id: str) -> int:
-        """Remove a correction for good; return about how many bytes it took.
+        """Remove a correction for good, its text also from the review; return about how many bytes it took.
 
         Raises:
             UnknownFeedbackError: there is none with that id.
         """
-        with self._connection() as connection:
-            length = sql.func.coalesce(sql.func.length(_corrections.c.text), 0)
-            characters = connection.execute(
-                sql.select(length).where(_corrections.c.id == feedback_id)
-            ).scalar()
-            removed = _remove(connection, feedback_id)
-        if not removed:
-            raise UnknownFeedbackError(f"There is no correction {feedback_id!r}.")
-        return OVERHEAD_BYTES + (characters or 0)
+        with self.connection() as connection:
+            found = _remove(connection, feedback_id)
+            if found is None:
+                raise UnknownFeedbackError(f"There is no correction {feedback_id!r}.")
+            size, digest = found
+            drop_items(connection, review_items.c.digest == digest)
+        return OVERHEAD_BYTES + size
+
+    def forget(self, digest: str) -> int:
+        """Remove every correction with a text, and the text from the review; return about how many bytes.
+
+        Args:
+            digest: of the text.
+
+        Raises:
+            UnknownFeedbackError: no correction has the text, and it isn't in the review.
+        """
+        with self.connection() as connection:
+            dropped = drop_items(connection, review_items.c.digest == digest)
+            found = connection.execute(
+                sql.select(corrections.c.id, _BYTES).where(
+                    (corrections.c.digest == digest) | (unnamed & (_digest_in(connection) == digest))
+                )
+            ).all()
+            for feedback_id, _ in found:
+                _remove(connection, feedback_id)
+        if not (found or dropped):
+            raise UnknownFeedbackError(f"There is no text with the digest {digest!r}.")
+        return sum(OVERHEAD_BYTES + size for _, size in found)
+
+    def name_texts(self, limit: int) -> bool:
+        """Give digests to at most so many texts of an older release; return whether there were as many."""
+        with self.connection() as connection:
+            some = sql.select(corrections.c.place).where(unnamed).order_by(corrections.c.place).limit(limit)
+            named = (
+                sql.update(corrections)
+                .where(unnamed, corrections.c.place.in_(some))
+                .values(digest=_digest_in(connection))
+            )
+            return connection.execute(named).rowcount >= limit
+
+    def disputes(self, feedback: Feedback, *, limit: int = 100) -> frozenset[LabelName]:
+        """Return the labels that another caller's correction of the same text judges otherwise."""
+        if feedback.text is None:
+            return frozenset()
+        others = (
+            sql.select(corrections.c.id)
+            .where(corrections.c.digest == digest_of(feedback.text), corrections.c.caller != feedback.caller)
+            .limit(limit)
+        )
+        judged = sql.select(label_rows.c.label, label_rows.c.value).where(
+            label_rows.c.id.in_(others), label_rows.c.value.is_not(None)
+        )
+        with self.connection() as connection:
+            found = connection.execute(judged).all()
+        return frozenset(label for label, value in found if feedback.labels.get(label, value) is not value)
 
     def size(self) -> int:
         """Return about how many bytes all corrections take."""
-        texts = sql.func.coalesce(sql.func.sum(sql.func.length(_corrections.c.text)), 0)
-        with self._connection() as connection:
+        texts = sql.func.coalesce(sql.func.sum(sql.func.length(corrections.c.text)), 0)
+        with self.connection() as connection:
             count, characters = connection.execute(sql.select(sql.func.count(), texts)).one()
         return int(count) * OVERHEAD_BYTES + int(characters)
 
     def page(self, *, after: int, limit: int) -> Sequence[tuple[int, Feedback]]:
         """Return at most `limit` corrections after a position, oldest first, each with its position."""
-        with self._connection() as connection:
-            return _read(connection, _corrections.c.place > after, limit=limit)
+        with self.connection() as connection:
+            return _read(connection, corrections.c.place > after, limit=limit)
 
     def labels(self) -> frozenset[LabelName]:
         """Return every label that a correction judges."""
-        judged = sql.select(_labels.c.label).where(_labels.c.value.is_not(None)).distinct()
-        with self._connection() as connection:
+        judged = sql.select(label_rows.c.label).where(label_rows.c.value.is_not(None)).distinct()
+        with self.connection() as connection:
             return frozenset(connection.execute(judged).scalars())
 
     def judged(self, limit: int) -> Sequence[Judged]:
         """Return the latest corrections that have a version and a score, without their texts."""
-        scored = sql.exists().where(_labels.c.id == _corrections.c.id, _labels.c.score.is_not(None))
-        columns = [_corrections.c[name] for name in ("place", "id", "language", "model_version")]
-        query = sql.select(*columns).where(_corrections.c.model_version.is_not(None), scored)
-        with self._connection() as connection:
-            latest = query.order_by(_corrections.c.place.desc()).limit(limit)
+        scored = sql.exists().where(label_rows.c.id == corrections.c.id, label_rows.c.score.is_not(None))
+        columns = [corrections.c[name] for name in ("place", "id", "language", "model_version")]
+        query = sql.select(*columns).where(corrections.c.model_version.is_not(None), scored)
+        with self.connection() as connection:
+            latest = query.order_by(corrections.c.place.desc()).limit(limit)
             rows = connection.execute(latest).mappings().all()
             figures = _figures(connection, rows)
         found = [(row, *figures[row["id"]]) for row in rows]
@@ -210,15 +244,16 @@ class DatabaseFeedbackStore:
 
     def secret(self) -> bytes:
         """Return the key of the callers' pseudonyms, which replicas share and exports don't contain."""
-        with self._connection() as connection:
-            return bytes(connection.execute(sql.select(_secret.c.key)).scalar_one())
+        with self.connection() as connection:
+            return bytes(connection.execute(sql.select(secret_row.c.key)).scalar_one())
 
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
 
     @contextmanager
-    def _connection(self) -> Iterator[sql.Connection]:
+    def connection(self) -> Iterator[sql.Connection]:
+        """Open a transaction."""
         try:
             self._prepare()
             with self._engine.begin() as connection:
@@ -235,32 +270,45 @@ class DatabaseFeedbackStore:
                 return
             at_once = self._engine.execution_options(**{_AT_ONCE: True})
             with at_once.begin() as connection:
-                if connection.dialect.name != _SQLITE:
+                if connection.dialect.name != SQLITE:
                     # Replicas that start together would both find no table, and one would fail.
                     connection.execute(sql.select(sql.func.pg_advisory_xact_lock(_LOCK)))
-                _metadata.create_all(connection)
-                if connection.execute(sql.select(_secret)).first() is None:
-                    connection.execute(sql.insert(_secret).values(key=token_bytes(32)))
-                if "caller" not in {
-                    column["name"] for column in sql.inspect(connection).get_columns("correction")
-                }:
-                    connection.execute(sql.text("ALTER TABLE correction ADD COLUMN caller VARCHAR(256)"))
+                metadata.create_all(connection)
+                if connection.execute(sql.select(secret_row)).first() is None:
+                    connection.execute(sql.insert(secret_row).values(key=token_bytes(32)))
+                known = {column["name"] for column in sql.inspect(connection).get_columns("correction")}
+                for column, kind in (("caller", "VARCHAR(256)"), ("digest", "VARCHAR(64)")):
+                    if column not in known:
+                        connection.execute(sql.text(f"ALTER TABLE correction ADD COLUMN {column} {kind}"))
+                for index in (correction_digests, unnamed_corrections):
+                    index.create(connection, checkfirst=True)
                 if sql.inspect(connection).has_table(_OLD_TABLE):
                     _migrate(connection)
             self._prepared = True
 
 
-def _remove(connection: sql.Connection, feedback_id: str) -> int:
-    """Remove a correction; return how many there were."""
-    connection.execute(sql.delete(_labels).where(_labels.c.id == feedback_id))
-    return connection.execute(sql.delete(_corrections).where(_corrections.c.id == feedback_id)).rowcount
+def _digest_in(connection: sql.Connection) -> sql.ColumnElement[str]:
+    """Return `digest_of` a correction's text, as the database computes it."""
+    text = corrections.c.text
+    if connection.dialect.name == SQLITE:
+        return sql.func.toxic_digest(text)
+    return sql.func.encode(sql.func.sha256(sql.func.convert_to(text, "UTF8")), "hex")
+
+
+def _remove(connection: sql.Connection, feedback_id: str) -> tuple[int, str | None] | None:
+    """Remove a correction; return its text's size and digest, if there was one."""
+    connection.execute(sql.delete(label_rows).where(label_rows.c.id == feedback_id))
+    digest = sql.func.coalesce(corrections.c.digest, _digest_in(connection)).label("digest")
+    removal = sql.delete(corrections).where(corrections.c.id == feedback_id)
+    row = connection.execute(removal.returning(_BYTES, digest)).first()
+    return None if row is None else (int(row[0]), row[1])
 
 
 def _read(
     connection: sql.Connection, where: sql.ColumnElement[bool], *, limit: int
 ) -> list[tuple[int, Feedback]]:
     """Return corrections in order, each with its place."""
-    query = sql.select(_corrections).where(where).order_by(_corrections.c.place).limit(limit)
+    query = sql.select(corrections).where(where).order_by(corrections.c.place).limit(limit)
     rows = connection.execute(query).mappings().all()
     figures = _figures(connection, rows)
     read = []
@@ -283,7 +331,7 @@ def _figures(
         return found
     places = [row["place"] for row in rows]
     query = (
-        sql.select(_labels).join(_corrections).where(_corrections.c.place.between(min(places), max(places)))
+        sql.select(label_rows).join(corrections).where(corrections.c.place.between(min(places), max(places)))
     )
     for identity, label, value, score in connection.execute(query):
         labels, scores = found[identity]
@@ -305,20 +353,20 @@ def _migrate(connection: sql.Connection) -> None:
             f"The table {_OLD_TABLE} isn't this service's: it has no {', '.join(sorted(missing))}. "
             "Rename it, or set INFERENCE_FEEDBACK_URL to another database."
         )
-    connection.execute(sql.delete(old).where(old.c.id.in_(sql.select(_corrections.c.id))))
+    connection.execute(sql.delete(old).where(old.c.id.in_(sql.select(corrections.c.id))))
     kept = sql.select(*(old.c[column] for column in _OLD_COLUMNS)).order_by(old.c.place)
-    connection.execute(sql.insert(_corrections).from_select(list(_OLD_COLUMNS), kept))
+    connection.execute(sql.insert(corrections).from_select(list(_OLD_COLUMNS), kept))
     for label in _OLD_LABELS:
         value, score = old.c[f"label_{label}"], old.c[f"score_{label}"]
         said = sql.select(old.c.id, sql.literal(label), value, score).where(
             sql.or_(value.is_not(None), score.is_not(None))
         )
-        connection.execute(sql.insert(_labels).from_select(["id", "label", "value", "score"], said))
+        connection.execute(sql.insert(label_rows).from_select(["id", "label", "value", "score"], said))
     old.drop(connection)
 
 
 def _engine(url: URL) -> sql.Engine:
-    if url.get_backend_name() != _SQLITE:
+    if url.get_backend_name() != SQLITE:
         return sql.create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": _BUSY_SECONDS})
     engine = sql.create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
 
@@ -326,6 +374,9 @@ def _engine(url: URL) -> sql.Engine:
     def set_up(connection: Any, _record: object) -> None:
         # The driver would begin a transaction at the first change of a row only, not at a change of a table.
         connection.isolation_level = None
+        # A condition may be computed for rows without a text too.
+        digest = lambda text: None if text is None else digest_of(text)  # noqa: E731
+        connection.create_function("toxic_digest", 1, digest, deterministic=True)
         # With a write-ahead log, the default of `synchronous` would lose the last corrections to a power cut.
         # With secure_delete, a deletion overwrites the bytes.
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):

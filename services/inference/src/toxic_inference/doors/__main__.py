@@ -26,7 +26,7 @@ reflection, which need no key. There:
 - An error is a status of gRPC. In overload it is `RESOURCE_EXHAUSTED`, with the time to wait: as
   `google.rpc.RetryInfo` in `grpc-status-details-bin`, and as `grpc-retry-pushback-ms`. The metric label
   `status` has the HTTP status.
-- The metadata `x-policy: NAME` names a policy.
+- The metadata `x-policy: NAME` names a policy; `do-not-store: true` keeps texts and scores from being stored.
 - The trailing metadata `x-request-id`, `x-model-version`, `x-truncated-texts`, `x-low-confidence-texts`,
   `x-unevaluated-languages`, `x-policy` and `x-policy-decided-by` are HTTP's headers.
 

@@ -10,6 +10,7 @@ from toxic_inference.doors.open_inference.grpc_door import OPEN_INFERENCE_GRPC
 from toxic_inference.doors.openai.door import OPENAI
 from toxic_inference.doors.operations.door import OPERATIONS
 from toxic_inference.doors.perspective.door import PERSPECTIVE
+from toxic_inference.doors.review.door import REVIEW
 from toxic_inference.doors.tf_serving.door import TF_SERVING
 from toxic_inference.doors.tf_serving.grpc_door import TF_SERVING_GRPC
 from toxic_inference.http.door import Door
@@ -24,6 +25,7 @@ DOORS: tuple[Door, ...] = (
     MLFLOW,
     JOBS,
     FEEDBACK,
+    REVIEW,
     OPERATIONS,
     EVENTS,
     WEB,

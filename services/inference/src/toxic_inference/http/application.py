@@ -14,6 +14,7 @@ from starlette.routing import Route
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from toxic_core.errors import ToxicError
+from toxic_core.http.addresses import Addresses
 from toxic_inference.events import RouteDeclared
 from toxic_inference.http.admission import Admission, AdmissionRules
 from toxic_inference.http.backend import (
@@ -26,10 +27,11 @@ from toxic_inference.http.door import Door, Doors
 from toxic_inference.http.encodings.content_coding import ContentCoding
 from toxic_inference.http.error_shapes import NATIVE
 from toxic_inference.http.errors import Problem, problem_of
-from toxic_inference.http.guard import Addresses, Guard, GuardRules
+from toxic_inference.http.guard import Guard, GuardRules
 from toxic_inference.http.middleware import BodyLimit, Endpoint, RequestContext
 from toxic_inference.http.openapi import OpenApiDocument
 from toxic_inference.http.policies import DECIDED_HEADER, POLICY_HEADER
+from toxic_inference.http.terms import DO_NOT_STORE_HEADER, TIMEOUT_HEADER
 from toxic_inference.http.texts import LOW_CONFIDENCE_TEXTS_HEADER, TRUNCATED_TEXTS_HEADER
 
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
@@ -40,7 +42,9 @@ _HTTP_CODES = {
     HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
 }
 _BROWSER_HEADERS = (
-    *("authorization", "content-type", "content-encoding", "x-api-key", "x-request-id", "timeout"),
+    *("authorization", "content-type", "content-encoding", "x-api-key", "x-request-id", TIMEOUT_HEADER),
+    DO_NOT_STORE_HEADER,
+    *("traceparent", "tracestate"),
     POLICY_HEADER,
     # What Google's clients for browsers add.
     *("x-goog-api-key", "x-goog-api-client", "x-goog-authuser", "x-goog-fieldmask", "x-goog-user-project"),
@@ -71,7 +75,7 @@ def create_api(
 
     Args:
         backend: what the handlers work with.
-        doors: every door; paths are matched in their order.
+        doors: every door; paths are matched in their order, those that score texts first.
         rules: API keys and their rate.
         cors_origins: origins of pages that may call the service from a browser.
         allowed_hosts: host names, each with or without a port, that are answered; see `Addresses`.
@@ -88,6 +92,9 @@ def create_api(
         keys=rules.find_key is not None,
         origins=cors_origins,
         public_url=backend.public_url,
+        hosts_setting="INFERENCE_ALLOWED_HOSTS",
+        origins_advice="List the page's origin in INFERENCE_CORS_ORIGINS, or the service's own address in "
+        "INFERENCE_PUBLIC_URL.",
     )
     layers = [
         Middleware(RequestContext, doors=registered, emit=backend.emit),
@@ -114,10 +121,13 @@ def create_api(
                     POLICY_HEADER,
                     DECIDED_HEADER,
                     "x-request-id",
+                    "traceparent",
                     "retry-after",
                 ],
             ),
         )
+    if backend.trace is not None:
+        layers.insert(0, Middleware(backend.trace, doors=registered))
     if admission is not None:
         # Outermost: a refused request costs as little as possible.
         layers.insert(0, Middleware(Admission, doors=registered, rules=admission, emit=backend.emit))
@@ -129,6 +139,7 @@ def create_api(
         problem = _refusal(request, error) if isinstance(error, HTTPException) else problem_of(error)
         return registered.render(problem, path=request.url.path)
 
+    operations = [(door, operation) for door in registered.registered for operation in door.operations]
     app = Starlette(
         routes=[
             Route(
@@ -136,8 +147,8 @@ def create_api(
                 Endpoint(door, operation, backend),
                 methods=[operation.method],
             )
-            for door in registered.registered
-            for operation in door.operations
+            # The router tries one after the other: the frequent ones first.
+            for door, operation in sorted(operations, key=lambda each: not each[1].scores)
         ],
         middleware=layers,
         exception_handlers={ToxicError: answer, HTTPException: answer},

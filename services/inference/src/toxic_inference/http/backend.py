@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Literal
 
+from starlette.types import ASGIApp
+
 from toxic_core.contract.scales import Scales
 from toxic_core.errors import NoVersionReadyError, UnknownModelError
 from toxic_core.labels import KNOWN_LABELS, LabelName
+from toxic_inference.corrections.review import ReviewService
 from toxic_inference.corrections.service import CorrectionService
 from toxic_inference.events import Emit
 from toxic_inference.jobs.owner import JobsOwner
@@ -91,6 +94,7 @@ class Backend:
         source_error: why the source of versions failed the last time; None if it answered.
         identify_language: returns a text's most likely language, or `und`, and the confidence.
         corrections: files and exports corrections.
+        review: the texts that moderators judge.
         jobs: scores uploaded files in the background, or knows which service does.
         webhooks: takes the registry's messages; None if no secret is shared with the registry.
         render_metrics: returns the text of `/metrics`.
@@ -101,6 +105,7 @@ class Backend:
         perspective: what the Perspective API leaves to the service.
         policies: returns the communities' policies; None if there are none.
         policy: the name of the policy that `scorer` follows, if any.
+        trace: adds spans of requests to an application, given its doors; None if they aren't traced.
         public_url: the address at which clients reach the service; None for that of each request.
     """
 
@@ -112,6 +117,7 @@ class Backend:
     source_error: Callable[[], Exception | None]
     identify_language: Callable[[str], Identified]
     corrections: CorrectionService
+    review: ReviewService
     jobs: JobQueue | JobsOwner
     webhooks: WebhookReceiver | None
     render_metrics: Callable[[], bytes]
@@ -123,6 +129,7 @@ class Backend:
     public_url: str | None = None
     policies: Callable[[], Policies | None] = lambda: None
     policy: str | None = None
+    trace: Callable[..., ASGIApp] | None = None
 
     def served_labels(self) -> tuple[LabelName, ...]:
         """Return the labels of every version that answers, those of the most important one first."""

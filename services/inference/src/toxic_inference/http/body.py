@@ -5,14 +5,15 @@ Invariant: JSON is read strictly (RFC 8259): NaN, duplicate keys and too much ne
 """
 
 import asyncio
+import codecs
 import json
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from http import HTTPStatus
 from typing import TypeVar
 
 import numpy as np
+import orjson
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import StreamingResponse
@@ -33,8 +34,8 @@ MOST_VALUES = 10_000
 """Values in the JSON of a request for one text."""
 
 _ON_THE_LOOP_BYTES = 64 * 1024
-_VALUE_MARKS = (b",", b"[", b"{")
-_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_VALUE_MARKS = b",[{"
+_OTHER_BYTES = bytes(set(range(256)) - set(_VALUE_MARKS))
 
 Model = TypeVar("Model", bound=BaseModel)
 Answer = TypeVar("Answer")
@@ -91,14 +92,15 @@ def parse_json(
         TooManyTextsError: it has too many values.
         RejectedTextError: a text or a name in it isn't valid Unicode.
     """
-    if (found := _count_values(body, enough=most_values)) > most_values:
+    # A value takes a byte at least.
+    if len(body) > most_values and (found := _count_values(body, enough=most_values)) > most_values:
         raise TooManyTextsError(
             f"The JSON has about {found:,} values; the limit is {most_values:,}. Send several requests.",
             field="body",
         )
     try:
         # JSON has no byte order mark, but some clients send one.
-        text = body.decode("utf-8-sig")
+        text = body.removeprefix(codecs.BOM_UTF8).decode()
     except UnicodeDecodeError as error:
         raise MalformedRequestError(f"The body is not UTF-8: byte {error.start + 1} is invalid.") from error
     try:
@@ -108,8 +110,8 @@ def parse_json(
             if fallback is None:
                 raise
             value = fallback(text)
-        if _ESCAPED_SURROGATE.search(text):
-            _check_unicode(value, ())
+        if b"\\u" in body:  # only an escape makes half a surrogate pair
+            _check_unicode(value)
     except json.JSONDecodeError as error:
         raise MalformedRequestError(
             f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
@@ -123,7 +125,7 @@ def parse_json(
 
 def strict_json(text: str) -> object:
     """Return the JSON value in `text`; raises `json.JSONDecodeError` or `MalformedRequestError`."""
-    value: object = json.loads(text, object_pairs_hook=unique_keys, parse_constant=refuse_constant)
+    value: object = _DECODER.decode(text)
     return value
 
 
@@ -144,19 +146,29 @@ def refuse_constant(name: str) -> object:
     raise MalformedRequestError(f"The JSON has {name}, which is not a JSON number.")
 
 
+_DECODER = json.JSONDecoder(object_pairs_hook=unique_keys, parse_constant=refuse_constant)
+
+
 def _count_values(body: bytes, *, enough: int) -> int:
     """Return the number of commas, lists and objects in a JSON text; an upper bound if that is `enough`."""
-    most = sum(map(body.count, _VALUE_MARKS))
+    most = len(body.translate(None, _OTHER_BYTES))
     if most <= enough:
         return most
     # Without escaped quotes, a character is outside of strings if it has an even number of quotes before it.
     codes = np.frombuffer(body.replace(b"\\\\", b"").replace(b'\\"', b""), dtype=np.uint8)
     outside = np.cumsum(codes == ord('"'), dtype=np.uint8) % 2 == 0
-    return sum(int(np.count_nonzero((codes == ord(mark)) & outside)) for mark in _VALUE_MARKS)
+    return sum(int(np.count_nonzero((codes == mark) & outside)) for mark in _VALUE_MARKS)
 
 
-def _check_unicode(value: object, place: tuple[int | str, ...]) -> None:
+def _check_unicode(value: object) -> None:
     """Raise `RejectedTextError` if a text in a JSON value has half a surrogate pair."""
+    try:
+        orjson.dumps(value)  # ten times as fast as the search, which finds the place
+    except orjson.JSONEncodeError:
+        _find_half_surrogate(value, ())
+
+
+def _find_half_surrogate(value: object, place: tuple[int | str, ...]) -> None:
     if isinstance(value, str):
         try:
             value.encode()
@@ -164,11 +176,11 @@ def _check_unicode(value: object, place: tuple[int | str, ...]) -> None:
             raise half_surrogate(path_of(place), error) from error
     elif isinstance(value, dict):
         for name, member in value.items():
-            _check_unicode(name, (*place, "a name"))
-            _check_unicode(member, (*place, name))
+            _find_half_surrogate(name, (*place, "a name"))
+            _find_half_surrogate(member, (*place, name))
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            _check_unicode(item, (*place, index))
+            _find_half_surrogate(item, (*place, index))
 
 
 def validate(model: type[Model], value: object) -> Model:

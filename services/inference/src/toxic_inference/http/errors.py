@@ -17,6 +17,7 @@ from toxic_core.errors import (
     ToxicError,
     UnknownModelError,
 )
+from toxic_core.http.addresses import ForeignRequestError
 from toxic_core.tables import InvalidTableError, RowProblem
 from toxic_inference.corrections.record import (
     FeedbackConflictError,
@@ -24,7 +25,9 @@ from toxic_inference.corrections.record import (
     FeedbackUnavailableError,
     UnknownFeedbackError,
 )
+from toxic_inference.corrections.review_store import ReviewLabelsError, UnknownReviewError
 from toxic_inference.jobs.record import (
+    DiskFullError,
     JobNotDoneError,
     JobsFullError,
     JobsUnavailableError,
@@ -112,6 +115,7 @@ ERROR_TABLE: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
     TooManyTextsError: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_many_texts"),
     UnauthenticatedError: (HTTPStatus.UNAUTHORIZED, "unauthenticated"),
     ForbiddenError: (HTTPStatus.FORBIDDEN, "forbidden"),
+    ForeignRequestError: (HTTPStatus.FORBIDDEN, "forbidden"),
     WebhooksDisabledError: (HTTPStatus.NOT_FOUND, "events_disabled"),
     InvalidMessageError: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request"),
     InvalidSignatureError: (HTTPStatus.FORBIDDEN, "invalid_signature"),
@@ -122,6 +126,8 @@ ERROR_TABLE: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
     InvalidTensorError: (HTTPStatus.BAD_REQUEST, "invalid_tensor"),
     UnknownModelError: (HTTPStatus.NOT_FOUND, "unknown_model"),
     UnknownFeedbackError: (HTTPStatus.NOT_FOUND, "unknown_feedback"),
+    UnknownReviewError: (HTTPStatus.NOT_FOUND, "unknown_review"),
+    ReviewLabelsError: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request"),
     FeedbackFullError: (HTTPStatus.TOO_MANY_REQUESTS, "feedback_full"),
     FeedbackConflictError: (HTTPStatus.CONFLICT, "feedback_conflict"),
     FeedbackUnavailableError: (HTTPStatus.SERVICE_UNAVAILABLE, "feedback_unavailable"),
@@ -131,6 +137,7 @@ ERROR_TABLE: Mapping[type[Exception], tuple[HTTPStatus, str]] = {
     JobNotDoneError: (HTTPStatus.CONFLICT, "job_not_done"),
     JobsUnavailableError: (HTTPStatus.SERVICE_UNAVAILABLE, "jobs_unavailable"),
     JobsFullError: (HTTPStatus.TOO_MANY_REQUESTS, "jobs_full"),
+    DiskFullError: (HTTPStatus.INSUFFICIENT_STORAGE, "disk_full"),
     OverloadedError: (HTTPStatus.TOO_MANY_REQUESTS, "overloaded"),
     NoVersionReadyError: (HTTPStatus.SERVICE_UNAVAILABLE, "no_version_ready"),
     DeadlineExceededError: (HTTPStatus.GATEWAY_TIMEOUT, "deadline_exceeded"),

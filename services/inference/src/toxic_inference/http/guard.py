@@ -4,18 +4,18 @@ Invariant: pure ASGI, before anything reads the body; with keys, every path requ
 is declared open, and an unknown path requires one too.
 """
 
-import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import ceil
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import structlog
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from toxic_core.http.addresses import Addresses, ForeignRequestError
 from toxic_inference.http.door import Access, Doors
 from toxic_inference.http.errors import (
     ForbiddenError,
@@ -28,13 +28,6 @@ from toxic_inference.keys import ApiKey, Role
 
 _KEY_HEADERS = ("x-api-key", "x-goog-api-key")
 _BEARER = "bearer "
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
-_PORT = re.compile(r":[0-9]*$")
-_NOT_PUBLIC = re.compile(
-    r"[^.]+|[0-9.]+|\[[0-9a-f:.]+\]|.+\.(?:localhost|local|internal|svc)|commentanalyzer\.googleapis\.com"
-)
-"""Names that a stranger's page can't make resolve to the service: those that no registrar sells, addresses,
-and the Perspective API's own."""
 FindKey = Callable[[str], ApiKey | None]
 _CALLER = "toxic_inference.caller"
 
@@ -78,65 +71,6 @@ class GuardRules:
     buckets: "dict[str, _Bucket]" = field(default_factory=dict)
 
 
-class Addresses:
-    """The names under which the service is called, and the pages that may change its state.
-
-    Args:
-        hosts: host names, each with or without a port; `*` for any. Loopback names always work. If there are
-            none, names that aren't public do, and with `keys` every name.
-        keys: whether the service has API keys, without which a page of a public name could call it after its
-            name was made to resolve to the service (DNS rebinding).
-        origins: origins of pages, such as `https://forum.example`, beside the service's own; `*` for any.
-        public_url: the address at which clients reach the service, if it is set.
-    """
-
-    def __init__(
-        self,
-        hosts: Collection[str] = (),
-        *,
-        keys: bool = False,
-        origins: Collection[str] = (),
-        public_url: str | None = None,
-    ) -> None:
-        self._origins = {origin.lower() for origin in origins}
-        self._own = {host.lower() for host in hosts}
-        self._any_host = "*" in hosts or (keys and not hosts)
-        self._private_hosts = not hosts
-        if public_url is not None:
-            url = urlsplit(public_url.lower())
-            # As browsers write it.
-            host = url.netloc.removesuffix(":443" if url.scheme == "https" else ":80")
-            self._origins.add(f"{url.scheme}://{host}")
-            self._own.add(host)
-
-    def check_host(self, headers: Headers) -> None:
-        """Raise `ForbiddenError` unless a request is for one of the hosts."""
-        if self._any_host:
-            return
-        given = headers.getlist("host")
-        host = given[0].lower() if len(given) == 1 else ""
-        name = _PORT.sub("", host)
-        # No browser leaves the header out.
-        private = self._private_hosts and (not given or _NOT_PUBLIC.fullmatch(name))
-        if not private and not {host, name} & (self._own | _LOOPBACK):
-            raise ForbiddenError(
-                f"The service doesn't answer for the host {host[:100]!r}; use a name that "
-                "INFERENCE_ALLOWED_HOSTS lists."
-            )
-
-    def check_origin(self, headers: Headers) -> None:
-        """Raise `ForbiddenError` if a request is from a page of another origin; scripts name none."""
-        origin = headers.get("origin", "").lower()
-        if {origin, "*"} & self._origins:
-            return
-        own = not origin or origin.partition("://")[2] in self._own | {headers.get("host", "").lower()}
-        if not own or headers.get("sec-fetch-site") == "cross-site":
-            raise ForbiddenError(
-                "Pages of other origins may not change anything here. List the page's origin in "
-                "INFERENCE_CORS_ORIGINS, or the service's own address in INFERENCE_PUBLIC_URL."
-            )
-
-
 class Guard:
     """Middleware that passes or refuses requests by their host, their origin and their API key."""
 
@@ -151,7 +85,7 @@ class Guard:
         if scope["type"] == "http" and scope["method"] != "OPTIONS":
             try:
                 self._check(scope)
-            except (UnauthenticatedError, ForbiddenError, RateLimitedError) as error:
+            except (UnauthenticatedError, ForbiddenError, ForeignRequestError, RateLimitedError) as error:
                 await self._doors.render(problem_of(error), path=scope["path"])(scope, receive, send)
                 return
         await self._app(scope, receive, send)

@@ -10,9 +10,25 @@ from toxic_inference.http.guard import caller_in
 from toxic_inference.serving.interfaces import Lane, Target, Terms
 
 TIMEOUT_HEADER = "timeout"
+DO_NOT_STORE_HEADER = "do-not-store"
+"""`true` if nothing of the request's texts may be stored; a job keeps its file all the same."""
 BULK = "toxic_inference.bulk"
 """Key of the scope of a request that is part of a larger one: it waits for capacity, as files do."""
 MAX_TIMEOUT_SECONDS = 3_600.0
+
+
+def may_store(request: Request) -> bool:
+    """Return whether a request lets its texts and scores be stored, by the header `do-not-store`.
+
+    Raises:
+        InvalidRequestError: the header has another value than true and false.
+    """
+    refused = request.headers.get(DO_NOT_STORE_HEADER, "false").lower()
+    if refused not in {"true", "false"}:
+        raise InvalidRequestError(
+            f"The header {DO_NOT_STORE_HEADER} must be true or false.", field=DO_NOT_STORE_HEADER
+        )
+    return refused == "false"
 
 
 def terms_of(request: Request, *, timeout_seconds: float | None = None, store: bool = True) -> Terms:
@@ -21,11 +37,13 @@ def terms_of(request: Request, *, timeout_seconds: float | None = None, store: b
     Args:
         request: its header `timeout`, in seconds, counts if the body has no timeout.
         timeout_seconds: the body's timeout.
-        store: whether scores may be stored.
+        store: whether scores, and texts for the review, may be stored; the header `do-not-store` may
+            refuse it.
 
     Raises:
-        InvalidRequestError: the header is not a number of seconds.
+        InvalidRequestError: a header has no such value.
     """
+    store = may_store(request) and store
     given = request.headers.get(TIMEOUT_HEADER)
     if timeout_seconds is None and given is not None:
         try:

@@ -6,9 +6,12 @@ Invariant: a folder under its final name is complete, whenever the process was k
 records are written under another name and renamed. Only the service's user can read them.
 """
 
+import errno
 import os
 import shutil
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -18,11 +21,25 @@ from pydantic import TypeAdapter, ValidationError
 from toxic_core.files import replacing
 from toxic_core.tables import TableOptions, open_table
 from toxic_inference.budget import Held
-from toxic_inference.jobs.record import Job
+from toxic_inference.jobs.record import DiskFullError, Job
 
 _UPLOAD, _RESULT, _RECORD = "upload.csv", "scores.csv", "job.json"
 _PARTIAL = ".partial-"
 _JOB = TypeAdapter(Job)
+
+
+@contextmanager
+def disk_errors() -> Iterator[None]:
+    """Raise `DiskFullError` for an `OSError` because the disk, or the user's quota of it, is used up."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise DiskFullError(
+            "The service's disk is full. Try again later; its operator has to free space in "
+            "INFERENCE_STATE_DIR or TMPDIR."
+        ) from error
 
 
 class JobFiles:
@@ -134,7 +151,8 @@ class PartialUpload:
 
     def drop(self) -> None:
         """Remove the upload."""
-        self._file.close()
+        with suppress(OSError):  # closing writes what is buffered, and the disk may be full
+            self._file.close()
         shutil.rmtree(self.path, ignore_errors=True)
         self.held.release()
 

@@ -23,7 +23,7 @@ from toxic_core.errors import NoVersionReadyError, ToxicError
 from toxic_core.tables import NO_OPTIONS, TableOptions
 from toxic_inference.budget import Budget, Held
 from toxic_inference.events import Emit, JobEnded, JobsChanged
-from toxic_inference.jobs.files import JobFiles, PartialUpload, count_rows
+from toxic_inference.jobs.files import JobFiles, PartialUpload, count_rows, disk_errors
 from toxic_inference.jobs.record import (
     Job,
     JobNotDoneError,
@@ -255,9 +255,10 @@ class JobQueue:
                 # Saved before scoring starts, so that every crash counts.
                 await self.threads.run(self.files.save, job)
                 self._update(job)
-                async with aclosing(scoring.score(job, session, self._held[job.id])) as steps:
-                    async for job in steps:
-                        self._update(job)
+                with disk_errors():
+                    async with aclosing(scoring.score(job, session, self._held[job.id])) as steps:
+                        async for job in steps:
+                            self._update(job)
         except NoVersionReadyError:
             await self._put_back(job)
             await self.clock.wait(asyncio.Event(), at_most_seconds=_NO_VERSION_SECONDS)

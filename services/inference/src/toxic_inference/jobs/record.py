@@ -79,5 +79,9 @@ class JobsFullError(OverloadedError):
     """There is no room for another file."""
 
 
+class DiskFullError(ToxicError):
+    """The service's disk has no space for a file; no fault of the caller."""
+
+
 class JobsUnavailableError(ToxicError):
     """The service that owns the jobs doesn't answer now."""

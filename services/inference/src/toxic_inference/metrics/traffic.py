@@ -119,7 +119,9 @@ class HealthCollector(Collector):
     def describe(self) -> Iterable[Metric]:
         """Return the metrics without samples."""
         names = [name for name, _, _ in (*_FIGURES, *_POLICY_FIGURES)]
-        return [gauge_family(name) for name in ("window_texts", "policy_window_texts", *names)]
+        return [
+            gauge_family(name) for name in ("window_seconds", "window_texts", "policy_window_texts", *names)
+        ]
 
     def collect(self) -> Iterator[Metric]:
         """Return the figures of windows that end now."""
@@ -129,6 +131,10 @@ class HealthCollector(Collector):
             for version in monitor.versions()
             for window in Window
         ]
+        watched = gauge_family("window_seconds")
+        for of, window, figures in rows:
+            watched.add_metric((*of, window.value), figures.seconds)
+        yield watched
         yield from _families("window_texts", _FIGURES, rows)
         rows = [
             (key, window, figures) for window in Window for key, figures in monitor.policies(window).items()

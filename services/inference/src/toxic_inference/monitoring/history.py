@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from toxic_inference.monitoring.estimate import Floats
 
 BUCKET_SECONDS: Final = 300.0
@@ -25,6 +28,11 @@ class Window(StrEnum):
     def buckets(self) -> int:
         """The number of buckets."""
         return {Window.HOUR: 12, Window.DAY: 288}[self]
+
+    @property
+    def seconds(self) -> float:
+        """The length."""
+        return self.buckets * BUCKET_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +64,29 @@ class History:
         first = int(now // BUCKET_SECONDS) - window.buckets + 1
         before = next((moment.flat for moment in self._moments if moment.bucket >= first), flat)
         return flat - before
+
+    def save(self, flat: Floats) -> "SavedHistory":
+        """Return the past, to go on with in another process."""
+        counts = [flat - moment.flat for moment in self._moments]
+        return SavedHistory(
+            np.array([moment.bucket for moment in self._moments], dtype=np.int64),
+            np.array(counts) if counts else np.zeros((0, flat.size)),
+        )
+
+    def restore(self, saved: "SavedHistory") -> None:
+        """Go on with the past of another process, before the first snapshot; the current counts are 0."""
+        for bucket, counts in zip(saved.buckets.tolist(), saved.counts, strict=True):
+            self._moments.append(_Moment(bucket, -counts))
+
+
+@dataclass(frozen=True, slots=True)
+class SavedHistory:
+    """The past of one flat array.
+
+    Attributes:
+        buckets: of each snapshot, int [snapshots], ascending.
+        counts: from each snapshot until it was saved, float [snapshots, counts].
+    """
+
+    buckets: NDArray[np.int64]
+    counts: Floats

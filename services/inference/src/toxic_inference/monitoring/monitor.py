@@ -20,6 +20,7 @@ from toxic_inference.monitoring.counts import OTHER, Counts, Scheme
 from toxic_inference.monitoring.distance import Counts1D, js_distance, psi
 from toxic_inference.monitoring.estimate import EstimatedQuality, estimate
 from toxic_inference.monitoring.history import BUCKET_SECONDS, History, Window
+from toxic_inference.monitoring.saved import SavedWindows, digest_of
 from toxic_inference.serving.clock import Clock
 
 _WAITING: Final = 1024
@@ -48,6 +49,7 @@ class WindowFigures:
         languages: drift of the languages; None if there are too few texts or no reference.
         lengths: drift of the lengths; None if there are too few texts or no reference.
         quality: estimated, of each label; empty if there are too few texts or no reference.
+        seconds: how much of the window was watched; less than its length while the monitor is younger.
     """
 
     texts: float
@@ -55,6 +57,7 @@ class WindowFigures:
     languages: Drift | None
     lengths: Drift | None
     quality: Mapping[LabelName, EstimatedQuality]
+    seconds: float
 
 
 class VersionMonitor:
@@ -63,9 +66,11 @@ class VersionMonitor:
     Args:
         contract: the version's contract.
         min_texts: fewest texts for a figure.
+        since: when it began to watch.
     """
 
-    def __init__(self, contract: Contract, *, min_texts: int) -> None:
+    def __init__(self, contract: Contract, *, min_texts: int, since: float) -> None:
+        self._since = since
         self.scheme = Scheme(contract)
         self._counts = self.scheme.empty()
         self._history = History()
@@ -93,8 +98,9 @@ class VersionMonitor:
     def figures(self, window: Window, *, now: float) -> WindowFigures:
         """Return the figures of a window that ends now."""
         found = self.scheme.view(self._history.since(self.counts().flat, window, now=now))
+        seconds = min(now - self._since, window.seconds)
         if found.texts < self._min_texts:
-            return WindowFigures(found.texts, {}, self._language_drift(found), None, {})
+            return WindowFigures(found.texts, {}, self._language_drift(found), None, {}, seconds)
         contract, traffic = self.scheme.contract, self.scheme.contract.reference_traffic
         flagged = found.flagged.sum(axis=1)
         scores: dict[LabelName, Drift] = {}
@@ -119,7 +125,26 @@ class VersionMonitor:
                 for index, label in enumerate(contract.labels)
                 if found.positives[index] > 0
             },
+            seconds=seconds,
         )
+
+    def save(self, *, now: float) -> SavedWindows:
+        """Return the windows, to go on with in another process."""
+        history = self._history.save(self.counts().flat)
+        return SavedWindows(digest_of(self.scheme.contract), now - self._since, now, history)
+
+    def restore(self, saved: SavedWindows, *, now: float) -> None:
+        """Go on with the windows of another process, before the first text; counters begin at 0.
+
+        The time between the two wasn't watched, and is taken off the time before. Nothing is restored if the
+        version is another, or if another release counted otherwise.
+        """
+        shape = saved.history.buckets.size, self._counts.flat.size
+        if saved.contract != digest_of(self.scheme.contract) or saved.history.counts.shape != shape:
+            return
+        self._history.restore(saved.history)
+        watched = min(saved.watched_seconds, Window.DAY.seconds) - max(now - saved.at, 0.0)
+        self._since = now - max(watched, 0.0)
 
     def _count(self) -> None:
         if self._waiting:
@@ -148,11 +173,15 @@ class Monitor:
     Args:
         clock: for the buckets of time.
         min_texts: fewest texts for a figure.
+        saved: the windows of an earlier process, by version and policy (empty: all of the version's traffic).
     """
 
-    def __init__(self, clock: Clock, *, min_texts: int) -> None:
+    def __init__(
+        self, clock: Clock, *, min_texts: int, saved: Mapping[tuple[str, str], SavedWindows] | None = None
+    ) -> None:
         self._clock = clock
         self._min_texts = min_texts
+        self._saved = dict(saved or {})
         self._versions: dict[str, VersionMonitor] = {}
         self._policies: dict[tuple[str, str], VersionMonitor] = {}
 
@@ -161,7 +190,7 @@ class Monitor:
         known = self._versions.get(version)
         if known is None or known.scheme.contract != contract:
             self.forget(version)
-            self._versions[version] = VersionMonitor(contract, min_texts=self._min_texts)
+            self._versions[version] = self._monitor(contract, version, "")
 
     def forget(self, version: str) -> None:
         """Drop a version's counts."""
@@ -182,8 +211,21 @@ class Monitor:
             return
         key = report.scored.version, report.policy
         if key not in self._policies:
-            self._policies[key] = VersionMonitor(version.scheme.contract, min_texts=self._min_texts)
+            self._policies[key] = self._monitor(version.scheme.contract, *key)
         self._policies[key].add(report.scored, now=self._clock.now())
+
+    def _monitor(self, contract: Contract, version: str, policy: str) -> VersionMonitor:
+        now = self._clock.now()
+        monitor = VersionMonitor(contract, min_texts=self._min_texts, since=now)
+        if (saved := self._saved.pop((version, policy), None)) is not None:
+            monitor.restore(saved, now=now)
+        return monitor
+
+    def save(self) -> dict[tuple[str, str], SavedWindows]:
+        """Return all windows, and those of an earlier process that no version has continued yet."""
+        now = self._clock.now()
+        current = {(version, ""): monitor for version, monitor in self._versions.items()} | self._policies
+        return self._saved | {key: monitor.save(now=now) for key, monitor in current.items()}
 
     def versions(self) -> Mapping[str, VersionMonitor]:
         """Return every version's monitor."""

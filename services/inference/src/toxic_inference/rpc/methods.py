@@ -18,7 +18,7 @@ import grpc
 import orjson
 from starlette.types import ASGIApp, Message, Scope
 
-from toxic_core.errors import OverloadedError
+from toxic_core.errors import OverloadedError, ToxicError
 from toxic_inference.budget import Budget
 from toxic_inference.http.backend import UNEVALUATED_LANGUAGES_HEADER
 from toxic_inference.http.door import Door
@@ -35,6 +35,7 @@ _AHEAD = 32
 _OK = 200
 _ANSWERED_HEADERS = (
     "x-request-id",
+    "traceparent",
     "x-model-version",
     TRUNCATED_TEXTS_HEADER,
     LOW_CONFIDENCE_TEXTS_HEADER,
@@ -142,17 +143,29 @@ class Methods(grpc.GenericRpcHandler):
             OverloadedError: it takes long, and there is no memory for more of these.
             MalformedRequestError: it doesn't arrive.
         """
-        reading = asyncio.ensure_future(context.read())
-        try:
-            if not (await asyncio.wait((reading,), timeout=self._limits.prompt_seconds))[0]:
-                with self._slow.hold(caller_in(scope)) as held:
-                    held.grow(self._limits.message_bytes)
-                    await asyncio.wait((reading,), timeout=self._limits.message_seconds)
-            if not reading.done():
-                raise MalformedRequestError("The message didn't arrive in time; send it whole.")
-            message: Any = reading.result()
-        finally:
-            reading.cancel()
+        loop = asyncio.get_running_loop()
+        refusal: ToxicError = MalformedRequestError("The message didn't arrive in time; send it whole.")
+
+        def hold() -> None:
+            nonlocal refusal
+            try:
+                held.grow(self._limits.message_bytes)
+            except OverloadedError as error:
+                refusal = error
+                deadline.reschedule(loop.time())
+            else:
+                deadline.reschedule(loop.time() + self._limits.message_seconds)
+
+        # No task and one timer: most messages are there already.
+        with self._slow.hold(caller_in(scope)) as held:
+            slow = loop.call_later(self._limits.prompt_seconds, hold)
+            try:
+                async with asyncio.timeout(None) as deadline:
+                    message: Any = await context.read()
+            except TimeoutError:
+                raise refusal from None
+            finally:
+                slow.cancel()
         return None if message is grpc.aio.EOF else message
 
     async def _stream(

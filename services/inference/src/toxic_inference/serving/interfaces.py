@@ -101,7 +101,7 @@ class Terms:
     Attributes:
         timeout_seconds: counted from the session's beginning; a text whose computation hasn't begun by then
             is never computed. None for no limit.
-        store: whether scores may be cached, and taken from the cache.
+        store: whether scores may be cached, and taken from the cache, and the texts kept for the review.
         caller: who shares the service with others: the name of a key, or an address.
     """
 
@@ -118,11 +118,13 @@ class Text:
         content: the text.
         language: ISO 639-1 code, if it is stated or identified.
         confidence: of an identified language, from 0 to 1; None if it was stated or assumed.
+        whole: whether it is all of what was sent; not a sentence of it.
     """
 
     content: str
     language: str | None = None
     confidence: float | None = field(default=None, compare=False)
+    whole: bool = field(default=True, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

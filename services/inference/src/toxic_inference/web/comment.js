@@ -152,7 +152,8 @@ async function scoreComment(event) {
   event.preventDefault();
   setRunning(true);
   showError($("comment-error"), "");
-  const request = { text: $("comment").value, thresholds: true };
+  // Nothing of this page is kept without consent, also by a service that keeps texts for the review.
+  const request = { text: $("comment").value, thresholds: true, do_not_store: true };
   if ($("language").value) request.lang = $("language").value;
   const started = performance.now();
   try {

@@ -1,4 +1,4 @@
-"""What people open in a browser: the page at `/`, and the API's documentation at `/docs`.
+"""What people open in a browser: the page at `/`, the review at `/moderate`, the documentation at `/docs`.
 
 Invariant: the service serves everything itself; a browser that opens these pages asks no other host.
 """
@@ -35,7 +35,7 @@ _ASSETS: Mapping[str, _Asset] = {
         name: _Asset(__package__, name, "text/javascript")
         for name in (
             *("page.js", "api.js", "comment.js", "file.js", "csv.js", "policy.js", "scale.js"),
-            *("health.js", "table.js"),
+            *("health.js", "table.js", "frame.js", "moderate.js"),
             "docs.js",
         )
     },
@@ -49,6 +49,12 @@ async def page(_: Request, __: Backend) -> Response:
     """The page, with the languages to choose from."""
     source = files(__package__).joinpath("index.html").read_text(encoding="utf-8")
     content = source.replace("{languages}", " ".join(LANGUAGES))
+    return Response(content, media_type="text/html", headers={"cache-control": "no-cache"})
+
+
+async def moderate(_: Request, __: Backend) -> Response:
+    """The page of the review."""
+    content = files(__package__).joinpath("moderate.html").read_bytes()
     return Response(content, media_type="text/html", headers={"cache-control": "no-cache"})
 
 
@@ -77,12 +83,13 @@ WEB = Door(
     name="web",
     title="web",
     clients="browsers",
-    prefixes=("/assets/", "/docs", "/openapi.json"),
+    prefixes=("/assets/", "/moderate", "/docs", "/openapi.json"),
     errors=NATIVE,
     operations=tuple(
         Operation("GET", path, handler, access=Access.OPEN, documented=False)
         for path, handler in (
             ("/", page),
+            ("/moderate", moderate),
             ("/docs", docs),
             ("/openapi.json", openapi),
             ("/assets/{name}", asset),

@@ -33,6 +33,7 @@ class Caller:
         seconds: float | None = None,
         key: str | None = None,
         policy: str | None = None,
+        traceparent: str | None = None,
         **fields: Any,
     ) -> Any:
         """Start a call; awaiting it returns the answer."""
@@ -41,6 +42,7 @@ class Caller:
         request = message_class(method.input_type.full_name)(**fields)
         metadata = [] if key is None else [("authorization", f"Bearer {key}")]
         metadata += [] if policy is None else [("x-policy", policy)]
+        metadata += [] if traceparent is None else [("traceparent", traceparent)]
         return self.channel.unary_unary(
             f"/{path}",
             request_serializer=type(request).SerializeToString,

@@ -5,10 +5,12 @@ Invariant: every failure of MLflow's client becomes one of our errors, with one 
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 
+import requests
 from mlflow.exceptions import MlflowException, RestException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.tracking import MlflowClient
@@ -26,6 +28,7 @@ from toxic_registry.ledger.head import Head
 
 _ALIAS_PATH = "/api/2.0/mlflow/registered-models/alias"
 
+_PROBE_SECONDS = 5.0
 _BOUNDED_RETRIES = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
@@ -197,10 +200,23 @@ class RegistryClient:
         try:
             yield
         except RestException as error:
+            if error.get_http_status_code() >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                self._raise_database_fault(error)
             raise PromotionRefusedError(f"The registry refused: {error.message}") from error
         except MlflowException as error:
+            self._raise_database_fault(error)
             reason = str(error).strip().splitlines()[0]
             raise RegistryUnavailableError(
                 f"No registry answers at {self._uri}. Start one with `make serve` or `make demo`, or set "
                 f"REGISTRY_URI to another address. ({reason})"
             ) from error
+
+    def _raise_database_fault(self, error: MlflowException) -> None:
+        """Raise an error with the right advice if the registry runs, but its database doesn't."""
+        with suppress(requests.RequestException):
+            answer = requests.get(f"{self._uri.rstrip('/')}/health/ready", timeout=_PROBE_SECONDS)
+            if answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE and "database" in answer.text:
+                raise RegistryUnavailableError(
+                    f"The registry at {self._uri} runs, but can't read or change anything. "
+                    f"{answer.text.splitlines()[0]} Start the database; the registry reconnects to it."
+                ) from error

@@ -7,26 +7,28 @@ Invariant: `mlflow.server` reads its configuration from environment variables at
 functions import it, after `toxic_registry.server.serve` has set them.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import PurePosixPath
 
+import structlog
 from fastapi import FastAPI
 
 from toxic_core.errors import ConfigurationError, ContractError
+from toxic_core.http.body_limit import BodyLimitMiddleware
 from toxic_core.signatures import read_trusted_keys
 from toxic_registry.gate.artifacts import BundleStore, remove_scratch
 from toxic_registry.gate.gate import Gate
 from toxic_registry.gate.policy import read_policy
 from toxic_registry.gate.sealed import SealedEvaluations
-from toxic_registry.ledger.entries import Entry
+from toxic_registry.ledger.entries import Entry, Outcome
 from toxic_registry.ledger.head import HeadFile
 from toxic_registry.server.artifact_guard import guard_versions
 from toxic_registry.server.auth import BasicAuthMiddleware
 from toxic_registry.server.metrics import Metrics
 from toxic_registry.server.middleware import (
-    BodyLimitMiddleware,
     CallerMiddleware,
     MetricsMiddleware,
     OriginMiddleware,
@@ -36,7 +38,11 @@ from toxic_registry.server.users import Users, parse_users
 from toxic_registry.server.webhooks import WebhookSender
 from toxic_registry.settings import Settings
 
+_log = structlog.stdlib.get_logger(__name__)
+
 _MEGABYTE = 1_000_000
+_FILES = "/mlflow-artifacts/artifacts/"
+_MAX_BODY_BYTES = 8 * 1024 * 1024
 
 
 def create_app() -> FastAPI:
@@ -86,6 +92,17 @@ def build_app(settings: Settings) -> FastAPI:
     head = HeadFile(settings.ledger_head_file)
 
     def emit(entry: Entry) -> None:
+        _log.log(
+            logging.WARNING if entry.outcome is Outcome.REFUSED else logging.INFO,
+            f"alias.{entry.outcome}",
+            model=entry.model,
+            alias=entry.alias,
+            before=entry.before,
+            after=entry.after,
+            actor=entry.actor,
+            reason=entry.reason,
+            sequence=entry.sequence,
+        )
         head.advance(entry)
         metrics.count_change(entry)
         webhooks.send(entry)
@@ -117,11 +134,16 @@ def build_app(settings: Settings) -> FastAPI:
     if settings.users_file or settings.users.get_secret_value():
         users = Users(settings.users_file, parse_users(settings.users.get_secret_value()))
         app.add_middleware(BasicAuthMiddleware, users=users)
-    app.add_middleware(BodyLimitMiddleware, file_bytes=settings.max_bundle_megabytes * _MEGABYTE)
+    app.add_middleware(BodyLimitMiddleware, limit=partial(body_limit, settings))
     app.add_middleware(OriginMiddleware, origins=settings.origins)
     # The last one added is the outermost.
     app.add_middleware(MetricsMiddleware, metrics=metrics)
     return app
+
+
+def body_limit(settings: Settings, path: str) -> int:
+    """Return the size of the largest body of a route; MLflow keeps a whole body in memory."""
+    return settings.max_bundle_megabytes * _MEGABYTE if _FILES in path else _MAX_BODY_BYTES
 
 
 def artifact_uri(uri: str) -> str:

@@ -8,7 +8,8 @@ by readers.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import wraps
 from inspect import iscoroutinefunction, signature
 from pathlib import PurePosixPath
@@ -77,7 +78,8 @@ def _guarded(
     def checked(*args: Any, **kwargs: Any) -> Any:
         _refuse_readers()
         check(target_of(parameters.bind(*args, **kwargs).arguments))
-        return write(*args, **kwargs)
+        with _refusing_taken_places():
+            return write(*args, **kwargs)
 
     @wraps(write)
     async def checked_async(*args: Any, **kwargs: Any) -> Any:
@@ -94,9 +96,19 @@ def _guarded(
             await asyncio.to_thread(check, target)
 
         bound.arguments["chunks"] = watched()
-        return await write(*bound.args, **bound.kwargs)
+        with _refusing_taken_places():
+            return await write(*bound.args, **bound.kwargs)
 
     return checked_async if iscoroutinefunction(write) else checked
+
+
+@contextmanager
+def _refusing_taken_places() -> Iterator[None]:
+    try:
+        yield
+    except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
+        message = "A folder is at this place, or a file is at a folder's; choose another path."
+        raise MlflowException(message, error_code=INVALID_PARAMETER_VALUE) from error
 
 
 def _refuse_readers() -> None:

@@ -20,7 +20,7 @@ from toxic_registry.server.lockout import Lockout
 from toxic_registry.server.middleware import SIGNED_IN
 from toxic_registry.server.users import User, Users
 
-_OPEN_PATHS = frozenset({"/health", "/metrics"})
+_OPEN_PATHS = frozenset({"/health", "/health/ready", "/metrics"})
 """What probes and Prometheus ask: no names that callers chose, and no numbers of one caller."""
 _MOST_WAITING = 16
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="toxic-registry", charset="UTF-8"'}

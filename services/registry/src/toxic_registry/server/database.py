@@ -4,13 +4,14 @@ Invariant: a migration runs before the first request, and an SQLite file is copi
 """
 
 import sqlite3
+import threading
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
 from sqlalchemy import create_engine, text
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from toxic_core.errors import ConfigurationError
@@ -20,6 +21,36 @@ _log = structlog.stdlib.get_logger(__name__)
 
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _ADVICE = "see REGISTRY_BACKEND_STORE_URI."
+
+
+_CHECK_SECONDS = 3.0
+
+
+class DatabaseProbe:
+    """Checks, for health probes, whether a database answers. Thread-safe.
+
+    One check runs at a time, so that a database which doesn't answer keeps one thread, not all of them.
+
+    Args:
+        engine: connects to the database.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._turn = threading.Lock()
+
+    def fault(self) -> str:
+        """Return why the database doesn't answer, in one line; empty if it does."""
+        if not self._turn.acquire(timeout=_CHECK_SECONDS):
+            return f"The registry's database doesn't answer within {_CHECK_SECONDS:g} s."
+        try:
+            with self._engine.connect() as connection:
+                connection.execute(text("SELECT 1"))
+        except SQLAlchemyError as error:
+            return f"The registry's database doesn't answer: {first_line(error)}"
+        finally:
+            self._turn.release()
+        return ""
 
 
 def check_database(uri: str) -> None:

@@ -8,6 +8,8 @@ Invariant: at every commit the ledger's last entries match the aliases. `champio
 through the gate, and `previous` only with `champion`. A killed process leaves a complete change or none.
 """
 
+import re
+import textwrap
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -16,6 +18,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 
+import structlog
 from mlflow.entities.model_registry import ModelVersionTag
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import (
@@ -25,7 +28,7 @@ from mlflow.protos.databricks_pb2 import (
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy.orm import Session
 
-from toxic_core.registered import CANARY, CHAMPION, PREVIOUS
+from toxic_core.registered import CANARY, CHALLENGER, CHAMPION, PREVIOUS
 from toxic_registry.caller import Caller, Role
 from toxic_registry.gate.alias_names import check_name
 from toxic_registry.gate.alias_rules import Aliases, Permit, RefusedError, check, compare, refusal
@@ -44,6 +47,8 @@ from toxic_registry.ledger.table import (
 from toxic_registry.server.middleware import current_caller
 from toxic_registry.server.standing import RacedError, Standing, aliases_now, locations_now, standing_of
 
+_log = structlog.stdlib.get_logger(__name__)
+
 REASON_TAG = "promotion.reason"
 REFUSED_TAG = "promotion.refused"
 
@@ -51,6 +56,9 @@ _NAMELESS = "a rollback needs the name of a person: sign in, or use `toxic-regis
 _ADOPTED = " (the shipped model, compared per source)"
 _CHAMPION_DELETED = "the approved champion was deleted, so there is nothing to compare it with"
 _NO_VERSION = "The version's number is larger than any version's."
+_FORECAST = "**The gate would"
+_MAX_AGAINST = 500
+_MAX_DESCRIPTION = 5000  # of MLflow's column
 _MAX_TAG_LENGTH = 4000
 _MOST_PROMOTING = 8
 _MAX_RACES = 10
@@ -121,6 +129,11 @@ class GatedStore(SqlAlchemyStore):
             if alias == PREVIOUS:
                 raise _previous_refusal(session, name, int(version))
             super().set_registered_model_alias(name, alias, version)
+        if alias == CHALLENGER:
+            try:
+                self._forecast(name, version)
+            except Exception:  # noqa: BLE001 - the alias is set: the training that set it must not fail
+                _log.exception("promotion.forecast_failed", model=name, version=version)
 
     def delete_registered_model_alias(self, name: str, alias: str) -> None:
         """Remove an alias other than `champion` and `previous`."""
@@ -200,6 +213,29 @@ class GatedStore(SqlAlchemyStore):
                 self._set_tag(name, version, tag=REASON_TAG, text=permit.reason)
                 return
         raise RacedError(name)
+
+    def _forecast(self, name: str, version: str) -> None:
+        """Write into the first line of a version's description whether the gate would accept it now.
+
+        A busy gate writes none: the line is for people, and the gate judges again at a promotion. A forecast
+        takes no place among the promotions that wait.
+        """
+        if not self._promotion.acquire(blocking=False):
+            return
+        try:
+            with self._new_session() as session:
+                standing = standing_of(session, name)
+            uri = str(self.get_model_version_download_uri(name, version))
+            verdict = self._judge(name, int(version), uri=uri, standing=standing)
+        finally:
+            self._promotion.release()
+        against = textwrap.shorten("; ".join(verdict.reasons), _MAX_AGAINST, placeholder=" …")  # on one line
+        rival = f"version {standing.approved}" if standing.approved else "no champion"
+        line = f"{_FORECAST} {'refuse' if against else 'accept'} this version** (compared with {rival})"
+        line = f"{line}: {against}" if against else f"{line}."
+        described = super().get_model_version(name, version).description or ""
+        rest = re.sub(rf"^{re.escape(_FORECAST)}[^\n]*\n*", "", described)
+        super().update_model_version(name, version, f"{line}\n\n{rest}"[:_MAX_DESCRIPTION])
 
     def _judge(self, name: str, number: int, *, uri: str, standing: Standing) -> Verdict:
         """Judge a version by the policy, or by its files alone if its content was accepted as champion."""

@@ -19,9 +19,11 @@ from toxic_registry.settings import ANY_HOST
 SIGNED_IN = "toxic_registry.user"
 """The ASGI scope's key of the authenticated user's name and role."""
 
-_MAX_BODY_BYTES = 8 * 1024 * 1024
-_ARTIFACTS = "/mlflow-artifacts/"
-_PROBED = frozenset({"/health", "/metrics"})
+_LONGEST_NAME = 255
+"""Bytes of a file's name."""
+_LONGEST_PATH = 2_048
+"""Bytes of a path; a file system takes 4,096, with the store's folder."""
+_PROBED = frozenset({"/health", "/health/ready", "/metrics"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _caller: ContextVar[Caller | None] = ContextVar("caller", default=None)
@@ -57,8 +59,15 @@ class CallerMiddleware:
             _caller.reset(token)
 
 
+def fits(path: str) -> bool:
+    """Return whether a file system takes a path of this length, and the names in it."""
+    return len(path.encode()) <= _LONGEST_PATH and all(
+        len(name.encode()) <= _LONGEST_NAME for name in path.split("/")
+    )
+
+
 class OriginMiddleware:
-    """Refuses requests without exactly one Host header, and changes from pages of other origins.
+    """Refuses changes from pages of other origins, and requests without one Host header or a possible path.
 
     MLflow accepts every origin on this machine; another program's page there is no more trusted than others.
     """
@@ -78,6 +87,8 @@ class OriginMiddleware:
         headers = Headers(scope=scope)
         if scope["path"] not in _PROBED and len(headers.getlist("host")) != 1:
             return HTTPStatus.BAD_REQUEST, "Send one Host header.\n"
+        if "\0" in scope["path"] or not fits(scope["path"]):
+            return HTTPStatus.BAD_REQUEST, "The path has a NUL, or it or a name in it is too long.\n"
         if scope["method"] in _SAFE or ANY_HOST in self._origins:
             return None
         origin = headers.get("origin", "")
@@ -86,61 +97,6 @@ class OriginMiddleware:
         if own and headers.get("sec-fetch-site") != "cross-site":
             return None
         return HTTPStatus.FORBIDDEN, "A page of another origin changes nothing; see REGISTRY_ALLOWED_HOSTS.\n"
-
-
-class BodyLimitMiddleware:
-    """Refuses bodies that are too large for their route, by their declared length and by what arrives.
-
-    MLflow keeps a whole body in memory.
-
-    Args:
-        app: the application.
-        file_bytes: largest file of a model.
-    """
-
-    def __init__(self, app: ASGIApp, *, file_bytes: int) -> None:
-        self._app = app
-        self._file_bytes = file_bytes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one connection; see ASGI."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        limit = self._file_bytes if _ARTIFACTS in scope["path"] else _MAX_BODY_BYTES
-        declared = Headers(scope=scope).get("content-length", "")
-        refusal = PlainTextResponse(
-            f"The body is larger than {limit:,} bytes.\n", status_code=HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-        )
-        if declared.isdecimal() and int(declared) > limit:
-            await refusal(scope, receive, send)
-            return
-        received, started = 0, False
-
-        async def receiving() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > limit:
-                raise _TooLargeError
-            return message
-
-        async def sending(message: Message) -> None:
-            nonlocal started
-            if started or received <= limit:  # else it is the application's answer to the error
-                started = True
-                await send(message)
-
-        try:
-            await self._app(scope, receiving, sending)
-        except _TooLargeError:
-            if started:
-                raise
-            await refusal(scope, receive, send)
-
-
-class _TooLargeError(Exception):
-    """A body over the limit."""
 
 
 class MetricsMiddleware:

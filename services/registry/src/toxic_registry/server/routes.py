@@ -1,19 +1,23 @@
-"""The registry's own read-only routes beside MLflow's: `GET /ledger`, `/ledger/approved`, `/metrics`."""
+"""The registry's own read-only routes: `/ledger`, `/ledger/approved`, `/health`, `/metrics`."""
 
 from html import escape
+from http import HTTPStatus
 from importlib.resources import files
 from string import Template
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
 from toxic_registry.ledger.entries import ENTRY, Entry
 from toxic_registry.ledger.head import HeadFile
+from toxic_registry.server.database import DatabaseProbe
 from toxic_registry.server.gated_store import GatedStore
 from toxic_registry.server.metrics import CONTENT_TYPE, Metrics
 
 _PAGE_SIZE = 1000
+_LAST = 2**31 - 1
+"""The largest number of a row that every database takes."""
 _COLUMNS = ("sequence", "time", "actor", "model", "alias", "from", "to", "outcome", "reason")
 _PAGE = Template((files("toxic_registry.server") / "ledger.html").read_text(encoding="utf-8"))
 
@@ -21,10 +25,11 @@ _PAGE = Template((files("toxic_registry.server") / "ledger.html").read_text(enco
 def make_router(store: GatedStore, metrics: Metrics, head: HeadFile) -> APIRouter:
     """Return the routes, which read from the arguments."""
     router = APIRouter()
+    database = DatabaseProbe(store.engine)
 
     @router.get("/ledger")
     def ledger(
-        after: Annotated[int, Query(ge=0)] = 0,
+        after: Annotated[int, Query(ge=0, le=_LAST)] = 0,
         limit: Annotated[int, Query(ge=1, le=_PAGE_SIZE)] = _PAGE_SIZE,
         accept: Annotated[str, Header()] = "",
     ) -> Response:
@@ -47,7 +52,7 @@ def make_router(store: GatedStore, metrics: Metrics, head: HeadFile) -> APIRoute
         return JSONResponse(content)
 
     @router.get("/ledger/approved")
-    def approved(model: str) -> Response:
+    def approved(model: Annotated[str, Query(pattern=r"^[^\x00]*$")]) -> Response:
         """Return the version and the digest that the ledger approves, per alias; and digests per version."""
         entries, digests = store.approvals(model)
         aliases = [
@@ -56,6 +61,17 @@ def make_router(store: GatedStore, metrics: Metrics, head: HeadFile) -> APIRoute
         ]
         versions = [{"version": version, "digest": digest} for version, digest in digests.items()]
         return JSONResponse({"aliases": aliases, "versions": versions})
+
+    @router.get("/health")
+    def live() -> Response:
+        """Return 200 while the process answers, so that a restart doesn't follow from a lost database."""
+        return PlainTextResponse(database.fault() or "OK")
+
+    @router.get("/health/ready")
+    def ready() -> Response:
+        """Return 200 if the database answers too; else 503 with the reason."""
+        fault = database.fault()
+        return PlainTextResponse(fault or "OK", HTTPStatus.SERVICE_UNAVAILABLE if fault else HTTPStatus.OK)
 
     @router.get("/metrics")
     def read_metrics() -> Response:

@@ -9,12 +9,15 @@ if the source file doesn't contain it; a training comment's may be a share betwe
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from toxic_core.labels import LABELS
+from toxic_training.data.chunks import Chunks
+from toxic_training.data.raw_tables import whole
 
 ID = "id"
 TEXT = "text"
@@ -42,15 +45,43 @@ class RawTable:
     rows: pd.DataFrame
     digest: str
 
+    @property
+    def chunks(self) -> Chunks:
+        """The table as one chunk."""
+        return (self.rows,)
 
-OptionalTables = Mapping[str, RawTable | None]
+
+@dataclass(frozen=True)
+class LargeTable:
+    """A raw table that is read in chunks, and the SHA-256 digest of its file."""
+
+    chunks: Chunks
+    digest: str
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """The whole table, in memory."""
+        return whole(self.chunks)
+
+
+OptionalTables = Mapping[str, RawTable | LargeTable | None]
 """Tables by name; None if the file in the catalog doesn't exist."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tidied:
-    """A tidied raw table: comments with duplicates, rejected rows, and the counts of both and of others."""
+    """A tidied chunk: comments with duplicates, rejected rows, and the counts of both and of others."""
 
     comments: pd.DataFrame
     rejected: pd.DataFrame
     counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class TidiedTable:
+    """Every tidied chunk of one or more tables, and the number of comments."""
+
+    comments: Chunks
+    rejected: Chunks
+    counts: Counts
+    rows: int

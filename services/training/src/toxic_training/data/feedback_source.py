@@ -32,7 +32,7 @@ FILE_ACTOR = "feedback.csv"
 EARLIER_ACTOR = "unknown"
 """The actor of corrections that were filed before the service stored callers."""
 
-SOURCES = frozenset({"native", "page", "perspective", "unknown"})
+SOURCES = frozenset({"native", "page", "perspective", "review", "unknown"})
 """The service's doors for corrections. Others are `other`, since sources name figures and tags."""
 
 _ADDRESSES = (

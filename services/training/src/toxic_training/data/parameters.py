@@ -5,8 +5,10 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from toxic_core.labels import LABELS
 from toxic_core.languages import KNOWN_LANGUAGES
 
+_COLUMNS = ("id", "comment_text", "lang", "source", "licence", *LABELS)
 _FILES = frozenset({"train", "validation", "test", "test_labels"})
 
 
@@ -22,6 +24,13 @@ def _unreserved_name(name: str) -> str:
     return name
 
 
+def _known_column(name: str) -> str:
+    if name not in _COLUMNS:
+        raise ValueError(f"{name!r} is none of {', '.join(_COLUMNS)}")
+    return name
+
+
+ColumnName = Annotated[str, AfterValidator(_known_column)]
 LanguageCode = Annotated[str, AfterValidator(_known_language)]
 TableName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$"), AfterValidator(_unreserved_name)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -45,6 +54,14 @@ class Use(StrEnum):
 class SourceParameters(Parameters):
     """How one raw table joins the comments."""
 
+    columns: dict[ColumnName, str] = Field(
+        default_factory=dict,
+        description="The table's own names of columns, by ours: `{comment_text: post, toxic: is_toxic}`.",
+    )
+    label_values: dict[str, Annotated[int, Field(ge=0, le=1)]] = Field(
+        default_factory=dict,
+        description="Words in the table's label columns, beside 0, 1, true and false: `{abusive: 1, ok: 0}`.",
+    )
     use: Use = Field(
         default=Use.TRAINING,
         description="`training`; `validation` chooses weights, calibration and thresholds; `thresholds` only "
@@ -100,6 +117,11 @@ class DataParameters(Parameters):
         default=1.0,
         description="Languages and sources share the training rows in proportion to their number to this "
         "power; 1 leaves them as they are, 0 makes them equal. None is repeated more than 4 times.",
+    )
+    memory_megabytes: int = Field(
+        default=1024,
+        ge=256,
+        description="Memory in which duplicates are found and comments split; what exceeds it is on disk.",
     )
     leave_out_licences: tuple[str, ...] = Field(
         default=(),

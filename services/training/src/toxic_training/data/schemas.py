@@ -130,7 +130,7 @@ def additional(table: pd.DataFrame, *, name: str, soft: bool = False) -> pa.Data
 
 def require_rows(table: pd.DataFrame, *, name: str) -> None:
     """Raise InvalidDataError if the table has no rows."""
-    if table.empty:
+    if table.empty and not table.attrs.get(UNREADABLE):
         raise InvalidDataError(f"The table {name} holds no rows. {_HELP}")
 
 
@@ -143,18 +143,15 @@ def require_columns(table: pd.DataFrame, columns: Iterable[str], *, name: str) -
 
 
 def sort_rows(
-    table: pd.DataFrame, schema: pa.DataFrameSchema, *, name: str, max_rejected_fraction: float
+    table: pd.DataFrame, schema: pa.DataFrameSchema, *, name: str
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Separate the rows of the raw table `name` that satisfy `schema` from those that don't.
+    """Separate the rows of a chunk of the raw table `name` that satisfy `schema` from those that don't.
 
     Labels and languages are words; the index is the row's position in the file.
 
     Returns:
         The valid rows, and the rejected ones with table, line, id, column and reason. The header is line 1,
         as in a spreadsheet. A row with several faults gets the first.
-
-    Raises:
-        InvalidDataError: so many rows are rejected that the file itself must be wrong.
     """
     rejected = no_rejected_rows()
     try:
@@ -171,19 +168,43 @@ def sort_rows(
             [(name, line, "", "", code) for line, code in unreadable], columns=REJECTED_COLUMNS
         )
         rejected = pd.concat([rejected, lines])
-    if len(rejected) > max_rejected_fraction * len(table):
-        faults = rejected[["column", "reason"]].itertuples(index=False, name=None)
-        firsts = rejected.groupby(["column", "reason"])["line"].min()
+    return good, rejected.reset_index(drop=True)
+
+
+class Rejections:
+    """What is rejected of the raw table `name`, by column and reason, with the first line of each."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._found: Counter[tuple[str, str]] = Counter()
+        self._lines: dict[tuple[str, str], int] = {}
+
+    def add(self, rejected: pd.DataFrame) -> None:
+        """Count the rows that `sort_rows` rejected of the next chunk."""
+        for (column, reason), lines in rejected.groupby(["column", "reason"], sort=False)["line"]:
+            fault = (str(column), str(reason))
+            self._found[fault] += len(lines)
+            self._lines.setdefault(fault, int(lines.min()))
+
+    def check(self, good: int, *, most: float) -> None:
+        """Raise InvalidDataError if a share of more than `most` is rejected, beside so many good rows.
+
+        The file itself must be wrong then.
+        """
+        rejected = self._found.total()
+        # A row that can't be read has no column and isn't among the table's rows.
+        rows = good + sum(count for (column, _), count in self._found.items() if column)
+        if rejected <= most * rows:
+            return
         listed = "; ".join(
-            f"{count:,} times {reason} in {column}, first on line {firsts[column, reason]}"
-            for (column, reason), count in Counter(faults).items()
+            f"{count:,} times {reason} in {column}, first on line {self._lines[column, reason]}"
+            for (column, reason), count in self._found.items()
         )
         raise InvalidDataError(
-            f"{len(rejected):,} of the {len(table):,} rows of the table {name} can't be used, more than the "
-            f"share of {max_rejected_fraction:g} that data.max_rejected_fraction allows: {listed}."
+            f"{rejected:,} of the {rows:,} rows of the table {self._name} can't be used, more than the "
+            f"share of {most:g} that data.max_rejected_fraction allows: {listed}."
             " Check those lines: is it the right file, with its columns in place?"
         )
-    return good, rejected.reset_index(drop=True)
 
 
 def no_rejected_rows() -> pd.DataFrame:

@@ -6,7 +6,7 @@ model's tokeniser normalises them, in training as in serving.
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from toxic_core.languages import UNDETERMINED
 from toxic_core.tables import language_code
 from toxic_core.text import is_blank
 from toxic_model.identification import identify_language
+from toxic_training.data.chunks import Chunks, logged
 from toxic_training.data.comments import (
     COLUMNS,
     ID,
@@ -32,6 +33,7 @@ from toxic_training.data.comments import (
 from toxic_training.data.licences import is_for_evaluation_only, is_left_out
 from toxic_training.data.parameters import DataParameters, SourceParameters, Use
 from toxic_training.data.schemas import (
+    Rejections,
     find_language,
     find_text,
     no_rejected_rows,
@@ -56,7 +58,7 @@ def tidy(
     source: SourceParameters,
     parameters: DataParameters,
 ) -> Tidied:
-    """Return the raw table `name` as comments.
+    """Return a chunk of the raw table `name` as comments.
 
     A row's language is the configured one, else the row's own, else identified from its text. Its licence is
     its own, else the configured one; rows that `leave_out_licences` names are counted and left out. Rows for
@@ -74,9 +76,7 @@ def tidy(
     for label in LABEL_COLUMNS:
         if label in prepared:
             prepared[label] = label_words(prepared[label])
-    good, rejected = sort_rows(
-        prepared, schema, name=name, max_rejected_fraction=parameters.max_rejected_fraction
-    )
+    good, rejected = sort_rows(prepared, schema, name=name)
     texts = good[text]
     languages = pd.Series(source.language or "", index=good.index, dtype=str)
     if source.language is None and language is not None:
@@ -93,23 +93,55 @@ def tidy(
     return Tidied(comments, rejected, counts)
 
 
+def in_chunks(
+    tidied: Callable[[pd.DataFrame], Tidied], chunks: Chunks, *, name: str, parameters: DataParameters
+) -> Iterator[Tidied]:
+    """Yield every chunk of the raw table `name` as `tidied` returns it.
+
+    Raises:
+        InvalidDataError: at the end, if too large a share of the rows was rejected.
+    """
+    rejections, good = Rejections(name), 0
+    for chunk in logged(chunks, f"tidied {name}"):
+        part = tidied(chunk)
+        rejections.add(part.rejected)
+        good += len(part.comments)
+        yield part
+    rejections.check(good, most=parameters.max_rejected_fraction)
+
+
 def join(parts: Sequence[Tidied]) -> Tidied:
-    """Return several tables as one, in their order; an empty one if there are none."""
+    """Return several chunks or tables as one, in their order; an empty one if there are none."""
     none = pd.Series([], dtype=str)
     comments = _comments(pd.DataFrame({ID: none}), none, none, name="")
     return Tidied(
         pd.concat([comments, *(part.comments for part in parts)], ignore_index=True),
         pd.concat([no_rejected_rows(), *(part.rejected for part in parts)], ignore_index=True),
-        {name: count for part in parts for name, count in part.counts.items()},
+        sum_of(part.counts for part in parts),
     )
+
+
+def sum_of(counts: Iterable[Counts]) -> Counts:
+    """Return the sums of counts by name."""
+    total: Counts = {}
+    for each in counts:
+        for name, count in each.items():
+            total[name] = total.get(name, 0) + count
+    return total
 
 
 def label_words(values: pd.Series) -> pd.Series:
     """Return labels as words: `0`, `1`, the empty string if missing, and other values unchanged."""
-    words = values.astype(object).map(lambda value: "" if value is None else str(value).strip())
-    return words.map(
-        lambda word: _LABEL_WORDS.get(word.lower(), word if _WHOLE.fullmatch(word) is None else word[0])
-    ).astype(str)
+
+    def word(value: object) -> str:
+        stripped = "" if value is None else str(value).strip()
+        return _LABEL_WORDS.get(
+            stripped.lower(), stripped if _WHOLE.fullmatch(stripped) is None else stripped[0]
+        )
+
+    if isinstance(values.dtype, pd.StringDtype):  # of any number of rows, a column of labels has few words
+        return values.map({value: word(value) for value in values.unique()}).astype(str)
+    return values.astype(object).map(word).astype(str)
 
 
 def _licensed(

@@ -72,7 +72,7 @@ class ChunkedTableDataset(AbstractDataset[Chunks, Iterable[ReadChunk]]):
         if path.suffix.lower() not in {_CSV, _PARQUET}:
             raise ConfigurationError(f"{path} ends in neither {_CSV} nor {_PARQUET}; write one of these.")
         with replacing(path) as partial:
-            (_write_csv if path.suffix.lower() == _CSV else _write_parquet)(partial, data)
+            (_write_csv if path.suffix.lower() == _CSV else write_parquet)(partial, data)
 
     def _path(self) -> Path:
         if not self._filepath:
@@ -132,7 +132,7 @@ def _write_csv(path: Path, chunks: Chunks) -> None:
             chunk.to_csv(file, index=False, header=number == 0)
 
 
-def _write_parquet(path: Path, chunks: Chunks) -> None:
+def write_parquet(path: Path, chunks: Chunks) -> None:
     """Write every chunk with the first one's types."""
     remaining = iter(chunks)
     first = pa.Table.from_pandas(next(remaining), preserve_index=False)

@@ -6,13 +6,17 @@ Invariant: an unknown failure isn't explained; developers need its traceback.
 import errno
 import re
 
+from kedro.framework.project import pipelines
 from kedro.io import DatasetError
 from kedro.validation.exceptions import ParameterValidationError
 from pandas.errors import EmptyDataError, ParserError
 from pyarrow import ArrowInvalid
 
 from toxic_core.errors import ToxicError
+from toxic_training.data.parameters import Parameters
 
+_NO_PIPELINE = re.compile(r"Failed to find the pipeline named '([^']*)'")
+_EXTRA_FIELD = re.compile(r"validation errors? for (\w+)\n(\S+)\n\s+Extra inputs are not permitted")
 _PATH = re.compile(r"filepath=(?:\w+\()?'?([^',)]+)")
 
 
@@ -34,13 +38,34 @@ def explain(error: BaseException) -> str | None:
     for cause in causes:
         if isinstance(cause, ToxicError):
             return _one_line(cause)
-    for cause in causes:
-        if isinstance(cause, DatasetError) and (reason := unreadable(causes[-1])):
+    return next(filter(None, (_explain_kedros(cause, causes[-1]) for cause in causes)), None)
+
+
+def _explain_kedros(cause: BaseException, first: BaseException) -> str | None:
+    """Return one line about an error that Kedro raised, by the first error that led to it."""
+    match cause:
+        case DatasetError() if reason := unreadable(first):
             path = _PATH.search(str(cause))
             return f"{path[1] if path else _one_line(cause)} {reason}"
-        if isinstance(cause, ParameterValidationError | DatasetError):
+        case DatasetError():
             return _one_line(cause)
+        case ParameterValidationError():
+            return _unknown_field(str(cause)) or _one_line(cause)
+        case ValueError() if found := _NO_PIPELINE.search(str(cause)):
+            names = ", ".join(sorted(str(name) for name in pipelines))
+            return f"There is no pipeline {found[1]!r}. The pipelines are {names}."
     return None
+
+
+def _unknown_field(message: str) -> str | None:
+    """Return one line with the names that are valid beside an unknown parameter, if that is the error."""
+    if (found := _EXTRA_FIELD.search(message)) is None:
+        return None
+    classes = [Parameters]
+    for each in classes:
+        classes += each.__subclasses__()
+    fields = next((each.model_fields for each in classes if each.__name__ == found[1]), {})
+    return f"There is no parameter {found[2]!r} in {found[1]}. Its parameters are {', '.join(fields)}."
 
 
 def unreadable(cause: BaseException) -> str | None:

@@ -1,13 +1,11 @@
-"""Hooks around every run: lock outputs, check raw files, log parameters, report progress.
+"""Hooks around every run: lock outputs, check names and raw files, report progress.
 
 Invariant: hooks never change what a pipeline computes.
 """
 
 import logging
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import mlflow
 from kedro.framework.context import KedroContext
@@ -15,9 +13,8 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import AbstractDataset, CatalogProtocol
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
-from pydantic import BaseModel
 
-from toxic_core.errors import MissingDataError
+from toxic_core.errors import ConfigurationError, MissingDataError
 from toxic_training.kedro_project.failures import explain
 from toxic_training.kedro_project.locks import OutputLocks
 from toxic_training.kedro_project.run_report import CAUSE, RunReport, report_path, write_report
@@ -33,6 +30,29 @@ WHERE_TO_GET = (
 )
 
 
+GROUPS = frozenset({"data", "corrections", "modelling", "evaluation", "registration", "text_column"})
+"""The groups of parameters in `conf/`."""
+
+OPTIONS = frozenset({"in", "out", "encoding", "delimiter", "bundle", "version", CAUSE})
+"""Parameters that only a command line or the training server gives."""
+
+
+class ParameterNamesHook:
+    """Refuses parameters of a command line that belong to no group, which Kedro would ignore."""
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Raise ConfigurationError with the unknown names and the valid ones."""
+        given = getattr(context.config_loader, "runtime_params", None) or {}
+        unknown = sorted(str(name) for name in given if name not in GROUPS | OPTIONS)
+        if unknown:
+            raise ConfigurationError(
+                f"Unknown parameters: {', '.join(unknown)}. A parameter begins with the name of its group, "
+                f"such as modelling.epochs; the groups are {', '.join(sorted(GROUPS))}. "
+                f"Commands also take {', '.join(sorted(OPTIONS - {CAUSE}))}."
+            )
+
+
 class RawDataHook:
     """Fails a run before its first node if a raw file is missing."""
 
@@ -45,6 +65,9 @@ class RawDataHook:
             if dataset is not None and not dataset.exists():
                 missing.append(Path(str(dataset._describe()["filepath"])))  # noqa: SLF001 - Kedro has no other
         if missing:
+            if mlflow.active_run() is not None:
+                # Kedro reports no error of this hook to the others, so the run would end as finished.
+                mlflow.end_run("FAILED")
             names = ", ".join(sorted({path.name for path in missing}))
             raise MissingDataError(f"{names} not found in {missing[0].parent.resolve()}. {WHERE_TO_GET}")
 
@@ -78,26 +101,6 @@ class LocksHook:
         self._locks.release()
 
     on_pipeline_error = after_pipeline_run
-
-
-class TrackingHook:
-    """Logs typed parameters to MLflow one by one, for searches, and tags a run with its cause, if any."""
-
-    @hook_impl(trylast=True)  # after kedro-mlflow's hook, which starts the MLflow run
-    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
-        """Set a tag per fact of the parameter `cause`."""
-        cause = run_params["runtime_params"].get(CAUSE)
-        if isinstance(cause, dict) and mlflow.active_run() is not None:
-            mlflow.set_tags({f"{CAUSE}.{fact}": str(value) for fact, value in cause.items()})
-
-    @hook_impl
-    def before_node_run(self, inputs: dict[str, object]) -> None:
-        """Log the fields of every parameter group that the node reads."""
-        if mlflow.active_run() is None:
-            return
-        for name, value in inputs.items():
-            if name.startswith("params:") and isinstance(value, BaseModel):
-                mlflow.log_params(dict(_flat(name.removeprefix("params:"), value.model_dump())))
 
 
 class ProgressHook:
@@ -141,12 +144,3 @@ class ProgressHook:
     def _log(self, what: str) -> None:
         report = self._report
         logger.info("[%d/%d] %s: %s", report.step, report.steps, report.node, what)
-
-
-def _flat(name: str, value: object) -> Iterator[tuple[str, object]]:
-    """Yield nested fields with dotted names."""
-    if isinstance(value, dict) and value:
-        for key, field in value.items():
-            yield from _flat(f"{name}.{key}", field)
-    else:
-        yield name, value

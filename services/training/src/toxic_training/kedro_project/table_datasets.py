@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Never, NoReturn
+from typing import Any, Never, NoReturn
 
 import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
@@ -12,7 +12,8 @@ from kedro_datasets.pandas import ParquetDataset
 from toxic_core.contract import file_digest
 from toxic_core.files import replacing
 from toxic_core.tables import TableOptions
-from toxic_training.data.comments import OptionalTables, RawTable
+from toxic_training.data.chunks import Chunks
+from toxic_training.data.comments import LargeTable, OptionalTables, RawTable
 from toxic_training.data.feedback_source import (
     KEY_VARIABLE,
     URL_VARIABLE,
@@ -20,16 +21,20 @@ from toxic_training.data.feedback_source import (
     read_corrections,
     read_file,
 )
-from toxic_training.data.raw_tables import read_raw
+from toxic_training.data.raw_tables import read_chunks, read_raw
+from toxic_training.kedro_project.chunked_tables import write_parquet
 
 
 class TableDataset(ParquetDataset):
     """A Parquet file. A run that is killed while it writes leaves the previous table."""
 
-    def save(self, data: pd.DataFrame) -> None:
-        """Replace the file atomically."""
+    def save(self, data: pd.DataFrame | Chunks) -> None:
+        """Replace the file atomically; chunks are written one at a time, and there is at least one."""
         with replacing(Path(self._filepath)) as partial:
-            data.to_parquet(partial)
+            if isinstance(data, pd.DataFrame):
+                data.to_parquet(partial)
+            else:
+                write_parquet(partial, data)
 
 
 class RawTableDataset(AbstractDataset[Never, pd.DataFrame]):
@@ -58,6 +63,10 @@ class RawTableDataset(AbstractDataset[Never, pd.DataFrame]):
         """Read it."""
         return read_raw(self._path, self._options)
 
+    def chunks(self) -> Chunks:
+        """Return it as chunks, which are read when they are iterated."""
+        return read_chunks(self._path, self._options)
+
     def save(self, data: Never) -> NoReturn:  # noqa: ARG002 - Kedro's name
         """Raise DatasetError."""
         raise DatasetError("Raw tables can't be saved.")
@@ -67,6 +76,28 @@ class RawTableDataset(AbstractDataset[Never, pd.DataFrame]):
 
     def _describe(self) -> dict[str, object]:
         return {"filepath": str(self._path)}
+
+
+class RawChunksDataset(AbstractDataset[Never, Chunks]):
+    """A raw table of any size, as chunks; read-only. The arguments are those of `RawTableDataset`."""
+
+    def __init__(self, metadata: dict[str, object] | None = None, **table: Any) -> None:
+        self._table = RawTableDataset(**table)
+        self.metadata = metadata
+
+    def load(self) -> Chunks:
+        """Return the table, which is read when it is iterated."""
+        return self._table.chunks()
+
+    def save(self, data: Never) -> NoReturn:
+        """Raise DatasetError."""
+        self._table.save(data)
+
+    def _exists(self) -> bool:
+        return self._table.exists()
+
+    def _describe(self) -> dict[str, object]:
+        return self._table._describe()  # noqa: SLF001 - Kedro has no other
 
 
 class FeedbackDataset(AbstractDataset[Never, Iterable[Correction]]):
@@ -111,11 +142,17 @@ class OptionalTablesDataset(AbstractDataset[Never, OptionalTables]):
         raise DatasetError("Raw tables can't be saved.")
 
     def load(self) -> OptionalTables:
-        """Read every table whose file exists."""
-        return {
-            name: RawTable(self._datasets[name].load(), file_digest(file)) if file.exists() else None
-            for name, file in self._files.items()
-        }
+        """Return every table whose file exists; raw ones are read when they are iterated."""
+        tables: dict[str, RawTable | LargeTable | None] = dict.fromkeys(self._files)
+        for name, file in self._files.items():
+            dataset = self._datasets[name]
+            if not file.exists():
+                continue
+            if isinstance(dataset, RawTableDataset):
+                tables[name] = LargeTable(dataset.chunks(), file_digest(file))
+            else:
+                tables[name] = RawTable(dataset.load(), file_digest(file))
+        return tables
 
     def _exists(self) -> bool:
         return True

@@ -13,6 +13,7 @@ import keras_hub
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
+from safetensors import safe_open
 from tokenizers import Tokenizer
 
 from toxic_core.contract import ATTENTION_MASK, INPUT_IDS
@@ -20,12 +21,14 @@ from toxic_core.files import replacing
 from toxic_core.labels import LABELS
 from toxic_core.text import NORMALISATION_VERSION
 from toxic_core.tokens import Int32Array, Tokeniser
+from toxic_model.packed import HEAD_BIAS, HEAD_WEIGHT, Floats
 from toxic_training.modelling.batches import model_inputs
-from toxic_training.modelling.encoders.files import read_encoder
+from toxic_training.modelling.encoders.files import WEIGHTS_FILE, read_encoder
 
 LOGITS = "logits"
 
 Loss = Callable[[keras.KerasTensor, keras.KerasTensor], keras.KerasTensor]
+Mean = Callable[[keras.KerasTensor], keras.KerasTensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,13 @@ class Encoder:
     def load_backbone(self) -> keras.Model:
         """Load a new copy with KerasHub. Dropout takes its seed from Keras's at that moment."""
         return keras_hub.models.Backbone.from_preset(str(self.folder))
+
+    def head(self) -> tuple[Floats, Floats] | None:
+        """Return the kernel [width, labels] and bias of the folder's classification layer, if it has one."""
+        with safe_open(self.folder / WEIGHTS_FILE, framework="numpy") as tensors:
+            if not {HEAD_WEIGHT, HEAD_BIAS} <= set(tensors.keys()):
+                return None
+            return tensors.get_tensor(HEAD_WEIGHT).T, tensors.get_tensor(HEAD_BIAS)
 
     def tokeniser(self, *, max_tokens: int, normalisation: int = NORMALISATION_VERSION) -> Tokeniser:
         """Return the tokeniser of texts for this encoder."""
@@ -99,6 +109,8 @@ def masked_binary_crossentropy(
     logits: keras.KerasTensor,
     positive_weights: Sequence[float] = (1.0,),
     label_weights: Sequence[float] = (1.0,),
+    *,
+    mean: Mean = ops.mean,
 ) -> keras.KerasTensor:
     """Return each row's binary cross-entropy over the labels that aren't missing, float [batch].
 
@@ -109,13 +121,14 @@ def masked_binary_crossentropy(
         logits: float [batch, labels].
         positive_weights: the weight of a positive relative to a negative, per label or for all.
         label_weights: the weight of a label relative to others, per label or for all.
+        mean: the mean over the rows of a batch, if others of its rows are computed elsewhere.
     """
     present = ops.cast(labels >= 0, logits.dtype) * ops.convert_to_tensor(label_weights, logits.dtype)
     target = ops.maximum(labels, 0.0)
     weight = 1.0 + (ops.convert_to_tensor(positive_weights, logits.dtype) - 1.0) * target
     # log(1 + exp(-|x|)) + max(x, 0) - x * y: stable for large logits of either sign.
     loss = ops.softplus(-ops.abs(logits)) + ops.maximum(logits, 0.0) - logits * target
-    labels_per_row = ops.maximum(ops.mean(ops.sum(present, axis=-1)), 1e-6)
+    labels_per_row = ops.maximum(mean(ops.sum(present, axis=-1)), 1e-6)
     return ops.sum(weight * loss * present, axis=-1) / labels_per_row
 
 
@@ -125,21 +138,24 @@ def training_loss(
     label_weights: Sequence[float] = (1.0,),
     smoothing: float = 0.0,
     teacher_share: float,
+    means: tuple[Mean, Mean] = (ops.mean, ops.mean),
 ) -> Loss:
     """Return the loss of a batch's targets and logits; labels are smoothed (Szegedy et al., 2016).
 
     Targets are float [batch, labels], or [batch, 2 * labels] if a teacher's scores follow the labels (Hinton
     et al., 2015), which then weigh `teacher_share`, 0 to 1. The teacher scores every label, also those that a
-    comment's source doesn't contain.
+    comment's source doesn't contain. `means` are those of `masked_binary_crossentropy` for both parts.
     """
 
     def loss(targets: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:
         labels = logits.shape[-1]
         smooth = ops.where(targets < 0, targets, targets * (1 - 2 * smoothing) + smoothing)
-        hard = masked_binary_crossentropy(smooth[:, :labels], logits, positive_weights, label_weights)
+        hard = masked_binary_crossentropy(
+            smooth[:, :labels], logits, positive_weights, label_weights, mean=means[0]
+        )
         if targets.shape[-1] == labels:
             return hard
-        soft = masked_binary_crossentropy(targets[:, labels:], logits)
+        soft = masked_binary_crossentropy(targets[:, labels:], logits, mean=means[1])
         return (1.0 - teacher_share) * hard + teacher_share * soft
 
     return loss

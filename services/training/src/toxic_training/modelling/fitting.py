@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -23,6 +24,7 @@ from toxic_training.modelling.checkpoints import CheckpointFile, TrainingState, 
 from toxic_training.modelling.classifier import Loss, compiles_whole_steps, logits_of
 from toxic_training.modelling.parameters import ModellingParameters
 from toxic_training.modelling.selection import BestWeights, SelectionSet
+from toxic_training.modelling.workers import ALONE, JointAdamW, JointClock, Reduction, Workers
 
 logger = logging.getLogger(__name__)
 
@@ -48,18 +50,20 @@ class Trainer:
         *,
         parameters: ModellingParameters,
         checkpoint: CheckpointFile,
-        clock: Clock,
+        workers: Workers = ALONE,
     ) -> None:
         self._classifier = classifier
         self._batches = batches
         self._selection = selection
         self._parameters = parameters
         self._checkpoint = checkpoint
+        self._workers = workers
+        self._clock = JointClock(workers)
         self._best = BestWeights(margin=parameters.selection_margin)
         self._progress = Progress(
             planned_steps=batches.steps_per_epoch * parameters.epochs,
             budget_seconds=parameters.max_train_minutes * _SECONDS_PER_MINUTE,
-            clock=clock,
+            clock=self._clock,
         )
         self._loss = math.nan
         self._logged = self._saved = self._progress.seconds
@@ -73,12 +77,13 @@ class Trainer:
         """
         progress, best, parameters = self._progress, self._best, self._parameters
         self._classifier.compile(
-            optimizer=optimiser(parameters), loss=loss, jit_compile=compiles_whole_steps()
+            optimizer=optimiser(parameters, self._workers), loss=loss, jit_compile=compiles_whole_steps()
         )
         with cpu_bfloat16(wanted=parameters.cpu_bfloat16):
             self._resume()
+            self._workers.draw_apart(self._classifier)
             # One line per epoch if stdout isn't a terminal, where the bar would be one line per step.
-            verbosity = 1 if sys.stdout.isatty() else 2
+            verbosity = (1 if sys.stdout.isatty() else 2) if self._workers.is_chief else 0
             bar = keras.utils.Progbar(
                 progress.planned_steps, verbose=verbosity, stateful_metrics=["loss"], unit_name="step"
             )
@@ -87,13 +92,15 @@ class Trainer:
                 bar.update(progress.steps, [("loss", self._loss)])
                 if progress.is_over or progress.share * parameters.selections >= len(best.scores) + 1:
                     with averaged(self._classifier):
-                        best.offer(self._selection.mean_auc(self._classifier), self._classifier)
+                        auc = self._workers.of_chief(lambda: self._selection.mean_auc(self._classifier))
+                        best.offer(auc, self._classifier)
                     logger.info("step %d, mean AUC over languages %.4f", progress.steps, best.scores[-1])
                 if parameters.mined_share and progress.steps % self._batches.steps_per_epoch == 0:
                     self._mine()
                 self._log_and_save()
             best.put_back(self._classifier)
-            self._checkpoint.remove()
+            if self._workers.is_chief:
+                self._checkpoint.remove()
         stopped_early = best.misses >= parameters.patience
         return {
             "steps": progress.steps,
@@ -105,12 +112,14 @@ class Trainer:
             "stopped_early": stopped_early,
             "selections": len(best.scores),
             "selection_auc": best.score,
+            "workers": self._workers.count,
             "peak_memory_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _KIB_PER_GIB,
         }
 
     def _resume(self) -> None:
         """Resume from the checkpoint, if there is one."""
         found = self._checkpoint.load()
+        self._workers.require_same(found[0].steps if found else 0, what="the checkpoint")
         if found is None:
             return
         state, variables = found
@@ -128,8 +137,10 @@ class Trainer:
             peak=self._parameters.peak_learning_rate,
             warmup_fraction=self._parameters.warmup_fraction,
         )
-        loss = float(self._classifier.train_on_batch(*self._batches.batch(self._progress.steps)))
+        batch = self._workers.share(self._batches.batch(self._progress.steps))
+        loss = self._workers.mean(float(self._classifier.train_on_batch(*batch)))
         self._progress.steps += 1
+        self._clock.tick()
         before = loss if math.isnan(self._loss) else self._loss
         self._loss = _LOSS_MEMORY * before + (1 - _LOSS_MEMORY) * loss
 
@@ -138,18 +149,26 @@ class Trainer:
         batches, parameters = self._batches, self._parameters
         if self._progress.is_over:
             return
+        own = slice(self._workers.index, None, self._workers.count)
+        logits = np.zeros((len(batches.token_ids), self._classifier.output_shape[-1]), np.float32)
         with averaged(self._classifier):
-            logits = logits_of(
-                self._classifier, batches.token_ids, pad_id=batches.pad_id, batch_size=parameters.batch_size
+            logits[own] = logits_of(
+                self._classifier,
+                batches.token_ids[own],
+                pad_id=batches.pad_id,
+                batch_size=parameters.batch_size,
             )
+        logits = self._workers.total(logits, Reduction.LOGITS)
         labels = batches.targets[:, : logits.shape[1]]
         is_harmless = (labels == 0).any(axis=1) & (labels <= 0).all(axis=1)
         highest = np.where(labels == 0, logits, -np.inf).max(axis=1)
         batches.exchange(np.where(is_harmless, highest, np.nan).astype(np.float32), parameters.mined_share)
 
     def _log_and_save(self) -> None:
-        """Log the progress and write a checkpoint, each if its interval is over."""
+        """Log the progress and write a checkpoint, each if its interval is over; the chief does."""
         progress = self._progress
+        if not self._workers.is_chief:
+            return
         if progress.seconds - self._logged >= LOG_EVERY_SECONDS:
             self._logged = progress.seconds
             done, planned = progress.steps, progress.planned_steps
@@ -226,9 +245,9 @@ class Progress:
         return max(0.0, min(by_steps, self.budget_seconds - self.seconds))
 
 
-def optimiser(parameters: ModellingParameters) -> keras.optimizers.Optimizer:
+def optimiser(parameters: ModellingParameters, workers: Workers = ALONE) -> keras.optimizers.Optimizer:
     """Return AdamW (Loshchilov and Hutter, 2019), without decay on biases and norms."""
-    adamw = keras.optimizers.AdamW(
+    adamw = (keras.optimizers.AdamW if workers.count == 1 else partial(JointAdamW, workers))(
         learning_rate=parameters.peak_learning_rate,
         weight_decay=parameters.weight_decay,
         clipnorm=1.0,

@@ -82,4 +82,10 @@ class ModellingParameters(Parameters):
     quantise: bool = Field(
         description="Round the trained weights to the precision that a packed baseline stores."
     )
+    workers: int = Field(
+        default=1,
+        ge=1,
+        description="Processes on this machine that train together, one per GPU if it has any; a cluster in "
+        "TF_CONFIG takes precedence. `batch_size` is that of all of them.",
+    )
     seed: int

@@ -119,7 +119,7 @@ def read_baseline(folder: Path) -> Baseline:
             )
     weights = unpack_weights(read_tensors(folder))
     return Baseline(
-        head=(weights.pop(HEAD_WEIGHT), weights.pop(HEAD_BIAS)),
+        head=(weights[HEAD_WEIGHT], weights[HEAD_BIAS]),
         encoder=EncoderFiles(
             config=json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8")),
             weights=weights,
@@ -154,10 +154,10 @@ def unpack(baseline: Baseline, encoder: Encoder) -> keras.Model:
 
 
 def fine_tuned_encoder(classifier: keras.Model, encoder: Encoder) -> EncoderFiles:
-    """Return the encoder inside a trained classifier, as the start of another training."""
+    """Return a trained classifier's encoder and classification layer, as the start of another training."""
     return EncoderFiles(
         config=json.loads((encoder.folder / CONFIG_FILE).read_text(encoding="utf-8")),
-        weights=bert_weights(encoder_of(classifier)),
+        weights=_weights(classifier),
         tokenizer=encoder.tokenizer,
     )
 

@@ -21,7 +21,7 @@ from toxic_core.contract import BUNDLE_ARTIFACT_PATH, Bundle
 from toxic_core.contract.evidence import read_evaluation
 from toxic_core.contract.scales import bundled_scales
 from toxic_training.data.parameters import Parameters
-from toxic_training.evaluation.reporting.card import model_card
+from toxic_training.evaluation.reporting.card import MAX_CHARACTERS, model_card
 from toxic_training.evaluation.reporting.figures import headlines
 from toxic_training.release import pyfunc_model
 
@@ -31,6 +31,8 @@ _ARTIFACT = Path(BUNDLE_ARTIFACT_PATH).name
 _REQUIREMENTS = ("numpy", "pandas", "pydantic", "structlog", "tensorflow", "tokenizers")
 
 _EXAMPLE = "Thank you for the explanation, that was very helpful."
+
+REPORT_ARTIFACT = "evaluation.html"
 
 CORRECTIONS_ARTIFACT = "corrections.txt"
 """The run's artifact with the ids of the corrections that its version was trained with, one per line."""
@@ -47,7 +49,8 @@ class RegistrationParameters(Parameters):
 class Release:
     """A version to register: a bundle in a folder named `bundle`, and the version's names, tags and text.
 
-    `corrections` are the ids of the corrections that it was trained with.
+    `corrections` are the ids of the corrections that it was trained with, `report` is the run's artifact with
+    the evaluation report, empty if the run writes none.
     """
 
     bundle: Bundle
@@ -56,6 +59,7 @@ class Release:
     tags: dict[str, str]
     description: str
     corrections: tuple[str, ...] = ()
+    report: str = ""
 
 
 def prepare_release(
@@ -66,7 +70,7 @@ def prepare_release(
 ) -> Release:
     """Return the version to register: the bundle, its lineage and headlines as tags, the model card.
 
-    `corrections` is the report of `toxic_training.data.corrections.curate`.
+    `corrections` is the report of `toxic_training.data.corrections.curate`; only a training has one.
     """
     contract = bundle.contract
     figures = read_evaluation(bundle.path)
@@ -83,6 +87,7 @@ def prepare_release(
         }
     return Release(
         corrections=tuple(correction_ids),
+        report="" if corrections is None else REPORT_ARTIFACT,
         bundle=bundle,
         model_name=parameters.model_name,
         alias=parameters.alias,
@@ -114,7 +119,11 @@ def register(release: Release) -> str:
         mlflow.log_text("".join(f"{each}\n" for each in release.corrections), CORRECTIONS_ARTIFACT)
     client = MlflowClient()
     version = str(info.registered_model_version)
-    client.update_model_version(release.model_name, version, description=release.description)
+    run, description = mlflow.active_run(), release.description
+    if release.report and run is not None:
+        page = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}/artifacts/{release.report}"
+        description = f"[Evaluation report]({page})\n\n{description}"[:MAX_CHARACTERS]
+    client.update_model_version(release.model_name, version, description=description)
     for name, value in release.tags.items():
         client.set_model_version_tag(release.model_name, version, name, value)
     client.set_registered_model_alias(release.model_name, release.alias, version)

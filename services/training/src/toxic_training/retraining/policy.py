@@ -32,6 +32,7 @@ class Refusal(StrEnum):
     DAILY_CAP = "daily_cap"
     RUN_IN_PROGRESS = "run_in_progress"
     DRY_RUN = "dry_run"
+    NO_DATA = "no_data"
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,9 +36,13 @@ class Retraining:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrainingTrigger:
-    """Starts retraining runs for alerts, within the limits; `emit` receives every refusal."""
+    """Starts retraining runs for alerts, within the limits; `emit` receives every refusal.
+
+    Until `has_data` is true, no run starts: it would only fail, and alert again.
+    """
 
     start_run: StartRun
+    has_data: Callable[[], bool]
     history: History
     limits: Limits
     emit: Callable[[Refusal], None]
@@ -54,6 +58,9 @@ class RetrainingTrigger:
         async with self._lock:
             decision = decide(alerts, starts=self.history.starts(), limits=self.limits, now=self.now())
             run_id = None
+            if decision.refusal is None and not self.has_data():
+                message = "There are no training tables in 01_raw/ yet; data/README.md lists them."
+                decision = replace(decision, refusal=Refusal.NO_DATA, message=message)
             if decision.refusal is None:
                 try:
                     run_id = await self._start(decision.alerts)

@@ -1,10 +1,10 @@
 """Kedro's HTTP server, with `/run` replaced and with routes that start, show and stop runs.
 
 Invariant: `/health`, `/snapshot` and the request's fields are Kedro's own. SIGTERM and SIGINT stop the run
-under way first, so that a waiting client gets its answer.
+under way first, so that a waiting client gets its answer. Headers, bodies and silent connections have limits.
 """
 
-import hmac
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -14,27 +14,43 @@ from typing import Annotated
 
 import uvicorn
 from fastapi import APIRouter, Depends, FastAPI, Header, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from kedro.framework.project import settings as project
+from kedro.framework.startup import bootstrap_project
 from kedro.server import create_http_server
 from kedro.server.models import RunRequest
+from pydantic_core import PydanticSerializationError
 
 from toxic_core.errors import RunInProgressError, ToxicError
+from toxic_core.http.body_limit import BodyLimitMiddleware
+from toxic_core.http.limits import HttpLimits, most_connections
+from toxic_core.http.protocol import limited
 from toxic_core.logging import configure_logging
 from toxic_training.kedro_project.process import PROJECT
 from toxic_training.retraining.alerts import Notification
 from toxic_training.server.answers import AlertAnswer, Problem, ProblemAnswer, RunAnswer
 from toxic_training.server.composition import Parts, compose, pipelines_of
+from toxic_training.server.guard import PROBES, Guard, is_bearer
 from toxic_training.server.launcher import launch_child
 from toxic_training.server.metrics import CONTENT_TYPE
-from toxic_training.server.runs import RunManager, UnknownRunError
+from toxic_training.server.runs import RunManager, RunRecord, UnknownRunError
 from toxic_training.server.settings import Settings
 
 _ANSWER_SECONDS = 1.0
 """Time for the last answers after the run has ended."""
+_MAX_BODY_BYTES = 1024 * 1024
+_MOST_CONNECTIONS = 256
+_MOST_ERRORS = 10
+"""Errors of a body that are listed."""
 
 
 class AlertsDisabledError(ToxicError):
     """No token is configured to check notifications with."""
+
+
+class UnusableRequestError(ToxicError):
+    """The request has text that can't be written, such as half of a surrogate pair."""
 
 
 class WrongTokenError(ToxicError):
@@ -45,6 +61,7 @@ _PROBLEMS: dict[type[Exception], tuple[HTTPStatus, str]] = {
     RunInProgressError: (HTTPStatus.CONFLICT, "run_in_progress"),
     UnknownRunError: (HTTPStatus.NOT_FOUND, "unknown_run"),
     AlertsDisabledError: (HTTPStatus.NOT_FOUND, "alerts_disabled"),
+    UnusableRequestError: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request"),
     WrongTokenError: (HTTPStatus.UNAUTHORIZED, "wrong_token"),
 }
 """Each error's status and code."""
@@ -56,6 +73,7 @@ def create_app(settings: Settings, parts: Parts) -> FastAPI:
     app.title = "Training"
     app.router.routes = [route for route in app.router.routes if getattr(route, "path", "") != "/run"]
     add_routes(app, settings, parts)
+    add_limits(app, settings)
     kedro_lifespan = app.router.lifespan_context
 
     @asynccontextmanager
@@ -66,6 +84,12 @@ def create_app(settings: Settings, parts: Parts) -> FastAPI:
 
     app.router.lifespan_context = lifespan
     return app
+
+
+def add_limits(app: FastAPI, settings: Settings) -> None:
+    """Refuse foreign pages and hosts, requests without the token, and bodies that are too large."""
+    app.add_middleware(BodyLimitMiddleware, limit=lambda _: _MAX_BODY_BYTES)
+    app.add_middleware(Guard, settings=settings)  # the outermost
 
 
 def add_routes(app: FastAPI, settings: Settings, parts: Parts) -> None:
@@ -84,20 +108,36 @@ def add_routes(app: FastAPI, settings: Settings, parts: Parts) -> None:
     for kind in _PROBLEMS:
         app.add_exception_handler(kind, answer)
 
+    async def answer_invalid(_: Request, error: Exception) -> Response:
+        # FastAPI's own answer has the input too, and fails if JSON or UTF-8 can't hold that.
+        assert isinstance(error, RequestValidationError)  # noqa: S101  what it is registered for
+        detail = [{name: each[name] for name in ("type", "loc", "msg")} for each in error.errors()]
+        content = json.dumps({"detail": detail[:_MOST_ERRORS]})
+        return Response(content, HTTPStatus.UNPROCESSABLE_ENTITY, media_type="application/json")
+
+    app.add_exception_handler(RequestValidationError, answer_invalid)
+
 
 def _run_routes(runs: RunManager, *, mlflow_page: str) -> APIRouter:
     router = APIRouter(tags=["runs"], responses={HTTPStatus.CONFLICT: {"model": ProblemAnswer}})
 
+    async def started(request: RunRequest) -> RunRecord:
+        try:
+            text = request.model_dump_json()
+        except PydanticSerializationError as error:
+            raise UnusableRequestError("The request has text that isn't valid Unicode.") from error
+        return await runs.start(text, pipelines=pipelines_of(request))
+
     @router.post("/run")
     async def run(request: RunRequest) -> RunAnswer:
         """Run pipelines and answer when they have ended. The run continues if the client disconnects."""
-        record = await runs.start(request.model_dump_json(), pipelines=pipelines_of(request))
+        record = await started(request)
         return RunAnswer.of(await runs.wait(record.run_id), mlflow_page=mlflow_page)
 
     @router.post("/runs", status_code=HTTPStatus.ACCEPTED)
     async def start(request: RunRequest, response: Response) -> RunAnswer:
         """Start a run and answer at once; `Location` is the run's address."""
-        record = await runs.start(request.model_dump_json(), pipelines=pipelines_of(request))
+        record = await started(request)
         response.headers["location"] = f"/runs/{record.run_id}"
         return RunAnswer.of(record, mlflow_page=mlflow_page)
 
@@ -127,7 +167,7 @@ def _watching_routes(settings: Settings, parts: Parts) -> APIRouter:
     def check_token(authorization: Annotated[str, Header()] = "") -> None:
         if not token:
             raise AlertsDisabledError("Alerts are disabled; set TRAINING_ALERT_TOKEN to enable them.")
-        if not hmac.compare_digest(authorization.encode(), f"Bearer {token}".encode()):
+        if not is_bearer(authorization, token):
             raise WrongTokenError(
                 "The header Authorization must be Bearer with the token of TRAINING_ALERT_TOKEN; configure "
                 "the same token in Alertmanager."
@@ -174,9 +214,17 @@ def serve(settings: Settings) -> None:
     """Serve until a signal."""
     configure_logging(level=settings.log_level)
     launch = partial(launch_child, env=settings.env, grace_seconds=settings.stop_grace_seconds)
-    parts = compose(settings, launch)
+    bootstrap_project(PROJECT)
+    loader = project.CONFIG_LOADER_CLASS(
+        str(PROJECT / project.CONF_SOURCE), env=settings.env, **project.CONFIG_LOADER_ARGS
+    )
+    raw = PROJECT / loader["globals"]["raw"]
+    parts = compose(settings, launch, has_data=lambda: any(raw.glob("[!.]*")))
+    probes = tuple(path.encode() for path in PROBES)
     config = uvicorn.Config(
         create_app(settings, parts),
+        http=limited(HttpLimits(connections=most_connections(_MOST_CONNECTIONS), probes=probes)),
+        ws="none",
         host=settings.host,
         port=settings.port,
         log_config=None,

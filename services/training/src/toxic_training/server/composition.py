@@ -26,9 +26,20 @@ class Parts:
 
 
 def compose(
-    settings: Settings, launch: Launch, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    settings: Settings,
+    launch: Launch,
+    *,
+    has_data: Callable[[], bool],
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Parts:
-    """Build the objects of one server, or raise ConfigurationError if the history can't be read."""
+    """Build the objects of one server, or raise ConfigurationError if the history can't be read.
+
+    Args:
+        settings: of the server.
+        launch: starts a run.
+        has_data: whether alerts may start runs: there are tables to train on.
+        now: the time.
+    """
     metrics = Metrics()
 
     def emit(run: RunRecord) -> None:
@@ -49,6 +60,7 @@ def compose(
     runs = RunManager(launch, keep_runs=settings.keep_runs, emit=emit, now=now)
     retraining = RetrainingTrigger(
         start_run=start_run,
+        has_data=has_data,
         history=History(settings.state_dir / "retrainings.json"),
         limits=settings.limits,
         emit=metrics.record,

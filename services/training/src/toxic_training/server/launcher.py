@@ -20,6 +20,10 @@ from toxic_training.server.settings import tracking_uri
 
 _log = structlog.get_logger(__name__)
 
+_MAX_LINE_BYTES = 1024 * 1024
+_OUTPUT_SECONDS = 5.0
+"""Time for the last lines of a run that has ended; a process that it left may keep the pipe open."""
+
 _CLOSED_BY_RUN = frozenset({0, 1})
 """Exit statuses of a run that has closed its MLflow run itself."""
 
@@ -31,6 +35,7 @@ class ChildRun:
     process: asyncio.subprocess.Process
     folder: Path
     grace_seconds: float
+    output: asyncio.Task[None] | None = None
     _report: RunReport = field(init=False, default_factory=RunReport)
     _loop: asyncio.AbstractEventLoop = field(init=False, default_factory=asyncio.get_running_loop)
     _kill: asyncio.TimerHandle | None = field(init=False, default=None)
@@ -44,6 +49,9 @@ class ChildRun:
     async def wait(self) -> int:
         """Wait for the end; return the exit status."""
         status = await self.process.wait()
+        if self.output is not None:
+            await asyncio.wait({self.output}, timeout=_OUTPUT_SECONDS)
+            self.output.cancel()
         open_states = {"RUNNING"}
         if self._kill is not None:
             self._kill.cancel()
@@ -63,22 +71,51 @@ class ChildRun:
 
 
 async def launch_child(request: str, run_id: str, *, env: str | None, grace_seconds: float) -> ChildRun:
-    """Start a child and send it the request, Kedro's `RunRequest` as JSON; it inherits stdout and stderr.
+    """Start a child and send it the request, Kedro's `RunRequest` as JSON; log each line that it prints.
 
     A stopped child gets SIGTERM, and SIGKILL after `grace_seconds`.
     """
     folder = Path(tempfile.mkdtemp(prefix=f"run-{run_id}-"))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "toxic_training.server.child", env or ""),
-        stdin=asyncio.subprocess.PIPE,
-        env={**os.environ, REPORT_VARIABLE: str(folder / "report.json")},
-        start_new_session=True,  # a terminal's Ctrl-C goes to the server, which then stops the run
+    # A pipe of our own: with asyncio's, Process.wait() waits until no process has the pipe open.
+    reading, writing = os.pipe()
+    stream = asyncio.StreamReader(limit=_MAX_LINE_BYTES)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(reading, "rb")
     )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "toxic_training.server.child", env or ""),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=writing,
+            stderr=asyncio.subprocess.STDOUT,
+            env={**os.environ, REPORT_VARIABLE: str(folder / "report.json")},
+            start_new_session=True,  # a terminal's Ctrl-C goes to the server, which then stops the run
+        )
+    except BaseException:
+        transport.close()
+        raise
+    finally:
+        os.close(writing)
     if process.stdin is None:
         raise RuntimeError("the child was started without a pipe")
     process.stdin.write(request.encode() + b"\n")
-    return ChildRun(process, folder, grace_seconds=grace_seconds)
+    output = asyncio.create_task(log_lines(stream, run_id))
+    output.add_done_callback(lambda _: transport.close())
+    return ChildRun(process, folder, grace_seconds=grace_seconds, output=output)
+
+
+async def log_lines(stream: asyncio.StreamReader, run_id: str) -> None:
+    """Log what a run prints, a line per record, so that the server's log is JSON throughout."""
+    while True:
+        try:
+            line = await stream.readline()
+        except ValueError:  # longer than the limit; asyncio has dropped what it read of it
+            continue
+        if not line:
+            return
+        if text := line.decode(errors="replace").rstrip():
+            _log.info("run.output", run_id=run_id, line=text)
 
 
 def _mark_killed(run_id: str, open_states: Container[str]) -> None:

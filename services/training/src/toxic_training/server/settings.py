@@ -3,10 +3,11 @@
 import os
 from datetime import timedelta
 from pathlib import Path
+from typing import Annotated
 
 from kedro.server.models import RunRequest
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from toxic_training.retraining.policy import Limits
 
@@ -19,7 +20,9 @@ def tracking_uri() -> str:
 class Settings(BaseSettings):
     """The options of the training server."""
 
-    model_config = SettingsConfigDict(env_prefix="TRAINING_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="TRAINING_", frozen=True, extra="ignore", env_ignore_empty=True
+    )
 
     host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 for all interfaces.")
     port: int = Field(default=8002, ge=0, le=65535, description="TCP port to listen on; 0 for any free one.")
@@ -42,6 +45,16 @@ class Settings(BaseSettings):
     state_dir: Path = Field(
         default=Path("../../var/training"),
         description="Folder for the history of runs that alerts started; it keeps the limits over restarts.",
+    )
+    token: SecretStr = Field(
+        default=SecretStr(""),
+        description="The bearer token that every request needs, except health, metrics and POST /alerts. "
+        "Without one, no request starts or stops a run if TRAINING_HOST isn't a loopback address.",
+    )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Host names, comma-separated, that the server answers for, each with or without a port; "
+        "* for any. By default names that aren't public, and with TRAINING_TOKEN every name.",
     )
     alert_token: SecretStr = Field(
         default=SecretStr(""),
@@ -73,6 +86,13 @@ class Settings(BaseSettings):
         description="An operator's API key of the inference service, to read corrections with.",
     )
     log_level: str = Field(default="INFO", description="Lowest level that is logged.")
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(name.strip() for name in value.split(",") if name.strip())
+        return value
 
     @property
     def limits(self) -> Limits:

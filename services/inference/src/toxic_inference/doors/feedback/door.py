@@ -25,6 +25,7 @@ from toxic_inference.http.door import Access, Door, Operation, json_response
 from toxic_inference.http.error_shapes import NATIVE
 from toxic_inference.http.errors import InvalidRequestError
 from toxic_inference.http.guard import caller_in
+from toxic_inference.http.terms import may_store
 from toxic_inference.http.texts import Language, check_texts
 from toxic_inference.tables.writer import harmless
 
@@ -74,9 +75,11 @@ class FeedbackAnswer(BaseModel):
 async def file(request: Request, backend: Backend) -> Response:
     """File a correction: which labels apply to a comment.
 
-    Without consent the text is not stored. The status is 200 if the correction had been sent before.
+    Without consent, or with the header `do-not-store: true`, the text is not stored. The status is 200 if the
+    correction had been sent before.
     """
     check_media_type(request)
+    keep = may_store(request)
     body = validate(FeedbackRequest, await read_json(request))
     if body.text is not None:
         check_texts({"text": body.text}, backend.limits)
@@ -91,7 +94,7 @@ async def file(request: Request, backend: Backend) -> Response:
             )
     correction = backend.corrections.make(
         body.id or uuid.uuid4().hex,
-        text=body.text if body.consent else None,
+        text=body.text if body.consent and keep else None,
         language=body.language,
         labels=body.labels,
         scores=body.scores,

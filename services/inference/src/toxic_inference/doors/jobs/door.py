@@ -33,7 +33,7 @@ from toxic_inference.http.error_shapes import NATIVE
 from toxic_inference.http.errors import InvalidRequestError
 from toxic_inference.http.guard import caller_in, caller_of
 from toxic_inference.http.policies import POLICY_HEADER, POLICY_PARAMETER, following, policy_headers
-from toxic_inference.jobs.files import PartialUpload
+from toxic_inference.jobs.files import PartialUpload, disk_errors
 from toxic_inference.jobs.queue import JobQueue
 from toxic_inference.jobs.record import Job, JobState
 from toxic_inference.tables.writer import SCORED_CSV
@@ -85,6 +85,7 @@ _FORWARDED_HEADERS = frozenset(
     {
         *("accept", "authorization", "content-type", "if-none-match", "if-range", "range"),
         *("x-api-key", "x-goog-api-key", "x-request-id", "x-toxic-forwarded", POLICY_HEADER),
+        *("traceparent", "tracestate"),
     }
 )
 _RETURNED_HEADERS = frozenset(
@@ -129,18 +130,19 @@ async def submit(request: Request, backend: Backend, jobs: JobQueue) -> Response
     """
     kind = check_media_type(request, (CSV_TYPE, NDJSON_TYPE, JSON_TYPE, MULTIPART_TYPE))
     policy = following(request, backend).policy
-    upload = await jobs.open_upload(caller_in(request.scope))
-    try:
-        if kind == MULTIPART_TYPE:
-            options = await _receive_form(request, upload, backend)
-        else:
-            options = table_options(request, {}, content_type=request.headers.get("content-type", ""))
-            async for part in request.stream():
-                await backend.threads.files.run(upload.write, part, caller=caller_in(request.scope))
-        job = await jobs.submit(upload, options=options, caller=caller_in(request.scope), policy=policy)
-    except BaseException:
-        await backend.threads.files.run(upload.drop)
-        raise
+    with disk_errors():
+        upload = await jobs.open_upload(caller_in(request.scope))
+        try:
+            if kind == MULTIPART_TYPE:
+                options = await _receive_form(request, upload, backend)
+            else:
+                options = table_options(request, {}, content_type=request.headers.get("content-type", ""))
+                async for part in request.stream():
+                    await backend.threads.files.run(upload.write, part, caller=caller_in(request.scope))
+            job = await jobs.submit(upload, options=options, caller=caller_in(request.scope), policy=policy)
+        except BaseException:
+            await backend.threads.files.run(upload.drop)
+            raise
     return _answer(job, HTTPStatus.ACCEPTED, headers={"location": f"/jobs/{job.id}"})
 
 
@@ -228,6 +230,7 @@ JOBS = Door(
                 415: "The content type is not accepted.",
                 422: "The file is not a table, or its text column can't be found.",
                 429: "There is no room for another file.",
+                507: "The service's disk is full.",
             }
             | _AWAY,
         ),

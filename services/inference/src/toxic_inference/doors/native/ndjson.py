@@ -117,15 +117,25 @@ def _read(raw: bytes | None, number: int, backend: Backend, options: TableOption
     given_id: object = None
     try:
         members = _members(raw, options.encoding or "utf-8")
-        given_id = members.get("id")
+        given_id = _writable(members.get("id"))
         text, language = _text_of(members, options)
         check_text(text, field=f"Line {number}", max_bytes=backend.limits.text_bytes)
     except _BadLineError as error:
         code, reason = error.args
-        return _Line(number, given_id, None, {"code": code, "message": f"Line {number} {reason}"})
+        # A reason may name a member, with half of a surrogate pair.
+        message = f"Line {number} {reason}".encode(errors="backslashreplace").decode()
+        return _Line(number, given_id, None, {"code": code, "message": message})
     except RejectedTextError as error:
         return _Line(number, given_id, None, {"code": problem_of(error).code, "message": str(error)})
     return _Line(number, given_id, Text(text, language or backend.identify_language(text).language), None)
+
+
+def _writable(given_id: object) -> object:
+    try:
+        orjson.dumps([given_id])  # as deep as in the answer
+    except TypeError as error:
+        raise _BadLineError("invalid_request", f"has an id that can't be sent back: {error}.") from error
+    return given_id
 
 
 def _members(raw: bytes | None, encoding: str) -> dict[str, object]:

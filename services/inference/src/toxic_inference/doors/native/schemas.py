@@ -41,7 +41,9 @@ class PredictRequest(BaseModel):
         description="Seconds after which the answer is no longer needed; replaces the header `timeout`.",
     )
     do_not_store: bool = Field(
-        default=False, description="Whether scores are neither stored nor read from stored ones."
+        default=False,
+        description="Whether the text isn't kept for the review, and scores are neither stored nor read from "
+        "stored ones; the header `do-not-store: true` works on every door.",
     )
 
 

@@ -24,7 +24,7 @@ from toxic_inference.doors.open_inference.describing import (
 from toxic_inference.doors.open_inference.door import SERVER
 from toxic_inference.doors.open_inference.inference import answer
 from toxic_inference.doors.open_inference.messages import InferRequest
-from toxic_inference.doors.open_inference.tensors import BYTES, Tensor, as_output, with_data
+from toxic_inference.doors.open_inference.tensors import BYTES, DATATYPES, Tensor, with_data
 from toxic_inference.http.backend import Backend
 from toxic_inference.http.body import validate
 from toxic_inference.http.door import Access, Door
@@ -132,11 +132,10 @@ async def _infer(request: Request, backend: Backend) -> tuple[Any, Mapping[str, 
     answered = await answer(request, backend, target, asked=asked, tensors=tensors)
     response = _InferResponse(model_name=backend.model_name, model_version=answered.version, id=message.id)
     for output, values in answered.outputs:
-        described, raw = as_output(output.name, values, binary=True)
-        tensor = response.outputs.add(name=described.name, datatype=described.datatype, shape=described.shape)
+        tensor = response.outputs.add(name=output.name, datatype=DATATYPES[values.dtype], shape=values.shape)
         # Contents are answered in the form in which they came.
         if message.raw_input_contents:
-            response.raw_output_contents.append(raw)
+            response.raw_output_contents.append(values.tobytes())
         else:
             _fill(tensor.contents, values)
     return response, answered.headers

@@ -31,7 +31,7 @@ class InputTensor(BaseModel):
     name: StrictStr
     shape: list[Size] = Field(max_length=_MOST_DIMENSIONS)
     datatype: StrictStr
-    parameters: TensorParameters = TensorParameters()
+    parameters: TensorParameters = Field(default_factory=TensorParameters)
     data: list[JsonValue] | None = None
 
 
@@ -39,7 +39,7 @@ class OutputRequest(BaseModel):
     """A requested tensor of the answer."""
 
     name: StrictStr
-    parameters: TensorParameters = TensorParameters()
+    parameters: TensorParameters = Field(default_factory=TensorParameters)
 
 
 class RequestParameters(BaseModel):
@@ -59,7 +59,7 @@ class InferRequest(BaseModel):
     """Inputs to score."""
 
     id: StrictStr | None = None
-    parameters: RequestParameters = RequestParameters()
+    parameters: RequestParameters = Field(default_factory=RequestParameters)
     inputs: list[InputTensor] = Field(min_length=1, max_length=_MOST_TENSORS)
     outputs: list[OutputRequest] = Field(default_factory=list, max_length=_MOST_TENSORS)
 

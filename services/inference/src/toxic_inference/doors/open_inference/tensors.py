@@ -23,7 +23,8 @@ _INTEGERS: Mapping[str, np.dtype[np.signedinteger[Any]]] = {
     "INT64": np.dtype("<i8"),
 }
 _LENGTH = struct.Struct("<I")
-_OUTPUTS = {np.dtype(np.float32): "FP32", np.dtype(np.bool_): "BOOL"}
+DATATYPES = {np.dtype(np.float32): "FP32", np.dtype(np.bool_): "BOOL"}
+"""The datatypes of outputs."""
 _MAX_DEPTH = 8
 
 
@@ -136,8 +137,7 @@ def as_output(name: str, values: NDArray[np.generic], *, binary: bool) -> tuple[
         values: float32 or bool.
         binary: whether its data goes into bytes after the JSON.
     """
-    datatype = _OUTPUTS[values.dtype]
-    tensor = OutputTensor(name=name, datatype=datatype, shape=list(values.shape))
+    tensor = OutputTensor(name=name, datatype=DATATYPES[values.dtype], shape=list(values.shape))
     if not binary:
         return tensor.model_copy(update={"data": values.reshape(-1).tolist()}), b""
     raw = np.ascontiguousarray(values).tobytes()

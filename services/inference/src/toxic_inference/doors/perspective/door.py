@@ -62,7 +62,7 @@ from toxic_inference.http.body import unless_departed
 from toxic_inference.http.door import JSON_TYPE, Access, Door, Operation
 from toxic_inference.http.guard import caller_in, caller_of
 from toxic_inference.http.policies import governor_of, policy_headers
-from toxic_inference.http.terms import lane_of, terms_of
+from toxic_inference.http.terms import lane_of, may_store, terms_of
 from toxic_inference.http.texts import language_of, marks
 from toxic_inference.policies.policy import Policy
 from toxic_inference.serving.interfaces import Session, Target, Text, TextScore
@@ -143,8 +143,9 @@ async def _score(
     """Return the scores by attribute, without those below their threshold, and the whole text's."""
     sentences = sentences_of(analysis.text) if analysis.spans else []
     # The whole text, then its sentences if there are several.
-    parts = [analysis.text, *(sentence.text for sentence in sentences if len(sentences) > 1)]
-    texts = [Text(part, scale.language) for part in parts]
+    texts = [Text(analysis.text, scale.language)]
+    if len(sentences) > 1:
+        texts += (Text(sentence.text, scale.language, whole=False) for sentence in sentences)
     whole, *scores = await unless_departed(request, session.score(texts, lane=lane_of(request)))
     if scores:
         spans = list(zip(sentences, scores, strict=True))
@@ -199,7 +200,7 @@ async def suggestscore(request: Request, backend: Backend) -> Response:
     """Suggest scores: file a correction with its text. To file one without its text, use `/feedback`."""
     form = AnswerForm.of(request, SuggestCommentScoreResponse)
     message = await read_request(request, SuggestCommentScoreRequest)
-    keep = not message.do_not_store
+    keep = may_store(request) and not message.do_not_store
     suggestion = suggestion_of(
         message, labels=backend.correctable_labels(), max_bytes=backend.limits.text_bytes
     )

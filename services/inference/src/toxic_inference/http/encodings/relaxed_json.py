@@ -28,8 +28,12 @@ _STRINGS = {
     "'": re.compile(r"'((?:[^'\\]++|\\.)*+)'", re.DOTALL),
 }
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
+_FOREIGN_ESCAPE = re.compile(r"\\(?![\"\\/bfnrt]|u[0-9a-fA-F]{4})")
+"""A backslash that may begin an escape that JSON lacks."""
 _ESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_DECODER = json.JSONDecoder(strict=False)
+"""Python's own, which reads strings with control characters."""
 _CONSTANTS = {"true": True, "false": False, "null": None}
 
 
@@ -134,6 +138,9 @@ class _Reader:
         if "\\" not in (content := found[1]):
             self._at = found.end()
             return content
+        if quote == '"' and not _FOREIGN_ESCAPE.search(content):
+            decoded, self._at = _DECODER.raw_decode(self._text, self._at)
+            return str(decoded)
 
         def unescaped(escape: re.Match[str]) -> str:
             code = escape[1]

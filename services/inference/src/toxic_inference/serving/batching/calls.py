@@ -27,6 +27,7 @@ class Call:
         submitted: when, on the scheduler's clock.
         batch_tokens: most tokens in a batch while no other call's rows wait in its lane.
         deadline: when the answer becomes worthless, on the same clock; None for never.
+        trace: the traced request that it belongs to; None for others.
         waiting: keys of the rows still in the queue.
         scores: in the caller's order; None for rows without scores yet.
         unanswered: how many are None.
@@ -39,6 +40,7 @@ class Call:
     batch_tokens: int
     caller: str = ""
     deadline: float | None = None
+    trace: object | None = None
     waiting: set[int] = field(default_factory=set)
     scores: list[Float32Array | None] = field(default_factory=list)
     unanswered: int = 0

@@ -45,6 +45,7 @@ class Pace:
         self._mean_seconds = 0.0
         self._variance = 0.0
         self._covariance = 0.0
+        self._fixed_seconds = self._token_seconds = 0.0
         self._running: set[RunningBatch] = set()
 
     def started(self, batch: RunningBatch) -> None:
@@ -63,6 +64,10 @@ class Pace:
         self._variance = (1 - weight) * (self._variance + weight * more_tokens**2)
         self._covariance = (1 - weight) * (self._covariance + weight * more_tokens * more_seconds)
         self._batches += 1
+        # Noise must not make either part negative. If all batches have one size, all time counts per token.
+        most = self._mean_seconds / self._mean_tokens
+        slope = min(max(self._covariance / self._variance, 0.0), most) if self._variance else most
+        self._fixed_seconds, self._token_seconds = self._mean_seconds - slope * self._mean_tokens, slope
 
     def abandoned(self, batch: RunningBatch) -> None:
         """Stop counting a batch that failed; its time isn't typical."""
@@ -77,10 +82,4 @@ class Pace:
         return running + self._seconds(waiting_tokens)
 
     def _seconds(self, tokens: int) -> float:
-        if not self._batches:
-            return 0.0
-        # Noise must not make either part negative. If all batches have one size, all time counts per token.
-        most = self._mean_seconds / self._mean_tokens
-        slope = min(max(self._covariance / self._variance, 0.0), most) if self._variance else most
-        fixed = self._mean_seconds - slope * self._mean_tokens
-        return math.ceil(tokens / self._token_budget) * fixed + tokens * slope
+        return math.ceil(tokens / self._token_budget) * self._fixed_seconds + tokens * self._token_seconds

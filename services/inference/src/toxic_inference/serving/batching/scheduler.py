@@ -27,9 +27,10 @@ from toxic_inference.events import (
     RowsExpired,
     RowsRefused,
     ShapesCompiled,
+    TracedRows,
 )
 from toxic_inference.serving.batching.admission import Admission, BatchLimits
-from toxic_inference.serving.batching.calls import Call, Entry
+from toxic_inference.serving.batching.calls import Call, Entry, by_caller
 from toxic_inference.serving.batching.dispatcher import Batch, Dispatcher, Feed, slots_per_batch
 from toxic_inference.serving.batching.executables import Executables
 from toxic_inference.serving.batching.pace import Pace
@@ -39,6 +40,7 @@ from toxic_inference.serving.batching.slots import Slots, Turn
 from toxic_inference.serving.clock import Clock
 from toxic_inference.serving.errors import DeadlineExceededError, InferenceError
 from toxic_inference.serving.interfaces import Lane, Row
+from toxic_inference.serving.tracing import TRACE
 from toxic_model.loaded import Float32Array
 
 _log = structlog.get_logger(__name__)
@@ -189,6 +191,7 @@ class BatchScheduler:
             caller=caller,
             batch_tokens=self._even_batch(rows),
             deadline=deadline,
+            trace=TRACE.get(),
         )
         self._queue.add(call)
         self._emit(QueueChanged(len(rows)))
@@ -254,7 +257,8 @@ class BatchScheduler:
         return entries
 
     def _answer(self, batch: Batch, scores: Float32Array, seconds: float) -> None:
-        entries = batch.work.entries
+        entries, now = batch.work.entries, self._clock.now()
+        traced = by_caller([entry for entry in entries if entry.call.trace is not None])
         if compiled := self._executables.take_compiled():
             self._emit(ShapesCompiled(compiled))
         self._emit(
@@ -265,6 +269,15 @@ class BatchScheduler:
                 padded_tokens=len(entries) * max(entry.tokens for entry in entries),
                 compute_seconds=seconds,
                 longest_wait_seconds=batch.running.since - min(entry.call.submitted for entry in entries),
+                traced=[
+                    TracedRows(
+                        rows[0].call.trace,
+                        len(rows),
+                        waited_seconds=batch.running.since - rows[0].call.submitted,
+                        seconds=now - rows[0].call.submitted,
+                    )
+                    for rows in traced
+                ],
             )
         )
         for entry, row_scores in zip(entries, scores, strict=True):

@@ -16,25 +16,12 @@ from dataclasses import KW_ONLY, dataclass, field
 import structlog
 
 from toxic_core.contract import Contract
-from toxic_core.contract.scales import Scales
 from toxic_core.errors import NoVersionReadyError, UnknownModelError
-from toxic_core.labels import LabelName
 from toxic_inference.events import Emit, ShadowCompared, ShadowDrop, ShadowDropped
 from toxic_inference.serving.clock import Clock
-from toxic_inference.serving.interfaces import (
-    Explanation,
-    Lane,
-    RawScore,
-    Row,
-    Scorer,
-    Session,
-    Target,
-    Terms,
-    Text,
-    TextScore,
-)
+from toxic_inference.serving.interfaces import Lane, Scorer, Session, Target, Terms, Text, TextScore
+from toxic_inference.serving.scoring.sampled import SampledSession
 from toxic_inference.serving.scoring.service import DEFAULT_TERMS
-from toxic_model.loaded import Float32Array
 
 _log = structlog.get_logger(__name__)
 
@@ -46,10 +33,19 @@ _LOOK_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class _Sample:
+class ShadowSample:
+    """A text that the champion scored.
+
+    Attributes:
+        text: the text.
+        version: the champion's.
+        contract: of that version.
+        score: its score.
+    """
+
     text: Text
     version: str
-    labels: Sequence[LabelName]
+    contract: Contract
     score: TextScore
 
 
@@ -66,6 +62,7 @@ class ShadowingScorer:
         clock: for checking again.
         emit: receives the outcome of every sample.
         draw: returns a random number from 0 to 1, to sample by.
+        disagreed: takes each text that champion and challenger decide differently; returns at once.
     """
 
     scorer: Scorer
@@ -77,7 +74,8 @@ class ShadowingScorer:
     clock: Clock
     emit: Emit
     draw: Callable[[], float]
-    _samples: deque[_Sample] = field(default_factory=deque, init=False)
+    disagreed: Callable[[ShadowSample], None] = lambda _: None
+    _samples: deque[ShadowSample] = field(default_factory=deque, init=False)
     _work: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     @contextmanager
@@ -85,7 +83,7 @@ class ShadowingScorer:
         """Lease the version that `target` names; raises as the scorer does."""
         sampled = target.version is None and target.alias in {None, self.default_alias}
         with self.scorer.session(target, terms) as session:
-            yield _SampledSession(session, self._offer) if sampled and terms.store else session
+            yield SampledSession(session, self._offer) if sampled and terms.store else session
 
     async def run(self) -> None:
         """Score samples in idle moments, until cancelled."""
@@ -105,10 +103,10 @@ class ShadowingScorer:
             if len(self._samples) >= _WAITING:
                 self._samples.popleft()
                 self.emit(ShadowDropped(ShadowDrop.LOAD))
-            self._samples.append(_Sample(text, served.version, served.contract.labels, score))
+            self._samples.append(ShadowSample(text, served.version, served.contract, score))
             self._work.set()
 
-    async def _compare(self, sample: _Sample) -> None:
+    async def _compare(self, sample: ShadowSample) -> None:
         try:
             with self.scorer.session(Target(alias=self.shadow_alias)) as session:
                 if session.version == sample.version:
@@ -117,48 +115,19 @@ class ShadowingScorer:
                 (shadow,) = await session.score([sample.text], lane=Lane.BULK)
                 labels = session.contract.labels
                 theirs = dict(zip(labels, zip(shadow.scores, shadow.decisions, strict=True), strict=True))
-                served = zip(sample.labels, sample.score.scores, sample.score.decisions, strict=True)
+                champion = sample.contract.labels
+                served = zip(champion, sample.score.scores, sample.score.decisions, strict=True)
+                differs = False
                 for label, score, decision in served:
                     if label in theirs:
                         their_score, their_decision = theirs[label]
                         disagrees = decision is not their_decision
+                        differs = differs or disagrees
                         self.emit(ShadowCompared(label, abs(score - their_score), disagrees))
+                if differs:
+                    self.disagreed(sample)
         except (UnknownModelError, NoVersionReadyError):
             self.emit(ShadowDropped(ShadowDrop.NO_CHALLENGER))
         except Exception as error:  # noqa: BLE001  a task's boundary: a failing challenger must not end shadowing
             _log.warning("shadow.failed", error_type=type(error).__name__)
             self.emit(ShadowDropped(ShadowDrop.FAILED))
-
-
-@dataclass(frozen=True, slots=True)
-class _SampledSession:
-    """Implements `Session` over another one, and offers its scores as samples."""
-
-    session: Session
-    offer: Callable[[Session, Sequence[Text], Sequence[TextScore]], None]
-
-    @property
-    def version(self) -> str:
-        return self.session.version
-
-    @property
-    def contract(self) -> Contract:
-        return self.session.contract
-
-    @property
-    def scales(self) -> Scales | None:
-        return self.session.scales
-
-    async def score(self, texts: Sequence[Text], *, lane: Lane) -> Sequence[TextScore]:
-        scores = await self.session.score(texts, lane=lane)
-        self.offer(self.session, texts, scores)
-        return scores
-
-    async def explain(self, text: Text, *, lane: Lane) -> Explanation:
-        return await self.session.explain(text, lane=lane)
-
-    async def infer(self, rows: Sequence[Row], *, lane: Lane) -> Float32Array:
-        return await self.session.infer(rows, lane=lane)
-
-    async def infer_texts(self, texts: Sequence[str], *, lane: Lane) -> Sequence[RawScore]:
-        return await self.session.infer_texts(texts, lane=lane)

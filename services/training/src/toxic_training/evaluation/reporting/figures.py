@@ -5,7 +5,7 @@ Invariant: a figure that is absent from an evaluation is absent here, not zero.
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from toxic_core.labels import LABELS
@@ -92,9 +92,9 @@ def _titles(figures: Figures) -> Iterator[tuple[str, str]]:
     yield from _suite_titles(figures)
     for code in tested:
         name = f"comparison.toxic.{code}.auc_difference"
-        yield name, f"AUC of toxic minus the champion's, test, {code}"
+        yield name, f"difference in AUC of toxic from the champion, test, {code}"
     yield "serving.latency_ms", "latency of one comment of median length, ms"
-    yield "serving.threads", "threads for that latency"
+    yield "serving.threads", "CPU threads during the latency measurement"
     yield "serving.size_mb", "size of the exported model, MB"
 
 
@@ -102,10 +102,10 @@ def _suite_titles(figures: Figures) -> Iterator[tuple[str, str]]:
     yield "bias.toxic.combined", "bias against identity groups, combined score"
     yield "hatecheck.all.auc", "AUC of identity_hate, HateCheck"
     for name in functionalities(figures):
-        yield f"hatecheck.{name}.identity_accuracy", f"HateCheck, {name}, identity_hate decided rightly"
+        yield f"hatecheck.{name}.identity_accuracy", f"accuracy of identity_hate, HateCheck, {name}"
     for name in suites(figures):
         for side in ("harmful", "harmless"):
-            yield f"{name}.{side}.accuracy", f"{name}, {side} decided rightly"
+            yield f"{name}.{side}.accuracy", f"accuracy, {name}, {side}"
     for side, title in (("harmful", "still flagged"), ("harmless", "still not flagged")):
         yield f"disguised.all.{side}", f"disguised comments {title}"
     for name in groups(figures, r"([\w-]+\.toxic\.[\w-]+)\.auc"):
@@ -113,6 +113,70 @@ def _suite_titles(figures: Figures) -> Iterator[tuple[str, str]]:
             yield f"{name}.auc", f"AUC of toxic, {name.replace('.toxic.', ', ')}"
     for name in groups(figures, r"([\w-]+\.\w+\.[\w-]+)\.rank_correlation"):
         yield f"{name}.rank_correlation", f"rank correlation, {name.replace('.', ', ')}"
+
+
+RUN_HEADLINES = (
+    "test.toxic.all.auc",
+    "test.toxic.all.ece",
+    "test.toxic.all.precision",
+    "test.toxic.all.recall",
+    "heldout.mean.all.auc",
+    "bias.toxic.combined",
+    "hatecheck.all.identity_accuracy",
+    "everyday.harmful.accuracy",
+    "everyday.harmless.accuracy",
+    "comparison.toxic.all.auc_difference",
+    "serving.latency_ms",
+)
+"""The figures that are metrics of the run; `evaluation.json` has the others."""
+
+
+def run_headlines(figures: Figures) -> dict[str, float]:
+    """Return the figures of `RUN_HEADLINES` that exist, and the lowest AUC of a language."""
+    lowest = [figures[f"test.toxic.{code}.auc"] for code in languages(figures)]
+    found = {name: figures[name] for name in RUN_HEADLINES if name in figures}
+    return found | ({"test.toxic.lowest.auc": min(lowest)} if lowest else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """What one aspect of the model measures by part, the weakest part first.
+
+    `parts` are the parts' names with their figures.
+    """
+
+    aspect: str
+    parts: Sequence[tuple[str, Figure]]
+
+
+_ASPECTS = (
+    ("AUC by language", r"test\.toxic\.([\w-]+)\.auc"),
+    ("recall at the decision, by language", r"test\.toxic\.([\w-]+)\.recall"),
+    ("AUC by language, other test tables", r"(\w+\.origins\.[\w-]+)\.auc"),
+    ("recall at the decision, by label", r"heldout\.(\w+)\.all\.recall"),
+    ("identity group, lowest of its three AUCs", r"bias\.toxic\.(\w+)\.(?:subgroup|bpsn|bnsp)_auc"),
+    ("accuracy by HateCheck functionality", r"hatecheck\.(\w+_n?h)\.identity_accuracy"),
+    ("accuracy by kind of a suite", r"((?!hatecheck)\w+\.[^.]+)\.accuracy"),
+    ("harmful comments still flagged, by disguise", r"disguised\.(\w+)\.harmful"),
+)
+"""What the report ranks: a title, and a pattern of figures whose group is the part."""
+
+
+def ranked(figures: Figures) -> list[Ranked]:
+    """Return every aspect that has at least two parts; sums over parts, named `all`, don't count."""
+    found = []
+    for aspect, pattern in _ASPECTS:
+        lowest: dict[str, Figure] = {}
+        for name in figures:
+            match = re.fullmatch(pattern, name)
+            if match is None or match[1] == "all" or match[1].endswith((".mean", ".lowest")):
+                continue
+            figure = find(figures, name)
+            if figure and (match[1] not in lowest or figure.value < lowest[match[1]].value):
+                lowest[match[1]] = figure
+        if len(lowest) > 1:
+            found.append(Ranked(aspect, sorted(lowest.items(), key=lambda part: part[1].value)))
+    return found
 
 
 def log_headlines(figures: Figures) -> str:

@@ -1,6 +1,7 @@
 """The data of the report's plots, independent of how they are drawn.
 
-Curves have at most `_MAX_POINTS` points, so that the report stays small.
+Curves have at most `_MAX_POINTS` points and are of at most `_MAX_LANGUAGES` languages, those with the lowest
+AUCs. Bars are at most `_MAX_BARS`, the lowest. So the report stays small and its labels legible.
 """
 
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import precision_recall_curve, roc_curve
+from sklearn.metrics import precision_recall_curve, roc_auc_score, roc_curve
 
 from toxic_core.labels import Label
 from toxic_training.evaluation.measuring import ALL, by_language
@@ -22,6 +23,8 @@ PLOTS = ("roc", "precision_recall", "reliability", "thresholds", "languages", "f
 """Names of the report's plots, in order."""
 
 _MAX_POINTS = 150
+_MAX_LANGUAGES = 7
+_MAX_BARS = 40
 _SCORE = f"score_{Label.TOXIC}"
 
 
@@ -57,10 +60,8 @@ def curve_plots(test: pd.DataFrame, parameters: EvaluationParameters) -> tuple[P
     """
     roc, precision_recall, reliable, thresholded = [], [], [], []
     labelled = test[test[Label.TOXIC].notna()]
-    for name, rows in by_language(labelled, parameters).items():
+    for name, rows in _lowest(by_language(labelled, parameters)).items():
         truth, scores = (rows[column].to_numpy(np.float64) for column in (Label.TOXIC, _SCORE))
-        if not has_both_classes(truth):
-            continue
         false_positives, hits, _ = roc_curve(truth, scores)
         roc.append(_line(name, false_positives, hits))
         weights = share_weights(rows, parameters.deployment_toxic_share)
@@ -87,7 +88,7 @@ def curve_plots(test: pd.DataFrame, parameters: EvaluationParameters) -> tuple[P
 
 def language_plot(figures: Figures) -> Plot:
     """Return the AUC of `toxic` by language, with Detoxify's published ones."""
-    codes = languages(figures)
+    codes = _weakest(languages(figures), figures, "test.toxic.{}.auc")
     published = [code for code in codes if code in MULTILINGUAL_AUC]
     title = "Detoxify multilingual, published, other splits"
     series = [
@@ -101,12 +102,32 @@ def language_plot(figures: Figures) -> Plot:
 def functionality_plot(figures: Figures) -> Plot:
     """Return HateCheck accuracy by functionality."""
     names = groups(figures, r"hatecheck\.(\w+_n?h)\.identity_accuracy")
+    names = _weakest(names, figures, "hatecheck.{}.identity_accuracy")
     harmless = [name for name in names if name.endswith("_nh")]
     kinds = {"hateful": [name for name in names if name not in harmless], "not hateful": harmless}
     series = [
         _bars(kind, kinds[kind], figures, "hatecheck.{}.identity_accuracy") for kind in kinds if kinds[kind]
     ]
     return Plot("HateCheck, decisions of identity_hate", "functionality", "accuracy", "bars", series)
+
+
+def _lowest(groups: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Return all rows, and those of the languages with the lowest AUCs; without groups of one class."""
+    rankable = {name: rows for name, rows in groups.items() if has_both_classes(rows[Label.TOXIC].to_numpy())}
+    aucs = {
+        name: float(roc_auc_score(rows[Label.TOXIC], rows[_SCORE]))
+        for name, rows in rankable.items()
+        if name != ALL
+    }
+    by_auc = sorted(aucs, key=aucs.__getitem__)
+    kept = {ALL, *by_auc[:_MAX_LANGUAGES]}
+    return {name: rows for name, rows in rankable.items() if name in kept}
+
+
+def _weakest(keys: list[str], figures: Figures, pattern: str) -> list[str]:
+    """Return the keys with the lowest figures, in the order of `keys`."""
+    kept = set(sorted(keys, key=lambda key: figures[pattern.format(key)])[:_MAX_BARS])
+    return [key for key in keys if key in kept]
 
 
 def _line(name: str, x: Floats, y: Floats) -> Series:

@@ -1,15 +1,15 @@
 """The evaluation report: one HTML file that needs no network.
 
-Invariant: plotly.js is in the file, and no comment's text is.
+Invariant: it is smaller than 2 MB for any number of languages and sources, and has no script and no
+comment's text.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-from plotly.offline import get_plotlyjs
+from markupsafe import Markup
 
 from toxic_core.labels import LABELS
 from toxic_core.languages import ANY_LANGUAGE
@@ -25,6 +25,7 @@ from toxic_training.evaluation.reporting.figures import (
     groups,
     headlines,
     languages,
+    ranked,
     suites,
 )
 from toxic_training.scoring.exported import ExportedModel
@@ -40,6 +41,10 @@ _DECISIONS = {"precision": "precision", "recall": "recall", "false positives": "
 _CALIBRATED = {"average precision": "average_precision", "ECE": "ece"}
 """Columns of the tables: headings and the figures' names."""
 
+_RANKED = 3
+_MOST_ROWS = 300
+_MOST_CHARACTERS = 500
+
 Cell = str | Figure | None
 
 
@@ -49,6 +54,20 @@ class Table:
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
+    left_out: int = 0
+
+    def cut(self) -> "Table":
+        """Return the table with as many rows and characters as keep the report small."""
+        rows = [
+            [
+                f"{cell[:_MOST_CHARACTERS]}…"
+                if isinstance(cell, str) and len(cell) > _MOST_CHARACTERS
+                else cell
+                for cell in row
+            ]
+            for row in self.rows[:_MOST_ROWS]
+        ]
+        return Table(self.columns, rows, left_out=max(0, len(self.rows) - _MOST_ROWS))
 
 
 def write_report(
@@ -57,10 +76,12 @@ def write_report(
     point: OperatingPoint,
     model: ExportedModel,
     parameters: EvaluationParameters,
-    **plots: go.Figure,
+    drawings: Mapping[str, str],
 ) -> str:
-    """Return the report as HTML, with the plots by anchor; a plot without data is left out."""
+    """Return the report as HTML, with the drawings, SVG elements, by their anchors."""
     tables = {
+        "weakest": ranking_table(figures, weakest=True),
+        "strongest": ranking_table(figures, weakest=False),
         "languages": language_table(figures),
         "labels": label_table(figures),
         "thresholds": threshold_table(point),
@@ -76,13 +97,22 @@ def write_report(
         parameters=parameters,
         published=published,
         headlines=[line for line in headlines(figures) if not line.name.startswith("hatecheck.")],
-        tables={name: table for name, table in tables.items() if table.rows},
-        # `</` would end the script.
-        plots={
-            name: str(figure.to_json()).replace("</", "<\\/") for name, figure in plots.items() if figure.data
-        },
-        plotly=get_plotlyjs(),
+        tables={name: table.cut() for name, table in tables.items() if table.rows},
+        plots={name: Markup(drawing) for name, drawing in drawings.items()},  # noqa: S704 - our own SVG
     )
+
+
+def ranking_table(figures: Figures, *, weakest: bool) -> Table:
+    """Return the weakest or the strongest parts of every aspect; a part is in one of the two only."""
+    rows: list[list[Cell]] = []
+    for each in ranked(figures):
+        shown = min(_RANKED, len(each.parts) // 2)
+        parts = each.parts[:shown] if weakest else each.parts[::-1][:shown]
+        rows += [
+            ["" if index else each.aspect, name.replace("_", " "), figure]
+            for index, (name, figure) in enumerate(parts)
+        ]
+    return Table(["aspect", "part", "value"], rows)
 
 
 def language_table(figures: Figures) -> Table:
@@ -100,7 +130,10 @@ def language_table(figures: Figures) -> Table:
                 *(find(figures, f"test.toxic.{code}.{name}") for name in columns.values()),
             ]
         )
-    return Table(["language", "rows", "toxic", "AUC", "minus champion's", "Detoxify's", *columns], rows)
+    return Table(
+        ["language", "rows", "toxic", "AUC", "difference from the champion", "Detoxify, published", *columns],
+        rows,
+    )
 
 
 def label_table(figures: Figures) -> Table:
@@ -157,7 +190,7 @@ def suite_table(figures: Figures) -> Table:
         for name in suites(figures)
         for kind in groups(figures, rf"{name}\.([^.]+)\.accuracy")
     ]
-    return Table(["suite", "kind", "decided rightly"], rows)
+    return Table(["suite", "kind", "accuracy"], rows)
 
 
 def disguise_table(figures: Figures) -> Table:

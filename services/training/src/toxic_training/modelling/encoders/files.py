@@ -15,7 +15,9 @@ from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer
 
 from toxic_core.contract.artifact import CONFIG_FILE
+from toxic_core.contract.artifact import TOKENIZER_FILE as PACKED_TOKENIZER_FILE
 from toxic_core.errors import ConfigurationError
+from toxic_model.packed import is_packed, read_tensors, unpack_weights
 
 WEIGHTS_FILE = "model.safetensors"
 TOKENIZER_FILE = "tokenizer.json"
@@ -35,7 +37,10 @@ INITIAL_DEVIATION = 0.02
 
 @dataclass(frozen=True, slots=True)
 class EncoderFiles:
-    """One encoder: the content of `config.json`, tensors by name, and the tokenizer."""
+    """One encoder: the content of `config.json`, tensors by name, and the tokenizer.
+
+    The tensors may include a classification layer, `HEAD_WEIGHT` and `HEAD_BIAS` of `toxic_model.packed`.
+    """
 
     config: dict[str, object]
     weights: dict[str, NDArray[np.float32]]
@@ -51,7 +56,9 @@ class EncoderFiles:
 
 
 def read_encoder(folder: Path) -> EncoderFiles:
-    """Read an encoder's folder, or raise ConfigurationError if a file is missing or can't be read."""
+    """Read an encoder's folder, packed or not, or raise ConfigurationError if a file can't be read."""
+    if is_packed(folder):
+        return _read_packed_encoder(folder)
     for name in (CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE):
         if not (folder / name).is_file():
             raise ConfigurationError(
@@ -67,6 +74,17 @@ def read_encoder(folder: Path) -> EncoderFiles:
         weights=weights,
         tokenizer=Tokenizer.from_file(str(folder / TOKENIZER_FILE)),
     )
+
+
+def _read_packed_encoder(folder: Path) -> EncoderFiles:
+    try:
+        return EncoderFiles(
+            config=json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8")),
+            weights=unpack_weights(read_tensors(folder)),
+            tokenizer=Tokenizer.from_file(str(folder / PACKED_TOKENIZER_FILE)),
+        )
+    except Exception as error:  # `tokenizers` raises no narrower class
+        raise ConfigurationError(f"The packed model in {folder} can't be read: {error}") from error
 
 
 def write_encoder(files: EncoderFiles, folder: Path) -> None:

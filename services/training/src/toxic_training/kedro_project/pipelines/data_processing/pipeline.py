@@ -3,7 +3,6 @@
 from kedro.pipeline import Node, Pipeline
 
 from toxic_training.data.parameters import Use
-from toxic_training.evaluation.metrics import as_mlflow_metrics
 from toxic_training.kedro_project.pipelines.data_processing import nodes
 
 
@@ -44,10 +43,16 @@ def create_pipeline() -> Pipeline:
                     "test": "tidied_test",
                     "additional": "tidied_additional",
                     "parameters": "params:data",
+                    "scratch": "split_scratch",
                 },
                 [*(f"{use}_comments" for use in Use), "data_counts"],
             ),
-            Node(nodes.count_licences, "training_comments", "training_licences"),
-            Node(as_mlflow_metrics, "data_counts", "data_metrics", name="log_data_counts"),
+            Node(nodes.count_licences, "data_counts", "training_licences"),
+            Node(
+                nodes.report_counts,
+                "data_counts",
+                ["data_counts_report", "data_metrics"],
+                name="log_data_counts",
+            ),
         ]
     )

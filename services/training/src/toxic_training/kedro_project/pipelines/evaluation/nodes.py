@@ -16,6 +16,7 @@ from toxic_training.evaluation.measuring import ALL, TEST, TOKENS, by_language
 from toxic_training.evaluation.metrics import share_weights
 from toxic_training.evaluation.operating_point import OperatingPoint, score_columns
 from toxic_training.evaluation.parameters import EvaluationParameters
+from toxic_training.evaluation.reporting.figures import run_headlines
 from toxic_training.modelling.classifier import Encoder
 from toxic_training.modelling.parameters import ModellingParameters
 from toxic_training.scoring.exported import ExportedModel, ExportFacts, ExportParts
@@ -113,6 +114,6 @@ def score_with_champion(
 
 
 def collect_figures(*parts: dict[str, float]) -> tuple[dict[str, float], dict[str, float]]:
-    """Return all figures together, once for the report and once for the run."""
+    """Return all figures together, for the report, and the headlines, for the run."""
     figures = {name: value for part in parts for name, value in part.items()}
-    return figures, figures
+    return figures, run_headlines(figures)

@@ -1,11 +1,13 @@
 """From comments to a trained classifier: plain functions."""
 
 import time
+from functools import partial
 from pathlib import Path
 
 import keras
 import numpy as np
 import pandas as pd
+from keras import ops
 from numpy.typing import NDArray
 
 from toxic_core.contract import file_digest, open_bundle
@@ -16,13 +18,15 @@ from toxic_training.data.parameters import DataParameters
 from toxic_training.modelling.augmenting import augmented
 from toxic_training.modelling.batches import LengthBatches
 from toxic_training.modelling.checkpoints import CheckpointFile, fingerprint
-from toxic_training.modelling.classifier import Encoder, build_classifier, training_loss
+from toxic_training.modelling.classifier import LOGITS, Encoder, build_classifier, training_loss
 from toxic_training.modelling.encoders.files import WEIGHTS_FILE, EncoderFiles
 from toxic_training.modelling.encoders.layers import keep_layers
 from toxic_training.modelling.encoders.source import find_encoder
 from toxic_training.modelling.fitting import Clock, Trainer
 from toxic_training.modelling.parameters import ModellingParameters
+from toxic_training.modelling.processes import Fitted, has_cluster, train_together
 from toxic_training.modelling.selection import selection_set
+from toxic_training.modelling.workers import Reduction, Workers
 from toxic_training.release.baseline import read_baseline, round_weights
 from toxic_training.scoring.exported import ExportedModel
 from toxic_training.scoring.texts import open_scorer
@@ -72,19 +76,53 @@ def train_classifier(
     data: DataParameters,
     parameters: ModellingParameters,
     clock: Clock = time.monotonic,
-) -> tuple[keras.Model, dict[str, float]]:
+) -> Fitted:
     """Fine-tune the encoder with a classification layer on top; return it and figures of the run.
 
-    The weights that score best on `validation` are kept. A stopped run resumes from the file `checkpoint`.
+    An encoder from another training brings its classification layer along. The weights that score best on
+    `validation` are kept. A stopped run resumes from the file `checkpoint`. Several workers train in
+    processes of their own, to the same result as one.
 
     Raises:
         InvalidDataError: the comments are all toxic or all not.
+        WorkerFailedError: one of several workers ended early.
     """
     if not {0.0, 1.0} <= set(training[LABEL_COLUMNS[0]].unique()):
         raise InvalidDataError(
             f"The {len(training)} training comments are all of one class of {LABEL_COLUMNS[0]}; "
             "training needs toxic and non-toxic ones."
         )
+    train = partial(
+        train_as_worker,
+        encoder=encoder,
+        training=training,
+        teacher_scores=teacher_scores,
+        validation=validation,
+        checkpoint=checkpoint,
+        data=data,
+        parameters=parameters,
+    )
+    if parameters.workers == 1 and not has_cluster():
+        return train(Workers(clock=clock))
+    return train_together(train, processes=parameters.workers)
+
+
+def train_as_worker(
+    workers: Workers,
+    *,
+    encoder: Encoder,
+    training: pd.DataFrame,
+    teacher_scores: pd.DataFrame,
+    validation: pd.DataFrame,
+    checkpoint: Path,
+    data: DataParameters,
+    parameters: ModellingParameters,
+) -> Fitted:
+    """Fine-tune the encoder together with the other workers, each of which gets the same arguments.
+
+    Raises:
+        ConfigurationError: the chief's arguments differ.
+    """
     tokeniser = encoder.tokeniser(max_tokens=parameters.max_tokens)
     texts = augmented(training[TEXT].tolist(), share=parameters.augmented_share, seed=parameters.seed)
     token_ids = tokeniser.token_ids(texts)
@@ -101,13 +139,17 @@ def train_classifier(
         targets.tobytes(),
         row_weights.tobytes(),
         file_digest(encoder.folder / WEIGHTS_FILE).encode(),
-        parameters.model_dump_json(exclude={"checkpoint_minutes"}).encode(),
+        parameters.model_dump_json(exclude={"checkpoint_minutes", "workers"}).encode(),
     )
+    workers.require_same(int(run[:12], 16), what="data, encoder or parameters")
     keras.utils.set_random_seed(parameters.seed)
     batch_size, seed = parameters.batch_size, parameters.seed
     classifier = build_classifier(
         encoder.load_backbone(), dropout=parameters.dropout, train_embeddings=parameters.train_embeddings
     )
+    head = encoder.head()
+    if head is not None and head[1].shape == (len(LABEL_COLUMNS),):
+        classifier.get_layer(LOGITS).set_weights(head)
     batches = LengthBatches(
         token_ids, targets, batch_size=batch_size, pad_id=encoder.pad_id, seed=seed, weights=row_weights
     )
@@ -119,7 +161,7 @@ def train_classifier(
         ),
         parameters=parameters,
         checkpoint=CheckpointFile(checkpoint, run),
-        clock=clock,
+        workers=workers,
     )
     weights = positive_weights(labels, parameters)
     loss = training_loss(
@@ -127,6 +169,10 @@ def train_classifier(
         label_weights=[parameters.label_weights.get(label, 1.0) for label in LABEL_COLUMNS],
         smoothing=parameters.label_smoothing,
         teacher_share=parameters.teacher_share,
+        means=(
+            lambda rows: workers.mean_within_step(ops.mean(rows), Reduction.LABELS),
+            lambda rows: workers.mean_within_step(ops.mean(rows), Reduction.TEACHER_LABELS),
+        ),
     )
     figures = trainer.fit(loss)
     if parameters.quantise:

@@ -8,7 +8,7 @@ from toxic_training.evaluation.reporting.plots import PLOTS
 from toxic_training.evaluation.reporting.report import write_report
 
 _PARAMETERS = "params:evaluation"
-_PLOTS = {name: f"{name}_plot" for name in PLOTS}
+_PLOTS = [f"{name}_plot" for name in PLOTS]
 
 
 def create_pipeline() -> Pipeline:
@@ -22,7 +22,7 @@ def reporting_nodes() -> list[Node]:
         Node(
             draw_plots,
             ["evaluation_report", "test_scores", "operating_point", _PARAMETERS],
-            [*_PLOTS.values(), "plot_images"],
+            [*_PLOTS, "plot_images", "plot_drawings"],
         ),
         Node(
             write_report,
@@ -31,7 +31,7 @@ def reporting_nodes() -> list[Node]:
                 "point": "operating_point",
                 "model": "exported_model",
                 "parameters": _PARAMETERS,
-                **_PLOTS,
+                "drawings": "plot_drawings",
             },
             "evaluation_html",
         ),

@@ -1,0 +1,1 @@
+"""The review of texts by moderators, and its exchange with Label Studio."""
