@@ -11,7 +11,7 @@ from googleapiclient import discovery
 
 from toxic_dashboards.boards import SERVICE
 from toxic_testing.local.containers import MODEL, ContainerStack, docker
-from toxic_testing.watching import panels_queries
+from toxic_testing.queries import panels_queries
 
 pytestmark = pytest.mark.stack
 

@@ -16,8 +16,9 @@ from sklearn.metrics import roc_auc_score
 
 from toxic_dashboards.boards import BOARDS, PROMOTIONS
 from toxic_testing.inference.bundles import WORDS, TinyModel
+from toxic_testing.queries import Answers, panels_queries
 from toxic_testing.slang import Comment, read_register
-from toxic_testing.watching import FIRST_CHAMPION, PINNED, Answers, panels_queries
+from toxic_testing.watching import FIRST_CHAMPION, PINNED
 
 pytestmark = [pytest.mark.slow, pytest.mark.e2e]
 

@@ -2,6 +2,7 @@ import errno
 import os
 from pathlib import Path
 
+import duckdb
 import pytest
 from kedro.framework.project import configure_project
 from kedro.io import DatasetError
@@ -32,6 +33,22 @@ def test_a_full_disk_is_found_behind_kedros_error(tmp_path: Path, monkeypatch: p
     with pytest.raises(DatasetError) as caught:
         JSONDataset(filepath=str(tmp_path / "report.json")).save({"auc": 0.9})
     assert "disk is full (writing report.json)" in str(explain(caught.value))
+
+
+def test_what_duckdb_lacks_is_one_line(tmp_path: Path) -> None:
+    """Its own advice names settings of DuckDB, which users don't have."""
+    full = duckdb.IOException('IO Error: Could not write file "comments.duckdb": No space left on device')
+    assert "disk is full" in str(explain(full))
+    limits: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": "16MB",
+        "temp_directory": str(tmp_path),
+        "max_temp_directory_size": "1MB",
+    }
+    with duckdb.connect(config=limits) as database, pytest.raises(duckdb.Error) as caught:
+        database.execute("CREATE TABLE hashes AS SELECT md5(range::VARCHAR) FROM range(1_000_000) ORDER BY 1")
+    told = str(explain(caught.value))
+    assert "data.memory_megabytes" in told
+    assert "\n" not in told
 
 
 def test_a_broken_table_is_named(tmp_path: Path) -> None:

@@ -7,6 +7,9 @@ has the kept rows with their sets, without texts, and `chosen` the rows of the s
 from toxic_training.data.comments import COLUMNS, LABEL_COLUMNS
 from toxic_training.data.mixing import VALIDATION
 
+MOST_REPEATS = 4
+"""How often an epoch contains a row at most, by the temperature."""
+
 DRAWS = ("holdout", "thinning", "limit", "temperature")
 
 
@@ -66,12 +69,12 @@ CREATE TABLE placed AS
     FROM kept JOIN sources USING (source);
 """  # noqa: S608  our own names
 
-CHOOSE = """
+CHOOSE = f"""
 CREATE TABLE chosen AS
     WITH training AS (SELECT * FROM placed JOIN wanted USING (source, language) WHERE use = 'training'),
     repeated AS (
         SELECT place, source, part, pass, place AS value
-        FROM training JOIN range(4) AS passes(pass) ON pass < whole
+        FROM training JOIN range({MOST_REPEATS}) AS passes(pass) ON pass < whole
         UNION ALL
         SELECT place, source, part, whole, rank FROM (
             SELECT *, row_number() OVER (
@@ -83,7 +86,7 @@ CREATE TABLE chosen AS
     SELECT 'training' AS use, place, block, part, pass, value FROM repeated JOIN repeats USING (source)
     UNION ALL
     SELECT use, place, 0, number, 0, place FROM placed WHERE use != 'training';
-"""
+"""  # noqa: S608  our own number
 """`block`, `part`, `pass` and `value` order a set's rows."""
 
 COUNT = f"""

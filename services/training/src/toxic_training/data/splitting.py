@@ -45,7 +45,6 @@ _PRECEDENCE = {Use.TEST: 0, Use.VALIDATION: 1, Use.THRESHOLDS: 1, Use.TRAINING: 
 _ROWS_PER_PRECEDENCE = 2**48
 _KEY_BYTES = 12
 """Of a text's digest. DuckDB stores up to 12 bytes inline; of 10^9 texts, two agree once in 10^11 times."""
-_MOST_REPEATS = 4
 
 
 def split(comments: Chunks, parameters: DataParameters, *, folder: Path) -> tuple[dict[Use, Chunks], Counts]:
@@ -118,6 +117,7 @@ class _Splitter:
     def __init__(self, database: duckdb.DuckDBPyConnection, parameters: DataParameters) -> None:
         self._database = database
         self._temperature = parameters.temperature
+        self._found: set[str] = set()
         self._sources: Mapping[str, SourceParameters] = {
             TEST: SourceParameters(use=Use.TEST), **parameters.sources
         }  # fmt: skip
@@ -145,7 +145,6 @@ class _Splitter:
         ):
             drawn[name] = {source for source, given in self._sources.items() if needs(given)}
         number = 0
-        self._found: set[str] = set()
         self._database.begin()
         for chunk in logged((chunk for chunk in comments if len(chunk)), "stored"):
             texts = visible(chunk[TEXT])
@@ -230,7 +229,7 @@ class _Splitter:
         for part, ((language, source), size) in enumerate(sizes.items()):
             whole, rest = 1, 0
             if self._temperature != 1:
-                whole, rest = divmod(min(int(counts[part]), _MOST_REPEATS * size), size)
+                whole, rest = divmod(min(int(counts[part]), split_rules.MOST_REPEATS * size), size)
             rows[source] += whole * size + rest
             order = numbers[source] if self._temperature == 1 else part
             groups.append((source, language, order, whole, rest))

@@ -4,8 +4,10 @@ Invariant: an unknown failure isn't explained; developers need its traceback.
 """
 
 import errno
+import os
 import re
 
+import duckdb
 from kedro.framework.project import pipelines
 from kedro.io import DatasetError
 from kedro.validation.exceptions import ParameterValidationError
@@ -17,6 +19,7 @@ from toxic_training.data.parameters import Parameters
 
 _NO_PIPELINE = re.compile(r"Failed to find the pipeline named '([^']*)'")
 _EXTRA_FIELD = re.compile(r"validation errors? for (\w+)\n(\S+)\n\s+Extra inputs are not permitted")
+_FULL = os.strerror(errno.ENOSPC)
 _PATH = re.compile(r"filepath=(?:\w+\()?'?([^',)]+)")
 
 
@@ -30,10 +33,17 @@ def explain(error: BaseException) -> str | None:
     while (cause := causes[-1].__cause__) is not None:
         causes.append(cause)
     for cause in causes:
-        if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
+        full = isinstance(cause, OSError) and cause.errno == errno.ENOSPC
+        if full or (isinstance(cause, duckdb.IOException) and _FULL in str(cause)):
+            file = getattr(cause, "filename", None) or "a file"
             return (
-                f"The disk is full (writing {cause.filename or 'a file'}). Free some space, or move the data "
-                "to another disk with TOXIC_DATA_DIR, then run again."
+                f"The disk is full (writing {file}). Free some space, or move the data to another disk with "
+                "TOXIC_DATA_DIR, then run again."
+            )
+        if isinstance(cause, duckdb.OutOfMemoryException):
+            return (
+                "The comments can't be split within data.memory_megabytes and the free disk space. Raise the "
+                f"parameter, or free space below TOXIC_DATA_DIR, then run again: {str(cause).splitlines()[0]}"
             )
     for cause in causes:
         if isinstance(cause, ToxicError):
