@@ -44,10 +44,11 @@ THREAT = dict(zip(LABELS, ("1", UNKNOWN, "0", "1", "0", "0"), strict=True))
 HARMLESS = dict.fromkeys(LABELS, "0")
 KINDS = {
     "negated": HATE, "implied": HATE, "identity": HATE, "target": HATE, "quote": HATE, "word": HATE,
-    "threat": THREAT, "insult": INSULT, "short": INSULT, "emoji": INSULT,
+    "person": INSULT | {"identity_hate": UNKNOWN}, "threat": THREAT, "insult": INSULT, "short": INSULT,
+    "emoji": INSULT,
 }  # fmt: skip
 PLAIN = {"short", "emoji", "long"}
-PER_TEMPLATE = {"group": 9, "harmful": 10, "harmless": 7, "short": 16, "emoji": 12}
+PER_TEMPLATE = {"group": 9, "harmful": 10, "harmless": 7, "short": 16, "emoji": 12, "person": 24}
 VALIDATION_EVERY = 7
 SPACELESS = {"zh", "ja"}
 EMOJI = "🙂👀🙏✨💬🤷"
