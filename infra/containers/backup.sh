@@ -67,7 +67,7 @@ first_shared_table() {
 remove_old_backups() {
     local dump
     case $KEEP in "" | *[!0-9]* | 0) fail "KEEP is $KEEP; it is the number of backups to keep." ;; esac
-    # shellcheck disable=SC2012  by time, which find can't sort by on every system
+    # shellcheck disable=SC2012 # by time, which find can't sort by on every system
     ls -1td "$1"/*/registry.dump | tail -n "+$((KEEP + 1))" | while IFS= read -r dump; do
         rm -rf "${dump%/registry.dump}"
         say "Removed the old backup ${dump%/registry.dump}."
@@ -121,7 +121,7 @@ do_restore() {
     case " $(echo $missing) " in *" grafana "*) ;; *) put_file grafana /var/lib/grafana/grafana.db "$folder/grafana.db" ;; esac
     trust_training
     # Without an image that can't be had, the others start.
-    # shellcheck disable=SC2046,SC2086  one word per service
+    # shellcheck disable=SC2046,SC2086 # one word per service
     start ${missing:+$(rest_of "$missing")}
     [ -z "$missing" ] || say "Left out, because their images can't be had: $(echo $missing)."
     print_addresses
