@@ -622,18 +622,20 @@ def test_a_start_without_the_file_of_keys_is_explained(
 
 
 def test_a_backup_has_what_a_new_machine_needs(stack: Stack, tmp_path: Path) -> None:
-    """Evaluations and their table, the API keys, and training's key and history."""
+    """Evaluations and their table, API keys, policies, and training's key and history."""
     files = {
         "registry/evaluations/table/contract/evaluation.json": "{}",
         "registry/sealed.csv": "content,toxic",
         "registry/artifacts/model": "weights",
         "inference/keys.txt": "team client digest",
+        "inference/state/policies.yaml": "forum: {}",
         "training/state/signing-key": "secret",
     }
     for name, content in files.items():
         (tmp_path / "volumes" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "volumes" / name).write_text(content, encoding="utf-8")
-    assert stack("backup", str(tmp_path / "backup")).returncode == 0
+    policies = str(tmp_path / "volumes" / "inference" / "state" / "policies.yaml")
+    assert stack("backup", str(tmp_path / "backup"), INFERENCE_POLICIES_FILE=policies).returncode == 0
     for name in files:
         (tmp_path / "volumes" / name).unlink()
     told = stack("restore", str(tmp_path / "backup"))

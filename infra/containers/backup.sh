@@ -24,6 +24,11 @@ do_backup() {
     if runs inference; then
         step "back up the API keys"
         compose exec -T inference sh -c '[ ! -f "$1" ] || cat "$1"' sh "$(keys_file)" >"$partial/keys.txt"
+        step "back up the communities' policies"
+        compose exec -T inference sh -c '
+            file=${INFERENCE_POLICIES_FILE#"$PWD"/}
+            case $file in /*) file= ;; esac
+            [ ! -f "$file" ] || tar -cf - "$file"' >"$partial/policies.tar"
         step "back up the moderators' corrections"
         compose exec -T inference python -c "$COPY_SQLITE" /var/lib/toxic/state/feedback.db >"$partial/feedback.db"
     fi
@@ -115,6 +120,7 @@ do_restore() {
     sql 'DROP DATABASE registry_before'
     put_file inference /var/lib/toxic/state/feedback.db "$folder/feedback.db"
     put_file inference "$(keys_file)" "$folder/keys.txt"
+    [ ! -s "$folder/policies.tar" ] || compose run --rm --no-deps -T inference sh -c 'tar -xf -' <"$folder/policies.tar"
     [ ! -s "$folder/training.tar" ] || compose run --rm --no-deps -T training \
         sh -c 'mkdir -p "$TRAINING_STATE_DIR" && tar -C "$TRAINING_STATE_DIR" -xf -' <"$folder/training.tar"
     missing=$(unavailable)
