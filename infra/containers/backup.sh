@@ -94,6 +94,7 @@ do_restore() {
     make_data_folder
     docker image inspect toxic-registry toxic-training toxic-comment-endpoint >/dev/null 2>&1 || build
     [ -s "$folder/keys.txt" ] || need_keys_file
+    write_secrets
     make_roles
     step "stop what writes"
     compose stop inference training registry

@@ -65,7 +65,12 @@ def secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_secrets_become_environment_variables(secrets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file has its variable's name; the end of its line is no part of the value."""
-    for name, content in {"SHOP_A": "one=1 \n", "SHOP_B": "file", "SHOP_C": "file\r\n", "SHOP_D": "\n"}.items():
+    for name, content in {
+        "SHOP_A": "one=1 \n",
+        "SHOP_B": "file",
+        "SHOP_C": "file\r\n",
+        "SHOP_D": "\n",
+    }.items():
         (secrets / name).write_bytes(content.encode())
     monkeypatch.setenv("SHOP_B", "environment")
     monkeypatch.setenv("SHOP_C", "")
