@@ -29,6 +29,7 @@ SERVICES = ("inference", "registry", "training")
 COMPOSE = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 EXAMPLE = ROOT / ".env.example"
+Stack = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def _stages() -> dict[str, str]:
@@ -107,23 +108,40 @@ def test_a_package_that_another_needs_must_be_named() -> None:
 
 
 def test_every_setting_of_the_stack_is_explained() -> None:
-    """.env.example has exactly the variables that the compose file reads."""
-    read = set(re.findall(r"\$\{(\w+)", COMPOSE)) - {"TOXIC_REVISION"}
+    """.env.example has exactly the variables that the compose file reads, and those of its secrets."""
+    read = set(re.findall(r"\$\{(\w+)", COMPOSE)) - {"TOXIC_REVISION", "TOXIC_SECRETS_DIR"}
+    read |= yaml.safe_load(COMPOSE)["secrets"].keys() - COMPOUND_SECRETS
     passed = {name for _, name in _passed_through()}
     explained = set(re.findall(r"(?m)^#?(\w+)=", EXAMPLE.read_text(encoding="utf-8")))
     assert read <= explained
-    assert explained - read <= passed | {"COMPOSE_PROJECT_NAME", "COMPOSE_PROFILES"}
+    own = {"COMPOSE_PROJECT_NAME", "COMPOSE_PROFILES", "REGISTRY_MORE_USERS"}
+    assert explained - read <= passed | own
+
+
+COMPOUND_SECRETS = {"REGISTRY_BACKEND_STORE_URI", "REGISTRY_USERS"}
+"""Secrets that are made of several settings."""
+
+
+def _environment(service: str) -> dict[str, str | None]:
+    return cast("dict[str, str | None]", _services()[service].get("environment", {}))
+
+
+def _secrets(service: str) -> dict[str, str]:
+    """Return the secrets that a service mounts, by the variables that they replace there."""
+    mounted = cast("list[str | dict[str, str]]", _services()[service].get("secrets", []))
+    return {
+        each if isinstance(each, str) else each["target"]: each if isinstance(each, str) else each["source"]
+        for each in mounted
+    }
 
 
 def _passed_through() -> set[tuple[str, str]]:
     """Return each service with the settings that reach it from .env under their own name."""
-    environments = {
-        name: cast("dict[str, object]", service.get("environment", {}))
-        for name, service in _services().items()
+    values = {
+        (name, key) for name in _services() for key, value in _environment(name).items() if value is None
     }
-    return {
-        (name, key) for name, found in environments.items() for key, value in found.items() if value is None
-    }
+    files = {(name, key) for name in _services() for key, source in _secrets(name).items() if key == source}
+    return values | files
 
 
 FIXED = {
@@ -146,7 +164,8 @@ def test_every_documented_setting_reaches_its_container(service: str, settings: 
     fixed = {prefix + name for name in FIXED[service].split()}
     documented = {prefix + name.upper() for name in settings.model_fields}
     assert fixed <= documented
-    assert {name for where, name in _passed_through() if where == service} == documented - fixed
+    passed = {name for where, name in _passed_through() if where == service and name.startswith(prefix)}
+    assert passed - fixed == documented - fixed
 
 
 def test_both_replicas_have_the_same_settings() -> None:
@@ -163,7 +182,11 @@ def test_both_replicas_have_the_same_settings() -> None:
 def test_a_default_is_the_same_in_both_files() -> None:
     """Whether .env was made a release ago or not at all, the stack is the same one."""
     example = dict(re.findall(r"(?m)^(\w+)=(.*)$", EXAMPLE.read_text(encoding="utf-8")))
-    optional = {("TOXIC_REVISION", "unknown"), ("PROMETHEUS_SCRAPE_INFERENCE", "inference:8001")}
+    optional = {
+        ("TOXIC_REVISION", "unknown"),
+        ("PROMETHEUS_SCRAPE_INFERENCE", "inference:8001"),
+        ("TOXIC_SECRETS_DIR", ".env.secrets"),
+    }
     defaults = set(re.findall(r"\$\{(\w+):-([^}]*)\}", COMPOSE)) - optional
     assert {(name, example[name]) for name, _ in defaults} == defaults
 
@@ -253,8 +276,7 @@ def test_settings_that_are_there_stay_and_passwords_that_are_missing_are_added(
 
 def test_the_training_server_asks_other_containers_for_a_token() -> None:
     """`make up` makes it, apart from that of alerts."""
-    environment = cast("dict[str, str]", _services()["training"]["environment"])
-    assert environment["TRAINING_TOKEN"].startswith("${TRAINING_TOKEN:?")
+    assert _secrets("training")["TRAINING_TOKEN"] == "TRAINING_TOKEN"
     assert {"TRAINING_TOKEN=change-me", "ALERT_TOKEN=change-me"} <= {*EXAMPLE.read_text("utf-8").splitlines()}
 
 
@@ -298,20 +320,132 @@ def test_other_containers_reach_inference_by_its_name_too(tmp_path: Path, hosts:
 
 
 @pytest.mark.hostile(32)
-def test_every_service_signs_in_to_the_registry_as_itself() -> None:
+def test_every_service_signs_in_to_the_registry_as_itself(stack: Stack, tmp_path: Path) -> None:
     """With the least role; no container has the password of another, the registry aside."""
-    users = str(cast("dict[str, str]", _services()["registry"]["environment"])["REGISTRY_USERS"])
-    written = re.sub(r"\$\{(\w+):[^}]*\}", r"\1", users)
-    assert written == (
-        "REGISTRY_USER:REGISTRY_PASSWORD override,training:REGISTRY_TRAINING_PASSWORD writer,"
-        "inference:REGISTRY_INFERENCE_PASSWORD reader,REGISTRY_MORE_USERS"
+    settings = {
+        "REGISTRY_USER": "ann",
+        "REGISTRY_PASSWORD": "one",
+        "REGISTRY_TRAINING_PASSWORD": "two",
+        "REGISTRY_INFERENCE_PASSWORD": "three",
+        "REGISTRY_MORE_USERS": "bob:four promoter",
+    }
+    assert stack("up", INFERENCE_API_KEYS_FILE="", **settings).returncode == 0
+    assert (tmp_path / "env.secrets" / "REGISTRY_USERS").read_text(encoding="utf-8") == (
+        "ann:one override,training:two writer,inference:three reader,bob:four promoter"
     )
-    for name, service in _services().items():
-        read = set(re.findall(r"\$\{(REGISTRY_\w*PASSWORD)", str(service)))
+    for name in _services():
+        read = {source for source in _secrets(name).values() if source.startswith("REGISTRY_")}
         if name != "registry":
             user = name.removesuffix("-2")
             own = {f"REGISTRY_{user.upper()}_PASSWORD"} if user in {"training", "inference"} else set()
             assert read == own, name
+
+
+def test_no_secret_is_in_an_environment() -> None:
+    """`docker inspect` shows environments. A variable names the file of a secret at most."""
+    declared = yaml.safe_load(COMPOSE)["secrets"].keys()
+    secrets = {*declared, "REGISTRY_MORE_USERS"}
+    assert set(re.findall(r"(?m)^(\w+)=change-me$", EXAMPLE.read_text(encoding="utf-8"))) <= declared
+    for name, service in _services().items():
+        assert not secrets & set(re.findall(r"\$\{?(\w+)", str(service))), name
+        assert not {*secrets, *_secrets(name)} & _environment(name).keys(), name
+        named = {value for value in _environment(name).values() if (value or "").startswith("/run/secrets/")}
+        assert named <= {f"/run/secrets/{target}" for target in _secrets(name)}, name
+
+
+def test_a_container_has_the_secrets_that_it_uses() -> None:
+    """Those that are used by one service are mounted in one; both replicas have the same."""
+    users: dict[str, set[str]] = {}
+    for name in _services():
+        for source in _secrets(name).values():
+            users.setdefault(source, set()).add(name.removesuffix("-2"))
+    assert users.keys() == yaml.safe_load(COMPOSE)["secrets"].keys()
+    shared = {name: services for name, services in users.items() if len(services) > 1}
+    assert shared == {"EVENT_SECRET": {"registry", "inference"}, "ALERT_TOKEN": {"training", "alertmanager"}}
+    assert _secrets("inference") == _secrets("inference-2")
+
+
+OPTIONAL_SECRETS = {
+    "INFERENCE_FEEDBACK_URL": "postgresql://inference:${INFERENCE_DB_PASSWORD}@postgres/registry",
+    "TRAINING_FEEDBACK_KEY": "the-key-of-training",
+    "PROMETHEUS_REMOTE_WRITE_TOKEN": "the-token-of-a-host",
+    "ALERTMANAGER_SLACK_URL": "https://chat.example/the-hook",
+    "ALERTMANAGER_WEBHOOK_TOKEN": "the-token-of-a-pager",
+    "OTEL_EXPORTER_OTLP_HEADERS": "authorization=the-token-of-a-collector",
+}
+
+
+@pytest.mark.usefixtures("ready")
+def test_compose_renders_no_secret_and_finds_every_file(stack: Stack, tmp_path: Path) -> None:
+    """What Compose passes to Docker; the settings and the folder of secrets are read as by `make up`."""
+    docker = shutil.which("docker")
+    version = [docker or "", "compose", "version"]
+    if docker is None or subprocess.run(version, check=False, capture_output=True).returncode:
+        pytest.skip("needs Docker's compose plugin")
+    with (tmp_path / "env").open("a", encoding="utf-8") as file:
+        file.writelines(f"{name}={value}\n" for name, value in OPTIONAL_SECRETS.items())
+    assert stack("up").returncode == 0
+    settings = (tmp_path / "env").read_text(encoding="utf-8")
+    environment = {"PATH": "/usr/bin:/bin", "TOXIC_SECRETS_DIR": str(tmp_path / "env.secrets")}
+    options = ["--env-file", str(tmp_path / "env"), "--profile", "replicas", "config"]
+    command = [docker, "compose", *options]
+    rendered = subprocess.run(
+        command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True
+    ).stdout
+    assert not {word for word in re.findall(r"[0-9a-f]{48}|the-[\w-]+", settings) if word in rendered}
+    found = yaml.safe_load(rendered)
+    assert found["services"].keys() == _services().keys()
+    files = {name: Path(secret["file"]) for name, secret in found["secrets"].items()}
+    assert all(file.stat().st_size for name, file in files.items() if name in OPTIONAL_SECRETS)
+    feedback = files["INFERENCE_FEEDBACK_URL"].read_text(encoding="utf-8")
+    assert re.fullmatch("postgresql://inference:[0-9a-f]{48}@postgres/registry", feedback)
+
+
+PROGRAMS = {
+    "toxic_inference.__main__": ["toxic-inference", "keys", "list"],
+    "toxic_registry.cli": ["toxic-registry", "versions"],
+    "toxic_training.__main__": ["toxic-training", "run"],
+}
+
+
+@pytest.mark.parametrize("module", PROGRAMS)
+def test_every_program_reads_its_secrets_first(tmp_path: Path, module: str) -> None:
+    """One that can't be read ends it with one line; the others are variables of its environment."""
+    (tmp_path / "SHOP_TOKEN").write_bytes(b"\xff")
+    code = (
+        "import pathlib, sys, toxic_core.settings\n"
+        f"toxic_core.settings.SECRETS = pathlib.Path({str(tmp_path)!r})\n"
+        f"sys.argv = {PROGRAMS[module]!r}\n"
+        f"from {module} import main\n"
+        "main()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert f"The secret {tmp_path / 'SHOP_TOKEN'} can't be read" in line
+
+
+def _psql(folder: Path) -> None:
+    """Put a psql there that keeps what it gets."""
+    (folder / "psql").write_text('#!/bin/sh\necho "$*" >>"$PSQL_CALLS"\ncat >>"$PSQL_CALLS"\n', "utf-8")
+    (folder / "psql").chmod(0o755)
+
+
+@pytest.mark.parametrize("variables", [("REGISTRY_DB_PASSWORD", "INFERENCE_DB_PASSWORD"), ()])
+def test_database_roles_get_passwords_from_the_environment_or_files(
+    tmp_path: Path, variables: tuple[str, ...]
+) -> None:
+    """Kubernetes sets variables, and Compose mounts files."""
+    _psql(tmp_path)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "PSQL_CALLS": str(tmp_path / "calls")}
+    for name in ("REGISTRY_DB_PASSWORD", "INFERENCE_DB_PASSWORD"):
+        (tmp_path / name).write_text(f"file of {name}", encoding="utf-8")
+        environment |= {f"{name}_FILE": str(tmp_path / name)} if name not in variables else {name: "variable"}
+    script = ROOT / "infra" / "kubernetes" / "base" / "database-roles.sh"
+    subprocess.run(["bash", str(script)], env=environment, check=True, capture_output=True)
+    given = re.findall(r"--set=password=(.*)", (tmp_path / "calls").read_text(encoding="utf-8"))
+    files = ["file of REGISTRY_DB_PASSWORD", "file of INFERENCE_DB_PASSWORD"]
+    assert given == (["variable", "variable"] if variables else files)
 
 
 class _Service(BaseHTTPRequestHandler):
@@ -404,8 +538,6 @@ case $1 in
 esac
 """
 
-Stack = Callable[..., subprocess.CompletedProcess[str]]
-
 
 @pytest.fixture
 def facts(tmp_path: Path) -> Path:
@@ -484,6 +616,7 @@ def test_a_lost_env_file_takes_no_stack_down(
         "infra/containers/stack",
         "infra/containers/backup.sh",
         "infra/containers/make-env.sh",
+        "infra/containers/secrets.sh",
         ".env.example",
     ):
         (copy / file).parent.mkdir(parents=True, exist_ok=True)
@@ -515,6 +648,105 @@ def test_the_env_file_of_another_folder_takes_no_stack_down(stack: Stack, facts:
     assert told.returncode == 1
     assert "was started with other passwords" in told.stderr
     assert _changes(facts) == []
+
+
+@pytest.mark.usefixtures("ready")
+def test_a_container_that_has_the_passwords_of_the_env_file_is_changed(
+    stack: Stack, facts: Path, tmp_path: Path
+) -> None:
+    """By a digest, or by the password that a container of an older release has; another is refused."""
+    assert stack("up").returncode == 0
+    (digests,) = (tmp_path / "env.secrets" / "postgres.env").read_text(encoding="utf-8").splitlines()
+    (password,) = re.findall(r"(?m)^POSTGRES_ADMIN_PASSWORD=(.*)$", (tmp_path / "env").read_text("utf-8"))
+    named = re.sub(r":\w+", ":0123456789abcdef", digests, count=1)
+    for environment, status in (
+        (f"{digests}\nPOSTGRES_PASSWORD_FILE=/run/secrets/POSTGRES_PASSWORD", 0),
+        (f"POSTGRES_PASSWORD={password}", 0),
+        (named, 1),
+    ):
+        (facts / "environment").write_text(f"LANG=C.UTF-8\n{environment}\n", encoding="utf-8")
+        assert stack("up").returncode == status, environment
+    assert stack("up", INFERENCE_DB_PASSWORD="of another role").returncode == 1
+    (facts / "environment").write_text(f"{digests}\n", encoding="utf-8")
+    assert stack("up", INFERENCE_DB_PASSWORD="of another role").returncode == 0
+
+
+def _contents(folder: Path) -> dict[str, tuple[int, str]]:
+    """Return each file's inode and content."""
+    return {file.name: (file.stat().st_ino, file.read_text(encoding="utf-8")) for file in folder.iterdir()}
+
+
+@pytest.mark.usefixtures("ready")
+def test_secrets_are_files_in_a_folder_of_the_owner(stack: Stack, tmp_path: Path) -> None:
+    """Readable by the containers' users. A file is replaced as a whole, and only if its secret changed."""
+    assert stack("up").returncode == 0
+    folder = tmp_path / "env.secrets"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o644}
+    first = _contents(folder)
+    secrets = yaml.safe_load(COMPOSE)["secrets"].keys()
+    services = {name for name in _services() if _secrets(name) and not name.endswith("-2")}
+    assert first.keys() == secrets | {f"{service}.env" for service in services}
+    settings = dict(re.findall(r"(?m)^(\w+)=(.*)$", (tmp_path / "env").read_text(encoding="utf-8")))
+    plain = secrets - COMPOUND_SECRETS
+    assert {name: first[name][1] for name in plain} == {name: settings.get(name, "") for name in plain}
+    assert stack("up").returncode == 0
+    assert _contents(folder) == first
+    assert stack("up", ALERT_TOKEN="another").returncode == 0
+    after = _contents(folder)
+    changed = {name for name in first if first[name] != after[name]}
+    assert changed == {"ALERT_TOKEN", "training.env", "alertmanager.env"}
+    assert all(first[name][0] != after[name][0] for name in changed), "replaced, not written to"
+    assert {path.name for path in tmp_path.iterdir() if "partial" in path.name} == set()
+
+
+@pytest.mark.usefixtures("ready")
+def test_a_short_password_cannot_be_guessed_from_its_digest(stack: Stack, tmp_path: Path) -> None:
+    """Containers show them; two stacks with one password have different digests."""
+    found = []
+    for admin in ("one", "other"):
+        assert stack("up", GRAFANA_PASSWORD="1234", POSTGRES_ADMIN_PASSWORD=admin).returncode == 0
+        found.append((tmp_path / "env.secrets" / "grafana.env").read_text(encoding="utf-8"))
+    assert found[0] != found[1]
+    assert all(re.fullmatch(r"TOXIC_SECRET_DIGESTS=GRAFANA_PASSWORD:[0-9a-f]{16}\n", line) for line in found)
+
+
+@pytest.mark.usefixtures("ready")
+def test_a_command_finds_the_secrets_before_the_first_start(stack: Stack, tmp_path: Path) -> None:
+    """After an upgrade, `make ps` and `make backup` work at once; without passwords they name one."""
+    assert stack("ps").returncode == 0
+    assert (tmp_path / "env.secrets" / "grafana.env").exists()
+    (tmp_path / "env.secrets" / "grafana.env").unlink()
+    (tmp_path / "env").write_text("POSTGRES_PASSWORD=\n", encoding="utf-8")
+    told = stack("ps")
+    assert told.returncode == 1
+    assert "POSTGRES_PASSWORD is missing in" in told.stderr
+
+
+@pytest.mark.usefixtures("ready")
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("plain # a comment", "plain"),
+        ("  a#b ", "a#b"),
+        ("it's", "it's"),
+        ("'single ${TOXIC_HOST} $$' # c", "single ${TOXIC_HOST} $$"),
+        ('"double ${TOXIC_HOST} \\"q\\" \\$x" # c', 'double localhost "q" $x'),
+        ("u:${TOXIC_HOST}@h/$REGISTRY_PORT", "u:localhost@h/5000"),
+        ("a$$b", "a$b"),
+        ("${TOXIC_NONE:-other}x", "otherx"),
+        ("$%x\\y", "$%x\\y"),
+        ("${GRAFANA_PASSWORD}x", "x"),
+        ("-n", "-n"),
+    ],
+)
+def test_a_setting_is_read_as_compose_reads_it(stack: Stack, tmp_path: Path, line: str, value: str) -> None:
+    """Passwords were read by Compose before they were files; the expected values are those of Compose 2."""
+    settings = (tmp_path / "env").read_text(encoding="utf-8")
+    settings = re.sub(r"(?m)^GRAFANA_PASSWORD=.*$", lambda _: f"GRAFANA_PASSWORD={line}", settings)
+    (tmp_path / "env").write_text(settings, encoding="utf-8")
+    assert stack("ps").returncode == 0
+    assert (tmp_path / "env.secrets" / "GRAFANA_PASSWORD").read_text(encoding="utf-8") == value
 
 
 @pytest.mark.usefixtures("ready")
@@ -596,6 +828,52 @@ def test_a_rotation_gives_new_passwords_and_leaves_none_empty(
     assert any("ALTER ROLE postgres" in call for call in _changes(facts))
 
 
+@pytest.mark.usefixtures("ready")
+def test_a_rotation_recreates_what_uses_the_password(stack: Stack, tmp_path: Path) -> None:
+    """Its digests change, and no other's; PostgreSQL's superuser gets its password from its file."""
+    assert stack("up").returncode == 0
+    before = _contents(tmp_path / "env.secrets")
+    _psql(tmp_path)
+    (tmp_path / "volumes" / "postgres").mkdir()
+    file = tmp_path / "env.secrets" / "POSTGRES_ADMIN_PASSWORD"
+    told = stack(
+        *("rotate", "POSTGRES_PASSWORD"),
+        POSTGRES_PASSWORD_FILE=str(file),
+        PSQL_CALLS=str(tmp_path / "calls"),
+    )
+    assert told.returncode == 0, told.stderr
+    after = _contents(tmp_path / "env.secrets")
+    assert {name for name in before if before[name] != after[name]} == {
+        *("POSTGRES_PASSWORD", "REGISTRY_BACKEND_STORE_URI"),
+        *("postgres.env", "registry.env"),
+    }
+    calls = (tmp_path / "calls").read_text(encoding="utf-8")
+    assert f"--set=p={file.read_text(encoding='utf-8')}\nALTER ROLE postgres PASSWORD :'p';" in calls
+
+
+@pytest.mark.usefixtures("ready")
+@pytest.mark.parametrize("name", ["env", "lost"])
+def test_a_rotation_without_an_image_changes_no_password(
+    stack: Stack, facts: Path, tmp_path: Path, name: str
+) -> None:
+    """Otherwise the settings would have passwords that the stack lacks."""
+    assert stack("up").returncode == 0
+    before = _contents(tmp_path / "env.secrets")
+    settings = (tmp_path / "env").read_text(encoding="utf-8")
+    (tmp_path / "env").rename(tmp_path / name)
+    (facts / "missing").write_text("grafana/grafana:12.1.1\n", encoding="utf-8")
+    told = stack("rotate")
+    assert told.returncode == 1
+    assert "No image for grafana" in told.stderr
+    assert _contents(tmp_path / "env.secrets") == before
+    assert (tmp_path / "env").exists() is (name == "env")
+    assert (tmp_path / name).read_text(encoding="utf-8") == settings
+    (facts / "missing").write_text("", encoding="utf-8")
+    assert stack("rotate").returncode == 0
+    assert (tmp_path / "env").read_text(encoding="utf-8") != settings
+
+
+@pytest.mark.usefixtures("ready")
 def test_old_backups_are_removed_and_other_folders_stay(stack: Stack, tmp_path: Path) -> None:
     """KEEP is the number of the newest ones that stay."""
     backups = tmp_path / "backups"
@@ -621,19 +899,22 @@ def test_a_start_without_the_file_of_keys_is_explained(
     assert "stack keys add NAME" in told.stderr
 
 
+@pytest.mark.usefixtures("ready")
 def test_a_backup_has_what_a_new_machine_needs(stack: Stack, tmp_path: Path) -> None:
-    """Evaluations and their table, the API keys, and training's key and history."""
+    """Evaluations and their table, API keys, policies, and training's key and history."""
     files = {
         "registry/evaluations/table/contract/evaluation.json": "{}",
         "registry/sealed.csv": "content,toxic",
         "registry/artifacts/model": "weights",
         "inference/keys.txt": "team client digest",
+        "inference/state/policies.yaml": "forum: {}",
         "training/state/signing-key": "secret",
     }
     for name, content in files.items():
         (tmp_path / "volumes" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "volumes" / name).write_text(content, encoding="utf-8")
-    assert stack("backup", str(tmp_path / "backup")).returncode == 0
+    policies = str(tmp_path / "volumes" / "inference" / "state" / "policies.yaml")
+    assert stack("backup", str(tmp_path / "backup"), INFERENCE_POLICIES_FILE=policies).returncode == 0
     for name in files:
         (tmp_path / "volumes" / name).unlink()
     told = stack("restore", str(tmp_path / "backup"))
