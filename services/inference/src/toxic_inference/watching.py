@@ -6,11 +6,13 @@ Invariant: with metrics off, nothing is counted and nothing is read for it.
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from prometheus_client import REGISTRY, generate_latest
 
 from toxic_inference.adapters.nvidia import NvidiaReader
+from toxic_inference.corrections.review_store import ReviewStore
 from toxic_inference.corrections.store import DatabaseFeedbackStore
 from toxic_inference.events import Emit, Event, ignore
 from toxic_inference.metrics import Metrics
@@ -68,8 +70,10 @@ def start_watching(
     folders = {"state": settings.state_dir, "cache": settings.cache_dir}
     metrics.registry.register(DiskCollector(folders))
     metrics.batch_budget(tokens=settings.batch_token_budget)
+    review, keep = ReviewStore(corrections), timedelta(days=settings.review_keep_days)
     live = LiveWatch(
         read_judged=corrections.judged,
+        read_review=lambda: review.standing(since=datetime.now(UTC) - keep),
         contracts=metrics.monitor.contracts,
         clock=clock,
         time=time.time,

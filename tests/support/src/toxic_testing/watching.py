@@ -251,6 +251,7 @@ class Loop:
             "pinned_versions": PINNED,
             "shadow_fraction": 1,
             "canary_fraction": 1,
+            "review_texts": 100,
             "monitor_min_texts": 50,
             "monitor_min_feedback": 10,
             "monitor_feedback_interval_seconds": 0.5,
