@@ -125,6 +125,8 @@ def test_drift_ends_in_a_challenger_that_saw_the_corrections(loop: Any, first_au
     _expect_alerts(loop, *DRIFTS, "EstimatedQualityFalling")
     loop.wait_until(lambda: bool(loop.runs()), "an alert starts a run")
     assert loop.runs()[-1]["trigger"] == "alert"
+    for _ in range(4):  # while it trains, the traffic lasts; the version's reference is weighted to it
+        _score(loop, REGISTER.traffic)
     loop.wait_until(lambda: loop.runs()[-1]["status"] != "running", "the run ends")
     assert loop.runs()[-1]["status"] == "success"
     loop.take_training_disk()

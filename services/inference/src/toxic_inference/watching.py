@@ -5,12 +5,13 @@ Invariant: with metrics off, nothing is counted and nothing is read for it.
 
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from prometheus_client import REGISTRY, generate_latest
 
+from toxic_core.contract.reference import RecentTraffic
 from toxic_inference.adapters.nvidia import NvidiaReader
 from toxic_inference.corrections.review_store import ReviewStore
 from toxic_inference.corrections.store import DatabaseFeedbackStore
@@ -35,6 +36,7 @@ class Watching:
         emit: receives every event.
         render: returns every metric in Prometheus's text format.
         totals: returns a version's totals by metric; None to count none.
+        traffic: returns what a version saw lately; None if that isn't counted, or is too little.
         runs: run as long as the service does.
         close: ends it, once these have ended.
     """
@@ -42,6 +44,7 @@ class Watching:
     emit: Emit
     render: Callable[[], bytes]
     totals: Callable[[str], Mapping[str, float]] | None = None
+    traffic: Callable[[str], RecentTraffic | None] = lambda _: None
     runs: tuple[Callable[[], Coroutine[None, None, None]], ...] = ()
     close: Callable[[], None] = lambda: None
 
@@ -85,12 +88,15 @@ def start_watching(
     close, metered = keeper.close, metrics.registry
     export = otel.export_metrics(metered) if otel else None
     runs = (live.run, keeper.run, *((export.run,) if export else ()))
+    watching = Watching(
+        metrics.emit, metrics.render, metrics.totals, metrics.monitor.traffic, runs=runs, close=close
+    )
     if tracing is None:
-        return Watching(metrics.emit, metrics.render, metrics.totals, runs, close)
+        return watching
     count, trace = metrics.emit, tracing.emit
 
     def emit(event: Event) -> None:
         count(event)
         trace(event)
 
-    return Watching(emit, metrics.render, metrics.totals, runs, close)
+    return replace(watching, emit=emit)

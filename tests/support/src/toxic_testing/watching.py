@@ -56,7 +56,11 @@ _RETRAINING = {
             "selections": 1,
             "selection_comments": 100,
         },
-        "evaluation": {"bootstrap_samples": 0, "threshold_recall": {"threat": 0.1, "identity_hate": 0.1}},
+        "evaluation": {
+            "bootstrap_samples": 0,
+            "reference_hours": 0,
+            "threshold_recall": {"threat": 0.1, "identity_hate": 0.1},
+        },
     }
 }
 """The demo's training on a third of its rows: what is tested is that it learns from the corrections.
