@@ -49,6 +49,7 @@ class Use(StrEnum):
     VALIDATION = "validation"
     THRESHOLDS = "thresholds"
     TEST = "test"
+    TRAFFIC = "traffic"
 
 
 class SourceParameters(Parameters):
@@ -65,7 +66,8 @@ class SourceParameters(Parameters):
     use: Use = Field(
         default=Use.TRAINING,
         description="`training`; `validation` chooses weights, calibration and thresholds; `thresholds` only "
-        "lowers thresholds to `threshold_recall`, and no figure of it is reported; `test` is measured.",
+        "lowers thresholds to `threshold_recall`, and no figure of it is reported; `test` is measured; "
+        "`traffic` only counts in the reference that drift is measured from.",
     )
 
     language: LanguageCode | None = Field(

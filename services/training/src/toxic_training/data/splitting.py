@@ -41,7 +41,7 @@ from toxic_training.data.tidying import join
 
 logger = logging.getLogger(__name__)
 
-_PRECEDENCE = {Use.TEST: 0, Use.VALIDATION: 1, Use.THRESHOLDS: 1, Use.TRAINING: 2}
+_PRECEDENCE = {Use.TEST: 0, Use.VALIDATION: 1, Use.THRESHOLDS: 1, Use.TRAINING: 2, Use.TRAFFIC: 3}
 _ROWS_PER_PRECEDENCE = 2**48
 _KEY_BYTES = 12
 """Of a text's digest. DuckDB stores up to 12 bytes inline; of 10^9 texts, two agree once in 10^11 times."""
