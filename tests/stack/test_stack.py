@@ -11,7 +11,7 @@ from googleapiclient import discovery
 
 from toxic_dashboards.boards import SERVICE
 from toxic_testing.local.containers import MODEL, ContainerStack, docker
-from toxic_testing.queries import panels_queries
+from toxic_testing.queries import panel_queries
 
 pytestmark = pytest.mark.stack
 
@@ -194,7 +194,7 @@ def test_what_the_service_dashboard_asks_has_an_answer(stack: ContainerStack) ->
 
     Without Alertmanager, what it measures has none.
     """
-    waiting = panels_queries(SERVICE, needing=False, rate_interval="2m")
+    waiting = panel_queries(SERVICE, needing=False, rate_interval="2m")
     if "alertmanager" not in stack.running():
         waiting -= {query for query in waiting if "alertmanager_" in query}
     assert waiting

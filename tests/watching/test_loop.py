@@ -16,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 
 from toxic_dashboards.boards import BOARDS, PROMOTIONS
 from toxic_testing.inference.bundles import WORDS, TinyModel
-from toxic_testing.queries import Answers, panels_queries
+from toxic_testing.queries import Answers, panel_queries
 from toxic_testing.slang import Comment, read_register
 from toxic_testing.watching import FIRST_CHAMPION, PINNED
 
@@ -47,7 +47,7 @@ def _texts(count: int, *, words: int = 12) -> list[str]:
 def answers(loop: Any) -> Answers:
     """What every rule and panel has been answered from here on; no disk is almost full here."""
     rules = {rule["expr"].replace("disk_bytes) < 0.1", "disk_bytes) <= 1") for rule in loop.rules()}
-    panels = [panels_queries(*BOARDS, needing=needing, rate_interval="1m") for needing in (False, True)]
+    panels = [panel_queries(*BOARDS, needing=needing, rate_interval="1m") for needing in (False, True)]
     return Answers(loop, rules.union(*panels) | {PROMOTIONS})
 
 
@@ -196,7 +196,7 @@ def test_a_training_that_fails_is_noticed(loop: Any) -> None:
 
 def test_mixed_traffic_fills_every_panel_that_needs_no_event(loop: Any) -> None:
     """Every door, several languages, a champion and a challenger."""
-    panels = Answers(loop, panels_queries(*BOARDS, needing=False, rate_interval="1m"))
+    panels = Answers(loop, panel_queries(*BOARDS, needing=False, rate_interval="1m"))
     loop.promote(loop.add_version(model=TinyModel(bias=1.0)), "challenger")
     address = loop.address("inference")
     comment = {
