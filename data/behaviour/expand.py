@@ -132,9 +132,10 @@ class Language:
             text = self.lower(
                 re.sub(r"[.,!;:،؛。，！]+(?=\s|$)", self.gap and "", text) if chance() < 0.6 else text
             )
-        if chance() < 0.2:
-            letters = self.doc.get("letters", {})
-            text = "".join(letters.get(c, c) for c in text)
+        letters = self.doc.get("letters", {})
+        if letters and chance() < self.doc.get("relaxed", 0.2):
+            pattern = "|".join(sorted(letters, key=len, reverse=True))
+            text = re.sub(pattern, lambda m: rng.choice(letters[m[0]].split("|")), text)
         style = chance()
         if style < 0.05 and len(text) < 120:
             return self.upper(text)
@@ -224,6 +225,7 @@ class Language:
         for name in set(self.doc) - {
             "lang",
             "careless",
+            "relaxed",
             "common",
             "slots",
             "spelling",
