@@ -11,6 +11,7 @@ from benchmarks.peers.contenders import CONTENDERS, OURS, ROOT
 from benchmarks.peers.report import FLOOR, Results, write_report
 from benchmarks.peers.rounds import scores_in, steady_rate
 from benchmarks.peers.traffic import comments
+from benchmarks.serving.attacks import ATTACKS, Seen, figures_of
 from benchmarks.serving.load import HOST, LOST, Callers, Outcome
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -143,3 +144,23 @@ def test_other_code_is_measured_anew(tmp_path: Path) -> None:
     assert before == list(source_digests(package))
     source.write_text("A = 2\n", encoding="utf-8")
     assert before != list(source_digests(package))
+
+
+def test_attacks_are_judged_against_the_unloaded_service() -> None:
+    """An answer that is late or no score counts as none."""
+
+    def seen(*seconds: float, status: int = 200, grown: float = 0.0) -> Seen:
+        asked = [Outcome(0.0, each, status, "") for each in seconds]
+        return Seen(asked, asked, expected=len(asked), grown=grown)
+
+    attack, unloaded = ATTACKS[0], seen(0.1, 0.1)
+    assert [f.holds for f in figures_of(attack, unloaded, seen(0.2, 0.1))] == [True] * 4
+    assert [f.holds for f in figures_of(attack, unloaded, seen(2.0, 0.1, grown=200))] == [False] * 4
+    assert figures_of(attack, unloaded, seen(0.1, 0.1, status=429))[3].value == 0
+
+
+def test_attacks_are_those_of_the_list() -> None:
+    """Each once, by its number in `tests/hostile`."""
+    numbers = [attack.number for attack in ATTACKS]
+    assert len(set(numbers)) == len(numbers)
+    assert set(numbers) <= set(range(1, 40))

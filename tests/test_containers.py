@@ -1,14 +1,10 @@
 """What can be known of the images and the compose file without building or starting them."""
 
-import os
 import re
-import shutil
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
-from hashlib import sha256
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import cast
@@ -20,24 +16,25 @@ from pydantic_settings import BaseSettings
 from toxic_core.telemetry import TELEMETRY_OFF
 from toxic_inference.settings import Settings as InferenceSettings
 from toxic_registry.settings import Settings as RegistrySettings
-from toxic_testing.registry import PostgresServer
+from toxic_testing.compose import (
+    COMPOSE,
+    COMPOUND_SECRETS,
+    CONTAINERS,
+    EXAMPLE,
+    ROOT,
+    compose_services,
+    environment_of,
+    secrets_of,
+)
 from toxic_training.server.settings import Settings as TrainingSettings
 
-ROOT = Path(__file__).resolve().parents[1]
-CONTAINERS = ROOT / "infra" / "containers"
 SERVICES = ("inference", "registry", "training")
-COMPOSE = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-EXAMPLE = ROOT / ".env.example"
 
 
 def _stages() -> dict[str, str]:
     """Return the stages of the Dockerfile by their names."""
     return dict(re.findall(r"(?ms)^FROM \S+ AS (\S+)\n(.*?)(?=^FROM |\Z)", DOCKERFILE))
-
-
-def _services() -> dict[str, dict[str, object]]:
-    return cast("dict[str, dict[str, object]]", yaml.safe_load(COMPOSE)["services"])
 
 
 def _requirements(*packages: str) -> set[str]:
@@ -107,23 +104,31 @@ def test_a_package_that_another_needs_must_be_named() -> None:
 
 
 def test_every_setting_of_the_stack_is_explained() -> None:
-    """.env.example has exactly the variables that the compose file reads."""
-    read = set(re.findall(r"\$\{(\w+)", COMPOSE)) - {"TOXIC_REVISION"}
+    """.env.example has exactly the variables that the compose file reads, and those of its secrets."""
+    read = set(re.findall(r"\$\{(\w+)", COMPOSE)) - {"TOXIC_REVISION", "TOXIC_SECRETS_DIR"}
+    read |= yaml.safe_load(COMPOSE)["secrets"].keys() - COMPOUND_SECRETS
     passed = {name for _, name in _passed_through()}
     explained = set(re.findall(r"(?m)^#?(\w+)=", EXAMPLE.read_text(encoding="utf-8")))
     assert read <= explained
-    assert explained - read <= passed | {"COMPOSE_PROJECT_NAME", "COMPOSE_PROFILES"}
+    own = {"COMPOSE_PROJECT_NAME", "COMPOSE_PROFILES", "REGISTRY_MORE_USERS"}
+    assert explained - read <= passed | own
 
 
 def _passed_through() -> set[tuple[str, str]]:
     """Return each service with the settings that reach it from .env under their own name."""
-    environments = {
-        name: cast("dict[str, object]", service.get("environment", {}))
-        for name, service in _services().items()
+    values = {
+        (name, key)
+        for name in compose_services()
+        for key, value in environment_of(name).items()
+        if value is None
     }
-    return {
-        (name, key) for name, found in environments.items() for key, value in found.items() if value is None
+    files = {
+        (name, key)
+        for name in compose_services()
+        for key, source in secrets_of(name).items()
+        if key == source
     }
+    return values | files
 
 
 FIXED = {
@@ -146,12 +151,13 @@ def test_every_documented_setting_reaches_its_container(service: str, settings: 
     fixed = {prefix + name for name in FIXED[service].split()}
     documented = {prefix + name.upper() for name in settings.model_fields}
     assert fixed <= documented
-    assert {name for where, name in _passed_through() if where == service} == documented - fixed
+    passed = {name for where, name in _passed_through() if where == service and name.startswith(prefix)}
+    assert passed - fixed == documented - fixed
 
 
 def test_both_replicas_have_the_same_settings() -> None:
     """The second one differs by its folders, and by the owner of the jobs."""
-    one, other = (_services()[name] for name in ("inference", "inference-2"))
+    one, other = (compose_services()[name] for name in ("inference", "inference-2"))
     first, second = (cast("dict[str, object]", each["environment"]) for each in (one, other))
     own = {"INFERENCE_JOBS_URL", "INFERENCE_CACHE_DIR", "INFERENCE_STATE_DIR"}
     assert {name for name in first.keys() | second.keys() if first.get(name) != second.get(name)} <= own
@@ -163,7 +169,11 @@ def test_both_replicas_have_the_same_settings() -> None:
 def test_a_default_is_the_same_in_both_files() -> None:
     """Whether .env was made a release ago or not at all, the stack is the same one."""
     example = dict(re.findall(r"(?m)^(\w+)=(.*)$", EXAMPLE.read_text(encoding="utf-8")))
-    optional = {("TOXIC_REVISION", "unknown"), ("PROMETHEUS_SCRAPE_INFERENCE", "inference:8001")}
+    optional = {
+        ("TOXIC_REVISION", "unknown"),
+        ("PROMETHEUS_SCRAPE_INFERENCE", "inference:8001"),
+        ("TOXIC_SECRETS_DIR", ".env.secrets"),
+    }
     defaults = set(re.findall(r"\$\{(\w+):-([^}]*)\}", COMPOSE)) - optional
     assert {(name, example[name]) for name, _ in defaults} == defaults
 
@@ -171,7 +181,7 @@ def test_a_default_is_the_same_in_both_files() -> None:
 def test_our_containers_can_write_to_their_volumes_only() -> None:
     """A read-only root, no capability, no way to get one."""
     for name in SERVICES:
-        service = _services()[name]
+        service = compose_services()[name]
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
         assert service["security_opt"] == ["no-new-privileges:true"]
@@ -179,82 +189,40 @@ def test_our_containers_can_write_to_their_volumes_only() -> None:
 
 def test_every_container_has_a_limit_and_comes_back() -> None:
     """One that leaks or spins takes neither the others nor the machine with it."""
-    for name, service in _services().items():
+    for name, service in compose_services().items():
         assert {"mem_limit", "cpus", "restart", "pids_limit"} <= service.keys(), name
         assert service["cap_drop"] == ["ALL"], name
 
 
 def test_every_container_reports_its_health() -> None:
     """`docker compose ps` shows it, and `make up` waits for it; ours have a check in their image."""
-    without = {name for name, service in _services().items() if "healthcheck" not in service}
+    without = {name for name, service in compose_services().items() if "healthcheck" not in service}
     assert without == {*SERVICES, "inference-2"}
 
 
 def test_only_what_a_person_opens_is_published_and_on_this_machine() -> None:
     """TOXIC_BIND changes that."""
-    for name, service in _services().items():
+    for name, service in compose_services().items():
         ports = cast("list[str]", service.get("ports", []))
         networks = cast("list[str]", service["networks"])
         # notices opens connections only, to a chat.
         assert name == "notices" or bool({"published", "outside"} & set(networks)) == bool(ports), name
         assert all(port.startswith("${TOXIC_BIND:-127.0.0.1}:") for port in ports), name
     assert not {"postgres", "training"} & {
-        name for name, service in _services().items() if "ports" in service
+        name for name, service in compose_services().items() if "ports" in service
     }
     assert yaml.safe_load(COMPOSE)["networks"]["inside"]["internal"] is True
 
 
 def test_only_what_sees_no_comment_reaches_the_outside() -> None:
     """Alerts and figures may be wanted elsewhere; texts stay."""
-    outside = {name for name, service in _services().items() if "outside" in str(service["networks"])}
+    outside = {name for name, service in compose_services().items() if "outside" in str(service["networks"])}
     assert outside == {"prometheus", "alertmanager", "notices"}
-
-
-def _make_env(file: Path) -> None:
-    subprocess.run([str(CONTAINERS / "make-env.sh"), str(file)], cwd=ROOT, check=True, capture_output=True)
-
-
-def test_new_settings_get_passwords_of_their_own_that_only_the_owner_reads(tmp_path: Path) -> None:
-    """Two machines never share one, and neither do two services."""
-    one, other = tmp_path / "one", tmp_path / "other"
-    _make_env(one)
-    _make_env(other)
-    lines = one.read_text(encoding="utf-8"), other.read_text(encoding="utf-8")
-    passwords = [value for text in lines for value in re.findall(r"(?m)^\w+=([0-9a-f]{48})$", text)]
-    assert len(set(passwords)) == 2 * EXAMPLE.read_text(encoding="utf-8").count("=change-me")
-    assert "=change-me" not in lines[0]
-    assert one.stat().st_mode & 0o777 == 0o600
-    assert {path.name for path in tmp_path.iterdir()} == {"one", "other"}
-
-
-@pytest.mark.parametrize("end", ["", "\n"])
-def test_settings_that_are_there_stay_and_passwords_that_are_missing_are_added(
-    tmp_path: Path, end: str
-) -> None:
-    """Passwords that a database was made with aren't replaced; a second run has no effect."""
-    file = tmp_path / "env"
-    file.write_text(f"# mine\nPOSTGRES_PASSWORD=mine\nTOXIC_BIND=0.0.0.0{end}", encoding="utf-8")
-    _make_env(file)
-    first = file.read_text(encoding="utf-8")
-    kept, added = first.splitlines()[:3], dict(line.split("=") for line in first.splitlines()[3:])
-    assert kept == ["# mine", "POSTGRES_PASSWORD=mine", "TOXIC_BIND=0.0.0.0"]
-    secrets = re.findall(r"(?m)^(\w+)=change-me$", EXAMPLE.read_text(encoding="utf-8"))
-    assert added.pop("COMPOSE_PROJECT_NAME") == "toxic"
-    assert list(added) == [name for name in secrets if name != "POSTGRES_PASSWORD"]
-    assert all(re.fullmatch("[0-9a-f]{48}", value) for value in added.values())
-    assert file.stat().st_mode & 0o777 == 0o600
-    link = tmp_path / "link"
-    link.symlink_to(file)
-    before = file.stat().st_ino
-    _make_env(link)
-    assert link.is_symlink()
-    assert (file.stat().st_ino, file.read_text(encoding="utf-8")) == (before, first)
 
 
 def test_the_training_server_asks_other_containers_for_a_token() -> None:
     """`make up` makes it, apart from that of alerts."""
-    environment = cast("dict[str, str]", _services()["training"]["environment"])
-    assert environment["TRAINING_TOKEN"].startswith("${TRAINING_TOKEN:?")
+    assert secrets_of("training")["TRAINING_TOKEN"] == "TRAINING_TOKEN"
     assert {"TRAINING_TOKEN=change-me", "ALERT_TOKEN=change-me"} <= {*EXAMPLE.read_text("utf-8").splitlines()}
 
 
@@ -278,7 +246,7 @@ def test_keys_are_needed_once_other_machines_reach_the_service(
     """Compose publishes on addresses only, so that a name like the last one stops its start."""
     (tmp_path / "python").write_text('#!/bin/sh\necho "[$INFERENCE_ALLOW_UNAUTHENTICATED]"\n')
     (tmp_path / "python").chmod(0o755)
-    shell = cast("list[str]", _services()["inference"]["command"])
+    shell = cast("list[str]", compose_services()["inference"]["command"])
     command = [word.replace("$$", "$") for word in shell]
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "TOXIC_BIND": bind}
     told = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
@@ -290,28 +258,61 @@ def test_other_containers_reach_inference_by_its_name_too(tmp_path: Path, hosts:
     """INFERENCE_ALLOWED_HOSTS lists what clients use; the registry's messages and the jobs stay possible."""
     (tmp_path / "python").write_text('#!/bin/sh\necho "[$INFERENCE_ALLOWED_HOSTS]"\n', encoding="utf-8")
     (tmp_path / "python").chmod(0o755)
-    shell = cast("list[str]", _services()["inference"]["command"])
+    shell = cast("list[str]", compose_services()["inference"]["command"])
     command = [word.replace("$$", "$") for word in shell]
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "INFERENCE_ALLOWED_HOSTS": hosts}
     told = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
     assert told == f"[{passed}]\n"
 
 
-@pytest.mark.hostile(32)
-def test_every_service_signs_in_to_the_registry_as_itself() -> None:
-    """With the least role; no container has the password of another, the registry aside."""
-    users = str(cast("dict[str, str]", _services()["registry"]["environment"])["REGISTRY_USERS"])
-    written = re.sub(r"\$\{(\w+):[^}]*\}", r"\1", users)
-    assert written == (
-        "REGISTRY_USER:REGISTRY_PASSWORD override,training:REGISTRY_TRAINING_PASSWORD writer,"
-        "inference:REGISTRY_INFERENCE_PASSWORD reader,REGISTRY_MORE_USERS"
+def test_no_secret_is_in_an_environment() -> None:
+    """`docker inspect` shows environments. A variable names the file of a secret at most."""
+    declared = yaml.safe_load(COMPOSE)["secrets"].keys()
+    secrets = {*declared, "REGISTRY_MORE_USERS"}
+    assert set(re.findall(r"(?m)^(\w+)=change-me$", EXAMPLE.read_text(encoding="utf-8"))) <= declared
+    for name, service in compose_services().items():
+        assert not secrets & set(re.findall(r"\$\{?(\w+)", str(service))), name
+        assert not {*secrets, *secrets_of(name)} & environment_of(name).keys(), name
+        named = {
+            value for value in environment_of(name).values() if (value or "").startswith("/run/secrets/")
+        }
+        assert named <= {f"/run/secrets/{target}" for target in secrets_of(name)}, name
+
+
+def test_a_container_has_the_secrets_that_it_uses() -> None:
+    """Those that are used by one service are mounted in one; both replicas have the same."""
+    users: dict[str, set[str]] = {}
+    for name in compose_services():
+        for source in secrets_of(name).values():
+            users.setdefault(source, set()).add(name.removesuffix("-2"))
+    assert users.keys() == yaml.safe_load(COMPOSE)["secrets"].keys()
+    shared = {name: services for name, services in users.items() if len(services) > 1}
+    assert shared == {"EVENT_SECRET": {"registry", "inference"}, "ALERT_TOKEN": {"training", "alertmanager"}}
+    assert secrets_of("inference") == secrets_of("inference-2")
+
+
+PROGRAMS = {
+    "toxic_inference.__main__": ["toxic-inference", "keys", "list"],
+    "toxic_registry.cli": ["toxic-registry", "versions"],
+    "toxic_training.__main__": ["toxic-training", "run"],
+}
+
+
+@pytest.mark.parametrize("module", PROGRAMS)
+def test_every_program_reads_its_secrets_first(tmp_path: Path, module: str) -> None:
+    """One that can't be read ends it with one line; the others are variables of its environment."""
+    (tmp_path / "SHOP_TOKEN").write_bytes(b"\xff")
+    code = (
+        "import pathlib, sys, toxic_core.settings\n"
+        f"toxic_core.settings.SECRETS = pathlib.Path({str(tmp_path)!r})\n"
+        f"sys.argv = {PROGRAMS[module]!r}\n"
+        f"from {module} import main\n"
+        "main()\n"
     )
-    for name, service in _services().items():
-        read = set(re.findall(r"\$\{(REGISTRY_\w*PASSWORD)", str(service)))
-        if name != "registry":
-            user = name.removesuffix("-2")
-            own = {f"REGISTRY_{user.upper()}_PASSWORD"} if user in {"training", "inference"} else set()
-            assert read == own, name
+    ended = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert f"The secret {tmp_path / 'SHOP_TOKEN'} can't be read" in line
 
 
 class _Service(BaseHTTPRequestHandler):
@@ -344,362 +345,3 @@ def test_the_health_check_tells_well_from_ill_from_gone(port: int) -> None:
     assert _health("/well", "1", "INFERENCE_PORT", "PORT", PORT=str(port)) == 0
     assert _health("/ill", str(port)) == 1
     assert _health("/well", "1") == 1
-
-
-def test_a_command_that_the_stack_does_not_know_prints_those_it_does() -> None:
-    """A misspelt action is an error."""
-    told = subprocess.run([str(CONTAINERS / "stack"), "upp"], check=False, capture_output=True, text=True)
-    assert told.returncode == 1
-    assert "stack restore FOLDER" in told.stderr
-
-
-def test_a_damaged_backup_is_refused_before_anything_stops(tmp_path: Path) -> None:
-    """Checked against its own digests first."""
-    (tmp_path / "registry.dump").write_bytes(b"half")
-    (tmp_path / "SHA256SUMS").write_text(f"{'0' * 64}  registry.dump\n", encoding="utf-8")
-    command = [str(CONTAINERS / "stack"), "restore", str(tmp_path)]
-    told = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert told.returncode == 1
-    assert "is damaged" in told.stderr
-
-
-FAKE_COMPOSE = """#!/bin/sh
-# Runs what is for a container's shell in the folder of that service; stands for the rest.
-shift 2
-echo "compose $*" >>"$FACTS/calls"
-case $1 in
-    exec | run) shift ;;
-    config) exec cat "$FACTS/config" ;;
-    pull) echo "no route to the registry" >&2; exit 1 ;;
-    logs) echo "the log of $3"; exit ;;
-    *) exit 0 ;;
-esac
-while [ "${1#-}" != "$1" ]; do shift; done
-if [ -n "$PGHOST" ]; then
-    case $1.$2 in
-        postgres.psql | postgres.pg_*) shift && exec "$@" ;;
-        postgres.env) exec env "$3" bash "$DATABASE_ROLES" ;;
-    esac
-fi
-cd "$VOLUMES/$1" 2>/dev/null && shift || exit 0
-case $1 in sh | test) exec "$@" ;; -c) exec sh "$@" ;; esac
-"""
-
-FAKE_DOCKER = """#!/bin/sh
-# A container's id is its service's name. Files of $FACTS have the volumes, and what runs, is ill or is
-# missing.
-echo "docker $*" >>"$FACTS/calls"
-for last; do :; done
-case $1 in
-    volume) case $last in *"=$(cat "$FACTS/volumes")") echo volume ;; esac ;;
-    image) ! grep -qx "$last" "$FACTS/missing" ;;
-    inspect) case $* in
-        *Config.Env*) cat "$FACTS/environment" ;;
-        *) if grep -qx "$last" "$FACTS/ill"; then echo unhealthy; else echo healthy; fi ;;
-    esac ;;
-    ps) case $* in
-        *compose.service=*) grep -x "${last##*=}" "$FACTS/running" ;;
-        *) cat "$FACTS/running" ;;
-    esac ;;
-esac
-"""
-
-Stack = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def facts(tmp_path: Path) -> Path:
-    """Return the folder of what the fakes know: everything runs and is healthy."""
-    folder = tmp_path / "facts"
-    folder.mkdir()
-    running = [name for name, service in _services().items() if "profiles" not in service]
-    for name, lines in {"volumes": ["none"], "missing": [], "ill": [], "running": running}.items():
-        (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    (folder / "environment").touch()
-    (folder / "config").write_text(yaml.safe_dump(yaml.safe_load(COMPOSE)), encoding="utf-8")
-    return folder
-
-
-@pytest.fixture
-def stack(tmp_path: Path, facts: Path) -> Stack:
-    """Return the function that runs a command of the stack without Docker; volumes are folders."""
-    (tmp_path / "docker").write_text(FAKE_DOCKER, encoding="utf-8")
-    (tmp_path / "compose").write_text(FAKE_COMPOSE, encoding="utf-8")
-    for program in ("docker", "compose"):
-        (tmp_path / program).chmod(0o755)
-    for service in ("registry", "inference", "training", "grafana"):
-        (tmp_path / "volumes" / service).mkdir(parents=True, exist_ok=True)
-
-    def run(*arguments: str, program: str = "", **chosen: str) -> subprocess.CompletedProcess[str]:
-        environment = {
-            "PATH": f"{tmp_path}:/usr/bin:/bin",
-            "COMPOSE": str(tmp_path / "compose"),
-            "FACTS": str(facts),
-            "VOLUMES": str(tmp_path / "volumes"),
-            "TOXIC_ENV_FILE": str(tmp_path / "env"),
-            "TOXIC_DATA_DIR": str(tmp_path / "data"),
-            "TOXIC_WAIT_SECONDS": "0",
-            "TRAINING_STATE_DIR": str(tmp_path / "volumes" / "training" / "state"),
-            "INFERENCE_API_KEYS_FILE": str(tmp_path / "volumes" / "inference" / "keys.txt"),
-            "REGISTRY_TEST_TABLE": str(tmp_path / "volumes" / "registry" / "sealed.csv"),
-            "YES": "1",
-            **chosen,
-        }
-        command = [program or str(CONTAINERS / "stack"), *arguments]
-        return subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
-
-    return run
-
-
-@pytest.fixture
-def ready(tmp_path: Path) -> None:
-    """A stack that could start: with its settings and its file of keys."""
-    _make_env(tmp_path / "env")
-    (tmp_path / "volumes" / "inference").mkdir(parents=True, exist_ok=True)
-    (tmp_path / "volumes" / "inference" / "keys.txt").touch()
-
-
-def _changes(facts: Path) -> list[str]:
-    """Return the calls that change a container, a volume or an image."""
-    calls = (facts / "calls").read_text(encoding="utf-8").splitlines()
-    return [
-        call
-        for call in calls
-        if re.match(r"compose (up|run|exec|build|stop|down|pull)|docker (run|rm)", call)
-    ]
-
-
-@pytest.mark.parametrize("command", ["up", "restore"])
-@pytest.mark.parametrize("volumes", ["toxic", "toxic-comments"])
-def test_a_lost_env_file_takes_no_stack_down(
-    stack: Stack, facts: Path, tmp_path: Path, command: str, volumes: str
-) -> None:
-    """Volumes without the file of their passwords: nothing is changed, and three ways on are named."""
-    (facts / "volumes").write_text(f"{volumes}\n", encoding="utf-8")
-    (tmp_path / "SHA256SUMS").write_text(f"{sha256().hexdigest()}  registry.dump\n", encoding="utf-8")
-    (tmp_path / "registry.dump").touch()
-    # In a copy of the repository, which has the folder's usual name.
-    copy = tmp_path / "toxic-comments"
-    for file in (
-        "infra/containers/stack",
-        "infra/containers/backup.sh",
-        "infra/containers/make-env.sh",
-        ".env.example",
-    ):
-        (copy / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / file, copy / file)
-    told = stack(command, str(tmp_path), program=str(copy / "infra" / "containers" / "stack"))
-    assert told.returncode == 1
-    assert f"The volumes of the stack {volumes} exist" in told.stderr
-    assert "Bring the file back" in told.stderr
-    assert f"COMPOSE_PROJECT_NAME={volumes} make rotate" in told.stderr
-    assert _changes(facts) == []
-    assert not (tmp_path / "env").exists()
-
-
-def test_another_stack_can_start_beside_one_with_a_lost_env_file(
-    stack: Stack, facts: Path, tmp_path: Path
-) -> None:
-    """A name of its own has volumes of its own, and is kept in the settings."""
-    (facts / "volumes").write_text("toxic\n", encoding="utf-8")
-    told = stack("up", COMPOSE_PROJECT_NAME="other", INFERENCE_API_KEYS_FILE="")
-    assert told.returncode == 0, told.stderr
-    assert "\nCOMPOSE_PROJECT_NAME=other\n" in (tmp_path / "env").read_text(encoding="utf-8")
-
-
-@pytest.mark.usefixtures("ready")
-def test_the_env_file_of_another_folder_takes_no_stack_down(stack: Stack, facts: Path) -> None:
-    """Containers with other passwords than those of the file stay as they are."""
-    (facts / "environment").write_text("POSTGRES_PASSWORD=other\n", encoding="utf-8")
-    told = stack("up")
-    assert told.returncode == 1
-    assert "was started with other passwords" in told.stderr
-    assert _changes(facts) == []
-
-
-@pytest.mark.usefixtures("ready")
-def test_a_container_that_is_not_healthy_is_named_with_its_log(stack: Stack, facts: Path) -> None:
-    """A stack isn't ready while one of its containers restarts."""
-    (facts / "ill").write_text("alertmanager\n", encoding="utf-8")
-    told = stack("up")
-    assert told.returncode == 1
-    assert "Ready." not in told.stdout
-    assert "alertmanager: not healthy" in told.stderr
-    assert "the log of alertmanager" in told.stderr
-    assert "the log of grafana" not in told.stderr
-
-
-@pytest.mark.usefixtures("ready")
-def test_without_an_image_the_start_of_the_rest_is_named(stack: Stack, facts: Path) -> None:
-    """Before anything is built or started."""
-    (facts / "missing").write_text("grafana/grafana:12.1.1\n", encoding="utf-8")
-    told = stack("up")
-    assert told.returncode == 1
-    assert "No image for grafana" in told.stderr
-    rest = ["postgres", "registry", "training", "inference", "prometheus", "notices", "alertmanager"]
-    (named,) = re.findall(r'make up SERVICES="(.*)"', told.stderr)
-    assert sorted(named.split()) == sorted(rest)
-    assert _changes(facts) == ["compose pull grafana"]
-    assert stack("up", *named.split()).returncode == 0
-
-
-@pytest.mark.usefixtures("ready")
-def test_up_reports_that_no_person_is_notified_of_alerts(stack: Stack) -> None:
-    """Until there is an address."""
-    assert "No person is notified of alerts" in stack("up").stdout
-    told = stack("up", ALERTMANAGER_SLACK_URL="https://chat.example/hook").stdout
-    assert "Ready." in told
-    assert "No person" not in told
-
-
-@pytest.mark.usefixtures("ready")
-def test_replicas_are_changed_one_after_the_other(stack: Stack, facts: Path) -> None:
-    """The second one only once the first is healthy again; and only with shared corrections."""
-    (facts / "running").write_text("postgres\nregistry\ninference\ninference-2\nproxy\n", encoding="utf-8")
-    refused = stack("up", COMPOSE_PROFILES="replicas")
-    assert refused.returncode == 1
-    assert "INFERENCE_FEEDBACK_URL=postgresql://" in refused.stderr
-    shared = {
-        "COMPOSE_PROFILES": "replicas",
-        "INFERENCE_FEEDBACK_URL": "postgresql://inference@postgres/registry",
-    }
-    assert stack("up", **shared).returncode == 0
-    calls = (facts / "calls").read_text(encoding="utf-8").splitlines()
-    ups = [call for call in calls if call.startswith("compose up")]
-    assert ups == [
-        "compose up --detach postgres",
-        *(f"compose up --detach --no-deps {name}" for name in ("registry", "inference-2", "inference")),
-        "compose up --detach",
-    ]
-    between = calls[calls.index(ups[2]) : calls.index(ups[3])]
-    assert any("docker inspect" in call and call.endswith("inference-2") for call in between)
-
-
-@pytest.mark.usefixtures("ready")
-def test_a_rotation_gives_new_passwords_and_leaves_none_empty(
-    stack: Stack, facts: Path, tmp_path: Path
-) -> None:
-    """All of them or those that are named, in the lines where they were; all else stays."""
-    before = (tmp_path / "env").read_text(encoding="utf-8").splitlines()
-    secrets = re.findall(r"(?m)^(\w+)=change-me$", EXAMPLE.read_text(encoding="utf-8"))
-    (facts / "environment").write_text("POSTGRES_PASSWORD=lost\n", encoding="utf-8")
-    assert stack("rotate", "TOXIC_BIND").returncode == 1
-    for names in (["GRAFANA_PASSWORD"], []):
-        told = stack("rotate", *names)
-        assert told.returncode == 0, told.stderr
-        after = (tmp_path / "env").read_text(encoding="utf-8").splitlines()
-        changed = {new.split("=")[0] for old, new in zip(before, after, strict=True) if old != new}
-        assert changed == set(names or secrets)
-        assert all(re.search(rf"(?m)^{name}=[0-9a-f]{{48}}$", "\n".join(after)) for name in secrets)
-        before = after
-    assert any("reset-admin-password" in call for call in _changes(facts))
-    assert any("ALTER ROLE postgres" in call for call in _changes(facts))
-
-
-def test_old_backups_are_removed_and_other_folders_stay(stack: Stack, tmp_path: Path) -> None:
-    """KEEP is the number of the newest ones that stay."""
-    backups = tmp_path / "backups"
-    (backups / "photos").mkdir(parents=True)
-    (backups / "photos" / "SHA256SUMS").touch()
-    for name, age in (("old", 300), ("older", 400), ("newer", 200)):
-        (backups / name).mkdir()
-        (backups / name / "registry.dump").touch()
-        os.utime(backups / name / "registry.dump", (time.time() - age,) * 2)
-    told = stack("backup", str(backups / "newest"), KEEP="2")
-    assert told.returncode == 0, told.stderr
-    assert {path.name for path in backups.iterdir()} == {"photos", "newer", "newest"}
-    assert "keep a copy of" in told.stdout
-
-
-def test_a_start_without_the_file_of_keys_is_explained(
-    stack: Stack,
-) -> None:
-    """Inference would only restart again and again."""
-    told = stack("up")
-    assert told.returncode == 1
-    assert "keys.txt, which doesn't exist" in told.stderr
-    assert "stack keys add NAME" in told.stderr
-
-
-def test_a_backup_has_what_a_new_machine_needs(stack: Stack, tmp_path: Path) -> None:
-    """Evaluations and their table, the API keys, and training's key and history."""
-    files = {
-        "registry/evaluations/table/contract/evaluation.json": "{}",
-        "registry/sealed.csv": "content,toxic",
-        "registry/artifacts/model": "weights",
-        "inference/keys.txt": "team client digest",
-        "training/state/signing-key": "secret",
-    }
-    for name, content in files.items():
-        (tmp_path / "volumes" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "volumes" / name).write_text(content, encoding="utf-8")
-    assert stack("backup", str(tmp_path / "backup")).returncode == 0
-    for name in files:
-        (tmp_path / "volumes" / name).unlink()
-    told = stack("restore", str(tmp_path / "backup"))
-    assert told.returncode == 0, told.stderr
-    assert told.stdout.index("wait until the champion answers") < told.stdout.index("Ready.")
-    assert "Grafana" in told.stdout
-    found = {name: (tmp_path / "volumes" / name).read_text(encoding="utf-8") for name in files}
-    assert found == files
-
-
-@pytest.mark.usefixtures("ready")
-def test_a_restore_leaves_out_what_has_no_image(stack: Stack, facts: Path, tmp_path: Path) -> None:
-    """Grafana's image may not be had on the new machine; the rest starts."""
-    assert stack("backup", str(tmp_path / "backup")).returncode == 0
-    (facts / "missing").write_text("grafana/grafana:12.1.1\n", encoding="utf-8")
-    told = stack("restore", str(tmp_path / "backup"))
-    assert told.returncode == 0, told.stderr
-    assert "can't be had: grafana." in told.stdout
-    assert (tmp_path / "data" / "01_raw").is_dir()
-    (up,) = [call for call in _changes(facts) if re.match(r"compose up --detach \w+ ", call)]
-    assert "grafana" not in up
-    assert "prometheus" in up
-
-
-@pytest.fixture
-def database() -> Iterator[PostgresServer]:
-    """Run a PostgreSQL as the stack's."""
-    server = PostgresServer("postgres")
-    yield server
-    server.stop()
-
-
-@pytest.mark.server
-@pytest.mark.usefixtures("ready")
-def test_a_backup_restores_the_database_with_each_role_s_tables(
-    stack: Stack, facts: Path, database: PostgresServer, tmp_path: Path
-) -> None:
-    """A real PostgreSQL: tables and corrections return to their owners, though no replica runs now."""
-    (facts / "running").write_text("postgres\nregistry\n", encoding="utf-8")
-    host, _, port = database.host.partition(":")
-    postgres = {
-        "PATH": f"{tmp_path}:{Path(shutil.which('psql') or '').parent}:/usr/bin:/bin",
-        "PGHOST": host,
-        "PGPORT": port,
-        "DATABASE_ROLES": str(ROOT / "infra" / "kubernetes" / "base" / "database-roles.sh"),
-        "REGISTRY_DB_PASSWORD": "one",
-        "INFERENCE_DB_PASSWORD": "other",
-    }
-    roles = ["bash", postgres["DATABASE_ROLES"]]
-    subprocess.run(roles, env={**postgres, "POSTGRES_USER": "postgres"}, check=True)
-
-    def run(role: str, statement: str) -> str:
-        command = ["psql", f"--username={role}", "--dbname=registry", "-Atqc", statement]
-        return subprocess.run(
-            command, env=postgres, check=True, capture_output=True, text=True
-        ).stdout.strip()
-
-    run("registry", "CREATE TABLE version (number int); INSERT INTO version VALUES (7)")
-    run("inference", "CREATE TABLE correction (place int); INSERT INTO correction VALUES (8)")
-    told = stack("backup", str(tmp_path / "backup"), **postgres)
-    assert told.returncode == 0, told.stderr
-    run("registry", "DELETE FROM version")
-    run("inference", "DROP TABLE correction")
-    told = stack("restore", str(tmp_path / "backup"), **postgres)
-    assert told.returncode == 0, told.stderr
-    assert run("registry", "SELECT number FROM version") == "7"
-    assert run("inference", "SELECT place FROM correction") == "8"
-    owners = "SELECT tablename || ' ' || tableowner FROM pg_tables WHERE tablename ~ '^(version|correction)$'"
-    assert sorted(run("postgres", owners).splitlines()) == ["correction inference", "version registry"]

@@ -354,8 +354,13 @@ def test_manifests_and_compose_run_the_same(name: str) -> None:
     published = [str(port).rpartition(":")[2] for port in compose[name].get("ports", ["5432"])]
     assert published == [str(port["containerPort"]) for port in container["ports"]]
     ours = {variable["name"] for variable in container["env"]}
-    # Those without a value only pass through what .env sets.
-    theirs = {key for key, value in compose[name]["environment"].items() if value is not None}
+    # Those without a value only pass through what .env sets. Secrets are files, which a variable may name.
+    theirs = {
+        key
+        for key, value in compose[name]["environment"].items()
+        if value is not None and not str(value).startswith("/run/secrets/")
+    }
+    theirs |= {secret if isinstance(secret, str) else secret["target"] for secret in compose[name]["secrets"]}
     own = {
         "inference": {
             *("INFERENCE_DB_PASSWORD", "INFERENCE_FEEDBACK_URL", "INFERENCE_COMPUTE_THREADS"),

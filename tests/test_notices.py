@@ -70,11 +70,11 @@ def chat() -> Iterator[str]:
 
 
 @contextmanager
-def _notices(chat: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def _notices(**settings: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Run the program; yield its address and its process."""
     port = free_port()
     address = f"http://127.0.0.1:{port}/"
-    environment = {"PATH": os.environ["PATH"], "ALERTMANAGER_TEXT_URL": chat}
+    environment = {"PATH": os.environ["PATH"], **settings}
     command = [sys.executable, str(NOTICES), str(port)]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -93,7 +93,7 @@ def test_a_notification_is_logged_and_reaches_a_chat_as_text(
     chat: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The log has one line per alert; a chat that refuses makes Alertmanager repeat it."""
-    with _notices(chat) as (address, process):
+    with _notices(ALERTMANAGER_TEXT_URL=chat) as (address, process):
         assert httpx.post(address, json=NOTIFICATION, trust_env=False).status_code == 200
         monkeypatch.setattr(_Chat, "status", 500)
         assert httpx.post(address, json=NOTIFICATION, trust_env=False).status_code == 502
@@ -106,9 +106,19 @@ def test_a_notification_is_logged_and_reaches_a_chat_as_text(
     assert "secret" not in json.dumps(logged)
 
 
+def test_the_address_of_the_chat_may_be_a_file(chat: str, tmp_path: Path) -> None:
+    """Compose mounts it as a secret; without one, notifications are only logged."""
+    with _notices(ALERTMANAGER_SECRETS_DIR=str(tmp_path)) as (address, _):
+        assert httpx.post(address, json=NOTIFICATION, trust_env=False).status_code == 200
+        assert _Chat.seen == []
+        (tmp_path / "ALERTMANAGER_TEXT_URL").write_text(f"{chat}\n", encoding="utf-8")
+        assert httpx.post(address, json=NOTIFICATION, trust_env=False).status_code == 200
+    assert _Chat.seen == [{"text": "\n\n".join(TEXTS)}]
+
+
 def test_a_wrong_address_of_a_chat_is_not_logged() -> None:
     """It is a secret, even without its scheme."""
-    with _notices("chat.example/hook?secret") as (address, process):
+    with _notices(ALERTMANAGER_TEXT_URL="chat.example/hook?secret") as (address, process):
         assert httpx.post(address, json=NOTIFICATION, trust_env=False).status_code == 502
         process.terminate()
         logged = list(process.stdout or ())

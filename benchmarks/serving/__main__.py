@@ -16,7 +16,7 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks.serving import cost, faults, pressure, watching
+from benchmarks.serving import attacks, cost, faults, pressure, watching
 from benchmarks.serving.report import Figure, write_report
 from benchmarks.serving.scale import SCALES, Scale
 from benchmarks.serving.stand import Stand, stand
@@ -28,6 +28,7 @@ SCENARIOS: Mapping[str, Callable[[Stand, Scale], Coroutine[None, None, list[Figu
     "restart": faults.restart,
     "overload": pressure.overload,
     "hang-ups": pressure.hang_ups,
+    "attacks": attacks.attacks,
     "csv": cost.csv_file,
     "overhead": cost.overhead,
     "metrics": watching.watching,

@@ -15,6 +15,7 @@ class Scale:
         overload_seconds: how long three times too much is offered.
         rows: of the CSV file.
         rounds: of the overhead.
+        attack_seconds: how long each attack lasts, and how long the callers are alone before it.
     """
 
     switches: int
@@ -24,11 +25,12 @@ class Scale:
     overload_seconds: float
     rows: int
     rounds: int
+    attack_seconds: float
 
 
 SCALES = {
-    "quick": Scale(3, 1_500, 150.0, 300, 5.0, 5_000, 2),
-    "full": Scale(20, 50_000, 250.0, 3_000, 60.0, 1_000_000, 7),
+    "quick": Scale(3, 1_500, 150.0, 300, 5.0, 5_000, 2, 2.0),
+    "full": Scale(20, 50_000, 250.0, 3_000, 60.0, 1_000_000, 7, 8.0),
 }
 
 WARM_UP = 200

@@ -44,10 +44,11 @@ THREAT = dict(zip(LABELS, ("1", UNKNOWN, "0", "1", "0", "0"), strict=True))
 HARMLESS = dict.fromkeys(LABELS, "0")
 KINDS = {
     "negated": HATE, "implied": HATE, "identity": HATE, "target": HATE, "quote": HATE, "word": HATE,
-    "threat": THREAT, "insult": INSULT, "short": INSULT, "emoji": INSULT,
+    "person": INSULT | {"identity_hate": UNKNOWN}, "threat": THREAT, "insult": INSULT, "short": INSULT,
+    "emoji": INSULT,
 }  # fmt: skip
 PLAIN = {"short", "emoji", "long"}
-PER_TEMPLATE = {"group": 9, "harmful": 10, "harmless": 7, "short": 16, "emoji": 12}
+PER_TEMPLATE = {"group": 9, "harmful": 10, "harmless": 7, "short": 16, "emoji": 12, "person": 24}
 VALIDATION_EVERY = 7
 SPACELESS = {"zh", "ja"}
 EMOJI = "🙂👀🙏✨💬🤷"
@@ -131,9 +132,10 @@ class Language:
             text = self.lower(
                 re.sub(r"[.,!;:،؛。，！]+(?=\s|$)", self.gap and "", text) if chance() < 0.6 else text
             )
-        if chance() < 0.2:
-            letters = self.doc.get("letters", {})
-            text = "".join(letters.get(c, c) for c in text)
+        letters = self.doc.get("letters", {})
+        if letters and chance() < self.doc.get("relaxed", 0.2):
+            pattern = "|".join(sorted(letters, key=len, reverse=True))
+            text = re.sub(pattern, lambda m: rng.choice(letters[m[0]].split("|")), text)
         style = chance()
         if style < 0.05 and len(text) < 120:
             return self.upper(text)
@@ -223,6 +225,7 @@ class Language:
         for name in set(self.doc) - {
             "lang",
             "careless",
+            "relaxed",
             "common",
             "slots",
             "spelling",

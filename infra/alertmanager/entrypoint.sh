@@ -11,8 +11,9 @@
 # ALERTMANAGER_WEBHOOK_URL: a webhook that takes Alertmanager's own JSON, such as a pager's.
 # ALERTMANAGER_WEBHOOK_TOKEN: a bearer token for it, if it takes one.
 #
-# Of these, each is optional.
+# Of these, each is optional. Those that are unset are read from files of the same name.
 #
+# ALERTMANAGER_SECRETS_DIR: the folder of these files; /run/secrets by default, where Compose mounts secrets.
 # ALERTMANAGER_RUN_DIR: where to write; a new temporary folder by default.
 # ALERTMANAGER_BINARY: the program; alertmanager, or Debian's prometheus-alertmanager, by default.
 #
@@ -23,6 +24,13 @@ umask 077
 fail() {
     echo "alertmanager: $1" >&2
     exit 2
+}
+
+# VARIABLE VALUE: prints the value, or if it is empty, the content of the variable's file.
+setting() {
+    if [ -n "$2" ]; then printf '%s' "$2"
+    elif [ -s "$secrets/$1" ]; then cat "$secrets/$1"
+    fi
 }
 
 # FIELD VARIABLE URL: the first line of a receiver's entry, with a checked address.
@@ -54,7 +62,12 @@ here=$(cd "$(dirname "$0")" && pwd -P)
 run=${ALERTMANAGER_RUN_DIR:-$(mktemp -d)}
 mkdir -p "$run"
 rm -f "$run/training-token" "$run/people-token"
-token=${TRAINING_ALERT_TOKEN:-}
+secrets=${ALERTMANAGER_SECRETS_DIR:-/run/secrets}
+token=$(setting TRAINING_ALERT_TOKEN "${TRAINING_ALERT_TOKEN:-}")
+webhook=$(setting ALERTMANAGER_WEBHOOK_URL "${ALERTMANAGER_WEBHOOK_URL:-}")
+webhook_token=$(setting ALERTMANAGER_WEBHOOK_TOKEN "${ALERTMANAGER_WEBHOOK_TOKEN:-}")
+slack=$(setting ALERTMANAGER_SLACK_URL "${ALERTMANAGER_SLACK_URL:-}")
+teams=$(setting ALERTMANAGER_TEAMS_URL "${ALERTMANAGER_TEAMS_URL:-}")
 training=${token:+${ALERTMANAGER_TRAINING_URL:-http://127.0.0.1:8002/alerts}}
 {
     sed '/^receivers:/,$d' "$here/alertmanager.yml"
@@ -66,19 +79,19 @@ training=${token:+${ALERTMANAGER_TRAINING_URL:-http://127.0.0.1:8002/alerts}}
         write_token training "$token"
     fi
     echo "  - name: people"
-    [ -z "${ALERTMANAGER_NOTICES_URL:-}${ALERTMANAGER_WEBHOOK_URL:-}" ] || echo "    webhook_configs:"
+    [ -z "${ALERTMANAGER_NOTICES_URL:-}$webhook" ] || echo "    webhook_configs:"
     [ -z "${ALERTMANAGER_NOTICES_URL:-}" ] || write_address url ALERTMANAGER_NOTICES_URL "$ALERTMANAGER_NOTICES_URL"
-    if [ -n "${ALERTMANAGER_WEBHOOK_URL:-}" ]; then
-        write_address url ALERTMANAGER_WEBHOOK_URL "$ALERTMANAGER_WEBHOOK_URL"
-        write_token people "${ALERTMANAGER_WEBHOOK_TOKEN:-}"
+    if [ -n "$webhook" ]; then
+        write_address url ALERTMANAGER_WEBHOOK_URL "$webhook"
+        write_token people "$webhook_token"
     fi
-    if [ -n "${ALERTMANAGER_SLACK_URL:-}" ]; then
+    if [ -n "$slack" ]; then
         echo "    slack_configs:"
-        write_chat api_url ALERTMANAGER_SLACK_URL "$ALERTMANAGER_SLACK_URL"
+        write_chat api_url ALERTMANAGER_SLACK_URL "$slack"
     fi
-    if [ -n "${ALERTMANAGER_TEAMS_URL:-}" ]; then
+    if [ -n "$teams" ]; then
         echo "    msteamsv2_configs:"
-        write_chat webhook_url ALERTMANAGER_TEAMS_URL "$ALERTMANAGER_TEAMS_URL"
+        write_chat webhook_url ALERTMANAGER_TEAMS_URL "$teams"
     fi
 } >"$run/.alertmanager.yml"
 mv "$run/.alertmanager.yml" "$run/alertmanager.yml"

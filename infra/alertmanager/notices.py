@@ -2,8 +2,9 @@
 
     python notices.py [PORT]
 
-ALERTMANAGER_TEXT_URL: the webhook of the chat; if it is empty, notifications are only logged. If the chat
-refuses one, so does this program, and Alertmanager repeats it.
+ALERTMANAGER_TEXT_URL: the webhook of the chat. If it is empty, it is read from the file of this name in
+ALERTMANAGER_SECRETS_DIR (/run/secrets, where Compose mounts secrets); without one, notifications are only
+logged. If the chat refuses one, so does this program, and Alertmanager repeats it.
 """
 
 import json
@@ -11,6 +12,7 @@ import os
 import sys
 from http.client import HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TypedDict
 from urllib.request import Request, urlopen
 
@@ -57,7 +59,7 @@ class Notices(BaseHTTPRequestHandler):
             return self._answer(400)
         for alert, text in zip(alerts, texts, strict=True):
             _log("alert.notified", status=alert["status"], text=text)
-        if url := os.environ.get("ALERTMANAGER_TEXT_URL"):
+        if url := os.environ.get("ALERTMANAGER_TEXT_URL") or _secret("ALERTMANAGER_TEXT_URL"):
             body = json.dumps({"text": "\n\n".join(texts)}).encode()
             try:
                 request = Request(url, body, {"content-type": "application/json"})  # noqa: S310  the operator's address
@@ -76,6 +78,11 @@ class Notices(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("content-length", "0")
         self.end_headers()
+
+
+def _secret(name: str) -> str:
+    file = Path(os.environ.get("ALERTMANAGER_SECRETS_DIR", "/run/secrets")) / name
+    return file.read_text(encoding="utf-8").strip() if file.is_file() else ""
 
 
 def _log(event: str, **facts: str) -> None:

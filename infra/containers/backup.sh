@@ -24,6 +24,11 @@ do_backup() {
     if runs inference; then
         step "back up the API keys"
         compose exec -T inference sh -c '[ ! -f "$1" ] || cat "$1"' sh "$(keys_file)" >"$partial/keys.txt"
+        step "back up the communities' policies"
+        compose exec -T inference sh -c '
+            file=${INFERENCE_POLICIES_FILE#"$PWD"/}
+            case $file in /*) file= ;; esac
+            [ ! -f "$file" ] || tar -cf - "$file"' >"$partial/policies.tar"
         step "back up the moderators' corrections"
         compose exec -T inference python -c "$COPY_SQLITE" /var/lib/toxic/state/feedback.db >"$partial/feedback.db"
     fi
@@ -67,7 +72,7 @@ first_shared_table() {
 remove_old_backups() {
     local dump
     case $KEEP in "" | *[!0-9]* | 0) fail "KEEP is $KEEP; it is the number of backups to keep." ;; esac
-    # shellcheck disable=SC2012  by time, which find can't sort by on every system
+    # shellcheck disable=SC2012 # by time, which find can't sort by on every system
     ls -1td "$1"/*/registry.dump | tail -n "+$((KEEP + 1))" | while IFS= read -r dump; do
         rm -rf "${dump%/registry.dump}"
         say "Removed the old backup ${dump%/registry.dump}."
@@ -89,6 +94,7 @@ do_restore() {
     make_data_folder
     docker image inspect toxic-registry toxic-training toxic-comment-endpoint >/dev/null 2>&1 || build
     [ -s "$folder/keys.txt" ] || need_keys_file
+    write_secrets
     make_roles
     step "stop what writes"
     compose stop inference training registry
@@ -115,13 +121,14 @@ do_restore() {
     sql 'DROP DATABASE registry_before'
     put_file inference /var/lib/toxic/state/feedback.db "$folder/feedback.db"
     put_file inference "$(keys_file)" "$folder/keys.txt"
+    [ ! -s "$folder/policies.tar" ] || compose run --rm --no-deps -T inference sh -c 'tar -xf -' <"$folder/policies.tar"
     [ ! -s "$folder/training.tar" ] || compose run --rm --no-deps -T training \
         sh -c 'mkdir -p "$TRAINING_STATE_DIR" && tar -C "$TRAINING_STATE_DIR" -xf -' <"$folder/training.tar"
     missing=$(unavailable)
     case " $(echo $missing) " in *" grafana "*) ;; *) put_file grafana /var/lib/grafana/grafana.db "$folder/grafana.db" ;; esac
     trust_training
     # Without an image that can't be had, the others start.
-    # shellcheck disable=SC2046,SC2086  one word per service
+    # shellcheck disable=SC2046,SC2086 # one word per service
     start ${missing:+$(rest_of "$missing")}
     [ -z "$missing" ] || say "Left out, because their images can't be had: $(echo $missing)."
     print_addresses

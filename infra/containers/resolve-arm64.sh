@@ -21,7 +21,7 @@ resolve() { # resolve PACKAGE[:EXTRA]…
 
 sed -n 's/^RUN .*install-dependencies.sh //p' Dockerfile | while read -r packages; do
     for extra in '' tensorflow; do
-        # shellcheck disable=SC2046  a list of packages
+        # shellcheck disable=SC2046 # a list of packages
         resolve $(echo "$packages" | sed "s/\$EXTRA/$extra/")
         case $packages in *\$EXTRA) ;; *) break ;; esac
     done

@@ -8,6 +8,8 @@
 #     comma-separated; an empty one is not scraped. Each has the address on one machine for a default.
 # PROMETHEUS_REMOTE_WRITE_URL: a hosted Prometheus to send everything to; none by default.
 # PROMETHEUS_REMOTE_WRITE_USER, PROMETHEUS_REMOTE_WRITE_TOKEN: for it; a token without a user is a bearer token.
+# PROMETHEUS_SECRETS_DIR: has the token in a file of that name, if the variable is unset; /run/secrets by default, where
+#     Compose mounts secrets.
 # RUNBOOK_BASE_URL: the address at which people read the folder docs/, such as https://git.example/toxic/docs; the
 #     runbook_url of every alert begins with it. Without one it is a path in the repository.
 # PROMETHEUS_RUN_DIR: where to write; a new temporary folder by default.
@@ -47,6 +49,8 @@ write_targets() {
 write_remote_write() {
     url=${PROMETHEUS_REMOTE_WRITE_URL:-} user=${PROMETHEUS_REMOTE_WRITE_USER:-}
     token=${PROMETHEUS_REMOTE_WRITE_TOKEN:-}
+    file=${PROMETHEUS_SECRETS_DIR:-/run/secrets}/PROMETHEUS_REMOTE_WRITE_TOKEN
+    [ -n "$token" ] || [ ! -s "$file" ] || token=$(cat "$file")
     if [ -z "$url" ]; then
         [ -z "$user$token" ] || fail "PROMETHEUS_REMOTE_WRITE_USER or _TOKEN is set, but not _URL; set it, or neither."
         return

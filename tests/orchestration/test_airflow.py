@@ -21,7 +21,10 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 AIRFLOW = ROOT / "infra" / "airflow"
 MODEL = "toxic-comments"
-TRAINING = "--env demo --params modelling.epochs=1,evaluation.bootstrap_samples=0"
+TRAINING = (
+    "--env demo --params modelling.epochs=1,modelling.max_tokens=32,modelling.vocabulary_size=500,"
+    "evaluation.bootstrap_samples=0"
+)
 """The demo's training, cut to one pass: what is tested here is the path, not the model."""
 DATABASE = "airflow.db"
 """Airflow's name of it in its home."""

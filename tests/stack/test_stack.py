@@ -11,7 +11,7 @@ from googleapiclient import discovery
 
 from toxic_dashboards.boards import SERVICE
 from toxic_testing.local.containers import MODEL, ContainerStack, docker
-from toxic_testing.queries import panels_queries
+from toxic_testing.queries import panel_queries
 
 pytestmark = pytest.mark.stack
 
@@ -24,6 +24,8 @@ IMAGES = {
     "toxic-training": ("pip",),
 }
 """Each image, and packages that must not be in it."""
+PASSWORD = 48
+"""Length of a password that `make up` makes."""
 ENDPOINT_BYTES = 900_000_000
 """Largest size of the inference image, with the shipped model."""
 
@@ -54,6 +56,29 @@ def test_a_lost_env_file_changes_nothing(stack: ContainerStack) -> None:
     finally:
         kept.rename(file)
     assert {service: stack.container(service) for service in stack.running()} == before
+    assert stack.version() == "1"
+
+
+def test_docker_inspect_shows_no_password(stack: ContainerStack) -> None:
+    """Containers have secrets as files; each file is mounted read-only."""
+    lines = Path(stack.environment["TOXIC_ENV_FILE"]).read_text(encoding="utf-8").splitlines()
+    passwords = {value for value in (line.partition("=")[2] for line in lines) if len(value) == PASSWORD}
+    assert passwords
+    for service in stack.running():
+        told = docker("inspect", stack.container(service))
+        assert not {password for password in passwords if password in told}, service
+        mounts = json.loads(told)[0]["Mounts"]
+        secrets = [mount for mount in mounts if mount["Destination"].startswith("/run/secrets/")]
+        assert not [mount["Destination"] for mount in secrets if mount["RW"]], service
+
+
+def test_a_new_password_recreates_the_containers_that_use_it(stack: ContainerStack) -> None:
+    """Training and Alertmanager share the token of alerts; the others stay."""
+    before = {service: stack.container(service) for service in stack.running()}
+    stack.make("rotate", "NAMES=ALERT_TOKEN")
+    after = {service: stack.container(service) for service in stack.running()}
+    recreated = {service for service, container in after.items() if container != before[service]}
+    assert recreated == {"training", "alertmanager"} & stack.running()
     assert stack.version() == "1"
 
 
@@ -169,7 +194,7 @@ def test_what_the_service_dashboard_asks_has_an_answer(stack: ContainerStack) ->
 
     Without Alertmanager, what it measures has none.
     """
-    waiting = panels_queries(SERVICE, needing=False, rate_interval="2m")
+    waiting = panel_queries(SERVICE, needing=False, rate_interval="2m")
     if "alertmanager" not in stack.running():
         waiting -= {query for query in waiting if "alertmanager_" in query}
     assert waiting

@@ -117,6 +117,40 @@ def test_prometheus_is_configured_from_the_environment(
     assert holders == ["remote-write-token"]
 
 
+@pytest.mark.parametrize(
+    ("program", "secrets", "expected"),
+    [
+        ("prometheus", {"PROMETHEUS_REMOTE_WRITE_TOKEN": "a secret"}, {"remote-write-token": "a secret"}),
+        ("prometheus", {"PROMETHEUS_REMOTE_WRITE_TOKEN": ""}, {}),
+        (
+            "alertmanager",
+            {"TRAINING_ALERT_TOKEN": "a secret", "ALERTMANAGER_WEBHOOK_TOKEN": "other"},
+            {"training-token": "a secret", "people-token": "other"},
+        ),
+        ("alertmanager", {"TRAINING_ALERT_TOKEN": ""}, {}),
+    ],
+)
+def test_secrets_may_be_files(
+    run: Run, infra: Path, tmp_path: Path, program: str, secrets: dict[str, str], expected: dict[str, str]
+) -> None:
+    """Compose mounts them, named like their variables; an empty one is none."""
+    (tmp_path / "secrets").mkdir()
+    addresses = ("ALERTMANAGER_WEBHOOK_URL", "ALERTMANAGER_SLACK_URL", "ALERTMANAGER_TEAMS_URL")
+    hooks = {name: f"https://chat.example/{name}" for name in addresses if program == "alertmanager"}
+    for name, value in (secrets | hooks).items():
+        (tmp_path / "secrets" / name).write_text(value)
+    environment = {
+        f"{program.upper()}_SECRETS_DIR": str(tmp_path / "secrets"),
+        f"{program.upper()}_RUN_DIR": str(tmp_path / "run"),
+        "PROMETHEUS_REMOTE_WRITE_URL": "https://metrics.example/api/v1/write",
+    }
+    rendered = run([infra / program / "entrypoint.sh", "render"], environment=environment)
+    assert rendered.returncode == 0, rendered.stderr
+    assert {file.name: file.read_text() for file in (tmp_path / "run").glob("*-token")} == expected
+    configuration = (tmp_path / "run" / f"{program}.yml").read_text()
+    assert all(f"'{address}'" in configuration for address in hooks.values())
+
+
 def test_without_a_hosted_prometheus_there_is_nothing_to_send_to(
     run: Run, promtool: str, infra: Path, tmp_path: Path
 ) -> None:

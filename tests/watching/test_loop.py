@@ -16,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 
 from toxic_dashboards.boards import BOARDS, PROMOTIONS
 from toxic_testing.inference.bundles import WORDS, TinyModel
-from toxic_testing.queries import Answers, panels_queries
+from toxic_testing.queries import Answers, panel_queries
 from toxic_testing.slang import Comment, read_register
 from toxic_testing.watching import FIRST_CHAMPION, PINNED
 
@@ -47,7 +47,7 @@ def _texts(count: int, *, words: int = 12) -> list[str]:
 def answers(loop: Any) -> Answers:
     """What every rule and panel has been answered from here on; no disk is almost full here."""
     rules = {rule["expr"].replace("disk_bytes) < 0.1", "disk_bytes) <= 1") for rule in loop.rules()}
-    panels = [panels_queries(*BOARDS, needing=needing, rate_interval="1m") for needing in (False, True)]
+    panels = [panel_queries(*BOARDS, needing=needing, rate_interval="1m") for needing in (False, True)]
     return Answers(loop, rules.union(*panels) | {PROMOTIONS})
 
 
@@ -76,6 +76,22 @@ def _auc_on_register(loop: Any, version: str) -> float:
     assert versions == {version}
     truth = [comment.is_toxic for comment in REGISTER.held_out]
     return float(roc_auc_score(truth, [scores[comment.text] for comment in REGISTER.held_out]))
+
+
+def _review(loop: Any) -> int:
+    """Let two people behind a Label Studio judge the texts of the review, not always alike.
+
+    Returns how many opinions they gave.
+    """
+    door = f"{loop.address('inference')}/review/label-studio"
+    tasks = loop.http.get(door).raise_for_status().json()
+    for number, task in enumerate(tasks):
+        labels = [[label for label in task["data"]["labels"] if (number + person) % 3] for person in (0, 1)]
+        task["annotations"] = [
+            {"completed_by": person, "result": [{"value": {"choices": chosen}}]}
+            for person, chosen in enumerate(labels)
+        ]
+    return int(loop.http.post(door, json=tasks).raise_for_status().json()["opinions"])
 
 
 def test_content_that_the_gate_did_not_approve_is_noticed(loop: Any) -> None:
@@ -109,6 +125,8 @@ def test_drift_ends_in_a_challenger_that_saw_the_corrections(loop: Any, first_au
     _expect_alerts(loop, *DRIFTS, "EstimatedQualityFalling")
     loop.wait_until(lambda: bool(loop.runs()), "an alert starts a run")
     assert loop.runs()[-1]["trigger"] == "alert"
+    for _ in range(4):  # while it trains, the traffic lasts; the version's reference is weighted to it
+        _score(loop, REGISTER.traffic)
     loop.wait_until(lambda: loop.runs()[-1]["status"] != "running", "the run ends")
     assert loop.runs()[-1]["status"] == "success"
     loop.take_training_disk()
@@ -178,7 +196,7 @@ def test_a_training_that_fails_is_noticed(loop: Any) -> None:
 
 def test_mixed_traffic_fills_every_panel_that_needs_no_event(loop: Any) -> None:
     """Every door, several languages, a champion and a challenger."""
-    panels = Answers(loop, panels_queries(*BOARDS, needing=False, rate_interval="1m"))
+    panels = Answers(loop, panel_queries(*BOARDS, needing=False, rate_interval="1m"))
     loop.promote(loop.add_version(model=TinyModel(bias=1.0)), "challenger")
     address = loop.address("inference")
     comment = {
@@ -187,7 +205,10 @@ def test_mixed_traffic_fills_every_panel_that_needs_no_event(loop: Any) -> None:
         "languages": ["en"],
     }
 
+    opinions = []
+
     def filled() -> bool:
+        opinions.append(_review(loop))
         loop.predict([*_texts(5), FLAGGED], lang="en").raise_for_status()
         loop.http.post(f"{address}/v1alpha1/comments:analyze", json=comment).raise_for_status()
         loop.http.post(
@@ -195,9 +216,9 @@ def test_mixed_traffic_fills_every_panel_that_needs_no_event(loop: Any) -> None:
         ).raise_for_status()
         judged = {"labels": {"toxic": True}, "scores": {"toxic": 0.9}, "model_version": FIRST_CHAMPION}
         loop.http.post(f"{address}/feedback", json=judged).raise_for_status()
-        return not panels.missing()
+        return not panels.missing() and sum(opinions) > 1
 
-    loop.wait_until(filled, "every panel that needs no event has data")
+    loop.wait_until(filled, "every panel that needs no event has data, and reviewers agree or don't")
 
 
 def test_overload_is_noticed(loop: Any) -> None:

@@ -4,11 +4,18 @@
 # POSTGRES_USER: a superuser, postgres by default; of a volume that release 0.1 made, registry.
 # REGISTRY_DB_PASSWORD: of the role registry, which owns the database of that name.
 # INFERENCE_DB_PASSWORD: of the role inference, which owns a schema in it and reads no other; no such role if unset.
+#
+# If a password is unset, it is read from the file that its variable with _FILE names, as for PostgreSQL's image.
 (
     set -eu
+    password() {
+        local file=$1_FILE
+        if [ -n "${!1:-}" ]; then echo "${!1}"; elif [ -s "${!file:-}" ]; then cat "${!file}"; fi
+    }
     roles() { psql --username="${POSTGRES_USER:-postgres}" --no-psqlrc --quiet --set=ON_ERROR_STOP=1 "$@"; }
 
-    roles --dbname=postgres --set=password="$REGISTRY_DB_PASSWORD" <<'SQL'
+    registry=$(password REGISTRY_DB_PASSWORD) inference=$(password INFERENCE_DB_PASSWORD)
+    roles --dbname=postgres --set=password="${registry:?REGISTRY_DB_PASSWORD is unset}" <<'SQL'
 SELECT 'CREATE ROLE registry LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'registry') \gexec
 ALTER ROLE registry PASSWORD :'password';
 SELECT 'CREATE DATABASE registry OWNER registry'
@@ -16,8 +23,8 @@ SELECT 'CREATE DATABASE registry OWNER registry'
 REVOKE ALL ON DATABASE registry FROM PUBLIC;
 SQL
 
-    if [ -n "${INFERENCE_DB_PASSWORD:-}" ]; then
-        roles --dbname=registry --set=password="$INFERENCE_DB_PASSWORD" <<'SQL'
+    if [ -n "$inference" ]; then
+        roles --dbname=registry --set=password="$inference" <<'SQL'
 SELECT 'CREATE ROLE inference LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'inference') \gexec
 ALTER ROLE inference PASSWORD :'password';
 GRANT CONNECT ON DATABASE registry TO inference;

@@ -11,6 +11,7 @@ from toxic_inference.corrections.review_store import (
     Candidate,
     Opinion,
     ReviewLabelsError,
+    ReviewStanding,
     ReviewStore,
     UnknownReviewError,
 )
@@ -224,3 +225,19 @@ def test_a_deleted_correction_takes_its_text_out_of_the_review(
     corrections.add(correction("1", toxic=False, caller="ann"))
     corrections.delete("1")
     assert texts(store) == []
+
+
+def test_the_standing_counts_what_waits_and_how_well_reviewers_agree(store: ReviewStore) -> None:
+    """By reason, with the time of the first; decided and expired texts don't wait."""
+    nothing = store.standing(since=SINCE)
+    assert nothing == ReviewStanding(dict.fromkeys(ReviewReason, 0), None, {})
+    add(store, TEXT, replace(TEXT, text="later", reason=ReviewReason.SHADOW))
+    add(store, replace(TEXT, text="latest"), now=NOW + timedelta(hours=1))
+    found = store.standing(since=SINCE)
+    assert (found.open, found.oldest) == ({"contradiction": 0, "shadow": 1, "uncertain": 2}, NOW)
+    judge(store, "ann", KIND)
+    judge(store, "ben", RUDE)
+    store.close(DIGEST)
+    found = store.standing(since=NOW)
+    assert (found.open[ReviewReason.UNCERTAIN], found.oldest) == (1, NOW + timedelta(hours=1))
+    assert found.agreement["toxic"].texts == 1

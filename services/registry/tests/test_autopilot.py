@@ -2,11 +2,14 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from click.testing import CliRunner
 
+from toxic_registry.alias_commands import autopilot
 from toxic_registry.client.autopilot import (
     FiguresUnavailableError,
     Step,
@@ -44,7 +47,9 @@ def ledger(*changes: tuple[str, int | None, str], refused: bool = False) -> list
     return entries
 
 
-def decide(entries: list[Entry], *, minutes: float, **figures: float) -> tuple[Step, int] | None:
+def decide(
+    entries: list[Entry], *, minutes: float, limit: float = TERMS.disagreement, **figures: float
+) -> tuple[Step, int] | None:
     """Return the step at a time, with these figures; `champion_fails` is an alert of version 2."""
     known = GOOD | figures
 
@@ -59,7 +64,8 @@ def decide(entries: list[Entry], *, minutes: float, **figures: float) -> tuple[S
         name = next(name for part, name in names.items() if part in expression)
         return known[name] if name != "champion_fails" or 'version="2"' in expression else 0.0
 
-    return next_step(entries, TERMS, query, now=START + timedelta(minutes=minutes))
+    terms = replace(TERMS, disagreement=limit)
+    return next_step(entries, terms, query, now=START + timedelta(minutes=minutes))
 
 
 @pytest.mark.parametrize(
@@ -105,6 +111,15 @@ def test_each_step_has_its_time(
 ) -> None:
     """From the ledger and the figures alone."""
     assert decide(ledger(*changes), minutes=minutes, **figures) == expected
+
+
+def test_the_largest_disagreement_is_a_parameter() -> None:
+    """A challenger that learned a new register decides more texts differently; its limit is a share."""
+    assert decide(ledger(*BOTH), minutes=1, limit=0.25, disagreed=50) == (Step.TRY_OUT, 2)
+    assert decide(ledger(*BOTH), minutes=1, limit=0.25, disagreed=51) is None
+    refused = CliRunner().invoke(autopilot, ["--disagreement", "25"])
+    assert refused.exit_code == 2
+    assert "0<=x<=1" in refused.output
 
 
 def test_a_version_that_the_gate_refused_is_not_tried_again() -> None:

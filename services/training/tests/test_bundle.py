@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import keras
@@ -10,10 +11,10 @@ from kedro.runner import SequentialRunner
 from kedro_datasets.json import JSONDataset
 from keras import ops
 
-from toxic_core.contract import ATTENTION_MASK, INPUT_IDS, open_bundle
+from toxic_core.contract import ATTENTION_MASK, INPUT_IDS, Bundle, open_bundle
 from toxic_core.contract.evidence import read_evaluation
 from toxic_core.contract.provenance import signer_of
-from toxic_core.contract.reference import ReferenceTraffic
+from toxic_core.contract.reference import LENGTH_EDGES, Distribution, RecentTraffic, ReferenceTraffic
 from toxic_core.contract.scales import Curve, Scales, bundled_scales
 from toxic_core.errors import InvalidDataError
 from toxic_core.labels import LABELS, Label
@@ -23,6 +24,7 @@ from toxic_training.data.comments import OptionalTables, RawTable
 from toxic_training.evaluation.calibrating import fit_operating_point
 from toxic_training.evaluation.operating_point import OperatingPoint
 from toxic_training.evaluation.parameters import EvaluationParameters
+from toxic_training.evaluation.reference import WEIGHT, describe_reference, describe_traffic
 from toxic_training.kedro_project.datasets import (
     BundleDataset,
     ChosenBundleDataset,
@@ -30,9 +32,9 @@ from toxic_training.kedro_project.datasets import (
     OperatingPointDataset,
 )
 from toxic_training.kedro_project.pipelines.evaluation.nodes import (
-    describe_reference,
-    describe_traffic,
+    join_reference,
     score_comments,
+    weigh_reference,
 )
 from toxic_training.kedro_project.pipelines.evaluation.pipeline import create_bundle_pipeline, create_pipeline
 from toxic_training.modelling.classifier import Encoder
@@ -177,6 +179,47 @@ def test_reference_traffic_has_the_deployments_share(
     assert traffic.deployment_toxic_share == evaluation_parameters.deployment_toxic_share
 
 
+def test_a_reference_is_weighted_to_what_the_champion_saw_for_a_day(
+    made: Made,
+    point: OperatingPoint,
+    tmp_path: Path,
+    corpus: pd.DataFrame,
+    evaluation_parameters: EvaluationParameters,
+) -> None:
+    """Without a day of the champion's own traffic, comments count as before."""
+    parts = assemble_bundle(model=made[2], point=point, reference_scores={}, figures={}, training_data={})
+    champion = write_bundle(parts, tmp_path / "bundle")
+    rows = score_comments(made[2], corpus, evaluation_parameters)
+    lengths = [0] * (len(LENGTH_EDGES) - 1)
+    lengths[np.searchsorted(LENGTH_EDGES, rows["tokens"].max(), side="right") - 1] = 100
+    day = RecentTraffic(
+        made_at=champion.contract.created_at,
+        watched_seconds=24 * 3600,
+        languages={"en": 100, "other": 0, "und": 0},
+        lengths=Distribution(edges=LENGTH_EDGES, counts=tuple(lengths)),
+        label=Label.TOXIC,
+        scores=Distribution(edges=(0.0, 1.0), counts=(100,)),
+    )
+
+    def weigh(traffic: RecentTraffic | None, known: Bundle | None = champion) -> pd.DataFrame:
+        return weigh_reference(
+            rows, corpus, champion=known, traffic=traffic, parameters=evaluation_parameters
+        )
+
+    weights = weigh(day)[WEIGHT]
+    assert weights.mean() == pytest.approx(1)
+    for unknown in (
+        weigh(None),
+        weigh(day, None),
+        weigh(day.model_copy(update={"watched_seconds": 3600.0})),
+        weigh(day.model_copy(update={"made_at": datetime(2026, 1, 1, tzinfo=UTC)})),
+    ):
+        assert WEIGHT not in unknown
+    held_out = corpus.assign(source="feedback_test")
+    joined = join_reference(corpus, pd.concat([held_out, corpus.assign(source="test")]), corpus.head(2))
+    assert joined["source"].value_counts().to_dict() == {"train": 42, "feedback_test": 40}
+
+
 def test_a_killed_export_leaves_the_previous_bundle(
     made: Made, point: OperatingPoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,6 +279,8 @@ def _catalog(corpus: pd.DataFrame, parameters: EvaluationParameters, **more: obj
         "training_comments": corpus,
         "validation_comments": corpus,
         "thresholds_comments": corpus.iloc[:0],
+        "traffic_comments": corpus.iloc[:0],
+        "recent_traffic": None,
         "test_comments": corpus.assign(source="test", origin="test"),
         "raw_suites": _suites(),
         "params:evaluation": parameters,

@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from toxic_core.contract import ATTENTION_MASK, INPUT_IDS
 from toxic_core.errors import InvalidDataError
+from toxic_core.labels import LABELS, LabelName
 from toxic_core.tokens import pad
 from toxic_testing.training.tables import ALL_OF_IT
 from toxic_training.data.comments import label_matrix
@@ -23,7 +24,13 @@ from toxic_training.kedro_project.pipelines.modelling.nodes import (
     train_classifier,
 )
 from toxic_training.modelling.augmenting import augmented
-from toxic_training.modelling.classifier import Encoder, masked_binary_crossentropy, training_loss
+from toxic_training.modelling.classifier import (
+    LOGITS,
+    Encoder,
+    add_toxic_logit,
+    masked_binary_crossentropy,
+    training_loss,
+)
 from toxic_training.modelling.encoders.files import write_encoder
 from toxic_training.modelling.fitting import averaged
 from toxic_training.modelling.parameters import ModellingParameters
@@ -101,17 +108,42 @@ def test_training_stops_at_its_time_limit(
     assert np.isfinite(_score(classifier, [0, 10, 2], 4)).all()
 
 
+@pytest.mark.parametrize("shares", [{}, {"severe_toxic": 1.0, "obscene": 0.5}])
 def test_training_continues_with_the_classification_layer_of_the_last_one(
-    trained: Trained, tmp_path: Path, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
+    trained: Trained,
+    tmp_path: Path,
+    corpus: pd.DataFrame,
+    modelling_parameters: ModellingParameters,
+    shares: dict[LabelName, float],
 ) -> None:
-    """A training that starts from a fine-tuned encoder's folder starts with its classification layer too."""
+    """A training that starts from a fine-tuned encoder's folder starts with its classification layer too.
+
+    What that contains of the logit of `toxic` is taken off first, and added again at the end.
+    """
     encoder, classifier, _ = trained
+    if shares:
+        classifier = keras.models.clone_model(classifier)
+        classifier.set_weights(trained[1].get_weights())
+        layer = classifier.get_layer(LOGITS)
+        kernel, bias = layer.get_weights()
+        layer.set_weights(add_toxic_logit(kernel, bias, shares))
     write_encoder(fine_tuned_encoder(classifier, encoder), tmp_path / "fine_tuned")
-    update = {"max_train_minutes": 1e-9, "encoder": str(tmp_path / "fine_tuned")}
+    update = {"max_train_minutes": 1e-9, "encoder": str(tmp_path / "fine_tuned"), "toxic_shares": shares}
     _, continued, _ = _train(tmp_path, corpus, modelling_parameters.model_copy(update=update))
     # One step of warm-up moves a weight by at most its learning rate.
     pairs = zip(continued.get_weights(), classifier.get_weights(), strict=True)
     assert all(np.abs(after - before).max() < 2e-3 for after, before in pairs)
+
+
+def test_labels_contain_their_share_of_the_logit_of_toxic() -> None:
+    """The others and `toxic` itself stay."""
+    dice = np.random.default_rng(1)
+    pooled, kernel = dice.random((3, 8), np.float32), dice.random((8, len(LABELS)), np.float32)
+    bias = dice.random(len(LABELS), np.float32)
+    shared, moved = add_toxic_logit(kernel, bias, {"obscene": 0.5, "threat": 1.0})
+    before, after = pooled @ kernel + bias, pooled @ shared + moved
+    toxic = before[:, :1]
+    np.testing.assert_allclose(after - before, toxic * [0.0, 0.0, 0.5, 1.0, 0.0, 0.0], atol=1e-6)
 
 
 def test_comments_of_one_class_are_refused(

@@ -7,6 +7,7 @@ import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,6 +19,7 @@ from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+from toxic_core.contract.reference import Distribution, RecentTraffic
 from toxic_core.errors import ConfigurationError, MissingDataError
 from toxic_testing.training.tables import one_chunk, tidy_additional
 from toxic_training.data import corrections as module
@@ -28,6 +30,7 @@ from toxic_training.data.feedback_source import (
     Correction,
     read_corrections,
     read_file,
+    read_traffic,
 )
 from toxic_training.data.parameters import DataParameters, SourceParameters
 from toxic_training.data.tidying import join
@@ -35,7 +38,7 @@ from toxic_training.kedro_project.pipelines.data_processing.nodes import (
     add_corrections,
     collect_digests,
 )
-from toxic_training.kedro_project.table_datasets import FeedbackDataset
+from toxic_training.kedro_project.table_datasets import FeedbackDataset, TrafficDataset
 
 SAMPLE = Path(__file__).resolve().parents[3] / "data" / "sample"
 PARAMETERS = CorrectionParameters(rows_per_actor=10, trusted_actors=("team",), min_scored=2, held_out=0)
@@ -121,6 +124,9 @@ def test_the_texts_that_a_limit_keeps_are_not_all_held_out() -> None:
     found = curate(filed, parameters)
     assert 30 <= len(found.table.rows) < 50
     assert len(found.table.rows) + counts_of(found)["not_reviewed"] == 50
+    shown = set(found.traffic.rows["text"])
+    assert len(shown) == counts_of(found)["not_reviewed"], "they show what the traffic is like"
+    assert shown.isdisjoint(found.table.rows["text"])
 
 
 def test_an_actor_counts_on_a_share_of_the_training_rows() -> None:
@@ -192,7 +198,7 @@ def test_without_corrections_there_is_no_table() -> None:
     tables, report, _ = add_corrections(
         {}, (), champion=lambda: None, train=one_chunk(join([])), parameters=PARAMETERS
     )
-    assert tables == {"feedback": None, "feedback_test": None}
+    assert tables == {"feedback": None, "feedback_test": None, "feedback_traffic": None}
     assert (report["rows"], report["cursor"]) == (0, 0)
 
 
@@ -217,6 +223,7 @@ class _Service(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     keys: list[str | None]
     afters: list[str]
+    traffic: bytes
     cut: Callable[[bytes], bytes]
 
     def do_GET(self) -> None:
@@ -224,6 +231,12 @@ class _Service(BaseHTTPRequestHandler):
         self.keys.append(self.headers["authorization"])
         if self.headers["authorization"] != "Bearer operator":
             self.send_error(401)
+            return
+        if self.path == "/traffic":
+            self.send_response(200 if self.traffic else 204)
+            self.send_header("content-length", str(len(self.traffic)))
+            self.end_headers()
+            self.wfile.write(self.traffic)
             return
         after = self.path.rpartition("after=")[2]
         self.afters.append(after)
@@ -253,7 +266,7 @@ class _Service(BaseHTTPRequestHandler):
 @pytest.fixture
 def service() -> Iterator[str]:
     """Start a service; return its address."""
-    _Service.keys, _Service.afters = [], []
+    _Service.keys, _Service.afters, _Service.traffic = [], [], b""
     with ThreadingHTTPServer(("127.0.0.1", 0), _Service) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -283,6 +296,29 @@ def test_an_export_that_breaks_off_continues_after_the_last_correction(
     assert [each.id for each in found] == ["i1", "i2", "i3"]
     assert found[0] == replace(KIND, id="i1", language="", labels={"toxic": True}, source="page")
     assert _Service.afters == ["0", after]
+
+
+def test_the_traffic_is_what_the_service_counted(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None before it has counted enough, from a database, and if the answer is another; training goes on."""
+    histogram = Distribution(edges=(0.0, 0.5, 1.0), counts=(90, 10))
+    traffic = RecentTraffic(
+        made_at=datetime(2026, 1, 1, tzinfo=UTC),
+        watched_seconds=86_400,
+        languages={"en": 100},
+        lengths=histogram,
+        label="toxic",
+        scores=histogram,
+    )
+    assert read_traffic(service, "operator") is None
+    monkeypatch.setattr(_Service, "traffic", traffic.model_dump_json().encode())
+    assert read_traffic(f"{service}/", "operator") == traffic
+    assert read_traffic(service, "client") is read_traffic("http://127.0.0.1:9") is None
+    assert read_traffic("sqlite:////nowhere/feedback.db") is read_traffic("") is None
+    monkeypatch.setenv(URL_VARIABLE, service)
+    monkeypatch.setenv(KEY_VARIABLE, "operator")
+    assert TrafficDataset().load() == traffic
+    monkeypatch.setattr(_Service, "traffic", b"{}")
+    assert TrafficDataset().load() is None
 
 
 def test_an_address_that_does_not_serve_is_explained(service: str) -> None:

@@ -27,7 +27,7 @@ from toxic_training.kedro_project.pipelines.data_processing.nodes import collect
 pytestmark = pytest.mark.slow
 
 MakeTable = Callable[[list[str], list[str]], pd.DataFrame]
-Sets = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, Counts]
+Sets = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, Counts]
 Split = Callable[..., Sets]
 
 HELD_OUT = [
@@ -79,7 +79,7 @@ def test_no_text_is_both_measured_and_trained_on(
     train = tidy_train(
         raw_train(["in  test", "in validation", "own", "own"], ["0", "1", "1", "1"]), data_parameters
     )
-    training, validation, _, test, counts = split(
+    training, validation, _, test, _, counts = split(
         train, validation=tidied_validation(["in validation"]), test=tidied_test(["in test"])
     )
     assert test["text"].tolist() == ["in test"]

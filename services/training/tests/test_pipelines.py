@@ -11,7 +11,12 @@ from kedro.io import CatalogConfigResolver, DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
 from toxic_core.errors import MissingDataError
-from toxic_training.data.corrections import FEEDBACK, FEEDBACK_TEST, CorrectionParameters
+from toxic_training.data.corrections import (
+    FEEDBACK,
+    FEEDBACK_TEST,
+    FEEDBACK_TRAFFIC,
+    CorrectionParameters,
+)
 from toxic_training.data.parameters import DataParameters, SourceParameters
 from toxic_training.kedro_project.datasets import FileDigestDataset
 from toxic_training.kedro_project.hooks import RawDataHook
@@ -24,6 +29,7 @@ pytestmark = pytest.mark.slow
 RawTable = Callable[[list[str], list[str]], pd.DataFrame]
 
 PROJECT = Path(__file__).resolve().parents[1]
+CORRECTED = (FEEDBACK, FEEDBACK_TEST, FEEDBACK_TRAFFIC)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -118,7 +124,7 @@ def test_data_processing_runs_on_tables_in_memory(
             **{name: TidiedDataset(str(tmp_path / name)) for name in tidied},
             "params:data": MemoryDataset(
                 data_parameters.model_copy(
-                    update={"additional": {name: SourceParameters() for name in (FEEDBACK, FEEDBACK_TEST)}}
+                    update={"additional": {name: SourceParameters() for name in CORRECTED}}
                 )
             ),
         }
@@ -158,5 +164,5 @@ def test_the_demo_environment_contains_only_differences() -> None:
     loader = OmegaConfigLoader(conf_source=str(PROJECT / "conf"), env="demo", **settings.CONFIG_LOADER_ARGS)
     data = DataParameters.model_validate(loader["parameters"]["data"])
     assert data.train == SourceParameters(language="und", train_fraction=0.9, licence="Apache-2.0")
-    assert data.additional.keys() == {*loader["catalog"]["raw_additional"]["tables"], FEEDBACK, FEEDBACK_TEST}
+    assert data.additional.keys() == {*loader["catalog"]["raw_additional"]["tables"], *CORRECTED}
     assert CorrectionParameters.model_validate(loader["parameters"]["corrections"]) == CorrectionParameters()

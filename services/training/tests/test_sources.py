@@ -69,6 +69,14 @@ def test_a_text_of_a_table_for_tests_is_nowhere_else() -> None:
     assert sets[Use.VALIDATION].empty
 
 
+def test_a_text_that_only_shows_the_traffic_moves_no_other() -> None:
+    """It stays in training, so that nobody can take texts out of it by correcting them."""
+    table = {"text": ["in validation alone", "new"], "toxic": ["1", "1"]}
+    sets, _ = _split(table, _parameters(SourceParameters(use=Use.TRAFFIC)))
+    assert sets[Use.TRAFFIC]["text"].tolist() == ["new"]
+    assert sets[Use.VALIDATION]["text"].tolist() == ["in validation alone"]
+
+
 def test_rows_keep_their_origin_and_licence() -> None:
     """A table may be made of several sources; without the columns it is its own origin."""
     columns = {"source": ["forum", ""], "licence": ["CC0", "MIT"]}
@@ -87,7 +95,7 @@ def test_jigsaws_files_have_no_other_use(name: str) -> None:
         DataParameters.model_validate(sources)
 
 
-@pytest.mark.parametrize("use", [Use.VALIDATION, Use.THRESHOLDS, Use.TEST])
+@pytest.mark.parametrize("use", [Use.VALIDATION, Use.THRESHOLDS, Use.TEST, Use.TRAFFIC])
 def test_a_table_that_is_not_trained_on_is_not_divided(use: Use) -> None:
     """A `train_fraction` would have no effect."""
     with pytest.raises(ValidationError, match=f"of use {use} isn't divided: remove its train_fraction"):
@@ -133,7 +141,7 @@ def test_share_alike_licences(licence: str, is_bound: bool) -> None:  # noqa: FB
     assert is_share_alike(licence) is is_left_out(licence, ["share-alike"]) is is_bound
 
 
-@pytest.mark.parametrize("use", [Use.TRAINING, Use.VALIDATION, Use.THRESHOLDS])
+@pytest.mark.parametrize("use", [Use.TRAINING, Use.VALIDATION, Use.THRESHOLDS, Use.TRAFFIC])
 def test_rows_for_evaluation_only_are_refused(use: Use) -> None:
     """The error says which line, and what to do."""
     table = {"text": ["a", "b"], "toxic": ["0", "1"], "licence": ["MIT", "none stated (Evaluation only)"]}

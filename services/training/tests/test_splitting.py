@@ -30,6 +30,7 @@ PARAMETERS = DataParameters(
         "chosen": SourceParameters(use=Use.VALIDATION),
         "low": SourceParameters(use=Use.THRESHOLDS),
         "measured": SourceParameters(use=Use.TEST),
+        "usual": SourceParameters(use=Use.TRAFFIC),
     },
     memory_megabytes=256,
 )
@@ -66,13 +67,8 @@ def _expected(comments: pd.DataFrame, parameters: DataParameters) -> dict[Use, p
     """Return the sets by the rules as they were written for tables in memory."""
     uses = {TEST: Use.TEST, VALIDATION: Use.VALIDATION}
     uses |= {name: source.use for name, source in parameters.additional.items()}
-    precedence = comments[SOURCE].map(
-        lambda name: (
-            [Use.TEST, None, Use.TRAINING].index(uses.get(name, Use.TRAINING))
-            if uses.get(name, Use.TRAINING) in {Use.TEST, Use.TRAINING}
-            else 1
-        )
-    )
+    order = {Use.TEST: 0, Use.TRAINING: 2, Use.TRAFFIC: 3}
+    precedence = comments[SOURCE].map(lambda name: order.get(uses.get(name, Use.TRAINING), 1))
     comments = comments.iloc[precedence.argsort(kind="stable")].reset_index(drop=True)
     texts = visible(comments[TEXT])
     group = [comments[SOURCE], texts]
@@ -146,6 +142,28 @@ def test_a_split_on_disk_gives_the_rows_of_one_in_memory(tmp_path: Path, tempera
             pd.testing.assert_frame_equal(found, expected[use])
             assert counts[f"rows.{use}"] == len(found)
         assert counts["licence.MIT"] == (expected[Use.TRAINING]["licence"] == "MIT").sum()
+
+
+def test_a_label_that_an_origin_never_gives_is_unknown_in_its_training_rows(tmp_path: Path) -> None:
+    """Other origins, `toxic`, sets that measure, and tables that don't ask for it keep their zeros."""
+    masking = PARAMETERS.additional["forum"].model_copy(update={"mask_one_sided": True})
+    parameters = PARAMETERS.model_copy(update={"additional": {**PARAMETERS.additional, "forum": masking}})
+    table = _generated(3_000, seed=1)
+    one_sided = table[TEXT].str.endswith("1")  # a text has one origin, so that its labels are of one
+    table[ORIGIN] = np.where(one_sided, "large", "small")
+    table.loc[one_sided, ["toxic", "threat"]] = table.loc[one_sided, ["toxic", "threat"]].clip(upper=0)
+    table.loc[~one_sided, LABEL_COLUMNS] = 1.0
+    before, _ = split([table], PARAMETERS, folder=tmp_path / "before")
+    kept = {use: pd.concat(chunks, ignore_index=True) for use, chunks in before.items()}
+    after, counts = split([table], parameters, folder=tmp_path / "after")
+    masked = {use: pd.concat(chunks, ignore_index=True) for use, chunks in after.items()}
+    training = kept[Use.TRAINING]
+    rows = (training[SOURCE] == "forum") & (training[ORIGIN] == "large")
+    assert counts["masked.forum.threat"] == training.loc[rows, "threat"].notna().sum() > 0
+    training.loc[rows, "threat"] = np.nan
+    for use in Use:
+        pd.testing.assert_frame_equal(masked[use], kept[use])
+    assert [name for name in counts if name.startswith("masked")] == ["masked.forum.threat"]
 
 
 def test_the_files_of_a_split_end_with_its_sets(tmp_path: Path) -> None:

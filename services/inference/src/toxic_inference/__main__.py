@@ -22,7 +22,7 @@ from toxic_core.errors import ConfigurationError, ToxicError
 from toxic_core.http.limits import HttpLimits, most_connections
 from toxic_core.http.protocol import limited
 from toxic_core.logging import configure_logging
-from toxic_core.settings import name_faults
+from toxic_core.settings import load_secrets, name_faults
 from toxic_core.telemetry import disable_telemetry
 from toxic_inference.adapters.memory import bound_arenas
 from toxic_inference.app import create_app
@@ -45,6 +45,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit_cleanly)
     try:
+        load_secrets()
         settings, otel = _read(Settings), _read(OtelSettings)
         if arguments := sys.argv[1:]:
             run_key_command(arguments, default_file=settings.api_keys_file or settings.state_dir / "keys.txt")

@@ -5,12 +5,15 @@ Invariant: with metrics off, nothing is counted and nothing is read for it.
 
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from prometheus_client import REGISTRY, generate_latest
 
+from toxic_core.contract.reference import RecentTraffic
 from toxic_inference.adapters.nvidia import NvidiaReader
+from toxic_inference.corrections.review_store import ReviewStore
 from toxic_inference.corrections.store import DatabaseFeedbackStore
 from toxic_inference.events import Emit, Event, ignore
 from toxic_inference.metrics import Metrics
@@ -33,6 +36,7 @@ class Watching:
         emit: receives every event.
         render: returns every metric in Prometheus's text format.
         totals: returns a version's totals by metric; None to count none.
+        traffic: returns what a version saw lately; None if that isn't counted, or is too little.
         runs: run as long as the service does.
         close: ends it, once these have ended.
     """
@@ -40,6 +44,7 @@ class Watching:
     emit: Emit
     render: Callable[[], bytes]
     totals: Callable[[str], Mapping[str, float]] | None = None
+    traffic: Callable[[str], RecentTraffic | None] = lambda _: None
     runs: tuple[Callable[[], Coroutine[None, None, None]], ...] = ()
     close: Callable[[], None] = lambda: None
 
@@ -68,8 +73,10 @@ def start_watching(
     folders = {"state": settings.state_dir, "cache": settings.cache_dir}
     metrics.registry.register(DiskCollector(folders))
     metrics.batch_budget(tokens=settings.batch_token_budget)
+    review, keep = ReviewStore(corrections), timedelta(days=settings.review_keep_days)
     live = LiveWatch(
         read_judged=corrections.judged,
+        read_review=lambda: review.standing(since=datetime.now(UTC) - keep),
         contracts=metrics.monitor.contracts,
         clock=clock,
         time=time.time,
@@ -81,12 +88,15 @@ def start_watching(
     close, metered = keeper.close, metrics.registry
     export = otel.export_metrics(metered) if otel else None
     runs = (live.run, keeper.run, *((export.run,) if export else ()))
+    watching = Watching(
+        metrics.emit, metrics.render, metrics.totals, metrics.monitor.traffic, runs=runs, close=close
+    )
     if tracing is None:
-        return Watching(metrics.emit, metrics.render, metrics.totals, runs, close)
+        return watching
     count, trace = metrics.emit, tracing.emit
 
     def emit(event: Event) -> None:
         count(event)
         trace(event)
 
-    return Watching(emit, metrics.render, metrics.totals, runs, close)
+    return replace(watching, emit=emit)

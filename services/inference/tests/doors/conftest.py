@@ -170,6 +170,7 @@ def backend(
         webhooks=None,
         render_metrics=metrics.render,
         totals=metrics.totals,
+        traffic=metrics.monitor.traffic,
         limits=LIMITS,
         threads=threads,
         emit=metrics.emit,

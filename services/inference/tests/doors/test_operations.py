@@ -3,10 +3,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from jsonschema_rs import validate
 
+from toxic_core.contract.reference import RecentTraffic
 from toxic_core.errors import ContractError, RegistryUnavailableError
+from toxic_inference.events import TextsScored, VersionAvailable
+from toxic_inference.metrics import Metrics
 from toxic_inference.serving.versions.states import State, VersionStatus
 from toxic_testing.inference.core import FakeCore
 
@@ -128,3 +132,21 @@ async def test_every_body_has_an_example_that_its_schema_accepts(client: httpx.A
         whole = {**schema, "components": document["components"]}
         for example in examples:
             validate(whole, example)
+
+
+async def test_traffic_is_counts_of_what_the_champion_scored(
+    client: httpx.AsyncClient, core: FakeCore, metrics: Metrics
+) -> None:
+    """By language, length and score, without any text; nothing before there are enough."""
+    assert (await client.get("/traffic")).status_code == 204
+    metrics.emit(VersionAvailable("7", core.contract, runtime="tensorflow"))
+    await client.post("/predict", json={"texts": ["you are kind", "you too"], "lang": "en"})
+    scores = np.full((2, 6), 0.1, np.float32)
+    metrics.emit(TextsScored("7", ["en"] * 2, scores, scores > 1, [5, 9]))
+    answer = await client.get("/traffic")
+    found = RecentTraffic.model_validate(answer.json())
+    assert (found.label, found.languages["en"]) == ("toxic", 2)
+    assert sum(found.lengths.counts) == sum(found.scores.counts) == 2
+    assert "kind" not in answer.text
+    core.known = []
+    assert (await client.get("/traffic")).status_code == 204

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import fields
+from datetime import UTC, datetime
 
 import pytest
 
 from toxic_core.labels import LABELS
 from toxic_inference import events
+from toxic_inference.corrections.agreement import Agreement
+from toxic_inference.corrections.review_store import ReviewStanding
 from toxic_inference.events import (
     AliasRouted,
     BatchRan,
@@ -24,6 +27,7 @@ from toxic_inference.events import (
 )
 from toxic_inference.metrics import Metrics
 from toxic_inference.metrics.catalogue import SPECS, Spec
+from toxic_inference.monitoring.live import ReviewRead
 from toxic_inference.monitoring.monitor import Monitor
 from toxic_inference.serving.versions.states import State
 from toxic_testing.inference.bundles import make_contract
@@ -163,3 +167,21 @@ def test_the_rates_of_a_version_s_precisions_are_shown_until_it_is_forgotten(met
         assert metrics.registry.get_sample_value(name, {"version": "1", "precision": precision}) == rate
     metrics.emit(StateChanged("1", None))
     assert metrics.registry.get_sample_value(name, {"version": "1", "precision": "int8"}) is None
+
+
+def test_the_standing_of_the_review_is_shown(metrics: Metrics, metric: Metric) -> None:
+    """Every reason is there from the start; a kappa that is undefined, or gone, has no series."""
+    reasons = list(events.ReviewReason)
+    assert [metric("review_open_texts", reason=reason) for reason in reasons] == [0, 0, 0]
+    first = datetime(2026, 1, 1, tzinfo=UTC)
+    agreed = {"toxic": Agreement(10, 0.8, 0.4), "threat": Agreement(10, 1.0, None)}
+    standing = ReviewStanding(dict.fromkeys(reasons, 3), first, agreed)
+    metrics.emit(ReviewRead(standing, at=first.timestamp() + 60))
+    assert [metric("review_open_texts", reason=reason) for reason in reasons] == [3, 3, 3]
+    assert metric("review_oldest_seconds") == 60
+    assert metric("review_judged_twice_texts", label="threat") == 10
+    assert metric("review_agreement_kappa", label="toxic") == 0.4
+    assert metric("review_agreement_kappa", label="threat") is None
+    metrics.emit(ReviewRead(ReviewStanding(dict.fromkeys(reasons, 0), None, {}), at=0))
+    assert metric("review_oldest_seconds") == 0
+    assert metric("review_agreement_kappa", label="toxic") is None

@@ -7,6 +7,7 @@ from sklearn.metrics import roc_auc_score
 from toxic_core.contract import Contract
 from toxic_core.labels import Label
 from toxic_inference.corrections.record import FeedbackUnavailableError, Judged
+from toxic_inference.corrections.review_store import ReviewStanding
 from toxic_inference.monitoring.live import LiveQuality, LiveQualityRead, LiveWatch, live_quality
 from toxic_testing.inference.fakes import EventLog, ManualClock
 
@@ -75,6 +76,7 @@ async def test_a_store_that_is_gone_leaves_the_figures_as_they_were(
     desk = Desk()
     watch = LiveWatch(
         read_judged=desk.judged,
+        read_review=lambda: ReviewStanding({}, None, {}),
         contracts=lambda: {"1": contract},
         clock=clock,
         time=lambda: 17.0,
@@ -86,7 +88,7 @@ async def test_a_store_that_is_gone_leaves_the_figures_as_they_were(
     await watch.read()
     desk.gone = True
     await watch.read()
-    assert len(log.events) == 1
+    assert len(log.events) == 2
     desk.gone = False
     await watch.read()
     reading = log.of(LiveQualityRead)[1]

@@ -191,3 +191,22 @@ def test_a_forgotten_version_is_gone(monitor: Monitor, report: Report, contract:
     monitor.scored(report([0.9]))
     assert not monitor.versions()
     assert not monitor.contracts()
+
+
+def test_recent_traffic_is_counts_of_the_longest_window(
+    monitor: Monitor, clock: ManualClock, contract: Contract, report: Report
+) -> None:
+    """By language, length and score of `toxic`; older texts are left out, and too few are nothing."""
+    assert monitor.traffic("1") is monitor.traffic("unknown") is None
+    monitor.scored(report([0.5] * 300))
+    clock.advance(Window.DAY.seconds)
+    monitor.scored(report([0.05] * 99, language="tr"))
+    assert monitor.traffic("1") is None
+    monitor.scored(report([0.95], language="ru", tokens=5000))
+    traffic = monitor.traffic("1")
+    assert traffic is not None
+    assert traffic.made_at == contract.created_at
+    assert traffic.watched_seconds == Window.DAY.seconds
+    assert traffic.languages == {"en": 0, "tr": 99, "other": 1, "und": 0}
+    assert (traffic.label, traffic.scores.counts) == (Label.TOXIC, (99, *[0] * 8, 1))
+    assert (traffic.lengths.counts[1], traffic.lengths.counts[-1]) == (99, 1)

@@ -130,9 +130,10 @@ def withdraw(*, reason: str, actor: str, model: str, registry_uri: str) -> None:
 )
 @click.option(
     "--disagreement",
+    type=click.FloatRange(0, 1),
     default=0.1,
     show_default=True,
-    help="Largest share of them that the challenger may decide differently.",
+    help="Largest share of them that the challenger may decide differently, of its worst label, from 0 to 1.",
 )
 @click.option("--trial-minutes", default=60.0, show_default=True, help="How long a canary is tried out.")
 @click.option("--sessions", default=500, show_default=True, help="Requests that it must have answered.")

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from toxic_core.errors import ConfigurationError, ToxicError
 from toxic_core.logging import configure_logging
 from toxic_core.registered import CHAMPION, MODEL_NAME
-from toxic_core.settings import name_faults
+from toxic_core.settings import load_secrets, name_faults
 from toxic_core.telemetry import disable_telemetry
 from toxic_registry import __version__
 from toxic_registry.alias_commands import ALIAS_COMMANDS, connect, model_option, registry_option
@@ -179,6 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its status."""
     disable_telemetry()
     try:
+        load_secrets()
         commands(None if arguments is None else list(arguments), prog_name="toxic-registry")
     except ToxicError as error:
         click.echo(f"toxic-registry: {error}", err=True)

@@ -5,6 +5,8 @@ If a run fails for a known reason, the user sees one line and exit status 1 inst
 
 import sys
 
+from toxic_core.errors import ConfigurationError
+from toxic_core.settings import load_secrets
 from toxic_training import __version__
 from toxic_training.kedro_project.process import prepare
 from toxic_training.kedro_project.stopping import stopped_by_signals
@@ -25,6 +27,10 @@ def main() -> None:
     if sys.argv[1:] in ([], ["--help"], ["-h"]):
         sys.stdout.write(_HELP)
         sys.stdout.flush()
+    try:
+        load_secrets()
+    except ConfigurationError as error:
+        sys.exit(f"error: {error}")
     prepare()
     # Imported late: Kedro's plugins read the environment when they are imported.
     from kedro.framework.cli.cli import main as kedro  # noqa: PLC0415

@@ -34,7 +34,7 @@ class Answers:
         return self._missing
 
 
-def panels_queries(*boards: Board, needing: bool, rate_interval: str) -> set[str]:
+def panel_queries(*boards: Board, needing: bool, rate_interval: str) -> set[str]:
     """Return what Grafana asks for panels that need an event first, or for those that don't.
 
     It asks for all instances and versions.

@@ -56,7 +56,11 @@ _RETRAINING = {
             "selections": 1,
             "selection_comments": 100,
         },
-        "evaluation": {"bootstrap_samples": 0, "threshold_recall": {"threat": 0.1, "identity_hate": 0.1}},
+        "evaluation": {
+            "bootstrap_samples": 0,
+            "reference_hours": 0,
+            "threshold_recall": {"threat": 0.1, "identity_hate": 0.1},
+        },
     }
 }
 """The demo's training on a third of its rows: what is tested is that it learns from the corrections.
@@ -251,6 +255,7 @@ class Loop:
             "pinned_versions": PINNED,
             "shadow_fraction": 1,
             "canary_fraction": 1,
+            "review_texts": 100,
             "monitor_min_texts": 50,
             "monitor_min_feedback": 10,
             "monitor_feedback_interval_seconds": 0.5,

@@ -1,15 +1,17 @@
-"""What a model version does on its validation comments: distributions for drift, precision by threshold.
+"""What a model version does on its reference comments: distributions for drift, precision by threshold.
 
 Serving bins by the edges of the reference, so that a difference is one of the traffic. Counts are rounded
-weights: the reference comments are weighted to the deployment's share of toxic comments.
+weights: the reference comments are weighted to recent traffic, or to the deployment's share of toxic ones.
 """
 
+from datetime import datetime
 from itertools import pairwise
 from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
 
 from toxic_core.contract.schema import FrozenModel, Probability
+from toxic_core.labels import LabelName
 
 Count = Annotated[int, Field(ge=0)]
 ToxicShare = Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -52,6 +54,30 @@ class ReferenceTraffic(FrozenModel):
     lengths: Distribution
     calibration_toxic_share: ToxicShare
     deployment_toxic_share: ToxicShare
+
+
+OTHER_LANGUAGE: Final = "other"
+"""Counts texts in languages that aren't the model's."""
+
+
+class RecentTraffic(FrozenModel):
+    """What a version saw of its traffic lately, as counts, so that the next reference can resemble it.
+
+    Attributes:
+        made_at: when the version was made, as in its contract, which identifies it.
+        watched_seconds: how long the traffic was watched.
+        languages: texts per language of the version, also in `other` ones, and without one (`und`).
+        lengths: texts by the version's number of tokens.
+        label: the label of `scores`.
+        scores: texts by the version's calibrated score of `label`.
+    """
+
+    made_at: datetime
+    watched_seconds: Annotated[float, Field(ge=0.0)]
+    languages: dict[str, Count]
+    lengths: Distribution
+    label: LabelName
+    scores: Distribution
 
 
 class PrecisionCurve(FrozenModel):

@@ -79,6 +79,7 @@ def make_backend(
         webhooks=webhooks if settings.event_secret.get_secret_value() else None,
         render_metrics=watching.render,
         totals=watching.totals,
+        traffic=watching.traffic,
         limits=Limits(
             text_bytes=settings.max_text_bytes,
             texts=settings.max_texts,

@@ -117,6 +117,21 @@ class ReviewItem:
         return disputed([opinion.labels for opinion in self.opinions])
 
 
+@dataclass(frozen=True, slots=True)
+class ReviewStanding:
+    """How the review stands.
+
+    Attributes:
+        open: texts that wait for an opinion, by reason; every reason is there.
+        oldest: when the first of them came; None if there is none.
+        agreement: of the first two opinions of the latest texts, by label.
+    """
+
+    open: Mapping[ReviewReason, int]
+    oldest: datetime | None
+    agreement: Mapping[LabelName, Agreement]
+
+
 class ReviewStore:
     """Stores the review. Every method blocks and raises as those of `DatabaseFeedbackStore` do.
 
@@ -274,6 +289,23 @@ class ReviewStore:
                 pairs[label].append((value, second.labels[label]))
         return {label: agreement(found) for label, found in pairs.items()}
 
+    def standing(self, *, since: datetime) -> ReviewStanding:
+        """Return how the review stands; texts from before `since` are too old to count."""
+        items = review_items.c
+        query = (
+            sql.select(items.reason, sql.func.count(), sql.func.min(items.created_at))
+            .where(items.text.is_not(None), items.created_at > since)
+            .group_by(items.reason)
+        )
+        with self.corrections.connection() as connection:
+            rows = connection.execute(query).all()
+        waiting = {ReviewReason(reason): count for reason, count, _ in rows}
+        return ReviewStanding(
+            open={reason: waiting.get(reason, 0) for reason in ReviewReason},
+            oldest=min((_aware(first) for *_, first in rows), default=None),
+            agreement=self.agreement(),
+        )
+
 
 def _opinions(connection: sql.Connection, places: Sequence[int]) -> dict[int, tuple[Opinion, ...]]:
     """Return the opinions of texts by place, oldest first."""
@@ -288,13 +320,17 @@ def _opinions(connection: sql.Connection, places: Sequence[int]) -> dict[int, tu
     return found
 
 
+def _aware(time: datetime) -> datetime:
+    """Return a time with its zone, which SQLite's lack."""
+    return time.replace(tzinfo=time.tzinfo or UTC)
+
+
 def _item(row: Any, opinions: tuple[Opinion, ...]) -> ReviewItem:
     return ReviewItem(
         digest=row.digest,
         text=row.text,
         language=row.language,
-        # SQLite's have no time zone.
-        created_at=row.created_at.replace(tzinfo=row.created_at.tzinfo or UTC),
+        created_at=_aware(row.created_at),
         version=row.model_version,
         reason=ReviewReason(row.reason),
         seen={label: (score, decision) for label, (score, decision) in row.labels.items()},

@@ -8,6 +8,7 @@ from typing import Literal
 
 from starlette.types import ASGIApp
 
+from toxic_core.contract.reference import RecentTraffic
 from toxic_core.contract.scales import Scales
 from toxic_core.errors import NoVersionReadyError, UnknownModelError
 from toxic_core.labels import KNOWN_LABELS, LabelName
@@ -99,6 +100,7 @@ class Backend:
         webhooks: takes the registry's messages; None if no secret is shared with the registry.
         render_metrics: returns the text of `/metrics`.
         totals: returns a version's totals by metric, as `Metrics.totals`; None if metrics are off.
+        traffic: returns what a version saw lately; None if that isn't counted, or is too little.
         limits: limits of one request.
         threads: the doors' threads.
         emit: takes events.
@@ -122,6 +124,7 @@ class Backend:
     webhooks: WebhookReceiver | None
     render_metrics: Callable[[], bytes]
     totals: Callable[[str], Mapping[str, float]] | None = None
+    traffic: Callable[[str], RecentTraffic | None] = lambda _: None
     limits: Limits
     threads: DoorThreads
     emit: Emit

@@ -1,11 +1,12 @@
-"""Metrics of how the versions do on the comments that moderators corrected."""
+"""Metrics of how the versions do on the comments that moderators corrected, and of the review."""
 
 from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry
 
+from toxic_inference.events import ReviewReason
 from toxic_inference.metrics.recording import make_gauge
-from toxic_inference.monitoring.live import LiveQualityRead
+from toxic_inference.monitoring.live import LiveQualityRead, ReviewRead
 
 _FIGURES = ("auc", "precision", "disagreement")
 
@@ -29,5 +30,32 @@ def corrections_shown(registry: CollectorRegistry) -> Callable[[LiveQualityRead]
                 if (value := getattr(figure, name)) is not None:
                     gauge.labels(figure.version, figure.label).set(value)
         read_at.set(event.at)
+
+    return show
+
+
+def review_shown(registry: CollectorRegistry) -> Callable[[ReviewRead], None]:
+    """Return the handler that shows how the review stands.
+
+    A label has no kappa before two reviewers have judged it differently enough for chance to be known.
+    """
+    waiting = make_gauge("review_open_texts", registry)
+    oldest = make_gauge("review_oldest_seconds", registry)
+    twice = make_gauge("review_judged_twice_texts", registry)
+    kappa = make_gauge("review_agreement_kappa", registry)
+    for reason in ReviewReason:
+        waiting.labels(reason)
+
+    def show(event: ReviewRead) -> None:
+        standing = event.standing
+        for reason, texts in standing.open.items():
+            waiting.labels(reason).set(texts)
+        oldest.set(event.at - standing.oldest.timestamp() if standing.oldest else 0)
+        for gauge in (twice, kappa):
+            gauge.clear()
+        for label, agreement in standing.agreement.items():
+            twice.labels(label).set(agreement.texts)
+            if agreement.kappa is not None:
+                kappa.labels(label).set(agreement.kappa)
 
     return show

@@ -28,10 +28,10 @@ from toxic_inference.events import (
     TextsScored,
     VersionAvailable,
 )
-from toxic_inference.metrics.corrections import corrections_shown
+from toxic_inference.metrics.corrections import corrections_shown, review_shown
 from toxic_inference.metrics.recording import Recorder, make_gauge
 from toxic_inference.metrics.traffic import HealthCollector, TrafficCollector
-from toxic_inference.monitoring.live import LiveQualityRead
+from toxic_inference.monitoring.live import LiveQualityRead, ReviewRead
 from toxic_inference.monitoring.monitor import Monitor
 from toxic_inference.serving.versions.states import State
 
@@ -65,6 +65,7 @@ class Metrics:
 
         self._recorder.handle(BatchRan, ran)
         self._recorder.handle(LiveQualityRead, corrections_shown(self.registry))
+        self._recorder.handle(ReviewRead, review_shown(self.registry))
         self._recorder.handle(TextsScored, monitor.scored)
         self._recorder.handle(PolicyTextsScored, monitor.governed)
         self._recorder.handle(VersionAvailable, self._available)

@@ -13,13 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toxic_core.contract import Contract
-from toxic_core.contract.reference import LENGTH_EDGES
+from toxic_core.contract.reference import LENGTH_EDGES, OTHER_LANGUAGE
 from toxic_core.labels import Label
 from toxic_core.languages import ANY_LANGUAGE, UNDETERMINED
 from toxic_inference.events import TextsScored
 from toxic_inference.monitoring.estimate import Floats, deployment_probabilities
-
-OTHER: Final = "other"
 
 SCORE_EDGES: Final = tuple(round(0.05 * edge, 2) for edge in range(21))
 
@@ -64,11 +62,13 @@ class Scheme:
         languages: in the order of the counts: the contract's, then `other` and `und`.
         score_edges: edges of the score bins, 0 to 1.
         length_edges: edges of the length bins.
+        main: the column of `toxic`, or of the first label of a model without it.
     """
 
     def __init__(self, contract: Contract) -> None:
         self.contract = contract
-        self.languages = (*contract.languages, OTHER, UNDETERMINED)
+        self.main = contract.labels.index(Label.TOXIC) if Label.TOXIC in contract.labels else 0
+        self.languages = (*contract.languages, OTHER_LANGUAGE, UNDETERMINED)
         self._language_index: dict[str | None, int] = {name: i for i, name in enumerate(contract.languages)}
         self._language_index[None] = len(self.languages) - 1
         reference = contract.reference_scores.get(contract.labels[0], {}).get(ANY_LANGUAGE)
@@ -119,10 +119,8 @@ class Scheme:
             counts.scores[column] += _histogram(scores[:, column], self.score_edges)
         traffic = self.contract.reference_traffic
         if traffic is not None:
-            labels = self.contract.labels
-            # The reference's shares are those of `toxic`, or of the main label of a model without it.
-            main = labels.index(Label.TOXIC) if Label.TOXIC in labels else 0
-            probabilities = deployment_probabilities(scores, scores[:, main], traffic)
+            # The reference's shares are those of the main label.
+            probabilities = deployment_probabilities(scores, scores[:, self.main], traffic)
             counts.hits[:] += (probabilities * decisions).sum(axis=0)
             counts.positives[:] += probabilities.sum(axis=0)
 

@@ -1,4 +1,4 @@
-"""Live quality: the versions' quality on the comments that moderators corrected.
+"""Live quality: the versions' quality on the comments that moderators corrected, and how their review stands.
 
 Moderators judge the comments that they are shown, which are mostly flagged ones, so these figures don't
 describe the whole traffic. Use them to compare versions and times; only precision has its usual meaning.
@@ -18,6 +18,7 @@ from toxic_core.contract import Contract
 from toxic_core.errors import ToxicError
 from toxic_core.labels import LabelName
 from toxic_inference.corrections.record import Judged
+from toxic_inference.corrections.review_store import ReviewStanding
 from toxic_inference.events import Emit, Event
 from toxic_inference.serving.clock import Clock
 
@@ -57,6 +58,14 @@ class LiveQualityRead(Event):
     """
 
     figures: Sequence[LiveQuality]
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewRead(Event):
+    """The review was read: how it stands, and when, in seconds since 1970."""
+
+    standing: ReviewStanding
     at: float
 
 
@@ -103,10 +112,11 @@ def _auc(truth: NDArray[np.bool_], scores: NDArray[np.float64]) -> float | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveWatch:
-    """Reads the latest corrections at an interval, off the event loop.
+    """Reads the latest corrections, and how the review stands, at an interval, off the event loop.
 
     Attributes:
         read_judged: returns the latest corrections that have a version and a score, at most so many. Blocks.
+        read_review: returns how the review stands. Blocks.
         contracts: of the versions that are served, asked anew each time.
         clock: for the wait between two readings.
         time: seconds since 1970.
@@ -117,6 +127,7 @@ class LiveWatch:
     """
 
     read_judged: Callable[[int], Sequence[Judged]]
+    read_review: Callable[[], ReviewStanding]
     contracts: Callable[[], Mapping[str, Contract]]
     clock: Clock
     time: Callable[[], float]
@@ -139,7 +150,9 @@ class LiveWatch:
             figures = await asyncio.to_thread(
                 lambda: list(live_quality(judged, contracts, at_least=self.at_least))
             )
+            standing = await asyncio.to_thread(self.read_review)
         except ToxicError as error:
             _log.warning("feedback.unreadable", error=str(error))
             return
         self.emit(LiveQualityRead(figures, at=self.time()))
+        self.emit(ReviewRead(standing, at=self.time()))

@@ -13,10 +13,11 @@ from typing import Final
 import numpy as np
 
 from toxic_core.contract import Contract
+from toxic_core.contract.reference import OTHER_LANGUAGE, Distribution, RecentTraffic
 from toxic_core.labels import LabelName
 from toxic_core.languages import ANY_LANGUAGE, UNDETERMINED
 from toxic_inference.events import PolicyTextsScored, TextsScored
-from toxic_inference.monitoring.counts import OTHER, Counts, Scheme
+from toxic_inference.monitoring.counts import Counts, Scheme
 from toxic_inference.monitoring.distance import Counts1D, js_distance, psi
 from toxic_inference.monitoring.estimate import EstimatedQuality, estimate
 from toxic_inference.monitoring.history import BUCKET_SECONDS, History, Window
@@ -97,8 +98,7 @@ class VersionMonitor:
 
     def figures(self, window: Window, *, now: float) -> WindowFigures:
         """Return the figures of a window that ends now."""
-        found = self.scheme.view(self._history.since(self.counts().flat, window, now=now))
-        seconds = min(now - self._since, window.seconds)
+        found, seconds = self._window(window, now=now)
         if found.texts < self._min_texts:
             return WindowFigures(found.texts, {}, self._language_drift(found), None, {}, seconds)
         contract, traffic = self.scheme.contract, self.scheme.contract.reference_traffic
@@ -128,6 +128,22 @@ class VersionMonitor:
             seconds=seconds,
         )
 
+    def traffic(self, *, now: float) -> RecentTraffic | None:
+        """Return the traffic of the longest window; None if there are too few texts."""
+        found, seconds = self._window(Window.DAY, now=now)
+        if found.texts < self._min_texts:
+            return None
+        scheme = self.scheme
+        scores, lengths = found.scores[scheme.main].astype(int).tolist(), found.lengths.astype(int).tolist()
+        return RecentTraffic(
+            made_at=scheme.contract.created_at,
+            watched_seconds=seconds,
+            languages=dict(zip(scheme.languages, found.languages.astype(int).tolist(), strict=True)),
+            lengths=Distribution(edges=scheme.length_edges, counts=tuple(lengths)),
+            label=scheme.contract.labels[scheme.main],
+            scores=Distribution(edges=scheme.score_edges, counts=tuple(scores)),
+        )
+
     def save(self, *, now: float) -> SavedWindows:
         """Return the windows, to go on with in another process."""
         history = self._history.save(self.counts().flat)
@@ -146,6 +162,11 @@ class VersionMonitor:
         watched = min(saved.watched_seconds, Window.DAY.seconds) - max(now - saved.at, 0.0)
         self._since = now - max(watched, 0.0)
 
+    def _window(self, window: Window, *, now: float) -> tuple[Counts, float]:
+        """Return the counts of a window that ends now, and how long it was watched."""
+        found = self.scheme.view(self._history.since(self.counts().flat, window, now=now))
+        return found, min(now - self._since, window.seconds)
+
     def _count(self) -> None:
         if self._waiting:
             self.scheme.add(self._counts, self._waiting)
@@ -158,7 +179,9 @@ class VersionMonitor:
         if traffic is None or known.sum() < self._min_texts:
             return None
         reference = np.array([traffic.languages.get(name, 0) for name in self.scheme.languages], np.float64)
-        reference[self.scheme.languages.index(OTHER)] = sum(traffic.languages.values()) - reference.sum()
+        reference[self.scheme.languages.index(OTHER_LANGUAGE)] = (
+            sum(traffic.languages.values()) - reference.sum()
+        )
         return _drift(known, reference[: known.size])
 
 
@@ -238,6 +261,11 @@ class Monitor:
     def figures(self, version: str, window: Window) -> WindowFigures:
         """Return one version's figures over a window that ends now."""
         return self._versions[version].figures(window, now=self._clock.now())
+
+    def traffic(self, version: str) -> RecentTraffic | None:
+        """Return the latest traffic of a version; None if it has too few texts, or isn't monitored."""
+        monitor = self._versions.get(version)
+        return monitor.traffic(now=self._clock.now()) if monitor else None
 
     def policies(self, window: Window) -> Mapping[tuple[str, str], WindowFigures]:
         """Return the figures of a window that ends now, by version and policy."""

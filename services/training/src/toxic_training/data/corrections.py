@@ -8,7 +8,7 @@ Texts that differ only in case, spacing, punctuation or repeated letters are one
 3. The majority of the actors decides. A tie decides nothing: the label stays empty.
 
 A share of the texts is never trained on, chosen by their digests. Those of them that a trusted actor, or two
-actors, judge alike are the test table.
+actors, judge alike are the test table; the others only show what the traffic is like.
 
 An actor that contradicts the champion's certain scores on most of its texts is reported, not left out: in
 traffic of a new kind, that is what corrections are for.
@@ -48,6 +48,9 @@ FEEDBACK = "feedback"
 
 FEEDBACK_TEST = "feedback_test"
 """The name of the table of corrections that are held out for tests."""
+
+FEEDBACK_TRAFFIC = "feedback_traffic"
+"""The name of the table of corrections that are held out, but not reviewed."""
 
 _SHOWN_ACTORS = 20
 _TOXIC = LABEL_COLUMNS[0]
@@ -122,7 +125,7 @@ class CorrectionParameters(Parameters):
     held_out: Fraction = Field(
         default=0.1,
         description="Share of the texts that is never trained on; those that a trusted actor or two actors "
-        "judge alike are measured.",
+        "judge alike are measured, and all of them count in the reference that drift is measured from.",
     )
     certainty: float = Field(
         default=0.9, gt=0.5, le=1, description="A score from this on, or as far from 1, is certain."
@@ -138,7 +141,8 @@ class Curated:
 
     Attributes:
         table: a raw table with the columns of `01_raw/feedback.csv`, and the digest of its content.
-        test: the texts that are held out, in the same form.
+        test: the texts that are held out and reviewed, in the same form.
+        traffic: the other texts that are held out.
         ids: of the corrections that it is made from.
         report: `cursor` (the last place), `digest`, `rows`, `held_out`, `sources` (corrections read by door),
             `counts` by reason, `actors` (share of the texts by actor, the largest first) and `outliers`.
@@ -146,6 +150,7 @@ class Curated:
 
     table: RawTable
     test: RawTable
+    traffic: RawTable
     ids: list[str] = field(default_factory=list)
     report: dict[str, object] = field(default_factory=dict)
 
@@ -179,8 +184,9 @@ def curate(
         # The digits of a digest are as good as a random number, and stay the same. Not the first ones: the
         # limits keep the lowest digests.
         drawn = rows[ID].map(lambda key: int(key[-8:], 16) / 2**32 < parameters.held_out).astype(bool)
-        table, test = _table(rows[~drawn]), _table(rows[drawn & rows[ID].isin(reviewed)])
-        counts["not_reviewed"] = len(rows) - len(table.rows) - len(test.rows)
+        known = rows[ID].isin(reviewed)
+        table, test, traffic = map(_table, (rows[~drawn], rows[drawn & known], rows[drawn & ~known]))
+        counts["not_reviewed"] = len(traffic.rows)
         report = {
             "cursor": cursor,
             "digest": table.digest,
@@ -193,7 +199,9 @@ def curate(
         }
         trained = set(table.rows[ID])
         used = database.execute("SELECT DISTINCT id, HEX(key) FROM agreeing ORDER BY id")
-        return Curated(table, test, list(dict.fromkeys(each for each, key in used if key in trained)), report)
+        return Curated(
+            table, test, traffic, list(dict.fromkeys(each for each, key in used if key in trained)), report
+        )
 
 
 def same_text(text: str) -> bytes:

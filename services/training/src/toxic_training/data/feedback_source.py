@@ -1,10 +1,13 @@
 """Where corrections come from: the inference service's export, its database, or a downloaded file.
 
+The service also counts its traffic, which no other place does.
+
 Invariant: corrections are yielded one by one, in the order in which they were filed; memory doesn't grow with
 their number.
 """
 
 import json
+import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,12 +16,16 @@ from pathlib import Path
 
 import requests
 import sqlalchemy as sql
+from pydantic import ValidationError
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from toxic_core.contract.reference import RecentTraffic
 from toxic_core.errors import ConfigurationError, MissingDataError
 from toxic_core.tables import open_table, text_column
 from toxic_training.data.comments import LABEL_COLUMNS
+
+logger = logging.getLogger(__name__)
 
 URL_VARIABLE = "TRAINING_FEEDBACK_URL"
 """Environment variable: the inference service's address, or its database's, `INFERENCE_FEEDBACK_URL`."""
@@ -39,6 +46,7 @@ _ADDRESSES = (
     f"{URL_VARIABLE} must be the address of the inference service, such as http://127.0.0.1:8001, or of "
     "its database, such as sqlite:///var/state/feedback.db or postgresql://user:password@host/database."
 )
+_SERVICE = frozenset({"http", "https"})
 _ATTEMPTS = 3
 _TIMEOUT_SECONDS = 60
 _PAGE_ROWS = 1_000
@@ -74,12 +82,33 @@ def read_corrections(url: str, key: str = "") -> Iterator[Correction]:
         ConfigurationError: the address can't be used, or the key isn't an operator's.
         MissingDataError: it can't be reached.
     """
-    scheme = url.partition(":")[0].lower()
-    if scheme in {"http", "https"}:
+    scheme = _scheme(url)
+    if scheme in _SERVICE:
         return _from_service(url, key)
     if scheme in {"sqlite", "postgres", "postgresql"}:
         return _from_database(url)
     raise ConfigurationError(_ADDRESSES)
+
+
+def read_traffic(url: str, key: str = "") -> RecentTraffic | None:
+    """Return what the service's champion saw lately, as counts; None if that can't be known, which is logged.
+
+    A database doesn't count the traffic.
+    """
+    if _scheme(url) not in _SERVICE:
+        return None
+    try:
+        answer = requests.get(
+            f"{url.rstrip('/')}/traffic", headers=_authorization(key), timeout=_TIMEOUT_SECONDS
+        )
+        answer.raise_for_status()
+        if answer.status_code == HTTPStatus.NO_CONTENT:
+            logger.info("%s has scored too few texts lately to describe its traffic", url)
+            return None
+        return RecentTraffic.model_validate_json(answer.content)
+    except (requests.RequestException, ValidationError) as error:
+        logger.warning("The traffic of %s is unknown: %s", url, type(error).__name__)
+        return None
 
 
 def read_file(path: Path) -> Iterator[Correction]:
@@ -97,12 +126,11 @@ def read_file(path: Path) -> Iterator[Correction]:
 def _from_service(url: str, key: str) -> Iterator[Correction]:
     """Read the export; one that breaks off continues after the last correction that arrived."""
     after, attempt = 0, 0
-    headers = {"authorization": f"Bearer {key}"} if key else {}
     while True:
         try:
             with requests.get(
                 f"{url.rstrip('/')}/feedback?format=ndjson&after={after}",
-                headers=headers,
+                headers=_authorization(key),
                 stream=True,
                 timeout=_TIMEOUT_SECONDS,
             ) as answer:
@@ -126,6 +154,14 @@ def _from_service(url: str, key: str) -> Iterator[Correction]:
                 raise MissingDataError(
                     f"Corrections can't be read from {url}: {error}. Check {URL_VARIABLE}."
                 ) from error
+
+
+def _scheme(url: str) -> str:
+    return url.partition(":")[0].lower()
+
+
+def _authorization(key: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {key}"} if key else {}
 
 
 def _from_database(url: str) -> Iterator[Correction]:

@@ -49,6 +49,7 @@ class Use(StrEnum):
     VALIDATION = "validation"
     THRESHOLDS = "thresholds"
     TEST = "test"
+    TRAFFIC = "traffic"
 
 
 class SourceParameters(Parameters):
@@ -65,7 +66,8 @@ class SourceParameters(Parameters):
     use: Use = Field(
         default=Use.TRAINING,
         description="`training`; `validation` chooses weights, calibration and thresholds; `thresholds` only "
-        "lowers thresholds to `threshold_recall`, and no figure of it is reported; `test` is measured.",
+        "lowers thresholds to `threshold_recall`, and no figure of it is reported; `test` is measured; "
+        "`traffic` only counts in the reference that drift is measured from.",
     )
 
     language: LanguageCode | None = Field(
@@ -91,6 +93,11 @@ class SourceParameters(Parameters):
     )
     repeat: int = Field(default=1, ge=1, description="Times that each row occurs per epoch.")
     weight: float = Field(default=1.0, gt=0, description="Weight of a row in the loss.")
+    mask_one_sided: bool = Field(
+        default=False,
+        description="Whether a label other than `toxic` is unknown in training rows of an origin that never "
+        "gives it as 1: such zeros teach how the origin writes, not what the label is.",
+    )
     soft_labels: bool = Field(
         default=False,
         description="Whether labels are shares from 0 to 1, as of another model; only for training.",

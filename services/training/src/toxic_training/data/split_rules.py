@@ -69,6 +69,22 @@ CREATE TABLE placed AS
     FROM kept JOIN sources USING (source);
 """  # noqa: S608  our own names
 
+MASK = {
+    label: f"""
+UPDATE kept SET {label} = NULL
+FROM (
+    SELECT source, origin FROM kept JOIN sources USING (source) WHERE mask_one_sided
+    GROUP BY source, origin HAVING max({label}) = 0
+) AS only_zeros
+WHERE kept.source = only_zeros.source AND kept.origin = only_zeros.origin AND kept.{label} IS NOT NULL
+    AND kept.place IN (SELECT place FROM placed WHERE use = 'training')
+RETURNING kept.source
+"""  # noqa: S608  our own names
+    for label in LABEL_COLUMNS
+    if label != "toxic"
+}
+"""Makes a label unknown in the training rows of an origin that never gives it as 1; returns their sources."""
+
 CHOOSE = f"""
 CREATE TABLE chosen AS
     WITH training AS (SELECT * FROM placed JOIN wanted USING (source, language) WHERE use = 'training'),

@@ -13,6 +13,7 @@ import hashlib
 import logging
 import shutil
 import weakref
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
@@ -41,7 +42,7 @@ from toxic_training.data.tidying import join
 
 logger = logging.getLogger(__name__)
 
-_PRECEDENCE = {Use.TEST: 0, Use.VALIDATION: 1, Use.THRESHOLDS: 1, Use.TRAINING: 2}
+_PRECEDENCE = {Use.TEST: 0, Use.VALIDATION: 1, Use.THRESHOLDS: 1, Use.TRAINING: 2, Use.TRAFFIC: 3}
 _ROWS_PER_PRECEDENCE = 2**48
 _KEY_BYTES = 12
 """Of a text's digest. DuckDB stores up to 12 bytes inline; of 10^9 texts, two agree once in 10^11 times."""
@@ -63,7 +64,7 @@ def split(comments: Chunks, parameters: DataParameters, *, folder: Path) -> tupl
     splitter = _Splitter(scratch.database, parameters)
     splitter.add(comments)
     counts = splitter.keep_first_of_each_text() | splitter.divide()
-    counts |= splitter.choose() | splitter.count()
+    counts |= splitter.mask_one_sided() | splitter.choose() | splitter.count()
     return {use: _StoredSet(scratch, use) for use in Use}, counts
 
 
@@ -122,11 +123,11 @@ class _Splitter:
             TEST: SourceParameters(use=Use.TEST), **parameters.sources
         }  # fmt: skip
         database.execute(split_rules.TABLE)
-        names = ["source", "number", "use", "fraction"]
+        names = ["source", "number", "use", "fraction", "mask_one_sided"]
         self._register(
             "sources",
             [
-                (name, number, source.use.value, source.train_fraction)
+                (name, number, source.use.value, source.train_fraction, source.mask_one_sided)
                 for number, (name, source) in enumerate(self._sources.items())
             ],
             names,
@@ -214,6 +215,14 @@ class _Splitter:
                 counts[f"dropped.{name}.thinned"] = before.get((name,), 0) - after.get((name,), 0)
         return counts
 
+    def mask_one_sided(self) -> Counts:
+        """Make labels unknown where an origin gives them as 0 only; return the number of rows by source."""
+        counts: Counts = {}
+        for label, statement in split_rules.MASK.items():
+            rows = Counter(source for (source,) in self._database.execute(statement).fetchall())
+            counts |= {f"masked.{source}.{label}": found for source, found in sorted(rows.items())}
+        return counts
+
     def choose(self) -> Counts:
         """Choose the training rows: of each language and source, their number to the temperature's power.
 
@@ -282,6 +291,6 @@ class _Splitter:
     def _register(self, name: str, rows: Sequence[tuple[object, ...]], columns: list[str]) -> None:
         """Give the database a small table."""
         kinds = dict.fromkeys(columns, "int64") | {"fraction": "float64"}
-        kinds |= dict.fromkeys(["source", "language", "origin", "use"], "str")
+        kinds |= dict.fromkeys(["source", "language", "origin", "use"], "str") | {"mask_one_sided": "bool"}
         frame = pd.DataFrame(rows, columns=columns).astype({name: kinds[name] for name in columns})
         self._database.register(name, pa.Table.from_pandas(frame, preserve_index=False))

@@ -42,6 +42,11 @@ class EvaluationParameters(Parameters):
         default=8, ge=1, description="Comments with the label that a language needs for such a threshold."
     )
     reference_bins: int = Field(ge=2, description="Bins of the reference score distributions.")
+    reference_hours: float = Field(
+        default=24,
+        ge=0,
+        description="Fewest hours of traffic that the service must have watched, for a reference like it.",
+    )
     length_edges: Annotated[tuple[int, ...], Field(min_length=1)] = Field(
         description="Ascending lengths in tokens that separate short comments from long ones."
     )

@@ -10,6 +10,7 @@ from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets.pandas import ParquetDataset
 
 from toxic_core.contract import file_digest
+from toxic_core.contract.reference import RecentTraffic
 from toxic_core.files import replacing
 from toxic_core.tables import TableOptions
 from toxic_training.data.chunks import Chunks
@@ -20,6 +21,7 @@ from toxic_training.data.feedback_source import (
     Correction,
     read_corrections,
     read_file,
+    read_traffic,
 )
 from toxic_training.data.raw_tables import read_chunks, read_raw
 from toxic_training.kedro_project.chunked_tables import write_parquet
@@ -125,6 +127,27 @@ class FeedbackDataset(AbstractDataset[Never, Iterable[Correction]]):
 
     def _describe(self) -> dict[str, object]:
         return {"filepath": str(self._path)}
+
+
+class TrafficDataset(AbstractDataset[Never, RecentTraffic | None]):
+    """What the service at TRAINING_FEEDBACK_URL counted of its traffic lately; None if that is unknown."""
+
+    def __init__(self, metadata: dict[str, object] | None = None) -> None:
+        self.metadata = metadata
+
+    def load(self) -> RecentTraffic | None:
+        """Ask the service."""
+        return read_traffic(os.environ.get(URL_VARIABLE, ""), os.environ.get(KEY_VARIABLE, ""))
+
+    def save(self, data: Never) -> NoReturn:  # noqa: ARG002 - Kedro's name
+        """Raise DatasetError."""
+        raise DatasetError("The service counts its traffic itself.")
+
+    def _exists(self) -> bool:
+        return True
+
+    def _describe(self) -> dict[str, object]:
+        return {}
 
 
 class OptionalTablesDataset(AbstractDataset[Never, OptionalTables]):

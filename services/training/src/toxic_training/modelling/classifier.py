@@ -3,7 +3,7 @@
 Invariant: padding has no influence on a score.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 
 from toxic_core.contract import ATTENTION_MASK, INPUT_IDS
 from toxic_core.files import replacing
-from toxic_core.labels import LABELS
+from toxic_core.labels import LABELS, LabelName
 from toxic_core.text import NORMALISATION_VERSION
 from toxic_core.tokens import Int32Array, Tokeniser
 from toxic_model.packed import HEAD_BIAS, HEAD_WEIGHT, Floats
@@ -89,6 +89,22 @@ def build_classifier(
     dropped = keras.layers.Dropout(dropout, name="pooled_dropout")(pooled)
     logits = keras.layers.Dense(labels, name=LOGITS)(dropped)
     return keras.Model({INPUT_IDS: input_ids, ATTENTION_MASK: attention_mask}, logits, name="classifier")
+
+
+def add_toxic_logit(kernel: Floats, bias: Floats, shares: Mapping[LabelName, float]) -> tuple[Floats, Floats]:
+    """Return a classification layer whose labels contain these shares of the logit of `toxic`.
+
+    A rare label is 0 in so many comments that its own logit ranks them by chance, by their length or topic.
+    Since nearly all comments with such a label are toxic, the logit of `toxic` ranks them by how rude they
+    are. The sum is linear, so that it changes weights only. Negative shares undo it.
+
+    Args:
+        kernel: [width, labels], labels in the order of `LABELS`.
+        bias: [labels].
+        shares: by label; `toxic` itself stays.
+    """
+    share = np.array([0.0, *(shares.get(label, 0.0) for label in LABELS[1:])], bias.dtype)
+    return kernel + kernel[:, :1] * share, bias + bias[0] * share
 
 
 def write_keras(model: keras.Model, path: Path) -> None:

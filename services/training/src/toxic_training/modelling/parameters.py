@@ -55,6 +55,12 @@ class ModellingParameters(Parameters):
     label_weights: dict[LabelName, Weight] = Field(
         default_factory=dict, description="Weight of a label in the loss; 1 for those that aren't named."
     )
+    toxic_shares: dict[LabelName, Fraction] = Field(
+        default_factory=dict,
+        description="Shares of the logit of `toxic` that are added to other labels' after training, so that "
+        "harmless comments are ranked by how rude they are; taken off a classification layer that training "
+        "starts from.",
+    )
     label_smoothing: LessThanHalf = Field(
         default=0.0, description="Labels are learnt as this and 1 minus this, since raters disagree."
     )

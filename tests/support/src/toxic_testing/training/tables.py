@@ -52,7 +52,7 @@ def collect_rejected(*tidied: Tidied) -> pd.DataFrame:
 
 def split_comments(
     *, train: Tidied, validation: Tidied, test: Tidied, additional: Tidied, parameters: DataParameters
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, Counts]:
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, Counts]:
     """Return the node's sets, each as one table."""
     with TemporaryDirectory() as folder:
         *sets, counts = nodes.split_comments(
@@ -63,8 +63,10 @@ def split_comments(
             parameters=parameters,
             scratch=Path(folder) / "split",
         )
-        training, measured, thresholds, tested = (pd.concat(chunks, ignore_index=True) for chunks in sets)
-    return training, measured, thresholds, tested, counts
+        training, measured, thresholds, tested, traffic = (
+            pd.concat(chunks, ignore_index=True) for chunks in sets
+        )
+    return training, measured, thresholds, tested, traffic, counts
 
 
 def tidied_validation(texts: list[str], toxic: str = "0", parameters: DataParameters = ALL_OF_IT) -> Tidied:

@@ -17,7 +17,13 @@ from toxic_model.scoring import ScoringOptions
 from toxic_training.data import schemas
 from toxic_training.data.chunks import Chunks, Lazy, chunks_of
 from toxic_training.data.comments import LABEL_COLUMNS, LICENCE, Counts, OptionalTables, Tidied, TidiedTable
-from toxic_training.data.corrections import FEEDBACK, FEEDBACK_TEST, CorrectionParameters, curate
+from toxic_training.data.corrections import (
+    FEEDBACK,
+    FEEDBACK_TEST,
+    FEEDBACK_TRAFFIC,
+    CorrectionParameters,
+    curate,
+)
 from toxic_training.data.feedback_source import Correction
 from toxic_training.data.mixing import TEST, TRAIN, VALIDATION
 from toxic_training.data.parameters import DataParameters, SourceParameters, Use
@@ -145,7 +151,7 @@ def add_corrections(
 
     curated = curate(corrections, parameters, training_rows=train.rows, score=score)
     logger.info("Corrections: %s", curated.report)
-    made = {FEEDBACK: curated.table, FEEDBACK_TEST: curated.test}
+    made = {FEEDBACK: curated.table, FEEDBACK_TEST: curated.test, FEEDBACK_TRAFFIC: curated.traffic}
     used = {name: table if len(table.rows) else None for name, table in made.items()}
     return {**tables, **used}, curated.report, curated.ids
 
@@ -185,18 +191,19 @@ def split_comments(
     additional: TidiedTable,
     parameters: DataParameters,
     scratch: Path,
-) -> tuple[Chunks, Chunks, Chunks, Chunks, Counts]:
-    """Split the comments into those for training, validation, thresholds and tests.
+) -> tuple[Chunks, Chunks, Chunks, Chunks, Chunks, Counts]:
+    """Split the comments into those for training, validation, thresholds, tests, and the reference alone.
 
     A text that occurs twice stays once: in the test set first, then in validation, then in training, so that
     no model is measured on a text that it was trained on. Rows that an epoch contains more than once are
     repeated at the end of the training comments.
 
     Returns:
-        The four sets, which are in the folder `scratch` until they are saved, and the count of every row kept
+        The five sets, which are in the folder `scratch` until they are saved, and the count of every row kept
         or dropped, by reason.
     """
     tables = (test, validation, train, additional)
     sets, counts = split(chain.from_iterable(table.comments for table in tables), parameters, folder=scratch)
     counts = sum_of(table.counts for table in tables) | counts
-    return sets[Use.TRAINING], sets[Use.VALIDATION], sets[Use.THRESHOLDS], sets[Use.TEST], counts
+    of_training, of_validation, of_thresholds, of_test, of_traffic = (sets[use] for use in Use)
+    return of_training, of_validation, of_thresholds, of_test, of_traffic, counts

@@ -7,15 +7,16 @@ import numpy as np
 import pandas as pd
 
 from toxic_core.contract import Bundle
-from toxic_core.contract.reference import LENGTH_EDGES, Distribution, ReferenceTraffic
+from toxic_core.contract.reference import RecentTraffic
 from toxic_core.contract.scales import Pairs, TooLittleDataError, fit_scales
-from toxic_core.languages import ANY_LANGUAGE
-from toxic_training.data.comments import LABEL_COLUMNS, LANGUAGE, SOURCE, TEXT, OptionalTables
+from toxic_training.data.comments import LANGUAGE, SOURCE, TEXT, OptionalTables
+from toxic_training.data.corrections import FEEDBACK_TEST
 from toxic_training.data.suites import REFERENCES, leave_out_trained, tidy_suites
-from toxic_training.evaluation.measuring import ALL, TEST, TOKENS, by_language
+from toxic_training.evaluation.measuring import TEST, TOKENS
 from toxic_training.evaluation.metrics import share_weights
 from toxic_training.evaluation.operating_point import OperatingPoint, score_columns
 from toxic_training.evaluation.parameters import EvaluationParameters
+from toxic_training.evaluation.reference import WEIGHT, weights_like
 from toxic_training.evaluation.reporting.figures import run_headlines
 from toxic_training.modelling.classifier import Encoder
 from toxic_training.modelling.parameters import ModellingParameters
@@ -47,42 +48,44 @@ def score_comments(
     return table
 
 
-def describe_reference(
-    validation: pd.DataFrame, point: OperatingPoint, parameters: EvaluationParameters
-) -> dict[str, dict[str, dict[str, list[float]]]]:
-    """Return each label's histogram of calibrated scores on validation comments by language, `*` over all.
+def join_reference(validation: pd.DataFrame, test: pd.DataFrame, traffic: pd.DataFrame) -> pd.DataFrame:
+    """Return the comments that show what the traffic is like: for validation, and corrections held out."""
+    return pd.concat([validation, test[test[SOURCE] == FEEDBACK_TEST], traffic], ignore_index=True)
 
-    Rows are weighted to the share of toxic comments in deployment, so that served scores can be compared with
-    them. A histogram has `edges` and `counts`, as in `contract.json`.
+
+def weigh_reference(
+    rows: pd.DataFrame,
+    texts: pd.DataFrame,
+    *,
+    champion: Bundle | None,
+    traffic: RecentTraffic | None,
+    parameters: EvaluationParameters,
+) -> pd.DataFrame:
+    """Return the rows with weights that make them like the champion's recent traffic, if that is known.
+
+    Args:
+        rows: scored comments, without their texts.
+        texts: the same comments with their texts, in the same order.
+        champion: the version that saw the traffic.
+        traffic: what the service counted.
+        parameters: of the evaluation.
     """
-    edges = np.linspace(0.0, 1.0, parameters.reference_bins + 1)
-    found: dict[str, dict[str, dict[str, list[float]]]] = {label: {} for label in LABEL_COLUMNS}
-    for language, rows in by_language(point.calibrated(validation), parameters).items():
-        weights = share_weights(rows, parameters.deployment_toxic_share)
-        for label in LABEL_COLUMNS:
-            counts, _ = np.histogram(rows[f"score_{label}"], edges, weights=weights)
-            found[label][ANY_LANGUAGE if language == ALL else language] = {
-                "edges": edges.tolist(),
-                "counts": [round(count) for count in counts.tolist()],
-            }
-    return found
-
-
-def describe_traffic(validation: pd.DataFrame, parameters: EvaluationParameters) -> dict[str, object]:
-    """Return the languages and lengths of validation comments, weighted as the reference scores are.
-
-    The result has the form of a `ReferenceTraffic` in `contract.json`.
-    """
-    weights = pd.Series(share_weights(validation, parameters.deployment_toxic_share), validation.index)
-    tokens = validation[TOKENS].to_numpy(np.float64).clip(LENGTH_EDGES[0], LENGTH_EDGES[-1])
-    lengths, _ = np.histogram(tokens, LENGTH_EDGES, weights=weights)
-    languages = weights.groupby(validation[LANGUAGE]).sum()
-    return ReferenceTraffic(
-        languages={str(name): round(count) for name, count in languages.items()},
-        lengths=Distribution(edges=LENGTH_EDGES, counts=tuple(round(count) for count in lengths.tolist())),
-        calibration_toxic_share=parameters.calibration_toxic_share,
-        deployment_toxic_share=parameters.deployment_toxic_share,
-    ).model_dump(mode="json")
+    if traffic is None or champion is None:
+        return rows
+    if traffic.made_at != champion.contract.created_at:
+        logger.warning("The service's traffic isn't the champion's; the reference isn't weighted to it")
+        return rows
+    if traffic.watched_seconds < parameters.reference_hours * 3600:
+        logger.info("The service has watched its traffic for too short a time to weight the reference to it")
+        return rows
+    seen = score_comments(ExportedModel.of(champion), texts, parameters)
+    seen = OperatingPoint.of(champion).calibrated(seen)
+    weights = weights_like(traffic, seen, share_weights(rows, parameters.deployment_toxic_share))
+    logger.info(
+        "The reference is weighted to recent traffic: its %d comments count as %d of equal weight",
+        len(rows), int(weights.sum() ** 2 / (weights**2).sum()),
+    )  # fmt: skip
+    return rows.assign(**{WEIGHT: weights})
 
 
 def fit_reference_scales(suites: pd.DataFrame, point: OperatingPoint) -> dict[str, object]:

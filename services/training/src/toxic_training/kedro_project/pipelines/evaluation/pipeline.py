@@ -11,12 +11,14 @@ from toxic_training.evaluation.disguises import disguise_comments
 from toxic_training.evaluation.measuring import measure_sets
 from toxic_training.evaluation.operating_point import OperatingPoint
 from toxic_training.evaluation.precision import measure_precision
+from toxic_training.evaluation.reference import describe_reference, describe_traffic
 from toxic_training.evaluation.suites import measure_disguised, measure_suites
 from toxic_training.kedro_project.pipelines.evaluation import nodes
 from toxic_training.kedro_project.pipelines.reporting.pipeline import reporting_nodes
 from toxic_training.scoring.exported import ExportedModel
 
 _PARAMETERS = "params:evaluation"
+_REFERENCE = ("validation", "test", "traffic")
 
 
 def create_pipeline() -> Pipeline:
@@ -30,12 +32,31 @@ def create_pipeline() -> Pipeline:
                 ["validation_scores", "thresholds_scores", _PARAMETERS],
                 "operating_point",
             ),
-            Node(
-                nodes.describe_reference,
-                ["validation_scores", "operating_point", _PARAMETERS],
-                "reference_scores",
+            _score("traffic"),
+            *(
+                Node(
+                    nodes.join_reference,
+                    [f"{table}_{kind}" for table in _REFERENCE],
+                    made,
+                    name=f"join_{made}",
+                )
+                for kind, made in (("comments", "reference_texts"), ("scores", "reference_rows"))
             ),
-            Node(nodes.describe_traffic, ["validation_scores", _PARAMETERS], "reference_traffic"),
+            Node(
+                nodes.weigh_reference,
+                {
+                    "rows": "reference_rows",
+                    "texts": "reference_texts",
+                    "champion": "champion",
+                    "traffic": "recent_traffic",
+                    "parameters": _PARAMETERS,
+                },
+                "weighted_reference",
+            ),
+            Node(
+                describe_reference, ["weighted_reference", "operating_point", _PARAMETERS], "reference_scores"
+            ),
+            Node(describe_traffic, ["weighted_reference", _PARAMETERS], "reference_traffic"),
             Node(nodes.fit_reference_scales, ["suite_scores", "operating_point"], "reference_scales"),
             *_measuring(),
         ]

@@ -18,7 +18,13 @@ from toxic_training.data.parameters import DataParameters
 from toxic_training.modelling.augmenting import augmented
 from toxic_training.modelling.batches import LengthBatches
 from toxic_training.modelling.checkpoints import CheckpointFile, fingerprint
-from toxic_training.modelling.classifier import LOGITS, Encoder, build_classifier, training_loss
+from toxic_training.modelling.classifier import (
+    LOGITS,
+    Encoder,
+    add_toxic_logit,
+    build_classifier,
+    training_loss,
+)
 from toxic_training.modelling.encoders.files import WEIGHTS_FILE, EncoderFiles
 from toxic_training.modelling.encoders.layers import keep_layers
 from toxic_training.modelling.encoders.source import find_encoder
@@ -149,7 +155,8 @@ def train_as_worker(
     )
     head = encoder.head()
     if head is not None and head[1].shape == (len(LABEL_COLUMNS),):
-        classifier.get_layer(LOGITS).set_weights(head)
+        without = {label: -share for label, share in parameters.toxic_shares.items()}
+        classifier.get_layer(LOGITS).set_weights(add_toxic_logit(*head, without))
     batches = LengthBatches(
         token_ids, targets, batch_size=batch_size, pad_id=encoder.pad_id, seed=seed, weights=row_weights
     )
@@ -175,6 +182,9 @@ def train_as_worker(
         ),
     )
     figures = trainer.fit(loss)
+    layer = classifier.get_layer(LOGITS)
+    kernel, bias = layer.get_weights()
+    layer.set_weights(add_toxic_logit(kernel, bias, parameters.toxic_shares))
     if parameters.quantise:
         round_weights(classifier)
     # The same network without its optimiser, whose state is twice the size of the trained weights.
