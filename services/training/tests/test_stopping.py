@@ -25,6 +25,7 @@ def test_a_run_that_is_stopped_while_it_writes_is_marked(
 ) -> None:
     """The interrupted transaction ends first; SQLite refuses a write while another is in progress."""
     path = tmp_path / "mlflow.db"
+    before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(copy_tables(path))
     try:
         run = mlflow.start_run()
@@ -34,4 +35,4 @@ def test_a_run_that_is_stopped_while_it_writes_is_marked(
         assert mlflow.active_run() is None
         assert mlflow.get_run(run.info.run_id).info.status == "KILLED"
     finally:
-        mlflow.set_tracking_uri(None)
+        mlflow.set_tracking_uri(before)
