@@ -17,8 +17,8 @@ from toxic_training.data.comments import label_matrix
 from toxic_training.kedro_project.datasets import EncoderDataset, KerasModelDataset
 from toxic_training.kedro_project.pipelines.modelling.nodes import (
     ask_teacher,
+    class_weights,
     join_targets,
-    language_weights,
     positive_weights,
     prepare_encoder,
     train_classifier,
@@ -171,9 +171,22 @@ def test_hard_negatives_are_mined_between_passes(
 def test_the_classes_of_a_language_are_balanced(modelling_parameters: ModellingParameters) -> None:
     """Toxic rows of a language with few of them weigh more, up to the limit; harmless rows don't change."""
     training = pd.DataFrame({"toxic": [1, 0, 0, 0, 1, 1, 1, 0], "language": ["de"] * 4 + ["en"] * 4})
+    training["text"] = "short"
     parameters = modelling_parameters.model_copy(update={"language_balance": 1.0, "class_weight_limit": 2.0})
-    np.testing.assert_allclose(language_weights(training, parameters), [2, 1, 1, 1, 0.5, 0.5, 0.5, 1])
-    np.testing.assert_array_equal(language_weights(training, modelling_parameters), np.ones(8))
+    np.testing.assert_allclose(class_weights(training, parameters), [2, 1, 1, 1, 0.5, 0.5, 0.5, 1])
+    np.testing.assert_array_equal(class_weights(training, modelling_parameters), np.ones(8))
+
+
+def test_the_classes_of_a_length_are_balanced(modelling_parameters: ModellingParameters) -> None:
+    """Where long comments are toxic more rarely than others of their language, the toxic ones weigh more."""
+    texts, toxic = ["short text"] * 2_000 + ["long text " * 30] * 2_000, [1, 0] * 1_000 + [1, 0, 0, 0] * 500
+    training = pd.DataFrame({"text": texts, "toxic": toxic, "language": "en"})
+    parameters = modelling_parameters.model_copy(update={"length_balance": 1.0, "class_weight_limit": 5.0})
+    weights = class_weights(training, parameters)
+    balanced = pd.Series(weights).groupby([training["text"].str.len(), training["toxic"]]).sum()
+    odds = balanced.xs(1, level="toxic") / balanced.xs(0, level="toxic")
+    np.testing.assert_allclose(odds, 1_500 / 2_500, rtol=0.05)
+    assert set(weights[training["toxic"] == 0]) == {1.0}
 
 
 def test_loss_ignores_missing_labels_and_matches_keras_on_the_rest() -> None:

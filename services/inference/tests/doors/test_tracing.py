@@ -200,20 +200,17 @@ async def test_by_default_the_caller_decides(
     assert not request.parent_span_id
 
 
-@pytest.mark.parametrize(
-    "sampling", [{"traces_sampler": "parentbased_traceidratio", "traces_sampler_arg": 0.5}]
-)
+@pytest.mark.parametrize("sampling", [{"traces_sampler": "traceidratio", "traces_sampler_arg": 0.5}])
 async def test_a_share_of_the_requests_is_sampled_with_its_batches(
     client: httpx.AsyncClient, otel: Otel, collector: Collector
 ) -> None:
     """A sampled request has all of its steps; the ids of callers decide, so the same half each time."""
-    for number in range(16):
+    for number in range(1, 16):  # the id 0 is invalid
         trace_id = f"{number:016x}{number << 60:016x}"
         await predict(client, f"Text number {number}", traceparent=f"00-{trace_id}-b7ad6b7169203331-00")
-        await predict(client, f"Another {number}")
     otel.close()
     requests = collector.named("POST /predict")
-    assert 0 < len(requests) < 16
+    assert len(requests) == 7
     linked = [link.span_id for batch in collector.named("batch") for link in batch.links]
     assert sorted(linked) == sorted(span.span_id for span in requests)
     assert len(collector.named("compute")) == len(collector.named("tokenise")) == len(requests)

@@ -3,9 +3,11 @@
 Invariant: a run that was stopped is never left RUNNING, nor marked FINISHED.
 """
 
+import gc
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -34,6 +36,9 @@ def stopped_by_signals() -> Iterator[None]:
         yield
     except SystemExit as stopped:
         if isinstance(stopped.code, int) and stopped.code - SIGNALLED in STOP_SIGNALS:
+            # A write that the signal interrupted holds SQLite's lock while its frames refer to it.
+            traceback.clear_frames(stopped.__traceback__)
+            gc.collect()
             _mark_killed()
         raise
     finally:

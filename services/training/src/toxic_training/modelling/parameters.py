@@ -52,6 +52,11 @@ class ModellingParameters(Parameters):
         description="Toxic comments of a language weigh (its harmless per toxic comment / that of all) to "
         "this power, within `class_weight_limit`; 0 for equal weights.",
     )
+    length_balance: Fraction = Field(
+        default=0.0,
+        description="The same for comments of a language of about the same length, so that a long comment "
+        "isn't thought harmless because the training data has few long toxic ones.",
+    )
     label_weights: dict[LabelName, Weight] = Field(
         default_factory=dict, description="Weight of a label in the loss; 1 for those that aren't named."
     )

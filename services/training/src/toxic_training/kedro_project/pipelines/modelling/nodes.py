@@ -40,6 +40,11 @@ from toxic_training.scoring.texts import open_scorer
 BASELINE = "baseline"
 """The name of the shipped model's own encoder."""
 
+_SHORTEST, _LONGEST = 16, 1024
+"""Letters; comments of the same length within a factor of 2 are alike, and so are all beyond these."""
+_PRIOR_ROWS = 50
+"""As many rows with a language's share of toxic ones are added to each of its lengths."""
+
 
 def prepare_encoder(training: pd.DataFrame, baseline: Path, parameters: ModellingParameters) -> EncoderFiles:
     """Return the encoder to fine-tune, with its vocabulary fitted to the training comments.
@@ -137,7 +142,7 @@ def train_as_worker(
         .map({name: source.weight for name, source in data.sources.items()})
         .fillna(1.0)
         .to_numpy(np.float32)
-    ) * language_weights(training, parameters)
+    ) * class_weights(training, parameters)
     labels = label_matrix(training)
     targets = join_targets(labels, teacher_scores)
     run = fingerprint(
@@ -191,16 +196,28 @@ def train_as_worker(
     return keras.Model(classifier.input, classifier.output, name=classifier.name), figures
 
 
-def language_weights(training: pd.DataFrame, parameters: ModellingParameters) -> NDArray[np.float32]:
-    """Return each row's weight, float32 [rows]; it balances the classes of `toxic` within a language."""
-    is_toxic = training[LABEL_COLUMNS[0]] == 1
-    by_language = is_toxic.groupby(training[LANGUAGE]).transform("mean").clip(1e-3, 1 - 1e-3)
-    overall = np.clip(is_toxic.mean(), 1e-3, 1 - 1e-3)
-    ratio = (1 / by_language - 1) / (1 / overall - 1)
+def class_weights(training: pd.DataFrame, parameters: ModellingParameters) -> NDArray[np.float32]:
+    """Return each row's weight, float32 [rows], by which toxic rows balance the classes of their groups.
+
+    Groups are languages, and within a language comments of about the same length: elsewhere, toxic comments
+    aren't as short as in the training data.
+    """
+    is_toxic, language = training[LABEL_COLUMNS[0]] == 1, training[LANGUAGE]
+    overall = pd.Series(is_toxic.mean(), training.index)
+    of_language = is_toxic.groupby(language).transform("mean")
+    letters = training[TEXT].str.len().clip(_SHORTEST, _LONGEST)
+    alike = is_toxic.groupby([language, np.log2(letters).astype(int)])
+    of_length = (alike.transform("sum") + _PRIOR_ROWS * of_language) / (alike.transform("size") + _PRIOR_ROWS)
+    weights = (_odds(of_language) / _odds(overall)) ** -parameters.language_balance
+    weights *= (_odds(of_length) / _odds(of_language)) ** -parameters.length_balance
     limit = parameters.class_weight_limit
-    weights = (ratio**parameters.language_balance).clip(1 / limit, limit).where(is_toxic, 1.0)
-    balanced: NDArray[np.float32] = weights.to_numpy(np.float32)
+    balanced: NDArray[np.float32] = weights.clip(1 / limit, limit).where(is_toxic, 1.0).to_numpy(np.float32)
     return balanced
+
+
+def _odds(share: pd.Series) -> pd.Series:
+    inside = share.clip(1e-3, 1 - 1e-3)
+    return inside / (1 - inside)
 
 
 def positive_weights(labels: NDArray[np.float32], parameters: ModellingParameters) -> list[float]:
