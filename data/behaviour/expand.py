@@ -11,6 +11,9 @@ A table of a template file is a kind with two blocks, `harmful` and `harmless`, 
     text ~oI    label marks: a small letter sets a label to 1, a capital makes it unknown; x toxic,
                 s severe_toxic, o obscene, t threat, i insult, h identity_hate
 
+`spelling` has other spellings of words, for the share `careless` of the comments, and `letters` those of
+single letters or groups of them, for the share `relaxed`.
+
 A line of `long.topics` is a longer comment, its sentences separated by `//`. `left_out.txt` has hashes of
 comments that must not be trained on, since an evaluation set contains the same short text.
 

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from keras import ops
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from sklearn.metrics import roc_auc_score
 
 from toxic_core.contract import ATTENTION_MASK, INPUT_IDS
@@ -144,6 +145,14 @@ def test_labels_contain_their_share_of_the_logit_of_toxic() -> None:
     before, after = pooled @ kernel + bias, pooled @ shared + moved
     toxic = before[:, :1]
     np.testing.assert_allclose(after - before, toxic * [0.0, 0.0, 0.5, 1.0, 0.0, 0.0], atol=1e-6)
+
+
+def test_toxic_gets_no_share_of_itself(modelling_parameters: ModellingParameters) -> None:
+    """It would change no score, so that it can only be a mistake."""
+    with pytest.raises(ValidationError, match="remove it"):
+        ModellingParameters.model_validate(
+            {**modelling_parameters.model_dump(), "toxic_shares": {"toxic": 0.5}}
+        )
 
 
 def test_comments_of_one_class_are_refused(

@@ -5,7 +5,7 @@ languages, lengths and scores. The weights are those by raking (iterative propor
 Stephan, 1940), the nearest to the deployment's share of toxic comments with the traffic's histograms. The
 comments are those for validation and the corrections that are held out, because only those are of a new kind.
 
-Invariant: no comment stands for more than 1% of the traffic, so that a kind of text with too few comments, or
+Invariant: no comment counts as more than 1% of the traffic, so that a kind of text with too few comments, or
 none, stays a drift. Comments that were trained on are never in a reference.
 """
 
@@ -32,7 +32,7 @@ WEIGHT = "weight"
 """The column of weights, in rows that are weighted to recent traffic."""
 
 _MOST = 0.01
-"""The largest share of the traffic that one comment stands for."""
+"""The largest share of the traffic that one comment counts as."""
 
 _PASSES = 100
 _FLOOR = 1e-4

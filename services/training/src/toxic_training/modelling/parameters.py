@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from toxic_core.labels import LabelName
 from toxic_training.data.parameters import Fraction, Parameters
@@ -100,3 +100,10 @@ class ModellingParameters(Parameters):
         "TF_CONFIG takes precedence. `batch_size` is that of all of them.",
     )
     seed: int
+
+    @field_validator("toxic_shares")
+    @classmethod
+    def _check_shares(cls, shares: dict[LabelName, float]) -> dict[LabelName, float]:
+        if "toxic" in shares:
+            raise ValueError("toxic gets no share of itself: remove it")
+        return shares

@@ -137,12 +137,7 @@ def train_as_worker(
     tokeniser = encoder.tokeniser(max_tokens=parameters.max_tokens)
     texts = augmented(training[TEXT].tolist(), share=parameters.augmented_share, seed=parameters.seed)
     token_ids = tokeniser.token_ids(texts)
-    row_weights = (
-        training[SOURCE]
-        .map({name: source.weight for name, source in data.sources.items()})
-        .fillna(1.0)
-        .to_numpy(np.float32)
-    ) * class_weights(training, parameters)
+    row_weights = source_weights(training, data) * class_weights(training, parameters)
     labels = label_matrix(training)
     targets = join_targets(labels, teacher_scores)
     run = fingerprint(
@@ -155,13 +150,7 @@ def train_as_worker(
     workers.require_same(int(run[:12], 16), what="data, encoder or parameters")
     keras.utils.set_random_seed(parameters.seed)
     batch_size, seed = parameters.batch_size, parameters.seed
-    classifier = build_classifier(
-        encoder.load_backbone(), dropout=parameters.dropout, train_embeddings=parameters.train_embeddings
-    )
-    head = encoder.head()
-    if head is not None and head[1].shape == (len(LABEL_COLUMNS),):
-        without = {label: -share for label, share in parameters.toxic_shares.items()}
-        classifier.get_layer(LOGITS).set_weights(add_toxic_logit(*head, without))
+    classifier = starting_classifier(encoder, parameters)
     batches = LengthBatches(
         token_ids, targets, batch_size=batch_size, pad_id=encoder.pad_id, seed=seed, weights=row_weights
     )
@@ -187,13 +176,37 @@ def train_as_worker(
         ),
     )
     figures = trainer.fit(loss)
+    return finished_classifier(classifier, parameters), figures
+
+
+def starting_classifier(encoder: Encoder, parameters: ModellingParameters) -> keras.Model:
+    """Return the classifier to train, with the encoder's own classification layer if that has our labels."""
+    classifier = build_classifier(
+        encoder.load_backbone(), dropout=parameters.dropout, train_embeddings=parameters.train_embeddings
+    )
+    head = encoder.head()
+    if head is not None and head[1].shape == (len(LABEL_COLUMNS),):
+        without = {label: -share for label, share in parameters.toxic_shares.items()}
+        classifier.get_layer(LOGITS).set_weights(add_toxic_logit(*head, without))
+    return classifier
+
+
+def finished_classifier(classifier: keras.Model, parameters: ModellingParameters) -> keras.Model:
+    """Return a trained classifier as it is kept: with its shares of `toxic`, and without its optimiser."""
     layer = classifier.get_layer(LOGITS)
     kernel, bias = layer.get_weights()
     layer.set_weights(add_toxic_logit(kernel, bias, parameters.toxic_shares))
     if parameters.quantise:
         round_weights(classifier)
-    # The same network without its optimiser, whose state is twice the size of the trained weights.
-    return keras.Model(classifier.input, classifier.output, name=classifier.name), figures
+    # The optimiser's state is twice the size of the trained weights.
+    return keras.Model(classifier.input, classifier.output, name=classifier.name)
+
+
+def source_weights(training: pd.DataFrame, data: DataParameters) -> NDArray[np.float32]:
+    """Return the weight of each row's table, float32 [rows]."""
+    weights = {name: source.weight for name, source in data.sources.items()}
+    found: NDArray[np.float32] = training[SOURCE].map(weights).fillna(1.0).to_numpy(np.float32)
+    return found
 
 
 def class_weights(training: pd.DataFrame, parameters: ModellingParameters) -> NDArray[np.float32]:
