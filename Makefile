@@ -62,7 +62,8 @@ UNPACKED = test -d $(BENCHED)/06_models/baseline/bundle || TOXIC_DATA_DIR=$(BENC
 	$(RUN) toxic_training run --pipelines unpack_baseline
 
 # Each worker takes the tests that share servers or fixtures together; conftest.py forms the groups.
-PARALLEL := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+# The run ends with a worker that crashes: with one in its place, xdist may wait for ever.
+PARALLEL := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --max-worker-restart 0
 
 ##@ First
 

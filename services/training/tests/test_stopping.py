@@ -1,38 +1,46 @@
 import os
 import signal
-import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import mlflow
 import pytest
 
 from toxic_testing.registry import copy_tables
-from toxic_training.kedro_project.stopping import stopped_by_signals
 
 pytestmark = pytest.mark.slow
 
+_STOPPED_WHILE_IT_WRITES = """
+import os, signal, sqlite3, sys
+import mlflow
+from toxic_training.kedro_project.stopping import stopped_by_signals
 
-def _write_and_stop(path: Path) -> None:
-    """Get a signal while a transaction that isn't in a `with` statement has the database's lock."""
+def write(path):
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("BEGIN IMMEDIATE")
     os.kill(os.getpid(), signal.SIGTERM)
 
+with stopped_by_signals():
+    print(mlflow.start_run().info.run_id, flush=True)
+    write(sys.argv[1])
+"""
+"""Gets a signal while a transaction that isn't in a `with` statement has the database's lock."""
 
-@pytest.mark.filterwarnings("ignore:unclosed database:pytest.PytestUnraisableExceptionWarning")
-def test_a_run_that_is_stopped_while_it_writes_is_marked(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+
+def test_a_run_that_is_stopped_while_it_writes_is_marked(tmp_path: Path) -> None:
     """The interrupted transaction ends first; SQLite refuses a write while another is in progress."""
     path = tmp_path / "mlflow.db"
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(copy_tables(path))
-    try:
-        run = mlflow.start_run()
-        with pytest.raises(SystemExit), stopped_by_signals():
-            _write_and_stop(path)
-        assert f"the MLflow run {run.info.run_id} is marked KILLED" in capsys.readouterr().err
-        assert mlflow.active_run() is None
-        assert mlflow.get_run(run.info.run_id).info.status == "KILLED"
-    finally:
-        mlflow.set_tracking_uri(before)
+    uri = copy_tables(path)
+    stopped = subprocess.run(
+        [sys.executable, "-c", _STOPPED_WHILE_IT_WRITES, str(path)],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"MLFLOW_TRACKING_URI": uri},
+    )
+    run_id = stopped.stdout.strip()
+    assert stopped.returncode == 128 + signal.SIGTERM, stopped.stderr
+    assert f"the MLflow run {run_id} is marked KILLED" in stopped.stderr
+    assert mlflow.MlflowClient(uri).get_run(run_id).info.status == "KILLED"
