@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -10,9 +11,10 @@ from pydantic import ValidationError
 from sklearn.metrics import roc_auc_score
 
 from toxic_core.contract import ATTENTION_MASK, INPUT_IDS
-from toxic_core.errors import InvalidDataError
+from toxic_core.errors import ConfigurationError, InvalidDataError
 from toxic_core.labels import LABELS, LabelName
 from toxic_core.tokens import pad
+from toxic_model.packed import HEAD_BIAS, WORD_EMBEDDINGS
 from toxic_testing.training.tables import ALL_OF_IT
 from toxic_training.data.comments import label_matrix
 from toxic_training.kedro_project.datasets import EncoderDataset, KerasModelDataset
@@ -29,6 +31,7 @@ from toxic_training.modelling.classifier import (
     LOGITS,
     Encoder,
     add_toxic_logit,
+    classifier_weights,
     masked_binary_crossentropy,
     training_loss,
 )
@@ -134,6 +137,43 @@ def test_training_continues_with_the_classification_layer_of_the_last_one(
     # One step of warm-up moves a weight by at most its learning rate.
     pairs = zip(continued.get_weights(), classifier.get_weights(), strict=True)
     assert all(np.abs(after - before).max() < 2e-3 for after, before in pairs)
+
+
+def test_a_training_can_be_merged_with_others(
+    trained: Trained, tmp_path: Path, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
+) -> None:
+    """What is kept is the mean of all weights but the table of pieces, by their shares."""
+    encoder, classifier, _ = trained
+    other = {name: weight + 1 for name, weight in classifier_weights(classifier).items()}
+    files = fine_tuned_encoder(classifier, encoder)
+    write_encoder(replace(files, weights=other), tmp_path / "other")
+    update = {"merged_with": {str(tmp_path / "other"): 0.25}}
+    _, merged, _ = _train(tmp_path, corpus, modelling_parameters.model_copy(update=update))
+    for name, weight in classifier_weights(merged).items():
+        same = name == WORD_EMBEDDINGS or name.startswith("pooler")
+        np.testing.assert_allclose(weight, files.weights[name] + (0 if same else 0.25), atol=1e-5)
+
+
+def test_only_trainings_of_the_same_encoder_are_merged(
+    trained: Trained, tmp_path: Path, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
+) -> None:
+    """The error names the folder and what differs, before the first step."""
+    encoder, classifier, _ = trained
+    files = fine_tuned_encoder(classifier, encoder)
+    write_encoder(
+        replace(files, weights=files.weights | {HEAD_BIAS: np.zeros(2, np.float32)}), tmp_path / "other"
+    )
+    parameters = modelling_parameters.model_copy(update={"merged_with": {str(tmp_path / "other"): 0.25}})
+    with pytest.raises(ConfigurationError, match=r"other can't be merged: the shape of its .*bias is \(2,\)"):
+        _train(tmp_path, corpus, parameters)
+
+
+def test_others_leave_a_share_to_the_training(modelling_parameters: ModellingParameters) -> None:
+    """A mean without it would be a training for nothing."""
+    with pytest.raises(ValidationError, match="leave nothing"):
+        ModellingParameters.model_validate(
+            {**modelling_parameters.model_dump(), "merged_with": {"one": 0.5, "two": 0.5}}
+        )
 
 
 def test_labels_contain_their_share_of_the_logit_of_toxic() -> None:

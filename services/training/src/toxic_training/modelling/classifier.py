@@ -23,6 +23,7 @@ from toxic_core.text import NORMALISATION_VERSION
 from toxic_core.tokens import Int32Array, Tokeniser
 from toxic_model.packed import HEAD_BIAS, HEAD_WEIGHT, Floats
 from toxic_training.modelling.batches import model_inputs
+from toxic_training.modelling.encoders.bert import bert_weights, set_bert_weights
 from toxic_training.modelling.encoders.files import WEIGHTS_FILE, read_encoder
 
 LOGITS = "logits"
@@ -113,6 +114,23 @@ def write_keras(model: keras.Model, path: Path) -> None:
         named = partial.with_suffix(".keras")  # Keras insists on the suffix
         model.save(named)
         named.rename(partial)
+
+
+def classifier_weights(classifier: keras.Model) -> dict[str, Floats]:
+    """Return a classifier's weights by their names in a safetensors file, those of its last layer included.
+
+    Raises:
+        ConfigurationError: its encoder is no BERT.
+    """
+    kernel, bias = classifier.get_layer(LOGITS).get_weights()
+    weights = bert_weights(encoder_of(classifier))
+    return {**weights, HEAD_WEIGHT: np.ascontiguousarray(kernel.T), HEAD_BIAS: bias}
+
+
+def set_classifier_weights(classifier: keras.Model, weights: Mapping[str, Floats]) -> None:
+    """Set the weights to those that `classifier_weights` returned, or to others of the same shapes."""
+    set_bert_weights(encoder_of(classifier), weights)
+    classifier.get_layer(LOGITS).set_weights([weights[HEAD_WEIGHT].T, weights[HEAD_BIAS]])
 
 
 def encoder_of(classifier: keras.Model) -> keras.Model:

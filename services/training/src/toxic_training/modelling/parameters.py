@@ -66,6 +66,12 @@ class ModellingParameters(Parameters):
         "harmless comments are ranked by how rude they are; taken off a classification layer that training "
         "starts from.",
     )
+    merged_with: dict[str, Fraction] = Field(
+        default_factory=dict,
+        description="Folders of other trainings of the same encoder, such as packed models, each with its "
+        "share of the mean of weights that is kept. With the model that training starts from, a training "
+        "forgets less of it.",
+    )
     label_smoothing: LessThanHalf = Field(
         default=0.0, description="Labels are learnt as this and 1 minus this, since raters disagree."
     )
@@ -100,6 +106,15 @@ class ModellingParameters(Parameters):
         "TF_CONFIG takes precedence. `batch_size` is that of all of them.",
     )
     seed: int
+
+    @field_validator("merged_with")
+    @classmethod
+    def _leave_a_share(cls, shares: dict[str, float]) -> dict[str, float]:
+        if sum(shares.values()) >= 1:
+            raise ValueError(
+                "the shares leave nothing of the training itself: lower them to less than 1 in all"
+            )
+        return shares
 
     @field_validator("toxic_shares")
     @classmethod

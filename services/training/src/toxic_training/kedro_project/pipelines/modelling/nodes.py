@@ -23,12 +23,15 @@ from toxic_training.modelling.classifier import (
     Encoder,
     add_toxic_logit,
     build_classifier,
+    classifier_weights,
+    set_classifier_weights,
     training_loss,
 )
 from toxic_training.modelling.encoders.files import WEIGHTS_FILE, EncoderFiles
 from toxic_training.modelling.encoders.layers import keep_layers
 from toxic_training.modelling.encoders.source import find_encoder
 from toxic_training.modelling.fitting import Clock, Trainer
+from toxic_training.modelling.merging import OtherWeights, merge, read_others
 from toxic_training.modelling.parameters import ModellingParameters
 from toxic_training.modelling.processes import Fitted, has_cluster, train_together
 from toxic_training.modelling.selection import selection_set
@@ -132,7 +135,7 @@ def train_as_worker(
     """Fine-tune the encoder together with the other workers, each of which gets the same arguments.
 
     Raises:
-        ConfigurationError: the chief's arguments differ.
+        ConfigurationError: the chief's arguments differ, or another training can't be merged.
     """
     tokeniser = encoder.tokeniser(max_tokens=parameters.max_tokens)
     texts = augmented(training[TEXT].tolist(), share=parameters.augmented_share, seed=parameters.seed)
@@ -151,6 +154,8 @@ def train_as_worker(
     keras.utils.set_random_seed(parameters.seed)
     batch_size, seed = parameters.batch_size, parameters.seed
     classifier = starting_classifier(encoder, parameters)
+    # Read now: what can't be read should end the training before its first step.
+    others = read_others(parameters.merged_with, like=classifier)
     batches = LengthBatches(
         token_ids, targets, batch_size=batch_size, pad_id=encoder.pad_id, seed=seed, weights=row_weights
     )
@@ -176,7 +181,7 @@ def train_as_worker(
         ),
     )
     figures = trainer.fit(loss)
-    return finished_classifier(classifier, parameters), figures
+    return finished_classifier(classifier, others, parameters), figures
 
 
 def starting_classifier(encoder: Encoder, parameters: ModellingParameters) -> keras.Model:
@@ -191,11 +196,18 @@ def starting_classifier(encoder: Encoder, parameters: ModellingParameters) -> ke
     return classifier
 
 
-def finished_classifier(classifier: keras.Model, parameters: ModellingParameters) -> keras.Model:
-    """Return a trained classifier as it is kept: with its shares of `toxic`, and without its optimiser."""
+def finished_classifier(
+    classifier: keras.Model, others: OtherWeights, parameters: ModellingParameters
+) -> keras.Model:
+    """Return a trained classifier as it is kept: merged, with its shares of `toxic`, without its optimiser.
+
+    The others have these shares already.
+    """
     layer = classifier.get_layer(LOGITS)
     kernel, bias = layer.get_weights()
     layer.set_weights(add_toxic_logit(kernel, bias, parameters.toxic_shares))
+    if others:
+        set_classifier_weights(classifier, merge(classifier_weights(classifier), others))
     if parameters.quantise:
         round_weights(classifier)
     # The optimiser's state is twice the size of the trained weights.

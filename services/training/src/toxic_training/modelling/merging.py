@@ -1,0 +1,56 @@
+"""The mean of the weights of several trainings of one encoder, which is often better than each of them.
+
+Method: Wortsman et al., 2022, "Model soups"; with the weights that a training started from, their "Robust
+fine-tuning of zero-shot models".
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from toxic_core.errors import ConfigurationError
+from toxic_model.packed import WORD_EMBEDDINGS, Floats
+from toxic_training.modelling.classifier import classifier_weights
+from toxic_training.modelling.encoders.files import read_encoder
+
+OtherWeights = Sequence[tuple[Mapping[str, Floats], float]]
+"""Weights by name, each with its share of the mean."""
+
+
+def read_others(shares: Mapping[str, float], *, like: keras.Model) -> OtherWeights:
+    """Read the folders of other trainings, packed or not, each with its share.
+
+    Raises:
+        ConfigurationError: a folder can't be read, or holds weights of other shapes than `like`.
+    """
+    if not shares:
+        return ()
+    expected = classifier_weights(like)
+    others = [(read_encoder(Path(folder)).weights, share) for folder, share in shares.items()]
+    for folder, (weights, _) in zip(shares, others, strict=True):
+        for name in filter(_is_merged, expected):
+            found, needed = weights.get(name, np.empty(0)).shape, expected[name].shape
+            if found != needed:
+                raise ConfigurationError(
+                    f"{folder} can't be merged: the shape of its {name} is {found}, not {needed}. Only "
+                    "trainings of the same encoder for the same labels can."
+                )
+    return others
+
+
+def merge(weights: Mapping[str, Floats], others: OtherWeights) -> dict[str, Floats]:
+    """Return the weighted mean, in which `weights` have the share that the others leave."""
+    own = 1.0 - sum(share for _, share in others)
+    return {
+        name: sum((share * other[name] for other, share in others), own * tensor)
+        if _is_merged(name)
+        else tensor
+        for name, tensor in weights.items()
+    }
+
+
+def _is_merged(name: str) -> bool:
+    """Return whether trainings share what has this name: each has pieces of its own, and no pooler."""
+    return name != WORD_EMBEDDINGS and not name.startswith("pooler.")
