@@ -22,7 +22,7 @@ StartRegistry = Callable[..., RegistryProcess]
 
 ALIAS = "/api/2.0/mlflow/registered-models/alias"
 TIMEOUT = 120
-CHANGES = 200
+CHANGES = 80
 CALLERS = 8  # as many promotions as may wait
 GUARDS = {
     "sqlite": ("DROP TRIGGER toxic_ledger_no_update", "DROP TRIGGER toxic_ledger_no_delete"),
