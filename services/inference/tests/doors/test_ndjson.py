@@ -12,7 +12,7 @@ from toxic_inference.doors.native.line_spool import LineSpool
 from toxic_inference.http.application import create_api
 from toxic_inference.http.backend import Backend, DoorThreads
 from toxic_inference.serving.interfaces import Lane, Text
-from toxic_testing.inference.core import FakeCore
+from toxic_testing.inference.core import LIMITS, FakeCore
 from toxic_testing.inference.fakes import spin
 
 pytestmark = pytest.mark.anyio
@@ -175,6 +175,19 @@ async def test_a_stream_whose_version_is_replaced_ends_with_the_reason(app: Any,
     caller.say(b'"hello"\n')
     last = json.loads(await caller.next_answer())
     assert last["error"]["code"] == "no_version_ready"
+    assert "after line 1" in last["error"]["message"]
+    await caller.task
+
+
+async def test_a_stream_that_gets_too_long_ends_with_the_reason(app: Any) -> None:
+    """The last line has the limit and the line to continue after; what was answered stays."""
+    caller = Caller(app)
+    caller.say(b'"hello"\n')
+    await caller.next_answer()
+    caller.say(b" " * (LIMITS.upload_bytes + 1))
+    last = json.loads(await caller.next_answer())
+    assert last["error"]["code"] == "body_too_large"
+    assert f"{LIMITS.upload_bytes:,} bytes" in last["error"]["message"]
     assert "after line 1" in last["error"]["message"]
     await caller.task
 

@@ -108,12 +108,12 @@ def create_api(
         "INFERENCE_PUBLIC_URL.",
     )
     layers = [
+        # First, because pages must be able to read every answer, and a preflight request has no key.
+        *([_cors(cors_origins)] if cors_origins else []),
         # A refused request costs as little as possible.
         *([Middleware(Admission, doors=registered, rules=admission, emit=backend.emit)] if admission else []),
         *([Middleware(backend.trace, doors=registered)] if backend.trace else []),
         Middleware(RequestContext, doors=registered, emit=backend.emit),
-        # Outside the guard: a preflight request has no key.
-        *([_cors(cors_origins)] if cors_origins else []),
         Middleware(Guard, doors=registered, rules=rules, addresses=addresses),
         # Outside the limit, which counts decompressed bytes.
         Middleware(ContentCoding, doors=registered),

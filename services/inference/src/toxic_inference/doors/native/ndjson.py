@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from toxic_core.errors import InvalidDataError, NoVersionReadyError, UnknownModelError
+from toxic_core.errors import InvalidDataError, NoVersionReadyError, ToxicError, UnknownModelError
 from toxic_core.languages import primary_language
 from toxic_core.tables import TableOptions, cell_text, is_bytewise, language_column, text_column
 from toxic_inference.doors.native.answers import score_json
@@ -83,10 +83,16 @@ async def _answers(
                     if answers:
                         yield answers
     except (NoVersionReadyError, UnknownModelError):
-        message = f"Version {version} was replaced; send the lines after line {number} in a new request."
-        yield orjson.dumps(
-            {"error": {"code": "no_version_ready", "message": message}}, option=orjson.OPT_APPEND_NEWLINE
-        )
+        yield _end("no_version_ready", f"Version {version} was replaced", number)
+    except ToxicError as error:
+        problem = problem_of(error)
+        yield _end(problem.code, problem.message.removesuffix("."), number)
+
+
+def _end(code: str, reason: str, number: int) -> bytes:
+    """Return the last line of an answer that ends early."""
+    message = f"{reason}; send the lines after line {number} in a new request."
+    return orjson.dumps({"error": {"code": code, "message": message}}, option=orjson.OPT_APPEND_NEWLINE)
 
 
 async def _score(lines: list[_Line], session: Session, backend: Backend) -> bytes:
