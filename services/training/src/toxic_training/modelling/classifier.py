@@ -27,6 +27,8 @@ from toxic_training.modelling.encoders.bert import bert_weights, set_bert_weight
 from toxic_training.modelling.encoders.files import WEIGHTS_FILE, read_encoder
 
 LOGITS = "logits"
+POOLED = "mean_pooling"
+"""Names of layers: the logits, and before them the mean of a comment's token vectors."""
 
 Loss = Callable[[keras.KerasTensor, keras.KerasTensor], keras.KerasTensor]
 Mean = Callable[[keras.KerasTensor], keras.KerasTensor]
@@ -86,7 +88,7 @@ def build_classifier(
     inputs = {"token_ids": input_ids, "padding_mask": attention_mask}
     if "segment_ids" in backbone.input:
         inputs["segment_ids"] = ops.zeros_like(input_ids)
-    pooled = MaskedMean(name="mean_pooling")([backbone(inputs), attention_mask])
+    pooled = MaskedMean(name=POOLED)([backbone(inputs), attention_mask])
     dropped = keras.layers.Dropout(dropout, name="pooled_dropout")(pooled)
     logits = keras.layers.Dense(labels, name=LOGITS)(dropped)
     return keras.Model({INPUT_IDS: input_ids, ATTENTION_MASK: attention_mask}, logits, name="classifier")
@@ -208,11 +210,25 @@ def logits_of(
     classifier: keras.Model, token_ids: list[Int32Array], *, pad_id: int, batch_size: int
 ) -> NDArray[np.float32]:
     """Return logits, float32 [comments, labels], of comments with int32 [tokens] each, batched by length."""
-    classifier.jit_compile = compiles_whole_steps()
+    return _outputs(classifier, token_ids, pad_id=pad_id, batch_size=batch_size)
+
+
+def vectors_of(
+    classifier: keras.Model, token_ids: list[Int32Array], *, pad_id: int, batch_size: int
+) -> NDArray[np.float32]:
+    """Return what the classification layer reads, float32 [comments, width], as `logits_of`."""
+    before = keras.Model(classifier.input, classifier.get_layer(POOLED).output)
+    return _outputs(before, token_ids, pad_id=pad_id, batch_size=batch_size)
+
+
+def _outputs(
+    model: keras.Model, token_ids: list[Int32Array], *, pad_id: int, batch_size: int
+) -> NDArray[np.float32]:
+    model.jit_compile = compiles_whole_steps()
     order = np.argsort([len(row) for row in token_ids], kind="stable")
-    logits = np.zeros((len(token_ids), classifier.output_shape[-1]), dtype=np.float32)
+    outputs = np.zeros((len(token_ids), model.output_shape[-1]), dtype=np.float32)
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
         inputs = model_inputs([token_ids[row] for row in rows], pad_id=pad_id)
-        logits[rows] = ops.convert_to_numpy(classifier.predict_on_batch(inputs))
-    return logits
+        outputs[rows] = ops.convert_to_numpy(model.predict_on_batch(inputs))
+    return outputs

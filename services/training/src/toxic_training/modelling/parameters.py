@@ -57,6 +57,11 @@ class ModellingParameters(Parameters):
         description="The same for comments of a language of about the same length, so that a long comment "
         "isn't thought harmless because the training data has few long toxic ones.",
     )
+    length_share: Fraction = Field(
+        default=0.0,
+        description="Share of the dependence of `toxic` on the length of harmless training comments that is "
+        "taken off the classification layer after training.",
+    )
     label_weights: dict[LabelName, Weight] = Field(
         default_factory=dict, description="Weight of a label in the loss; 1 for those that aren't named."
     )
