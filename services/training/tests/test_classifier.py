@@ -1,3 +1,6 @@
+import errno
+import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,9 +37,10 @@ from toxic_training.modelling.classifier import (
     classifier_weights,
     masked_binary_crossentropy,
     training_loss,
+    write_keras,
 )
 from toxic_training.modelling.encoders.files import write_encoder
-from toxic_training.modelling.fitting import averaged
+from toxic_training.modelling.fitting import Clock, averaged
 from toxic_training.modelling.parameters import ModellingParameters
 from toxic_training.release.baseline import fine_tuned_encoder
 
@@ -53,17 +57,25 @@ def trained(
     return _train(tmp_path_factory.mktemp("models"), corpus, modelling_parameters)
 
 
-def _train(folder: Path, corpus: pd.DataFrame, parameters: ModellingParameters) -> Trained:
+def _train(
+    folder: Path,
+    corpus: pd.DataFrame,
+    parameters: ModellingParameters,
+    *,
+    validation: pd.DataFrame | None = None,
+    clock: Clock = time.monotonic,
+) -> Trained:
     dataset = EncoderDataset(str(folder / "encoder"))
     dataset.save(prepare_encoder(corpus, folder, parameters))
     classifier, result = train_classifier(
         encoder=dataset.load(),
         training=corpus,
         teacher_scores=ask_teacher(corpus, parameters),
-        validation=corpus,
+        validation=corpus if validation is None else validation,
         checkpoint=folder / "checkpoint",
         data=ALL_OF_IT,
         parameters=parameters,
+        clock=clock,
     )
     assert not (folder / "checkpoint").exists(), "a training that ended leaves nothing to take up"
     return dataset.load(), classifier, result
@@ -109,6 +121,23 @@ def test_training_stops_at_its_time_limit(
     _, classifier, result = _train(tmp_path, corpus, hurried)
     assert result["stopped_by_time"]
     assert result["steps"] == 1
+    assert np.isfinite(_score(classifier, [0, 10, 2], 4)).all()
+
+
+def test_the_last_weights_are_evaluated_if_time_runs_out_after_a_step(
+    tmp_path: Path, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
+) -> None:
+    """The limit may pass while a checkpoint is written, when the step was in time."""
+    changes = {"selections": 1, "checkpoint_minutes": 0.0, "max_train_minutes": 1.0}
+    checkpoint = tmp_path / "checkpoint"
+    _, classifier, result = _train(
+        tmp_path,
+        corpus,
+        modelling_parameters.model_copy(update=changes),
+        clock=lambda: 60.0 if checkpoint.exists() else 0.0,
+    )
+    assert result["stopped_by_time"]
+    assert (result["steps"], result["selections"]) == (1, 1)
     assert np.isfinite(_score(classifier, [0, 10, 2], 4)).all()
 
 
@@ -168,6 +197,28 @@ def test_only_trainings_of_the_same_encoder_are_merged(
         _train(tmp_path, corpus, parameters)
 
 
+def test_a_training_with_other_validation_comments_starts_anew(
+    tmp_path: Path,
+    corpus: pd.DataFrame,
+    modelling_parameters: ModellingParameters,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Scores on other comments can't be compared with those in a checkpoint."""
+    parameters = modelling_parameters.model_copy(update={"checkpoint_minutes": 0.0, "epochs": 1})
+    checkpoint = tmp_path / "checkpoint"
+
+    def killed() -> float:
+        if checkpoint.exists():
+            raise KeyboardInterrupt
+        return 0.0
+
+    with pytest.raises(KeyboardInterrupt):
+        _train(tmp_path, corpus, parameters, clock=killed)
+    with caplog.at_level("INFO"):
+        _train(tmp_path, corpus, parameters, validation=corpus.iloc[:-1])
+    assert "belongs to another training" in caplog.text
+
+
 def test_others_leave_a_share_to_the_training(modelling_parameters: ModellingParameters) -> None:
     """A mean without it would be a training for nothing."""
     with pytest.raises(ValidationError, match="leave nothing"):
@@ -203,6 +254,14 @@ def test_comments_of_one_class_are_refused(
         _train(tmp_path, corpus[corpus["toxic"] == 1], modelling_parameters)
 
 
+def test_a_training_without_validation_comments_is_refused(
+    tmp_path: Path, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
+) -> None:
+    """Before the first step, because no calibration could be fitted after the last."""
+    with pytest.raises(InvalidDataError, match="lower train_fraction"):
+        _train(tmp_path, corpus, modelling_parameters, validation=corpus.head(0))
+
+
 def test_hard_negatives_are_mined_between_passes(
     tmp_path: Path, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
 ) -> None:
@@ -224,6 +283,24 @@ def test_the_classes_of_a_language_are_balanced(modelling_parameters: ModellingP
     parameters = modelling_parameters.model_copy(update={"language_balance": 1.0, "class_weight_limit": 2.0})
     np.testing.assert_allclose(class_weights(training, parameters), [2, 1, 1, 1, 0.5, 0.5, 0.5, 1])
     np.testing.assert_array_equal(class_weights(training, modelling_parameters), np.ones(8))
+
+
+def test_unknown_and_soft_labels_are_balanced_by_what_is_known(
+    modelling_parameters: ModellingParameters,
+) -> None:
+    """A row without the label counts in no share and weighs 1; one of 0.75 is three quarters of a toxic one."""
+    training = pd.DataFrame(
+        {
+            "toxic": [1, 0, 0, 0, *[np.nan] * 6, 1, 1, 1, 0, 0.75],
+            "language": ["de"] * 10 + ["en"] * 5,
+            "text": "short",
+        }
+    )
+    parameters = modelling_parameters.model_copy(update={"language_balance": 1.0, "class_weight_limit": 9.0})
+    weights = class_weights(training, parameters)
+    toxic = (5 - 3.75) / 3.75 * (4.75 / 4.25)
+    np.testing.assert_allclose(weights[10:], [toxic, toxic, toxic, 1, 1 + 0.75 * (toxic - 1)], rtol=1e-6)
+    np.testing.assert_allclose(weights[:10], [3 * 4.75 / 4.25, *[1] * 9], rtol=1e-6)
 
 
 def test_the_classes_of_a_length_are_balanced(modelling_parameters: ModellingParameters) -> None:
@@ -343,6 +420,22 @@ def test_a_teacher_supplies_missing_labels() -> None:
     assert mixed == pytest.approx(0.75 * hard + 0.25 * soft, rel=1e-5)
     alone = float(ops.convert_to_numpy(loss(labels, logits))[0])
     assert alone == pytest.approx(hard, rel=1e-5), "without a teacher, only the labels count"
+
+
+class _TooLarge(keras.Model):
+    """A model for which the disk has no room."""
+
+    def save(self, filepath: str | Path, **_: object) -> None:
+        """Write a part of the file."""
+        Path(filepath).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_classifier_that_can_t_be_saved_leaves_no_file(tmp_path: Path) -> None:
+    """Neither under its name nor under a temporary one."""
+    with pytest.raises(OSError, match="No space"):
+        write_keras(_TooLarge(), tmp_path / "classifier.keras")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_classifier_survives_its_file(trained: Trained, tmp_path: Path) -> None:

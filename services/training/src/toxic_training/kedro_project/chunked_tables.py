@@ -21,6 +21,7 @@ from toxic_core.files import replacing
 from toxic_core.tables import NO_OPTIONS, TableOptions, open_table
 from toxic_training.data.raw_tables import as_frame
 from toxic_training.kedro_project.failures import unreadable
+from toxic_training.paths import from_start
 from toxic_training.scoring.table_scoring import ReadChunk
 
 _CSV = ".csv"
@@ -33,7 +34,7 @@ class ChunkedTableDataset(AbstractDataset[Chunks, Iterable[ReadChunk]]):
     """A table as chunks.
 
     Args:
-        filepath: the file.
+        filepath: the file; a relative path starts from the folder in which the run was started.
         option: how users name the file, for error messages.
         encoding: of a text without a byte order mark, if it isn't UTF-8.
         delimiter: of the cells, if it can't be found.
@@ -53,7 +54,7 @@ class ChunkedTableDataset(AbstractDataset[Chunks, Iterable[ReadChunk]]):
         chunk_rows: int = 10_000,
         metadata: dict[str, object] | None = None,
     ) -> None:
-        self._filepath = filepath
+        self._filepath = str(from_start(filepath)) if filepath else None
         self._option = option
         self._options = TableOptions(encoding, delimiter, text_column)
         self._chunk_rows = chunk_rows

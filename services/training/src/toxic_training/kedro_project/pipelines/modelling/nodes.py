@@ -36,6 +36,7 @@ from toxic_training.modelling.parameters import ModellingParameters
 from toxic_training.modelling.processes import Fitted, has_cluster, train_together
 from toxic_training.modelling.selection import selection_set
 from toxic_training.modelling.workers import Reduction, Workers
+from toxic_training.paths import from_start
 from toxic_training.release.baseline import read_baseline, round_weights
 from toxic_training.scoring.exported import ExportedModel
 from toxic_training.scoring.texts import open_scorer
@@ -71,7 +72,7 @@ def ask_teacher(training: pd.DataFrame, parameters: ModellingParameters) -> pd.D
     """Return the teacher's scores of the training comments, one column per label; none without a teacher."""
     if parameters.teacher is None:
         return pd.DataFrame(index=training.index)
-    teacher = ExportedModel.of(open_bundle(Path(parameters.teacher)))
+    teacher = ExportedModel.of(open_bundle(from_start(parameters.teacher)))
     # Cut instead of windows: the student learns from the part of a comment that it reads.
     options = ScoringOptions(batch_tokens=parameters.batch_size * parameters.max_tokens)
     scores = open_scorer(teacher, options)(training[TEXT].tolist()).scores
@@ -98,13 +99,18 @@ def train_classifier(
     processes of their own, to the same result as one.
 
     Raises:
-        InvalidDataError: the comments are all toxic or all not.
+        InvalidDataError: the comments are all toxic or all not, or none is for validation.
         WorkerFailedError: one of several workers ended early.
     """
     if not {0.0, 1.0} <= set(training[LABEL_COLUMNS[0]].unique()):
         raise InvalidDataError(
             f"The {len(training)} training comments are all of one class of {LABEL_COLUMNS[0]}; "
             "training needs toxic and non-toxic ones."
+        )
+    if validation.empty:
+        raise InvalidDataError(
+            "No comment is left for validation and calibration; lower train_fraction of a source in the "
+            "parameters."
         )
     train = partial(
         train_as_worker,
@@ -143,16 +149,22 @@ def train_as_worker(
     row_weights = source_weights(training, data) * class_weights(training, parameters)
     labels = label_matrix(training)
     targets = join_targets(labels, teacher_scores)
+    batch_size, seed = parameters.batch_size, parameters.seed
+    selection = selection_set(
+        validation, tokeniser, comments=parameters.selection_comments, batch_size=batch_size, seed=seed
+    )
     run = fingerprint(
         np.concatenate(token_ids).tobytes(),
         targets.tobytes(),
         row_weights.tobytes(),
+        b"".join(ids.tobytes() for ids in selection.token_ids),
+        selection.truth.tobytes(),
+        selection.languages.tobytes(),
         file_digest(encoder.folder / WEIGHTS_FILE).encode(),
         parameters.model_dump_json(exclude={"checkpoint_minutes", "workers"}).encode(),
     )
     workers.require_same(int(run[:12], 16), what="data, encoder or parameters")
-    keras.utils.set_random_seed(parameters.seed)
-    batch_size, seed = parameters.batch_size, parameters.seed
+    keras.utils.set_random_seed(seed)
     classifier = starting_classifier(encoder, parameters)
     # Read now: what can't be read should end the training before its first step.
     others = read_others(parameters.merged_with, like=classifier)
@@ -162,9 +174,7 @@ def train_as_worker(
     trainer = Trainer(
         classifier,
         batches,
-        selection_set(
-            validation, tokeniser, comments=parameters.selection_comments, batch_size=batch_size, seed=seed
-        ),
+        selection,
         parameters=parameters,
         checkpoint=CheckpointFile(checkpoint, run),
         workers=workers,
@@ -225,19 +235,23 @@ def class_weights(training: pd.DataFrame, parameters: ModellingParameters) -> ND
     """Return each row's weight, float32 [rows], by which toxic rows balance the classes of their groups.
 
     Groups are languages, and within a language comments of about the same length: elsewhere, toxic comments
-    aren't as short as in the training data.
+    aren't as short as in the training data. A row whose label is a share counts in this share as toxic, and one
+    whose label is unknown counts in no class and weighs 1.
     """
-    is_toxic, language = training[LABEL_COLUMNS[0]] == 1, training[LANGUAGE]
-    overall = pd.Series(is_toxic.mean(), training.index)
-    of_language = is_toxic.groupby(language).transform("mean")
+    toxic, language = training[LABEL_COLUMNS[0]].astype(np.float64), training[LANGUAGE]
+    overall = pd.Series(toxic.mean(), training.index)
+    of_language = toxic.groupby(language).transform("mean")
     letters = training[TEXT].str.len().clip(_SHORTEST, _LONGEST)
-    alike = is_toxic.groupby([language, np.log2(letters).astype(int)])
-    of_length = (alike.transform("sum") + _PRIOR_ROWS * of_language) / (alike.transform("size") + _PRIOR_ROWS)
+    alike = toxic.groupby([language, np.log2(letters).astype(int)])
+    of_length = (alike.transform("sum") + _PRIOR_ROWS * of_language) / (
+        alike.transform("count") + _PRIOR_ROWS
+    )
     weights = (_odds(of_language) / _odds(overall)) ** -parameters.language_balance
     weights *= (_odds(of_length) / _odds(of_language)) ** -parameters.length_balance
     limit = parameters.class_weight_limit
-    balanced: NDArray[np.float32] = weights.clip(1 / limit, limit).where(is_toxic, 1.0).to_numpy(np.float32)
-    return balanced
+    balanced = 1 + toxic * (weights.clip(1 / limit, limit) - 1)
+    found: NDArray[np.float32] = balanced.fillna(1.0).to_numpy(np.float32)
+    return found
 
 
 def _odds(share: pd.Series) -> pd.Series:
