@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import httpx
 import pytest
 
+from toxic_core.errors import NoVersionReadyError
 from toxic_core.tables import NO_OPTIONS
 from toxic_inference.budget import Budget, Held
 from toxic_inference.doors.listing import DOORS
@@ -19,6 +21,7 @@ from toxic_inference.http.application import create_api
 from toxic_inference.http.backend import Backend
 from toxic_inference.jobs.files import JobFiles, PartialUpload, count_rows
 from toxic_inference.jobs.queue import JobQueue
+from toxic_inference.jobs.record import Job
 from toxic_inference.policies.file import Policies
 from toxic_inference.serving.errors import InferenceError
 from toxic_inference.serving.interfaces import Lane, Scorer, Text, TextScore
@@ -403,6 +406,44 @@ async def test_a_deleted_job_is_gone(start: Callable[[], Process], core: FakeCor
     await process.until((await process.upload())["id"], "done")
 
 
+class _SlowRemoval(JobFiles):
+    """Removes nothing before `go` is set."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.removing: list[str] = []
+        self.go = Event()
+
+    def remove(self, job: Job) -> None:
+        """Remove a job's folder, late."""
+        self.removing.append(job.id)
+        self.go.wait(timeout=30)
+        super().remove(job)
+
+
+async def test_a_deletion_while_jobs_expire_does_not_end_the_queue(
+    start: Callable[[], Process], calendar: Any, clock: ManualClock, tmp_path: Path
+) -> None:
+    """An expired job that a client deletes first is removed once, and the next job is scored."""
+    process = start()
+    files = process.queue.files = _SlowRemoval(tmp_path / "jobs")
+    process.work()
+    jobs = [await process.upload() for _ in range(2)]
+    await process.until(jobs[1]["id"], "done")
+    calendar.moment += timedelta(hours=2)
+    async with asyncio.timeout(30):
+        while not files.removing:
+            clock.advance(60)
+            await asyncio.sleep(0)  # the service runs on this event loop and needs its turn
+        deletion = asyncio.create_task(process.client.delete(f"/jobs/{jobs[1]['id']}"))
+        while len(files.removing) < 2:  # noqa: ASYNC110  threads work meanwhile
+            await asyncio.sleep(0)
+    files.go.set()
+    assert (await deletion).status_code == 204
+    await process.until((await process.upload())["id"], "done")
+    assert files.removing == [job["id"] for job in jobs]
+
+
 async def test_results_expire(
     start: Callable[[], Process], calendar: Any, clock: ManualClock, tmp_path: Path
 ) -> None:
@@ -478,6 +519,65 @@ async def test_scores_take_no_more_than_their_share(
     fits.write(b"x" * 99_000)
     fits.drop()
     running.cancel()
+
+
+class _FailingDisk(JobFiles):
+    """Fails as a disk does, while there is an `error`."""
+
+    error: OSError | None = None
+
+    def save(self, job: Job) -> None:
+        """Replace a job's record."""
+        self._work()
+        super().save(job)
+
+    def size(self, job: Job) -> int:
+        """Return the size of a job's files."""
+        self._work()
+        return super().size(job)
+
+    def _work(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+async def test_a_version_that_is_unloaded_while_the_disk_is_full_does_not_end_the_queue(
+    start: Callable[[], Process], core: FakeCore, clock: ManualClock, tmp_path: Path
+) -> None:
+    """The job waits for the next version, although its record can't be saved."""
+    process = start()
+    files = process.queue.files = _FailingDisk(tmp_path / "jobs")
+    held = core.held = asyncio.Event()
+    process.work()
+    job = await process.upload()
+    await process.until(job["id"], "running")
+    files.error = OSError(28, "No space left on device")
+    core.ready, core.error = False, NoVersionReadyError("The version is unloaded.")
+    held.set()
+    await process.until(job["id"], "queued")
+    files.error, core.ready, core.error = None, True, None
+    async with asyncio.timeout(30):
+        while (await process.client.get(f"/jobs/{job['id']}")).json()["state"] != "done":
+            clock.advance(1)
+            await asyncio.sleep(0)  # the service runs on this event loop and needs its turn
+
+
+async def test_a_job_whose_end_fails_does_not_end_the_queue(
+    start: Callable[[], Process], core: FakeCore, tmp_path: Path
+) -> None:
+    """It fails with the reason, and the next one is scored."""
+    process = start()
+    files = process.queue.files = _FailingDisk(tmp_path / "jobs")
+    held = core.held = asyncio.Event()
+    process.work()
+    job = await process.upload()
+    await process.until(job["id"], "running")
+    files.error = OSError(5, "Input/output error")
+    held.set()
+    failed = await process.until(job["id"], "failed")
+    assert "Input/output error" in failed["error"]["message"]
+    files.error = core.held = None
+    await process.until((await process.upload())["id"], "done")
 
 
 class _FullDisk(JobFiles):

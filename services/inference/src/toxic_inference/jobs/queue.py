@@ -11,7 +11,7 @@ served now or its policy was edited. It fails if the service crashes three times
 
 import asyncio
 from collections.abc import Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -99,7 +99,8 @@ class JobQueue:
             self._report()
             now = self.now()
             for job in [job for job in self._jobs.values() if job.ended and job.expires_at <= now]:
-                await self._remove(job)
+                if self._jobs.pop(job.id, None):  # else a client deleted it while another one was removed
+                    await self._remove(job)
             # Callers take turns; each one's jobs are in order.
             queued = [job for job in self._jobs.values() if not job.ended]
             waiting = min(queued, key=lambda job: self._turns.get(job.caller, 0), default=None)
@@ -108,18 +109,7 @@ class JobQueue:
                 await self.clock.wait(self._changed, at_most_seconds=_SWEEP_SECONDS)
                 continue
             self._turns[waiting.caller] = max(self._turns.values(), default=0) + 1
-            # A task of its own, which deleting the job cancels.
-            task = asyncio.create_task(self._attempt(waiting))
-            self._running = waiting.id, task
-            try:
-                await asyncio.wait({task})
-                if not task.cancelled():
-                    task.result()
-            finally:
-                self._running = None
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+            await self._score(waiting)
 
     async def open_upload(self, caller: str = "") -> PartialUpload:
         """Return an upload to write to, which raises `JobsFullError` when there is no more room for it.
@@ -222,7 +212,7 @@ class JobQueue:
         self._report()
 
     async def _remove(self, job: Job) -> None:
-        self._jobs.pop(job.id, None)
+        """Remove a job's files; the caller has taken it out of the records, which only one caller can."""
         await self.threads.run(self.files.remove, job)
         self._held.pop(job.id).release()
 
@@ -231,6 +221,24 @@ class JobQueue:
 
     def _report(self) -> None:
         self.emit(JobsChanged(self._waiting()))
+
+    async def _score(self, job: Job) -> None:
+        """Attempt a job in a task of its own, which deleting the job cancels."""
+        task = asyncio.create_task(self._attempt(job))
+        self._running = job.id, task
+        try:
+            await asyncio.wait({task})
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+            self._running = None
+        try:
+            if not task.cancelled():
+                task.result()
+        except Exception as error:  # noqa: BLE001  a task's boundary: the next job is scored all the same
+            _log.exception("job.broke", job=job.id[:_LOGGED_CHARACTERS])
+            job = replace(self._jobs.get(job.id, job), state=JobState.FAILED, error=self._reason(error))
+            self._ended(replace(job, expires_at=self.now() + self.keep))
 
     async def _attempt(self, job: Job) -> None:
         if job.attempts >= _MAX_ATTEMPTS:
@@ -277,7 +285,11 @@ class JobQueue:
         if job.state is JobState.RUNNING and job.id in self._jobs:  # else it was deleted
             job = replace(job, state=JobState.QUEUED, attempts=job.attempts - 1)
             self._update(job)
-            await self.threads.run(self.files.save, job)
+            try:
+                await self.threads.run(self.files.save, job)
+            except OSError as error:
+                # The saved record still counts the attempt, which matters after a restart only.
+                _log.warning("job.not_saved", job=job.id[:_LOGGED_CHARACTERS], reason=error.strerror)
 
     def _update(self, job: Job) -> None:
         if job.id in self._jobs:  # else it was deleted
@@ -298,6 +310,9 @@ class JobQueue:
             job = replace(job, state=JobState.FAILED, error=error or self._reason(failure))
         if job.id in self._held:
             self._held[job.id].settle(await self.threads.run(self.files.size, job))
+        self._ended(job)
+
+    def _ended(self, job: Job) -> None:
         self._update(job)
         self.emit(JobEnded(job.state.value))
         log = _log.warning if job.error else _log.info
