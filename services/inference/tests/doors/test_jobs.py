@@ -424,7 +424,7 @@ class _SlowRemoval(JobFiles):
 async def test_a_deletion_while_jobs_expire_does_not_end_the_queue(
     start: Callable[[], Process], calendar: Any, clock: ManualClock, tmp_path: Path
 ) -> None:
-    """An expired job that a client deletes first is removed once, and the next job is scored."""
+    """A job that a client can still delete, since the time was set back, is removed once."""
     process = start()
     files = process.queue.files = _SlowRemoval(tmp_path / "jobs")
     process.work()
@@ -435,6 +435,7 @@ async def test_a_deletion_while_jobs_expire_does_not_end_the_queue(
         while not files.removing:
             clock.advance(60)
             await asyncio.sleep(0)  # the service runs on this event loop and needs its turn
+        calendar.moment -= timedelta(hours=2)
         deletion = asyncio.create_task(process.client.delete(f"/jobs/{jobs[1]['id']}"))
         while len(files.removing) < 2:  # noqa: ASYNC110  threads work meanwhile
             await asyncio.sleep(0)
@@ -458,6 +459,43 @@ async def test_results_expire(
             clock.advance(60)
             await asyncio.sleep(0)  # the service runs on this event loop and needs its turn
     assert (await process.client.get(f"/jobs/{job['id']}")).status_code == 404
+
+
+async def test_an_expired_job_is_unknown(start: Callable[[], Process], calendar: Any) -> None:
+    """From the time that the service stated on, even if its files aren't removed yet."""
+    process = start()
+    process.work()
+    job = await process.upload()
+    done = await process.until(job["id"], "done")
+    address = f"/jobs/{job['id']}"
+    calendar.moment = datetime.fromisoformat(done["expires_at"]) - timedelta(seconds=1)
+    assert (await process.client.get(f"{address}/result")).status_code == 200
+    calendar.moment += timedelta(seconds=1)
+    for answer in (
+        await process.client.get(address),
+        await process.client.get(f"{address}/result"),
+        await process.client.delete(address),
+    ):
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "unknown_job")
+
+
+async def test_results_expire_while_a_job_runs(
+    start: Callable[[], Process], core: FakeCore, calendar: Any, clock: ManualClock, tmp_path: Path
+) -> None:
+    """A job that takes hours doesn't delay the removal of others."""
+    process = start()
+    process.work()
+    await process.until((await process.upload())["id"], "done")
+    core.held = asyncio.Event()
+    running = await process.upload()
+    await process.until(running["id"], "running")
+    calendar.moment += timedelta(hours=2)
+    async with asyncio.timeout(30):
+        while len(list((tmp_path / "jobs").iterdir())) > 1:
+            clock.advance(60)
+            await asyncio.sleep(0)  # the service runs on this event loop and needs its turn
+    core.held.set()
+    await process.until(running["id"], "done")
 
 
 @pytest.mark.hostile(22)

@@ -97,10 +97,7 @@ class JobQueue:
         while True:
             self._changed.clear()
             self._report()
-            now = self.now()
-            for job in [job for job in self._jobs.values() if job.ended and job.expires_at <= now]:
-                if self._jobs.pop(job.id, None):  # else a client deleted it while another one was removed
-                    await self._remove(job)
+            await self._sweep()
             # Callers take turns; each one's jobs are in order.
             queued = [job for job in self._jobs.values() if not job.ended]
             waiting = min(queued, key=lambda job: self._turns.get(job.caller, 0), default=None)
@@ -183,7 +180,7 @@ class JobQueue:
             UnknownJobError: there is no job with that id, or no longer, or not of this key.
         """
         job = self._jobs.get(job_id)
-        if job is None or key not in {None, job.caller}:
+        if job is None or self._expired(job) or key not in {None, job.caller}:
             raise UnknownJobError(f"There is no job {job_id!r}; results are kept for {self.keep}.")
         return job
 
@@ -211,6 +208,15 @@ class JobQueue:
         self.emit(JobEnded("deleted"))
         self._report()
 
+    async def _sweep(self) -> None:
+        """Remove the expired jobs."""
+        for job in [job for job in self._jobs.values() if self._expired(job)]:
+            if self._jobs.pop(job.id, None):  # else a client deleted it while another one was removed
+                await self._remove(job)
+
+    def _expired(self, job: Job) -> bool:
+        return job.ended and job.expires_at <= self.now()
+
     async def _remove(self, job: Job) -> None:
         """Remove a job's files; the caller has taken it out of the records, which only one caller can."""
         await self.threads.run(self.files.remove, job)
@@ -223,11 +229,14 @@ class JobQueue:
         self.emit(JobsChanged(self._waiting()))
 
     async def _score(self, job: Job) -> None:
-        """Attempt a job in a task of its own, which deleting the job cancels."""
-        task = asyncio.create_task(self._attempt(job))
+        """Attempt a job in a task of its own, which a deletion cancels; meanwhile, remove expired jobs."""
+        task, ended = asyncio.create_task(self._attempt(job)), asyncio.Event()
+        task.add_done_callback(lambda _: ended.set())
         self._running = job.id, task
         try:
-            await asyncio.wait({task})
+            while not task.done():
+                await self.clock.wait(ended, at_most_seconds=_SWEEP_SECONDS)
+                await self._sweep()
         finally:
             task.cancel()
             await asyncio.wait({task})
