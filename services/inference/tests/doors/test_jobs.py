@@ -21,7 +21,7 @@ from toxic_inference.http.application import create_api
 from toxic_inference.http.backend import Backend
 from toxic_inference.jobs.files import JobFiles, PartialUpload, count_rows
 from toxic_inference.jobs.queue import JobQueue
-from toxic_inference.jobs.record import Job
+from toxic_inference.jobs.record import Job, JobState
 from toxic_inference.policies.file import Policies
 from toxic_inference.serving.errors import InferenceError
 from toxic_inference.serving.interfaces import Lane, Scorer, Text, TextScore
@@ -404,6 +404,55 @@ async def test_a_deleted_job_is_gone(start: Callable[[], Process], core: FakeCor
     assert list((tmp_path / "jobs").iterdir()) == []
     core.held = None
     await process.until((await process.upload())["id"], "done")
+
+
+class _SlowSaving(JobFiles):
+    """Saves no record before `go` is set."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.saving, self.go = Event(), Event()
+
+    def save(self, job: Job) -> None:
+        """Replace a job's record, late."""
+        self.saving.set()
+        self.go.wait(timeout=30)
+        super().save(job)
+
+
+async def test_a_deletion_waits_for_the_record_that_is_being_saved(
+    start: Callable[[], Process], calendar: Any, tmp_path: Path
+) -> None:
+    """The next process doesn't find the job again."""
+    process = start()
+    files = process.queue.files = _SlowSaving(tmp_path / "jobs")
+    process.work()
+    job = await process.upload()
+    async with asyncio.timeout(30):
+        while not files.saving.is_set():  # noqa: ASYNC110  threads work meanwhile
+            await asyncio.sleep(0)
+    deletion = asyncio.create_task(process.client.delete(f"/jobs/{job['id']}"))
+    await asyncio.sleep(0.05)
+    assert not deletion.done()
+    files.go.set()
+    assert (await deletion).status_code == 204
+    await process.stop()
+    assert files.read_all(now=calendar.now()) == []
+    assert list((tmp_path / "jobs").iterdir()) == []
+
+
+def test_a_removed_job_is_not_saved_again(tmp_path: Path, calendar: Any) -> None:
+    """Saving fails, and doesn't create the job's folder."""
+    files = JobFiles(tmp_path)
+    upload = files.open_upload(Held(Budget(10**6, OSError), ""))
+    upload.close()
+    now = calendar.now()
+    job = Job(id="0" * 32, state=JobState.QUEUED, created_at=now, expires_at=now, rows_total=1)
+    files.keep(upload, job)
+    files.remove(job)
+    with pytest.raises(FileNotFoundError):
+        files.save(job)
+    assert list(tmp_path.iterdir()) == []
 
 
 class _SlowRemoval(JobFiles):

@@ -198,7 +198,7 @@ class JobQueue:
         return self.files.result(job)
 
     async def delete(self, job_id: str, *, key: str | None = None) -> None:
-        """Stop a job and remove it with its files; raises as `get`."""
+        """Stop a job, wait for a write in progress, and remove the job with its files; raises as `get`."""
         job = self.get(job_id, key=key)
         del self._jobs[job_id]
         if self._running is not None and self._running[0] == job_id:
@@ -270,7 +270,7 @@ class JobQueue:
                     policy_digest=rules,
                 )
                 # Saved before scoring starts, so that every crash counts.
-                await self.threads.run(self.files.save, job)
+                await self.threads.run_to_end(self.files.save, job)
                 self._update(job)
                 with disk_errors():
                     async with aclosing(scoring.score(job, session, self._held[job.id])) as steps:
@@ -295,7 +295,7 @@ class JobQueue:
             job = replace(job, state=JobState.QUEUED, attempts=job.attempts - 1)
             self._update(job)
             try:
-                await self.threads.run(self.files.save, job)
+                await self.threads.run_to_end(self.files.save, job)
             except OSError as error:
                 # The saved record still counts the attempt, which matters after a restart only.
                 _log.warning("job.not_saved", job=job.id[:_LOGGED_CHARACTERS], reason=error.strerror)
@@ -314,7 +314,7 @@ class JobQueue:
             expires_at=self.now() + self.keep,
         )
         try:
-            await self.threads.run(partial(self.files.finish, job, complete=error is None))
+            await self.threads.run_to_end(partial(self.files.finish, job, complete=error is None))
         except OSError as failure:
             job = replace(job, state=JobState.FAILED, error=error or self._reason(failure))
         if job.id in self._held:
