@@ -21,7 +21,7 @@ from toxic_inference.http.application import create_api
 from toxic_inference.http.backend import Backend
 from toxic_inference.jobs.files import JobFiles, PartialUpload, count_rows
 from toxic_inference.jobs.queue import JobQueue
-from toxic_inference.jobs.record import Job, JobState
+from toxic_inference.jobs.record import Job, JobsFullError, JobState
 from toxic_inference.policies.file import Policies
 from toxic_inference.serving.errors import InferenceError
 from toxic_inference.serving.interfaces import Lane, Scorer, Text, TextScore
@@ -689,6 +689,68 @@ async def test_a_full_disk_is_said_to_be_full(
     assert (answer.status_code, answer.json()["error"]["code"]) == (507, "disk_full")
     assert "disk is full" in answer.json()["error"]["message"]
     assert list((tmp_path / "full").iterdir()) == []
+
+
+class _SlowUpload(JobFiles):
+    """Opens no upload before `go` is set."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.opening, self.go = Event(), Event()
+
+    def open_upload(self, held: Held) -> PartialUpload:
+        """Return an upload, late."""
+        self.opening.set()
+        self.go.wait(timeout=30)
+        return super().open_upload(held)
+
+
+async def _has_its_whole_share(queue: JobQueue) -> bool:
+    """Return whether a caller can upload half of the two million bytes, less one per upload."""
+    upload = await queue.open_upload()
+    try:
+        upload.write(b"x" * 999_999)
+    except JobsFullError:
+        return False
+    finally:
+        upload.drop()
+    return True
+
+
+async def test_an_upload_whose_caller_leaves_while_it_is_opened_leaves_nothing(
+    new_queue: Callable[[], JobQueue], tmp_path: Path
+) -> None:
+    """Its folder is removed and its room is released."""
+    queue = new_queue()
+    files = queue.files = _SlowUpload(tmp_path / "jobs")
+    opening = asyncio.create_task(queue.open_upload())
+    async with asyncio.timeout(30):
+        while not files.opening.is_set():  # noqa: ASYNC110  threads work meanwhile
+            await asyncio.sleep(0)
+    opening.cancel()
+    await asyncio.sleep(0)
+    files.go.set()
+    await asyncio.wait({opening})
+    assert opening.cancelled()
+    assert list((tmp_path / "jobs").iterdir()) == []
+    assert await _has_its_whole_share(queue)
+
+
+async def test_an_upload_that_can_t_be_opened_leaves_nothing(
+    new_queue: Callable[[], JobQueue], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its folder is removed and its room is released, whether the folder or the file can't be created."""
+    queue, folder = new_queue(), tmp_path / "jobs"
+    folder.rmdir()
+    with pytest.raises(FileNotFoundError):
+        await queue.open_upload()
+    folder.mkdir()
+    with monkeypatch.context() as patched:
+        patched.setattr("toxic_inference.jobs.files._UPLOAD", "missing/upload.csv")
+        with pytest.raises(FileNotFoundError):
+            await queue.open_upload()
+    assert list(folder.iterdir()) == []
+    assert await _has_its_whole_share(queue)
 
 
 def test_what_was_left_half_is_removed_at_the_start(tmp_path: Path, calendar: Any) -> None:

@@ -72,7 +72,11 @@ class JobFiles:
         """Return a new upload, to be written and then kept or dropped."""
         path = self._folder / f"{_PARTIAL}{uuid.uuid4().hex}"
         path.mkdir(mode=0o700)
-        return PartialUpload(path, held)
+        try:
+            return PartialUpload(path, held)
+        except OSError:
+            shutil.rmtree(path, ignore_errors=True)
+            raise
 
     def keep(self, upload: "PartialUpload", job: Job) -> None:
         """Turn an upload into a job."""

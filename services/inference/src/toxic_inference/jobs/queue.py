@@ -119,7 +119,15 @@ class JobQueue:
             raise self._full()
         held = Held(self._disk, caller)
         held.grow(1)
-        return await self.threads.run(self.files.open_upload, held)
+        opened: list[PartialUpload] = []
+        try:
+            await self.threads.run_to_end(lambda: opened.append(self.files.open_upload(held)))
+        except BaseException:
+            for upload in opened:  # cancelled after the call had begun
+                await self.threads.run(upload.drop)
+            held.release()
+            raise
+        return opened[0]
 
     def _full(self) -> JobsFullError:
         return JobsFullError(
