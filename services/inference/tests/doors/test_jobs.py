@@ -753,6 +753,39 @@ async def test_an_upload_that_can_t_be_opened_leaves_nothing(
     assert await _has_its_whole_share(queue)
 
 
+class _SlowKeeping(JobFiles):
+    """Turns an upload into a job, but returns only when `go` is set."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.kept, self.go = Event(), Event()
+
+    def keep(self, upload: PartialUpload, job: Job) -> None:
+        """Turn an upload into a job, and return late."""
+        super().keep(upload, job)
+        self.kept.set()
+        self.go.wait(timeout=30)
+
+
+async def test_an_upload_whose_caller_leaves_while_it_is_kept_is_no_job(
+    start: Callable[[], Process], calendar: Any, tmp_path: Path
+) -> None:
+    """The next process doesn't find it."""
+    process = start()
+    files = process.queue.files = _SlowKeeping(tmp_path / "jobs")
+    upload = asyncio.create_task(process.client.post("/jobs", content=FILE, headers=CSV))
+    async with asyncio.timeout(30):
+        while not files.kept.is_set():  # noqa: ASYNC110  threads work meanwhile
+            await asyncio.sleep(0)
+    upload.cancel()
+    await asyncio.sleep(0)
+    files.go.set()
+    await asyncio.wait({upload})
+    assert upload.cancelled()
+    assert files.read_all(now=calendar.now()) == []
+    assert await _has_its_whole_share(process.queue)
+
+
 def test_what_was_left_half_is_removed_at_the_start(tmp_path: Path, calendar: Any) -> None:
     """An upload without its name, and a folder without a record."""
     files = JobFiles(tmp_path)

@@ -79,9 +79,9 @@ class JobFiles:
             raise
 
     def keep(self, upload: "PartialUpload", job: Job) -> None:
-        """Turn an upload into a job."""
+        """Turn an upload into a job; dropping the upload still removes its files."""
         _write(upload.path / _RECORD, job)
-        upload.path.rename(self._folder / job.id)
+        upload.path = upload.path.rename(self._folder / job.id)
 
     def save(self, job: Job) -> None:
         """Replace a job's record; raises FileNotFoundError if the job was removed."""

@@ -172,7 +172,7 @@ class JobQueue:
             )
 
         job = await self.threads.run(check)
-        await self.threads.run(self.files.keep, upload, job)
+        await self.threads.run_to_end(self.files.keep, upload, job)
         self._jobs[job.id], self._held[job.id] = job, upload.held
         self._changed.set()
         return job
