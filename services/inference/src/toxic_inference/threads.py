@@ -46,6 +46,25 @@ class Threads:
 
         A call that is cancelled before its turn is never made.
         """
+        return await asyncio.wrap_future(self._submit(work, arguments, caller))
+
+    async def run_to_end(self, work: Callable[..., Result], *arguments: object, caller: str = "") -> Result:
+        """Return as `run` does; if the caller is cancelled, wait for a call that has begun.
+
+        Use it for work such as a write, which must not overlap with what the caller does next.
+        """
+        future = self._submit(work, arguments, caller)
+        ended = asyncio.wrap_future(future)
+        try:
+            return await asyncio.shield(ended)
+        except asyncio.CancelledError:
+            if not future.cancel():
+                await asyncio.gather(ended, return_exceptions=True)
+            raise
+
+    def _submit(
+        self, work: Callable[..., Result], arguments: tuple[object, ...], caller: str
+    ) -> Future[Result]:
         future: Future[Result] = Future()
 
         def call() -> None:
@@ -58,7 +77,7 @@ class Threads:
         with self._lock:
             self._waiting.setdefault(caller, deque()).append(call)
         self._executor.submit(self._next)
-        return await asyncio.wrap_future(future)
+        return future
 
     def _next(self) -> None:
         """Make the oldest call of the next caller."""
