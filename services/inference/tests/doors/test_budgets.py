@@ -14,7 +14,9 @@ import pytest
 from toxic_core.tables.delimited import InvalidRecordError, Lines
 from toxic_inference.budget import Budget
 from toxic_inference.composition.executors import Executors
-from toxic_inference.corrections.record import FeedbackFullError
+from toxic_inference.corrections.record import FeedbackFullError, FeedbackSource
+from toxic_inference.corrections.service import CorrectionService
+from toxic_inference.corrections.store import OVERHEAD_BYTES, DatabaseFeedbackStore
 from toxic_inference.doors.listing import DOORS
 from toxic_inference.http.admission import LEAST_REQUESTS, AdmissionRules, RequestLimit
 from toxic_inference.http.application import create_api
@@ -51,6 +53,19 @@ def roomy(backend: Backend) -> httpx.AsyncClient:
     limits = Limits(text_bytes=200, texts=5, body_bytes=8 * 2**20, upload_bytes=2**29, bodies_bytes=2**20)
     app = create_api(replaced(backend, limits=limits), DOORS)
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service")
+
+
+async def fill(corrections: CorrectionService, caller: str, count: int) -> None:
+    """File corrections without a text."""
+    for number in range(count):
+        made = corrections.make(
+            f"{caller}-{number}",
+            text=None,
+            language=None,
+            labels={"toxic": True},
+            source=FeedbackSource.NATIVE,
+        )
+        await corrections.file(made, caller=caller)
 
 
 def replaced(backend: Backend, **fields: Any) -> Backend:
@@ -295,6 +310,15 @@ async def test_corrections_have_room_per_caller(backend: Backend) -> None:
         answer = await client.post(SUGGEST, json=long | {"comment": {"text": "hello"}})
         assert answer.status_code == 400
         assert "communityId" in answer.text
+
+
+async def test_what_is_stored_counts_once(backend: Backend, feedback_store: DatabaseFeedbackStore) -> None:
+    """Although many callers send their first corrections together after a start."""
+    await fill(backend.corrections, "before", 3)
+    room = Budget(12_000, lambda: FeedbackFullError("Full.", retry_after_seconds=600))
+    started = replace(backend.corrections, room=room)
+    await asyncio.gather(*(fill(started, f"caller-{number}", 1) for number in range(4)))
+    assert room.used == feedback_store.size() == 7 * OVERHEAD_BYTES
 
 
 @pytest.mark.hostile(19)

@@ -4,9 +4,10 @@ Invariant: the store is only touched off the event loop; a `CorrectionKept` is e
 after it was stored.
 """
 
+import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from hashlib import blake2b
@@ -25,7 +26,7 @@ from toxic_inference.threads import Threads
 _PAGE_ROWS = 500
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class CorrectionService:
     """Between the doors and the store.
 
@@ -44,6 +45,8 @@ class CorrectionService:
     emit: Emit
     room: Budget
     kept: Callable[[Feedback], None] = lambda _: None
+    _counted: bool = field(default=False, init=False)
+    _counting: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     def make(
         self,
@@ -77,8 +80,11 @@ class CorrectionService:
         Raises:
             FeedbackFullError: there is no room for it, or the caller's share is full.
         """
-        if not self.room.used:
-            self.room.reserve("", await self.threads.run(self.store.size), always=True)
+        # Once, although many corrections may come together after a start.
+        async with self._counting:
+            if not self._counted:
+                self.room.reserve("", await self.threads.run(self.store.size), always=True)
+                self._counted = True
         secret = await self.threads.run(self.store.secret)
         feedback = dataclasses.replace(feedback, caller=pseudonym(caller, secret))
         size = len(feedback.text or "") + OVERHEAD_BYTES
