@@ -10,7 +10,12 @@ import psycopg
 import pytest
 
 from toxic_core.labels import Label
-from toxic_inference.corrections.record import Feedback, FeedbackConflictError, FeedbackSource
+from toxic_inference.corrections.record import (
+    Feedback,
+    FeedbackConflictError,
+    FeedbackSource,
+    UnknownFeedbackError,
+)
 from toxic_inference.corrections.review_store import Candidate, Opinion, ReviewStore
 from toxic_inference.corrections.store import OVERHEAD_BYTES, DatabaseFeedbackStore
 from toxic_inference.corrections.tables import digest_of
@@ -69,6 +74,14 @@ def test_replicas_share_one_table(database: str) -> None:
     assert other.page(after=place, limit=9)[0][1] == FEEDBACK
     for store in stores:
         store.close()
+
+
+def test_an_id_with_nul_is_unknown(server: PostgresServer) -> None:
+    """PostgreSQL refuses the character, which no id has: that is no reason to try again later."""
+    store = DatabaseFeedbackStore(server.new_database("nul"))
+    with pytest.raises(UnknownFeedbackError):
+        store.delete("1\0")
+    store.close()
 
 
 def test_space_is_counted_by_caller(server: PostgresServer) -> None:

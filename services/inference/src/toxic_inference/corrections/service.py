@@ -20,6 +20,7 @@ from toxic_inference.corrections.record import (
     FeedbackSource,
 )
 from toxic_inference.corrections.store import OVERHEAD_BYTES, DatabaseFeedbackStore, Sizes
+from toxic_inference.corrections.tables import storable
 from toxic_inference.events import CorrectionKept, Emit, LabelJudged
 from toxic_inference.threads import Threads
 
@@ -63,15 +64,14 @@ class CorrectionService:
         """Return a new correction with the current time."""
         return Feedback(
             id=feedback_id,
-            # PostgreSQL's texts can hold every character except NUL.
-            text=None if text is None else text.replace("\0", "\ufffd"),
+            text=None if text is None else storable(text),
             language=language,
             labels=labels,
             scores=scores or {},
             created_at=self.now(),
             model_version=model_version,
             source=source,
-            actor=actor,
+            actor=None if actor is None else storable(actor),
         )
 
     async def file(self, feedback: Feedback, *, replace: bool = False, caller: str = "") -> bool:

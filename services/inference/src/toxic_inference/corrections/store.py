@@ -42,6 +42,7 @@ from toxic_inference.corrections.tables import (
     metadata,
     review_items,
     secret_row,
+    storable,
     unnamed,
     unnamed_corrections,
 )
@@ -160,7 +161,7 @@ class DatabaseFeedbackStore:
             UnknownFeedbackError: there is none with that id.
         """
         with self.connection() as connection:
-            removed = _remove(connection, feedback_id)
+            removed = _remove(connection, storable(feedback_id))
             if removed is None:
                 raise UnknownFeedbackError(f"There is no correction {feedback_id!r}.")
             drop_items(connection, review_items.c.digest == removed.digest)
