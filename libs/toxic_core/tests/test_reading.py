@@ -233,6 +233,22 @@ def test_a_broken_json_record_takes_no_neighbour_with_it() -> None:
         opened(b'{\n  "texts": ["a"]\n}')
 
 
+def test_a_number_that_is_too_long_is_malformed() -> None:
+    """Of more digits than Python reads: in lines a problem of its line, in a list the end of what is read."""
+    digits = b"1" * 5_000
+    assert codes_of(b'{"text": "a"}\n{"text": ' + digits + b'}\n{"text": "b"}\n') == [
+        (1, "a"),
+        (2, "[malformed_json]"),
+        (3, "b"),
+    ]
+    assert codes_of(b'["a", ' + digits + b', "b"]') == [(1, "a"), (2, "[malformed_json]")]
+    late = b'["a"' + b', "b"' * 1_500 + b', {"text": ' + digits + b"}]"
+    assert codes_of(late)[-1] == (1_502, "[malformed_json]")
+    assert codes_of(b'["a", ' + digits + b".5]")[-1] == (2, "[invalid_record]")
+    with pytest.raises(InvalidDataError, match=r"JSON without an object .* no JSON"):
+        opened(b'[{"text": ' + digits + b"}]")
+
+
 def test_compressed_files_are_bounded() -> None:
     """By their content, before it is used; damaged ones and archives of several files are refused."""
     bomb = gzip.compress(b"text\n" + b"0" * 2_000_000)
