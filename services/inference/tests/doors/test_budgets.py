@@ -14,7 +14,10 @@ import pytest
 from toxic_core.tables.delimited import InvalidRecordError, Lines
 from toxic_inference.budget import Budget
 from toxic_inference.composition.executors import Executors
-from toxic_inference.corrections.record import FeedbackFullError
+from toxic_inference.corrections.record import FeedbackFullError, FeedbackSource
+from toxic_inference.corrections.service import CorrectionService
+from toxic_inference.corrections.store import OVERHEAD_BYTES, DatabaseFeedbackStore
+from toxic_inference.corrections.tables import digest_of
 from toxic_inference.doors.listing import DOORS
 from toxic_inference.http.admission import LEAST_REQUESTS, AdmissionRules, RequestLimit
 from toxic_inference.http.application import create_api
@@ -27,6 +30,7 @@ from toxic_inference.tables.reader import CsvTable, InvalidCsvError
 from toxic_inference.threads import Threads
 from toxic_testing.inference.core import LIMITS, FakeCore
 from toxic_testing.inference.fakes import HeldExecutor
+from toxic_testing.inference.perspective import suggested
 
 pytestmark = pytest.mark.anyio
 
@@ -51,6 +55,19 @@ def roomy(backend: Backend) -> httpx.AsyncClient:
     limits = Limits(text_bytes=200, texts=5, body_bytes=8 * 2**20, upload_bytes=2**29, bodies_bytes=2**20)
     app = create_api(replaced(backend, limits=limits), DOORS)
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service")
+
+
+async def fill(corrections: CorrectionService, caller: str, count: int) -> None:
+    """File corrections without a text."""
+    for number in range(count):
+        made = corrections.make(
+            f"{caller}-{number}",
+            text=None,
+            language=None,
+            labels={"toxic": True},
+            source=FeedbackSource.NATIVE,
+        )
+        await corrections.file(made, caller=caller)
 
 
 def replaced(backend: Backend, **fields: Any) -> Backend:
@@ -295,6 +312,60 @@ async def test_corrections_have_room_per_caller(backend: Backend) -> None:
         answer = await client.post(SUGGEST, json=long | {"comment": {"text": "hello"}})
         assert answer.status_code == 400
         assert "communityId" in answer.text
+
+
+async def test_what_is_stored_counts_once(backend: Backend, feedback_store: DatabaseFeedbackStore) -> None:
+    """Although many callers send their first corrections together after a start."""
+    await fill(backend.corrections, "before", 3)
+    room = Budget(12_000, lambda: FeedbackFullError("Full.", retry_after_seconds=600))
+    started = replace(backend.corrections, room=room)
+    await asyncio.gather(*(fill(started, f"caller-{number}", 1) for number in range(4)))
+    assert room.used == sum(feedback_store.sizes().values()) == 7 * OVERHEAD_BYTES
+
+
+@pytest.mark.hostile(18)
+async def test_a_start_leaves_each_caller_its_corrections(backend: Backend) -> None:
+    """A caller whose share is full adds nothing after a start, and others add theirs."""
+    await fill(backend.corrections, "192.0.2.1", 5)
+    started = replace(backend.corrections, room=Budget(12_000, lambda: OSError("full")))
+    with pytest.raises(OSError, match="full"):
+        await fill(started, "192.0.2.1", 6)
+    await fill(started, "192.0.2.2", 5)
+
+
+async def test_a_removed_correction_leaves_its_caller_room(backend: Backend) -> None:
+    """Whoever removes it, by its id or by its text, and also right after a start."""
+    room = Budget(12_000, lambda: FeedbackFullError("Full.", retry_after_seconds=600))
+    corrections = replace(backend.corrections, room=room)
+    app = create_api(replaced(backend, corrections=corrections), DOORS)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
+
+        async def filed(number: int, **fields: Any) -> int:
+            body = {"labels": {"toxic": True}, "id": f"{number}"} | fields
+            return (await client.post("/feedback", json=body)).status_code
+
+        for number in range(5):
+            assert await filed(number, text="hello", consent=number < 3) == 201
+        assert await filed(5) == 429
+        assert (await client.delete("/feedback/4")).status_code == 204
+        assert [await filed(5), await filed(6)] == [201, 429]
+        await corrections.forget(digest_of("hello"))
+        assert [await filed(number) for number in (6, 7, 8, 9)] == [201] * 3 + [429]
+    started = replace(corrections, room=(after := Budget(12_000, lambda: OSError("full"))))
+    await started.delete("8")
+    assert after.used == room.used - OVERHEAD_BYTES
+
+
+async def test_a_replaced_correction_takes_no_room(backend: Backend) -> None:
+    """A caller may suggest other scores as often as it likes."""
+    room = Budget(12_000, lambda: FeedbackFullError("Full.", retry_after_seconds=600))
+    app = create_api(replaced(backend, corrections=replace(backend.corrections, room=room)), DOORS)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
+        for value in (0, 1) * 5:
+            assert (await client.post(SUGGEST, json=suggested(value=value))).status_code == 200
+        assert room.used == OVERHEAD_BYTES + len(suggested()["comment"]["text"])
+        assert (await client.post(SUGGEST, json=suggested(doNotStore=True))).status_code == 200
+        assert room.used == OVERHEAD_BYTES
 
 
 @pytest.mark.hostile(19)

@@ -33,6 +33,7 @@ from toxic_inference.corrections.tables import (
     drop_items,
     review_items,
     review_opinions,
+    storable,
 )
 from toxic_inference.events import ReviewReason
 
@@ -158,8 +159,7 @@ class ReviewStore:
         """
         rows = {}
         for each in candidates:
-            # PostgreSQL's texts can hold every character except NUL.
-            text = each.text.replace("\0", "\ufffd")
+            text = storable(each.text)
             rows[digest_of(text)] = {
                 "digest": digest_of(text),
                 "text": text,

@@ -6,11 +6,12 @@ after it was stored.
 
 import dataclasses
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from hashlib import blake2b
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from threading import Lock
 
 from toxic_core.labels import LabelName
 from toxic_inference.budget import Budget
@@ -18,14 +19,15 @@ from toxic_inference.corrections.record import (
     Feedback,
     FeedbackSource,
 )
-from toxic_inference.corrections.store import OVERHEAD_BYTES, DatabaseFeedbackStore
+from toxic_inference.corrections.store import OVERHEAD_BYTES, DatabaseFeedbackStore, Sizes
+from toxic_inference.corrections.tables import storable
 from toxic_inference.events import CorrectionKept, Emit, LabelJudged
 from toxic_inference.threads import Threads
 
 _PAGE_ROWS = 500
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class CorrectionService:
     """Between the doors and the store.
 
@@ -34,7 +36,7 @@ class CorrectionService:
         threads: for the store only.
         now: the time, in UTC.
         emit: takes `CorrectionKept` and `LabelJudged`.
-        room: bytes for corrections; what the store has at first counts for no caller's share.
+        room: bytes for corrections, by `Feedback.caller`; those that were stored before a start count too.
         kept: takes every correction that was stored, at once.
     """
 
@@ -44,6 +46,8 @@ class CorrectionService:
     emit: Emit
     room: Budget
     kept: Callable[[Feedback], None] = lambda _: None
+    _counted: bool = field(default=False, init=False)
+    _counting: Lock = field(default_factory=Lock, init=False)
 
     def make(
         self,
@@ -60,15 +64,14 @@ class CorrectionService:
         """Return a new correction with the current time."""
         return Feedback(
             id=feedback_id,
-            # PostgreSQL's texts can hold every character except NUL.
-            text=None if text is None else text.replace("\0", "\ufffd"),
+            text=None if text is None else storable(text),
             language=language,
             labels=labels,
             scores=scores or {},
             created_at=self.now(),
             model_version=model_version,
             source=source,
-            actor=actor,
+            actor=None if actor is None else storable(actor),
         )
 
     async def file(self, feedback: Feedback, *, replace: bool = False, caller: str = "") -> bool:
@@ -77,32 +80,33 @@ class CorrectionService:
         Raises:
             FeedbackFullError: there is no room for it, or the caller's share is full.
         """
-        if not self.room.used:
-            self.room.reserve("", await self.threads.run(self.store.size), always=True)
-        secret = await self.threads.run(self.store.secret)
-        feedback = dataclasses.replace(feedback, caller=pseudonym(caller, secret))
+        await self._count()
+        name = pseudonym(caller, await self.threads.run(self.store.secret))
+        feedback = dataclasses.replace(feedback, caller=name)
         size = len(feedback.text or "") + OVERHEAD_BYTES
-        self.room.reserve(caller, size)
-        kept = False
+        self.room.reserve(name, size)
+        replaced: Sizes | None = None
         try:
-            kept = await self.threads.run(partial(self.store.add, feedback, replace=replace))
+            replaced = await self.threads.run(partial(self.store.add, feedback, replace=replace))
         finally:
-            if not kept:
-                self.room.release(caller, size)
-        if kept:
-            self.emit(CorrectionKept(feedback.source.value))
-            for label, applies in feedback.labels.items():
-                self.emit(LabelJudged(label, "yes" if applies else "no"))
-            self.kept(feedback)
-        return kept
+            self._release({name: size} if replaced is None else replaced)
+        if replaced is None:
+            return False
+        self.emit(CorrectionKept(feedback.source.value))
+        for label, applies in feedback.labels.items():
+            self.emit(LabelJudged(label, "yes" if applies else "no"))
+        self.kept(feedback)
+        return True
 
-    async def delete(self, feedback_id: str, *, caller: str = "") -> None:
+    async def delete(self, feedback_id: str) -> None:
         """Remove a correction. Raises as `DatabaseFeedbackStore.delete`."""
-        self.room.release(caller, await self.threads.run(self.store.delete, feedback_id))
+        await self._count()
+        self._release(await self.threads.run(self.store.delete, feedback_id))
 
     async def forget(self, digest: str) -> None:
         """Remove a text everywhere. Raises as `DatabaseFeedbackStore.forget`."""
-        self.room.release("", await self.threads.run(self.store.forget, digest))
+        await self._count()
+        self._release(await self.threads.run(self.store.forget, digest))
 
     async def labels(self) -> list[LabelName]:
         """Return every label that a correction judges, sorted. Raises as `DatabaseFeedbackStore.labels`."""
@@ -113,6 +117,24 @@ class CorrectionService:
         while page := await self.threads.run(partial(self.store.page, after=after, limit=_PAGE_ROWS)):
             after = page[-1][0]
             yield [*page]
+
+    async def _count(self) -> None:
+        """Reserve the room of what is stored, once, and before anything changes it."""
+
+        def count() -> None:
+            # On the thread: if a caller is cancelled meanwhile, the next one doesn't count again.
+            with self._counting:
+                if not self._counted:
+                    for caller, size in self.store.sizes().items():
+                        self.room.reserve(caller, size, always=True)
+                    self._counted = True
+
+        if not self._counted:
+            await self.threads.run(count)
+
+    def _release(self, sizes: Sizes) -> None:
+        for caller, size in sizes.items():
+            self.room.release(caller, size)
 
 
 def pseudonym(caller: str, secret: bytes) -> str:

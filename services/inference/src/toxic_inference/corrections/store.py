@@ -9,14 +9,14 @@ are computed later, in steps.
 Invariant: `add` returns once the rows are on disk; two `add`s of one id leave one correction.
 """
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC
 from pathlib import Path
 from secrets import token_bytes
 from threading import Lock
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sql
 from sqlalchemy.engine import URL, make_url
@@ -42,6 +42,7 @@ from toxic_inference.corrections.tables import (
     metadata,
     review_items,
     secret_row,
+    storable,
     unnamed,
     unnamed_corrections,
 )
@@ -54,12 +55,15 @@ _LOCK = 0x746F786963  # any number without another lock in the database
 OVERHEAD_BYTES = 1_024
 """About what a correction takes beside its text."""
 
+Sizes = Mapping[str, int]
+"""About how many bytes corrections take, by their caller; "" if it is unknown."""
+
 _OLD_COLUMNS: Final = ("id", "text", "language", "created_at", "model_version", "source", "actor")
 
 _COLUMNS: Final = (*_OLD_COLUMNS, "caller")
 """What a correction holds beside its labels and scores."""
 
-_BYTES: Final = sql.func.coalesce(sql.func.length(corrections.c.text), 0)
+_CHARACTERS: Final = sql.func.coalesce(sql.func.length(corrections.c.text), 0)
 
 _AT_ONCE: Final = "toxic_begin_immediately"
 
@@ -107,8 +111,8 @@ class DatabaseFeedbackStore:
                     "INFERENCE_STATE_DIR to a writable folder, or INFERENCE_FEEDBACK_URL to another database."
                 ) from error
 
-    def add(self, feedback: Feedback, *, replace: bool = False) -> bool:
-        """Store a correction durably; return False if it was stored already.
+    def add(self, feedback: Feedback, *, replace: bool = False) -> Sizes | None:
+        """Store a correction durably; return the size of what it replaced, or None if it was stored already.
 
         Args:
             feedback: the correction.
@@ -129,6 +133,7 @@ class DatabaseFeedbackStore:
             }
             for label in dict.fromkeys((*feedback.labels, *feedback.scores))
         ]
+        replaced: Counter[str] = Counter()
         with self.connection() as connection:
             # Between a removal and the next insertion, another replacement may come first.
             for _ in range(_ATTEMPTS if replace else 1):
@@ -139,32 +144,31 @@ class DatabaseFeedbackStore:
                 except IntegrityError:
                     same = _read(connection, corrections.c.id == feedback.id, limit=1)
                     if same and feedback.repeats(same[0][1]):
-                        return False
-                    if replace:
-                        _remove(connection, feedback.id)
+                        return None
+                    if replace and (removed := _remove(connection, feedback.id)):
+                        replaced[removed.caller] += removed.size
                 else:
-                    return True
+                    return replaced
             raise FeedbackConflictError(
                 f"The id {feedback.id!r} belongs to another correction. "
                 "Send a new id, or delete that correction first."
             )
 
-    def delete(self, feedback_id: str) -> int:
-        """Remove a correction for good, its text also from the review; return about how many bytes it took.
+    def delete(self, feedback_id: str) -> Sizes:
+        """Remove a correction for good, its text also from the review; return its size.
 
         Raises:
             UnknownFeedbackError: there is none with that id.
         """
         with self.connection() as connection:
-            found = _remove(connection, feedback_id)
-            if found is None:
+            removed = _remove(connection, storable(feedback_id))
+            if removed is None:
                 raise UnknownFeedbackError(f"There is no correction {feedback_id!r}.")
-            size, digest = found
-            drop_items(connection, review_items.c.digest == digest)
-        return OVERHEAD_BYTES + size
+            drop_items(connection, review_items.c.digest == removed.digest)
+        return {removed.caller: removed.size}
 
-    def forget(self, digest: str) -> int:
-        """Remove every correction with a text, and the text from the review; return about how many bytes.
+    def forget(self, digest: str) -> Sizes:
+        """Remove every correction with a text, and the text from the review; return the corrections' sizes.
 
         Args:
             digest: of the text.
@@ -172,18 +176,20 @@ class DatabaseFeedbackStore:
         Raises:
             UnknownFeedbackError: no correction has the text, and it isn't in the review.
         """
+        sizes: Counter[str] = Counter()
         with self.connection() as connection:
             dropped = drop_items(connection, review_items.c.digest == digest)
             found = connection.execute(
-                sql.select(corrections.c.id, _BYTES).where(
+                sql.select(corrections.c.id).where(
                     (corrections.c.digest == digest) | (unnamed & (_digest_in(connection) == digest))
                 )
             ).all()
-            for feedback_id, _ in found:
-                _remove(connection, feedback_id)
+            for (feedback_id,) in found:
+                if removed := _remove(connection, feedback_id):
+                    sizes[removed.caller] += removed.size
         if not (found or dropped):
             raise UnknownFeedbackError(f"There is no text with the digest {digest!r}.")
-        return sum(OVERHEAD_BYTES + size for _, size in found)
+        return sizes
 
     def name_texts(self, limit: int) -> bool:
         """Give digests to at most so many texts of an older release; return whether there were as many."""
@@ -212,12 +218,14 @@ class DatabaseFeedbackStore:
             found = connection.execute(judged).all()
         return frozenset(label for label, value in found if feedback.labels.get(label, value) is not value)
 
-    def size(self) -> int:
-        """Return about how many bytes all corrections take."""
-        texts = sql.func.coalesce(sql.func.sum(sql.func.length(corrections.c.text)), 0)
+    def sizes(self) -> Sizes:
+        """Return the size of each caller's corrections."""
+        query = sql.select(corrections.c.caller, sql.func.count(), sql.func.sum(_CHARACTERS))
+        found: Counter[str] = Counter()
         with self.connection() as connection:
-            count, characters = connection.execute(sql.select(sql.func.count(), texts)).one()
-        return int(count) * OVERHEAD_BYTES + int(characters)
+            for caller, count, characters in connection.execute(query.group_by(corrections.c.caller)):
+                found[caller or ""] += int(count) * OVERHEAD_BYTES + int(characters)
+        return found
 
     def page(self, *, after: int, limit: int) -> Sequence[tuple[int, Feedback]]:
         """Return at most `limit` corrections after a position, oldest first, each with its position."""
@@ -295,13 +303,21 @@ def _digest_in(connection: sql.Connection) -> sql.ColumnElement[str]:
     return sql.func.encode(sql.func.sha256(sql.func.convert_to(text, "UTF8")), "hex")
 
 
-def _remove(connection: sql.Connection, feedback_id: str) -> tuple[int, str | None] | None:
-    """Remove a correction; return its text's size and digest, if there was one."""
+class _Removed(NamedTuple):
+    """A correction that was removed, with its size and its text's digest."""
+
+    caller: str
+    size: int
+    digest: str | None
+
+
+def _remove(connection: sql.Connection, feedback_id: str) -> _Removed | None:
+    """Remove a correction, if it is there."""
     connection.execute(sql.delete(label_rows).where(label_rows.c.id == feedback_id))
     digest = sql.func.coalesce(corrections.c.digest, _digest_in(connection)).label("digest")
     removal = sql.delete(corrections).where(corrections.c.id == feedback_id)
-    row = connection.execute(removal.returning(_BYTES, digest)).first()
-    return None if row is None else (int(row[0]), row[1])
+    row = connection.execute(removal.returning(corrections.c.caller, _CHARACTERS, digest)).first()
+    return None if row is None else _Removed(row[0] or "", OVERHEAD_BYTES + int(row[1]), row[2])
 
 
 def _read(
