@@ -211,6 +211,27 @@ def test_what_cannot_be_meant_is_refused(
     assert not (tmp_path / "prometheus.yml").exists()
 
 
+@pytest.mark.parametrize(
+    ("program", "variable"),
+    [
+        ("alertmanager", "ALERTMANAGER_SLACK_URL"),
+        ("alertmanager", "ALERTMANAGER_TEAMS_URL"),
+        ("alertmanager", "ALERTMANAGER_WEBHOOK_URL"),
+        ("prometheus", "PROMETHEUS_REMOTE_WRITE_URL"),
+    ],
+)
+def test_a_refused_address_is_not_logged(
+    run: Run, infra: Path, tmp_path: Path, program: str, variable: str
+) -> None:
+    """A webhook's address is a secret, and a hosted Prometheus' may have a user and a password."""
+    told = {f"{program.upper()}_RUN_DIR": str(tmp_path), variable: "someone:password@host.example/secret"}
+    refused = run([infra / program / "entrypoint.sh", "render"], environment=told)
+    assert refused.returncode == 2
+    assert f"{variable} must begin with https://" in refused.stderr
+    assert not re.search("someone|password|secret", refused.stdout + refused.stderr)
+    assert not (tmp_path / f"{program}.yml").exists()
+
+
 NAMED = {
     "TRAINING_ALERT_TOKEN": "a secret of this test",
     "ALERTMANAGER_TRAINING_URL": "http://training:8002/alerts",
