@@ -14,6 +14,7 @@ import yaml
 from pydantic_settings import BaseSettings
 
 from toxic_core.telemetry import TELEMETRY_OFF
+from toxic_inference.otel.settings import OtelSettings
 from toxic_inference.settings import Settings as InferenceSettings
 from toxic_registry.settings import Settings as RegistrySettings
 from toxic_testing.compose import (
@@ -153,6 +154,24 @@ def test_every_documented_setting_reaches_its_container(service: str, settings: 
     assert fixed <= documented
     passed = {name for where, name in _passed_through() if where == service and name.startswith(prefix)}
     assert passed - fixed == documented - fixed
+
+
+OF_OPENTELEMETRYS_SDK = {
+    "OTEL_BSP_MAX_QUEUE_SIZE",
+    "OTEL_EXPORTER_OTLP_CERTIFICATE",
+    "OTEL_EXPORTER_OTLP_COMPRESSION",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_EXPORTER_OTLP_TIMEOUT",
+    "OTEL_RESOURCE_ATTRIBUTES",
+}
+"""What docs/watch.md names and the service doesn't read itself."""
+
+
+def test_the_standard_variables_of_opentelemetry_reach_inference() -> None:
+    """Those of docs/settings.md, and those that the SDK reads."""
+    documented = {f"OTEL_{name.upper()}" for name in OtelSettings.model_fields}
+    passed = {name for where, name in _passed_through() if where == "inference" and name.startswith("OTEL_")}
+    assert passed == documented | OF_OPENTELEMETRYS_SDK
 
 
 def test_both_replicas_have_the_same_settings() -> None:
