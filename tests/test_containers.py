@@ -14,6 +14,7 @@ import yaml
 from pydantic_settings import BaseSettings
 
 from toxic_core.telemetry import TELEMETRY_OFF
+from toxic_inference.otel.settings import OtelSettings
 from toxic_inference.settings import Settings as InferenceSettings
 from toxic_registry.settings import Settings as RegistrySettings
 from toxic_testing.compose import (
@@ -155,6 +156,24 @@ def test_every_documented_setting_reaches_its_container(service: str, settings: 
     assert passed - fixed == documented - fixed
 
 
+OF_OPENTELEMETRYS_SDK = {
+    "OTEL_BSP_MAX_QUEUE_SIZE",
+    "OTEL_EXPORTER_OTLP_CERTIFICATE",
+    "OTEL_EXPORTER_OTLP_COMPRESSION",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_EXPORTER_OTLP_TIMEOUT",
+    "OTEL_RESOURCE_ATTRIBUTES",
+}
+"""What docs/watch.md names and the service doesn't read itself."""
+
+
+def test_the_standard_variables_of_opentelemetry_reach_inference() -> None:
+    """Those of docs/settings.md, and those that the SDK reads."""
+    documented = {f"OTEL_{name.upper()}" for name in OtelSettings.model_fields}
+    passed = {name for where, name in _passed_through() if where == "inference" and name.startswith("OTEL_")}
+    assert passed == documented | OF_OPENTELEMETRYS_SDK
+
+
 def test_both_replicas_have_the_same_settings() -> None:
     """The second one differs by its folders, and by the owner of the jobs."""
     one, other = (compose_services()[name] for name in ("inference", "inference-2"))
@@ -201,13 +220,14 @@ def test_every_container_reports_its_health() -> None:
 
 
 def test_only_what_a_person_opens_is_published_and_on_this_machine() -> None:
-    """TOXIC_BIND changes that."""
+    """TOXIC_BIND changes that for what clients call, and TOXIC_ADMIN_BIND for what operators open."""
     for name, service in compose_services().items():
         ports = cast("list[str]", service.get("ports", []))
         networks = cast("list[str]", service["networks"])
         # notices opens connections only, to a chat.
         assert name == "notices" or bool({"published", "outside"} & set(networks)) == bool(ports), name
-        assert all(port.startswith("${TOXIC_BIND:-127.0.0.1}:") for port in ports), name
+        bind = "TOXIC_BIND" if name in {"inference", "proxy"} else "TOXIC_ADMIN_BIND"
+        assert all(port.startswith(f"${{{bind}:-127.0.0.1}}:") for port in ports), name
     assert not {"postgres", "training"} & {
         name for name, service in compose_services().items() if "ports" in service
     }

@@ -48,7 +48,7 @@ DATABASE = {"POSTGRES_PASSWORD", "REGISTRY_DB_PASSWORD", "INFERENCE_DB_PASSWORD"
 PASSWORDS = {"REGISTRY_PASSWORD", "REGISTRY_TRAINING_PASSWORD", "REGISTRY_INFERENCE_PASSWORD"}
 BUCKET = {"MLFLOW_S3_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
 OF_TRAINING = {"MLFLOW_TRACKING_URI", "TOXIC_DATA_DIR", "TOXIC_SIGNING_KEY_FILE"}
-FROM_ELSEWHERE = {"TMPDIR", "PORT", "POD_IP"} | SIGN_IN | DATABASE | PASSWORDS | BUCKET | OF_TRAINING
+FROM_ELSEWHERE = {"TMPDIR", "POD_IP"} | SIGN_IN | DATABASE | PASSWORDS | BUCKET | OF_TRAINING
 """Environment variables that are no setting: for other variables, and for other programs."""
 
 OLDEST_KUBECTL = 25
@@ -201,6 +201,13 @@ def test_every_variable_is_a_setting(overlay: str) -> None:
                 assert names <= known | FROM_ELSEWHERE, names - known
 
 
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_no_address_of_a_service_is_read_as_a_setting(overlay: str) -> None:
+    """Kubernetes sets INFERENCE_PORT=tcp://… for the Service `inference`, and the pod would not start."""
+    pods = [(pod, container) for manifest in built(overlay) for pod, container in containers(manifest)]
+    assert {pod.get("enableServiceLinks") for pod, container in pods if service_of(container)} == {False}
+
+
 @pytest.mark.parametrize("name", sorted(SERVICES))
 def test_ports_are_the_services_own(name: str) -> None:
     """Its default port, and gRPC's, are those of its container, its Service and its policy."""
@@ -308,7 +315,7 @@ def test_the_autoscaler_asks_for_a_figure_that_there_is() -> None:
 
 
 def test_the_operators_kinds_name_what_there_is() -> None:
-    """The monitor finds the Services' ports; KServe's predictor has the Deployment's image and port."""
+    """The monitor finds the Services' ports; KServe's predictor has production's image and port."""
     monitor = find("production", "ServiceMonitor", "toxic-comments")["spec"]
     (endpoint,) = monitor["endpoints"]
     (selected,) = monitor["selector"]["matchExpressions"]
@@ -317,7 +324,7 @@ def test_the_operators_kinds_name_what_there_is() -> None:
         assert service["metadata"]["labels"][selected["key"]] == name
         assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
     ((_, predictor),) = containers(find("kserve", "InferenceService", "toxic-comments"))
-    ((_, deployed),) = containers(find("local", "Deployment", "inference"))
+    ((_, deployed),) = containers(find("production", "Deployment", "inference"))
     assert predictor["image"] == deployed["image"]
     assert predictor["ports"][0]["containerPort"] == deployed["ports"][0]["containerPort"]
 

@@ -452,6 +452,18 @@ def test_up_reports_that_no_person_is_notified_of_alerts(stack: Stack) -> None:
 
 
 @pytest.mark.usefixtures("ready")
+@pytest.mark.parametrize(("admin", "host"), [("", "localhost"), ("0.0.0.0", "scores.example")])  # noqa: S104
+def test_up_prints_addresses_that_answer(stack: Stack, admin: str, host: str) -> None:
+    """The name of this machine leads to the ports of operators only if these are published too."""
+    chosen = {"TOXIC_BIND": "0.0.0.0", "TOXIC_ADMIN_BIND": admin, "TOXIC_HOST": "scores.example"}  # noqa: S104
+    told = stack("up", **chosen)
+    assert told.returncode == 0, told.stderr
+    addresses = dict(re.findall(r"(?m)^  (\S.*\S) +http://([^:]+):", told.stdout))
+    assert {addresses.pop("page"), addresses.pop("API docs")} == {"scores.example"}
+    assert addresses == dict.fromkeys(("MLflow UI", "Grafana", "Prometheus", "Alertmanager"), host)
+
+
+@pytest.mark.usefixtures("ready")
 def test_replicas_are_changed_one_after_the_other(stack: Stack, facts: Path) -> None:
     """The second one only once the first is healthy again; and only with shared corrections."""
     (facts / "running").write_text("postgres\nregistry\ninference\ninference-2\nproxy\n", encoding="utf-8")
