@@ -7,6 +7,7 @@ first. It has no output of its own.
 import os
 import secrets
 import signal
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -33,11 +34,17 @@ class LocalStack(ExitStack):
     """The processes of one plan, which end with its context. Belongs to one thread."""
 
     def __init__(
-        self, plan: StackPlan, *, stop: StopSignal | None = None, environment: Mapping[str, str] | None = None
+        self,
+        plan: StackPlan,
+        *,
+        stop: StopSignal | None = None,
+        environment: Mapping[str, str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
         self.plan = plan
         self._stop = stop or StopSignal()
+        self._clock = clock
         secret = secrets.token_urlsafe(32)
         # The default folder of the demo's tables and checkpoints.
         self._environment = {
@@ -180,7 +187,8 @@ class LocalStack(ExitStack):
     def _wait_until(
         self, satisfied: Callable[[httpx.Response], bool], *, name: str, uri: str, seconds: int
     ) -> None:
-        for _ in range(int(seconds / _POLL_SECONDS)):
+        deadline = self._clock() + seconds
+        while self._clock() < deadline:
             self._stop.check()
             self._check_servers()
             answer = _get(uri)
