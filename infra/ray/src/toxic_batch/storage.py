@@ -5,7 +5,7 @@ renamed; an object store shows only complete objects.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Self
 
 import pyarrow as pa
@@ -48,6 +48,14 @@ class Place:
     def child(self, name: str) -> "Place":
         """Return the place of a file in this folder."""
         return Place(self.filesystem, f"{self.path.rstrip('/')}/{name}")
+
+    def is_below(self, folder: "Place") -> bool:
+        """Return whether this is in a folder, however deep; on a disk also by another name of the folder."""
+        if self.filesystem != folder.filesystem:
+            return False
+        if isinstance(self.filesystem, fs.LocalFileSystem):
+            return Path(self.path).resolve().is_relative_to(Path(folder.path).resolve())
+        return PurePosixPath(self.path).is_relative_to(folder.path)
 
     @property
     def info(self) -> fs.FileInfo:
