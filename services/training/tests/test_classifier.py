@@ -219,6 +219,26 @@ def test_a_training_with_other_validation_comments_starts_anew(
     assert "belongs to another training" in caplog.text
 
 
+def test_less_dependence_on_length_changes_only_the_layer_for_toxic(
+    tmp_path: Path, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
+) -> None:
+    """And what other labels contain of it."""
+    lengths = [f"{text} " * (row % 3 + 1) for row, text in enumerate(corpus["text"])]
+    corpus = corpus.assign(text=lengths)
+    shares: dict[LabelName, float] = {"obscene": 0.5}
+    plain, changed = (
+        _train(tmp_path / str(share), corpus, modelling_parameters.model_copy(update=update))[1]
+        for share in (0.0, 1.0)
+        for update in [{"length_share": share, "toxic_shares": shares}]
+    )
+    for before, after in zip(plain.get_weights()[:-2], changed.get_weights()[:-2], strict=True):
+        np.testing.assert_allclose(before, after, atol=1e-6)
+    difference = changed.get_layer(LOGITS).get_weights()[0] - plain.get_layer(LOGITS).get_weights()[0]
+    assert np.abs(difference[:, 0]).max() > 1e-3
+    expected = difference[:, :1] * [1.0, 0.0, 0.5, 0.0, 0.0, 0.0]
+    np.testing.assert_allclose(difference, expected, atol=1e-5)
+
+
 def test_others_leave_a_share_to_the_training(modelling_parameters: ModellingParameters) -> None:
     """A mean without it would be a training for nothing."""
     with pytest.raises(ValidationError, match="leave nothing"):

@@ -99,7 +99,7 @@ def add_toxic_logit(kernel: Floats, bias: Floats, shares: Mapping[LabelName, flo
 
     A rare label is 0 in so many comments that its own logit ranks them by chance, by their length or topic.
     Since nearly all comments with such a label are toxic, the logit of `toxic` ranks them by how rude they
-    are. The sum is linear, so that it changes weights only. Negative shares undo it.
+    are. The sum is linear, so that it changes weights only.
 
     Args:
         kernel: [width, labels], labels in the order of `LABELS`.
@@ -108,6 +108,11 @@ def add_toxic_logit(kernel: Floats, bias: Floats, shares: Mapping[LabelName, flo
     """
     share = np.array([0.0, *(shares.get(label, 0.0) for label in LABELS[1:])], bias.dtype)
     return kernel + kernel[:, :1] * share, bias + bias[0] * share
+
+
+def negative(shares: Mapping[LabelName, float]) -> dict[LabelName, float]:
+    """Return the shares that undo `shares`."""
+    return {label: -share for label, share in shares.items()}
 
 
 def write_keras(model: keras.Model, path: Path) -> None:

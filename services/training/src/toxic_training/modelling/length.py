@@ -46,6 +46,8 @@ def take_length_off(
     centred = _centred(vectors, groups, everyone)
     direction = Ridge(_PENALTY, fit_intercept=False).fit(centred, _centred(length, groups, everyone)).coef_
     explained = _slope(vectors @ direction, length, groups, harmless)
+    if explained <= 0:
+        return kernel, bias  # harmless comments are of one length
     change = -share * _slope(vectors @ kernel[:, 0], length, groups, harmless) / explained
     kernel, bias = kernel.copy(), bias.copy()
     kernel[:, 0] += change * direction
@@ -54,9 +56,10 @@ def take_length_off(
 
 
 def _slope(values: Floats, length: Floats, groups: NDArray[np.object_], chosen: NDArray[np.bool_]) -> float:
-    """Return the slope of the chosen comments' values over their length, within groups."""
+    """Return the slope of the chosen values over length, within groups; 0 if the length is the same."""
     across = _centred(length, groups, chosen)
-    return float(across @ _centred(values, groups, chosen) / (across @ across))
+    spread = float(across @ across)
+    return float(across @ _centred(values, groups, chosen)) / spread if spread else 0.0
 
 
 def _centred(values: Floats, groups: NDArray[np.object_], chosen: NDArray[np.bool_]) -> Floats:

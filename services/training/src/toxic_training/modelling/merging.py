@@ -10,8 +10,9 @@ import keras
 import numpy as np
 
 from toxic_core.errors import ConfigurationError
-from toxic_model.packed import WORD_EMBEDDINGS, Floats
-from toxic_training.modelling.classifier import classifier_weights
+from toxic_core.labels import LabelName
+from toxic_model.packed import HEAD_BIAS, HEAD_WEIGHT, WORD_EMBEDDINGS, Floats
+from toxic_training.modelling.classifier import add_toxic_logit, classifier_weights, negative
 from toxic_training.modelling.encoders.files import read_encoder
 from toxic_training.paths import from_start
 
@@ -19,8 +20,12 @@ OtherWeights = Sequence[tuple[Mapping[str, Floats], float]]
 """Weights by name, each with its share of the mean."""
 
 
-def read_others(shares: Mapping[str, float], *, like: keras.Model) -> OtherWeights:
+def read_others(
+    shares: Mapping[str, float], *, like: keras.Model, toxic_shares: Mapping[LabelName, float]
+) -> OtherWeights:
     """Read the folders of other trainings, packed or not, each with its share.
+
+    What their classification layers contain of the logit of `toxic` is taken off.
 
     Raises:
         ConfigurationError: a folder can't be read, or holds weights of other shapes than `like`.
@@ -37,7 +42,7 @@ def read_others(shares: Mapping[str, float], *, like: keras.Model) -> OtherWeigh
                     f"{folder} can't be merged: the shape of its {name} is {found}, not {needed}. Only "
                     "trainings of the same encoder for the same labels can."
                 )
-    return others
+    return [(_without(weights, toxic_shares), share) for weights, share in others]
 
 
 def merge(weights: Mapping[str, Floats], others: OtherWeights) -> dict[str, Floats]:
@@ -49,6 +54,11 @@ def merge(weights: Mapping[str, Floats], others: OtherWeights) -> dict[str, Floa
         else tensor
         for name, tensor in weights.items()
     }
+
+
+def _without(weights: Mapping[str, Floats], toxic_shares: Mapping[LabelName, float]) -> dict[str, Floats]:
+    kernel, bias = add_toxic_logit(weights[HEAD_WEIGHT].T, weights[HEAD_BIAS], negative(toxic_shares))
+    return {**weights, HEAD_WEIGHT: kernel.T, HEAD_BIAS: bias}
 
 
 def _is_merged(name: str) -> bool:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from toxic_core.contract import file_digest, open_bundle
 from toxic_core.errors import InvalidDataError
+from toxic_core.tokens import Int32Array
 from toxic_model.scoring import ScoringOptions
 from toxic_training.data.comments import LABEL_COLUMNS, LANGUAGE, SOURCE, TEXT, label_matrix
 from toxic_training.data.parameters import DataParameters
@@ -24,14 +25,17 @@ from toxic_training.modelling.classifier import (
     add_toxic_logit,
     build_classifier,
     classifier_weights,
+    negative,
     set_classifier_weights,
     training_loss,
+    vectors_of,
 )
 from toxic_training.modelling.encoders.files import WEIGHTS_FILE, EncoderFiles
 from toxic_training.modelling.encoders.layers import keep_layers
 from toxic_training.modelling.encoders.source import find_encoder
 from toxic_training.modelling.fitting import Clock, Trainer
-from toxic_training.modelling.merging import OtherWeights, merge, read_others
+from toxic_training.modelling.length import COMMENTS, take_length_off
+from toxic_training.modelling.merging import merge, read_others
 from toxic_training.modelling.parameters import ModellingParameters
 from toxic_training.modelling.processes import Fitted, has_cluster, train_together
 from toxic_training.modelling.selection import selection_set
@@ -167,7 +171,7 @@ def train_as_worker(
     keras.utils.set_random_seed(seed)
     classifier = starting_classifier(encoder, parameters)
     # Read now: what can't be read should end the training before its first step.
-    others = read_others(parameters.merged_with, like=classifier)
+    others = read_others(parameters.merged_with, like=classifier, toxic_shares=parameters.toxic_shares)
     batches = LengthBatches(
         token_ids, targets, batch_size=batch_size, pad_id=encoder.pad_id, seed=seed, weights=row_weights
     )
@@ -191,7 +195,11 @@ def train_as_worker(
         ),
     )
     figures = trainer.fit(loss)
-    return finished_classifier(classifier, others, parameters), figures
+    if others:
+        set_classifier_weights(classifier, merge(classifier_weights(classifier), others))
+    if parameters.length_share:
+        depend_less_on_length(classifier, training, token_ids, pad_id=encoder.pad_id, parameters=parameters)
+    return finished_classifier(classifier, parameters), figures
 
 
 def starting_classifier(encoder: Encoder, parameters: ModellingParameters) -> keras.Model:
@@ -201,23 +209,42 @@ def starting_classifier(encoder: Encoder, parameters: ModellingParameters) -> ke
     )
     head = encoder.head()
     if head is not None and head[1].shape == (len(LABEL_COLUMNS),):
-        without = {label: -share for label, share in parameters.toxic_shares.items()}
-        classifier.get_layer(LOGITS).set_weights(add_toxic_logit(*head, without))
+        classifier.get_layer(LOGITS).set_weights(add_toxic_logit(*head, negative(parameters.toxic_shares)))
     return classifier
 
 
-def finished_classifier(
-    classifier: keras.Model, others: OtherWeights, parameters: ModellingParameters
-) -> keras.Model:
-    """Return a trained classifier as it is kept: merged, with its shares of `toxic`, without its optimiser.
+def depend_less_on_length(
+    classifier: keras.Model,
+    training: pd.DataFrame,
+    token_ids: list[Int32Array],
+    *,
+    pad_id: int,
+    parameters: ModellingParameters,
+) -> None:
+    """Take `length_share` off the classification layer, in place, by a sample of the training comments."""
+    dice = np.random.default_rng(parameters.seed)
+    rows = dice.permutation(len(training))[:COMMENTS]
+    chosen = [token_ids[row] for row in rows]
+    layer = classifier.get_layer(LOGITS)
+    kernel, bias = layer.get_weights()
+    layer.set_weights(
+        take_length_off(
+            kernel,
+            bias,
+            vectors=vectors_of(classifier, chosen, pad_id=pad_id, batch_size=parameters.batch_size),
+            tokens=np.array([len(ids) for ids in chosen]),
+            toxic=training[LABEL_COLUMNS[0]].to_numpy(np.float32)[rows],
+            groups=training[LANGUAGE].to_numpy(object)[rows],
+            share=parameters.length_share,
+        )
+    )
 
-    The others have these shares already.
-    """
+
+def finished_classifier(classifier: keras.Model, parameters: ModellingParameters) -> keras.Model:
+    """Return a trained classifier as it is kept: with its shares of `toxic`, and without its optimiser."""
     layer = classifier.get_layer(LOGITS)
     kernel, bias = layer.get_weights()
     layer.set_weights(add_toxic_logit(kernel, bias, parameters.toxic_shares))
-    if others:
-        set_classifier_weights(classifier, merge(classifier_weights(classifier), others))
     if parameters.quantise:
         round_weights(classifier)
     # The optimiser's state is twice the size of the trained weights.
