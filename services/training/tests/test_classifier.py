@@ -308,7 +308,7 @@ def test_the_classes_of_a_language_are_balanced(modelling_parameters: ModellingP
 def test_unknown_and_soft_labels_are_balanced_by_what_is_known(
     modelling_parameters: ModellingParameters,
 ) -> None:
-    """A row without the label counts in no share and weighs 1; one of 0.75 is three quarters of a toxic one."""
+    """A row without the label counts in no share and weighs 1; one of 0.75 is three quarters toxic."""
     training = pd.DataFrame(
         {
             "toxic": [1, 0, 0, 0, *[np.nan] * 6, 1, 1, 1, 0, 0.75],

@@ -392,7 +392,7 @@ def test_a_database_of_the_first_release_has_to_be_migrated(tmp_path: Path) -> N
     """The service migrates it at its start; the message asks for that."""
     with closing(sqlite3.connect(tmp_path / "feedback.db")) as database:
         database.execute("CREATE TABLE feedback (id, text)")
-    with pytest.raises(MissingDataError, match="[Ss]tart this release's inference service"):
+    with pytest.raises(MissingDataError, match=r"[Ss]tart this release's inference service"):
         list(read_corrections(f"sqlite:///{tmp_path}/feedback.db"))
 
 

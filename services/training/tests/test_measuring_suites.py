@@ -70,7 +70,7 @@ def test_a_model_with_fewer_labels_decides_by_these(
     toxic = OperatingPoint(calibration={"toxic": {"*": Calibration()}}, thresholds={"toxic": {"*": 0.5}})
     hatecheck = cases([0.7, 0.1], suite="hatecheck", group=["slur_h", "ident_nh"], identity_hate=[1.0, 0.0])
     scores = np.linspace(0, 1, 100).tolist()
-    rated = cases(scores, suite="rated", **{name: scores for name in REFERENCES})
+    rated = cases(scores, suite="rated", **dict.fromkeys(REFERENCES, scores))
     unknown = [f"score_{label}" for label in LABELS if label != "toxic"]
     table = pd.concat([hatecheck, rated], ignore_index=True).drop(columns=unknown)
     figures = measure_suites(table, toxic, evaluation_parameters)

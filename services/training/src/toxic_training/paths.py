@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 STARTED_IN_VARIABLE = "TOXIC_TRAINING_STARTED_IN"
-"""Environment variable with that folder. The program sets it for itself and for the processes that it starts."""
+"""Environment variable with that folder. The program sets it for itself and the processes that it starts."""
 
 
 def remember_start() -> None:

@@ -7,14 +7,14 @@ Texts that differ only in case, spacing, punctuation or repeated letters are one
    the texts' digests, unless it is trusted.
 3. The majority of the actors decides. A tie decides nothing: the label stays empty.
 
-A share of the texts is never trained on, chosen by their digests. The labels of these that a trusted actor, or
-two actors, judge alike are the test table; a text without such a label only shows what the traffic is like.
+A share of the texts is never trained on, chosen by their digests. The labels of these that a trusted actor,
+or two actors, judge alike are the test table; a text without such a label only shows what the traffic is.
 
 An actor that contradicts the champion's certain scores on most of its texts is reported, not left out: in
 traffic of a new kind, that is what corrections are for.
 
-Invariant: all is counted by reason; memory doesn't grow with the number of corrections, only with `max_rows` and
-with the ids of the corrections of texts that are trained on.
+Invariant: all is counted by reason; memory doesn't grow with the number of corrections, only with
+`max_rows` and with the ids of the corrections of texts that are trained on.
 """
 
 import hashlib
@@ -145,8 +145,8 @@ class Curated:
         table: a raw table with the columns of `01_raw/feedback.csv`, and the digest of its content.
         test: the texts that are held out and reviewed, in the same form, with only their reviewed labels.
         traffic: the other texts that are held out.
-        ids: of every correction of a text in `table`, also of those whose judgement doesn't stand: the text may
-            be theirs.
+        ids: of every correction of a text in `table`, also of those whose judgement doesn't stand: the
+            text may be theirs.
         report: `cursor` (the last place), `digest`, `rows`, `held_out`, `sources` (corrections read by door),
             `counts` by reason, `actors` (share of the texts by actor, the largest first) and `outliers`.
     """

@@ -100,8 +100,8 @@ class SourceParameters(Parameters):
     )
     soft_labels: bool = Field(
         default=False,
-        description="Whether labels are shares from 0 to 1, as of another model; only for training, and only in "
-        "additional tables.",
+        description="Whether labels are shares from 0 to 1, as of another model; only for training, and only "
+        "in additional tables.",
     )
 
     @model_validator(mode="after")
@@ -150,8 +150,8 @@ class DataParameters(Parameters):
                 )
             if source.soft_labels:
                 raise ValueError(
-                    f"Jigsaw's {name} file has labels of 0 and 1: remove {name}.soft_labels, or add the table "
-                    "as an additional one"
+                    f"Jigsaw's {name} file has labels of 0 and 1: remove {name}.soft_labels, or add the "
+                    "table as an additional one"
                 )
         return self
 

@@ -170,7 +170,7 @@ class _Meter:
         return figures
 
     def mean_auc(self, key: str, rows: pd.DataFrame) -> Figures:
-        """Return the mean AUC over the labels, if the model and every row have all, and both classes occur."""
+        """Return the mean AUC over labels, if the model and every row have all, and both classes occur."""
         if not set(LABELS) <= set(self.point.labels):
             return {}
         labels = rows[LABEL_COLUMNS].to_numpy(np.float64)

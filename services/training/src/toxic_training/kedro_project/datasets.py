@@ -1,7 +1,7 @@
 """The catalog's own dataset types for encoders, classifiers, bundles, digests and model versions.
 
-Nodes get objects instead of paths; only these datasets call the modules that read and write the files. A dataset
-that writes its path when it is loaded describes itself as `fetched`, so that a run locks that path.
+Nodes get objects instead of paths; only these datasets call the modules that read and write the files. A
+dataset that writes its path when it is loaded describes itself as `fetched`, so that a run locks that path.
 """
 
 import logging

@@ -101,8 +101,8 @@ class ModellingParameters(Parameters):
         ge=1, description="Number of the encoder's layers to keep, evenly spread; null for all."
     )
     teacher: str | None = Field(
-        description="Folder of a bundle whose scores are learnt too (distillation); null for none. A relative "
-        "path is that of `encoder`."
+        description="Folder of a bundle whose scores are learnt too (distillation); null for none. A "
+        "relative path is that of `encoder`."
     )
     teacher_share: Fraction = Field(description="Weight of the teacher's scores against the labels.")
     quantise: bool = Field(

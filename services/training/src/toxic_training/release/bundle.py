@@ -120,7 +120,7 @@ def write_bundle(parts: BundleParts, folder: Path) -> Bundle:
 
 
 def read_signing_key() -> SigningKey | None:
-    """Return the key that signs bundles, None without one, or raise ConfigurationError if it can't be read."""
+    """Return the key that signs bundles, if there is one; ConfigurationError if it can't be read."""
     path = os.environ.get(SIGNING_KEY_VARIABLE)
     return SigningKey.read(Path(path)) if path else None
 

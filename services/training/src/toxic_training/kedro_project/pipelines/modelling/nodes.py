@@ -262,8 +262,8 @@ def class_weights(training: pd.DataFrame, parameters: ModellingParameters) -> ND
     """Return each row's weight, float32 [rows], by which toxic rows balance the classes of their groups.
 
     Groups are languages, and within a language comments of about the same length: elsewhere, toxic comments
-    aren't as short as in the training data. A row whose label is a share counts in this share as toxic, and one
-    whose label is unknown counts in no class and weighs 1.
+    aren't as short as in the training data. A row whose label is a share counts in this share as toxic, and
+    one whose label is unknown counts in no class and weighs 1.
     """
     toxic, language = training[LABEL_COLUMNS[0]].astype(np.float64), training[LANGUAGE]
     overall = pd.Series(toxic.mean(), training.index)
