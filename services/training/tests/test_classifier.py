@@ -442,7 +442,7 @@ def test_a_teacher_supplies_missing_labels() -> None:
     assert alone == pytest.approx(hard, rel=1e-5), "without a teacher, only the labels count"
 
 
-class _TooLarge(keras.Model):
+class _TooLarge(keras.Model):  # type: ignore[misc]  # Keras has no types
     """A model for which the disk has no room."""
 
     def save(self, filepath: str | Path, **_: object) -> None:

@@ -3,6 +3,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from kedro.io import AbstractDataset, DataCatalog
@@ -65,7 +66,7 @@ def test_runs_that_write_other_files_run_in_parallel(held: Path, tmp_path: Path)
     assert not (tmp_path / "elsewhere").exists()
 
 
-def _started(folder: Path, dataset: AbstractDataset) -> LocksHook:
+def _started(folder: Path, dataset: AbstractDataset[Any, Any]) -> LocksHook:
     """Start a run that reads a model and writes nothing to disk; return the holder of its locks."""
     hook = LocksHook()
     context = SimpleNamespace(project_path=folder, config_loader={"globals": {"data": str(folder)}})
