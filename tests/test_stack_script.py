@@ -167,6 +167,9 @@ def test_a_damaged_backup_is_refused_before_anything_stops(tmp_path: Path) -> No
 
 FAKE_COMPOSE = """#!/bin/sh
 # Runs what is for a container's shell in the folder of that service; stands for the rest.
+for file in "$2" "$TOXIC_SECRETS_DIR/grafana.env"; do
+    [ -e "$file" ] || { echo "env file $file not found" >&2; exit 14; }
+done
 shift 2
 echo "compose $*" >>"$FACTS/calls"
 case $1 in
@@ -229,7 +232,9 @@ def stack(tmp_path: Path, facts: Path) -> Stack:
     for service in ("registry", "inference", "training", "grafana"):
         (tmp_path / "volumes" / service).mkdir(parents=True, exist_ok=True)
 
-    def run(*arguments: str, program: str = "", **chosen: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        *arguments: str, program: str = "", answer: str = "", **chosen: str
+    ) -> subprocess.CompletedProcess[str]:
         environment = {
             "PATH": f"{tmp_path}:/usr/bin:/bin",
             "COMPOSE": str(tmp_path / "compose"),
@@ -245,7 +250,9 @@ def stack(tmp_path: Path, facts: Path) -> Stack:
             **chosen,
         }
         command = [program or str(CONTAINERS / "stack"), *arguments]
-        return subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
+        return subprocess.run(
+            command, env=environment, input=answer, check=False, capture_output=True, text=True
+        )
 
     return run
 
@@ -380,14 +387,33 @@ def test_a_short_password_cannot_be_guessed_from_its_digest(stack: Stack, tmp_pa
 
 @pytest.mark.usefixtures("ready")
 def test_a_command_finds_the_secrets_before_the_first_start(stack: Stack, tmp_path: Path) -> None:
-    """After an upgrade, `make ps` and `make backup` work at once; without passwords they name one."""
-    assert stack("ps").returncode == 0
+    """After an upgrade, `make backup` works at once; without passwords it names one."""
+    assert stack("keys", "list").returncode == 0
     assert (tmp_path / "env.secrets" / "grafana.env").exists()
     (tmp_path / "env.secrets" / "grafana.env").unlink()
     (tmp_path / "env").write_text("POSTGRES_PASSWORD=\n", encoding="utf-8")
-    told = stack("ps")
+    told = stack("keys", "list")
     assert told.returncode == 1
     assert "POSTGRES_PASSWORD is missing in" in told.stderr
+
+
+@pytest.mark.usefixtures("ready")
+@pytest.mark.parametrize("settings", ["POSTGRES_PASSWORD=kept\n", None])
+@pytest.mark.parametrize("command", ["ps", "logs", "down", "clean"])
+def test_a_stack_without_its_passwords_can_be_listed_and_stopped(
+    stack: Stack, facts: Path, tmp_path: Path, command: str, settings: str | None
+) -> None:
+    """Compose finds every file that it needs; the settings stay as they are, and no file is left over."""
+    (facts / "volumes").write_text("toxic\n", encoding="utf-8")
+    (tmp_path / "env").unlink()
+    if settings is not None:
+        (tmp_path / "env").write_text(settings, encoding="utf-8")
+    before = {path.name for path in tmp_path.iterdir()}
+    told = stack(command, answer="y\n", COMPOSE_PROJECT_NAME="toxic")
+    assert told.returncode == 0, told.stderr
+    assert {path.name for path in tmp_path.iterdir()} == before
+    called = {"clean": "down --volumes"}.get(command, command)
+    assert f"\ncompose {called}" in (facts / "calls").read_text(encoding="utf-8")
 
 
 @pytest.mark.usefixtures("ready")
@@ -412,7 +438,7 @@ def test_a_setting_is_read_as_compose_reads_it(stack: Stack, tmp_path: Path, lin
     settings = (tmp_path / "env").read_text(encoding="utf-8")
     settings = re.sub(r"(?m)^GRAFANA_PASSWORD=.*$", lambda _: f"GRAFANA_PASSWORD={line}", settings)
     (tmp_path / "env").write_text(settings, encoding="utf-8")
-    assert stack("ps").returncode == 0
+    assert stack("keys", "list").returncode == 0
     assert (tmp_path / "env.secrets" / "GRAFANA_PASSWORD").read_text(encoding="utf-8") == value
 
 
