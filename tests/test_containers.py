@@ -30,6 +30,7 @@ from toxic_training.server.settings import Settings as TrainingSettings
 
 SERVICES = ("inference", "registry", "training")
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+DROP_IN = ROOT / "infra" / "perspective-drop-in"
 
 
 def _stages() -> dict[str, str]:
@@ -198,6 +199,16 @@ def test_every_container_reports_its_health() -> None:
     """`docker compose ps` shows it, and `make up` waits for it; ours have a check in their image."""
     without = {name for name, service in compose_services().items() if "healthcheck" not in service}
     assert without == {*SERVICES, "inference-2"}
+
+
+def test_the_proxy_of_the_drop_in_reports_its_health() -> None:
+    """Caddy answers the check itself, on an address that only its container reaches."""
+    proxy = yaml.safe_load((DROP_IN / "docker-compose.yml").read_text(encoding="utf-8"))["services"][
+        "perspective"
+    ]
+    (address,) = set(re.findall(r"(http://[\w.:]+)/health", str(proxy["healthcheck"]["test"])))
+    site = rf"{re.escape(address)} \{{\n\tbind 127\.0\.0\.1\n\trespond /health OK\n\}}"
+    assert re.search(site, (DROP_IN / "Caddyfile").read_text(encoding="utf-8"))
 
 
 def test_only_what_a_person_opens_is_published_and_on_this_machine() -> None:

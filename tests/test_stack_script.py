@@ -172,9 +172,10 @@ for file in "$2" "$TOXIC_SECRETS_DIR/grafana.env"; do
 done
 shift 2
 echo "compose $*" >>"$FACTS/calls"
+[ -z "$COMPOSE_FILE" ] || echo "$COMPOSE_FILE" >"$FACTS/files"
 case $1 in
     exec | run) shift ;;
-    config) exec cat "$FACTS/config" ;;
+    config) [ "$2" != --services ] || exec cat "$FACTS/services"; exec cat "$FACTS/config" ;;
     pull) echo "no route to the registry" >&2; exit 1 ;;
     logs) echo "the log of $3"; exit ;;
     *) exit 0 ;;
@@ -190,8 +191,8 @@ cd "$VOLUMES/$1" 2>/dev/null && shift || exit 0
 case $1 in sh | test) exec "$@" ;; -c) exec sh "$@" ;; esac
 """
 FAKE_DOCKER = """#!/bin/sh
-# A container's id is its service's name. Files of $FACTS have the volumes, and what runs, is ill or is
-# missing.
+# A container's id is its service's name. Files of $FACTS have the volumes, and what runs, is ill, has no
+# health check or is missing.
 echo "docker $*" >>"$FACTS/calls"
 for last; do :; done
 case $1 in
@@ -199,7 +200,11 @@ case $1 in
     image) ! grep -qx "$last" "$FACTS/missing" ;;
     inspect) case $* in
         *Config.Env*) cat "$FACTS/environment" ;;
-        *) if grep -qx "$last" "$FACTS/ill"; then echo unhealthy; else echo healthy; fi ;;
+        *)
+            if grep -qx "$last" "$FACTS/ill"; then echo unhealthy
+            elif ! grep -qx "$last" "$FACTS/unchecked"; then echo healthy
+            else case $* in *'{{if .State.Health}}'*) echo running ;; *) exit 1 ;; esac
+            fi ;;
     esac ;;
     ps) case $* in
         *compose.service=*) grep -x "${last##*=}" "$FACTS/running" ;;
@@ -215,7 +220,9 @@ def facts(tmp_path: Path) -> Path:
     folder = tmp_path / "facts"
     folder.mkdir()
     running = [name for name, service in compose_services().items() if "profiles" not in service]
-    for name, lines in {"volumes": ["none"], "missing": [], "ill": [], "running": running}.items():
+    lists = {"volumes": ["none"], "missing": [], "ill": [], "unchecked": []}
+    lists |= {"running": running, "services": list(compose_services())}
+    for name, lines in lists.items():
         (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     (folder / "environment").touch()
     (folder / "config").write_text(yaml.safe_dump(yaml.safe_load(COMPOSE)), encoding="utf-8")
@@ -452,6 +459,35 @@ def test_a_container_that_is_not_healthy_is_named_with_its_log(stack: Stack, fac
     assert "alertmanager: not healthy" in told.stderr
     assert "the log of alertmanager" in told.stderr
     assert "the log of grafana" not in told.stderr
+
+
+@pytest.mark.usefixtures("ready")
+def test_a_container_of_a_compose_file_that_is_not_in_use_is_left_alone(stack: Stack, facts: Path) -> None:
+    """Compose couldn't start it: neither a start nor new passwords wait for it."""
+    with (facts / "running").open("a", encoding="utf-8") as running:
+        running.write("perspective\n")
+    (facts / "ill").write_text("perspective\n", encoding="utf-8")
+    for command in ("up", "rotate"):
+        told = stack(command)
+        assert told.returncode == 0, told.stderr
+    assert not [call for call in _changes(facts) if "perspective" in call]
+
+
+@pytest.mark.usefixtures("ready")
+def test_a_container_without_a_health_check_need_only_run(stack: Stack, facts: Path, tmp_path: Path) -> None:
+    """Such as one of the operator's own Compose file, which COMPOSE_FILE in the settings adds."""
+    for name in ("services", "running", "unchecked"):
+        with (facts / name).open("a", encoding="utf-8") as file:
+            file.write("mine\n")
+    with (tmp_path / "env").open("a", encoding="utf-8") as settings:
+        settings.write("COMPOSE_FILE=docker-compose.yml:mine.yml\n")
+    told = stack("up")
+    assert told.returncode == 0, told.stderr
+    (facts / "ill").write_text("mine\n", encoding="utf-8")
+    assert "mine: not healthy" in stack("up").stderr
+    assert stack("rotate").returncode == 1
+    assert [call for call in _changes(facts) if re.match(r"compose up --detach .*\bmine\b", call)]
+    assert (facts / "files").read_text(encoding="utf-8") == "docker-compose.yml:mine.yml\n"
 
 
 @pytest.mark.usefixtures("ready")
