@@ -655,6 +655,20 @@ def test_a_backup_has_what_a_new_machine_needs(stack: Stack, tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("ready")
+@pytest.mark.parametrize(("status", "found"), [(1, {"backup"}), (2, set())])
+def test_a_backup_accepts_files_that_are_added_meanwhile(
+    stack: Stack, tmp_path: Path, status: int, found: set[str]
+) -> None:
+    """GNU tar ends with 1 for them, and with 2 after an error, which leaves no file behind."""
+    (tmp_path / "tar").write_text(f'#!/bin/sh\n/usr/bin/tar "$@"\nexit {status}\n', encoding="utf-8")
+    (tmp_path / "tar").chmod(0o755)
+    (tmp_path / "backups").mkdir()
+    told = stack("backup", str(tmp_path / "backups" / "backup"))
+    assert (told.returncode == 0) is bool(found), told.stderr
+    assert {path.name for path in (tmp_path / "backups").iterdir()} == found
+
+
+@pytest.mark.usefixtures("ready")
 def test_a_restore_leaves_out_what_has_no_image(stack: Stack, facts: Path, tmp_path: Path) -> None:
     """Grafana's image may not be had on the new machine; the rest starts."""
     assert stack("backup", str(tmp_path / "backup")).returncode == 0

@@ -4,12 +4,15 @@
 # `stack rotate`.
 # shellcheck shell=bash
 
-# The database first: every version in it already has its files, and files never change.
+# The database first: every version in it already has its files, and files never change. A run that is registered
+# meanwhile adds others, for which GNU tar ends with 1; after an error, it ends with 2.
 do_backup() {
     local folder=${1:?which folder?} partial shared
     need_running postgres registry
     [ ! -e "$folder" ] || fail "$folder is there already; name a new folder, such as make backup TO=backups/monday."
     partial=$(dirname "$folder")/.$(basename "$folder").partial
+    # shellcheck disable=SC2064 # expanded now, because it is local
+    trap "rm -rf $(printf %q "$partial")" EXIT
     rm -rf "$partial" && mkdir -p "$partial" && chmod 700 "$partial"
     step "back up the registry's database"
     compose exec -T postgres pg_dump --username=registry --format=custom --exclude-schema=inference registry \
@@ -20,7 +23,7 @@ do_backup() {
         case $table in /*) table= ;; esac
         [ -f "$table" ] || table=
         mkdir -p artifacts evaluations && touch trusted-keys
-        tar -cf - artifacts evaluations trusted-keys ${table:+"$table"}' >"$partial/artifacts.tar"
+        tar -cf - artifacts evaluations trusted-keys ${table:+"$table"} || [ $? = 1 ]' >"$partial/artifacts.tar"
     if runs inference; then
         step "back up the API keys"
         compose exec -T inference sh -c '[ ! -f "$1" ] || cat "$1"' sh "$(keys_file)" >"$partial/keys.txt"
@@ -38,7 +41,9 @@ do_backup() {
         --table='inference.*' registry >"$partial/corrections.dump"
     if runs training; then
         step "back up training's key and history"
-        compose exec -T training sh -c 'mkdir -p "$TRAINING_STATE_DIR" && tar -C "$TRAINING_STATE_DIR" -cf - .' >"$partial/training.tar"
+        compose exec -T training sh -c '
+            mkdir -p "$TRAINING_STATE_DIR" || exit
+            tar -C "$TRAINING_STATE_DIR" -cf - . || [ $? = 1 ]' >"$partial/training.tar"
     fi
     if runs grafana; then
         step "back up Grafana's database"
