@@ -658,6 +658,27 @@ def test_a_backup_has_what_a_new_machine_needs(stack: Stack, tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("ready")
+def test_a_restore_sets_the_password_of_grafana(stack: Stack, facts: Path, tmp_path: Path) -> None:
+    """The one that is printed: the backup's database has that of the old machine."""
+    backup = tmp_path / "backup"
+    assert stack("backup", str(backup)).returncode == 0
+    (backup / "grafana.db").write_text("of the old machine", encoding="utf-8")
+    digests = "".join(
+        f"{sha256(file.read_bytes()).hexdigest()}  {file.name}\n"
+        for file in backup.iterdir()
+        if file.name != "SHA256SUMS"
+    )
+    (backup / "SHA256SUMS").write_text(digests, encoding="utf-8")
+    # The stand-in runs no command for it: the database's path is absolute.
+    (tmp_path / "volumes" / "grafana").rmdir()
+    told = stack("restore", str(backup))
+    assert told.returncode == 0, told.stderr
+    changes = _changes(facts)
+    (reset,) = [place for place, call in enumerate(changes) if "reset-admin-password" in call]
+    assert reset > changes.index("compose up --detach")
+
+
+@pytest.mark.usefixtures("ready")
 @pytest.mark.parametrize(("status", "found"), [(1, {"backup"}), (2, set())])
 def test_a_backup_accepts_files_that_are_added_meanwhile(
     stack: Stack, tmp_path: Path, status: int, found: set[str]

@@ -135,6 +135,7 @@ do_restore() {
     # Without an image that can't be had, the others start.
     # shellcheck disable=SC2046,SC2086 # one word per service
     start ${missing:+$(rest_of "$missing")}
+    [ ! -s "$folder/grafana.db" ] || set_grafana_password
     [ -z "$missing" ] || say "Left out, because their images can't be had: $(echo $missing)."
     print_addresses
     say "Restored from $folder; its champion, version $(champion), answers."
