@@ -3,7 +3,9 @@
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from hashlib import sha256
@@ -655,6 +657,22 @@ def test_a_backup_has_what_a_new_machine_needs(stack: Stack, tmp_path: Path) -> 
     assert "Grafana" in told.stdout
     found = {name: (tmp_path / "volumes" / name).read_text(encoding="utf-8") for name in files}
     assert found == files
+
+
+def test_a_database_is_copied_in_less_memory_than_it_has_bytes(tmp_path: Path) -> None:
+    """Inference's container copies its own, which may be larger than what the container may take."""
+    megabytes = 128
+    with sqlite3.connect(tmp_path / "feedback.db") as database:
+        database.execute("CREATE TABLE correction (text)")
+        database.executemany("INSERT INTO correction VALUES (zeroblob(?))", [(2**20,)] * megabytes)
+    script = (CONTAINERS / "backup.sh").read_text(encoding="utf-8")
+    (code,) = re.findall(r"(?ms)^COPY_SQLITE='\n(.*?)^'", script)
+    limit = f"--as={megabytes * 2**20}"
+    command = ["prlimit", limit, sys.executable, "-c", code, str(tmp_path / "feedback.db")]
+    with (tmp_path / "copy.db").open("wb") as copy:
+        subprocess.run(command, check=True, stdout=copy)
+    with sqlite3.connect(tmp_path / "copy.db") as database:
+        assert database.execute("SELECT count(*) FROM correction").fetchone() == (megabytes,)
 
 
 @pytest.mark.usefixtures("ready")

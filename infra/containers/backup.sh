@@ -59,13 +59,13 @@ do_backup() {
 
 # A copy of a database file may be inconsistent during writes; SQLite's backup is a consistent snapshot.
 COPY_SQLITE='
-import pathlib, sqlite3, sys, tempfile
+import pathlib, shutil, sqlite3, sys, tempfile
 source = pathlib.Path(sys.argv[1])
 with tempfile.NamedTemporaryFile() as copy:
     if source.exists():
         with sqlite3.connect(source) as old, sqlite3.connect(copy.name) as new:
             old.backup(new)
-    sys.stdout.buffer.write(pathlib.Path(copy.name).read_bytes())
+    shutil.copyfileobj(copy, sys.stdout.buffer)
 '
 
 first_shared_table() {
