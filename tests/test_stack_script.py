@@ -200,7 +200,10 @@ FAKE_DOCKER = """#!/bin/sh
 echo "docker $*" >>"$FACTS/calls"
 for last; do :; done
 case $1 in
-    volume) case $last in *"=$(cat "$FACTS/volumes")") echo volume ;; esac ;;
+    volume) case $2.$last in
+        inspect.*) grep -qx "$last" "$FACTS/stored" ;;
+        *"=$(cat "$FACTS/volumes")") echo volume ;;
+    esac ;;
     image) ! grep -qx "$last" "$FACTS/missing" ;;
     inspect) case $* in
         *Config.Env*) cat "$FACTS/environment" ;;
@@ -226,6 +229,7 @@ def facts(tmp_path: Path) -> Path:
     running = [name for name, service in compose_services().items() if "profiles" not in service]
     lists = {"volumes": ["none"], "missing": [], "ill": [], "unchecked": []}
     lists |= {"running": running, "services": list(compose_services())}
+    lists["stored"] = [f"toxic_{name}" for name in yaml.safe_load(COMPOSE)["volumes"]]
     for name, lines in lists.items():
         (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     (folder / "environment").touch()
@@ -634,8 +638,13 @@ def test_a_start_without_the_file_of_keys_is_explained(
 
 
 @pytest.mark.usefixtures("ready")
-def test_a_backup_has_what_a_new_machine_needs(stack: Stack, tmp_path: Path) -> None:
-    """Evaluations and their table, API keys, policies, and training's key and history."""
+@pytest.mark.parametrize("stopped", [[], ["inference", "training", "grafana"]])
+def test_a_backup_has_what_a_new_machine_needs(
+    stack: Stack, facts: Path, tmp_path: Path, stopped: list[str]
+) -> None:
+    """Evaluations and their table, API keys, policies, and training's key and history, stopped or not."""
+    running = set((facts / "running").read_text(encoding="utf-8").split())
+    (facts / "running").write_text("\n".join(running - {*stopped}) + "\n", encoding="utf-8")
     files = {
         "registry/evaluations/table/contract/evaluation.json": "{}",
         "registry/sealed.csv": "content,toxic",
@@ -649,6 +658,9 @@ def test_a_backup_has_what_a_new_machine_needs(stack: Stack, tmp_path: Path) -> 
         (tmp_path / "volumes" / name).write_text(content, encoding="utf-8")
     policies = str(tmp_path / "volumes" / "inference" / "state" / "policies.yaml")
     assert stack("backup", str(tmp_path / "backup"), INFERENCE_POLICIES_FILE=policies).returncode == 0
+    (facts / "running").write_text("\n".join(running) + "\n", encoding="utf-8")
+    (grafana,) = [call for call in _changes(facts) if call.startswith("docker run ")]
+    assert ("--volume=toxic_grafana-data:/var/lib/grafana" in grafana) is bool(stopped)
     for name in files:
         (tmp_path / "volumes" / name).unlink()
     told = stack("restore", str(tmp_path / "backup"))
@@ -694,6 +706,18 @@ def test_a_restore_sets_the_password_of_grafana(stack: Stack, facts: Path, tmp_p
     changes = _changes(facts)
     (reset,) = [place for place, call in enumerate(changes) if "reset-admin-password" in call]
     assert reset > changes.index("compose up --detach")
+
+
+@pytest.mark.usefixtures("ready")
+def test_a_backup_leaves_out_services_that_the_stack_never_had(
+    stack: Stack, facts: Path, tmp_path: Path
+) -> None:
+    """Their images may not be there."""
+    (facts / "running").write_text("postgres\nregistry\n", encoding="utf-8")
+    (facts / "stored").write_text("", encoding="utf-8")
+    told = stack("backup", str(tmp_path / "backup"))
+    assert told.returncode == 0, told.stderr
+    assert not [call for call in _changes(facts) if re.search("inference sh|training|grafana", call)]
 
 
 @pytest.mark.usefixtures("ready")
