@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import cast
 
 import pytest
@@ -60,6 +60,15 @@ def test_an_image_runs_as_a_fixed_user_and_reports_its_health(service: str) -> N
     assert "org.opencontainers.image.revision" in stage
     assert not re.search(r"pip install|apt-get", stage), "installing belongs to the build stages"
     assert yaml.safe_load(COMPOSE)["services"][service]["build"]["target"] == service
+
+
+@pytest.mark.parametrize("stage", ["runtime", *SERVICES])
+def test_what_an_image_has_of_the_checkout_is_readable_by_its_user(stage: str) -> None:
+    """Whatever umask the checkout was made with: COPY keeps modes. Build stages run as root."""
+    text = _stages()[stage]
+    for copied in re.finditer(r"(?m)^COPY (?!--from)\S+ (\S+)$", text):
+        opened = re.findall(r"chmod -R a\+rX (\S+)", text[copied.end() :])
+        assert any(PurePosixPath(copied[1]).is_relative_to(folder) for folder in opened), copied[0]
 
 
 def test_the_last_stage_is_the_endpoint() -> None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
+from typing import cast
 
 import pytest
 import yaml
@@ -290,6 +291,14 @@ def _changes(facts: Path) -> list[str]:
     ]
 
 
+def _checkout(folder: Path) -> Path:
+    """Copy what the script needs of the repository to a folder, and return that."""
+    shutil.copytree(ROOT / "infra", folder / "infra", ignore=shutil.ignore_patterns("certificates"))
+    for file in ("docker-compose.yml", ".env.example"):
+        shutil.copy(ROOT / file, folder)
+    return folder
+
+
 @pytest.mark.parametrize("command", ["up", "restore"])
 @pytest.mark.parametrize("volumes", ["toxic", "toxic-comments"])
 def test_a_lost_env_file_takes_no_stack_down(
@@ -299,17 +308,8 @@ def test_a_lost_env_file_takes_no_stack_down(
     (facts / "volumes").write_text(f"{volumes}\n", encoding="utf-8")
     (tmp_path / "SHA256SUMS").write_text(f"{sha256().hexdigest()}  registry.dump\n", encoding="utf-8")
     (tmp_path / "registry.dump").touch()
-    # In a copy of the repository, which has the folder's usual name.
-    copy = tmp_path / "toxic-comments"
-    for file in (
-        "infra/containers/stack",
-        "infra/containers/backup.sh",
-        "infra/containers/make-env.sh",
-        "infra/containers/secrets.sh",
-        ".env.example",
-    ):
-        (copy / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / file, copy / file)
+    # In a copy, which has the repository's usual name.
+    copy = _checkout(tmp_path / "toxic-comments")
     told = stack(command, str(tmp_path), program=str(copy / "infra" / "containers" / "stack"))
     assert told.returncode == 1
     assert f"The volumes of the stack {volumes} exist" in told.stderr
@@ -317,6 +317,46 @@ def test_a_lost_env_file_takes_no_stack_down(
     assert f"COMPOSE_PROJECT_NAME={volumes} make rotate" in told.stderr
     assert _changes(facts) == []
     assert not (tmp_path / "env").exists()
+
+
+@pytest.mark.usefixtures("ready")
+def test_a_start_lets_the_containers_read_what_they_mount(stack: Stack, facts: Path, tmp_path: Path) -> None:
+    """A checkout may be its owner's only. If its files can't be opened, the first is named before any change."""
+    copy = _checkout(tmp_path / "copy")
+    mounted = {file for service in compose_services() for file in _mounted_files(copy, service)}
+    mounted.add(copy / "infra" / "perspective-drop-in" / "Caddyfile")
+    assert {copy / "infra" / name for name in ("prometheus", "alertmanager")} < mounted
+    with (tmp_path / "env").open("a", encoding="utf-8") as settings:
+        settings.write("COMPOSE_FILE=docker-compose.yml:infra/perspective-drop-in/docker-compose.yml\n")
+    files = {*mounted, *(file for folder in mounted for file in folder.rglob("*"))}
+    for file in sorted(files, reverse=True):
+        file.chmod(file.stat().st_mode & ~0o077)
+    program = str(copy / "infra" / "containers" / "stack")
+    (tmp_path / "chmod").write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    (tmp_path / "chmod").chmod(0o755)
+    refused = stack("up", program=program)
+    assert refused.returncode == 1
+    assert "run: chmod -R a+rX ./infra/" in refused.stderr
+    assert _changes(facts) == []
+    (tmp_path / "chmod").unlink()
+    # The key's own folder is its owner's only.
+    certificates = copy / "infra" / "perspective-drop-in" / "certificates"
+    certificates.mkdir()
+    (certificates / "server.key").touch(0o600)
+    (certificates / "server.crt").touch()
+    told = stack("up", program=program)
+    assert told.returncode == 0, told.stderr
+    assert (certificates / "server.key").stat().st_mode & 0o777 == 0o600
+    assert not {str(file) for file in files if file.stat().st_mode & 0o004 == 0}
+    assert not {str(file) for file in files if file.is_dir() and file.stat().st_mode & 0o001 == 0}
+    assert (copy / "infra" / "prometheus" / "entrypoint.sh").stat().st_mode & 0o111 == 0o111
+
+
+def _mounted_files(checkout: Path, service: str) -> Iterator[Path]:
+    """Yield what a service mounts of the repository."""
+    for volume in cast("list[object]", compose_services()[service].get("volumes", [])):
+        if str(volume).startswith("./"):
+            yield checkout / str(volume).split(":")[0]
 
 
 def test_another_stack_can_start_beside_one_with_a_lost_env_file(

@@ -109,6 +109,7 @@ do_restore() {
     [ -n "${YES:-}" ] || agreed "Replace the registry, its models and the corrections by those of $folder?" \
         || fail "Nothing was changed."
     make_data_folder
+    open_mounted_files
     docker image inspect toxic-registry toxic-training toxic-comment-endpoint >/dev/null 2>&1 || build
     [ -s "$folder/keys.txt" ] || need_keys_file
     write_secrets
