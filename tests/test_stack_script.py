@@ -430,6 +430,17 @@ def test_secrets_are_files_in_a_folder_of_the_owner(stack: Stack, tmp_path: Path
 
 
 @pytest.mark.usefixtures("ready")
+def test_passwords_that_are_half_written_are_removed(stack: Stack, tmp_path: Path) -> None:
+    """Here the script of the settings finds no example, and that of the secrets can't make digests."""
+    command = [str(CONTAINERS / "make-env.sh"), str(tmp_path / "other")]
+    assert subprocess.run(command, cwd=tmp_path, check=False, capture_output=True).returncode != 0
+    (tmp_path / "sha256sum").write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    (tmp_path / "sha256sum").chmod(0o755)
+    assert stack("keys", "list").returncode != 0
+    assert not [path.name for path in tmp_path.iterdir() if "partial" in path.name]
+
+
+@pytest.mark.usefixtures("ready")
 def test_a_short_password_cannot_be_guessed_from_its_digest(stack: Stack, tmp_path: Path) -> None:
     """Containers show them; two stacks with one password have different digests."""
     found = []

@@ -5,13 +5,14 @@
 # shellcheck shell=bash disable=SC2154 # env_file is of stack
 
 # Writes the folder from the settings; a file with the same content stays. Each service's digests change with its
-# secrets, so that Compose recreates the containers that use a new one.
-write_secrets() {
+# secrets, so that Compose recreates the containers that use a new one. In a subshell, for a trap of its own.
+write_secrets() (
     local folder=$env_file.secrets LC_ALL=C new service names name value digests file
     new=$folder.partial
     for name in $(passwords); do
         [ -n "$(setting "$name" "")" ] || fail "$name is missing in $env_file; make up adds one that has no line."
     done
+    trap 'rm -rf "$new"' EXIT
     rm -rf "$new"
     mkdir -m 700 "$new"
     while read -r service names; do
@@ -30,8 +31,7 @@ write_secrets() {
     for file in "$new"/*; do
         cmp -s "$file" "$folder/${file##*/}" || mv "$file" "$folder/"
     done
-    rm -r "$new"
-}
+)
 
 # Whether the folder has every file that docker-compose.yml names.
 have_secrets() {
