@@ -114,6 +114,7 @@ def test_compose_renders_no_secret_and_finds_every_file(stack: Stack, tmp_path: 
     assert stack("up").returncode == 0
     settings = (tmp_path / "env").read_text(encoding="utf-8")
     environment = {"PATH": "/usr/bin:/bin", "TOXIC_SECRETS_DIR": str(tmp_path / "env.secrets")}
+    environment["TOXIC_DATA_DIR"] = "mine"
     options = ["--env-file", str(tmp_path / "env"), "--profile", "replicas", "config"]
     command = [docker, "compose", *options]
     rendered = subprocess.run(
@@ -124,6 +125,8 @@ def test_compose_renders_no_secret_and_finds_every_file(stack: Stack, tmp_path: 
     assert found["services"].keys() == compose_services().keys()
     files = {name: Path(secret["file"]) for name, secret in found["secrets"].items()}
     assert all(file.stat().st_size for name, file in files.items() if name in OPTIONAL_SECRETS)
+    raw = [each["source"] for each in found["services"]["training"]["volumes"] if each["type"] == "bind"]
+    assert raw == [str(ROOT / "mine" / "01_raw")], "a folder, and no volume"
     feedback = files["INFERENCE_FEEDBACK_URL"].read_text(encoding="utf-8")
     assert re.fullmatch("postgresql://inference:[0-9a-f]{48}@postgres/registry", feedback)
 
@@ -177,6 +180,7 @@ for file in "$2" "$TOXIC_SECRETS_DIR/grafana.env"; do
 done
 shift 2
 echo "compose $*" >>"$FACTS/calls"
+echo "$TOXIC_DATA_DIR" >"$FACTS/data"
 [ -z "$COMPOSE_FILE" ] || echo "$COMPOSE_FILE" >"$FACTS/files"
 case $1 in
     exec | run) shift ;;
@@ -357,6 +361,24 @@ def _mounted_files(checkout: Path, service: str) -> Iterator[Path]:
     for volume in cast("list[object]", compose_services()[service].get("volumes", [])):
         if str(volume).startswith("./"):
             yield checkout / str(volume).split(":")[0]
+
+
+@pytest.mark.usefixtures("ready")
+@pytest.mark.parametrize(
+    ("named", "passed"), [("mine", "./mine"), ("./mine", "./mine"), ("~/mine", "{home}/mine")]
+)
+def test_the_folder_of_the_data_is_made_where_compose_looks_for_it(
+    stack: Stack, facts: Path, tmp_path: Path, named: str, passed: str
+) -> None:
+    """Compose takes a name without ./ for a volume, and expands ~."""
+    copy = _checkout(tmp_path / "copy")
+    home = tmp_path / "home"
+    program = str(copy / "infra" / "containers" / "stack")
+    told = stack("up", program=program, TOXIC_DATA_DIR=named, HOME=str(home))
+    assert told.returncode == 0, told.stderr
+    folder = passed.format(home=home)
+    assert (facts / "data").read_text(encoding="utf-8") == f"{folder}\n"
+    assert (copy / folder / "01_raw").is_dir()
 
 
 def test_another_stack_can_start_beside_one_with_a_lost_env_file(
