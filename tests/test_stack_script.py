@@ -14,6 +14,7 @@ from typing import cast
 
 import pytest
 import yaml
+from sqlalchemy.engine import make_url
 
 from toxic_testing.compose import (
     COMPOSE,
@@ -460,6 +461,29 @@ def test_passwords_that_are_half_written_are_removed(stack: Stack, tmp_path: Pat
     (tmp_path / "sha256sum").chmod(0o755)
     assert stack("keys", "list").returncode != 0
     assert not [path.name for path in tmp_path.iterdir() if "partial" in path.name]
+
+
+@pytest.mark.usefixtures("ready")
+@pytest.mark.parametrize("password", ["p@ss:word", "a/b?c#d", "100%41", "[é] +,'"])
+def test_a_password_of_one_s_own_may_have_any_character(stack: Stack, tmp_path: Path, password: str) -> None:
+    """Addresses have it encoded, and in the registry's list of users a comma is refused by name."""
+    address = {"INFERENCE_FEEDBACK_URL": "postgresql://inference:${INFERENCE_DB_PASSWORD}@postgres/registry"}
+    with (tmp_path / "env").open("a", encoding="utf-8") as file:
+        file.writelines(f"{name}={value}\n" for name, value in address.items())
+    passwords = {"POSTGRES_PASSWORD": password, "INFERENCE_DB_PASSWORD": password}
+    told = stack("keys", "list", **passwords, REGISTRY_PASSWORD=password.replace(",", ";"))
+    assert told.returncode == 0, told.stderr
+    files = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "env.secrets").iterdir()}
+    for name in ("REGISTRY_BACKEND_STORE_URI", "INFERENCE_FEEDBACK_URL"):
+        found = make_url(files[name])
+        assert (found.password, found.host, found.database) == (password, "postgres", "registry")
+    assert files["POSTGRES_PASSWORD"] == files["INFERENCE_DB_PASSWORD"] == password
+    assert password.replace(",", ";") == files["REGISTRY_PASSWORD"]
+    shutil.rmtree(tmp_path / "env.secrets")
+    for name in ("REGISTRY_PASSWORD", "REGISTRY_TRAINING_PASSWORD", "REGISTRY_INFERENCE_PASSWORD"):
+        refused = stack("keys", "list", **{name: "a,b"})
+        assert refused.returncode == 1
+        assert f"{name} in {tmp_path / 'env'} has a comma" in refused.stderr
 
 
 @pytest.mark.usefixtures("ready")
