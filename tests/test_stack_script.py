@@ -104,7 +104,16 @@ OPTIONAL_SECRETS = {
 
 
 @pytest.mark.usefixtures("ready")
-def test_compose_renders_no_secret_and_finds_every_file(stack: Stack, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("files", "added"),
+    [
+        ("docker-compose.yml", set()),
+        ("docker-compose.yml:infra/perspective-drop-in/docker-compose.yml", {"perspective", "dns"}),
+    ],
+)
+def test_compose_renders_no_secret_and_finds_every_file(
+    stack: Stack, tmp_path: Path, files: str, added: set[str]
+) -> None:
     """What Compose passes to Docker; the settings and the folder of secrets are read as by `make up`."""
     docker = shutil.which("docker")
     version = [docker or "", "compose", "version"]
@@ -115,20 +124,20 @@ def test_compose_renders_no_secret_and_finds_every_file(stack: Stack, tmp_path: 
     assert stack("up").returncode == 0
     settings = (tmp_path / "env").read_text(encoding="utf-8")
     environment = {"PATH": "/usr/bin:/bin", "TOXIC_SECRETS_DIR": str(tmp_path / "env.secrets")}
-    environment["TOXIC_DATA_DIR"] = "mine"
-    options = ["--env-file", str(tmp_path / "env"), "--profile", "replicas", "config"]
+    environment |= {"TOXIC_DATA_DIR": "mine", "COMPOSE_FILE": files, "COMPOSE_PROFILES": "replicas,dns"}
+    options = ["--env-file", str(tmp_path / "env"), "config"]
     command = [docker, "compose", *options]
     rendered = subprocess.run(
         command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True
     ).stdout
     assert not {word for word in re.findall(r"[0-9a-f]{48}|the-[\w-]+", settings) if word in rendered}
     found = yaml.safe_load(rendered)
-    assert found["services"].keys() == compose_services().keys()
-    files = {name: Path(secret["file"]) for name, secret in found["secrets"].items()}
-    assert all(file.stat().st_size for name, file in files.items() if name in OPTIONAL_SECRETS)
+    assert found["services"].keys() == compose_services().keys() | added
+    secrets = {name: Path(secret["file"]) for name, secret in found["secrets"].items()}
+    assert all(file.stat().st_size for name, file in secrets.items() if name in OPTIONAL_SECRETS)
     raw = [each["source"] for each in found["services"]["training"]["volumes"] if each["type"] == "bind"]
     assert raw == [str(ROOT / "mine" / "01_raw")], "a folder, and no volume"
-    feedback = files["INFERENCE_FEEDBACK_URL"].read_text(encoding="utf-8")
+    feedback = secrets["INFERENCE_FEEDBACK_URL"].read_text(encoding="utf-8")
     assert re.fullmatch("postgresql://inference:[0-9a-f]{48}@postgres/registry", feedback)
 
 
