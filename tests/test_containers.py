@@ -220,7 +220,7 @@ def _drop_in() -> dict[str, dict[str, object]]:
 
 
 def test_containers_can_write_to_their_volumes_only() -> None:
-    """No root, a read-only root folder, no capability, no way to get one. PostgreSQL's image starts as root."""
+    """No root, a read-only root folder, no way to get a capability. PostgreSQL's image starts as root."""
     for name, service in {**compose_services(), **_drop_in()}.items():
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name

@@ -335,7 +335,7 @@ def test_a_lost_env_file_takes_no_stack_down(
 
 @pytest.mark.usefixtures("ready")
 def test_a_start_lets_the_containers_read_what_they_mount(stack: Stack, facts: Path, tmp_path: Path) -> None:
-    """A checkout may be its owner's only. If its files can't be opened, the first is named before any change."""
+    """A checkout may be its owner's only. If a file can't be opened, it is named before any change."""
     copy = _checkout(tmp_path / "copy")
     mounted = {file for service in compose_services() for file in _mounted_files(copy, service)}
     mounted.add(copy / "infra" / "perspective-drop-in" / "Caddyfile")
