@@ -402,5 +402,5 @@ def test_each_kind_of_work_has_its_threads() -> None:
     """In the service, too."""
     executors = Executors(Settings())
     pools = vars(executors).values()
-    assert len({id(pool) for pool in pools}) == len(pools) == 8
+    assert len({id(pool) for pool in pools}) == len(pools) == 9
     executors.shutdown()
