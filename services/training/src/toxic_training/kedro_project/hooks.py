@@ -1,4 +1,4 @@
-"""Hooks around every run: lock outputs, check names and raw files, report progress.
+"""Hooks around every run: lock outputs, check names, raw files and the signing key, report progress.
 
 Invariant: hooks never change what a pipeline computes.
 """
@@ -101,6 +101,20 @@ class LocksHook:
         self._locks.release()
 
     on_pipeline_error = after_pipeline_run
+
+
+class SigningKeyHook:
+    """Fails a run before its first node if it writes a bundle and the key for its signature can't be read."""
+
+    @hook_impl(tryfirst=True)  # a run that can't start must not appear in MLflow
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: Catalog) -> None:
+        """Read the key, if there is one, or raise ConfigurationError."""
+        # Imported late: every command of Kedro imports this module.
+        from toxic_training.kedro_project.datasets import BundleDataset  # noqa: PLC0415
+        from toxic_training.release.bundle import read_signing_key  # noqa: PLC0415
+
+        if any(isinstance(catalog.get(name), BundleDataset) for name in pipeline.all_outputs()):
+            read_signing_key()
 
 
 class ProgressHook:

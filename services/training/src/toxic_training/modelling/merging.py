@@ -5,7 +5,6 @@ fine-tuning of zero-shot models".
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -14,6 +13,7 @@ from toxic_core.errors import ConfigurationError
 from toxic_model.packed import WORD_EMBEDDINGS, Floats
 from toxic_training.modelling.classifier import classifier_weights
 from toxic_training.modelling.encoders.files import read_encoder
+from toxic_training.paths import from_start
 
 OtherWeights = Sequence[tuple[Mapping[str, Floats], float]]
 """Weights by name, each with its share of the mean."""
@@ -28,7 +28,7 @@ def read_others(shares: Mapping[str, float], *, like: keras.Model) -> OtherWeigh
     if not shares:
         return ()
     expected = classifier_weights(like)
-    others = [(read_encoder(Path(folder)).weights, share) for folder, share in shares.items()]
+    others = [(read_encoder(from_start(folder)).weights, share) for folder, share in shares.items()]
     for folder, (weights, _) in zip(shares, others, strict=True):
         for name in filter(_is_merged, expected):
             found, needed = weights.get(name, np.empty(0)).shape, expected[name].shape

@@ -1,4 +1,7 @@
-"""The parameters of the modelling stage."""
+"""The parameters of the modelling stage.
+
+A relative path, on the command line or in a file, starts from the folder in which the run was started.
+"""
 
 from typing import Annotated
 
@@ -17,7 +20,8 @@ class ModellingParameters(Parameters):
 
     encoder: str = Field(
         description="`baseline` (the shipped model's), `tiny`, `builtin:e5-small`, `hf://owner/name`, or a "
-        "folder in Hugging Face's layout."
+        "folder in Hugging Face's layout; a relative one starts from the folder in which the run was "
+        "started."
     )
     vocabulary_size: int = Field(
         ge=300, description="Pieces learnt (`tiny`), or kept of a pretrained vocabulary by frequency rank."
@@ -70,7 +74,7 @@ class ModellingParameters(Parameters):
         default_factory=dict,
         description="Folders of other trainings of the same encoder, such as packed models, each with its "
         "share of the mean of weights that is kept. With the model that training starts from, a training "
-        "forgets less of it.",
+        "forgets less of it. Relative paths start as that of `encoder`.",
     )
     label_smoothing: LessThanHalf = Field(
         default=0.0, description="Labels are learnt as this and 1 minus this, since raters disagree."
@@ -93,7 +97,8 @@ class ModellingParameters(Parameters):
         ge=1, description="Number of the encoder's layers to keep, evenly spread; null for all."
     )
     teacher: str | None = Field(
-        description="Folder of a bundle whose scores are learnt too (distillation); null for none."
+        description="Folder of a bundle whose scores are learnt too (distillation); null for none. A "
+        "relative path starts as that of `encoder`."
     )
     teacher_share: Fraction = Field(description="Weight of the teacher's scores against the labels.")
     quantise: bool = Field(

@@ -36,6 +36,7 @@ from toxic_training.modelling.parameters import ModellingParameters
 from toxic_training.modelling.processes import Fitted, has_cluster, train_together
 from toxic_training.modelling.selection import selection_set
 from toxic_training.modelling.workers import Reduction, Workers
+from toxic_training.paths import from_start
 from toxic_training.release.baseline import read_baseline, round_weights
 from toxic_training.scoring.exported import ExportedModel
 from toxic_training.scoring.texts import open_scorer
@@ -71,7 +72,7 @@ def ask_teacher(training: pd.DataFrame, parameters: ModellingParameters) -> pd.D
     """Return the teacher's scores of the training comments, one column per label; none without a teacher."""
     if parameters.teacher is None:
         return pd.DataFrame(index=training.index)
-    teacher = ExportedModel.of(open_bundle(Path(parameters.teacher)))
+    teacher = ExportedModel.of(open_bundle(from_start(parameters.teacher)))
     # Cut instead of windows: the student learns from the part of a comment that it reads.
     options = ScoringOptions(batch_tokens=parameters.batch_size * parameters.max_tokens)
     scores = open_scorer(teacher, options)(training[TEXT].tolist()).scores
