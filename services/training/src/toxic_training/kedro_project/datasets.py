@@ -1,6 +1,7 @@
 """The catalog's own dataset types for encoders, classifiers, bundles, digests and model versions.
 
-Nodes get objects instead of paths; only these datasets call the modules that read and write the files.
+Nodes get objects instead of paths; only these datasets call the modules that read and write the files. A
+dataset that writes its path when it is loaded describes itself as `fetched`, so that a run locks that path.
 """
 
 import logging
@@ -146,6 +147,9 @@ class ChampionDataset(_ReadOnlyDataset[Bundle | None]):
             logger.info("No champion to compare with: %s", error)
             return None
 
+    def _describe(self) -> dict[str, object]:
+        return {"filepath": str(self._path), "fetched": True}
+
 
 class LazyChampionDataset(_ReadOnlyDataset[Callable[[], Bundle | None]]):
     """What `ChampionDataset` loads, fetched when the loaded function is called."""
@@ -159,6 +163,9 @@ class LazyChampionDataset(_ReadOnlyDataset[Callable[[], Bundle | None]]):
     def load(self) -> Callable[[], Bundle | None]:
         """Return the function that fetches the champion."""
         return self._champion.load
+
+    def _describe(self) -> dict[str, object]:
+        return {"filepath": str(self._path), "fetched": True}
 
 
 class _ChosenDataset(_ReadOnlyDataset[Out], Generic[Out]):
@@ -193,7 +200,8 @@ class _ChosenDataset(_ReadOnlyDataset[Out], Generic[Out]):
         return Registry(model_name=self._model_name).fetch(str(self._registered), self._path)
 
     def _describe(self) -> dict[str, object]:
-        return {"filepath": str(self._path), "bundle": self._bundle, "registered": self._registered}
+        chosen = {"bundle": self._bundle, "registered": self._registered}
+        return {"filepath": str(self._path), "fetched": self._bundle is None, **chosen}
 
 
 class ChosenBundleDataset(_ChosenDataset[Bundle]):

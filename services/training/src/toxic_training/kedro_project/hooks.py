@@ -87,11 +87,14 @@ class LocksHook:
 
     @hook_impl(tryfirst=True)  # a run that can't start must not appear in MLflow
     def before_pipeline_run(self, pipeline: Pipeline, catalog: Catalog) -> None:
-        """Lock the files that the run writes, or raise RunInProgressError."""
+        """Lock the files that the run writes or fetches, or raise RunInProgressError."""
         paths = []
-        for dataset in map(catalog.get, pipeline.all_outputs()):
+        outputs = pipeline.all_outputs()
+        for name in outputs | pipeline.inputs():
+            dataset = catalog.get(name)
             described = {} if dataset is None else dataset._describe()  # noqa: SLF001 - Kedro has no other
-            if "filepath" in described and described.get("protocol", "file") == "file":
+            is_file = "filepath" in described and described.get("protocol", "file") == "file"
+            if is_file and (name in outputs or described.get("fetched")):
                 paths.append(Path(str(described["filepath"])))
         self._locks.acquire(paths, data=self._data)
 
