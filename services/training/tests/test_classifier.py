@@ -1,3 +1,4 @@
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,7 +37,7 @@ from toxic_training.modelling.classifier import (
     training_loss,
 )
 from toxic_training.modelling.encoders.files import write_encoder
-from toxic_training.modelling.fitting import averaged
+from toxic_training.modelling.fitting import Clock, averaged
 from toxic_training.modelling.parameters import ModellingParameters
 from toxic_training.release.baseline import fine_tuned_encoder
 
@@ -53,17 +54,25 @@ def trained(
     return _train(tmp_path_factory.mktemp("models"), corpus, modelling_parameters)
 
 
-def _train(folder: Path, corpus: pd.DataFrame, parameters: ModellingParameters) -> Trained:
+def _train(
+    folder: Path,
+    corpus: pd.DataFrame,
+    parameters: ModellingParameters,
+    *,
+    validation: pd.DataFrame | None = None,
+    clock: Clock = time.monotonic,
+) -> Trained:
     dataset = EncoderDataset(str(folder / "encoder"))
     dataset.save(prepare_encoder(corpus, folder, parameters))
     classifier, result = train_classifier(
         encoder=dataset.load(),
         training=corpus,
         teacher_scores=ask_teacher(corpus, parameters),
-        validation=corpus,
+        validation=corpus if validation is None else validation,
         checkpoint=folder / "checkpoint",
         data=ALL_OF_IT,
         parameters=parameters,
+        clock=clock,
     )
     assert not (folder / "checkpoint").exists(), "a training that ended leaves nothing to take up"
     return dataset.load(), classifier, result
@@ -109,6 +118,23 @@ def test_training_stops_at_its_time_limit(
     _, classifier, result = _train(tmp_path, corpus, hurried)
     assert result["stopped_by_time"]
     assert result["steps"] == 1
+    assert np.isfinite(_score(classifier, [0, 10, 2], 4)).all()
+
+
+def test_the_last_weights_are_evaluated_if_time_runs_out_after_a_step(
+    tmp_path: Path, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
+) -> None:
+    """The limit may pass while a checkpoint is written, when the step was in time."""
+    changes = {"selections": 1, "checkpoint_minutes": 0.0, "max_train_minutes": 1.0}
+    checkpoint = tmp_path / "checkpoint"
+    _, classifier, result = _train(
+        tmp_path,
+        corpus,
+        modelling_parameters.model_copy(update=changes),
+        clock=lambda: 60.0 if checkpoint.exists() else 0.0,
+    )
+    assert result["stopped_by_time"]
+    assert (result["steps"], result["selections"]) == (1, 1)
     assert np.isfinite(_score(classifier, [0, 10, 2], 4)).all()
 
 
