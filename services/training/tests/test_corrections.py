@@ -193,6 +193,21 @@ def test_reviewed_texts_are_held_out_for_good() -> None:
     assert held_out("team", texts=texts[:20]) == held_out("team") & set(texts[:20])
 
 
+def test_a_label_that_one_actor_judges_alone_is_no_test_label() -> None:
+    """Two actors who judge different labels of a text don't confirm each other."""
+    parameters = CorrectionParameters(trusted_actors=("team",), held_out=1)
+    one, two = (
+        replace(KIND, labels={"toxic": True}, actor="a"),
+        replace(KIND, labels={"insult": False}, actor="b"),
+    )
+    alone = curate(numbered(one, two), parameters)
+    assert alone.test.rows.empty
+    assert counts_of(alone)["not_reviewed"] == 1
+    confirmed = curate(numbered(one, two, replace(one, actor="c")), parameters)
+    (row,) = confirmed.test.rows.to_dict("records")
+    assert (row["toxic"], row["insult"]) == ("1", "")
+
+
 def test_without_corrections_there_is_no_table() -> None:
     """Training continues, and its lineage lists none."""
     tables, report, _ = add_corrections(

@@ -7,8 +7,8 @@ Texts that differ only in case, spacing, punctuation or repeated letters are one
    the texts' digests, unless it is trusted.
 3. The majority of the actors decides. A tie decides nothing: the label stays empty.
 
-A share of the texts is never trained on, chosen by their digests. Those of them that a trusted actor, or two
-actors, judge alike are the test table; the others only show what the traffic is like.
+A share of the texts is never trained on, chosen by their digests. The labels of these that a trusted actor,
+or two actors, judge alike are the test table; a text without one only shows what the traffic is like.
 
 An actor that contradicts the champion's certain scores on most of its texts is reported, not left out: in
 traffic of a new kind, that is what corrections are for.
@@ -96,7 +96,7 @@ WHERE yes > 0 AND yes < judgements
 """
 
 _REVIEWED = """
-SELECT HEX(key) FROM agreeing GROUP BY key
+SELECT HEX(key), label FROM agreeing GROUP BY key, label
 HAVING COUNT(DISTINCT actor) > 1 OR SUM(actor IN trusted) > 0
 """
 
@@ -141,7 +141,7 @@ class Curated:
 
     Attributes:
         table: a raw table with the columns of `01_raw/feedback.csv`, and the digest of its content.
-        test: the texts that are held out and reviewed, in the same form.
+        test: the texts that are held out and reviewed, in the same form, with only their reviewed labels.
         traffic: the other texts that are held out.
         ids: of the corrections that it is made from.
         report: `cursor` (the last place), `digest`, `rows`, `held_out`, `sources` (corrections read by door),
@@ -180,12 +180,16 @@ def curate(
         counts["contradicted"], counts["tied"] = database.execute(_CONTRADICTED).fetchone()
         rows = _rows(database)
         counts["not_kept"] = _count(database, "comment") - len(rows)
-        reviewed = {each for (each,) in database.execute(_REVIEWED)}
+        reviewed = set(database.execute(_REVIEWED))
+        is_reviewed = pd.DataFrame(
+            {label: [(key, label) in reviewed for key in rows[ID]] for label in LABEL_COLUMNS}, dtype=bool
+        )
+        known = is_reviewed.any(axis=1)
+        tested = rows.assign(**rows[LABEL_COLUMNS].where(is_reviewed, ""))
         # The digits of a digest are as good as a random number, and stay the same. Not the first ones: the
         # limits keep the lowest digests.
         drawn = rows[ID].map(lambda key: int(key[-8:], 16) / 2**32 < parameters.held_out).astype(bool)
-        known = rows[ID].isin(reviewed)
-        table, test, traffic = map(_table, (rows[~drawn], rows[drawn & known], rows[drawn & ~known]))
+        table, test, traffic = map(_table, (rows[~drawn], tested[drawn & known], rows[drawn & ~known]))
         counts["not_reviewed"] = len(traffic.rows)
         report = {
             "cursor": cursor,
