@@ -194,6 +194,28 @@ def test_only_trainings_of_the_same_encoder_are_merged(
         _train(tmp_path, corpus, parameters)
 
 
+def test_a_training_with_other_validation_comments_starts_anew(
+    tmp_path: Path,
+    corpus: pd.DataFrame,
+    modelling_parameters: ModellingParameters,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Scores on other comments can't be compared with those in a checkpoint."""
+    parameters = modelling_parameters.model_copy(update={"checkpoint_minutes": 0.0, "epochs": 1})
+    checkpoint = tmp_path / "checkpoint"
+
+    def killed() -> float:
+        if checkpoint.exists():
+            raise KeyboardInterrupt
+        return 0.0
+
+    with pytest.raises(KeyboardInterrupt):
+        _train(tmp_path, corpus, parameters, clock=killed)
+    with caplog.at_level("INFO"):
+        _train(tmp_path, corpus, parameters, validation=corpus.iloc[:-1])
+    assert "belongs to another training" in caplog.text
+
+
 def test_others_leave_a_share_to_the_training(modelling_parameters: ModellingParameters) -> None:
     """A mean without it would be a training for nothing."""
     with pytest.raises(ValidationError, match="leave nothing"):

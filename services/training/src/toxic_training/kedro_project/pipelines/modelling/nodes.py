@@ -144,16 +144,22 @@ def train_as_worker(
     row_weights = source_weights(training, data) * class_weights(training, parameters)
     labels = label_matrix(training)
     targets = join_targets(labels, teacher_scores)
+    batch_size, seed = parameters.batch_size, parameters.seed
+    selection = selection_set(
+        validation, tokeniser, comments=parameters.selection_comments, batch_size=batch_size, seed=seed
+    )
     run = fingerprint(
         np.concatenate(token_ids).tobytes(),
         targets.tobytes(),
         row_weights.tobytes(),
+        b"".join(ids.tobytes() for ids in selection.token_ids),
+        selection.truth.tobytes(),
+        selection.languages.tobytes(),
         file_digest(encoder.folder / WEIGHTS_FILE).encode(),
         parameters.model_dump_json(exclude={"checkpoint_minutes", "workers"}).encode(),
     )
     workers.require_same(int(run[:12], 16), what="data, encoder or parameters")
-    keras.utils.set_random_seed(parameters.seed)
-    batch_size, seed = parameters.batch_size, parameters.seed
+    keras.utils.set_random_seed(seed)
     classifier = starting_classifier(encoder, parameters)
     # Read now: what can't be read should end the training before its first step.
     others = read_others(parameters.merged_with, like=classifier)
@@ -163,9 +169,7 @@ def train_as_worker(
     trainer = Trainer(
         classifier,
         batches,
-        selection_set(
-            validation, tokeniser, comments=parameters.selection_comments, batch_size=batch_size, seed=seed
-        ),
+        selection,
         parameters=parameters,
         checkpoint=CheckpointFile(checkpoint, run),
         workers=workers,
