@@ -81,7 +81,7 @@ def test_the_last_of_an_actor_s_corrections_of_a_text_counts() -> None:
     assert (row["toxic"], row["insult"], row["threat"]) == ("0", "1", "")
     assert counts_of(found)["superseded"] == 2
     assert (found.report["cursor"], found.report["sources"]) == (3, {"native": 2, "page": 1})
-    assert found.ids == ["2", "3"], "the corrections whose judgement stands"
+    assert found.ids == ["1", "2", "3"], "the corrections of the text, whether their judgement stands or not"
     assert found.report["digest"] == found.table.digest
 
 
@@ -386,6 +386,18 @@ def test_a_new_database_has_no_corrections_and_an_old_one_counts_without_limit(t
         )
         assert [each.actor for each in read_corrections(url)] == ["unknown", "unnamed"]
     assert "unknown" in CorrectionParameters().trusted_actors
+
+
+def test_lineage_lists_every_correction_of_a_text_that_is_trained_on() -> None:
+    """Also the one that gave the text but was outvoted; not those of texts that aren't trained on."""
+    outvoted = replace(KIND, text="You are KIND!", labels={"toxic": True}, actor="odd")
+    tied = [
+        replace(KIND, text="never mind", labels={"toxic": value}, actor=f"{value}") for value in (True, False)
+    ]
+    majority = [replace(KIND, actor=actor) for actor in ("a", "b")]
+    found = curate(numbered(outvoted, *tied, *majority), PARAMETERS)
+    assert found.table.rows["text"].tolist() == ["You are KIND!"]
+    assert found.ids == ["1", "4", "5"]
 
 
 def test_a_later_actor_can_t_replace_a_text() -> None:
