@@ -274,6 +274,24 @@ def test_the_classes_of_a_language_are_balanced(modelling_parameters: ModellingP
     np.testing.assert_array_equal(class_weights(training, modelling_parameters), np.ones(8))
 
 
+def test_unknown_and_soft_labels_are_balanced_by_what_is_known(
+    modelling_parameters: ModellingParameters,
+) -> None:
+    """A row without the label counts in no share and weighs 1; one of 0.75 is three quarters toxic."""
+    training = pd.DataFrame(
+        {
+            "toxic": [1, 0, 0, 0, *[np.nan] * 6, 1, 1, 1, 0, 0.75],
+            "language": ["de"] * 10 + ["en"] * 5,
+            "text": "short",
+        }
+    )
+    parameters = modelling_parameters.model_copy(update={"language_balance": 1.0, "class_weight_limit": 9.0})
+    weights = class_weights(training, parameters)
+    toxic = (5 - 3.75) / 3.75 * (4.75 / 4.25)
+    np.testing.assert_allclose(weights[10:], [toxic, toxic, toxic, 1, 1 + 0.75 * (toxic - 1)], rtol=1e-6)
+    np.testing.assert_allclose(weights[:10], [3 * 4.75 / 4.25, *[1] * 9], rtol=1e-6)
+
+
 def test_the_classes_of_a_length_are_balanced(modelling_parameters: ModellingParameters) -> None:
     """Where long comments are toxic more rarely than others of their language, the toxic ones weigh more."""
     texts, toxic = ["short text"] * 2_000 + ["long text " * 30] * 2_000, [1, 0] * 1_000 + [1, 0, 0, 0] * 500

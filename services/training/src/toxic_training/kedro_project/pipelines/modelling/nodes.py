@@ -230,19 +230,23 @@ def class_weights(training: pd.DataFrame, parameters: ModellingParameters) -> ND
     """Return each row's weight, float32 [rows], by which toxic rows balance the classes of their groups.
 
     Groups are languages, and within a language comments of about the same length: elsewhere, toxic comments
-    aren't as short as in the training data.
+    aren't as short as in the training data. A row whose label is a share counts in this share as toxic, and
+    one whose label is unknown counts in no class and weighs 1.
     """
-    is_toxic, language = training[LABEL_COLUMNS[0]] == 1, training[LANGUAGE]
-    overall = pd.Series(is_toxic.mean(), training.index)
-    of_language = is_toxic.groupby(language).transform("mean")
+    toxic, language = training[LABEL_COLUMNS[0]].astype(np.float64), training[LANGUAGE]
+    overall = pd.Series(toxic.mean(), training.index)
+    of_language = toxic.groupby(language).transform("mean")
     letters = training[TEXT].str.len().clip(_SHORTEST, _LONGEST)
-    alike = is_toxic.groupby([language, np.log2(letters).astype(int)])
-    of_length = (alike.transform("sum") + _PRIOR_ROWS * of_language) / (alike.transform("size") + _PRIOR_ROWS)
+    alike = toxic.groupby([language, np.log2(letters).astype(int)])
+    of_length = (alike.transform("sum") + _PRIOR_ROWS * of_language) / (
+        alike.transform("count") + _PRIOR_ROWS
+    )
     weights = (_odds(of_language) / _odds(overall)) ** -parameters.language_balance
     weights *= (_odds(of_length) / _odds(of_language)) ** -parameters.length_balance
     limit = parameters.class_weight_limit
-    balanced: NDArray[np.float32] = weights.clip(1 / limit, limit).where(is_toxic, 1.0).to_numpy(np.float32)
-    return balanced
+    balanced = 1 + toxic * (weights.clip(1 / limit, limit) - 1)
+    found: NDArray[np.float32] = balanced.fillna(1.0).to_numpy(np.float32)
+    return found
 
 
 def _odds(share: pd.Series) -> pd.Series:
