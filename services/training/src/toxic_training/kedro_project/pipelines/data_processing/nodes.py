@@ -77,6 +77,8 @@ def tidy_test(raw: pd.DataFrame, raw_labels: pd.DataFrame, parameters: DataParam
             "The test file and its labels don't match: every id of the test file must occur exactly once in "
             "the labels."
         )
+    # A merge numbers the rows anew and drops what the raw table knows of unreadable ones.
+    joined.index, joined.attrs = raw.index, dict(raw.attrs)
     unscored = joined[_TOXIC] == schemas.NOT_SCORED
     source = SourceParameters(use=Use.TEST)
 
