@@ -167,6 +167,13 @@ def test_unscored_test_comments_are_left_out() -> None:
     assert tidied.counts["dropped.test.unscored"] == 1
 
 
+def test_test_comments_of_which_none_is_scored_are_refused() -> None:
+    """Nothing could be measured on them after the training."""
+    comments = pd.DataFrame({"id": ["0", "1"], "content": ["a", "b"], "lang": "it"})
+    with pytest.raises(InvalidDataError, match="every label in test_labels is -1"):
+        tidy_test(comments, pd.DataFrame({"id": ["0", "1"], "toxic": "-1"}), ALL_OF_IT)
+
+
 def test_rejected_test_rows_have_their_lines_in_the_file(tmp_path: Path) -> None:
     """Unreadable rows are rejected too, and count against the share that is allowed."""
     rows = "".join(f"{n},comment {n},it\n" for n in range(3))
