@@ -251,6 +251,14 @@ def test_comments_of_one_class_are_refused(
         _train(tmp_path, corpus[corpus["toxic"] == 1], modelling_parameters)
 
 
+def test_a_training_without_validation_comments_is_refused(
+    tmp_path: Path, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
+) -> None:
+    """Before the first step, because no calibration could be fitted after the last."""
+    with pytest.raises(InvalidDataError, match="lower train_fraction"):
+        _train(tmp_path, corpus, modelling_parameters, validation=corpus.head(0))
+
+
 def test_hard_negatives_are_mined_between_passes(
     tmp_path: Path, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
 ) -> None:

@@ -99,13 +99,18 @@ def train_classifier(
     processes of their own, to the same result as one.
 
     Raises:
-        InvalidDataError: the comments are all toxic or all not.
+        InvalidDataError: the comments are all toxic or all not, or none is for validation.
         WorkerFailedError: one of several workers ended early.
     """
     if not {0.0, 1.0} <= set(training[LABEL_COLUMNS[0]].unique()):
         raise InvalidDataError(
             f"The {len(training)} training comments are all of one class of {LABEL_COLUMNS[0]}; "
             "training needs toxic and non-toxic ones."
+        )
+    if validation.empty:
+        raise InvalidDataError(
+            "No comment is left for validation and calibration; lower train_fraction of a source in the "
+            "parameters."
         )
     train = partial(
         train_as_worker,
