@@ -34,6 +34,20 @@ def test_an_encoder_survives_its_folder(tmp_path: Path) -> None:
     assert all(np.array_equal(again.weights[name], tensor) for name, tensor in files.weights.items())
 
 
+def test_a_killed_write_leaves_the_previous_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder never has files of two encoders."""
+    folder, files = tmp_path / "encoder", _tiny()
+    write_encoder(files, folder)
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("toxic_training.modelling.encoders.files.save_file", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_encoder(replace(files, config={}), folder)
+    assert read_encoder(folder).config == files.config
+
+
 def test_the_seed_fixes_vocabulary_and_weights() -> None:
     """The same texts and seed give the same encoder, another seed other weights."""
     first, same, other = (_tiny(seed) for seed in (1, 1, 2))
