@@ -1,3 +1,5 @@
+import errno
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +37,7 @@ from toxic_training.modelling.classifier import (
     classifier_weights,
     masked_binary_crossentropy,
     training_loss,
+    write_keras,
 )
 from toxic_training.modelling.encoders.files import write_encoder
 from toxic_training.modelling.fitting import Clock, averaged
@@ -417,6 +420,22 @@ def test_a_teacher_supplies_missing_labels() -> None:
     assert mixed == pytest.approx(0.75 * hard + 0.25 * soft, rel=1e-5)
     alone = float(ops.convert_to_numpy(loss(labels, logits))[0])
     assert alone == pytest.approx(hard, rel=1e-5), "without a teacher, only the labels count"
+
+
+class _TooLarge(keras.Model):  # type: ignore[misc]  # Keras has no types
+    """A model for which the disk has no room."""
+
+    def save(self, filepath: str | Path, **_: object) -> None:
+        """Write a part of the file."""
+        Path(filepath).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_classifier_that_can_t_be_saved_leaves_no_file(tmp_path: Path) -> None:
+    """Neither under its name nor under a temporary one."""
+    with pytest.raises(OSError, match="No space"):
+        write_keras(_TooLarge(), tmp_path / "classifier.keras")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_classifier_survives_its_file(trained: Trained, tmp_path: Path) -> None:

@@ -112,8 +112,11 @@ def write_keras(model: keras.Model, path: Path) -> None:
     """Replace the file of a Keras model atomically."""
     with replacing(path) as partial:
         named = partial.with_suffix(".keras")  # Keras insists on the suffix
-        model.save(named)
-        named.rename(partial)
+        try:
+            model.save(named)
+            named.rename(partial)
+        finally:
+            named.unlink(missing_ok=True)
 
 
 def classifier_weights(classifier: keras.Model) -> dict[str, Floats]:
