@@ -388,6 +388,14 @@ def test_a_new_database_has_no_corrections_and_an_old_one_counts_without_limit(t
     assert "unknown" in CorrectionParameters().trusted_actors
 
 
+def test_a_database_of_the_first_release_has_to_be_migrated(tmp_path: Path) -> None:
+    """The service migrates it at its start; the message asks for that."""
+    with closing(sqlite3.connect(tmp_path / "feedback.db")) as database:
+        database.execute("CREATE TABLE feedback (id, text)")
+    with pytest.raises(MissingDataError, match="Start this release's inference service"):
+        list(read_corrections(f"sqlite:///{tmp_path}/feedback.db"))
+
+
 def test_lineage_lists_every_correction_of_a_text_that_is_trained_on() -> None:
     """Also the one that gave the text but was outvoted; not those of texts that aren't trained on."""
     outvoted = replace(KIND, text="You are KIND!", labels={"toxic": True}, actor="odd")
