@@ -21,11 +21,17 @@ def write(path):
     connection.execute("BEGIN IMMEDIATE")
     os.kill(os.getpid(), signal.SIGTERM)
 
-with stopped_by_signals():
-    print(mlflow.start_run().info.run_id, flush=True)
-    write(sys.argv[1])
+try:
+    with stopped_by_signals():
+        print(mlflow.start_run().info.run_id)
+        write(sys.argv[1])
+finally:
+    print(mlflow.active_run())
 """
-"""Gets a signal while a transaction that isn't in a `with` statement has the database's lock."""
+"""Gets a signal while a transaction that isn't in a `with` statement has the database's lock.
+
+It prints the run's id, and at the end the run that is still active.
+"""
 
 
 def test_a_run_that_is_stopped_while_it_writes_is_marked(tmp_path: Path) -> None:
@@ -40,7 +46,8 @@ def test_a_run_that_is_stopped_while_it_writes_is_marked(tmp_path: Path) -> None
         cwd=tmp_path,
         env=os.environ | {"MLFLOW_TRACKING_URI": uri},
     )
-    run_id = stopped.stdout.strip()
     assert stopped.returncode == 128 + signal.SIGTERM, stopped.stderr
+    run_id, active = stopped.stdout.split()
+    assert active == "None"
     assert f"the MLflow run {run_id} is marked KILLED" in stopped.stderr
     assert mlflow.MlflowClient(uri).get_run(run_id).info.status == "KILLED"

@@ -107,7 +107,7 @@ class LocksHook:
 
 
 class SigningKeyHook:
-    """Fails a run before its first node if it writes a bundle that can't be signed."""
+    """Fails a run before its first node if it writes a bundle and the key for its signature can't be read."""
 
     @hook_impl(tryfirst=True)  # a run that can't start must not appear in MLflow
     def before_pipeline_run(self, pipeline: Pipeline, catalog: Catalog) -> None:
