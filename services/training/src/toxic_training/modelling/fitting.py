@@ -79,6 +79,8 @@ class Trainer:
         self._classifier.compile(
             optimizer=optimiser(parameters, self._workers), loss=loss, jit_compile=compiles_whole_steps()
         )
+        # A step that makes the optimiser's variables is traced twice.
+        self._classifier.optimizer.build(self._classifier.trainable_variables)
         with cpu_bfloat16(wanted=parameters.cpu_bfloat16):
             self._resume()
             self._workers.draw_apart(self._classifier)
