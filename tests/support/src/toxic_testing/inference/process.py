@@ -94,7 +94,7 @@ class Server:
         until = time.monotonic() + _END_SECONDS
         while not self._is_released():
             if time.monotonic() > until:
-                raise AssertionError(f"a process outlived {self.process.args} by {_END_SECONDS} s")
+                raise AssertionError(f"a process outlived its command by {_END_SECONDS} s: {self.logs.lines}")
             time.sleep(_LOOK_SECONDS)
         self._output.close()
 
