@@ -408,11 +408,12 @@ def test_rarer_labels_weigh_more_up_to_a_limit(modelling_parameters: ModellingPa
     labels[:, 0] = np.arange(110) < 10
     labels[:, 1] = np.arange(110) < 100
     labels[:, 2] = np.arange(110) < 1
+    labels[:, 3] = 0.2
     parameters = modelling_parameters.model_copy(
         update={"class_weight_power": 0.5, "class_weight_limit": 4.0}
     )
     weights = positive_weights(labels, parameters)
-    assert weights == [pytest.approx(10**0.5), 1.0, 4.0, 1.0, 1.0, 1.0]
+    assert weights == [pytest.approx(10**0.5), 1.0, 4.0, pytest.approx(2.0), 1.0, 1.0]
 
 
 def test_no_teacher_survives_its_file(

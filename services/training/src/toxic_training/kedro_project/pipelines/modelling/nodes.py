@@ -289,10 +289,11 @@ def _odds(share: pd.Series) -> pd.Series:
 def positive_weights(labels: NDArray[np.float32], parameters: ModellingParameters) -> list[float]:
     """Return the weight, 1 or more, of each label's positives relative to its negatives.
 
-    Rare labels are learnt by it. `labels` are float [comments, labels], NaN if missing.
+    Rare labels are learnt by it. `labels` are float [comments, labels], NaN if missing; a soft one counts on
+    both sides, by its share.
     """
-    positives = np.maximum((labels == 1).sum(axis=0), 1)
-    ratios = (labels == 0).sum(axis=0) / positives
+    positives = np.maximum(np.nansum(labels, axis=0), 1)
+    ratios = np.nansum(1 - labels, axis=0) / positives
     weights = np.clip(ratios**parameters.class_weight_power, 1.0, parameters.class_weight_limit)
     return [float(weight) for weight in weights]
 
