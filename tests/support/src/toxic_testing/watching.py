@@ -232,7 +232,7 @@ class Loop:
     def lose_versions(self) -> None:
         """Start the inference service again, without its cache."""
         self._ended.remove(self._inference.kill)
-        self._inference.terminate()  # a killed one may hold its state folder for a moment
+        self._inference.kill()
         self._start_inference(cache="another-cache")
 
     def _start(
