@@ -193,7 +193,12 @@ echo "compose $*" >>"$FACTS/calls"
 echo "$TOXIC_DATA_DIR" >"$FACTS/data"
 [ -z "$COMPOSE_FILE" ] || echo "$COMPOSE_FILE" >"$FACTS/files"
 case $1 in
-    exec | run) shift ;;
+    exec) shift ;;
+    run)
+        shift
+        case " $* " in
+            *" training "*) [ -d "$TOXIC_DATA_DIR/01_raw" ] || { echo "no bind source" >&2; exit 1; } ;;
+        esac ;;
     config) [ "$2" != --services ] || exec cat "$FACTS/services"; exec cat "$FACTS/config" ;;
     pull) echo "no route to the registry" >&2; exit 1 ;;
     logs) echo "the log of $3"; exit ;;
@@ -358,9 +363,13 @@ def test_a_start_lets_the_containers_read_what_they_mount(stack: Stack, facts: P
     certificates.mkdir()
     (certificates / "server.key").touch(0o600)
     (certificates / "server.crt").touch()
+    refused = stack("up", program=program)
+    assert refused.returncode == 1
+    assert "run: chmod 644 ./infra/perspective-drop-in/certificates/server.key" in refused.stderr
+    assert _changes(facts) == []
+    (certificates / "server.key").chmod(0o644)
     told = stack("up", program=program)
     assert told.returncode == 0, told.stderr
-    assert (certificates / "server.key").stat().st_mode & 0o777 == 0o600
     assert not {str(file) for file in files if file.stat().st_mode & 0o004 == 0}
     assert not {str(file) for file in files if file.is_dir() and file.stat().st_mode & 0o001 == 0}
     assert (copy / "infra" / "prometheus" / "entrypoint.sh").stat().st_mode & 0o111 == 0o111

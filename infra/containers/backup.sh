@@ -14,6 +14,7 @@ do_backup() {
     # shellcheck disable=SC2064 # expanded now, because it is local
     trap "rm -rf $(printf %q "$partial")" EXIT
     rm -rf "$partial" && mkdir -p "$partial" && chmod 700 "$partial"
+    make_data_folder  # training's containers mount it
     step "back up the registry's database"
     compose exec -T postgres pg_dump --username=registry --format=custom --exclude-schema=inference registry \
         >"$partial/registry.dump"

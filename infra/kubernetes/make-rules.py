@@ -31,7 +31,9 @@ def prometheus_rule() -> dict[str, object]:
     for rule in (rule for group in groups for rule in group["rules"] if "alert" in rule):
         rule["labels"] = {**rule.get("labels", {}), "namespace": NAMESPACE}
         if rule["alert"] == "ServiceDown":
-            rule["expr"] += "".join(f'\nor absent(up{{job="{job}"}})' for job in jobs())
+            rule["expr"] += "".join(
+                f'\nor absent(up{{job="{job}", namespace="{NAMESPACE}"}})' for job in jobs()
+            )
     return {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",

@@ -132,6 +132,8 @@ def test_a_folder_gives_no_file_of_the_job_s_own_output(tmp_path: Path, out: str
     (tmp_path / "link").symlink_to(tmp_path / "scored")
     found = infos([str(tmp_path)], out=Place.of(f"{tmp_path}/{out}"))
     assert [Path(place.path).name for place, _ in found] == ["a.csv", "b.csv", "scored.csv"]
+    below = infos([str(tmp_path / "deep")], out=Place.of(str(tmp_path)))
+    assert [Path(place.path).name for place, _ in below] == ["b.csv"]
 
 
 def test_a_folder_that_is_the_job_s_own_output_is_refused(tmp_path: Path) -> None:

@@ -197,7 +197,7 @@ def infos(addresses: list[str], *, out: Place) -> list[tuple[Place, fs.FileInfo]
         below = [
             (Place(place.filesystem, one.path), one)
             for one in place.files(recursive=True)
-            if _kind_of(one.path) in KINDS and not Place(place.filesystem, one.path).is_below(out)
+            if _kind_of(one.path) in KINDS and not Place(place.filesystem, one.path).is_in(out)
         ]
         if not below:
             raise ConfigurationError(f"{address} holds no file that ends in {', '.join(KINDS)}.")

@@ -49,13 +49,13 @@ class Place:
         """Return the place of a file in this folder."""
         return Place(self.filesystem, f"{self.path.rstrip('/')}/{name}")
 
-    def is_below(self, folder: "Place") -> bool:
-        """Return whether this is in a folder, however deep; on a disk also by another name of the folder."""
+    def is_in(self, folder: "Place") -> bool:
+        """Return whether this is directly in a folder; on a disk also by another name of the folder."""
         if self.filesystem != folder.filesystem:
             return False
         if isinstance(self.filesystem, fs.LocalFileSystem):
-            return Path(self.path).resolve().is_relative_to(Path(folder.path).resolve())
-        return PurePosixPath(self.path).is_relative_to(folder.path)
+            return Path(self.path).resolve().parent == Path(folder.path).resolve()
+        return PurePosixPath(self.path).parent == PurePosixPath(folder.path)
 
     @property
     def info(self) -> fs.FileInfo:
