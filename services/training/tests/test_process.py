@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from toxic_training.paths import STARTED_IN_VARIABLE
+
 pytestmark = pytest.mark.slow
 
 SHOW = """
@@ -71,3 +73,23 @@ def test_a_relative_database_is_in_the_caller_s_folder(tmp_path: Path, given: st
         command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True
     ).stdout
     assert found.strip() == expected.format(folder=tmp_path.resolve())
+
+
+def test_a_command_in_a_shell_below_another_one_starts_anew(tmp_path: Path) -> None:
+    """As in the shell of `kedro ipython`, whose own folder the environment has."""
+    inner, outer = tmp_path / "inner", tmp_path / "outer"
+    inner.mkdir()
+    program = (
+        "import sys; sys.argv = ['toxic-training', 'server', '--help'];"
+        "from toxic_training import __main__, paths;"
+        "__main__.stopped_by_signals = lambda: sys.exit(str(paths.from_start('encoder'))); __main__.main()"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=inner,
+        env=os.environ | {STARTED_IN_VARIABLE: str(outer)},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.stderr.splitlines()[-1] == str(inner.resolve() / "encoder")

@@ -7,6 +7,7 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
+from contextlib import suppress
 from threading import Lock
 from typing import TypeVar
 
@@ -58,8 +59,12 @@ class Threads:
         try:
             return await asyncio.shield(ended)
         except asyncio.CancelledError:
-            if not future.cancel():
-                await asyncio.gather(ended, return_exceptions=True)
+            future.cancel()
+            while not ended.done():
+                with suppress(asyncio.CancelledError):  # the caller may be cancelled again
+                    await asyncio.wait({ended})
+            if not ended.cancelled():
+                ended.exception()  # else asyncio logs that nobody asked for it
             raise
 
     def _submit(

@@ -57,6 +57,11 @@ def roomy(backend: Backend) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service")
 
 
+def full() -> FeedbackFullError:
+    """Return the refusal of a correction."""
+    return FeedbackFullError("Full.", retry_after_seconds=600)
+
+
 async def fill(corrections: CorrectionService, caller: str, count: int) -> None:
     """File corrections without a text."""
     for number in range(count):
@@ -301,7 +306,7 @@ def test_a_record_without_an_end_is_not_kept() -> None:
 @pytest.mark.hostile(18)
 async def test_corrections_have_room_per_caller(backend: Backend) -> None:
     """A caller fills its half and no more; a long name of a community is refused."""
-    room = Budget(12_000, lambda: FeedbackFullError("Full.", retry_after_seconds=600))
+    room = Budget(12_000, full)
     app = create_api(replaced(backend, corrections=replace(backend.corrections, room=room)), DOORS)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
@@ -317,7 +322,7 @@ async def test_corrections_have_room_per_caller(backend: Backend) -> None:
 async def test_what_is_stored_counts_once(backend: Backend, feedback_store: DatabaseFeedbackStore) -> None:
     """Although many callers send their first corrections together after a start."""
     await fill(backend.corrections, "before", 3)
-    room = Budget(12_000, lambda: FeedbackFullError("Full.", retry_after_seconds=600))
+    room = Budget(12_000, full)
     started = replace(backend.corrections, room=room)
     await asyncio.gather(*(fill(started, f"caller-{number}", 1) for number in range(4)))
     assert room.used == sum(feedback_store.sizes().values()) == 7 * OVERHEAD_BYTES
@@ -327,15 +332,16 @@ async def test_what_is_stored_counts_once(backend: Backend, feedback_store: Data
 async def test_a_start_leaves_each_caller_its_corrections(backend: Backend) -> None:
     """A caller whose share is full adds nothing after a start, and others add theirs."""
     await fill(backend.corrections, "192.0.2.1", 5)
-    started = replace(backend.corrections, room=Budget(12_000, lambda: OSError("full")))
-    with pytest.raises(OSError, match="full"):
+    started = replace(backend.corrections, room=Budget(12_000, full))
+    await fill(started, "192.0.2.1", 5)  # the same ones again
+    with pytest.raises(FeedbackFullError):
         await fill(started, "192.0.2.1", 6)
     await fill(started, "192.0.2.2", 5)
 
 
 async def test_a_removed_correction_leaves_its_caller_room(backend: Backend) -> None:
     """Whoever removes it, by its id or by its text, and also right after a start."""
-    room = Budget(12_000, lambda: FeedbackFullError("Full.", retry_after_seconds=600))
+    room = Budget(12_000, full)
     corrections = replace(backend.corrections, room=room)
     app = create_api(replaced(backend, corrections=corrections), DOORS)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
@@ -358,12 +364,20 @@ async def test_a_removed_correction_leaves_its_caller_room(backend: Backend) -> 
 
 async def test_a_replaced_correction_takes_no_room(backend: Backend) -> None:
     """A caller may suggest other scores as often as it likes."""
-    room = Budget(12_000, lambda: FeedbackFullError("Full.", retry_after_seconds=600))
+    room = Budget(12_000, full)
     app = create_api(replaced(backend, corrections=replace(backend.corrections, room=room)), DOORS)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
         for value in (0, 1) * 5:
             assert (await client.post(SUGGEST, json=suggested(value=value))).status_code == 200
-        assert room.used == OVERHEAD_BYTES + len(suggested()["comment"]["text"])
+        used = OVERHEAD_BYTES + len(suggested()["comment"]["text"])
+        assert room.used == used
+        (sender,) = backend.corrections.store.sizes()
+        room.reserve(sender, 6_000 - used, always=True)
+        assert (await client.post(SUGGEST, json=suggested(value=1))).status_code == 200
+        other = suggested() | {"comment": {"text": "another text"}}
+        assert (await client.post(SUGGEST, json=other)).status_code == 429
+        assert room.used == 6_000
+        room.release(sender, 6_000 - used)
         assert (await client.post(SUGGEST, json=suggested(doNotStore=True))).status_code == 200
         assert room.used == OVERHEAD_BYTES
 

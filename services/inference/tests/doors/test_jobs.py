@@ -667,6 +667,33 @@ async def test_a_job_whose_end_fails_does_not_end_the_queue(
     await process.until((await process.upload())["id"], "done")
 
 
+class _UnreadableDisk(JobFiles):
+    """Has files whose size can't be read, once it `fails`."""
+
+    fails = False
+
+    def size(self, job: Job) -> int:
+        """Return the size of a job's files."""
+        if self.fails:
+            raise OSError(5, "Input/output error")
+        return super().size(job)
+
+
+async def test_a_job_of_unknown_size_ends_as_its_record_says(
+    start: Callable[[], Process], core: FakeCore, tmp_path: Path
+) -> None:
+    """The result is there, so it is done."""
+    process = start()
+    files = process.queue.files = _UnreadableDisk(tmp_path / "jobs")
+    held = core.held = asyncio.Event()
+    process.work()
+    job = await process.upload()
+    await process.until(job["id"], "running")
+    files.fails = True
+    held.set()
+    await process.until(job["id"], "done")
+
+
 class _FullDisk(JobFiles):
     """Writes uploads to the device that is always full."""
 

@@ -15,6 +15,11 @@ def remember_start() -> None:
     os.environ.setdefault(STARTED_IN_VARIABLE, str(Path.cwd()))
 
 
+def forget_start() -> None:
+    """Forget what another process remembered: a command that a user gives in its shell starts anew."""
+    os.environ.pop(STARTED_IN_VARIABLE, None)
+
+
 def from_start(path: str) -> Path:
     """Return a path that a user gave; without `remember_start`, it is relative to the current folder."""
     return Path(os.environ.get(STARTED_IN_VARIABLE, "")) / Path(path).expanduser()

@@ -17,6 +17,7 @@ from toxic_core.labels import LabelName
 from toxic_inference.budget import Budget
 from toxic_inference.corrections.record import (
     Feedback,
+    FeedbackFullError,
     FeedbackSource,
 )
 from toxic_inference.corrections.store import OVERHEAD_BYTES, DatabaseFeedbackStore, Sizes
@@ -84,7 +85,7 @@ class CorrectionService:
         name = pseudonym(caller, await self.threads.run(self.store.secret))
         feedback = dataclasses.replace(feedback, caller=name)
         size = len(feedback.text or "") + OVERHEAD_BYTES
-        self.room.reserve(name, size)
+        await self._reserve(name, feedback, size)
         replaced: Sizes | None = None
         try:
             replaced = await self.threads.run(partial(self.store.add, feedback, replace=replace))
@@ -97,6 +98,18 @@ class CorrectionService:
             self.emit(LabelJudged(label, "yes" if applies else "no"))
         self.kept(feedback)
         return True
+
+    async def _reserve(self, caller: str, feedback: Feedback, size: int) -> None:
+        """Reserve a correction's room; one that is repeated or replaced needs only what it grows by."""
+        try:
+            self.room.reserve(caller, size)
+        except FeedbackFullError:
+            stored = await self.threads.run(self.store.size_of, feedback)
+            if not stored:
+                raise
+            if size > stored:
+                self.room.reserve(caller, size - stored)
+            self.room.reserve(caller, min(size, stored), always=True)
 
     async def delete(self, feedback_id: str) -> None:
         """Remove a correction. Raises as `DatabaseFeedbackStore.delete`."""

@@ -177,6 +177,15 @@ class DatabaseFeedbackStore:
                 found[caller or ""] += int(count) * OVERHEAD_BYTES + int(characters)
         return found
 
+    def size_of(self, feedback: Feedback) -> int:
+        """Return the size of what is stored under the id of a caller's correction; 0 if nothing is."""
+        query = sql.select(_CHARACTERS).where(
+            corrections.c.id == feedback.id, corrections.c.caller == feedback.caller
+        )
+        with self.database.connection() as connection:
+            characters = connection.execute(query).scalar()
+        return 0 if characters is None else OVERHEAD_BYTES + int(characters)
+
     def page(self, *, after: int, limit: int) -> Sequence[tuple[int, Feedback]]:
         """Return at most `limit` corrections after a position, oldest first, each with its position."""
         with self.database.connection() as connection:

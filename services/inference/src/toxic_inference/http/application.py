@@ -108,7 +108,8 @@ def create_api(
         "INFERENCE_PUBLIC_URL.",
     )
     layers = [
-        # First, because pages must be able to read every answer, and a preflight request has no key.
+        # First, because pages must be able to read every answer, and a preflight request has no key. Such a
+        # request is answered here, before any is counted.
         *([_cors(cors_origins)] if cors_origins else []),
         # A refused request costs as little as possible.
         *([Middleware(Admission, doors=registered, rules=admission, emit=backend.emit)] if admission else []),

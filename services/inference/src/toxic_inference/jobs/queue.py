@@ -209,10 +209,12 @@ class JobQueue:
         """Stop a job, wait for a write in progress, and remove the job with its files; raises as `get`."""
         job = self.get(job_id, key=key)
         del self._jobs[job_id]
-        if self._running is not None and self._running[0] == job_id:
-            self._running[1].cancel()
-            await asyncio.wait({self._running[1]})
-        await self._remove(job)
+        try:
+            if self._running is not None and self._running[0] == job_id:
+                self._running[1].cancel()
+                await asyncio.wait({self._running[1]})
+        finally:  # the record is gone: nobody else removes the files
+            await self._remove(job)
         self.emit(JobEnded("deleted"))
         self._report()
 
@@ -326,7 +328,10 @@ class JobQueue:
         except OSError as failure:
             job = replace(job, state=JobState.FAILED, error=error or self._reason(failure))
         if job.id in self._held:
-            self._held[job.id].settle(await self.threads.run(self.files.size, job))
+            try:
+                self._held[job.id].settle(await self.threads.run(self.files.size, job))
+            except OSError as failure:  # the job keeps the room that it has
+                _log.warning("job.size_unknown", job=job.id[:_LOGGED_CHARACTERS], reason=failure.strerror)
         self._ended(job)
 
     def _ended(self, job: Job) -> None:

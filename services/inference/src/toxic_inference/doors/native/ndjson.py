@@ -13,6 +13,7 @@ from functools import partial
 from itertools import count
 
 import orjson
+import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -30,14 +31,17 @@ from toxic_inference.http.encodings.forms import table_options
 from toxic_inference.http.errors import MalformedRequestError, UnsupportedMediaTypeError, problem_of
 from toxic_inference.http.guard import caller_in
 from toxic_inference.http.terms import terms_of
-from toxic_inference.serving.errors import RejectedTextError
+from toxic_inference.serving.errors import InferenceError, RejectedTextError
 from toxic_inference.serving.interfaces import Lane, Session, Target, Text
 from toxic_inference.serving.scoring.texts import check_text
+
+_log = structlog.get_logger(__name__)
 
 _MOST_LINES_AT_ONCE = 256
 _ESCAPED_BYTES = 6
 """Longest JSON form of one byte of text: a control character is `\\u0000`."""
 _LINE_SLACK_BYTES = 1_024
+_GO_ON = "; send the lines after line {} in a new request."
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +87,18 @@ async def _answers(
                     if answers:
                         yield answers
     except (NoVersionReadyError, UnknownModelError):
-        yield _end("no_version_ready", f"Version {version} was replaced", number)
+        yield _end("no_version_ready", f"Version {version} was replaced{_GO_ON.format(number)}")
+    except InferenceError as error:
+        _log.exception("stream.failed", line=number)
+        problem = problem_of(error)
+        yield _end(problem.code, f"{problem.message} The lines after line {number} have no scores.")
     except ToxicError as error:
         problem = problem_of(error)
-        yield _end(problem.code, problem.message.removesuffix("."), number)
+        yield _end(problem.code, f"{problem.message.removesuffix('.')}{_GO_ON.format(number)}")
 
 
-def _end(code: str, reason: str, number: int) -> bytes:
+def _end(code: str, message: str) -> bytes:
     """Return the last line of an answer that ends early."""
-    message = f"{reason}; send the lines after line {number} in a new request."
     return orjson.dumps({"error": {"code": code, "message": message}}, option=orjson.OPT_APPEND_NEWLINE)
 
 
