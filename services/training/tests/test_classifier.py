@@ -183,17 +183,30 @@ def test_a_training_can_be_merged_with_others(
         np.testing.assert_allclose(weight, files.weights[name] + (0 if same else 0.25), atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("other", "fault"),
+    [
+        ({HEAD_BIAS: np.zeros(2, np.float32)}, r"bias is \(2,\), not \(6,\)"),
+        (
+            {"encoder.layer.9.output.dense.bias": np.zeros(3, np.float32)},
+            r"layer\.9.*bias is \(3,\), not \(0,\)",
+        ),
+    ],
+)
 def test_only_trainings_of_the_same_encoder_are_merged(
-    trained: Trained, tmp_path: Path, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
+    trained: Trained,
+    tmp_path: Path,
+    corpus: pd.DataFrame,
+    modelling_parameters: ModellingParameters,
+    other: dict[str, NDArray[np.float32]],
+    fault: str,
 ) -> None:
     """The error names the folder and what differs, before the first step."""
     encoder, classifier, _ = trained
     files = fine_tuned_encoder(classifier, encoder)
-    write_encoder(
-        replace(files, weights=files.weights | {HEAD_BIAS: np.zeros(2, np.float32)}), tmp_path / "other"
-    )
+    write_encoder(replace(files, weights=files.weights | other), tmp_path / "other")
     parameters = modelling_parameters.model_copy(update={"merged_with": {str(tmp_path / "other"): 0.25}})
-    with pytest.raises(ConfigurationError, match=r"other can't be merged: the shape of its .*bias is \(2,\)"):
+    with pytest.raises(ConfigurationError, match=f"other can't be merged: the shape of its .*{fault}"):
         _train(tmp_path, corpus, parameters)
 
 

@@ -78,13 +78,18 @@ def test_a_parameter_s_wrong_value_is_one_line_with_its_name_and_the_fault(
     modelling_parameters: ModellingParameters,
 ) -> None:
     """Of Pydantic's text, what a user can act on; not its types, its input and its address."""
-    wrong = modelling_parameters.model_dump() | {"dropout": 2, "toxic_shares": {"toxic": 0.5}}
+    wrong = modelling_parameters.model_dump() | {
+        "dropout": 2,
+        "merged_with": {"my models": 2},
+        "toxic_shares": {"toxic": 0.5},
+    }
     with pytest.raises(ModelInstantiationError) as caught:
         instantiate_model("modelling", wrong, ModellingParameters)
     message = f"Parameter validation failed:\n- Parameter 'modelling': {caught.value}"
     assert explain(ParameterValidationError(message)) == (
         "modelling.dropout: Input should be less than or equal to 1; "
-        "modelling.toxic_shares: toxic gets no share of itself: remove it"
+        "modelling.toxic_shares: toxic gets no share of itself: remove it; "
+        "modelling.merged_with.my models: Input should be less than or equal to 1"
     )
 
 

@@ -5,7 +5,9 @@ import csv
 import io
 import json
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Event as ThreadEvent
 from typing import Any
 
 import httpx
@@ -19,6 +21,7 @@ from toxic_inference.corrections.service import CorrectionService
 from toxic_inference.corrections.store import OVERHEAD_BYTES, DatabaseFeedbackStore
 from toxic_inference.corrections.tables import digest_of
 from toxic_inference.doors.listing import DOORS
+from toxic_inference.events import CorrectionKept, Event
 from toxic_inference.http.admission import LEAST_REQUESTS, AdmissionRules, RequestLimit
 from toxic_inference.http.application import create_api
 from toxic_inference.http.backend import Backend, DoorThreads, Limits
@@ -337,6 +340,45 @@ async def test_a_start_leaves_each_caller_its_corrections(backend: Backend) -> N
     with pytest.raises(FeedbackFullError):
         await fill(started, "192.0.2.1", 6)
     await fill(started, "192.0.2.2", 5)
+
+
+async def test_what_a_caller_that_leaves_has_begun_is_counted_and_reported(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its correction is stored, or removed, all the same."""
+    began, go = ThreadEvent(), ThreadEvent()
+
+    def slow(work: Callable[..., Any]) -> Callable[..., Any]:
+        def works(*arguments: Any, **options: Any) -> Any:
+            began.set()
+            assert go.wait(timeout=30)
+            return work(*arguments, **options)
+
+        return works
+
+    async def leave(call: Awaitable[Any]) -> None:
+        began.clear()
+        go.clear()
+        task = asyncio.ensure_future(call)
+        async with asyncio.timeout(30):
+            while not began.is_set():  # noqa: ASYNC110  a thread works meanwhile
+                await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.sleep(0)
+        go.set()
+        await asyncio.wait({task})
+        assert task.cancelled()
+
+    store, events, room = backend.corrections.store, list[Event](), Budget(12_000, full)
+    monkeypatch.setattr(store, "add", slow(store.add))
+    monkeypatch.setattr(store, "delete", slow(store.delete))
+    with ThreadPoolExecutor(1) as executor:
+        corrections = replace(backend.corrections, threads=Threads(executor), emit=events.append, room=room)
+        await leave(fill(corrections, "192.0.2.1", 1))
+        assert room.used == OVERHEAD_BYTES
+        assert CorrectionKept("native") in events
+        await leave(corrections.delete("192.0.2.1-0"))
+        assert room.used == 0
 
 
 async def test_a_removed_correction_leaves_its_caller_room(backend: Backend) -> None:

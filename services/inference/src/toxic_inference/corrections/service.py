@@ -86,18 +86,21 @@ class CorrectionService:
         feedback = dataclasses.replace(feedback, caller=name)
         size = len(feedback.text or "") + OVERHEAD_BYTES
         await self._reserve(name, feedback, size)
-        replaced: Sizes | None = None
+        outcome: list[Sizes | None] = []
         try:
-            replaced = await self.threads.run(partial(self.store.add, feedback, replace=replace))
-        finally:
+            await self.threads.run_to_end(lambda: outcome.append(self.store.add(feedback, replace=replace)))
+        finally:  # also if the caller has left: what has begun is stored
+            replaced = outcome[0] if outcome else None
             self._release({name: size} if replaced is None else replaced)
-        if replaced is None:
-            return False
+            if replaced is not None:
+                self._report(feedback)
+        return replaced is not None
+
+    def _report(self, feedback: Feedback) -> None:
         self.emit(CorrectionKept(feedback.source.value))
         for label, applies in feedback.labels.items():
             self.emit(LabelJudged(label, "yes" if applies else "no"))
         self.kept(feedback)
-        return True
 
     async def _reserve(self, caller: str, feedback: Feedback, size: int) -> None:
         """Reserve a correction's room; one that is repeated or replaced needs only what it grows by."""
@@ -113,13 +116,20 @@ class CorrectionService:
 
     async def delete(self, feedback_id: str) -> None:
         """Remove a correction. Raises as `DatabaseFeedbackStore.delete`."""
-        await self._count()
-        self._release(await self.threads.run(self.store.delete, feedback_id))
+        await self._remove(self.store.delete, feedback_id)
 
     async def forget(self, digest: str) -> None:
         """Remove a text everywhere. Raises as `DatabaseFeedbackStore.forget`."""
+        await self._remove(self.store.forget, digest)
+
+    async def _remove(self, remove: Callable[[str], Sizes], what: str) -> None:
         await self._count()
-        self._release(await self.threads.run(self.store.forget, digest))
+        removed: list[Sizes] = []
+        try:
+            await self.threads.run_to_end(lambda: removed.append(remove(what)))
+        finally:
+            for sizes in removed:
+                self._release(sizes)
 
     async def labels(self) -> list[LabelName]:
         """Return every label that a correction judges, sorted. Raises as `DatabaseFeedbackStore.labels`."""

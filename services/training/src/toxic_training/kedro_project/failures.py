@@ -19,7 +19,7 @@ from toxic_training.data.parameters import Parameters
 
 _NO_PIPELINE = re.compile(r"Failed to find the pipeline named '([^']*)'")
 _EXTRA_FIELD = re.compile(r"validation errors? for (\w+)\n(\S+)\n\s+Extra inputs are not permitted")
-_FAULT = re.compile(r"\n(?:(\S+)\n)?  (?:Value error, )?(.+?) \[type=")
+_FAULT = re.compile(r"\n(?:(\S[^\n]*)\n)?  (?:Value error, )?(.+?) \[type=")
 """Of Pydantic's text: the place, which a rule over several fields lacks, and the fault."""
 _FULL = os.strerror(errno.ENOSPC)
 _PATH = re.compile(r"filepath=(?:\w+\()?'?([^',)]+)")

@@ -35,9 +35,10 @@ def read_others(
     expected = classifier_weights(like)
     others = [(read_encoder(from_start(folder)).weights, share) for folder, share in shares.items()]
     for folder, (weights, _) in zip(shares, others, strict=True):
-        for name in filter(_is_merged, expected):
-            found, needed = weights.get(name, np.empty(0)).shape, expected[name].shape
-            if found != needed:
+        layers = {name: np.empty(0) for name in weights if ".layer." in name}
+        for name, tensor in (layers | expected).items():
+            found, needed = weights.get(name, np.empty(0)).shape, tensor.shape
+            if found != needed and _is_merged(name):
                 raise ConfigurationError(
                     f"{folder} can't be merged: the shape of its {name} is {found}, not {needed}. Only "
                     "trainings of the same encoder for the same labels can."
