@@ -29,6 +29,8 @@ FROM python:3.11-slim-bookworm AS runtime
 RUN groupadd --gid 10001 toxic \
  && useradd --uid 10001 --gid toxic --home-dir /tmp --no-create-home --shell /usr/sbin/nologin toxic
 COPY infra/containers/healthcheck.py /opt/toxic/
+# A file has its mode of the checkout, which may be open to its owner only.
+RUN chmod -R a+rX /opt/toxic
 # The same variables as infra/telemetry.env, which a Dockerfile can't read; a test compares them.
 ENV DO_NOT_TRACK=1 \
     DISABLE_TELEMETRY=1 \
@@ -123,6 +125,7 @@ RUN install -d -o toxic -g toxic /data /data/01_raw
 COPY --from=build-training /opt/venv /opt/venv
 COPY --from=build-training /opt/toxic /opt/toxic
 COPY data/sample /opt/toxic/data/sample
+RUN chmod -R a+rX /opt/toxic/data
 # Matplotlib and Kedro write to folders of their own.
 ENV MPLCONFIGDIR=/tmp/matplotlib \
     GIT_PYTHON_REFRESH=quiet \

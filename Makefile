@@ -52,13 +52,16 @@ REGISTRY := $(if $(IN_CONTAINERS),$(STACK) registry,$(WITH_REGISTRY) $(RUN) toxi
 # The ledger records who acts; inside a container every user is the same one.
 ACTOR := $(if $(IN_CONTAINERS),--actor "$(shell id -un)")
 
+# An absolute path, because training's pipelines run in another folder. Unlike abspath, it keeps spaces in a name.
+absolute = $(if $(filter /%,$(firstword $(1))),$(1),$(CURDIR)/$(1))
+
 # `make evaluate` measures this.
-EVALUATED = $(if $(BUNDLE),--pipelines evaluate --params "bundle=$(abspath $(BUNDLE))",$(if \
+EVALUATED = $(if $(BUNDLE),--pipelines evaluate --params "bundle=$(call absolute,$(BUNDLE))",$(if \
 	$(VERSION),--pipelines evaluate --params "version=$(VERSION)",--pipelines evaluate_baseline))
 
 # The benchmarks unpack the shipped model here.
 BENCHED := $(CURDIR)/var/benchmarks/data
-UNPACKED = test -d $(BENCHED)/06_models/baseline/bundle || TOXIC_DATA_DIR=$(BENCHED) $(WITH_REGISTRY) \
+UNPACKED = test -d "$(BENCHED)/06_models/baseline/bundle" || TOXIC_DATA_DIR="$(BENCHED)" $(WITH_REGISTRY) \
 	$(RUN) toxic_training run --pipelines unpack_baseline
 
 # Each worker takes the tests that share servers or fixtures together; conftest.py forms the groups.
@@ -95,7 +98,7 @@ evaluate: $(VENV)/.installed ## Measure the shipped baseline, or BUNDLE=folder, 
 score: $(VENV)/.installed ## Score a table: IN=comments.csv OUT=scored.parquet, by the champion, VERSION=3 or BUNDLE=folder; TEXT_COLUMN=, ENCODING=, DELIMITER=
 	@test -n "$(IN)" -a -n "$(OUT)" || { echo 'Name a table and its result: make score IN=comments.csv OUT=scored.csv.' >&2; exit 2; }
 	@$(WITH_REGISTRY) $(RUN) toxic_training run $(ARGS) --pipelines batch_scoring --params \
-		"in=$(abspath $(IN)),out=$(abspath $(OUT)),$(if $(TEXT_COLUMN),text_column=$(TEXT_COLUMN)$(comma))$(if $(ENCODING),encoding=$(ENCODING)$(comma))$(if $(DELIMITER),delimiter=$(DELIMITER)$(comma))$(if $(BUNDLE),bundle=$(abspath $(BUNDLE)),version=$(or $(VERSION),champion))"
+		"in=$(call absolute,$(IN)),out=$(call absolute,$(OUT)),$(if $(TEXT_COLUMN),text_column=$(TEXT_COLUMN)$(comma))$(if $(ENCODING),encoding=$(ENCODING)$(comma))$(if $(DELIMITER),delimiter=$(DELIMITER)$(comma))$(if $(BUNDLE),bundle=$(call absolute,$(BUNDLE)),version=$(or $(VERSION),champion))"
 
 .PHONY: batch
 batch: $(VENV)/.installed-dev ## Score files on Ray: IN=comments/ OUT=scored/, by the champion, VERSION=3 or BUNDLE=folder; TEXT_COLUMN=, ENCODING=, DELIMITER=
@@ -212,7 +215,7 @@ imports: $(VENV)/.installed-dev ## Check that imports run one way
 .PHONY: bench
 bench: $(VENV)/.installed-dev ## Measure serving against its peers, into docs/benchmarks.md; ARGS='--scale full' for all of it
 	@$(UNPACKED)
-	@$(RUN) benchmarks.peers --bundle $(BENCHED)/06_models/baseline/bundle $(ARGS)
+	@$(RUN) benchmarks.peers --bundle "$(BENCHED)/06_models/baseline/bundle" $(ARGS)
 
 .PHONY: bench-serving
 bench-serving: $(VENV)/.installed-dev ## Measure the inference service under load and faults, into docs/benchmarks-serving.md; ARGS='--scale full' for all of it
@@ -221,7 +224,7 @@ bench-serving: $(VENV)/.installed-dev ## Measure the inference service under loa
 .PHONY: bench-batch
 bench-batch: $(VENV)/.installed-dev ## Measure toxic-batch beside the bare model and over workers, into docs/benchmarks-batch.md
 	@$(UNPACKED)
-	@$(RUN) benchmarks.batch_scoring --bundle $(BENCHED)/06_models/baseline/bundle $(ARGS)
+	@$(RUN) benchmarks.batch_scoring --bundle "$(BENCHED)/06_models/baseline/bundle" $(ARGS)
 
 .PHONY: bench-training
 bench-training: $(VENV)/.installed ## Measure training speed on TOXIC_DATA_DIR, into docs/benchmarks-training.md
@@ -230,7 +233,7 @@ bench-training: $(VENV)/.installed ## Measure training speed on TOXIC_DATA_DIR, 
 .PHONY: wheels
 wheels: $(VENV)/.installed-dev ## Build the wheel of every package into dist/, for pip install --find-links dist
 	@for package in $(WHEELS); do (cd $$package && \
-		$(CURDIR)/$(VENV)/bin/python -m hatchling build -t wheel -d $(CURDIR)/dist) || exit 1; done
+		"$(CURDIR)/$(VENV)/bin/python" -m hatchling build -t wheel -d "$(CURDIR)/dist") || exit 1; done
 
 .PHONY: lock
 lock: $(VENV)/.installed-dev ## Resolve dependencies into constraints.txt; ARGS=--upgrade takes the newest
@@ -288,8 +291,8 @@ rules: tools $(VENV)/.installed-dev ## Check and test the rules and configuratio
 
 .PHONY: dag
 dag: $(VENV)/.installed-dev ## Write Airflow's DAG again, from the pipelines and infra/airflow/dag.py.j2
-	@MLFLOW_TRACKING_URI=sqlite:///:memory: $(RUN) toxic_training airflow create --group-by namespace --jinja-file $(CURDIR)/infra/airflow/dag.py.j2 \
-		--target-dir $(CURDIR)/infra/airflow/dags
+	@MLFLOW_TRACKING_URI=sqlite:///:memory: $(RUN) toxic_training airflow create --group-by namespace --jinja-file "$(CURDIR)/infra/airflow/dag.py.j2" \
+		--target-dir "$(CURDIR)/infra/airflow/dags"
 
 .PHONY: sample
 sample: $(VENV)/.installed ## Generate data/sample again

@@ -47,7 +47,7 @@ def parts(out: Path) -> dict[str, tuple[int, int]]:
 def test_a_killed_job_goes_on_without_scoring_again(build_bundle: BundleFactory, tmp_path: Path) -> None:
     """After SIGKILL the same command does only what is left, and the whole has the library's scores."""
     bundle = build_bundle(tmp_path / "bundle")
-    source = write_rows(tmp_path / "comments.csv", rows=1_500)
+    source = write_rows(tmp_path / "comments.csv", rows=500)
     out = tmp_path / "out"
     # Two cores if there are two, so that batches run in parallel.
     cpus = min(2, os.cpu_count() or 1)

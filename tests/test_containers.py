@@ -1,12 +1,13 @@
 """What can be known of the images and the compose file without building or starting them."""
 
 import re
+import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import cast
 
 import pytest
@@ -14,6 +15,7 @@ import yaml
 from pydantic_settings import BaseSettings
 
 from toxic_core.telemetry import TELEMETRY_OFF
+from toxic_inference.otel.settings import OtelSettings
 from toxic_inference.settings import Settings as InferenceSettings
 from toxic_registry.settings import Settings as RegistrySettings
 from toxic_testing.compose import (
@@ -30,6 +32,7 @@ from toxic_training.server.settings import Settings as TrainingSettings
 
 SERVICES = ("inference", "registry", "training")
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+DROP_IN = ROOT / "infra" / "perspective-drop-in"
 
 
 def _stages() -> dict[str, str]:
@@ -59,6 +62,15 @@ def test_an_image_runs_as_a_fixed_user_and_reports_its_health(service: str) -> N
     assert "org.opencontainers.image.revision" in stage
     assert not re.search(r"pip install|apt-get", stage), "installing belongs to the build stages"
     assert yaml.safe_load(COMPOSE)["services"][service]["build"]["target"] == service
+
+
+@pytest.mark.parametrize("stage", ["runtime", *SERVICES])
+def test_what_an_image_has_of_the_checkout_is_readable_by_its_user(stage: str) -> None:
+    """Whatever umask the checkout was made with: COPY keeps modes. Build stages run as root."""
+    text = _stages()[stage]
+    for copied in re.finditer(r"(?m)^COPY (?!--from)\S+ (\S+)$", text):
+        opened = re.findall(r"chmod -R a\+rX (\S+)", text[copied.end() :])
+        assert any(PurePosixPath(copied[1]).is_relative_to(folder) for folder in opened), copied[0]
 
 
 def test_the_last_stage_is_the_endpoint() -> None:
@@ -155,6 +167,24 @@ def test_every_documented_setting_reaches_its_container(service: str, settings: 
     assert passed - fixed == documented - fixed
 
 
+OF_OPENTELEMETRYS_SDK = {
+    "OTEL_BSP_MAX_QUEUE_SIZE",
+    "OTEL_EXPORTER_OTLP_CERTIFICATE",
+    "OTEL_EXPORTER_OTLP_COMPRESSION",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_EXPORTER_OTLP_TIMEOUT",
+    "OTEL_RESOURCE_ATTRIBUTES",
+}
+"""What docs/watch.md names and the service doesn't read itself."""
+
+
+def test_the_standard_variables_of_opentelemetry_reach_inference() -> None:
+    """Those of docs/settings.md, and those that the SDK reads."""
+    documented = {f"OTEL_{name.upper()}" for name in OtelSettings.model_fields}
+    passed = {name for where, name in _passed_through() if where == "inference" and name.startswith("OTEL_")}
+    assert passed == documented | OF_OPENTELEMETRYS_SDK
+
+
 def test_both_replicas_have_the_same_settings() -> None:
     """The second one differs by its folders, and by the owner of the jobs."""
     one, other = (compose_services()[name] for name in ("inference", "inference-2"))
@@ -178,18 +208,41 @@ def test_a_default_is_the_same_in_both_files() -> None:
     assert {(name, example[name]) for name, _ in defaults} == defaults
 
 
-def test_our_containers_can_write_to_their_volumes_only() -> None:
-    """A read-only root, no capability, no way to get one."""
-    for name in SERVICES:
-        service = compose_services()[name]
-        assert service["read_only"] is True
-        assert service["cap_drop"] == ["ALL"]
-        assert service["security_opt"] == ["no-new-privileges:true"]
+USERS_OF_IMAGES = {*SERVICES, "inference-2", "notices", "prometheus", "alertmanager", "grafana"}
+"""Services whose image names a user that isn't root."""
+
+
+def _drop_in() -> dict[str, dict[str, object]]:
+    """Return the services that the Compose file of the drop-in adds."""
+    file = (DROP_IN / "docker-compose.yml").read_text(encoding="utf-8")
+    services = cast("dict[str, dict[str, object]]", yaml.safe_load(file)["services"])
+    return {name: service for name, service in services.items() if name not in compose_services()}
+
+
+def test_containers_can_write_to_their_volumes_only() -> None:
+    """No root, a read-only root folder, no way to get a capability. PostgreSQL's image starts as root."""
+    for name, service in {**compose_services(), **_drop_in()}.items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        if name != "postgres":
+            assert service["read_only"] is True, name
+            assert set(cast("list[str]", service.get("cap_add", []))) <= {"NET_BIND_SERVICE"}, name
+            assert (service.get("user") == "10001:10001") is (name not in USERS_OF_IMAGES), name
+
+
+def test_the_proxy_of_the_drop_in_can_read_its_key(tmp_path: Path) -> None:
+    """As another user than the owner, who alone can open the folder; the authority's key stays private."""
+    copy = shutil.copy(DROP_IN / "make-certificates.sh", tmp_path)
+    for folder, arguments, mode in (("certificates", [], 0o644), ("other", [str(tmp_path / "other")], 0o600)):
+        subprocess.run([copy, *arguments], check=True, capture_output=True)
+        found = {file.name: file.stat().st_mode & 0o777 for file in (tmp_path / folder).iterdir()}
+        assert found == {"ca.crt": 0o644, "ca.key": 0o600, "server.crt": 0o644, "server.key": mode}
+        assert (tmp_path / folder).stat().st_mode & 0o777 == 0o700
 
 
 def test_every_container_has_a_limit_and_comes_back() -> None:
     """One that leaks or spins takes neither the others nor the machine with it."""
-    for name, service in compose_services().items():
+    for name, service in {**compose_services(), **_drop_in()}.items():
         assert {"mem_limit", "cpus", "restart", "pids_limit"} <= service.keys(), name
         assert service["cap_drop"] == ["ALL"], name
 
@@ -200,14 +253,23 @@ def test_every_container_reports_its_health() -> None:
     assert without == {*SERVICES, "inference-2"}
 
 
+def test_the_proxy_of_the_drop_in_reports_its_health() -> None:
+    """Caddy answers the check itself, on an address that only its container reaches."""
+    check = str(_drop_in()["perspective"]["healthcheck"])
+    (address,) = set(re.findall(r"(http://[\w.:]+)/health", check))
+    site = rf"{re.escape(address)} \{{\n\tbind 127\.0\.0\.1\n\trespond /health OK\n\}}"
+    assert re.search(site, (DROP_IN / "Caddyfile").read_text(encoding="utf-8"))
+
+
 def test_only_what_a_person_opens_is_published_and_on_this_machine() -> None:
-    """TOXIC_BIND changes that."""
+    """TOXIC_BIND changes that for what clients call, and TOXIC_ADMIN_BIND for what operators open."""
     for name, service in compose_services().items():
         ports = cast("list[str]", service.get("ports", []))
         networks = cast("list[str]", service["networks"])
         # notices opens connections only, to a chat.
         assert name == "notices" or bool({"published", "outside"} & set(networks)) == bool(ports), name
-        assert all(port.startswith("${TOXIC_BIND:-127.0.0.1}:") for port in ports), name
+        bind = "TOXIC_BIND" if name in {"inference", "proxy"} else "TOXIC_ADMIN_BIND"
+        assert all(port.startswith(f"${{{bind}:-127.0.0.1}}:") for port in ports), name
     assert not {"postgres", "training"} & {
         name for name, service in compose_services().items() if "ports" in service
     }

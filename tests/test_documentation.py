@@ -101,6 +101,18 @@ def test_every_program_that_a_document_runs_exists(document: Path) -> None:
             assert subcommand in registry_commands.commands, f"{_name(document)}: {program} {subcommand}"
 
 
+def test_the_readme_names_the_programs_that_make_install_leaves_out() -> None:
+    """Guides run them like the others; one sentence has them and the target that installs them."""
+    folders = re.findall(r"^-e ([\w/]+)", (ROOT / "requirements.in").read_text(), re.MULTILINE)
+    projects = [
+        tomllib.loads((ROOT / folder / "pyproject.toml").read_text())["project"] for folder in folders
+    ]
+    installed = {program for project in projects for program in project.get("scripts", {})}
+    prose = " ".join((ROOT / "README.md").read_text().split())
+    (sentence,) = re.findall(r"[^.]*`make install-dev`[^.]*\.", prose)
+    assert set(re.findall(r"`(toxic-[a-z]+)`", sentence)) == PROGRAMS - installed
+
+
 def test_every_decision_is_listed_in_the_index() -> None:
     """docs/adr/README.md links every decision record, with its title."""
     index = (ROOT / "docs" / "adr" / "README.md").read_text()

@@ -10,9 +10,14 @@ import psycopg
 import pytest
 
 from toxic_core.labels import Label
-from toxic_inference.corrections.record import Feedback, FeedbackConflictError, FeedbackSource
+from toxic_inference.corrections.record import (
+    Feedback,
+    FeedbackConflictError,
+    FeedbackSource,
+    UnknownFeedbackError,
+)
 from toxic_inference.corrections.review_store import Candidate, Opinion, ReviewStore
-from toxic_inference.corrections.store import DatabaseFeedbackStore
+from toxic_inference.corrections.store import OVERHEAD_BYTES, DatabaseFeedbackStore
 from toxic_inference.corrections.tables import digest_of
 from toxic_inference.events import ReviewReason
 from toxic_testing.registry.postgres import PostgresServer
@@ -56,7 +61,7 @@ def test_replicas_share_one_table(database: str) -> None:
     """Started together they make it once; what one keeps, the others know."""
     stores = [DatabaseFeedbackStore(database) for _ in range(4)]
     with ThreadPoolExecutor(len(stores)) as threads:
-        created = list(threads.map(lambda store: store.add(FEEDBACK), stores))
+        created = list(threads.map(lambda store: store.add(FEEDBACK) is not None, stores))
     assert sorted(created) == [False, False, False, True]
     one, other, *_ = stores
     with pytest.raises(FeedbackConflictError):
@@ -69,6 +74,28 @@ def test_replicas_share_one_table(database: str) -> None:
     assert other.page(after=place, limit=9)[0][1] == FEEDBACK
     for store in stores:
         store.close()
+
+
+def test_an_id_with_nul_is_unknown(server: PostgresServer) -> None:
+    """PostgreSQL refuses the character, which no id has: that is no reason to try again later."""
+    store = DatabaseFeedbackStore(server.new_database("nul"))
+    with pytest.raises(UnknownFeedbackError):
+        store.delete("1\0")
+    store.close()
+
+
+def test_space_is_counted_by_caller(server: PostgresServer) -> None:
+    """What a change frees is what was stored for each caller, and the rest is what the next start counts."""
+    store = DatabaseFeedbackStore(server.new_database("space"))
+    size = OVERHEAD_BYTES + len(str(FEEDBACK.text))
+    for name, caller in (("1", "a"), ("2", "b"), ("3", None)):
+        assert store.add(replace(FEEDBACK, id=name, caller=caller)) == {}
+    assert store.sizes() == {"a": size, "b": size, "": size}
+    assert store.add(replace(FEEDBACK, id="1", caller="b", text=None), replace=True) == {"a": size}
+    assert store.delete("1") == {"b": OVERHEAD_BYTES}
+    assert store.forget(digest_of(str(FEEDBACK.text))) == {"b": size, "": size}
+    assert store.sizes() == {}
+    store.close()
 
 
 _OLD_TABLE = """

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from toxic_testing.forking import quick_python
+from toxic_testing.inference.process import Server
 
 PROGRAM = """
 import os, signal, sys, time
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
-print("started", flush=True)
+print("started", os.getpid() if "identified" in sys.argv else "", flush=True)
 if "wait" in sys.argv:
     time.sleep(600)
 print(sys.argv, os.getcwd(), os.environ["GIVEN"], sys.stdin.read())
@@ -70,3 +71,13 @@ def test_a_killed_command_takes_its_program_along(folder: Path) -> None:
         process.stdout.readline()
         process.kill()
         assert process.stdout.read() == ""
+
+
+def test_nothing_is_left_of_a_killed_server(folder: Path) -> None:
+    """A next one can take its port and its locks at once."""
+    command = ("-m", "program", "wait", "identified")
+    for _ in range(20):
+        server = Server(command, environment={}, folder=folder, python=quick_python("registry"))
+        _, program = server.logs.wait_for("started").split()
+        server.kill()
+        assert not Path("/proc", program).exists()

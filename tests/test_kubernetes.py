@@ -48,7 +48,7 @@ DATABASE = {"POSTGRES_PASSWORD", "REGISTRY_DB_PASSWORD", "INFERENCE_DB_PASSWORD"
 PASSWORDS = {"REGISTRY_PASSWORD", "REGISTRY_TRAINING_PASSWORD", "REGISTRY_INFERENCE_PASSWORD"}
 BUCKET = {"MLFLOW_S3_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
 OF_TRAINING = {"MLFLOW_TRACKING_URI", "TOXIC_DATA_DIR", "TOXIC_SIGNING_KEY_FILE"}
-FROM_ELSEWHERE = {"TMPDIR", "PORT", "POD_IP"} | SIGN_IN | DATABASE | PASSWORDS | BUCKET | OF_TRAINING
+FROM_ELSEWHERE = {"TMPDIR", "POD_IP"} | SIGN_IN | DATABASE | PASSWORDS | BUCKET | OF_TRAINING
 """Environment variables that are no setting: for other variables, and for other programs."""
 
 OLDEST_KUBECTL = 25
@@ -201,6 +201,13 @@ def test_every_variable_is_a_setting(overlay: str) -> None:
                 assert names <= known | FROM_ELSEWHERE, names - known
 
 
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_no_address_of_a_service_is_read_as_a_setting(overlay: str) -> None:
+    """Kubernetes sets INFERENCE_PORT=tcp://… for the Service `inference`, and the pod would not start."""
+    pods = [(pod, container) for manifest in built(overlay) for pod, container in containers(manifest)]
+    assert {pod.get("enableServiceLinks") for pod, container in pods if service_of(container)} == {False}
+
+
 @pytest.mark.parametrize("name", sorted(SERVICES))
 def test_ports_are_the_services_own(name: str) -> None:
     """Its default port, and gRPC's, are those of its container, its Service and its policy."""
@@ -308,7 +315,7 @@ def test_the_autoscaler_asks_for_a_figure_that_there_is() -> None:
 
 
 def test_the_operators_kinds_name_what_there_is() -> None:
-    """The monitor finds the Services' ports; KServe's predictor has the Deployment's image and port."""
+    """The monitor finds the Services' ports; KServe's predictor has production's image and port."""
     monitor = find("production", "ServiceMonitor", "toxic-comments")["spec"]
     (endpoint,) = monitor["endpoints"]
     (selected,) = monitor["selector"]["matchExpressions"]
@@ -317,7 +324,7 @@ def test_the_operators_kinds_name_what_there_is() -> None:
         assert service["metadata"]["labels"][selected["key"]] == name
         assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
     ((_, predictor),) = containers(find("kserve", "InferenceService", "toxic-comments"))
-    ((_, deployed),) = containers(find("local", "Deployment", "inference"))
+    ((_, deployed),) = containers(find("production", "Deployment", "inference"))
     assert predictor["image"] == deployed["image"]
     assert predictor["ports"][0]["containerPort"] == deployed["ports"][0]["containerPort"]
 
@@ -506,35 +513,40 @@ def test_inference_is_spread_and_keeps_its_replicas() -> None:
     assert find("production", "PodDisruptionBudget", "inference")["spec"]["maxUnavailable"] == 1
 
 
+def _back_up(folder: Path, tar: str = 'exec /bin/tar "$@"') -> subprocess.CompletedProcess[str]:
+    """Run the CronJob's script on files below the folder, with stand-ins for pg_dump and tar."""
+    files = folder / "registry"
+    (files / "artifacts" / "1").mkdir(parents=True)
+    (files / "artifacts" / "1" / "model").write_text("weights")
+    (files / "ledger-head.json").write_text("{}")
+    tools = folder / "bin"
+    tools.mkdir()
+    dump = 'for each; do case $each in --file=*) echo dump >"${each#--file=}" ;; esac; done'
+    for name, script in {"pg_dump": dump, "tar": tar}.items():
+        (tools / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tools / name).chmod(0o755)
+    environment = {
+        "PATH": f"{tools}:{os.environ['PATH']}",
+        "REGISTRY_FILES": str(files),
+        "BACKUPS": str(folder / "backups"),
+        "BACKUPS_KEPT": "7",
+    }
+    command = ["sh", str(KUBERNETES / "base" / "backup.sh")]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+
+
 def test_a_backup_has_the_database_and_the_files_and_old_ones_go(tmp_path: Path) -> None:
-    """The CronJob's script, with a stand-in for pg_dump; the ledger's head is left out."""
+    """The ledger's head is left out."""
     job = find("production", "CronJob", "backup")
     ((pod, container),) = containers(job)
     assert container["command"] == ["sh", "/etc/toxic/backup.sh"]
     assert {"name": "artifacts", "persistentVolumeClaim": {"claimName": "registry-artifacts"}} in pod[
         "volumes"
     ]
-    files = tmp_path / "registry"
-    (files / "artifacts" / "1").mkdir(parents=True)
-    (files / "artifacts" / "1" / "model").write_text("weights")
-    (files / "ledger-head.json").write_text("{}")
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    (tools / "pg_dump").write_text(
-        '#!/bin/sh\nfor each; do case $each in --file=*) echo dump >"${each#--file=}" ;; esac; done\n'
-    )
-    (tools / "pg_dump").chmod(0o755)
     backups = tmp_path / "backups"
     for day in range(1, 9):
         (backups / f"2026-01-0{day}T013000Z").mkdir(parents=True)
-    environment = {
-        "PATH": f"{tools}:{os.environ['PATH']}",
-        "REGISTRY_FILES": str(files),
-        "BACKUPS": str(backups),
-        "BACKUPS_KEPT": "7",
-    }
-    command = ["sh", str(KUBERNETES / "base" / "backup.sh")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    done = _back_up(tmp_path)
     assert done.returncode == 0, done.stderr
     kept = sorted(folder.name for folder in backups.iterdir())
     assert len(kept) == 7
@@ -545,3 +557,11 @@ def test_a_backup_has_the_database_and_the_files_and_old_ones_go(tmp_path: Path)
         names = {name.removeprefix("./").rstrip("/") for name in archive.getnames()}
     assert {"artifacts/1/model", "evaluations"} <= names
     assert not [name for name in names if "ledger" in name]
+
+
+@pytest.mark.parametrize(("status", "kept"), [(1, 1), (2, 0)])
+def test_a_backup_accepts_files_that_are_added_meanwhile(tmp_path: Path, status: int, kept: int) -> None:
+    """GNU tar ends with 1 for them, and with 2 after an error, which leaves no file behind."""
+    done = _back_up(tmp_path, tar=f'/bin/tar "$@"; exit {status}')
+    assert (done.returncode == 0) is bool(kept), done.stderr
+    assert len([*(tmp_path / "backups").iterdir()]) == kept

@@ -21,6 +21,7 @@ from toxic_testing.inference.bundles import BundleFactory
 from toxic_testing.inference.process import Server
 from toxic_testing.ports import free_port
 from toxic_testing.registry import copy_tables
+from toxic_testing.training import SMALLEST
 
 pytestmark = [pytest.mark.slow, pytest.mark.e2e]
 
@@ -60,11 +61,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "services" / "training" / "conf", folder / "conf")
     settings = folder / "conf" / "demo" / "globals.yml"
     settings.write_text(settings.read_text().replace("../../data/sample", str(folder / "raw")))
-    parameters = (
-        "modelling.epochs=1,modelling.max_tokens=32,modelling.vocabulary_size=500,"
-        "evaluation.bootstrap_samples=0,evaluation.precision_comments=20"
-    )
-    command = ("run", "--env", "demo", "--conf-source", str(folder / "conf"), "--params", parameters)
+    command = ("run", "--env", "demo", "--conf-source", str(folder / "conf"), "--params", SMALLEST)
     subprocess.run(
         (sys.executable, "-c", _TRAIN, *command, "--to-outputs", "bundle"),
         env={

@@ -3,14 +3,18 @@
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
+from typing import cast
 
 import pytest
 import yaml
+from sqlalchemy.engine import make_url
 
 from toxic_testing.compose import (
     COMPOSE,
@@ -100,7 +104,16 @@ OPTIONAL_SECRETS = {
 
 
 @pytest.mark.usefixtures("ready")
-def test_compose_renders_no_secret_and_finds_every_file(stack: Stack, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("files", "added"),
+    [
+        ("docker-compose.yml", set()),
+        ("docker-compose.yml:infra/perspective-drop-in/docker-compose.yml", {"perspective", "dns"}),
+    ],
+)
+def test_compose_renders_no_secret_and_finds_every_file(
+    stack: Stack, tmp_path: Path, files: str, added: set[str]
+) -> None:
     """What Compose passes to Docker; the settings and the folder of secrets are read as by `make up`."""
     docker = shutil.which("docker")
     version = [docker or "", "compose", "version"]
@@ -111,23 +124,27 @@ def test_compose_renders_no_secret_and_finds_every_file(stack: Stack, tmp_path: 
     assert stack("up").returncode == 0
     settings = (tmp_path / "env").read_text(encoding="utf-8")
     environment = {"PATH": "/usr/bin:/bin", "TOXIC_SECRETS_DIR": str(tmp_path / "env.secrets")}
-    options = ["--env-file", str(tmp_path / "env"), "--profile", "replicas", "config"]
+    environment |= {"TOXIC_DATA_DIR": "mine", "COMPOSE_FILE": files, "COMPOSE_PROFILES": "replicas,dns"}
+    options = ["--env-file", str(tmp_path / "env"), "config"]
     command = [docker, "compose", *options]
     rendered = subprocess.run(
         command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True
     ).stdout
     assert not {word for word in re.findall(r"[0-9a-f]{48}|the-[\w-]+", settings) if word in rendered}
     found = yaml.safe_load(rendered)
-    assert found["services"].keys() == compose_services().keys()
-    files = {name: Path(secret["file"]) for name, secret in found["secrets"].items()}
-    assert all(file.stat().st_size for name, file in files.items() if name in OPTIONAL_SECRETS)
-    feedback = files["INFERENCE_FEEDBACK_URL"].read_text(encoding="utf-8")
+    assert found["services"].keys() == compose_services().keys() | added
+    secrets = {name: Path(secret["file"]) for name, secret in found["secrets"].items()}
+    assert all(file.stat().st_size for name, file in secrets.items() if name in OPTIONAL_SECRETS)
+    raw = [each["source"] for each in found["services"]["training"]["volumes"] if each["type"] == "bind"]
+    assert raw == [str(ROOT / "mine" / "01_raw")], "a folder, and no volume"
+    feedback = secrets["INFERENCE_FEEDBACK_URL"].read_text(encoding="utf-8")
     assert re.fullmatch("postgresql://inference:[0-9a-f]{48}@postgres/registry", feedback)
 
 
 def _psql(folder: Path) -> None:
-    """Put a psql there that keeps what it gets."""
-    (folder / "psql").write_text('#!/bin/sh\necho "$*" >>"$PSQL_CALLS"\ncat >>"$PSQL_CALLS"\n', "utf-8")
+    """Put a psql there that keeps what it gets: arguments, the variable `password`, and statements."""
+    script = '#!/bin/sh\n{ echo "$*"; echo "password is $password"; cat; } >>"$PSQL_CALLS"\n'
+    (folder / "psql").write_text(script, encoding="utf-8")
     (folder / "psql").chmod(0o755)
 
 
@@ -135,7 +152,7 @@ def _psql(folder: Path) -> None:
 def test_database_roles_get_passwords_from_the_environment_or_files(
     tmp_path: Path, variables: tuple[str, ...]
 ) -> None:
-    """Kubernetes sets variables, and Compose mounts files."""
+    """Kubernetes sets variables, and Compose mounts files. Arguments, which `ps` lists, have none."""
     _psql(tmp_path)
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "PSQL_CALLS": str(tmp_path / "calls")}
     for name in ("REGISTRY_DB_PASSWORD", "INFERENCE_DB_PASSWORD"):
@@ -143,7 +160,8 @@ def test_database_roles_get_passwords_from_the_environment_or_files(
         environment |= {f"{name}_FILE": str(tmp_path / name)} if name not in variables else {name: "variable"}
     script = ROOT / "infra" / "kubernetes" / "base" / "database-roles.sh"
     subprocess.run(["bash", str(script)], env=environment, check=True, capture_output=True)
-    given = re.findall(r"--set=password=(.*)", (tmp_path / "calls").read_text(encoding="utf-8"))
+    calls = (tmp_path / "calls").read_text(encoding="utf-8")
+    given = re.findall(r"password is (.*)\n\\getenv password password\n", calls)
     files = ["file of REGISTRY_DB_PASSWORD", "file of INFERENCE_DB_PASSWORD"]
     assert given == (["variable", "variable"] if variables else files)
 
@@ -167,11 +185,21 @@ def test_a_damaged_backup_is_refused_before_anything_stops(tmp_path: Path) -> No
 
 FAKE_COMPOSE = """#!/bin/sh
 # Runs what is for a container's shell in the folder of that service; stands for the rest.
+for file in "$2" "$TOXIC_SECRETS_DIR/grafana.env"; do
+    [ -e "$file" ] || { echo "env file $file not found" >&2; exit 14; }
+done
 shift 2
 echo "compose $*" >>"$FACTS/calls"
+echo "$TOXIC_DATA_DIR" >"$FACTS/data"
+[ -z "$COMPOSE_FILE" ] || echo "$COMPOSE_FILE" >"$FACTS/files"
 case $1 in
-    exec | run) shift ;;
-    config) exec cat "$FACTS/config" ;;
+    exec) shift ;;
+    run)
+        shift
+        case " $* " in
+            *" training "*) [ -d "$TOXIC_DATA_DIR/01_raw" ] || { echo "no bind source" >&2; exit 1; } ;;
+        esac ;;
+    config) [ "$2" != --services ] || exec cat "$FACTS/services"; exec cat "$FACTS/config" ;;
     pull) echo "no route to the registry" >&2; exit 1 ;;
     logs) echo "the log of $3"; exit ;;
     *) exit 0 ;;
@@ -187,16 +215,23 @@ cd "$VOLUMES/$1" 2>/dev/null && shift || exit 0
 case $1 in sh | test) exec "$@" ;; -c) exec sh "$@" ;; esac
 """
 FAKE_DOCKER = """#!/bin/sh
-# A container's id is its service's name. Files of $FACTS have the volumes, and what runs, is ill or is
-# missing.
+# A container's id is its service's name. Files of $FACTS have the volumes, and what runs, is ill, has no
+# health check or is missing.
 echo "docker $*" >>"$FACTS/calls"
 for last; do :; done
 case $1 in
-    volume) case $last in *"=$(cat "$FACTS/volumes")") echo volume ;; esac ;;
+    volume) case $2.$last in
+        inspect.*) grep -qx "$last" "$FACTS/stored" ;;
+        *"=$(cat "$FACTS/volumes")") echo volume ;;
+    esac ;;
     image) ! grep -qx "$last" "$FACTS/missing" ;;
     inspect) case $* in
         *Config.Env*) cat "$FACTS/environment" ;;
-        *) if grep -qx "$last" "$FACTS/ill"; then echo unhealthy; else echo healthy; fi ;;
+        *)
+            if grep -qx "$last" "$FACTS/ill"; then echo unhealthy
+            elif ! grep -qx "$last" "$FACTS/unchecked"; then echo healthy
+            else case $* in *'{{if .State.Health}}'*) echo running ;; *) exit 1 ;; esac
+            fi ;;
     esac ;;
     ps) case $* in
         *compose.service=*) grep -x "${last##*=}" "$FACTS/running" ;;
@@ -212,7 +247,10 @@ def facts(tmp_path: Path) -> Path:
     folder = tmp_path / "facts"
     folder.mkdir()
     running = [name for name, service in compose_services().items() if "profiles" not in service]
-    for name, lines in {"volumes": ["none"], "missing": [], "ill": [], "running": running}.items():
+    lists = {"volumes": ["none"], "missing": [], "ill": [], "unchecked": []}
+    lists |= {"running": running, "services": list(compose_services())}
+    lists["stored"] = [f"toxic_{name}" for name in yaml.safe_load(COMPOSE)["volumes"]]
+    for name, lines in lists.items():
         (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     (folder / "environment").touch()
     (folder / "config").write_text(yaml.safe_dump(yaml.safe_load(COMPOSE)), encoding="utf-8")
@@ -229,7 +267,9 @@ def stack(tmp_path: Path, facts: Path) -> Stack:
     for service in ("registry", "inference", "training", "grafana"):
         (tmp_path / "volumes" / service).mkdir(parents=True, exist_ok=True)
 
-    def run(*arguments: str, program: str = "", **chosen: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        *arguments: str, program: str = "", answer: str = "", **chosen: str
+    ) -> subprocess.CompletedProcess[str]:
         environment = {
             "PATH": f"{tmp_path}:/usr/bin:/bin",
             "COMPOSE": str(tmp_path / "compose"),
@@ -245,7 +285,9 @@ def stack(tmp_path: Path, facts: Path) -> Stack:
             **chosen,
         }
         command = [program or str(CONTAINERS / "stack"), *arguments]
-        return subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
+        return subprocess.run(
+            command, env=environment, input=answer, check=False, capture_output=True, text=True
+        )
 
     return run
 
@@ -268,6 +310,14 @@ def _changes(facts: Path) -> list[str]:
     ]
 
 
+def _checkout(folder: Path) -> Path:
+    """Copy what the script needs of the repository to a folder, and return that."""
+    shutil.copytree(ROOT / "infra", folder / "infra", ignore=shutil.ignore_patterns("certificates"))
+    for file in ("docker-compose.yml", ".env.example"):
+        shutil.copy(ROOT / file, folder)
+    return folder
+
+
 @pytest.mark.parametrize("command", ["up", "restore"])
 @pytest.mark.parametrize("volumes", ["toxic", "toxic-comments"])
 def test_a_lost_env_file_takes_no_stack_down(
@@ -277,17 +327,8 @@ def test_a_lost_env_file_takes_no_stack_down(
     (facts / "volumes").write_text(f"{volumes}\n", encoding="utf-8")
     (tmp_path / "SHA256SUMS").write_text(f"{sha256().hexdigest()}  registry.dump\n", encoding="utf-8")
     (tmp_path / "registry.dump").touch()
-    # In a copy of the repository, which has the folder's usual name.
-    copy = tmp_path / "toxic-comments"
-    for file in (
-        "infra/containers/stack",
-        "infra/containers/backup.sh",
-        "infra/containers/make-env.sh",
-        "infra/containers/secrets.sh",
-        ".env.example",
-    ):
-        (copy / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / file, copy / file)
+    # In a copy, which has the repository's usual name.
+    copy = _checkout(tmp_path / "toxic-comments")
     told = stack(command, str(tmp_path), program=str(copy / "infra" / "containers" / "stack"))
     assert told.returncode == 1
     assert f"The volumes of the stack {volumes} exist" in told.stderr
@@ -295,6 +336,68 @@ def test_a_lost_env_file_takes_no_stack_down(
     assert f"COMPOSE_PROJECT_NAME={volumes} make rotate" in told.stderr
     assert _changes(facts) == []
     assert not (tmp_path / "env").exists()
+
+
+@pytest.mark.usefixtures("ready")
+def test_a_start_lets_the_containers_read_what_they_mount(stack: Stack, facts: Path, tmp_path: Path) -> None:
+    """A checkout may be its owner's only. If a file can't be opened, it is named before any change."""
+    copy = _checkout(tmp_path / "copy")
+    mounted = {file for service in compose_services() for file in _mounted_files(copy, service)}
+    mounted.add(copy / "infra" / "perspective-drop-in" / "Caddyfile")
+    assert {copy / "infra" / name for name in ("prometheus", "alertmanager")} < mounted
+    with (tmp_path / "env").open("a", encoding="utf-8") as settings:
+        settings.write("COMPOSE_FILE=docker-compose.yml:infra/perspective-drop-in/docker-compose.yml\n")
+    files = {*mounted, *(file for folder in mounted for file in folder.rglob("*"))}
+    for file in sorted(files, reverse=True):
+        file.chmod(file.stat().st_mode & ~0o077)
+    program = str(copy / "infra" / "containers" / "stack")
+    (tmp_path / "chmod").write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    (tmp_path / "chmod").chmod(0o755)
+    refused = stack("up", program=program)
+    assert refused.returncode == 1
+    assert "run: chmod -R a+rX ./infra/" in refused.stderr
+    assert _changes(facts) == []
+    (tmp_path / "chmod").unlink()
+    # The key's own folder is its owner's only.
+    certificates = copy / "infra" / "perspective-drop-in" / "certificates"
+    certificates.mkdir()
+    (certificates / "server.key").touch(0o600)
+    (certificates / "server.crt").touch()
+    refused = stack("up", program=program)
+    assert refused.returncode == 1
+    assert "run: chmod 644 ./infra/perspective-drop-in/certificates/server.key" in refused.stderr
+    assert _changes(facts) == []
+    (certificates / "server.key").chmod(0o644)
+    told = stack("up", program=program)
+    assert told.returncode == 0, told.stderr
+    assert not {str(file) for file in files if file.stat().st_mode & 0o004 == 0}
+    assert not {str(file) for file in files if file.is_dir() and file.stat().st_mode & 0o001 == 0}
+    assert (copy / "infra" / "prometheus" / "entrypoint.sh").stat().st_mode & 0o111 == 0o111
+
+
+def _mounted_files(checkout: Path, service: str) -> Iterator[Path]:
+    """Yield what a service mounts of the repository."""
+    for volume in cast("list[object]", compose_services()[service].get("volumes", [])):
+        if str(volume).startswith("./"):
+            yield checkout / str(volume).split(":")[0]
+
+
+@pytest.mark.usefixtures("ready")
+@pytest.mark.parametrize(
+    ("named", "passed"), [("mine", "./mine"), ("./mine", "./mine"), ("~/mine", "{home}/mine")]
+)
+def test_the_folder_of_the_data_is_made_where_compose_looks_for_it(
+    stack: Stack, facts: Path, tmp_path: Path, named: str, passed: str
+) -> None:
+    """Compose takes a name without ./ for a volume, and expands ~."""
+    copy = _checkout(tmp_path / "copy")
+    home = tmp_path / "home"
+    program = str(copy / "infra" / "containers" / "stack")
+    told = stack("up", program=program, TOXIC_DATA_DIR=named, HOME=str(home))
+    assert told.returncode == 0, told.stderr
+    folder = passed.format(home=home)
+    assert (facts / "data").read_text(encoding="utf-8") == f"{folder}\n"
+    assert (copy / folder / "01_raw").is_dir()
 
 
 def test_another_stack_can_start_beside_one_with_a_lost_env_file(
@@ -368,6 +471,40 @@ def test_secrets_are_files_in_a_folder_of_the_owner(stack: Stack, tmp_path: Path
 
 
 @pytest.mark.usefixtures("ready")
+def test_passwords_that_are_half_written_are_removed(stack: Stack, tmp_path: Path) -> None:
+    """Here the script of the settings finds no example, and that of the secrets can't make digests."""
+    command = [str(CONTAINERS / "make-env.sh"), str(tmp_path / "other")]
+    assert subprocess.run(command, cwd=tmp_path, check=False, capture_output=True).returncode != 0
+    (tmp_path / "sha256sum").write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    (tmp_path / "sha256sum").chmod(0o755)
+    assert stack("keys", "list").returncode != 0
+    assert not [path.name for path in tmp_path.iterdir() if "partial" in path.name]
+
+
+@pytest.mark.usefixtures("ready")
+@pytest.mark.parametrize("password", ["p@ss:word", "a/b?c#d", "100%41", "[é] +,'"])
+def test_a_password_of_one_s_own_may_have_any_character(stack: Stack, tmp_path: Path, password: str) -> None:
+    """Addresses have it encoded, and in the registry's list of users a comma is refused by name."""
+    address = {"INFERENCE_FEEDBACK_URL": "postgresql://inference:${INFERENCE_DB_PASSWORD}@postgres/registry"}
+    with (tmp_path / "env").open("a", encoding="utf-8") as file:
+        file.writelines(f"{name}={value}\n" for name, value in address.items())
+    passwords = {"POSTGRES_PASSWORD": password, "INFERENCE_DB_PASSWORD": password}
+    told = stack("keys", "list", **passwords, REGISTRY_PASSWORD=password.replace(",", ";"))
+    assert told.returncode == 0, told.stderr
+    files = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "env.secrets").iterdir()}
+    for name in ("REGISTRY_BACKEND_STORE_URI", "INFERENCE_FEEDBACK_URL"):
+        found = make_url(files[name])
+        assert (found.password, found.host, found.database) == (password, "postgres", "registry")
+    assert files["POSTGRES_PASSWORD"] == files["INFERENCE_DB_PASSWORD"] == password
+    assert password.replace(",", ";") == files["REGISTRY_PASSWORD"]
+    shutil.rmtree(tmp_path / "env.secrets")
+    for name in ("REGISTRY_PASSWORD", "REGISTRY_TRAINING_PASSWORD", "REGISTRY_INFERENCE_PASSWORD"):
+        refused = stack("keys", "list", **{name: "a,b"})
+        assert refused.returncode == 1
+        assert f"{name} in {tmp_path / 'env'} has a comma" in refused.stderr
+
+
+@pytest.mark.usefixtures("ready")
 def test_a_short_password_cannot_be_guessed_from_its_digest(stack: Stack, tmp_path: Path) -> None:
     """Containers show them; two stacks with one password have different digests."""
     found = []
@@ -380,14 +517,33 @@ def test_a_short_password_cannot_be_guessed_from_its_digest(stack: Stack, tmp_pa
 
 @pytest.mark.usefixtures("ready")
 def test_a_command_finds_the_secrets_before_the_first_start(stack: Stack, tmp_path: Path) -> None:
-    """After an upgrade, `make ps` and `make backup` work at once; without passwords they name one."""
-    assert stack("ps").returncode == 0
+    """After an upgrade, `make backup` works at once; without passwords it names one."""
+    assert stack("keys", "list").returncode == 0
     assert (tmp_path / "env.secrets" / "grafana.env").exists()
     (tmp_path / "env.secrets" / "grafana.env").unlink()
     (tmp_path / "env").write_text("POSTGRES_PASSWORD=\n", encoding="utf-8")
-    told = stack("ps")
+    told = stack("keys", "list")
     assert told.returncode == 1
     assert "POSTGRES_PASSWORD is missing in" in told.stderr
+
+
+@pytest.mark.usefixtures("ready")
+@pytest.mark.parametrize("settings", ["POSTGRES_PASSWORD=kept\n", None])
+@pytest.mark.parametrize("command", ["ps", "logs", "down", "clean"])
+def test_a_stack_without_its_passwords_can_be_listed_and_stopped(
+    stack: Stack, facts: Path, tmp_path: Path, command: str, settings: str | None
+) -> None:
+    """Compose finds every file that it needs; the settings stay as they are, and no file is left over."""
+    (facts / "volumes").write_text("toxic\n", encoding="utf-8")
+    (tmp_path / "env").unlink()
+    if settings is not None:
+        (tmp_path / "env").write_text(settings, encoding="utf-8")
+    before = {path.name for path in tmp_path.iterdir()}
+    told = stack(command, answer="y\n", COMPOSE_PROJECT_NAME="toxic")
+    assert told.returncode == 0, told.stderr
+    assert {path.name for path in tmp_path.iterdir()} == before
+    called = {"clean": "down --volumes"}.get(command, command)
+    assert f"\ncompose {called}" in (facts / "calls").read_text(encoding="utf-8")
 
 
 @pytest.mark.usefixtures("ready")
@@ -412,7 +568,7 @@ def test_a_setting_is_read_as_compose_reads_it(stack: Stack, tmp_path: Path, lin
     settings = (tmp_path / "env").read_text(encoding="utf-8")
     settings = re.sub(r"(?m)^GRAFANA_PASSWORD=.*$", lambda _: f"GRAFANA_PASSWORD={line}", settings)
     (tmp_path / "env").write_text(settings, encoding="utf-8")
-    assert stack("ps").returncode == 0
+    assert stack("keys", "list").returncode == 0
     assert (tmp_path / "env.secrets" / "GRAFANA_PASSWORD").read_text(encoding="utf-8") == value
 
 
@@ -426,6 +582,35 @@ def test_a_container_that_is_not_healthy_is_named_with_its_log(stack: Stack, fac
     assert "alertmanager: not healthy" in told.stderr
     assert "the log of alertmanager" in told.stderr
     assert "the log of grafana" not in told.stderr
+
+
+@pytest.mark.usefixtures("ready")
+def test_a_container_of_a_compose_file_that_is_not_in_use_is_left_alone(stack: Stack, facts: Path) -> None:
+    """Compose couldn't start it: neither a start nor new passwords wait for it."""
+    with (facts / "running").open("a", encoding="utf-8") as running:
+        running.write("perspective\n")
+    (facts / "ill").write_text("perspective\n", encoding="utf-8")
+    for command in ("up", "rotate"):
+        told = stack(command)
+        assert told.returncode == 0, told.stderr
+    assert not [call for call in _changes(facts) if "perspective" in call]
+
+
+@pytest.mark.usefixtures("ready")
+def test_a_container_without_a_health_check_need_only_run(stack: Stack, facts: Path, tmp_path: Path) -> None:
+    """Such as one of the operator's own Compose file, which COMPOSE_FILE in the settings adds."""
+    for name in ("services", "running", "unchecked"):
+        with (facts / name).open("a", encoding="utf-8") as file:
+            file.write("mine\n")
+    with (tmp_path / "env").open("a", encoding="utf-8") as settings:
+        settings.write("COMPOSE_FILE=docker-compose.yml:mine.yml\n")
+    told = stack("up")
+    assert told.returncode == 0, told.stderr
+    (facts / "ill").write_text("mine\n", encoding="utf-8")
+    assert "mine: not healthy" in stack("up").stderr
+    assert stack("rotate").returncode == 1
+    assert [call for call in _changes(facts) if re.match(r"compose up --detach .*\bmine\b", call)]
+    assert (facts / "files").read_text(encoding="utf-8") == "docker-compose.yml:mine.yml\n"
 
 
 @pytest.mark.usefixtures("ready")
@@ -449,6 +634,18 @@ def test_up_reports_that_no_person_is_notified_of_alerts(stack: Stack) -> None:
     told = stack("up", ALERTMANAGER_SLACK_URL="https://chat.example/hook").stdout
     assert "Ready." in told
     assert "No person" not in told
+
+
+@pytest.mark.usefixtures("ready")
+@pytest.mark.parametrize(("admin", "host"), [("", "localhost"), ("0.0.0.0", "scores.example")])  # noqa: S104
+def test_up_prints_addresses_that_answer(stack: Stack, admin: str, host: str) -> None:
+    """The name of this machine leads to the ports of operators only if these are published too."""
+    chosen = {"TOXIC_BIND": "0.0.0.0", "TOXIC_ADMIN_BIND": admin, "TOXIC_HOST": "scores.example"}  # noqa: S104
+    told = stack("up", **chosen)
+    assert told.returncode == 0, told.stderr
+    addresses = dict(re.findall(r"(?m)^  (\S.*\S) +http://([^:]+):", told.stdout))
+    assert {addresses.pop("page"), addresses.pop("API docs")} == {"scores.example"}
+    assert addresses == dict.fromkeys(("MLflow UI", "Grafana", "Prometheus", "Alertmanager"), host)
 
 
 @pytest.mark.usefixtures("ready")
@@ -492,7 +689,7 @@ def test_a_rotation_gives_new_passwords_and_leaves_none_empty(
         assert all(re.search(rf"(?m)^{name}=[0-9a-f]{{48}}$", "\n".join(after)) for name in secrets)
         before = after
     assert any("reset-admin-password" in call for call in _changes(facts))
-    assert any("ALTER ROLE postgres" in call for call in _changes(facts))
+    assert any("POSTGRES_PASSWORD_FILE" in call for call in _changes(facts))
 
 
 @pytest.mark.usefixtures("ready")
@@ -514,8 +711,9 @@ def test_a_rotation_recreates_what_uses_the_password(stack: Stack, tmp_path: Pat
         *("POSTGRES_PASSWORD", "REGISTRY_BACKEND_STORE_URI"),
         *("postgres.env", "registry.env"),
     }
-    calls = (tmp_path / "calls").read_text(encoding="utf-8")
-    assert f"--set=p={file.read_text(encoding='utf-8')}\nALTER ROLE postgres PASSWORD :'p';" in calls
+    arguments, given = (tmp_path / "calls").read_text(encoding="utf-8").splitlines()[:2]
+    assert file.read_text(encoding="utf-8") not in arguments
+    assert given == f"password is {file.read_text(encoding='utf-8')}"
 
 
 @pytest.mark.usefixtures("ready")
@@ -567,8 +765,13 @@ def test_a_start_without_the_file_of_keys_is_explained(
 
 
 @pytest.mark.usefixtures("ready")
-def test_a_backup_has_what_a_new_machine_needs(stack: Stack, tmp_path: Path) -> None:
-    """Evaluations and their table, API keys, policies, and training's key and history."""
+@pytest.mark.parametrize("stopped", [[], ["inference", "training", "grafana"]])
+def test_a_backup_has_what_a_new_machine_needs(
+    stack: Stack, facts: Path, tmp_path: Path, stopped: list[str]
+) -> None:
+    """Evaluations and their table, API keys, policies, and training's key and history, stopped or not."""
+    running = set((facts / "running").read_text(encoding="utf-8").split())
+    (facts / "running").write_text("\n".join(running - {*stopped}) + "\n", encoding="utf-8")
     files = {
         "registry/evaluations/table/contract/evaluation.json": "{}",
         "registry/sealed.csv": "content,toxic",
@@ -582,6 +785,9 @@ def test_a_backup_has_what_a_new_machine_needs(stack: Stack, tmp_path: Path) -> 
         (tmp_path / "volumes" / name).write_text(content, encoding="utf-8")
     policies = str(tmp_path / "volumes" / "inference" / "state" / "policies.yaml")
     assert stack("backup", str(tmp_path / "backup"), INFERENCE_POLICIES_FILE=policies).returncode == 0
+    (facts / "running").write_text("\n".join(running) + "\n", encoding="utf-8")
+    (grafana,) = [call for call in _changes(facts) if call.startswith("docker run ")]
+    assert ("--volume=toxic_grafana-data:/var/lib/grafana" in grafana) is bool(stopped)
     for name in files:
         (tmp_path / "volumes" / name).unlink()
     told = stack("restore", str(tmp_path / "backup"))
@@ -590,6 +796,69 @@ def test_a_backup_has_what_a_new_machine_needs(stack: Stack, tmp_path: Path) -> 
     assert "Grafana" in told.stdout
     found = {name: (tmp_path / "volumes" / name).read_text(encoding="utf-8") for name in files}
     assert found == files
+
+
+def test_a_database_is_copied_in_less_memory_than_it_has_bytes(tmp_path: Path) -> None:
+    """Inference's container copies its own, which may be larger than what the container may take."""
+    megabytes = 128
+    with sqlite3.connect(tmp_path / "feedback.db") as database:
+        database.execute("CREATE TABLE correction (text)")
+        database.executemany("INSERT INTO correction VALUES (zeroblob(?))", [(2**20,)] * megabytes)
+    script = (CONTAINERS / "backup.sh").read_text(encoding="utf-8")
+    (code,) = re.findall(r"(?ms)^COPY_SQLITE='\n(.*?)^'", script)
+    limit = f"--as={megabytes * 2**20}"
+    command = ["prlimit", limit, sys.executable, "-c", code, str(tmp_path / "feedback.db")]
+    with (tmp_path / "copy.db").open("wb") as copy:
+        subprocess.run(command, check=True, stdout=copy)
+    with sqlite3.connect(tmp_path / "copy.db") as database:
+        assert database.execute("SELECT count(*) FROM correction").fetchone() == (megabytes,)
+
+
+@pytest.mark.usefixtures("ready")
+def test_a_restore_sets_the_password_of_grafana(stack: Stack, facts: Path, tmp_path: Path) -> None:
+    """The one that is printed: the backup's database has that of the old machine."""
+    backup = tmp_path / "backup"
+    assert stack("backup", str(backup)).returncode == 0
+    (backup / "grafana.db").write_text("of the old machine", encoding="utf-8")
+    digests = "".join(
+        f"{sha256(file.read_bytes()).hexdigest()}  {file.name}\n"
+        for file in backup.iterdir()
+        if file.name != "SHA256SUMS"
+    )
+    (backup / "SHA256SUMS").write_text(digests, encoding="utf-8")
+    # The stand-in runs no command for it: the database's path is absolute.
+    (tmp_path / "volumes" / "grafana").rmdir()
+    told = stack("restore", str(backup))
+    assert told.returncode == 0, told.stderr
+    changes = _changes(facts)
+    (reset,) = [place for place, call in enumerate(changes) if "reset-admin-password" in call]
+    assert reset > changes.index("compose up --detach")
+
+
+@pytest.mark.usefixtures("ready")
+def test_a_backup_leaves_out_services_that_the_stack_never_had(
+    stack: Stack, facts: Path, tmp_path: Path
+) -> None:
+    """Their images may not be there."""
+    (facts / "running").write_text("postgres\nregistry\n", encoding="utf-8")
+    (facts / "stored").write_text("", encoding="utf-8")
+    told = stack("backup", str(tmp_path / "backup"))
+    assert told.returncode == 0, told.stderr
+    assert not [call for call in _changes(facts) if re.search("inference sh|training|grafana", call)]
+
+
+@pytest.mark.usefixtures("ready")
+@pytest.mark.parametrize(("status", "found"), [(1, {"backup"}), (2, set())])
+def test_a_backup_accepts_files_that_are_added_meanwhile(
+    stack: Stack, tmp_path: Path, status: int, found: set[str]
+) -> None:
+    """GNU tar ends with 1 for them, and with 2 after an error, which leaves no file behind."""
+    (tmp_path / "tar").write_text(f'#!/bin/sh\n/usr/bin/tar "$@"\nexit {status}\n', encoding="utf-8")
+    (tmp_path / "tar").chmod(0o755)
+    (tmp_path / "backups").mkdir()
+    told = stack("backup", str(tmp_path / "backups" / "backup"))
+    assert (told.returncode == 0) is bool(found), told.stderr
+    assert {path.name for path in (tmp_path / "backups").iterdir()} == found
 
 
 @pytest.mark.usefixtures("ready")

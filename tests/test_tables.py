@@ -181,8 +181,8 @@ def _rows(answer: httpx.Response) -> list[dict[str, str]]:
 def by_make_score(scorer: TableScorer, file: Path, table: Written) -> pd.DataFrame:
     """Score the file as `make score` does."""
     out = file.with_name("scored.parquet")
-    given = ChunkedTableDataset(filepath=str(file), option="IN", encoding=table.options.encoding)
-    ChunkedTableDataset(filepath=str(out), option="OUT").save(ScoredChunks(given.load(), scorer))
+    given = ChunkedTableDataset(file=str(file), option="IN", encoding=table.options.encoding)
+    ChunkedTableDataset(file=str(out), option="OUT").save(ScoredChunks(given.load(), scorer))
     scored: pd.DataFrame = pd.read_parquet(out)
     return scored
 

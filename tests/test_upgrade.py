@@ -236,13 +236,18 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         server.stop()
 
 
-def test_the_ledger_verifies_and_versions_aliases_and_runs_are_kept(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nothing of the registry's database is lost, and `make up` finds the champion."""
+@pytest.fixture
+def client(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
+    """MLflow's client, signed in as the admin."""
     for name, value in SIGN_IN.items():
         monkeypatch.setenv(name, value)
-    client = MlflowClient(stack.registry_uri, stack.registry_uri)
+    return MlflowClient(stack.registry_uri, stack.registry_uri)
+
+
+def test_the_ledger_verifies_and_versions_aliases_and_runs_are_kept(
+    stack: Stack, client: MlflowClient
+) -> None:
+    """Nothing of the registry's database is lost, and `make up` finds the champion."""
     aliases = client.get_registered_model(MODEL).aliases
     assert {alias: int(number) for alias, number in aliases.items()} == {
         alias: int(number) for alias, number in stack.expected["aliases"].items()
@@ -320,12 +325,9 @@ def test_the_champion_before_returns(stack: Stack) -> None:
 
 
 def test_a_version_that_was_never_champion_is_refused_because_it_has_no_signature(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
+    stack: Stack, client: MlflowClient
 ) -> None:
     """The stack's gate accepts only bundles that training signed, which release 0.1 didn't do."""
-    for name, value in SIGN_IN.items():
-        monkeypatch.setenv(name, value)
-    client = MlflowClient(stack.registry_uri, stack.registry_uri)
     trained = client.get_model_version(MODEL, "2")
     logged = str(trained.source).removeprefix("models:/")
     again = client.create_model_version(MODEL, str(trained.source), trained.run_id, model_id=logged)

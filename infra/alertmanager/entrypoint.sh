@@ -33,13 +33,14 @@ setting() {
     fi
 }
 
-# FIELD VARIABLE URL: the first line of a receiver's entry, with a checked address.
+# FIELD VARIABLE URL: the first line of a receiver's entry, with a checked address. An error names the variable only,
+# because the address of a webhook is a secret.
 write_address() {
     case $3 in
         *"
 "*) fail "a line break stands in $2; it holds one address." ;;
         http://* | https://*) ;;
-        *) fail "$2 is '$3'; it begins with https:// (or http://)." ;;
+        *) fail "$2 must begin with https:// (or http://)." ;;
     esac
     printf "      - %s: '%s'\n" "$1" "$(printf '%s' "$3" | sed "s/'/''/g")"
 }

@@ -4,13 +4,17 @@
 # `stack rotate`.
 # shellcheck shell=bash
 
-# The database first: every version in it already has its files, and files never change.
+# The database first: every version in it already has its files, and files never change. A run that is registered
+# meanwhile adds others, for which GNU tar ends with 1; after an error, it ends with 2.
 do_backup() {
-    local folder=${1:?which folder?} partial shared
+    local folder=${1:?which folder?} partial shared source
     need_running postgres registry
     [ ! -e "$folder" ] || fail "$folder is there already; name a new folder, such as make backup TO=backups/monday."
     partial=$(dirname "$folder")/.$(basename "$folder").partial
+    # shellcheck disable=SC2064 # expanded now, because it is local
+    trap "rm -rf $(printf %q "$partial")" EXIT
     rm -rf "$partial" && mkdir -p "$partial" && chmod 700 "$partial"
+    make_data_folder  # training's containers mount it
     step "back up the registry's database"
     compose exec -T postgres pg_dump --username=registry --format=custom --exclude-schema=inference registry \
         >"$partial/registry.dump"
@@ -20,30 +24,38 @@ do_backup() {
         case $table in /*) table= ;; esac
         [ -f "$table" ] || table=
         mkdir -p artifacts evaluations && touch trusted-keys
-        tar -cf - artifacts evaluations trusted-keys ${table:+"$table"}' >"$partial/artifacts.tar"
-    if runs inference; then
+        tar -cf - artifacts evaluations trusted-keys ${table:+"$table"} || [ $? = 1 ]' >"$partial/artifacts.tar"
+    # In containers of their own: a service that doesn't run, or restarts again and again, has data too.
+    if has_data inference inference-state; then
         step "back up the API keys"
-        compose exec -T inference sh -c '[ ! -f "$1" ] || cat "$1"' sh "$(keys_file)" >"$partial/keys.txt"
+        compose run --rm --no-deps -T inference sh -c '[ ! -f "$1" ] || cat "$1"' sh "$(keys_file)" >"$partial/keys.txt"
         step "back up the communities' policies"
-        compose exec -T inference sh -c '
+        compose run --rm --no-deps -T inference sh -c '
             file=${INFERENCE_POLICIES_FILE#"$PWD"/}
             case $file in /*) file= ;; esac
             [ ! -f "$file" ] || tar -cf - "$file"' >"$partial/policies.tar"
         step "back up the moderators' corrections"
-        compose exec -T inference python -c "$COPY_SQLITE" /var/lib/toxic/state/feedback.db >"$partial/feedback.db"
+        compose run --rm --no-deps -T inference python -c "$COPY_SQLITE" /var/lib/toxic/state/feedback.db \
+            >"$partial/feedback.db"
     fi
     # Whether or not a replica runs now: a restore replaces the database.
     shared=$(first_shared_table)
     [ -z "$shared" ] || compose exec -T postgres pg_dump --username=inference --format=custom \
         --table='inference.*' registry >"$partial/corrections.dump"
-    if runs training; then
+    if has_data training training-data; then
         step "back up training's key and history"
-        compose exec -T training sh -c 'mkdir -p "$TRAINING_STATE_DIR" && tar -C "$TRAINING_STATE_DIR" -cf - .' >"$partial/training.tar"
+        compose run --rm --no-deps -T training sh -c '
+            mkdir -p "$TRAINING_STATE_DIR" || exit
+            tar -C "$TRAINING_STATE_DIR" -cf - . || [ $? = 1 ]' >"$partial/training.tar"
     fi
-    if runs grafana; then
+    if has_data grafana grafana-data; then
         step "back up Grafana's database"
+        source=$(container grafana --all || true)
+        if [ -n "$source" ]; then source=--volumes-from=$source
+        else source=--volume=${COMPOSE_PROJECT_NAME}_grafana-data:/var/lib/grafana
+        fi
         # Its image has no program for that; user and volume are its own.
-        docker run --rm --network=none --user=472:0 --volumes-from "$(container grafana)" toxic-registry \
+        docker run --rm --network=none --user=472:0 "$source" toxic-registry \
             python -c "$COPY_SQLITE" /var/lib/grafana/grafana.db >"$partial/grafana.db"
     fi
     (cd "$partial" && sha256sum -- * >SHA256SUMS)
@@ -52,15 +64,21 @@ do_backup() {
     [ -z "${KEEP:-}" ] || remove_old_backups "$(dirname "$folder")"
 }
 
+# SERVICE VOLUME: whether the stack has ever had the service.
+has_data() {
+    [ -n "$(container "$1" --all || true)" ] \
+        || docker volume inspect "${COMPOSE_PROJECT_NAME}_$2" >/dev/null 2>&1
+}
+
 # A copy of a database file may be inconsistent during writes; SQLite's backup is a consistent snapshot.
 COPY_SQLITE='
-import pathlib, sqlite3, sys, tempfile
+import pathlib, shutil, sqlite3, sys, tempfile
 source = pathlib.Path(sys.argv[1])
 with tempfile.NamedTemporaryFile() as copy:
     if source.exists():
         with sqlite3.connect(source) as old, sqlite3.connect(copy.name) as new:
             old.backup(new)
-    sys.stdout.buffer.write(pathlib.Path(copy.name).read_bytes())
+    shutil.copyfileobj(copy, sys.stdout.buffer)
 '
 
 first_shared_table() {
@@ -92,6 +110,7 @@ do_restore() {
     [ -n "${YES:-}" ] || agreed "Replace the registry, its models and the corrections by those of $folder?" \
         || fail "Nothing was changed."
     make_data_folder
+    open_mounted_files
     docker image inspect toxic-registry toxic-training toxic-comment-endpoint >/dev/null 2>&1 || build
     [ -s "$folder/keys.txt" ] || need_keys_file
     write_secrets
@@ -130,6 +149,7 @@ do_restore() {
     # Without an image that can't be had, the others start.
     # shellcheck disable=SC2046,SC2086 # one word per service
     start ${missing:+$(rest_of "$missing")}
+    [ ! -s "$folder/grafana.db" ] || set_grafana_password
     [ -z "$missing" ] || say "Left out, because their images can't be had: $(echo $missing)."
     print_addresses
     say "Restored from $folder; its champion, version $(champion), answers."

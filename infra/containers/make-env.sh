@@ -14,6 +14,8 @@ umask 077
 # Behind a symbolic link.
 target=$(readlink -f "$file")
 partial=$target.partial
+trap 'rm -f "$partial"' EXIT
+trap 'exit 1' HUP INT TERM
 old=$file
 [ -e "$file" ] || old=/dev/null
 

@@ -5,13 +5,18 @@
 # shellcheck shell=bash disable=SC2154 # env_file is of stack
 
 # Writes the folder from the settings; a file with the same content stays. Each service's digests change with its
-# secrets, so that Compose recreates the containers that use a new one.
-write_secrets() {
+# secrets, so that Compose recreates the containers that use a new one. In a subshell, for a trap of its own.
+write_secrets() (
     local folder=$env_file.secrets LC_ALL=C new service names name value digests file
     new=$folder.partial
     for name in $(passwords); do
         [ -n "$(setting "$name" "")" ] || fail "$name is missing in $env_file; make up adds one that has no line."
     done
+    for name in REGISTRY_PASSWORD REGISTRY_TRAINING_PASSWORD REGISTRY_INFERENCE_PASSWORD; do
+        [[ $(setting "$name" "") != *,* ]] || fail "$name in $env_file has a comma, which ends it in the registry's list of \
+users. Choose a password without one."
+    done
+    trap 'rm -rf "$new"' EXIT
     rm -rf "$new"
     mkdir -m 700 "$new"
     while read -r service names; do
@@ -30,8 +35,7 @@ write_secrets() {
     for file in "$new"/*; do
         cmp -s "$file" "$folder/${file##*/}" || mv "$file" "$folder/"
     done
-    rm -r "$new"
-}
+)
 
 # Whether the folder has every file that docker-compose.yml names.
 have_secrets() {
@@ -58,13 +62,26 @@ mounted() {
 secret() {
     case $1 in
         REGISTRY_BACKEND_STORE_URI)
-            echo "postgresql+psycopg://registry:$(setting POSTGRES_PASSWORD "")@postgres/registry" ;;
+            echo "postgresql+psycopg://registry:$(encoded POSTGRES_PASSWORD)@postgres/registry" ;;
+        # .env puts the password into the address by name.
+        INFERENCE_FEEDBACK_URL) INFERENCE_DB_PASSWORD=$(encoded INFERENCE_DB_PASSWORD) setting "$1" "" ;;
         REGISTRY_USERS)
             printf '%s:%s override,training:%s writer,inference:%s reader,%s\n' "$(setting REGISTRY_USER admin)" \
                 "$(setting REGISTRY_PASSWORD "")" "$(setting REGISTRY_TRAINING_PASSWORD "")" \
                 "$(setting REGISTRY_INFERENCE_PASSWORD "")" "$(setting REGISTRY_MORE_USERS "")" ;;
         *) setting "$1" "" ;;
     esac
+}
+
+# NAME: prints a password as a part of an address.
+encoded() {
+    local value
+    value=$(setting "$1" "")
+    if [[ $value == *[!A-Za-z0-9._~-]* ]]; then
+        printf '%s' "$value" | od -An -v -tx1 | tr -d ' \n' | sed 's/../%&/g'
+    else
+        printf '%s' "$value"
+    fi
 }
 
 # NAME VALUE: prints the digest of a secret. The superuser's random password is hashed with it: containers show their

@@ -28,3 +28,5 @@ openssl req -new -key server.key -subj "/CN=$host" -addext "subjectAltName=DNS:$
 openssl x509 -req -in server.csr -copy_extensions copyall -CA ca.crt -CAkey ca.key -days 397 -out server.crt
 rm server.csr
 chmod 644 ca.crt server.crt
+# Caddy's container mounts this file and reads it as another user; only the owner can open the folder.
+[ $# -gt 0 ] || { chmod 700 . && chmod 644 server.key; }

@@ -57,7 +57,8 @@ write_remote_write() {
     fi
     case $url in
         http://* | https://*) ;;
-        *) fail "PROMETHEUS_REMOTE_WRITE_URL is '$url'; it begins with https:// (or http://)." ;;
+        # Without the address, which may have a password.
+        *) fail "PROMETHEUS_REMOTE_WRITE_URL must begin with https:// (or http://)." ;;
     esac
     [ -z "$user" ] || [ -n "$token" ] || fail "PROMETHEUS_REMOTE_WRITE_USER is set, but not _TOKEN; set both."
     url=$(quoted "$url" PROMETHEUS_REMOTE_WRITE_URL)

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
+import requests
 from mlflow.tracking import MlflowClient
 
 from toxic_registry.caller import Role
@@ -16,6 +17,7 @@ from toxic_registry.server.users import user_line
 from toxic_testing.registry import Attacked, RegistryProcess, Versions
 
 pytestmark = pytest.mark.timeout(600)
+TIMEOUT = 30
 PASSWORD = "a long enough one"
 WORSE = {"test.toxic.es.auc": 0.5}
 
@@ -145,6 +147,31 @@ def test_page_of_another_origin_changes_nothing(registry: Attacked, headers: dic
     assert registry.request("POST", path, json=body, headers=headers).status_code == 403
     own = {"Origin": registry.uri, "Sec-Fetch-Site": "same-origin"}
     assert registry.request("POST", path, json=body, headers=own).status_code == 200
+
+
+@pytest.fixture
+def any_host(tmp_path: Path) -> Iterator[str]:
+    """Run a registry that answers by every host name, and yield its address."""
+    process = RegistryProcess({"REGISTRY_STATE_DIR": str(tmp_path), "REGISTRY_ALLOWED_HOSTS": "*"})
+    process.wait_until_ready()
+    yield process.uri
+    process.kill()
+
+
+@pytest.mark.hostile(17)
+def test_page_of_another_origin_changes_nothing_under_any_host_name(any_host: str) -> None:
+    """Only the registry's own page changes something, or reads an answer in a browser."""
+
+    def ask(method: str, path: str, **headers: str) -> requests.Response:
+        named = {"Host": "mlflow.example.org"} | {name.replace("_", "-"): v for name, v in headers.items()}
+        return requests.request(method, any_host + path, json={"name": "a"}, headers=named, timeout=TIMEOUT)
+
+    create = "/ajax-api/2.0/mlflow/experiments/create"
+    for stranger in ({"origin": "http://evil.example"}, {"origin": "null"}, {"sec_fetch_site": "cross-site"}):
+        assert ask("POST", create, **stranger).status_code == 403
+    assert "access-control-allow-origin" not in ask("GET", "/ledger", origin="http://evil.example").headers
+    own = ask("POST", create, origin="https://mlflow.example.org", sec_fetch_site="same-origin")
+    assert own.status_code == 200
 
 
 @pytest.mark.parametrize("hosts", [[], ["127.0.0.1", "evil.example"]])

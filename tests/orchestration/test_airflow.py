@@ -15,17 +15,13 @@ from mlflow.tracking import MlflowClient
 
 from toxic_testing.forking import quick_python
 from toxic_testing.registry import RegistryProcess, copy_tables
+from toxic_testing.training import SMALLEST
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 AIRFLOW = ROOT / "infra" / "airflow"
 MODEL = "toxic-comments"
-TRAINING = (
-    "--env demo --params modelling.epochs=1,modelling.max_tokens=32,modelling.vocabulary_size=500,"
-    "evaluation.bootstrap_samples=0"
-)
-"""The demo's training, cut to one pass: what is tested here is the path, not the model."""
 DATABASE = "airflow.db"
 """Airflow's name of it in its home."""
 PARTS = ["data_processing", "modelling", "evaluation", "reporting", "registration"]
@@ -108,7 +104,14 @@ def test_its_tasks_run_in_order_and_register_a_challenger(
 ) -> None:
     """Each in a process of its own, which has from the others only files; in MLflow they are one run."""
     told = _run(
-        *(airflow, "dags", "test", "toxic-training", "--conf", json.dumps({"arguments": TRAINING})),
+        *(
+            airflow,
+            "dags",
+            "test",
+            "toxic-training",
+            "--conf",
+            json.dumps({"arguments": f"--env demo --params {SMALLEST}"}),
+        ),
         environment={
             **environment,
             "MLFLOW_TRACKING_URI": registry.uri,

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import shutil
 import stat
 import subprocess
 import threading
@@ -46,6 +47,16 @@ def test_every_rule_is_one(run: Run, promtool: str, file: Path) -> None:
 def test_alerts_fire_when_they_should_and_only_then(run: Run, promtool: str, file: Path) -> None:
     """`promtool test rules` agrees with every case."""
     tested = run([promtool, "test", "rules", file])
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
+def test_a_service_without_a_pod_is_down(run: Run, promtool: str, infra: Path, tmp_path: Path) -> None:
+    """A cluster has no address of it then, and so no `up`; the container stack's addresses are fixed."""
+    monitoring = infra / "kubernetes" / "monitoring"
+    groups = yaml.safe_load((monitoring / "rules.yaml").read_text())["spec"]
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump(groups))
+    shutil.copy(monitoring / "rules.test.yml", tmp_path)
+    tested = run([promtool, "test", "rules", tmp_path / "rules.test.yml"])
     assert tested.returncode == 0, tested.stdout + tested.stderr
 
 
@@ -209,6 +220,27 @@ def test_what_cannot_be_meant_is_refused(
     assert refused.returncode == 2
     assert says in refused.stderr
     assert not (tmp_path / "prometheus.yml").exists()
+
+
+@pytest.mark.parametrize(
+    ("program", "variable"),
+    [
+        ("alertmanager", "ALERTMANAGER_SLACK_URL"),
+        ("alertmanager", "ALERTMANAGER_TEAMS_URL"),
+        ("alertmanager", "ALERTMANAGER_WEBHOOK_URL"),
+        ("prometheus", "PROMETHEUS_REMOTE_WRITE_URL"),
+    ],
+)
+def test_a_refused_address_is_not_logged(
+    run: Run, infra: Path, tmp_path: Path, program: str, variable: str
+) -> None:
+    """A webhook's address is a secret, and a hosted Prometheus' may have a user and a password."""
+    told = {f"{program.upper()}_RUN_DIR": str(tmp_path), variable: "someone:password@host.example/secret"}
+    refused = run([infra / program / "entrypoint.sh", "render"], environment=told)
+    assert refused.returncode == 2
+    assert f"{variable} must begin with https://" in refused.stderr
+    assert not re.search("someone|password|secret", refused.stdout + refused.stderr)
+    assert not (tmp_path / f"{program}.yml").exists()
 
 
 NAMED = {

@@ -176,7 +176,16 @@ def test_no_weight_is_above_a_hundredth(validation: pd.DataFrame, traffic: Recen
     """Their mean is 1, so that counts are of comments."""
     weights = weights_like(traffic, _as_champion(validation), np.ones(len(validation)))
     assert weights.mean() == pytest.approx(1)
-    assert weights.max() / weights.sum() < 0.011
+    assert weights.max() / weights.sum() == pytest.approx(0.01)
+
+
+def test_what_a_hundredth_leaves_goes_to_other_comments(stream: Stream, traffic: RecentTraffic) -> None:
+    """Whatever the number of comments, none counts as more than a hundredth, or its equal share."""
+    for usual, register in ((200, 5), (90, 1)):
+        rows = pd.concat([stream.usual(usual), stream.register(register)], ignore_index=True)
+        weights = weights_like(traffic, _as_champion(rows), np.ones(len(rows)))
+        assert weights.mean() == pytest.approx(1)
+        assert weights.max() / weights.sum() <= max(0.01, 1 / len(rows)) + 1e-9
 
 
 def test_traffic_like_the_comments_changes_little(stream: Stream, validation: pd.DataFrame) -> None:

@@ -9,15 +9,18 @@ set -eu
 umask 077
 backups=${BACKUPS:-/backups}
 partial=$backups/.partial
+trap 'rm -rf "$partial"' EXIT
+trap 'exit 1' HUP INT TERM
 rm -rf "$partial"
 mkdir -p "$partial"
-# The database first: every version in it already has its files, and files never change.
+# The database first: every version in it already has its files, and files never change. A run that is registered
+# meanwhile adds others, for which GNU tar ends with 1; after an error, it ends with 2.
 pg_dump --format=custom --file="$partial/registry.dump" registry
 cd "${REGISTRY_FILES:-/var/lib/registry}"
 mkdir -p "$partial/empty/artifacts" "$partial/empty/evaluations"
 # shellcheck disable=SC2046  names without spaces
 tar -cf "$partial/artifacts.tar" $(for name in artifacts evaluations trusted-keys; do [ ! -e "$name" ] || echo "$name"; done) \
-    -C "$partial/empty" .
+    -C "$partial/empty" . || [ $? = 1 ]
 rm -r "$partial/empty"
 (cd "$partial" && sha256sum -- * >SHA256SUMS)
 folder=$backups/$(date -u +%Y-%m-%dT%H%M%SZ)

@@ -14,8 +14,10 @@
     }
     roles() { psql --username="${POSTGRES_USER:-postgres}" --no-psqlrc --quiet --set=ON_ERROR_STOP=1 "$@"; }
 
+    # By the environment: the list of processes, the host's too, shows arguments.
     registry=$(password REGISTRY_DB_PASSWORD) inference=$(password INFERENCE_DB_PASSWORD)
-    roles --dbname=postgres --set=password="${registry:?REGISTRY_DB_PASSWORD is unset}" <<'SQL'
+    password=${registry:?REGISTRY_DB_PASSWORD is unset} roles --dbname=postgres <<'SQL'
+\getenv password password
 SELECT 'CREATE ROLE registry LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'registry') \gexec
 ALTER ROLE registry PASSWORD :'password';
 SELECT 'CREATE DATABASE registry OWNER registry'
@@ -24,7 +26,8 @@ REVOKE ALL ON DATABASE registry FROM PUBLIC;
 SQL
 
     if [ -n "$inference" ]; then
-        roles --dbname=registry --set=password="$inference" <<'SQL'
+        password=$inference roles --dbname=registry <<'SQL'
+\getenv password password
 SELECT 'CREATE ROLE inference LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'inference') \gexec
 ALTER ROLE inference PASSWORD :'password';
 GRANT CONNECT ON DATABASE registry TO inference;

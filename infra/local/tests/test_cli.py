@@ -233,6 +233,19 @@ def test_stopped_command_has_the_shell_s_status(toxic_local: ToxicLocal) -> None
     assert ran.end() == 130
 
 
+@pytest.mark.parametrize(
+    ("signum", "told"),
+    [(signal.SIGKILL, "by the kernel because memory ran out"), (signal.SIGSEGV, "by signal 11;")],
+)
+def test_killed_command_is_named(toxic_local: ToxicLocal, signum: int, told: str) -> None:
+    """The kernel kills a training that needs too much memory, and leaves no line of its own."""
+    code = f"import os; os.kill(os.getpid(), {signum:d})"
+    ran = toxic_local("with-registry", "--", sys.executable, "-c", code)
+    assert ran.end() == 128 + signum
+    assert ran.lines[-1].startswith(f"toxic-local: The command was ended by signal {signum:d}")
+    assert told in ran.lines[-1]
+
+
 @pytest.mark.parametrize("arguments", [["with-registry"], ["demo", "--", "ls"], ["nonsense"], []])
 def test_wrong_usage_is_status_2(arguments: list[str]) -> None:
     """An invalid command line starts no process."""

@@ -1,6 +1,7 @@
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -98,6 +99,18 @@ def test_server_that_dies_while_starting_points_to_its_log(plan: StackPlan) -> N
         stack.start_registry()
     assert told.value.log == plan.log("registry")
     assert "coming up" in plan.log("registry").read_text()
+
+
+def test_server_that_never_answers_ends_the_wait(plan: StackPlan) -> None:
+    """The limit counts the seconds that pass, however long a probe takes."""
+    commands = replace(plan.commands, registry=(sys.executable, "-c", "import signal; signal.pause()"))
+    clock = iter(range(0, 10_000, 50)).__next__
+    with (
+        LocalStack(replace(plan, commands=commands), clock=clock) as stack,
+        pytest.raises(ProcessFailedError, match="didn't get ready within 180 s"),
+    ):
+        stack.start_registry()
+    assert clock() <= 250
 
 
 def test_server_that_dies_ends_the_wait(plan: StackPlan) -> None:

@@ -41,6 +41,24 @@ CORAL = {
             {"text": "a day", "response.attributeScores.OFF_TOPIC.summaryScore.value": 0.25},
             ("a day", "", {"OFF_TOPIC": 0.25}),
         ),
+        (
+            {
+                "text": "a day",
+                "attributeScores": {
+                    "TOXICITY": {"summaryScore": {"value": 0.5}},
+                    "INSULT": None,
+                    "THREAT": {"summaryScore": None},
+                    "PROFANITY": {"summaryScore": {"value": None}},
+                    "OBSCENE": {"spanScores": []},
+                    "FLIRTATION": 10**400,
+                },
+            },
+            ("a day", "", {"TOXICITY": 0.5}),
+        ),
+        (
+            {"text": "a day", "attributeScores": {"TOXICITY": 0.9, "INSULT": {"summaryScore": "0.25"}}},
+            ("a day", "", {"TOXICITY": 0.9, "INSULT": 0.25}),
+        ),
         (CORAL, (" have\xa0a  day  ", "", {"THREAT": 0.2})),
         ({"id": "c", "revisions": [{"body": "old"}, CORAL]}, (" have\xa0a  day  ", "", {"THREAT": 0.2})),
         (

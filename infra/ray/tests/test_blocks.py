@@ -12,6 +12,7 @@ from toxic_core.tables import NO_OPTIONS, TableOptions
 from toxic_testing import tables
 
 ROWS = [(str(number), f'line one\nand "two", {number}' if number % 3 else "") for number in range(200)]
+NO_OUT = Place.of("/no/output")
 
 
 def write_csv(path: Path) -> None:
@@ -112,8 +113,34 @@ def test_a_folder_gives_its_files_by_name(tmp_path: Path) -> None:
     for name in ("b.csv", "a.jsonl", "notes.md", "deep/c.parquet"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    paths = [Path(place.path).name for place, _ in infos([str(tmp_path)])]
+    paths = [Path(place.path).name for place, _ in infos([str(tmp_path)], out=NO_OUT)]
     assert paths == ["a.jsonl", "b.csv", "c.parquet"]
+
+
+@pytest.mark.parametrize("out", ["scored", "scored/", "deep/../scored", "link"])
+def test_a_folder_gives_no_file_of_the_job_s_own_output(tmp_path: Path, out: str) -> None:
+    """A job that is started again has the inputs that it began with."""
+    for name in (
+        "a.csv",
+        "scored.csv",
+        "deep/scored/b.csv",
+        "scored/_manifest.json",
+        "scored/part-0.parquet",
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).touch()
+    (tmp_path / "link").symlink_to(tmp_path / "scored")
+    found = infos([str(tmp_path)], out=Place.of(f"{tmp_path}/{out}"))
+    assert [Path(place.path).name for place, _ in found] == ["a.csv", "b.csv", "scored.csv"]
+    below = infos([str(tmp_path / "deep")], out=Place.of(str(tmp_path)))
+    assert [Path(place.path).name for place, _ in below] == ["b.csv"]
+
+
+def test_a_folder_that_is_the_job_s_own_output_is_refused(tmp_path: Path) -> None:
+    """Its parts are no comments."""
+    (tmp_path / "part-0.parquet").touch()
+    with pytest.raises(ConfigurationError, match="holds no file"):
+        infos([str(tmp_path)], out=Place.of(str(tmp_path)))
 
 
 @pytest.mark.parametrize("address", ["missing.csv", "a.docx", "empty", "ftp://host/a.csv"])
@@ -123,4 +150,4 @@ def test_an_address_that_names_nothing_to_score_is_refused(tmp_path: Path, addre
     (tmp_path / "empty").mkdir()
     named = address if "://" in address else str(tmp_path / address)
     with pytest.raises(ConfigurationError):
-        infos([named])
+        infos([named], out=NO_OUT)

@@ -233,6 +233,42 @@ def test_a_broken_json_record_takes_no_neighbour_with_it() -> None:
         opened(b'{\n  "texts": ["a"]\n}')
 
 
+def test_a_number_that_is_too_long_is_malformed() -> None:
+    """Of more digits than Python reads: in lines a problem of its line, in a list the end of what is read."""
+    digits = b"1" * 5_000
+    assert codes_of(b'{"text": "a"}\n{"text": ' + digits + b'}\n{"text": "b"}\n') == [
+        (1, "a"),
+        (2, "[malformed_json]"),
+        (3, "b"),
+    ]
+    assert codes_of(b'["a", ' + digits + b', "b"]') == [(1, "a"), (2, "[malformed_json]")]
+    late = b'["a"' + b', "b"' * 1_500 + b', {"text": ' + digits + b"}]"
+    assert codes_of(late)[-1] == (1_502, "[malformed_json]")
+    assert codes_of(b'["a", ' + digits + b".5]")[-1] == (2, "[invalid_record]")
+    with pytest.raises(InvalidDataError, match=r"JSON without an object .* no JSON"):
+        opened(b'[{"text": ' + digits + b"}]")
+
+
+@pytest.mark.parametrize("characters", [131_073, 1_000_000])
+def test_a_cell_may_be_as_long_as_a_record(characters: int) -> None:
+    """In delimited text as in JSON; a program that lowers the limit of the module `csv` changes nothing."""
+    csv.field_size_limit(131_072)
+    long = "x" * characters
+    quoted = f'id,text\n1,"{long}"\n2,{long}\n3,b\n'.encode()
+    assert rows_of(quoted) == [("1", long), ("2", long), ("3", "b")]
+    records = [{"id": "1", "text": long}, {"id": "2", "text": "b"}]
+    for content in (json.dumps(records), "\n".join(map(json.dumps, records))):
+        assert rows_of(content.encode()) == [("1", long), ("2", "b")]
+
+
+def test_broken_quotes_may_be_far_apart() -> None:
+    """However long a file is: each is a problem of its row, and what follows is read again."""
+    part = b'1,"broken\n' + (b"2," + b"x" * 10_000 + b"\n") * 110
+    codes = [code for _, code in codes_of(b"id,text\n" + part * 20)]
+    assert codes.count("[invalid_quoting]") == 20
+    assert len(codes) == 20 * 111
+
+
 def test_compressed_files_are_bounded() -> None:
     """By their content, before it is used; damaged ones and archives of several files are refused."""
     bomb = gzip.compress(b"text\n" + b"0" * 2_000_000)

@@ -19,7 +19,8 @@ from toxic_inference.corrections.record import (
     Judged,
     UnknownFeedbackError,
 )
-from toxic_inference.corrections.store import DatabaseFeedbackStore
+from toxic_inference.corrections.store import OVERHEAD_BYTES, DatabaseFeedbackStore
+from toxic_inference.corrections.tables import digest_of
 
 FEEDBACK = Feedback(
     id="1",
@@ -50,7 +51,7 @@ def store(url: str) -> Iterator[DatabaseFeedbackStore]:
 
 def test_what_comes_back_is_what_went_in(store: DatabaseFeedbackStore, url: str) -> None:
     """Through another process's eyes too."""
-    assert store.add(FEEDBACK)
+    assert store.add(FEEDBACK) == {}
     other = DatabaseFeedbackStore(url)
     assert [feedback for _, feedback in other.page(after=0, limit=5)] == [FEEDBACK]
     other.close()
@@ -59,7 +60,7 @@ def test_what_comes_back_is_what_went_in(store: DatabaseFeedbackStore, url: str)
 def test_a_repetition_changes_nothing(store: DatabaseFeedbackStore) -> None:
     """Even at another time; another content is a conflict."""
     store.add(FEEDBACK)
-    assert not store.add(replace(FEEDBACK, created_at=datetime(2027, 1, 1, tzinfo=UTC)))
+    assert store.add(replace(FEEDBACK, created_at=datetime(2027, 1, 1, tzinfo=UTC))) is None
     with pytest.raises(FeedbackConflictError, match="'1'"):
         store.add(replace(FEEDBACK, text=None))
     assert len(store.page(after=0, limit=5)) == 1
@@ -68,7 +69,7 @@ def test_a_repetition_changes_nothing(store: DatabaseFeedbackStore) -> None:
 def test_a_correction_can_replace_another_one(store: DatabaseFeedbackStore) -> None:
     """Also if many replace it at once: one is left, with all of its labels."""
     store.add(FEEDBACK)
-    assert not store.add(FEEDBACK, replace=True)
+    assert store.add(FEEDBACK, replace=True) is None
     others = [replace(FEEDBACK, text=f"text {number}") for number in range(8)]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda each: store.add(each, replace=True), others))
@@ -116,8 +117,8 @@ def test_an_old_database_is_migrated(url: str, tmp_path: Path) -> None:
     assert [feedback for _, feedback in store.page(after=0, limit=5)] == [
         FEEDBACK, replace(FEEDBACK, id="2", text=None),
     ]  # fmt: skip
-    assert not store.add(FEEDBACK)
-    assert store.add(replace(FEEDBACK, id="3"))
+    assert store.add(FEEDBACK) is None
+    assert store.add(replace(FEEDBACK, id="3")) == {}
     assert [feedback.id for _, feedback in store.page(after=0, limit=5)] == ["1", "2", "3"]
     store.close()
     with closing(sqlite3.connect(tmp_path / "feedback.db")) as connection:
@@ -174,6 +175,30 @@ def test_deleting_leaves_nothing(store: DatabaseFeedbackStore, tmp_path: Path) -
     assert b"you are kind" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
 
 
+def test_every_change_returns_whose_space_it_frees(store: DatabaseFeedbackStore) -> None:
+    """By the stored caller, so that what is added, less what is freed, is what is stored."""
+
+    def sized(text: str | None) -> int:
+        return OVERHEAD_BYTES + len(text or "")
+
+    for name, caller, text in (
+        ("1", "a", "long 😀"),
+        ("2", "b", "long 😀"),
+        ("3", "b", None),
+        ("4", None, "x"),
+    ):
+        assert store.add(replace(FEEDBACK, id=name, caller=caller, text=text)) == {}
+    assert store.sizes() == {"a": sized("long 😀"), "b": sized("long 😀") + sized(None), "": sized("x")}
+    other = replace(FEEDBACK, id="1", caller="c", text="y")
+    assert store.add(other, replace=True) == {"a": sized("long 😀")}
+    assert store.add(replace(other, id="2"), replace=True) == {"b": sized("long 😀")}
+    assert store.add(replace(other, id="2"), replace=True) is None
+    assert store.sizes() == {"b": sized(None), "c": 2 * sized("y"), "": sized("x")}
+    assert store.delete("4") == {"": sized("x")}
+    assert store.forget(digest_of("y")) == {"c": 2 * sized("y")}
+    assert store.sizes() == {"b": sized(None)}
+
+
 def test_two_at_once_leave_one_row(store: DatabaseFeedbackStore) -> None:
     """The second request reports that it exists."""
     barrier = threading.Barrier(4)
@@ -181,7 +206,7 @@ def test_two_at_once_leave_one_row(store: DatabaseFeedbackStore) -> None:
 
     def add() -> None:
         barrier.wait()
-        created.append(store.add(FEEDBACK))
+        created.append(store.add(FEEDBACK) is not None)
 
     threads = [threading.Thread(target=add) for _ in range(4)]
     for thread in threads:

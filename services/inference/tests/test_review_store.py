@@ -209,7 +209,7 @@ def test_a_text_is_forgotten_everywhere(
     judge(store, "ann", KIND)
     corrections.add(correction("1", toxic=False, caller="ann"))
     corrections.add(correction("2", toxic=True, caller="bob"))
-    assert corrections.forget(DIGEST) > 2 * len(TEXT.text)
+    assert corrections.forget(DIGEST).keys() == {"ann", "bob"}
     assert (texts(store), corrections.page(after=0, limit=9), store.agreement()) == ([], [], {})
     with pytest.raises(UnknownFeedbackError):
         corrections.forget(DIGEST)

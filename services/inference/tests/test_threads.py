@@ -1,6 +1,8 @@
 """Threads that callers use in turns."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import pytest
 
@@ -40,6 +42,38 @@ async def test_a_cancelled_call_is_never_made() -> None:
     assert made == [1]
     with pytest.raises(ValueError, match="invalid literal"):
         await failing
+
+
+async def test_a_call_that_has_begun_is_waited_for() -> None:
+    """Its cancelled caller is cancelled once the call has ended; a call that hasn't begun is never made."""
+    began, go, made = Event(), Event(), list[int]()
+
+    def work(number: int) -> None:
+        began.set()
+        go.wait(timeout=30)
+        made.append(number)
+
+    with ThreadPoolExecutor(1) as executor:
+        threads = Threads(executor)
+        begun, waiting = (asyncio.ensure_future(threads.run_to_end(work, number)) for number in range(2))
+        async with asyncio.timeout(30):
+            while not began.is_set():  # noqa: ASYNC110  threads work meanwhile
+                await asyncio.sleep(0)
+        begun.cancel()
+        waiting.cancel()
+        await asyncio.wait({waiting})
+        begun.cancel()  # again, as a job that is deleted and whose queue then ends
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not begun.done()
+        go.set()
+        await asyncio.wait({begun})
+        assert begun.cancelled()
+        assert made == [0]
+        assert await threads.run_to_end(int, "1") == 1
+        with pytest.raises(ValueError, match="invalid literal"):
+            await threads.run_to_end(int, "a")
+    assert made == [0]
 
 
 def test_parts_have_a_bounded_size() -> None:

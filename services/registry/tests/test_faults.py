@@ -2,18 +2,21 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from itertools import cycle, islice, pairwise
 from pathlib import Path
 
 import pytest
 import requests
 from mlflow.tracking import MlflowClient
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import create_engine, event, make_url, text
 from sqlalchemy.exc import DatabaseError
 
 from toxic_registry.client.registry_client import Ledger, RegistryClient
+from toxic_registry.gate.gate import Gate
+from toxic_registry.gate.policy import read_policy
 from toxic_registry.ledger.entries import LedgerError, aliases_of, verify_aliases, verify_chain
+from toxic_registry.server.gated_store import GatedStore
 from toxic_testing.registry import RegistryProcess, Versions
 
 pytestmark = pytest.mark.slow
@@ -22,7 +25,7 @@ StartRegistry = Callable[..., RegistryProcess]
 
 ALIAS = "/api/2.0/mlflow/registered-models/alias"
 TIMEOUT = 120
-CHANGES = 200
+CHANGES = 80
 CALLERS = 8  # as many promotions as may wait
 GUARDS = {
     "sqlite": ("DROP TRIGGER toxic_ledger_no_update", "DROP TRIGGER toxic_ledger_no_delete"),
@@ -75,6 +78,33 @@ def test_concurrent_changes_leave_one_chain(registry_uri: str, versions: Version
     assert moved[-1].after == versions.aliases()["champion"]
     for one, following in pairwise(moved):
         assert following.before == one.after
+
+
+def test_entries_and_aliases_are_read_at_one_moment(database: str) -> None:
+    """Another registry may move an alias between the two queries, or waits until both are done."""
+    gate = Gate(read_policy("default"), lambda uri: nullcontext(Path(uri)))
+    one, other = (GatedStore(database, gate=gate, digest=lambda _: "") for _ in range(2))
+    one.create_registered_model("m")  # type: ignore[no-untyped-call]  # MLflow's
+    one.create_model_version("m", "s3://models/1")
+    is_moving = threading.Event()
+
+    def move() -> None:
+        other.set_registered_model_alias("m", "candidate", "1")
+
+    with ThreadPoolExecutor(1) as pool:
+
+        @event.listens_for(one.engine, "after_cursor_execute")
+        def meanwhile(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+            if "FROM toxic_ledger" in statement and not is_moving.is_set():
+                is_moving.set()
+                with suppress(TimeoutError):
+                    pool.submit(move).result(1.5)
+
+        verify_aliases(*one.ledger_page(after=0, limit=10))
+    entries, aliases = one.ledger_page(after=0, limit=10)
+    verify_aliases(entries, aliases)
+    assert aliases == {("m", "candidate"): 1}
+    one.engine.dispose()
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from toxic_registry.ledger.entries import Change, Entry, LedgerError, Outcome, append_to
-from toxic_registry.ledger.head import HeadFile, read_head
+from toxic_registry.ledger.head import HeadFile, keep_head, read_head
 
 START = datetime(2026, 11, 23, 10, tzinfo=UTC)
 
@@ -89,3 +89,38 @@ def test_head_that_cannot_be_written_stops_no_promotion(path: Path) -> None:
     path.unlink()
     path.mkdir()
     head.advance(ledger(1, 2, 3, 4)[-1])
+
+
+def test_kept_head_moves_to_the_registry_s(path: Path, tmp_path: Path) -> None:
+    """The first time there is none to compare with."""
+    kept, registry = tmp_path / "kept.json", HeadFile(path)
+    for entries in (ledger(1, 2, 3), ledger(1, 2, 3, 4)):
+        registry.check(entries)
+        keep_head(kept, registry.head, entries=entries)
+        assert read_head(kept) == registry.head
+
+
+@pytest.mark.hostile(29)
+def test_kept_head_never_goes_back(tmp_path: Path) -> None:
+    """An older head of the registry is signed too, but whoever sends it may rewrite what comes after it."""
+    kept, registry = tmp_path / "kept.json", HeadFile(tmp_path / "head.json")
+    registry.check(ledger(1, 2))
+    older = registry.head
+    registry.check(ledger(1, 2, 3))
+    keep_head(kept, registry.head, entries=ledger(1, 2, 3))
+    with pytest.raises(LedgerError, match=r"has 2 entries, but the one in .*kept\.json has 3"):
+        keep_head(kept, older, entries=ledger(1, 2, 3, 4))
+    assert read_head(kept) == registry.head
+
+
+def test_registry_with_another_key_or_without_a_head_does_not_replace_the_kept_one(
+    path: Path, tmp_path: Path
+) -> None:
+    """Another registry's ledger may begin with the same entries."""
+    kept, other = tmp_path / "kept.json", HeadFile(tmp_path / "other.json")
+    other.check(ledger(1, 2, 3))
+    keep_head(kept, HeadFile(path).head, entries=ledger(1, 2, 3))
+    for head in (None, other.head):
+        with pytest.raises(LedgerError, match="another registry"):
+            keep_head(kept, head, entries=ledger(1, 2, 3))
+    assert read_head(kept) == HeadFile(path).head

@@ -50,10 +50,13 @@ def test_health_and_page_answer(registry_uri: str) -> None:
     assert (status, "<html" in page) == (200, True)
 
 
-def test_a_lost_database_is_named_and_stops_no_liveness_probe(start_registry: StartRegistry) -> None:
+def test_a_lost_database_is_named_and_stops_no_liveness_probe(
+    start_registry: StartRegistry, tmp_path: Path
+) -> None:
     """`/health` stays 200, so that no probe restarts it; `/health/ready` and commands name the cause."""
     server = PostgresServer()
-    registry = start_registry({"REGISTRY_BACKEND_STORE_URI": server.new_database("lost", tables=True)})
+    database = server.new_database("lost", tables=True)
+    registry = start_registry({"REGISTRY_STATE_DIR": str(tmp_path), "REGISTRY_BACKEND_STORE_URI": database})
     registry.wait_until_ready()
     assert get(f"{registry.uri}/health/ready") == (200, "OK")
     server.stop()
@@ -222,7 +225,11 @@ def plain_server(tmp_path: Path) -> Iterator[str]:
     command += ["--backend-store-uri", copy_tables(tmp_path / "mlflow.db"), "--port", str(port)]
     command += ["--artifacts-destination", str(tmp_path / "artifacts"), "--workers", "1"]
     # MLflow's own jobs would be seven more processes.
-    environment = {"REGISTRY_PORT": str(port), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    environment = {
+        "REGISTRY_PORT": str(port),
+        "REGISTRY_STATE_DIR": str(tmp_path),
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
     process = RegistryProcess(environment, command=command)
     patient = Retry(300, backoff_factor=0.1, backoff_max=1.0)
     with requests.Session() as session:

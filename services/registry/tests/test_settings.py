@@ -46,10 +46,11 @@ def test_every_allowed_host_is_an_allowed_origin() -> None:
     assert {"http://registry:5000", "https://registry"} <= set(origins)
 
 
-def test_star_allows_any_host_and_origin() -> None:
-    """A star turns the check off, for a reverse proxy that does it."""
-    settings = Settings(allowed_hosts=("*",))
-    assert settings.host_headers == settings.origins == ("*",)
+def test_star_allows_any_host_and_no_further_origin() -> None:
+    """A star is for host names; the origins are those of the names beside it."""
+    settings = Settings(allowed_hosts=("*", "mlflow.example.org"))
+    assert settings.host_headers == ("*",)
+    assert settings.origins == Settings(allowed_hosts=("mlflow.example.org",)).origins
 
 
 def test_listening_everywhere_adds_the_machine_and_no_wildcard() -> None:

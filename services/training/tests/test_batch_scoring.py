@@ -16,6 +16,7 @@ from toxic_testing.inference.bundles import make_contract, make_tokenizer
 from toxic_testing.tables import HEADER, ROWS, files
 from toxic_training.kedro_project.chunked_tables import ChunkedTableDataset, read_chunks
 from toxic_training.kedro_project.failures import explain
+from toxic_training.paths import STARTED_IN_VARIABLE
 from toxic_training.scoring.table_scoring import ScoredChunks, append_scores
 
 pytestmark = pytest.mark.slow
@@ -41,7 +42,7 @@ def scorer() -> TableScorer:
 
 
 def _dataset(path: Path, *, chunk_rows: int = 2) -> ChunkedTableDataset:
-    return ChunkedTableDataset(filepath=str(path), option="IN", chunk_rows=chunk_rows)
+    return ChunkedTableDataset(file=str(path), option="IN", chunk_rows=chunk_rows)
 
 
 def test_every_row_comes_back_with_scores_decisions_and_the_version(scorer: TableScorer) -> None:
@@ -148,8 +149,15 @@ def test_a_table_that_cannot_be_read_is_explained(
 def test_a_path_that_will_not_do_is_explained(path: str | None, says: str) -> None:
     """None at all, and a file that isn't there."""
     with pytest.raises(DatasetError) as caught:
-        ChunkedTableDataset(filepath=path, option="IN").load()
+        ChunkedTableDataset(file=path, option="IN").load()
     assert says in str(explain(caught.value))
+
+
+def test_a_relative_table_is_in_the_caller_s_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not in the project's, in which Kedro runs."""
+    monkeypatch.setenv(STARTED_IN_VARIABLE, str(tmp_path))
+    (tmp_path / "table.csv").write_text("text\nday\n")
+    assert len(list(ChunkedTableDataset(file="table.csv", option="IN").load())) == 1
 
 
 def test_a_table_is_written_as_csv_or_parquet(tmp_path: Path) -> None:

@@ -1,3 +1,7 @@
+import errno
+import os
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -10,9 +14,10 @@ from pydantic import ValidationError
 from sklearn.metrics import roc_auc_score
 
 from toxic_core.contract import ATTENTION_MASK, INPUT_IDS
-from toxic_core.errors import InvalidDataError
+from toxic_core.errors import ConfigurationError, InvalidDataError
 from toxic_core.labels import LABELS, LabelName
 from toxic_core.tokens import pad
+from toxic_model.packed import HEAD_BIAS, WORD_EMBEDDINGS
 from toxic_testing.training.tables import ALL_OF_IT
 from toxic_training.data.comments import label_matrix
 from toxic_training.kedro_project.datasets import EncoderDataset, KerasModelDataset
@@ -29,11 +34,13 @@ from toxic_training.modelling.classifier import (
     LOGITS,
     Encoder,
     add_toxic_logit,
+    classifier_weights,
     masked_binary_crossentropy,
     training_loss,
+    write_keras,
 )
 from toxic_training.modelling.encoders.files import write_encoder
-from toxic_training.modelling.fitting import averaged
+from toxic_training.modelling.fitting import Clock, averaged
 from toxic_training.modelling.parameters import ModellingParameters
 from toxic_training.release.baseline import fine_tuned_encoder
 
@@ -50,17 +57,25 @@ def trained(
     return _train(tmp_path_factory.mktemp("models"), corpus, modelling_parameters)
 
 
-def _train(folder: Path, corpus: pd.DataFrame, parameters: ModellingParameters) -> Trained:
+def _train(
+    folder: Path,
+    corpus: pd.DataFrame,
+    parameters: ModellingParameters,
+    *,
+    validation: pd.DataFrame | None = None,
+    clock: Clock = time.monotonic,
+) -> Trained:
     dataset = EncoderDataset(str(folder / "encoder"))
     dataset.save(prepare_encoder(corpus, folder, parameters))
     classifier, result = train_classifier(
         encoder=dataset.load(),
         training=corpus,
         teacher_scores=ask_teacher(corpus, parameters),
-        validation=corpus,
+        validation=corpus if validation is None else validation,
         checkpoint=folder / "checkpoint",
         data=ALL_OF_IT,
         parameters=parameters,
+        clock=clock,
     )
     assert not (folder / "checkpoint").exists(), "a training that ended leaves nothing to take up"
     return dataset.load(), classifier, result
@@ -109,6 +124,23 @@ def test_training_stops_at_its_time_limit(
     assert np.isfinite(_score(classifier, [0, 10, 2], 4)).all()
 
 
+def test_the_last_weights_are_evaluated_if_time_runs_out_after_a_step(
+    tmp_path: Path, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
+) -> None:
+    """The limit may pass while a checkpoint is written, when the step was in time."""
+    changes = {"selections": 1, "checkpoint_minutes": 0.0, "max_train_minutes": 1.0}
+    checkpoint = tmp_path / "checkpoint"
+    _, classifier, result = _train(
+        tmp_path,
+        corpus,
+        modelling_parameters.model_copy(update=changes),
+        clock=lambda: 60.0 if checkpoint.exists() else 0.0,
+    )
+    assert result["stopped_by_time"]
+    assert (result["steps"], result["selections"]) == (1, 1)
+    assert np.isfinite(_score(classifier, [0, 10, 2], 4)).all()
+
+
 @pytest.mark.parametrize("shares", [{}, {"severe_toxic": 1.0, "obscene": 0.5}])
 def test_training_continues_with_the_classification_layer_of_the_last_one(
     trained: Trained,
@@ -134,6 +166,98 @@ def test_training_continues_with_the_classification_layer_of_the_last_one(
     # One step of warm-up moves a weight by at most its learning rate.
     pairs = zip(continued.get_weights(), classifier.get_weights(), strict=True)
     assert all(np.abs(after - before).max() < 2e-3 for after, before in pairs)
+
+
+def test_a_training_can_be_merged_with_others(
+    trained: Trained, tmp_path: Path, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
+) -> None:
+    """What is kept is the mean of all weights but the table of pieces, by their shares."""
+    encoder, classifier, _ = trained
+    other = {name: weight + 1 for name, weight in classifier_weights(classifier).items()}
+    files = fine_tuned_encoder(classifier, encoder)
+    write_encoder(replace(files, weights=other), tmp_path / "other")
+    update = {"merged_with": {str(tmp_path / "other"): 0.25}}
+    _, merged, _ = _train(tmp_path, corpus, modelling_parameters.model_copy(update=update))
+    for name, weight in classifier_weights(merged).items():
+        same = name == WORD_EMBEDDINGS or name.startswith("pooler")
+        np.testing.assert_allclose(weight, files.weights[name] + (0 if same else 0.25), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("other", "fault"),
+    [
+        ({HEAD_BIAS: np.zeros(2, np.float32)}, r"bias is \(2,\), not \(6,\)"),
+        (
+            {"encoder.layer.9.output.dense.bias": np.zeros(3, np.float32)},
+            r"layer\.9.*bias is \(3,\), not \(0,\)",
+        ),
+    ],
+)
+def test_only_trainings_of_the_same_encoder_are_merged(
+    trained: Trained,
+    tmp_path: Path,
+    corpus: pd.DataFrame,
+    modelling_parameters: ModellingParameters,
+    other: dict[str, NDArray[np.float32]],
+    fault: str,
+) -> None:
+    """The error names the folder and what differs, before the first step."""
+    encoder, classifier, _ = trained
+    files = fine_tuned_encoder(classifier, encoder)
+    write_encoder(replace(files, weights=files.weights | other), tmp_path / "other")
+    parameters = modelling_parameters.model_copy(update={"merged_with": {str(tmp_path / "other"): 0.25}})
+    with pytest.raises(ConfigurationError, match=f"other can't be merged: the shape of its .*{fault}"):
+        _train(tmp_path, corpus, parameters)
+
+
+def test_a_training_with_other_validation_comments_starts_anew(
+    tmp_path: Path,
+    corpus: pd.DataFrame,
+    modelling_parameters: ModellingParameters,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Scores on other comments can't be compared with those in a checkpoint."""
+    parameters = modelling_parameters.model_copy(update={"checkpoint_minutes": 0.0, "epochs": 1})
+    checkpoint = tmp_path / "checkpoint"
+
+    def killed() -> float:
+        if checkpoint.exists():
+            raise KeyboardInterrupt
+        return 0.0
+
+    with pytest.raises(KeyboardInterrupt):
+        _train(tmp_path, corpus, parameters, clock=killed)
+    with caplog.at_level("INFO"):
+        _train(tmp_path, corpus, parameters, validation=corpus.iloc[:-1])
+    assert "belongs to another training" in caplog.text
+
+
+def test_less_dependence_on_length_changes_only_the_layer_for_toxic(
+    tmp_path: Path, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
+) -> None:
+    """And what other labels contain of it."""
+    lengths = [f"{text} " * (row % 3 + 1) for row, text in enumerate(corpus["text"])]
+    corpus = corpus.assign(text=lengths)
+    shares: dict[LabelName, float] = {"obscene": 0.5}
+    plain, changed = (
+        _train(tmp_path / str(share), corpus, modelling_parameters.model_copy(update=update))[1]
+        for share in (0.0, 1.0)
+        for update in [{"length_share": share, "toxic_shares": shares}]
+    )
+    for before, after in zip(plain.get_weights()[:-2], changed.get_weights()[:-2], strict=True):
+        np.testing.assert_allclose(before, after, atol=1e-6)
+    difference = changed.get_layer(LOGITS).get_weights()[0] - plain.get_layer(LOGITS).get_weights()[0]
+    assert np.abs(difference[:, 0]).max() > 1e-3
+    expected = difference[:, :1] * [1.0, 0.0, 0.5, 0.0, 0.0, 0.0]
+    np.testing.assert_allclose(difference, expected, atol=1e-5)
+
+
+def test_others_leave_a_share_to_the_training(modelling_parameters: ModellingParameters) -> None:
+    """A mean without it would be a training for nothing."""
+    with pytest.raises(ValidationError, match="leave nothing"):
+        ModellingParameters.model_validate(
+            {**modelling_parameters.model_dump(), "merged_with": {"one": 0.5, "two": 0.5}}
+        )
 
 
 def test_labels_contain_their_share_of_the_logit_of_toxic() -> None:
@@ -163,6 +287,14 @@ def test_comments_of_one_class_are_refused(
         _train(tmp_path, corpus[corpus["toxic"] == 1], modelling_parameters)
 
 
+def test_a_training_without_validation_comments_is_refused(
+    tmp_path: Path, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
+) -> None:
+    """Before the first step, because no calibration could be fitted after the last."""
+    with pytest.raises(InvalidDataError, match="lower train_fraction"):
+        _train(tmp_path, corpus, modelling_parameters, validation=corpus.head(0))
+
+
 def test_hard_negatives_are_mined_between_passes(
     tmp_path: Path, corpus: pd.DataFrame, modelling_parameters: ModellingParameters
 ) -> None:
@@ -184,6 +316,24 @@ def test_the_classes_of_a_language_are_balanced(modelling_parameters: ModellingP
     parameters = modelling_parameters.model_copy(update={"language_balance": 1.0, "class_weight_limit": 2.0})
     np.testing.assert_allclose(class_weights(training, parameters), [2, 1, 1, 1, 0.5, 0.5, 0.5, 1])
     np.testing.assert_array_equal(class_weights(training, modelling_parameters), np.ones(8))
+
+
+def test_unknown_and_soft_labels_are_balanced_by_what_is_known(
+    modelling_parameters: ModellingParameters,
+) -> None:
+    """A row without the label counts in no share and weighs 1; one of 0.75 is three quarters toxic."""
+    training = pd.DataFrame(
+        {
+            "toxic": [1, 0, 0, 0, *[np.nan] * 6, 1, 1, 1, 0, 0.75],
+            "language": ["de"] * 10 + ["en"] * 5,
+            "text": "short",
+        }
+    )
+    parameters = modelling_parameters.model_copy(update={"language_balance": 1.0, "class_weight_limit": 9.0})
+    weights = class_weights(training, parameters)
+    toxic = (5 - 3.75) / 3.75 * (4.75 / 4.25)
+    np.testing.assert_allclose(weights[10:], [toxic, toxic, toxic, 1, 1 + 0.75 * (toxic - 1)], rtol=1e-6)
+    np.testing.assert_allclose(weights[:10], [3 * 4.75 / 4.25, *[1] * 9], rtol=1e-6)
 
 
 def test_the_classes_of_a_length_are_balanced(modelling_parameters: ModellingParameters) -> None:
@@ -271,11 +421,12 @@ def test_rarer_labels_weigh_more_up_to_a_limit(modelling_parameters: ModellingPa
     labels[:, 0] = np.arange(110) < 10
     labels[:, 1] = np.arange(110) < 100
     labels[:, 2] = np.arange(110) < 1
+    labels[:, 3] = 0.2
     parameters = modelling_parameters.model_copy(
         update={"class_weight_power": 0.5, "class_weight_limit": 4.0}
     )
     weights = positive_weights(labels, parameters)
-    assert weights == [pytest.approx(10**0.5), 1.0, 4.0, 1.0, 1.0, 1.0]
+    assert weights == [pytest.approx(10**0.5), 1.0, 4.0, pytest.approx(2.0), 1.0, 1.0]
 
 
 def test_no_teacher_survives_its_file(
@@ -303,6 +454,22 @@ def test_a_teacher_supplies_missing_labels() -> None:
     assert mixed == pytest.approx(0.75 * hard + 0.25 * soft, rel=1e-5)
     alone = float(ops.convert_to_numpy(loss(labels, logits))[0])
     assert alone == pytest.approx(hard, rel=1e-5), "without a teacher, only the labels count"
+
+
+class _TooLarge(keras.Model):  # type: ignore[misc]  # Keras has no types
+    """A model for which the disk has no room."""
+
+    def save(self, filepath: str | Path, **_: object) -> None:
+        """Write a part of the file."""
+        Path(filepath).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_classifier_that_can_t_be_saved_leaves_no_file(tmp_path: Path) -> None:
+    """Neither under its name nor under a temporary one."""
+    with pytest.raises(OSError, match="No space"):
+        write_keras(_TooLarge(), tmp_path / "classifier.keras")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_classifier_survives_its_file(trained: Trained, tmp_path: Path) -> None:

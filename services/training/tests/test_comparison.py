@@ -56,6 +56,19 @@ def test_without_a_champion_there_is_no_difference(
     assert compare_with_champion(own, pd.DataFrame(), POINT, evaluation_parameters) == {}
 
 
+def test_models_with_other_labels_are_compared_on_common_ones(
+    scored: Scored, evaluation_parameters: EvaluationParameters
+) -> None:
+    """A label that either model lacks has no difference."""
+    table = _table(scored, noise=0.1).assign(insult=np.repeat([0.0, 1.0], 150))
+    fewer = OperatingPoint(calibration={"toxic": {"*": Calibration()}}, thresholds={"toxic": {"*": 0.5}})
+    champion = POINT.calibrated(table)
+    own = table.drop(columns=[f"score_{label}" for label in LABELS if label != "toxic"])
+    figures = compare_with_champion(own, champion, fewer, evaluation_parameters)
+    assert figures["comparison.toxic.all.auc_difference"] == 0
+    assert not any("insult" in name for name in figures)
+
+
 def test_other_comments_are_refused(scored: Scored, evaluation_parameters: EvaluationParameters) -> None:
     """Scores of another test set can't be compared by accident."""
     table = _table(scored, noise=0.1)

@@ -81,7 +81,7 @@ def test_the_last_of_an_actor_s_corrections_of_a_text_counts() -> None:
     assert (row["toxic"], row["insult"], row["threat"]) == ("0", "1", "")
     assert counts_of(found)["superseded"] == 2
     assert (found.report["cursor"], found.report["sources"]) == (3, {"native": 2, "page": 1})
-    assert found.ids == ["2", "3"], "the corrections whose judgement stands"
+    assert found.ids == ["1", "2", "3"], "the corrections of the text, whether their judgement stands or not"
     assert found.report["digest"] == found.table.digest
 
 
@@ -191,6 +191,21 @@ def test_reviewed_texts_are_held_out_for_good() -> None:
     assert held_out("a") == set()
     assert all(table == trained[0] for table in trained), "no text was trained on before its review"
     assert held_out("team", texts=texts[:20]) == held_out("team") & set(texts[:20])
+
+
+def test_a_label_that_one_actor_judges_alone_is_no_test_label() -> None:
+    """Two actors who judge different labels of a text don't confirm each other."""
+    parameters = CorrectionParameters(trusted_actors=("team",), held_out=1)
+    one, two = (
+        replace(KIND, labels={"toxic": True}, actor="a"),
+        replace(KIND, labels={"insult": False}, actor="b"),
+    )
+    alone = curate(numbered(one, two), parameters)
+    assert alone.test.rows.empty
+    assert counts_of(alone)["not_reviewed"] == 1
+    confirmed = curate(numbered(one, two, replace(one, actor="c")), parameters)
+    (row,) = confirmed.test.rows.to_dict("records")
+    assert (row["toxic"], row["insult"]) == ("1", "")
 
 
 def test_without_corrections_there_is_no_table() -> None:
@@ -371,6 +386,26 @@ def test_a_new_database_has_no_corrections_and_an_old_one_counts_without_limit(t
         )
         assert [each.actor for each in read_corrections(url)] == ["unknown", "unnamed"]
     assert "unknown" in CorrectionParameters().trusted_actors
+
+
+def test_a_database_of_the_first_release_has_to_be_migrated(tmp_path: Path) -> None:
+    """The service migrates it at its start; the message asks for that."""
+    with closing(sqlite3.connect(tmp_path / "feedback.db")) as database:
+        database.execute("CREATE TABLE feedback (id, text)")
+    with pytest.raises(MissingDataError, match=r"[Ss]tart this release's inference service"):
+        list(read_corrections(f"sqlite:///{tmp_path}/feedback.db"))
+
+
+def test_lineage_lists_every_correction_of_a_text_that_is_trained_on() -> None:
+    """Also the one that gave the text but was outvoted; not those of texts that aren't trained on."""
+    outvoted = replace(KIND, text="You are KIND!", labels={"toxic": True}, actor="odd")
+    tied = [
+        replace(KIND, text="never mind", labels={"toxic": value}, actor=f"{value}") for value in (True, False)
+    ]
+    majority = [replace(KIND, actor=actor) for actor in ("a", "b")]
+    found = curate(numbered(outvoted, *tied, *majority), PARAMETERS)
+    assert found.table.rows["text"].tolist() == ["You are KIND!"]
+    assert found.ids == ["1", "4", "5"]
 
 
 def test_a_later_actor_can_t_replace_a_text() -> None:

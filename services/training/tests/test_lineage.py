@@ -13,10 +13,19 @@ from toxic_training.release.model_version import (
     CORRECTIONS_ARTIFACT,
     RegistrationParameters,
     prepare_release,
+    register,
     versions_trained_with,
 )
 
 pytestmark = pytest.mark.slow
+
+
+def _use_database(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let MLflow store runs and versions in a folder."""
+    monkeypatch.chdir(folder)
+    uri = f"sqlite:///{folder}/mlflow.db"
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
 
 
 def test_a_version_s_tags_have_the_cursor_the_digest_and_the_count_by_door(sealed: Path) -> None:
@@ -40,12 +49,27 @@ def test_a_version_s_tags_have_the_cursor_the_digest_and_the_count_by_door(seale
     assert release.report == "evaluation.html"
 
 
+def test_a_version_exists_only_with_its_corrections(
+    sealed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are logged before the version is registered, during which the process may be killed."""
+    _use_database(tmp_path, monkeypatch)
+
+    def killed(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mlflow.pyfunc.log_model", killed)
+    bundle = open_bundle(sealed.rename(tmp_path / "bundle"))
+    parameters = RegistrationParameters(model_name="m", alias="challenger")
+    with pytest.raises(KeyboardInterrupt), mlflow.start_run() as run:
+        register(prepare_release(bundle, parameters, correction_ids=["a", "b"]))
+    artifacts = MlflowClient().list_artifacts(run.info.run_id)
+    assert [artifact.path for artifact in artifacts] == [CORRECTIONS_ARTIFACT]
+
+
 def test_the_versions_of_a_correction_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By its whole id, also of versions that were trained before it was deleted."""
-    monkeypatch.chdir(tmp_path)
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
-    mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(uri)
+    _use_database(tmp_path, monkeypatch)
     client = MlflowClient()
     client.create_registered_model("m")
     for ids in (["a", "b"], None, ["ab"], ["b"]):

@@ -2,10 +2,20 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from kedro.io import AbstractDataset, DataCatalog
+from kedro.pipeline import Node, Pipeline
 
 from toxic_core.errors import RunInProgressError
+from toxic_training.kedro_project.datasets import (
+    ChampionDataset,
+    LazyChampionDataset,
+    VersionedBundleDataset,
+)
+from toxic_training.kedro_project.hooks import LocksHook
 from toxic_training.kedro_project.locks import OutputLocks
 
 pytestmark = pytest.mark.slow
@@ -54,6 +64,34 @@ def test_runs_that_write_other_files_run_in_parallel(held: Path, tmp_path: Path)
     OutputLocks().acquire([held.with_name("champion")], data=tmp_path)
     OutputLocks().acquire([held], data=tmp_path / "elsewhere")
     assert not (tmp_path / "elsewhere").exists()
+
+
+def _started(folder: Path, dataset: AbstractDataset[Any, Any]) -> LocksHook:
+    """Start a run that reads a model and writes nothing to disk; return the holder of its locks."""
+    hook = LocksHook()
+    context = SimpleNamespace(project_path=folder, config_loader={"globals": {"data": str(folder)}})
+    hook.after_context_created(context)  # type: ignore[arg-type]
+    reading = Pipeline([Node(repr, "model", "scores", name="score")])
+    hook.before_pipeline_run(pipeline=reading, catalog=DataCatalog({"model": dataset}))
+    return hook
+
+
+def test_a_second_run_that_fetches_a_version_is_refused(tmp_path: Path) -> None:
+    """It would replace the files that the first one scores with."""
+    folder = str(tmp_path / "06_models" / "scoring")
+    first = _started(tmp_path, VersionedBundleDataset(model_name="m", filepath=folder, registered=3))
+    for second in (
+        VersionedBundleDataset(model_name="m", filepath=folder, registered=4),
+        ChampionDataset("m", folder),
+        LazyChampionDataset("m", folder),
+    ):
+        with pytest.raises(RunInProgressError, match="06_models/scoring"):
+            _started(tmp_path, second)
+    _started(
+        tmp_path, VersionedBundleDataset(model_name="m", filepath=folder, bundle="any")
+    ).after_pipeline_run()
+    first.after_pipeline_run()
+    _started(tmp_path, ChampionDataset("m", folder))
 
 
 def test_a_killed_runs_locks_end_with_it(holder: subprocess.Popen[str], held: Path, tmp_path: Path) -> None:

@@ -69,6 +69,27 @@ def test_the_mean_over_labels_needs_every_label(
     assert "test.mean.all.auc" not in figures
 
 
+def test_a_model_with_fewer_labels_is_measured_on_these(
+    scored: Scored, evaluation_parameters: EvaluationParameters
+) -> None:
+    """It has no mean over the labels, because others' means are over all of them."""
+    fewer = OperatingPoint(calibration={"toxic": {"*": Calibration()}}, thresholds={"toxic": {"*": 0.5}})
+    labelled = scored(*_random(200, 5), source="train")
+    for label in LABELS:
+        labelled[label] = labelled["toxic"]
+    test = scored(*_random(40, 6))
+    unknown = [f"score_{label}" for label in LABELS if label != "toxic"]
+    figures = measure_sets(
+        labelled.drop(columns=unknown),
+        test.drop(columns=unknown),
+        point=fewer,
+        parameters=evaluation_parameters,
+    )
+    assert {name.split(".")[1] for name in figures if name.startswith("heldout.")} == {"toxic"}
+    whole = measure_sets(labelled, test, point=AS_IT_IS, parameters=evaluation_parameters)
+    assert figures.items() <= whole.items()
+
+
 def test_one_class_or_few_rows_have_no_figure(
     scored: Scored, evaluation_parameters: EvaluationParameters
 ) -> None:

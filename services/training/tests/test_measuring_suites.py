@@ -63,6 +63,23 @@ def test_a_hatecheck_case_passes_if_the_decision_on_hate_is_right(
     )
 
 
+def test_a_model_with_fewer_labels_decides_by_these(
+    cases: Scored, evaluation_parameters: EvaluationParameters
+) -> None:
+    """Figures of a label that it lacks are absent."""
+    toxic = OperatingPoint(calibration={"toxic": {"*": Calibration()}}, thresholds={"toxic": {"*": 0.5}})
+    hatecheck = cases([0.7, 0.1], suite="hatecheck", group=["slur_h", "ident_nh"], identity_hate=[1.0, 0.0])
+    scores = np.linspace(0, 1, 100).tolist()
+    rated = cases(scores, suite="rated", **dict.fromkeys(REFERENCES, scores))
+    unknown = [f"score_{label}" for label in LABELS if label != "toxic"]
+    table = pd.concat([hatecheck, rated], ignore_index=True).drop(columns=unknown)
+    figures = measure_suites(table, toxic, evaluation_parameters)
+    assert figures["hatecheck.all.any_accuracy"] == 1
+    assert figures["rated.toxicity.en.rank_correlation"] == pytest.approx(1)
+    assert not any("identity" in name or "threat" in name for name in figures)
+    assert "hatecheck.all.auc" not in figures
+
+
 def test_expected_decisions_are_measured_by_kind(
     cases: Scored, evaluation_parameters: EvaluationParameters
 ) -> None:

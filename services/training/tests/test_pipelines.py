@@ -10,7 +10,7 @@ from kedro.framework.startup import bootstrap_project
 from kedro.io import CatalogConfigResolver, DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
-from toxic_core.errors import MissingDataError
+from toxic_core.errors import ConfigurationError, MissingDataError
 from toxic_training.data.corrections import (
     FEEDBACK,
     FEEDBACK_TEST,
@@ -18,11 +18,11 @@ from toxic_training.data.corrections import (
     CorrectionParameters,
 )
 from toxic_training.data.parameters import DataParameters, SourceParameters
-from toxic_training.kedro_project.datasets import FileDigestDataset
-from toxic_training.kedro_project.hooks import RawDataHook
+from toxic_training.kedro_project.datasets import BundleDataset, FileDigestDataset
+from toxic_training.kedro_project.hooks import RawDataHook, SigningKeyHook
 from toxic_training.kedro_project.pipelines.data_processing import pipeline as data_processing
 from toxic_training.kedro_project.tidied_tables import TidiedDataset
-from toxic_training.release.bundle import UNKNOWN, code_revision
+from toxic_training.release.bundle import SIGNING_KEY_VARIABLE, UNKNOWN, code_revision
 
 pytestmark = pytest.mark.slow
 
@@ -152,6 +152,16 @@ def test_missing_files_are_named_before_anything_runs(tmp_path: Path) -> None:
     assert str(tmp_path) in message
     assert "Kaggle" in message
     assert "TOXIC_DATA_DIR" in message
+
+
+def test_a_signing_key_is_read_before_anything_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong path mustn't fail a run after its training; a run without a bundle needs no key."""
+    monkeypatch.setenv(SIGNING_KEY_VARIABLE, str(tmp_path / "no-key"))
+    catalog = DataCatalog({"bundle": BundleDataset(str(tmp_path / "bundle"))})
+    hook = SigningKeyHook()
+    hook.before_pipeline_run(pipeline=pipelines["data_processing"], catalog=catalog)
+    with pytest.raises(ConfigurationError, match="no-key"):
+        hook.before_pipeline_run(pipeline=pipelines["registration"], catalog=catalog)
 
 
 def test_code_revision_outside_git_is_unknown(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from toxic_training.evaluation import precision as measuring
 from toxic_training.evaluation.parameters import EvaluationParameters
 from toxic_training.evaluation.precision import measure_precision
 from toxic_training.kedro_project.pipelines.evaluation.nodes import score_comments
-from toxic_training.modelling.classifier import Encoder
-from toxic_training.scoring.exported import ExportedModel
+from toxic_training.modelling.classifier import Encoder, build_classifier
+from toxic_training.scoring.exported import ExportedModel, ExportParts, read_export, write_export
 from toxic_training.scoring.texts import open_scorer
 
 pytestmark = pytest.mark.slow
@@ -49,6 +49,27 @@ def test_what_a_lower_precision_costs(
     assert turned[f"serving.{precision}.auc_change"] == pytest.approx(
         roc_auc_score(corpus["toxic"].to_numpy(), rescored), abs=0.02
     )
+
+
+def test_a_model_s_own_labels_are_compared(
+    made: Made,
+    corpus: pd.DataFrame,
+    monkeypatch: pytest.MonkeyPatch,
+    evaluation_parameters: EvaluationParameters,
+) -> None:
+    """A bundle may have fewer labels than training uses now."""
+    encoder, _, exported = made
+    folder = exported.folder.with_name("fewer")
+    classifier = build_classifier(encoder.load_backbone(), dropout=0.0, train_embeddings=True, labels=1)
+    facts = exported.facts.model_copy(update={"labels": ("toxic",)})
+    write_export(ExportParts(classifier=classifier, encoder=encoder, facts=facts), folder)
+    fewer = read_export(folder)
+    exact = score_comments(fewer, corpus, evaluation_parameters)
+    monkeypatch.setattr(
+        measuring, "RUNTIMES", (replace(OPENVINO, lower_precisions=lambda: tuple(Precision)),)
+    )
+    figures = measure_precision(fewer, corpus, exact, evaluation_parameters)
+    assert 0.0 <= figures["serving.int8.score_change"] < 0.02
 
 
 def test_nothing_is_said_of_a_precision_that_this_cpu_hasn_t_got(

@@ -16,7 +16,7 @@ from toxic_training.evaluation.reporting.card import MAX_CHARACTERS, model_card
 from toxic_training.evaluation.reporting.drawing import draw_plots
 from toxic_training.evaluation.reporting.figures import Figure, find, headlines, log_headlines
 from toxic_training.evaluation.reporting.plots import PLOTS
-from toxic_training.evaluation.reporting.report import bias_table, length_table, write_report
+from toxic_training.evaluation.reporting.report import bias_table, length_table, threshold_table, write_report
 from toxic_training.scoring.exported import ExportedModel, ExportFacts
 
 pytestmark = pytest.mark.slow
@@ -87,6 +87,12 @@ def test_the_report_is_one_file_that_needs_no_network(
         assert section in page
     assert "tiny &lt;b&gt;" in page
     assert "prefers-color-scheme: dark" in page
+
+
+def test_the_thresholds_are_those_of_the_models_labels() -> None:
+    """A bundle may have fewer labels than training uses now."""
+    fewer = OperatingPoint(calibration={"toxic": {"*": Calibration()}}, thresholds={"toxic": {"*": 0.5}})
+    assert [row[0] for row in threshold_table(fewer).rows] == ["toxic"]
 
 
 def test_the_plots_in_the_report_are_drawings_with_text(

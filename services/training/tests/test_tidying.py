@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -18,7 +19,7 @@ from toxic_testing.training.tables import (
 )
 from toxic_training.data.comments import LABEL_COLUMNS
 from toxic_training.data.parameters import DataParameters, SourceParameters
-from toxic_training.data.raw_tables import UNREADABLE
+from toxic_training.data.raw_tables import UNREADABLE, read_raw
 from toxic_training.data.tidying import label_words
 
 MakeTable = Callable[[list[str], list[str]], pd.DataFrame]
@@ -164,6 +165,26 @@ def test_unscored_test_comments_are_left_out() -> None:
     tidied = tidy_test(comments, pd.DataFrame({"id": ["0", "1"], "toxic": ["-1", "1"]}), ALL_OF_IT)
     assert tidied.comments["id"].tolist() == ["1"]
     assert tidied.counts["dropped.test.unscored"] == 1
+
+
+def test_test_comments_of_which_none_is_scored_are_refused() -> None:
+    """Nothing could be measured on them after the training."""
+    comments = pd.DataFrame({"id": ["0", "1"], "content": ["a", "b"], "lang": "it"})
+    with pytest.raises(InvalidDataError, match="every label in test_labels is -1"):
+        tidy_test(comments, pd.DataFrame({"id": ["0", "1"], "toxic": "-1"}), ALL_OF_IT)
+
+
+def test_rejected_test_rows_have_their_lines_in_the_file(tmp_path: Path) -> None:
+    """Unreadable rows are rejected too, and count against the share that is allowed."""
+    rows = "".join(f"{n},comment {n},it\n" for n in range(3))
+    (tmp_path / "test.csv").write_text(f"id,content,lang\n{rows}broken\n3,never mind,klingon\n", "utf-8")
+    raw = read_raw(tmp_path / "test.csv")
+    labels = pd.DataFrame({"id": list("3210"), "toxic": ["0", "-1", "1", "0"]})
+    tidied = tidy_test(raw, labels, ALL_OF_IT.model_copy(update={"max_rejected_fraction": 0.8}))
+    rejected = tidied.rejected[["line", "reason"]].to_numpy().tolist()
+    assert sorted(rejected) == [[5, "wrong_cell_count"], [6, "language_unknown"]]
+    with pytest.raises(InvalidDataError, match="1 times wrong_cell_count"):
+        tidy_test(raw.head(3), labels, ALL_OF_IT)
 
 
 def test_a_feedback_file_without_corrections_is_accepted() -> None:

@@ -15,6 +15,7 @@ from toxic_core.contract import ATTENTION_MASK, INPUT_IDS
 from toxic_testing.forking import quick_python
 from toxic_testing.ports import free_port
 from toxic_testing.registry import copy_tables
+from toxic_testing.training import SMALLEST
 from toxic_training.data.comments import LABEL_COLUMNS
 from toxic_training.modelling.batches import MISSING_LABEL
 from toxic_training.modelling.parameters import ModellingParameters
@@ -212,8 +213,7 @@ def test_training_continues_where_a_failed_worker_ended_it(runs: Path) -> None:
 def test_the_commands_of_a_cluster_train_together(tmp_path: Path) -> None:
     """The chief's `run` prepares the data and saves the result; `join` waits for it and trains with it."""
     addresses = [f"127.0.0.1:{free_port()}" for _ in range(2)]
-    small = "modelling.epochs=1,modelling.max_tokens=32,modelling.vocabulary_size=500"
-    options = ["--env", "demo", "--params", small]
+    options = ["--env", "demo", "--params", SMALLEST]
     commands = [["run", "--pipelines", "data_processing,modelling", *options], ["join", *options]]
     registry = copy_tables(tmp_path / "mlflow.db")
     processes = []

@@ -14,11 +14,9 @@ from toxic_local import __version__
 from toxic_local.errors import ProcessFailedError, StopRequestedError
 from toxic_local.plan import Commands
 from toxic_local.process import last_lines
-from toxic_local.scenarios import demo, serve, ui, with_registry
+from toxic_local.scenarios import SIGNALLED, demo, serve, ui, with_registry
 from toxic_local.steps import say
 from toxic_local.stop import stop_on_signals
-
-_SIGNALLED = 128  # the shell's convention, to which the signal is added
 
 
 def main(arguments: Sequence[str] | None = None, *, commands: Commands | None = None) -> None:
@@ -58,7 +56,7 @@ def main(arguments: Sequence[str] | None = None, *, commands: Commands | None = 
                 )
         except StopRequestedError as stopped:
             say("Stopped.", out=sys.stderr)
-            status = _SIGNALLED + stopped.signum if action == "with-registry" else 0
+            status = SIGNALLED + stopped.signum if action == "with-registry" else 0
         except ProcessFailedError as failed:
             for line in last_lines(failed.log) if failed.log else ():
                 say(f"  | {line}", out=sys.stderr)

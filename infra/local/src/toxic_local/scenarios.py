@@ -14,6 +14,7 @@ from toxic_local.process import ProcessSpec
 from toxic_local.stack import (
     LocalStack,
     child_environment,
+    ended,
     registry_answers,
     run_to_end,
     signing_environment,
@@ -38,6 +39,9 @@ _PAGE = """
   runs        {registry}/#/experiments
   versions    {registry}/#/models/toxic-comments
 """
+
+SIGNALLED = 128
+"""The shell's convention for an exit status, to which the signal is added."""
 
 _TRAINING = "toxic_training"
 _RUN_IS_KEPT = """
@@ -116,14 +120,17 @@ def ui(environment: Mapping[str, str], *, commands: Commands, stop: StopSignal) 
 def with_registry(
     command: Sequence[str], environment: Mapping[str, str], *, commands: Commands, stop: StopSignal
 ) -> int:
-    """Run `command` with a registry to talk to, the running one or one of its own; returns its status."""
+    """Run `command` with a registry to talk to, the running one or one of its own; return its status.
+
+    The status of a command that a signal ended is the shell's, after a line that names the signal.
+    """
     plan = plan_from(environment, name="local", commands=commands)
     chosen = environment.get("MLFLOW_TRACKING_URI")
     uri = chosen or plan.registry_uri
     if registry_answers(uri):
         signing = signing_environment(plan.state_dir.parent)
         told = {**signing, **child_environment(environment), "MLFLOW_TRACKING_URI": uri}
-        return run_to_end(ProcessSpec("the command", command, told), stop=stop)
+        return _shell_status(run_to_end(ProcessSpec("the command", command, told), stop=stop))
     if chosen:
         # A user who named a registry doesn't want another one to be filled.
         raise CheckFailedError(
@@ -136,7 +143,7 @@ def with_registry(
         status = stack.run(command)
         if _TRAINING in command:
             say(_RUN_IS_KEPT.format(registry=plan.registry_uri), out=sys.stderr)
-        return status
+        return _shell_status(status)
 
 
 def check_machine(plan: StackPlan) -> None:
@@ -156,6 +163,13 @@ def check_machine(plan: StackPlan) -> None:
 def _tell_addresses(stack: LocalStack, *, seconds: float) -> None:
     inference, registry = stack.plan.inference_uri, stack.plan.registry_uri
     say(_READY.format(seconds=seconds, inference=inference, registry=registry), out=sys.stdout)
+
+
+def _shell_status(status: int) -> int:
+    if status >= 0:
+        return status
+    say(f"toxic-local: The command {ended(status)}; see its output above.", out=sys.stderr)
+    return SIGNALLED - status
 
 
 def _stay(stack: LocalStack) -> None:

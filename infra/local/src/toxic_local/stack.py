@@ -6,6 +6,8 @@ first. It has no output of its own.
 
 import os
 import secrets
+import signal
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -32,11 +34,17 @@ class LocalStack(ExitStack):
     """The processes of one plan, which end with its context. Belongs to one thread."""
 
     def __init__(
-        self, plan: StackPlan, *, stop: StopSignal | None = None, environment: Mapping[str, str] | None = None
+        self,
+        plan: StackPlan,
+        *,
+        stop: StopSignal | None = None,
+        environment: Mapping[str, str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
         self.plan = plan
         self._stop = stop or StopSignal()
+        self._clock = clock
         secret = secrets.token_urlsafe(32)
         # The default folder of the demo's tables and checkpoints.
         self._environment = {
@@ -179,7 +187,8 @@ class LocalStack(ExitStack):
     def _wait_until(
         self, satisfied: Callable[[httpx.Response], bool], *, name: str, uri: str, seconds: int
     ) -> None:
-        for _ in range(int(seconds / _POLL_SECONDS)):
+        deadline = self._clock() + seconds
+        while self._clock() < deadline:
             self._stop.check()
             self._check_servers()
             answer = _get(uri)
@@ -193,13 +202,13 @@ class LocalStack(ExitStack):
 
     def _run_checked(self, name: str, command: Sequence[str]) -> None:
         if status := self.run(command, name=name):
-            raise ProcessFailedError(f"The {name} {_ended(status)}; its output above says why.", log=None)
+            raise ProcessFailedError(f"The {name} {ended(status)}; see its output above.", log=None)
 
     def _check_servers(self) -> None:
         for server in self._servers:
             if (status := server.status()) is not None:
                 raise ProcessFailedError(
-                    f"The {server.spec.name} {_ended(status)}; the whole log is {server.spec.log}.",
+                    f"The {server.spec.name} {ended(status)}; the whole log is {server.spec.log}.",
                     log=server.spec.log,
                 )
 
@@ -225,6 +234,14 @@ def run_to_end(spec: ProcessSpec, *, stop: StopSignal, meanwhile: Callable[[], N
         return status
     finally:
         child.stop()
+
+
+def ended(status: int) -> str:
+    """Return how a process with an exit status ended, as a sentence without its subject."""
+    if status >= 0:
+        return f"ended with status {status}"
+    cause = ", perhaps by the kernel because memory ran out" if -status == signal.SIGKILL else ""
+    return f"was ended by signal {-status}{cause}"
 
 
 def registry_answers(uri: str) -> bool:
@@ -268,7 +285,3 @@ def _get(uri: str, **query: str) -> httpx.Response | None:
             return client.get(uri, params=query)
     except (httpx.HTTPError, httpx.InvalidURL):
         return None
-
-
-def _ended(status: int) -> str:
-    return f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"

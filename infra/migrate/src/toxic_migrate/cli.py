@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from math import isnan
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from toxic_core.contract.scales import FEWEST_ROWS, Pairs, fit_scales
 from toxic_core.errors import InvalidDataError, ToxicError
@@ -76,7 +77,9 @@ def _parser() -> argparse.ArgumentParser:
 
     def here(added: argparse.ArgumentParser) -> None:
         chosen = added.add_mutually_exclusive_group()
-        chosen.add_argument("--address", default="http://127.0.0.1:8001", help="of this service")
+        chosen.add_argument(
+            "--address", type=_address, default="http://127.0.0.1:8001", help="of this service"
+        )
         chosen.add_argument("--bundle", type=Path, help="a bundle's folder, instead of a service")
         added.add_argument(TEXT_COLUMN_OPTION, metavar="NAME", help="of the texts")
         added.epilog = f"{SERVICE_KEY_VARIABLE} has the service's key, if it needs one."
@@ -87,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
         table="COMMENTS.csv",
         out="scores.csv",
     )
-    recording.add_argument("--address", default=GOOGLE, help="of the Perspective API")
+    recording.add_argument("--address", type=_address, default=GOOGLE, help="of the Perspective API")
     recording.add_argument("--rate", type=_rate, default=1.0, help="requests per second")
     recording.add_argument("--attributes", default=",".join(ATTRIBUTES), help="to ask for")
     recording.add_argument(TEXT_COLUMN_OPTION, metavar="NAME", help="of the texts")
@@ -200,6 +203,17 @@ def _score(scored: Scored, options: argparse.Namespace) -> Ours:
     if options.bundle is not None:
         return score_by_bundle(scored, folder=options.bundle)
     return score_by_service(scored, address=options.address, key=os.environ.get(SERVICE_KEY_VARIABLE, ""))
+
+
+def _address(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        can_be_called = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        can_be_called = False
+    if not can_be_called:
+        raise argparse.ArgumentTypeError(f"{text} isn't an address such as http://127.0.0.1:8001")
+    return text
 
 
 def _rate(text: str) -> float:

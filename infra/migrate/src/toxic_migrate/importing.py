@@ -89,7 +89,9 @@ class _Finding:
             self.language = self.language or language_code(first)
         elif name == "attributeScores" and isinstance(item, dict):
             for attribute, scores in item.items():
-                self._score(attribute, scores.get("summaryScore", {}).get("value", 0.0))
+                summary = scores.get("summaryScore") if isinstance(scores, dict) else scores
+                # JSON of protobuf's messages lacks a value of 0.
+                self._score(attribute, summary.get("value", 0.0) if isinstance(summary, dict) else summary)
         elif name == "revisions" and isinstance(item, list) and item:
             self.look(item[-1])
         elif (found := _COLUMN.fullmatch(name)) and _is_number(item):
@@ -118,5 +120,5 @@ class _Finding:
 def _is_number(value: Json) -> TypeGuard[str | float]:
     try:
         return not isinstance(value, bool) and 0.0 <= float(value) <= 1.0  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False

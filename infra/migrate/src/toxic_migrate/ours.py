@@ -4,7 +4,6 @@ import time
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 
 import httpx
 import numpy as np
@@ -37,23 +36,32 @@ class Ours:
     scales: Scales | None
 
 
-def score_by_service(comments: Scored, *, address: str, key: str) -> Ours:
-    """Score comments by the service at an address.
+def score_by_service(
+    comments: Scored, *, address: str, key: str, transport: httpx.BaseTransport | None = None
+) -> Ours:
+    """Score comments by the service at an address; `transport` is that of its client.
 
     Raises:
-        ConfigurationError: it doesn't answer, or refuses the key.
+        ConfigurationError: it doesn't answer, refuses the key, has no scale, or changes its version.
         InvalidDataError: it refuses a comment.
     """
     languages, version = list(comments.languages), ""
     scores: dict[str, Floats] = {}
     headers = {"x-api-key": key} if key else {}
-    with httpx.Client(base_url=address, headers=headers, timeout=120) as client:
+    with httpx.Client(base_url=address, headers=headers, timeout=120, transport=transport) as client:
+        scales = _scales(client)  # first, because scoring may take hours
         for language in sorted(set(comments.languages)):
-            rows = [row for row, stated in enumerate(comments.languages) if stated == language]
+            rows = [row for row, code in enumerate(comments.languages) if code == language]
             for start in range(0, len(rows), _TEXTS):
                 part = rows[start : start + _TEXTS]
                 request = {"texts": [comments.texts[row] for row in part], "identify_language": True}
-                answer = _post(client, request | ({"lang": language} if language else {}))
+                stated = {"lang": language} if language else {}
+                answer = _ask(client, "POST", "/predict", request | stated).json()
+                if version not in {"", answer["model_version"]}:
+                    raise ConfigurationError(
+                        f"{client.base_url} changed from version {version} to {answer['model_version']} "
+                        "meanwhile; run the command again."
+                    )
                 version = answer["model_version"]
                 for row, result in zip(part, answer["results"], strict=True):
                     languages[row] = result["language"]
@@ -62,12 +70,6 @@ def score_by_service(comments: Scored, *, address: str, key: str) -> Ours:
                             perspective_attribute(label), np.full(len(comments.texts), np.nan)
                         )
                         column[row] = score
-        shown = client.get("/v1alpha1/scale").raise_for_status().json()
-    scales = (
-        Scales.model_validate({"source": shown["source"], "curves": shown["curves"]})
-        if shown["curves"]
-        else None
-    )
     return Ours(version, tuple(languages), scores, scales)
 
 
@@ -96,11 +98,26 @@ def score_by_bundle(comments: Scored, *, folder: Path) -> Ours:
     return Ours(model.version, languages, columns, model.loaded.scales)
 
 
-def _post(client: httpx.Client, request: dict[str, object]) -> dict[str, Any]:
+def _scales(client: httpx.Client) -> Scales | None:
+    answer = _ask(client, "GET", "/v1alpha1/scale")
+    try:
+        shown = answer.json()
+        if not shown["curves"]:
+            return None
+        return Scales.model_validate({"source": shown["source"], "curves": shown["curves"]})
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(
+            f"The answer of {client.base_url} has no scale, so it isn't this service; check --address."
+        ) from error
+
+
+def _ask(
+    client: httpx.Client, method: str, path: str, request: dict[str, object] | None = None
+) -> httpx.Response:
     for attempt in range(_TRIES):
         try:
-            answer = client.post("/predict", json=request)
-        except httpx.TransportError as error:
+            answer = client.request(method, path, json=request)
+        except httpx.RequestError as error:
             raise ConfigurationError(
                 f"{client.base_url} doesn't answer ({type(error).__name__}); check --address."
             ) from error
@@ -108,8 +125,7 @@ def _post(client: httpx.Client, request: dict[str, object]) -> dict[str, Any]:
             break
         time.sleep(min(2.0**attempt, 30))
     if answer.is_success:
-        found: dict[str, Any] = answer.json()
-        return found
+        return answer
     message = f"{client.base_url} answers with status {answer.status_code}: {answer.text[:200]}"
     if answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY:
         raise InvalidDataError(message)

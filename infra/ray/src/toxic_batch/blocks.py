@@ -176,8 +176,10 @@ def row_groups(opened: parquet.ParquetFile) -> Iterator[tuple[int, int, int]]:
         yield index, begin, end
 
 
-def infos(addresses: list[str]) -> list[tuple[Place, fs.FileInfo]]:
+def infos(addresses: list[str], *, out: Place) -> list[tuple[Place, fs.FileInfo]]:
     """Return the files that addresses name: files, or every file of a known kind below a folder.
+
+    Files below `out`, the job's own output, are left out, so that a job in a folder of its inputs can resume.
 
     Raises:
         ConfigurationError: an address doesn't exist, or has no file that can be read.
@@ -195,7 +197,7 @@ def infos(addresses: list[str]) -> list[tuple[Place, fs.FileInfo]]:
         below = [
             (Place(place.filesystem, one.path), one)
             for one in place.files(recursive=True)
-            if _kind_of(one.path) in KINDS
+            if _kind_of(one.path) in KINDS and not Place(place.filesystem, one.path).is_in(out)
         ]
         if not below:
             raise ConfigurationError(f"{address} holds no file that ends in {', '.join(KINDS)}.")

@@ -29,6 +29,24 @@ def _positive(text: str) -> int:
 
 def run() -> None:
     """Score the files that the command line names."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("toxic_batch").setLevel(logging.INFO)
+    try:
+        summary = run_job(Job(**vars(make_parser().parse_args())))
+    except (ToxicError, OSError, ConnectionError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("Stopped. The same command resumes the job.")
+    speed = summary.rows / summary.seconds if summary.rows else 0.0
+    sys.stdout.write(
+        f"{summary.rows:,} comments scored by version {summary.version} in {summary.seconds:.1f} s "
+        f"({speed:.0f} a second), {summary.rejected:,} with an error; "
+        f"{summary.blocks} parts, {summary.done_before} of them from before\n"
+    )
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line; its names are those of `Job`."""
     parser = argparse.ArgumentParser(
         prog="toxic-batch",
         description="Score files of comments on Ray Data: CSV and its relatives, NDJSON, JSON, .xlsx and "
@@ -75,17 +93,4 @@ def run() -> None:
     )
     cluster.add_argument("--worker-cpus", type=_positive, default=1, help="of each")
     cluster.add_argument("--worker-gpus", type=float, default=0.0, help="of each")
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("toxic_batch").setLevel(logging.INFO)
-    try:
-        summary = run_job(Job(**vars(parser.parse_args())))
-    except (ToxicError, OSError, ConnectionError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("Stopped. The same command resumes the job.")
-    speed = summary.rows / summary.seconds if summary.rows else 0.0
-    sys.stdout.write(
-        f"{summary.rows:,} comments scored by version {summary.version} in {summary.seconds:.1f} s "
-        f"({speed:.0f} a second), {summary.rejected:,} with an error; "
-        f"{summary.blocks} parts, {summary.done_before} of them from before\n"
-    )
+    return parser

@@ -95,7 +95,7 @@ def run(job: Job) -> Summary:
         ToxicError: the job can't start, or some blocks couldn't be scored; the parts of the others stay.
     """
     out = Place.of(job.out)
-    found = infos(job.inputs)
+    found = infos(job.inputs, out=out)
     files = [place for place, _ in found]
     options = TableOptions(job.encoding, job.delimiter, job.text_column)
     columns = columns_of(files[0], options)

@@ -5,7 +5,7 @@ renamed; an object store shows only complete objects.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Self
 
 import pyarrow as pa
@@ -48,6 +48,14 @@ class Place:
     def child(self, name: str) -> "Place":
         """Return the place of a file in this folder."""
         return Place(self.filesystem, f"{self.path.rstrip('/')}/{name}")
+
+    def is_in(self, folder: "Place") -> bool:
+        """Return whether this is directly in a folder; on a disk also by another name of the folder."""
+        if self.filesystem != folder.filesystem:
+            return False
+        if isinstance(self.filesystem, fs.LocalFileSystem):
+            return Path(self.path).resolve().parent == Path(folder.path).resolve()
+        return PurePosixPath(self.path).parent == PurePosixPath(folder.path)
 
     @property
     def info(self) -> fs.FileInfo:

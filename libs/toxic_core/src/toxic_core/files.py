@@ -44,10 +44,21 @@ def plain_files(folder: Path, *, max_bytes: int | None = None) -> dict[str, Path
 def replacing(path: Path) -> Iterator[Path]:
     """Write a file atomically: yield a temporary path beside `path`, then sync it to disk and rename it.
 
-    The block creates the temporary file and closes it. If the block raises, the temporary file is removed and
-    `path` keeps its old content.
+    Creates the folder if it doesn't exist. The block creates the temporary file and closes it. If the block
+    raises, the temporary file is removed and `path` keeps its old content.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing_in_folder(path) as partial:
+        yield partial
+
+
+@contextmanager
+def replacing_in_folder(path: Path) -> Iterator[Path]:
+    """Write a file atomically as `replacing` does, but don't create the folder.
+
+    Raises:
+        FileNotFoundError: the folder doesn't exist; the block raises it when it creates the temporary file.
+    """
     partial = path.with_name(f".{path.name}.{uuid4().hex}.partial")
     try:
         yield partial

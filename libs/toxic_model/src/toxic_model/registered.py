@@ -79,6 +79,8 @@ class Registry:
     def fetch(self, version: str, folder: Path) -> VersionedBundle:
         """Fetch a version's bundle as `folder`, replacing what is there only by a whole, verified bundle.
 
+        Two processes mustn't fetch into one folder at the same time; the caller prevents it.
+
         Args:
             version: its number, or an alias.
             folder: the folder to write.

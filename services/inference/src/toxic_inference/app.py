@@ -24,6 +24,7 @@ from toxic_inference.doors.listing import DOORS
 from toxic_inference.doors.openai.categories import NOT_JUDGED
 from toxic_inference.http.application import create_api
 from toxic_inference.otel.settings import OtelSettings
+from toxic_inference.serving.clock import SystemClock
 from toxic_inference.settings import Settings
 from toxic_inference.threads import Threads
 from toxic_inference.watching import start_watching
@@ -80,5 +81,5 @@ def create_app(settings: Settings, otel_settings: OtelSettings | None = None) ->
         allowed_hosts=settings.allowed_hosts,
         trusted_proxies=settings.trusted_proxies,
         admission=admission,
-        lifespan=make_lifespan(runs, manager, threads, grpc=grpc, closing=closing),
+        lifespan=make_lifespan(runs, manager, threads, grpc=grpc, closing=closing, clock=SystemClock()),
     )

@@ -23,12 +23,14 @@ class Budget:
         self._refusal = refusal
         self._share = max(int(total * share), 1)
         self._by_caller: Counter[str] = Counter()
+        # Their sum, kept beside them: there may be millions of callers.
+        self._used = 0
         self._lock = Lock()
 
     @property
     def used(self) -> int:
         """What is reserved."""
-        return self._by_caller.total()
+        return self._used
 
     def reserve(self, caller: str, amount: int, *, always: bool = False) -> None:
         """Reserve an amount, negative to give it back; `always` even if it doesn't fit: it is used already.
@@ -37,10 +39,12 @@ class Budget:
             Exception: the refusal; the reservation isn't made.
         """
         with self._lock:
-            fits = self.used + amount <= self._total and self._by_caller[caller] + amount <= self._share
+            held = self._by_caller[caller]
+            fits = self._used + amount <= self._total and held + amount <= self._share
             if fits or always:
-                self._by_caller[caller] += amount
-            if self._by_caller[caller] <= 0:
+                self._by_caller[caller] = max(held + amount, 0)
+                self._used += self._by_caller[caller] - held
+            if not self._by_caller[caller]:
                 del self._by_caller[caller]
         if not (fits or always):
             raise self._refusal()

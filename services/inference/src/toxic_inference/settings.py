@@ -145,8 +145,8 @@ class Settings(BaseSettings):
     in the state folder if unset."""
 
     feedback_size_bytes: PositiveInt = 4 * _GIB
-    """Most space of corrections, about; since a start, one API key, or one address without keys, adds half of
-    it. More are refused."""
+    """Most space of corrections, about; one API key, or one address without keys, has half of it. More are
+    refused."""
 
     review_texts: NonNegativeInt = 0
     """Most texts that are kept for the review by moderators, without those whose callers decline it

@@ -7,6 +7,7 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
+from contextlib import suppress
 from threading import Lock
 from typing import TypeVar
 
@@ -46,6 +47,29 @@ class Threads:
 
         A call that is cancelled before its turn is never made.
         """
+        return await asyncio.wrap_future(self._submit(work, arguments, caller))
+
+    async def run_to_end(self, work: Callable[..., Result], *arguments: object, caller: str = "") -> Result:
+        """Return as `run` does; if the caller is cancelled, wait for a call that has begun.
+
+        Use it for work such as a write, which must not overlap with what the caller does next.
+        """
+        future = self._submit(work, arguments, caller)
+        ended = asyncio.wrap_future(future)
+        try:
+            return await asyncio.shield(ended)
+        except asyncio.CancelledError:
+            future.cancel()
+            while not ended.done():
+                with suppress(asyncio.CancelledError):  # the caller may be cancelled again
+                    await asyncio.wait({ended})
+            if not ended.cancelled():
+                ended.exception()  # else asyncio logs that nobody asked for it
+            raise
+
+    def _submit(
+        self, work: Callable[..., Result], arguments: tuple[object, ...], caller: str
+    ) -> Future[Result]:
         future: Future[Result] = Future()
 
         def call() -> None:
@@ -58,7 +82,7 @@ class Threads:
         with self._lock:
             self._waiting.setdefault(caller, deque()).append(call)
         self._executor.submit(self._next)
-        return await asyncio.wrap_future(future)
+        return future
 
     def _next(self) -> None:
         """Make the oldest call of the next caller."""

@@ -125,6 +125,26 @@ def test_the_oldest_unused_goes_first(tmp_path: Path, make_cache: Callable[..., 
     assert entries(tmp_path) == ["1-f", "3-f"]
 
 
+def test_an_entry_that_another_process_evicts_is_no_error(
+    tmp_path: Path, make_cache: Callable[..., BundleCache], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Processes share the folder; what one of them removes while another counts is gone for both."""
+    cache = make_cache(size_limit_bytes=1)
+    cache.checkout(ONE)
+    cache.release(ONE)
+    seen = Path.rglob
+
+    def removed(path: Path, pattern: str) -> list[Path]:
+        files = list(seen(path, pattern))
+        if path.name == "1-f":
+            shutil.rmtree(path)
+        return files
+
+    monkeypatch.setattr(Path, "rglob", removed)
+    cache.checkout(TWO)
+    assert entries(tmp_path) == ["2-f"]
+
+
 def test_a_failed_checkout_holds_nothing(
     tmp_path: Path, make_cache: Callable[..., BundleCache], registry: Registry
 ) -> None:

@@ -167,6 +167,18 @@ async def test_each_door_refuses_in_its_own_shape(
     assert "toxic_inference_refused_requests_total 1.0" in metrics.render().decode()
 
 
+async def test_a_page_of_another_origin_can_read_a_refusal(backend: Backend, full: RequestLimit) -> None:
+    """Without the headers of CORS, its script sees a broken network, and no time to wait."""
+    page = "https://forum.example"
+    admission = AdmissionRules(full, overload=Queue())
+    app = create_api(backend, DOORS, admission=admission, cors_origins=[page])
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as asking:
+        refused = await asking.post("/predict", json={"text": "hello"}, headers={"origin": page})
+    assert refused.status_code == 429
+    assert refused.headers["access-control-allow-origin"] == page
+    assert "retry-after" in refused.headers["access-control-expose-headers"]
+
+
 @pytest.mark.parametrize("path", REQUESTS)
 async def test_what_the_queue_would_refuse_is_not_read(
     path: str, limit: RequestLimit, queue: Queue, client: Callable[..., Any], core: FakeCore, metrics: Metrics

@@ -5,7 +5,9 @@ import csv
 import io
 import json
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Event as ThreadEvent
 from typing import Any
 
 import httpx
@@ -14,8 +16,12 @@ import pytest
 from toxic_core.tables.delimited import InvalidRecordError, Lines
 from toxic_inference.budget import Budget
 from toxic_inference.composition.executors import Executors
-from toxic_inference.corrections.record import FeedbackFullError
+from toxic_inference.corrections.record import FeedbackFullError, FeedbackSource
+from toxic_inference.corrections.service import CorrectionService
+from toxic_inference.corrections.store import OVERHEAD_BYTES, DatabaseFeedbackStore
+from toxic_inference.corrections.tables import digest_of
 from toxic_inference.doors.listing import DOORS
+from toxic_inference.events import CorrectionKept, Event
 from toxic_inference.http.admission import LEAST_REQUESTS, AdmissionRules, RequestLimit
 from toxic_inference.http.application import create_api
 from toxic_inference.http.backend import Backend, DoorThreads, Limits
@@ -27,6 +33,7 @@ from toxic_inference.tables.reader import CsvTable, InvalidCsvError
 from toxic_inference.threads import Threads
 from toxic_testing.inference.core import LIMITS, FakeCore
 from toxic_testing.inference.fakes import HeldExecutor
+from toxic_testing.inference.perspective import suggested
 
 pytestmark = pytest.mark.anyio
 
@@ -51,6 +58,24 @@ def roomy(backend: Backend) -> httpx.AsyncClient:
     limits = Limits(text_bytes=200, texts=5, body_bytes=8 * 2**20, upload_bytes=2**29, bodies_bytes=2**20)
     app = create_api(replaced(backend, limits=limits), DOORS)
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service")
+
+
+def full() -> FeedbackFullError:
+    """Return the refusal of a correction."""
+    return FeedbackFullError("Full.", retry_after_seconds=600)
+
+
+async def fill(corrections: CorrectionService, caller: str, count: int) -> None:
+    """File corrections without a text."""
+    for number in range(count):
+        made = corrections.make(
+            f"{caller}-{number}",
+            text=None,
+            language=None,
+            labels={"toxic": True},
+            source=FeedbackSource.NATIVE,
+        )
+        await corrections.file(made, caller=caller)
 
 
 def replaced(backend: Backend, **fields: Any) -> Backend:
@@ -284,7 +309,7 @@ def test_a_record_without_an_end_is_not_kept() -> None:
 @pytest.mark.hostile(18)
 async def test_corrections_have_room_per_caller(backend: Backend) -> None:
     """A caller fills its half and no more; a long name of a community is refused."""
-    room = Budget(12_000, lambda: FeedbackFullError("Full.", retry_after_seconds=600))
+    room = Budget(12_000, full)
     app = create_api(replaced(backend, corrections=replace(backend.corrections, room=room)), DOORS)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
@@ -295,6 +320,108 @@ async def test_corrections_have_room_per_caller(backend: Backend) -> None:
         answer = await client.post(SUGGEST, json=long | {"comment": {"text": "hello"}})
         assert answer.status_code == 400
         assert "communityId" in answer.text
+
+
+async def test_what_is_stored_counts_once(backend: Backend, feedback_store: DatabaseFeedbackStore) -> None:
+    """Although many callers send their first corrections together after a start."""
+    await fill(backend.corrections, "before", 3)
+    room = Budget(12_000, full)
+    started = replace(backend.corrections, room=room)
+    await asyncio.gather(*(fill(started, f"caller-{number}", 1) for number in range(4)))
+    assert room.used == sum(feedback_store.sizes().values()) == 7 * OVERHEAD_BYTES
+
+
+@pytest.mark.hostile(18)
+async def test_a_start_leaves_each_caller_its_corrections(backend: Backend) -> None:
+    """A caller whose share is full adds nothing after a start, and others add theirs."""
+    await fill(backend.corrections, "192.0.2.1", 5)
+    started = replace(backend.corrections, room=Budget(12_000, full))
+    await fill(started, "192.0.2.1", 5)  # the same ones again
+    with pytest.raises(FeedbackFullError):
+        await fill(started, "192.0.2.1", 6)
+    await fill(started, "192.0.2.2", 5)
+
+
+async def test_what_a_caller_that_leaves_has_begun_is_counted_and_reported(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its correction is stored, or removed, all the same."""
+    began, go = ThreadEvent(), ThreadEvent()
+
+    def slow(work: Callable[..., Any]) -> Callable[..., Any]:
+        def works(*arguments: Any, **options: Any) -> Any:
+            began.set()
+            assert go.wait(timeout=30)
+            return work(*arguments, **options)
+
+        return works
+
+    async def leave(call: Awaitable[Any]) -> None:
+        began.clear()
+        go.clear()
+        task = asyncio.ensure_future(call)
+        async with asyncio.timeout(30):
+            while not began.is_set():  # noqa: ASYNC110  a thread works meanwhile
+                await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.sleep(0)
+        go.set()
+        await asyncio.wait({task})
+        assert task.cancelled()
+
+    store, events, room = backend.corrections.store, list[Event](), Budget(12_000, full)
+    monkeypatch.setattr(store, "add", slow(store.add))
+    monkeypatch.setattr(store, "delete", slow(store.delete))
+    with ThreadPoolExecutor(1) as executor:
+        corrections = replace(backend.corrections, threads=Threads(executor), emit=events.append, room=room)
+        await leave(fill(corrections, "192.0.2.1", 1))
+        assert room.used == OVERHEAD_BYTES
+        assert CorrectionKept("native") in events
+        await leave(corrections.delete("192.0.2.1-0"))
+        assert room.used == 0
+
+
+async def test_a_removed_correction_leaves_its_caller_room(backend: Backend) -> None:
+    """Whoever removes it, by its id or by its text, and also right after a start."""
+    room = Budget(12_000, full)
+    corrections = replace(backend.corrections, room=room)
+    app = create_api(replaced(backend, corrections=corrections), DOORS)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
+
+        async def filed(number: int, **fields: Any) -> int:
+            body = {"labels": {"toxic": True}, "id": f"{number}"} | fields
+            return (await client.post("/feedback", json=body)).status_code
+
+        for number in range(5):
+            assert await filed(number, text="hello", consent=number < 3) == 201
+        assert await filed(5) == 429
+        assert (await client.delete("/feedback/4")).status_code == 204
+        assert [await filed(5), await filed(6)] == [201, 429]
+        await corrections.forget(digest_of("hello"))
+        assert [await filed(number) for number in (6, 7, 8, 9)] == [201] * 3 + [429]
+    started = replace(corrections, room=(after := Budget(12_000, lambda: OSError("full"))))
+    await started.delete("8")
+    assert after.used == room.used - OVERHEAD_BYTES
+
+
+async def test_a_replaced_correction_takes_no_room(backend: Backend) -> None:
+    """A caller may suggest other scores as often as it likes."""
+    room = Budget(12_000, full)
+    app = create_api(replaced(backend, corrections=replace(backend.corrections, room=room)), DOORS)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
+        for value in (0, 1) * 5:
+            assert (await client.post(SUGGEST, json=suggested(value=value))).status_code == 200
+        used = OVERHEAD_BYTES + len(suggested()["comment"]["text"])
+        assert room.used == used
+        (sender,) = backend.corrections.store.sizes()
+        room.reserve(sender, 6_000 - used, always=True)
+        assert (await client.post(SUGGEST, json=suggested(value=1))).status_code == 200
+        other = suggested() | {"comment": {"text": "another text"}}
+        assert (await client.post(SUGGEST, json=other)).status_code == 429
+        assert room.used == 6_000
+        room.release(sender, 6_000 - used)
+        assert (await client.post(SUGGEST, json=suggested(doNotStore=True))).status_code == 200
+        assert room.used == OVERHEAD_BYTES
 
 
 @pytest.mark.hostile(19)
@@ -331,5 +458,5 @@ def test_each_kind_of_work_has_its_threads() -> None:
     """In the service, too."""
     executors = Executors(Settings())
     pools = vars(executors).values()
-    assert len({id(pool) for pool in pools}) == len(pools) == 8
+    assert len({id(pool) for pool in pools}) == len(pools) == 9
     executors.shutdown()

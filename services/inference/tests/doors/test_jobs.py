@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import httpx
 import pytest
 
+from toxic_core.errors import NoVersionReadyError
 from toxic_core.tables import NO_OPTIONS
 from toxic_inference.budget import Budget, Held
 from toxic_inference.doors.listing import DOORS
@@ -19,6 +21,7 @@ from toxic_inference.http.application import create_api
 from toxic_inference.http.backend import Backend
 from toxic_inference.jobs.files import JobFiles, PartialUpload, count_rows
 from toxic_inference.jobs.queue import JobQueue
+from toxic_inference.jobs.record import Job, JobsFullError, JobState
 from toxic_inference.policies.file import Policies
 from toxic_inference.serving.errors import InferenceError
 from toxic_inference.serving.interfaces import Lane, Scorer, Text, TextScore
@@ -403,6 +406,94 @@ async def test_a_deleted_job_is_gone(start: Callable[[], Process], core: FakeCor
     await process.until((await process.upload())["id"], "done")
 
 
+class _SlowSaving(JobFiles):
+    """Saves no record before `go` is set."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.saving, self.go = Event(), Event()
+
+    def save(self, job: Job) -> None:
+        """Replace a job's record, late."""
+        self.saving.set()
+        self.go.wait(timeout=30)
+        super().save(job)
+
+
+async def test_a_deletion_waits_for_the_record_that_is_being_saved(
+    start: Callable[[], Process], calendar: Any, tmp_path: Path
+) -> None:
+    """The next process doesn't find the job again."""
+    process = start()
+    files = process.queue.files = _SlowSaving(tmp_path / "jobs")
+    process.work()
+    job = await process.upload()
+    async with asyncio.timeout(30):
+        while not files.saving.is_set():  # noqa: ASYNC110  threads work meanwhile
+            await asyncio.sleep(0)
+    deletion = asyncio.create_task(process.client.delete(f"/jobs/{job['id']}"))
+    await asyncio.sleep(0.05)
+    assert not deletion.done()
+    files.go.set()
+    assert (await deletion).status_code == 204
+    await process.stop()
+    assert files.read_all(now=calendar.now()) == []
+    assert list((tmp_path / "jobs").iterdir()) == []
+
+
+def test_a_removed_job_is_not_saved_again(tmp_path: Path, calendar: Any) -> None:
+    """Saving fails, and doesn't create the job's folder."""
+    files = JobFiles(tmp_path)
+    upload = files.open_upload(Held(Budget(10**6, OSError), ""))
+    upload.close()
+    now = calendar.now()
+    job = Job(id="0" * 32, state=JobState.QUEUED, created_at=now, expires_at=now, rows_total=1)
+    files.keep(upload, job)
+    files.remove(job)
+    with pytest.raises(FileNotFoundError):
+        files.save(job)
+    assert list(tmp_path.iterdir()) == []
+
+
+class _SlowRemoval(JobFiles):
+    """Removes nothing before `go` is set."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.removing: list[str] = []
+        self.go = Event()
+
+    def remove(self, job: Job) -> None:
+        """Remove a job's folder, late."""
+        self.removing.append(job.id)
+        self.go.wait(timeout=30)
+        super().remove(job)
+
+
+async def test_a_deletion_while_jobs_expire_does_not_end_the_queue(
+    start: Callable[[], Process], calendar: Any, clock: ManualClock, tmp_path: Path
+) -> None:
+    """A job that a client can still delete, since the time was set back, is removed once."""
+    process = start()
+    files = process.queue.files = _SlowRemoval(tmp_path / "jobs")
+    process.work()
+    jobs = [await process.upload() for _ in range(2)]
+    await process.until(jobs[1]["id"], "done")
+    calendar.moment += timedelta(hours=2)
+    async with asyncio.timeout(30):
+        while not files.removing:
+            clock.advance(60)
+            await asyncio.sleep(0)  # the service runs on this event loop and needs its turn
+        calendar.moment -= timedelta(hours=2)
+        deletion = asyncio.create_task(process.client.delete(f"/jobs/{jobs[1]['id']}"))
+        while len(files.removing) < 2:  # noqa: ASYNC110  threads work meanwhile
+            await asyncio.sleep(0)
+    files.go.set()
+    assert (await deletion).status_code == 204
+    await process.until((await process.upload())["id"], "done")
+    assert files.removing == [job["id"] for job in jobs]
+
+
 async def test_results_expire(
     start: Callable[[], Process], calendar: Any, clock: ManualClock, tmp_path: Path
 ) -> None:
@@ -417,6 +508,43 @@ async def test_results_expire(
             clock.advance(60)
             await asyncio.sleep(0)  # the service runs on this event loop and needs its turn
     assert (await process.client.get(f"/jobs/{job['id']}")).status_code == 404
+
+
+async def test_an_expired_job_is_unknown(start: Callable[[], Process], calendar: Any) -> None:
+    """From the time that the service stated on, even if its files aren't removed yet."""
+    process = start()
+    process.work()
+    job = await process.upload()
+    done = await process.until(job["id"], "done")
+    address = f"/jobs/{job['id']}"
+    calendar.moment = datetime.fromisoformat(done["expires_at"]) - timedelta(seconds=1)
+    assert (await process.client.get(f"{address}/result")).status_code == 200
+    calendar.moment += timedelta(seconds=1)
+    for answer in (
+        await process.client.get(address),
+        await process.client.get(f"{address}/result"),
+        await process.client.delete(address),
+    ):
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "unknown_job")
+
+
+async def test_results_expire_while_a_job_runs(
+    start: Callable[[], Process], core: FakeCore, calendar: Any, clock: ManualClock, tmp_path: Path
+) -> None:
+    """A job that takes hours doesn't delay the removal of others."""
+    process = start()
+    process.work()
+    await process.until((await process.upload())["id"], "done")
+    core.held = asyncio.Event()
+    running = await process.upload()
+    await process.until(running["id"], "running")
+    calendar.moment += timedelta(hours=2)
+    async with asyncio.timeout(30):
+        while len(list((tmp_path / "jobs").iterdir())) > 1:
+            clock.advance(60)
+            await asyncio.sleep(0)  # the service runs on this event loop and needs its turn
+    core.held.set()
+    await process.until(running["id"], "done")
 
 
 @pytest.mark.hostile(22)
@@ -480,6 +608,92 @@ async def test_scores_take_no_more_than_their_share(
     running.cancel()
 
 
+class _FailingDisk(JobFiles):
+    """Fails as a disk does, while there is an `error`."""
+
+    error: OSError | None = None
+
+    def save(self, job: Job) -> None:
+        """Replace a job's record."""
+        self._work()
+        super().save(job)
+
+    def size(self, job: Job) -> int:
+        """Return the size of a job's files."""
+        self._work()
+        return super().size(job)
+
+    def _work(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+async def test_a_version_that_is_unloaded_while_the_disk_is_full_does_not_end_the_queue(
+    start: Callable[[], Process], core: FakeCore, clock: ManualClock, tmp_path: Path
+) -> None:
+    """The job waits for the next version, although its record can't be saved."""
+    process = start()
+    files = process.queue.files = _FailingDisk(tmp_path / "jobs")
+    held = core.held = asyncio.Event()
+    process.work()
+    job = await process.upload()
+    await process.until(job["id"], "running")
+    files.error = OSError(28, "No space left on device")
+    core.ready, core.error = False, NoVersionReadyError("The version is unloaded.")
+    held.set()
+    await process.until(job["id"], "queued")
+    files.error, core.ready, core.error = None, True, None
+    async with asyncio.timeout(30):
+        while (await process.client.get(f"/jobs/{job['id']}")).json()["state"] != "done":
+            clock.advance(1)
+            await asyncio.sleep(0)  # the service runs on this event loop and needs its turn
+
+
+async def test_a_job_whose_end_fails_does_not_end_the_queue(
+    start: Callable[[], Process], core: FakeCore, tmp_path: Path
+) -> None:
+    """It fails with the reason, and the next one is scored."""
+    process = start()
+    files = process.queue.files = _FailingDisk(tmp_path / "jobs")
+    held = core.held = asyncio.Event()
+    process.work()
+    job = await process.upload()
+    await process.until(job["id"], "running")
+    files.error = OSError(5, "Input/output error")
+    held.set()
+    failed = await process.until(job["id"], "failed")
+    assert "Input/output error" in failed["error"]["message"]
+    files.error = core.held = None
+    await process.until((await process.upload())["id"], "done")
+
+
+class _UnreadableDisk(JobFiles):
+    """Has files whose size can't be read, once it `fails`."""
+
+    fails = False
+
+    def size(self, job: Job) -> int:
+        """Return the size of a job's files."""
+        if self.fails:
+            raise OSError(5, "Input/output error")
+        return super().size(job)
+
+
+async def test_a_job_of_unknown_size_ends_as_its_record_says(
+    start: Callable[[], Process], core: FakeCore, tmp_path: Path
+) -> None:
+    """The result is there, so it is done."""
+    process = start()
+    files = process.queue.files = _UnreadableDisk(tmp_path / "jobs")
+    held = core.held = asyncio.Event()
+    process.work()
+    job = await process.upload()
+    await process.until(job["id"], "running")
+    files.fails = True
+    held.set()
+    await process.until(job["id"], "done")
+
+
 class _FullDisk(JobFiles):
     """Writes uploads to the device that is always full."""
 
@@ -502,6 +716,101 @@ async def test_a_full_disk_is_said_to_be_full(
     assert (answer.status_code, answer.json()["error"]["code"]) == (507, "disk_full")
     assert "disk is full" in answer.json()["error"]["message"]
     assert list((tmp_path / "full").iterdir()) == []
+
+
+class _SlowUpload(JobFiles):
+    """Opens no upload before `go` is set."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.opening, self.go = Event(), Event()
+
+    def open_upload(self, held: Held) -> PartialUpload:
+        """Return an upload, late."""
+        self.opening.set()
+        self.go.wait(timeout=30)
+        return super().open_upload(held)
+
+
+async def _has_its_whole_share(queue: JobQueue) -> bool:
+    """Return whether a caller can upload half of the two million bytes, less one per upload."""
+    upload = await queue.open_upload()
+    try:
+        upload.write(b"x" * 999_999)
+    except JobsFullError:
+        return False
+    finally:
+        upload.drop()
+    return True
+
+
+async def test_an_upload_whose_caller_leaves_while_it_is_opened_leaves_nothing(
+    new_queue: Callable[[], JobQueue], tmp_path: Path
+) -> None:
+    """Its folder is removed and its room is released."""
+    queue = new_queue()
+    files = queue.files = _SlowUpload(tmp_path / "jobs")
+    opening = asyncio.create_task(queue.open_upload())
+    async with asyncio.timeout(30):
+        while not files.opening.is_set():  # noqa: ASYNC110  threads work meanwhile
+            await asyncio.sleep(0)
+    opening.cancel()
+    await asyncio.sleep(0)
+    files.go.set()
+    await asyncio.wait({opening})
+    assert opening.cancelled()
+    assert list((tmp_path / "jobs").iterdir()) == []
+    assert await _has_its_whole_share(queue)
+
+
+async def test_an_upload_that_can_t_be_opened_leaves_nothing(
+    new_queue: Callable[[], JobQueue], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its folder is removed and its room is released, whether the folder or the file can't be created."""
+    queue, folder = new_queue(), tmp_path / "jobs"
+    folder.rmdir()
+    with pytest.raises(FileNotFoundError):
+        await queue.open_upload()
+    folder.mkdir()
+    with monkeypatch.context() as patched:
+        patched.setattr("toxic_inference.jobs.files._UPLOAD", "missing/upload.csv")
+        with pytest.raises(FileNotFoundError):
+            await queue.open_upload()
+    assert list(folder.iterdir()) == []
+    assert await _has_its_whole_share(queue)
+
+
+class _SlowKeeping(JobFiles):
+    """Turns an upload into a job, but returns only when `go` is set."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.kept, self.go = Event(), Event()
+
+    def keep(self, upload: PartialUpload, job: Job) -> None:
+        """Turn an upload into a job, and return late."""
+        super().keep(upload, job)
+        self.kept.set()
+        self.go.wait(timeout=30)
+
+
+async def test_an_upload_whose_caller_leaves_while_it_is_kept_is_no_job(
+    start: Callable[[], Process], calendar: Any, tmp_path: Path
+) -> None:
+    """The next process doesn't find it."""
+    process = start()
+    files = process.queue.files = _SlowKeeping(tmp_path / "jobs")
+    upload = asyncio.create_task(process.client.post("/jobs", content=FILE, headers=CSV))
+    async with asyncio.timeout(30):
+        while not files.kept.is_set():  # noqa: ASYNC110  threads work meanwhile
+            await asyncio.sleep(0)
+    upload.cancel()
+    await asyncio.sleep(0)
+    files.go.set()
+    await asyncio.wait({upload})
+    assert upload.cancelled()
+    assert files.read_all(now=calendar.now()) == []
+    assert await _has_its_whole_share(process.queue)
 
 
 def test_what_was_left_half_is_removed_at_the_start(tmp_path: Path, calendar: Any) -> None:

@@ -6,13 +6,15 @@ from typing import Any
 import httpx
 import pytest
 from starlette.requests import ClientDisconnect
+from structlog.testing import capture_logs
 
 from toxic_inference.doors.listing import DOORS
 from toxic_inference.doors.native.line_spool import LineSpool
 from toxic_inference.http.application import create_api
 from toxic_inference.http.backend import Backend, DoorThreads
+from toxic_inference.serving.errors import InferenceError
 from toxic_inference.serving.interfaces import Lane, Text
-from toxic_testing.inference.core import FakeCore
+from toxic_testing.inference.core import LIMITS, FakeCore
 from toxic_testing.inference.fakes import spin
 
 pytestmark = pytest.mark.anyio
@@ -179,6 +181,19 @@ async def test_a_stream_whose_version_is_replaced_ends_with_the_reason(app: Any,
     await caller.task
 
 
+async def test_a_stream_that_gets_too_long_ends_with_the_reason(app: Any) -> None:
+    """The last line has the limit and the line to continue after; what was answered stays."""
+    caller = Caller(app)
+    caller.say(b'"hello"\n')
+    await caller.next_answer()
+    caller.say(b" " * (LIMITS.upload_bytes + 1))
+    last = json.loads(await caller.next_answer())
+    assert last["error"]["code"] == "body_too_large"
+    assert f"{LIMITS.upload_bytes:,} bytes" in last["error"]["message"]
+    assert "after line 1" in last["error"]["message"]
+    await caller.task
+
+
 @pytest.mark.parametrize("more", [True, False])
 async def test_who_leaves_is_not_scored_for(app: Any, core: FakeCore, more: bool) -> None:  # noqa: FBT001  a case
     """In the middle of the body as after it; and who doesn't listen is waited for."""
@@ -261,3 +276,20 @@ async def test_the_service_reads_its_own_export(client: httpx.AsyncClient, core:
         assert core.texts[-1] == Text("=hello, you", "en")
         job = await client.post("/jobs", content=export.content, headers={"content-type": kind})
         assert (job.status_code, job.json()["rows_total"]) == (202, 1)
+
+
+async def test_a_stream_on_which_the_model_fails_ends_with_the_reason(app: Any, core: FakeCore) -> None:
+    """The cause is logged; the client isn't told to send the line again on which the model fails."""
+    caller = Caller(app)
+    caller.say(b'"hello"\n')
+    await caller.next_answer()
+    core.error = InferenceError("The model failed.")
+    with capture_logs() as logs:
+        caller.say(b'"hello"\n')
+        last = json.loads(await caller.next_answer())
+    assert last["error"]["message"].endswith(" The lines after line 1 have no scores.")
+    assert "new request" not in last["error"]["message"]
+    assert [(log["event"], log["line"]) for log in logs if log["log_level"] == "error"] == [
+        ("stream.failed", 1)
+    ]
+    await caller.task

@@ -8,7 +8,7 @@ import pytest
 
 from toxic_core.errors import ContractError
 from toxic_inference.doors.listing import DOORS
-from toxic_inference.events import BatchRan, CacheLookedUp, TextsTokenised
+from toxic_inference.events import BatchRan, CacheLookedUp, SessionEnded, SessionOutcome, TextsTokenised
 from toxic_inference.http.application import create_api
 from toxic_inference.http.backend import Backend
 from toxic_inference.metrics import Metrics
@@ -99,6 +99,21 @@ async def test_statistics_are_the_metrics_totals(
         },
         "batch_stats": [],
     }
+
+
+async def test_failed_requests_are_statistics(client: httpx.AsyncClient, metrics: Metrics) -> None:
+    """Those that the version's model failed, or whose deadline passed; refused ones aren't inferences."""
+    for version, outcome, count in (
+        ("7", SessionOutcome.ANSWERED, 4),
+        ("7", SessionOutcome.FAILED, 2),
+        ("7", SessionOutcome.OTHER, 3),
+        ("6", SessionOutcome.FAILED, 1),
+    ):
+        for _ in range(count):
+            metrics.emit(SessionEnded(version, outcome))
+    (found,) = (await client.get(f"{MODEL}/stats")).json()["model_stats"]
+    assert found["inference_stats"]["fail"] == rows(count=2)
+    assert found["inference_stats"]["success"] == rows()
 
 
 async def test_statistics_need_a_version_and_metrics(client: httpx.AsyncClient, backend: Backend) -> None:

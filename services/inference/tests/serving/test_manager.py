@@ -103,6 +103,7 @@ async def manager(
         activate=lambda servable_id, model: activate(servable_id, model, scheduling),
         remember=remembered,
         executor=inline,
+        freeing=inline,
         clock=clock,
         emit=log,
         model_name="toxic-comments",
@@ -410,15 +411,15 @@ async def test_closing_abandons_a_load_and_frees_what_serves(
     """A slow registry doesn't hold up a stop."""
 
     class Stuck(InlineExecutor):
-        """Runs what frees, and never what loads."""
+        """A thread that never ends what it does."""
 
         stuck = False
 
         def submit(  # type: ignore[override]
             self, fn: Callable[..., object], /, *args: object, **kwargs: object
         ) -> "Future[object]":
-            """Leave a load undone once it is stuck."""
-            return Future() if self.stuck and fn == loader.load else super().submit(fn, *args, **kwargs)
+            """Leave everything undone once it is stuck."""
+            return Future() if self.stuck else super().submit(fn, *args, **kwargs)
 
     executor = Stuck()
 
@@ -427,6 +428,7 @@ async def test_closing_abandons_a_load_and_frees_what_serves(
         activate=lambda servable_id, model: activate(servable_id, model, scheduling),
         remember=Remembered(),
         executor=executor,
+        freeing=InlineExecutor(),
         clock=clock,
         emit=log,
         model_name="m",

@@ -23,14 +23,13 @@ from toxic_registry.caller import Role
 from toxic_registry.client import report
 from toxic_registry.gate.sealed import SealedEvaluations
 from toxic_registry.ledger.entries import (
-    LedgerError,
     aliases_of,
     verify_aliases,
     verify_chain,
     verify_champions,
     verify_times,
 )
-from toxic_registry.ledger.head import read_head, verify_head, write_head
+from toxic_registry.ledger.head import keep_head, verify_head
 from toxic_registry.settings import Settings
 
 
@@ -111,13 +110,7 @@ def verify(head: Path | None, registry_uri: str) -> None:
     if ledger.head is not None:
         verify_head(ledger.entries, ledger.head, key=ledger.key)
     if head is not None:
-        if (kept := read_head(head)) is not None:
-            # The key of the first time: another one means another registry.
-            verify_head(ledger.entries, kept, key=kept.signature.key)
-            if ledger.head is None or ledger.head.signature.key != kept.signature.key:
-                raise LedgerError(f"The head isn't signed by the key of {head}; is it another registry?")
-        if ledger.head is not None:
-            write_head(head, ledger.head)
+        keep_head(head, ledger.head, entries=ledger.entries)
     verify_champions(ledger.entries)
     verify_aliases(ledger.entries, ledger.aliases)
     click.echo(f"The ledger is intact: {count} entries, in agreement with the aliases.")

@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 _WILDCARDS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  compared with, not bound to
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
-ANY_HOST = "*"
+_ANY_HOST = "*"
 
 
 class Settings(BaseSettings):
@@ -44,7 +44,8 @@ class Settings(BaseSettings):
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="Further host names, comma-separated, by which clients reach the server, each with or "
-        "without a port; * for any. The loopback names and the listening address always work.",
+        "without a port; * for any. The loopback names and the listening address always work. Pages may "
+        "change something if their origin is one of these names, or the name that the request is sent to.",
     )
     gate_file: str = Field(
         default="default",
@@ -130,26 +131,27 @@ class Settings(BaseSettings):
 
     @property
     def host_headers(self) -> tuple[str, ...]:
-        """The allowed `Host` headers; MLflow compares whole headers, port included.
+        """The allowed `Host` headers, or a star for any; MLflow compares whole headers, port included.
 
         Listening on all addresses adds the machine's own name. A name without a port is allowed without one
         and with this server's.
         """
+        return (_ANY_HOST,) if _ANY_HOST in self.allowed_hosts else self._named_headers
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The web origins of the named hosts, from which the UI sends its requests; a star adds none."""
+        return tuple(f"{scheme}://{header}" for header in self._named_headers for scheme in ("http", "https"))
+
+    @property
+    def _named_headers(self) -> tuple[str, ...]:
         if self.host in _WILDCARDS:
             listening = socket.gethostname()
         else:
             listening = f"[{self.host}]" if ":" in self.host else self.host
         names = dict.fromkeys((*_LOOPBACK, listening, *self.allowed_hosts))
-        if ANY_HOST in names:
-            return (ANY_HOST,)
+        names.pop(_ANY_HOST, None)
         headers = (
             (name,) if ":" in name.rpartition("]")[2] else (name, f"{name}:{self.port}") for name in names
         )
         return tuple(chain.from_iterable(headers))
-
-    @property
-    def origins(self) -> tuple[str, ...]:
-        """The web origins of `host_headers`, from which the UI sends its requests."""
-        if self.host_headers == (ANY_HOST,):
-            return (ANY_HOST,)
-        return tuple(f"{scheme}://{header}" for header in self.host_headers for scheme in ("http", "https"))

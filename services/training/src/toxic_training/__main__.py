@@ -10,6 +10,7 @@ from toxic_core.settings import load_secrets
 from toxic_training import __version__
 from toxic_training.kedro_project.process import prepare
 from toxic_training.kedro_project.stopping import stopped_by_signals
+from toxic_training.paths import forget_start
 
 _HELP = """\
 toxic-training runs Kedro's commands in this project, from any folder. `toxic-training run` trains on the
@@ -31,6 +32,7 @@ def main() -> None:
         load_secrets()
     except ConfigurationError as error:
         sys.exit(f"error: {error}")
+    forget_start()
     prepare()
     # Imported late: Kedro's plugins read the environment when they are imported.
     from kedro.framework.cli.cli import main as kedro  # noqa: PLC0415

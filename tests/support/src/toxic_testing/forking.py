@@ -66,8 +66,10 @@ def quick_python(kind: str) -> str:
         flock(lock, LOCK_EX)
         if kind not in _leases:
             command = shlex.join((sys.executable, "-I", "-S", __file__, sys.executable, str(address)))
-            program.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
-            program.chmod(0o700)
+            script = f'#!/bin/sh\nexec {command} "$@"\n'
+            if not program.exists() or program.read_text() != script:  # another worker may just run it
+                program.write_text(script)
+                program.chmod(0o700)
             _leases[kind] = _lease(kind, address)
     return str(program)
 
@@ -126,11 +128,12 @@ def _serve(kind: str, listener: socket.socket) -> None:
 
 
 def _become(request: dict[str, Any], descriptors: list[int], connection: socket.socket) -> None:
-    """Fork the program and return in it; this process, its keeper, tells the command about its end."""
+    """Fork the program and return in it; this process, its keeper, tells the command about its end.
+
+    The keeper closes the program's streams after that, so their end is that of the program and its locks.
+    """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if program := os.fork():
-        for descriptor in descriptors:
-            os.close(descriptor)
         ended = os.pidfd_open(program)
         connection.sendall(f"{program}\n".encode())
         while ended not in select.select([ended, connection.fileno()], [], [])[0]:

@@ -22,15 +22,11 @@ _SEPARATOR_LINE = re.compile(r'(?i)\ufeff*"?sep=(.)"?[,;\t|]*\r?\n?')
 """Excel's first line, such as `sep=;`, which names the delimiter."""
 _MAX_RESUMPTIONS = 1_000
 _MAX_REREAD_CHARACTERS = 16 * 1024 * 1024
-"""How often, and for how much, reading goes back to the line after a malformed quote; a file with more of
-them is not a CSV."""
+"""How often reading goes back to the line after a malformed quote, and for how much more than was read; a
+file with more of them is not a CSV."""
 
 _QUOTING = ("invalid_quoting", "is not valid CSV ({error})")
 _MALFORMED = {
-    "field larger than field limit": (
-        "text_too_long",
-        f"has a cell of more than {csv.field_size_limit():,} characters",
-    ),
     "new-line character seen in unquoted field": (
         "invalid_quoting",
         "has a carriage return in a cell without quotes",
@@ -152,6 +148,8 @@ class DelimitedRecords:
             sample = sample[1:]
             delimiter = delimiter or found[1]
         self.delimiter = delimiter or find_delimiter(sample, chosen_column=chosen_column)
+        # One limit per process, 131,072 characters by default; `Lines` bounds the record, so the cell too.
+        csv.field_size_limit(max(csv.field_size_limit(), MAX_RECORD_CHARACTERS))
         # Strict: a misplaced quote is an error of its row; a guess could swallow the next rows.
         self._reader = csv.reader(lines, delimiter=self.delimiter, strict=True)
         self.header = self._read_header()
@@ -190,12 +188,12 @@ class DelimitedRecords:
                 yield bad_row(line, "line_too_long", f"is longer than {MAX_RECORD_CHARACTERS:,} characters")
                 continue
             except (csv.Error, RecordTooLongError) as error:
-                code, problem = _MALFORMED.get(str(error).partition(" (")[0].partition(" - ")[0], _QUOTING)
+                code, problem = _MALFORMED.get(str(error).partition(" - ")[0], _QUOTING)
                 again = lines.go_back()
                 yield bad_row(line, code, problem.format(error=str(error) or "a cell doesn't end"))
                 resumptions += again > 0
                 reread += again
-                if resumptions > _MAX_RESUMPTIONS or reread > _MAX_REREAD_CHARACTERS:
+                if resumptions > _MAX_RESUMPTIONS or reread > _MAX_REREAD_CHARACTERS + lines.position:
                     yield bad_row(
                         line + 1, "gave_up", "and the rest were not read: too many malformed quotes"
                     )

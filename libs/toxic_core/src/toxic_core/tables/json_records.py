@@ -159,7 +159,7 @@ def json_list(text: TextIO) -> Iterator[tuple[int, Cells | Row]]:
             complete = buffer[after : after + 1] in {",", "]"} if after < len(buffer) else False
         except RecursionError:
             complete, ended = False, True
-        except json.JSONDecodeError:
+        except ValueError:  # no JSON, or an integer of more digits than Python reads
             complete = False
         if not complete:
             more = "" if ended or len(buffer) - at > MAX_RECORD_CHARACTERS else text.read(_READ_CHARACTERS)

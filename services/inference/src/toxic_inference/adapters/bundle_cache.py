@@ -14,6 +14,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from threading import Lock
@@ -84,21 +85,27 @@ class BundleCache:
         except BaseException:
             self.release(servable_id)
             raise
-        entries = [path for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
-        sizes = {
-            path: sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) for path in entries
-        }
-        total = sum(sizes.values())
-        for path in sorted(entries, key=lambda entry: entry.stat().st_mtime):
+        self._evict()
+        return bundle
+
+    def _evict(self) -> None:
+        """Remove what was used longest ago, until the rest fits; another process may remove entries too."""
+        used = []
+        for path in self.folder.iterdir():
+            if path.is_dir() and not path.name.startswith("."):
+                with suppress(FileNotFoundError):
+                    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+                    used.append((path.stat().st_mtime, path, size))
+        total = sum(size for _, _, size in used)
+        for _, path, size in sorted(used):
             if total <= self.size_limit_bytes:
                 break
             with self._lock:
                 if self._checked_out[path.name]:
                     continue
                 shutil.rmtree(path, ignore_errors=True)
-            total -= sizes[path]
-            _log.info("cache.evicted", entry=path.name, bytes=sizes[path])
-        return bundle
+            total -= size
+            _log.info("cache.evicted", entry=path.name, bytes=size)
 
     def release(self, servable_id: ServableId) -> None:
         """Allow the version's bundle to be removed."""

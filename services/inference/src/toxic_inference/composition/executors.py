@@ -22,6 +22,7 @@ class Executors:
         self.tokenise = ThreadPoolExecutor(settings.tokenise_threads, thread_name_prefix="tokenise")
         # A load starts the runtime's own threads, which inherit its priority.
         self.load = ThreadPoolExecutor(1, thread_name_prefix="load", initializer=give_way)
+        self.free = ThreadPoolExecutor(1, thread_name_prefix="free")
         self.poll = ThreadPoolExecutor(1, thread_name_prefix="poll")
         self.read, self.files, self.jobs, self.feedback = (
             ThreadPoolExecutor(_BLOCKING_THREADS, thread_name_prefix=name)

@@ -64,6 +64,7 @@ def make_manager(
         activate=activate,
         remember=origin.remember,
         executor=threads.load,
+        freeing=threads.free,
         clock=clock,
         emit=emit,
         model_name=settings.model_name,

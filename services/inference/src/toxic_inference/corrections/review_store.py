@@ -33,6 +33,7 @@ from toxic_inference.corrections.tables import (
     drop_items,
     review_items,
     review_opinions,
+    storable,
 )
 from toxic_inference.events import ReviewReason
 
@@ -158,8 +159,7 @@ class ReviewStore:
         """
         rows = {}
         for each in candidates:
-            # PostgreSQL's texts can hold every character except NUL.
-            text = each.text.replace("\0", "\ufffd")
+            text = storable(each.text)
             rows[digest_of(text)] = {
                 "digest": digest_of(text),
                 "text": text,
@@ -171,7 +171,7 @@ class ReviewStore:
                 "labels": {label: list(seen) for label, seen in each.seen.items()},
             }
         added: list[ReviewReason] = []
-        with self.corrections.connection() as connection:
+        with self.corrections.database.connection() as connection:
             # First, so that SQLite's transaction begins with a change.
             drop_items(connection, review_items.c.created_at <= since)
             if rows:
@@ -218,7 +218,7 @@ class ReviewStore:
         if after is not None:
             place = sql.tuple_(review_items.c.priority, review_items.c.place)
             query = query.where(place > sql.tuple_(*after))
-        with self.corrections.connection() as connection:
+        with self.corrections.database.connection() as connection:
             rows = connection.execute(
                 query.order_by(review_items.c.priority, review_items.c.place).limit(limit)
             ).all()
@@ -237,7 +237,7 @@ class ReviewStore:
             review_items.c.text.is_not(None),
             review_items.c.created_at > since,
         )
-        with self.corrections.connection() as connection:
+        with self.corrections.database.connection() as connection:
             # Locks the text, so that a second opinion at the same time sees the first.
             locked = sql.update(review_items).where(*waits).values(digest=review_items.c.digest)
             if not connection.execute(locked).rowcount:
@@ -265,7 +265,7 @@ class ReviewStore:
 
     def close(self, digest: str) -> None:
         """Remove a decided text; its opinions stay, for the agreement, until their time is over."""
-        with self.corrections.connection() as connection:
+        with self.corrections.database.connection() as connection:
             connection.execute(
                 sql.update(review_items)
                 .where(review_items.c.digest == digest)
@@ -282,7 +282,7 @@ class ReviewStore:
             .limit(_AGREEMENT_TEXTS)
         )
         pairs: dict[LabelName, list[tuple[bool, bool]]] = defaultdict(list)
-        with self.corrections.connection() as connection:
+        with self.corrections.database.connection() as connection:
             opinions = _opinions(connection, connection.execute(twice).scalars().all())
         for first, second, *_ in opinions.values():
             for label, value in first.labels.items():
@@ -297,7 +297,7 @@ class ReviewStore:
             .where(items.text.is_not(None), items.created_at > since)
             .group_by(items.reason)
         )
-        with self.corrections.connection() as connection:
+        with self.corrections.database.connection() as connection:
             rows = connection.execute(query).all()
         waiting = {ReviewReason(reason): count for reason, count, _ in rows}
         return ReviewStanding(

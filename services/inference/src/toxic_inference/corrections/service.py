@@ -6,26 +6,29 @@ after it was stored.
 
 import dataclasses
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from hashlib import blake2b
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from threading import Lock
 
 from toxic_core.labels import LabelName
 from toxic_inference.budget import Budget
 from toxic_inference.corrections.record import (
     Feedback,
+    FeedbackFullError,
     FeedbackSource,
 )
-from toxic_inference.corrections.store import OVERHEAD_BYTES, DatabaseFeedbackStore
+from toxic_inference.corrections.store import OVERHEAD_BYTES, DatabaseFeedbackStore, Sizes
+from toxic_inference.corrections.tables import storable
 from toxic_inference.events import CorrectionKept, Emit, LabelJudged
 from toxic_inference.threads import Threads
 
 _PAGE_ROWS = 500
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class CorrectionService:
     """Between the doors and the store.
 
@@ -34,7 +37,7 @@ class CorrectionService:
         threads: for the store only.
         now: the time, in UTC.
         emit: takes `CorrectionKept` and `LabelJudged`.
-        room: bytes for corrections; what the store has at first counts for no caller's share.
+        room: bytes for corrections, by `Feedback.caller`; those that were stored before a start count too.
         kept: takes every correction that was stored, at once.
     """
 
@@ -44,6 +47,8 @@ class CorrectionService:
     emit: Emit
     room: Budget
     kept: Callable[[Feedback], None] = lambda _: None
+    _counted: bool = field(default=False, init=False)
+    _counting: Lock = field(default_factory=Lock, init=False)
 
     def make(
         self,
@@ -60,15 +65,14 @@ class CorrectionService:
         """Return a new correction with the current time."""
         return Feedback(
             id=feedback_id,
-            # PostgreSQL's texts can hold every character except NUL.
-            text=None if text is None else text.replace("\0", "\ufffd"),
+            text=None if text is None else storable(text),
             language=language,
             labels=labels,
             scores=scores or {},
             created_at=self.now(),
             model_version=model_version,
             source=source,
-            actor=actor,
+            actor=None if actor is None else storable(actor),
         )
 
     async def file(self, feedback: Feedback, *, replace: bool = False, caller: str = "") -> bool:
@@ -77,32 +81,55 @@ class CorrectionService:
         Raises:
             FeedbackFullError: there is no room for it, or the caller's share is full.
         """
-        if not self.room.used:
-            self.room.reserve("", await self.threads.run(self.store.size), always=True)
-        secret = await self.threads.run(self.store.secret)
-        feedback = dataclasses.replace(feedback, caller=pseudonym(caller, secret))
+        await self._count()
+        name = pseudonym(caller, await self.threads.run(self.store.secret))
+        feedback = dataclasses.replace(feedback, caller=name)
         size = len(feedback.text or "") + OVERHEAD_BYTES
-        self.room.reserve(caller, size)
-        kept = False
+        await self._reserve(name, feedback, size)
+        outcome: list[Sizes | None] = []
         try:
-            kept = await self.threads.run(partial(self.store.add, feedback, replace=replace))
-        finally:
-            if not kept:
-                self.room.release(caller, size)
-        if kept:
-            self.emit(CorrectionKept(feedback.source.value))
-            for label, applies in feedback.labels.items():
-                self.emit(LabelJudged(label, "yes" if applies else "no"))
-            self.kept(feedback)
-        return kept
+            await self.threads.run_to_end(lambda: outcome.append(self.store.add(feedback, replace=replace)))
+        finally:  # also if the caller has left: what has begun is stored
+            replaced = outcome[0] if outcome else None
+            self._release({name: size} if replaced is None else replaced)
+            if replaced is not None:
+                self._report(feedback)
+        return replaced is not None
 
-    async def delete(self, feedback_id: str, *, caller: str = "") -> None:
+    def _report(self, feedback: Feedback) -> None:
+        self.emit(CorrectionKept(feedback.source.value))
+        for label, applies in feedback.labels.items():
+            self.emit(LabelJudged(label, "yes" if applies else "no"))
+        self.kept(feedback)
+
+    async def _reserve(self, caller: str, feedback: Feedback, size: int) -> None:
+        """Reserve a correction's room; one that is repeated or replaced needs only what it grows by."""
+        try:
+            self.room.reserve(caller, size)
+        except FeedbackFullError:
+            stored = await self.threads.run(self.store.size_of, feedback)
+            if not stored:
+                raise
+            if size > stored:
+                self.room.reserve(caller, size - stored)
+            self.room.reserve(caller, min(size, stored), always=True)
+
+    async def delete(self, feedback_id: str) -> None:
         """Remove a correction. Raises as `DatabaseFeedbackStore.delete`."""
-        self.room.release(caller, await self.threads.run(self.store.delete, feedback_id))
+        await self._remove(self.store.delete, feedback_id)
 
     async def forget(self, digest: str) -> None:
         """Remove a text everywhere. Raises as `DatabaseFeedbackStore.forget`."""
-        self.room.release("", await self.threads.run(self.store.forget, digest))
+        await self._remove(self.store.forget, digest)
+
+    async def _remove(self, remove: Callable[[str], Sizes], what: str) -> None:
+        await self._count()
+        removed: list[Sizes] = []
+        try:
+            await self.threads.run_to_end(lambda: removed.append(remove(what)))
+        finally:
+            for sizes in removed:
+                self._release(sizes)
 
     async def labels(self) -> list[LabelName]:
         """Return every label that a correction judges, sorted. Raises as `DatabaseFeedbackStore.labels`."""
@@ -113,6 +140,24 @@ class CorrectionService:
         while page := await self.threads.run(partial(self.store.page, after=after, limit=_PAGE_ROWS)):
             after = page[-1][0]
             yield [*page]
+
+    async def _count(self) -> None:
+        """Reserve the room of what is stored, once, and before anything changes it."""
+
+        def count() -> None:
+            # On the thread: if a caller is cancelled meanwhile, the next one doesn't count again.
+            with self._counting:
+                if not self._counted:
+                    for caller, size in self.store.sizes().items():
+                        self.room.reserve(caller, size, always=True)
+                    self._counted = True
+
+        if not self._counted:
+            await self.threads.run(count)
+
+    def _release(self, sizes: Sizes) -> None:
+        for caller, size in sizes.items():
+            self.room.release(caller, size)
 
 
 def pseudonym(caller: str, secret: bytes) -> str:

@@ -74,6 +74,11 @@ review_opinions = sql.Table(
 )
 
 
+def storable(text: str) -> str:
+    """Return a caller's text as both databases can hold it: PostgreSQL's have every character except NUL."""
+    return text.replace("\0", "\ufffd")
+
+
 def digest_of(text: str) -> str:
     """Return the SHA-256 of a text's UTF-8, in hexadecimal: the name of a text."""
     return sha256(text.encode("utf-8", errors="replace")).hexdigest()

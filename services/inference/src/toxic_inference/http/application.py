@@ -56,6 +56,17 @@ _BROWSER_HEADERS = (
     *("x-stainless-runtime-version", "x-stainless-timeout", "x-stainless-helper-method"),
 )
 """Headers that pages of other origins may send."""
+_EXPOSED_HEADERS = (
+    MODEL_VERSION_HEADER,
+    UNSUPPORTED_ATTRIBUTES_HEADER,
+    UNEVALUATED_LANGUAGES_HEADER,
+    TRUNCATED_TEXTS_HEADER,
+    LOW_CONFIDENCE_TEXTS_HEADER,
+    POLICY_HEADER,
+    DECIDED_HEADER,
+    *("x-request-id", "traceparent", "retry-after"),
+)
+"""Headers of answers that such pages may read."""
 
 NO_RULES = GuardRules()
 
@@ -97,41 +108,18 @@ def create_api(
         "INFERENCE_PUBLIC_URL.",
     )
     layers = [
+        # First, because pages must be able to read every answer, and a preflight request has no key. Such a
+        # request is answered here, before any is counted.
+        *([_cors(cors_origins)] if cors_origins else []),
+        # A refused request costs as little as possible.
+        *([Middleware(Admission, doors=registered, rules=admission, emit=backend.emit)] if admission else []),
+        *([Middleware(backend.trace, doors=registered)] if backend.trace else []),
         Middleware(RequestContext, doors=registered, emit=backend.emit),
         Middleware(Guard, doors=registered, rules=rules, addresses=addresses),
         # Outside the limit, which counts decompressed bytes.
         Middleware(ContentCoding, doors=registered),
         Middleware(BodyLimit, doors=registered, limits=backend.limits),
     ]
-    if cors_origins:
-        # Outside the guard: a preflight request has no key.
-        layers.insert(
-            1,
-            Middleware(
-                CORSMiddleware,
-                allow_origins=list(cors_origins),
-                allow_methods=["GET", "POST", "DELETE"],
-                allow_headers=list(_BROWSER_HEADERS),
-                expose_headers=[
-                    MODEL_VERSION_HEADER,
-                    UNSUPPORTED_ATTRIBUTES_HEADER,
-                    UNEVALUATED_LANGUAGES_HEADER,
-                    TRUNCATED_TEXTS_HEADER,
-                    LOW_CONFIDENCE_TEXTS_HEADER,
-                    POLICY_HEADER,
-                    DECIDED_HEADER,
-                    "x-request-id",
-                    "traceparent",
-                    "retry-after",
-                ],
-            ),
-        )
-    if backend.trace is not None:
-        layers.insert(0, Middleware(backend.trace, doors=registered))
-    if admission is not None:
-        # Outermost: a refused request costs as little as possible.
-        layers.insert(0, Middleware(Admission, doors=registered, rules=admission, emit=backend.emit))
-
     if trusted_proxies:
         layers.insert(0, Middleware(ProxyHeadersMiddleware, trusted_hosts=trusted_proxies))
 
@@ -139,17 +127,8 @@ def create_api(
         problem = _refusal(request, error) if isinstance(error, HTTPException) else problem_of(error)
         return registered.render(problem, path=request.url.path)
 
-    operations = [(door, operation) for door in registered.registered for operation in door.operations]
     app = Starlette(
-        routes=[
-            Route(
-                f"{operation.path[:-1]}:path}}" if operation.slashes else operation.path,
-                Endpoint(door, operation, backend),
-                methods=[operation.method],
-            )
-            # The router tries one after the other: the frequent ones first.
-            for door, operation in sorted(operations, key=lambda each: not each[1].scores)
-        ],
+        routes=_routes(registered, backend),
         middleware=layers,
         exception_handlers={ToxicError: answer, HTTPException: answer},
         lifespan=lifespan,
@@ -157,6 +136,30 @@ def create_api(
     app.router.redirect_slashes = False
     app.state.openapi = OpenApiDocument(registered)
     return app
+
+
+def _routes(doors: Doors, backend: Backend) -> list[Route]:
+    """Return the routes of all doors, those that score texts first: the router tries one after the other."""
+    operations = [(door, operation) for door in doors.registered for operation in door.operations]
+    return [
+        Route(
+            f"{operation.path[:-1]}:path}}" if operation.slashes else operation.path,
+            Endpoint(door, operation, backend),
+            methods=[operation.method],
+        )
+        for door, operation in sorted(operations, key=lambda each: not each[1].scores)
+    ]
+
+
+def _cors(origins: Sequence[str]) -> Middleware:
+    """Return the layer that lets pages of these origins call the service."""
+    return Middleware(
+        CORSMiddleware,
+        allow_origins=list(origins),
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=list(_BROWSER_HEADERS),
+        expose_headers=list(_EXPOSED_HEADERS),
+    )
 
 
 def _refusal(request: Request, error: HTTPException) -> Problem:

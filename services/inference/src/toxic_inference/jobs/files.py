@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 from pydantic import TypeAdapter, ValidationError
 
-from toxic_core.files import replacing
+from toxic_core.files import replacing_in_folder
 from toxic_core.tables import TableOptions, open_table
 from toxic_inference.budget import Held
 from toxic_inference.jobs.record import DiskFullError, Job
@@ -72,15 +72,19 @@ class JobFiles:
         """Return a new upload, to be written and then kept or dropped."""
         path = self._folder / f"{_PARTIAL}{uuid.uuid4().hex}"
         path.mkdir(mode=0o700)
-        return PartialUpload(path, held)
+        try:
+            return PartialUpload(path, held)
+        except OSError:
+            shutil.rmtree(path, ignore_errors=True)
+            raise
 
     def keep(self, upload: "PartialUpload", job: Job) -> None:
-        """Turn an upload into a job."""
+        """Turn an upload into a job; dropping the upload still removes its files."""
         _write(upload.path / _RECORD, job)
-        upload.path.rename(self._folder / job.id)
+        upload.path = upload.path.rename(self._folder / job.id)
 
     def save(self, job: Job) -> None:
-        """Replace a job's record."""
+        """Replace a job's record; raises FileNotFoundError if the job was removed."""
         _write(self._folder / job.id / _RECORD, job)
 
     def open_job(self, job: Job) -> BinaryIO:
@@ -164,5 +168,5 @@ def count_rows(file: Path, options: TableOptions) -> int:
 
 
 def _write(record: Path, job: Job) -> None:
-    with replacing(record) as partial:
+    with replacing_in_folder(record) as partial:
         partial.write_bytes(_JOB.dump_json(job))

@@ -11,7 +11,7 @@ served now or its policy was edited. It fails if the service crashes three times
 
 import asyncio
 from collections.abc import Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -97,9 +97,7 @@ class JobQueue:
         while True:
             self._changed.clear()
             self._report()
-            now = self.now()
-            for job in [job for job in self._jobs.values() if job.ended and job.expires_at <= now]:
-                await self._remove(job)
+            await self._sweep()
             # Callers take turns; each one's jobs are in order.
             queued = [job for job in self._jobs.values() if not job.ended]
             waiting = min(queued, key=lambda job: self._turns.get(job.caller, 0), default=None)
@@ -108,18 +106,7 @@ class JobQueue:
                 await self.clock.wait(self._changed, at_most_seconds=_SWEEP_SECONDS)
                 continue
             self._turns[waiting.caller] = max(self._turns.values(), default=0) + 1
-            # A task of its own, which deleting the job cancels.
-            task = asyncio.create_task(self._attempt(waiting))
-            self._running = waiting.id, task
-            try:
-                await asyncio.wait({task})
-                if not task.cancelled():
-                    task.result()
-            finally:
-                self._running = None
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+            await self._score(waiting)
 
     async def open_upload(self, caller: str = "") -> PartialUpload:
         """Return an upload to write to, which raises `JobsFullError` when there is no more room for it.
@@ -132,7 +119,15 @@ class JobQueue:
             raise self._full()
         held = Held(self._disk, caller)
         held.grow(1)
-        return await self.threads.run(self.files.open_upload, held)
+        opened: list[PartialUpload] = []
+        try:
+            await self.threads.run_to_end(lambda: opened.append(self.files.open_upload(held)))
+        except BaseException:
+            for upload in opened:  # cancelled after the call had begun
+                await self.threads.run(upload.drop)
+            held.release()
+            raise
+        return opened[0]
 
     def _full(self) -> JobsFullError:
         return JobsFullError(
@@ -177,7 +172,7 @@ class JobQueue:
             )
 
         job = await self.threads.run(check)
-        await self.threads.run(self.files.keep, upload, job)
+        await self.threads.run_to_end(self.files.keep, upload, job)
         self._jobs[job.id], self._held[job.id] = job, upload.held
         self._changed.set()
         return job
@@ -193,7 +188,7 @@ class JobQueue:
             UnknownJobError: there is no job with that id, or no longer, or not of this key.
         """
         job = self._jobs.get(job_id)
-        if job is None or key not in {None, job.caller}:
+        if job is None or self._expired(job) or key not in {None, job.caller}:
             raise UnknownJobError(f"There is no job {job_id!r}; results are kept for {self.keep}.")
         return job
 
@@ -211,18 +206,29 @@ class JobQueue:
         return self.files.result(job)
 
     async def delete(self, job_id: str, *, key: str | None = None) -> None:
-        """Stop a job and remove it with its files; raises as `get`."""
+        """Stop a job, wait for a write in progress, and remove the job with its files; raises as `get`."""
         job = self.get(job_id, key=key)
         del self._jobs[job_id]
-        if self._running is not None and self._running[0] == job_id:
-            self._running[1].cancel()
-            await asyncio.wait({self._running[1]})
-        await self._remove(job)
+        try:
+            if self._running is not None and self._running[0] == job_id:
+                self._running[1].cancel()
+                await asyncio.wait({self._running[1]})
+        finally:  # the record is gone: nobody else removes the files
+            await self._remove(job)
         self.emit(JobEnded("deleted"))
         self._report()
 
+    async def _sweep(self) -> None:
+        """Remove the expired jobs."""
+        for job in [job for job in self._jobs.values() if self._expired(job)]:
+            if self._jobs.pop(job.id, None):  # else a client deleted it while another one was removed
+                await self._remove(job)
+
+    def _expired(self, job: Job) -> bool:
+        return job.ended and job.expires_at <= self.now()
+
     async def _remove(self, job: Job) -> None:
-        self._jobs.pop(job.id, None)
+        """Remove a job's files; the caller has taken it out of the records, which only one caller can."""
         await self.threads.run(self.files.remove, job)
         self._held.pop(job.id).release()
 
@@ -231,6 +237,27 @@ class JobQueue:
 
     def _report(self) -> None:
         self.emit(JobsChanged(self._waiting()))
+
+    async def _score(self, job: Job) -> None:
+        """Attempt a job in a task of its own, which a deletion cancels; meanwhile, remove expired jobs."""
+        task, ended = asyncio.create_task(self._attempt(job)), asyncio.Event()
+        task.add_done_callback(lambda _: ended.set())
+        self._running = job.id, task
+        try:
+            while not task.done():
+                await self.clock.wait(ended, at_most_seconds=_SWEEP_SECONDS)
+                await self._sweep()
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+            self._running = None
+        try:
+            if not task.cancelled():
+                task.result()
+        except Exception as error:  # noqa: BLE001  a task's boundary: the next job is scored all the same
+            _log.exception("job.broke", job=job.id[:_LOGGED_CHARACTERS])
+            job = replace(self._jobs.get(job.id, job), state=JobState.FAILED, error=self._reason(error))
+            self._ended(replace(job, expires_at=self.now() + self.keep))
 
     async def _attempt(self, job: Job) -> None:
         if job.attempts >= _MAX_ATTEMPTS:
@@ -253,7 +280,7 @@ class JobQueue:
                     policy_digest=rules,
                 )
                 # Saved before scoring starts, so that every crash counts.
-                await self.threads.run(self.files.save, job)
+                await self.threads.run_to_end(self.files.save, job)
                 self._update(job)
                 with disk_errors():
                     async with aclosing(scoring.score(job, session, self._held[job.id])) as steps:
@@ -277,7 +304,11 @@ class JobQueue:
         if job.state is JobState.RUNNING and job.id in self._jobs:  # else it was deleted
             job = replace(job, state=JobState.QUEUED, attempts=job.attempts - 1)
             self._update(job)
-            await self.threads.run(self.files.save, job)
+            try:
+                await self.threads.run_to_end(self.files.save, job)
+            except OSError as error:
+                # The saved record still counts the attempt, which matters after a restart only.
+                _log.warning("job.not_saved", job=job.id[:_LOGGED_CHARACTERS], reason=error.strerror)
 
     def _update(self, job: Job) -> None:
         if job.id in self._jobs:  # else it was deleted
@@ -293,11 +324,17 @@ class JobQueue:
             expires_at=self.now() + self.keep,
         )
         try:
-            await self.threads.run(partial(self.files.finish, job, complete=error is None))
+            await self.threads.run_to_end(partial(self.files.finish, job, complete=error is None))
         except OSError as failure:
             job = replace(job, state=JobState.FAILED, error=error or self._reason(failure))
         if job.id in self._held:
-            self._held[job.id].settle(await self.threads.run(self.files.size, job))
+            try:
+                self._held[job.id].settle(await self.threads.run(self.files.size, job))
+            except OSError as failure:  # the job keeps the room that it has
+                _log.warning("job.size_unknown", job=job.id[:_LOGGED_CHARACTERS], reason=failure.strerror)
+        self._ended(job)
+
+    def _ended(self, job: Job) -> None:
         self._update(job)
         self.emit(JobEnded(job.state.value))
         log = _log.warning if job.error else _log.info

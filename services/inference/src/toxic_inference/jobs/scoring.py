@@ -86,12 +86,12 @@ class FileScoring:
             if job.result_bytes:
                 await threads.run(deque, islice(rows, job.rows_done), 0)
             else:
-                size = await threads.run(write, form.header)
+                size = await threads.run_to_end(write, form.header)
                 job = replace(job, result_bytes=size)
             kept_at = self.clock.now()
             async with aclosing(score_rows(rows, session, threads)) as chunks:
                 async for chunk in chunks:
-                    size = await threads.run(write, partial(form.rows, chunk))
+                    size = await threads.run_to_end(write, partial(form.rows, chunk))
                     scored = sum(row.score is not None for row in chunk)
                     done = job.rows_done + len(chunk)
                     job = replace(
@@ -106,4 +106,4 @@ class FileScoring:
                     yield job
                     if (now := self.clock.now()) >= kept_at + _KEEP_SECONDS:
                         kept_at = now
-                        await threads.run(files.keep_rows, job, result)
+                        await threads.run_to_end(files.keep_rows, job, result)

@@ -94,14 +94,17 @@ class Recorder:
         self._handlers[event].append(handler)  # type: ignore[arg-type]  # only called with this class
 
     def totals(self, version: str) -> dict[str, float]:
-        """Return a version's counters, and the counts and sums of its histograms, by name without prefix."""
-        return {
-            sample.name.removeprefix(PREFIX): sample.value
-            for metric in self._metrics["version",]
-            for family in metric.collect()
-            for sample in family.samples
-            if sample.labels == {"version": version}
-        }
+        """Return a version's counters, and the counts and sums of its histograms, by name without prefix.
+
+        Of counters by outcome, the name ends with the outcome, such as `version_sessions_total_failed`.
+        """
+        found: dict[str, float] = {}
+        for metric in (*self._metrics["version",], *self._metrics["version", "outcome"]):
+            for sample in (sample for family in metric.collect() for sample in family.samples):
+                if sample.labels["version"] == version and "le" not in sample.labels:
+                    name, outcome = sample.name.removeprefix(PREFIX), sample.labels.get("outcome")
+                    found[name if outcome is None else f"{name}_{outcome}"] = sample.value
+        return found
 
     def forget(self, version: str) -> None:
         """Remove a version's series."""

@@ -85,7 +85,7 @@ class Metrics:
         return generate_latest(self.registry)
 
     def totals(self, version: str) -> dict[str, float]:
-        """Return a version's counters, and the counts and sums of its histograms, by name without prefix.
+        """Return a version's totals, as `Recorder.totals`.
 
         `last_batch_seconds` is the time of its last batch, in seconds since 1970.
         """

@@ -99,7 +99,7 @@ async def test_a_deadline_is_the_cores_and_ends_the_work(
     core.held = asyncio.Event()
     error = await refused(caller.call(path, seconds=2, **SCORING[path]))
     assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-    assert 0 < (core.terms[0].timeout_seconds or 0) <= 2
+    assert 0 < (core.terms[0].timeout_seconds or 0) < 2.1  # gRPC rounds the time that it sends up
     await until(lambda: core.cancelled)
     core.held = None
     await caller.call(path, **SCORING[path])

@@ -121,6 +121,17 @@ async def test_a_suggestion_is_filed(
     assert metric("toxic_inference_feedback_labels_total", label="insult", said="no") == 1
 
 
+async def test_a_suggestion_with_nul_is_filed(
+    client: httpx.AsyncClient, feedback_store: DatabaseFeedbackStore
+) -> None:
+    """In the text and in the community's name, U+FFFD replaces the character that PostgreSQL can't store."""
+    for _ in range(2):
+        answer = await client.post(SUGGEST, json=suggested("a\0b", communityId="c\0"))
+        assert answer.status_code == 200
+    ((_, feedback),) = feedback_store.page(after=0, limit=9)
+    assert (feedback.text, feedback.actor) == ("a\ufffdb", "c\ufffd")
+
+
 @pytest.mark.parametrize("name", ["doNotStore", "do_not_store"])
 async def test_a_suggestion_that_mustn_t_be_stored_leaves_no_text(
     client: httpx.AsyncClient, feedback_store: DatabaseFeedbackStore, name: str

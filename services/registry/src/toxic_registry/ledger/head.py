@@ -109,6 +109,30 @@ def write_head(path: Path, head: Head) -> None:
         partial.write_text(head.model_dump_json() + "\n", encoding="utf-8")
 
 
+def keep_head(path: Path, head: Head | None, *, entries: Sequence[Entry]) -> None:
+    """Compare a ledger with the head that an operator keeps in a file, then replace it by the registry's.
+
+    The first time there is no file, and the registry's head is kept without a comparison.
+
+    Raises:
+        LedgerError: the ledger lacks entries of the kept head or has others; or the registry's head is older,
+            or signed by another key.
+    """
+    if (kept := read_head(path)) is not None:
+        # The key of the first time: another one means another registry.
+        verify_head(entries, kept, key=kept.signature.key)
+        if head is None or head.signature.key != kept.signature.key:
+            raise LedgerError(f"The head isn't signed by the key of {path}; is it another registry?")
+        if head.size < kept.size:
+            raise LedgerError(
+                f"The registry's head has {head.size} entries, but the one in {path} has {kept.size}. "
+                "Restart the registry, which moves its head to the end of the ledger; if it stays behind, "
+                "someone has changed the registry."
+            )
+    if head is not None:
+        write_head(path, head)
+
+
 def verify_head(entries: Sequence[Entry], head: Head, *, key: str) -> None:
     """Check that a ledger begins with the entries of a head that `key` signed.
 

@@ -93,6 +93,18 @@ def take_lock(session: Session) -> None:
     session.execute(sa.update(_LOCK).where(_LOCK.c.id == 1).values(taken=_LOCK.c.taken + 1))
 
 
+def take_snapshot(session: Session) -> None:
+    """Make all queries of the session's transaction read one state of the database.
+
+    The transaction must not have read anything. Without it, SQLite begins no transaction for queries, and
+    PostgreSQL shows each query what was committed before it.
+    """
+    if session.get_bind().dialect.name == "sqlite":
+        session.execute(sa.text("BEGIN"))
+    else:
+        session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+
+
 def append(session: Session, change: Change, *, now: datetime) -> Entry:
     """Append the entry that records `change`; the session must hold the lock."""
     found = (

@@ -81,28 +81,11 @@ def build_app(settings: Settings) -> FastAPI:
         resolve=artifact_uri,
         max_bytes=settings.max_bundle_megabytes * _MEGABYTE,
     )
-    trusted = None
-    if settings.trusted_keys_file:
-        trusted = partial(read_trusted_keys, settings.trusted_keys_file)
-        trusted()  # a mistake in the file stops the start
-    table = settings.test_table
-    sealed = SealedEvaluations(table, settings.evaluations_dir) if table else None
-    gate = Gate(read_policy(settings.gate_file), bundles.download, trusted=trusted, sealed=sealed)
-
+    gate = _make_gate(settings, bundles)
     head = HeadFile(settings.ledger_head_file)
 
     def emit(entry: Entry) -> None:
-        _log.log(
-            logging.WARNING if entry.outcome is Outcome.REFUSED else logging.INFO,
-            f"alias.{entry.outcome}",
-            model=entry.model,
-            alias=entry.alias,
-            before=entry.before,
-            after=entry.after,
-            actor=entry.actor,
-            reason=entry.reason,
-            sequence=entry.sequence,
-        )
+        _log_entry(entry)
         head.advance(entry)
         metrics.count_change(entry)
         webhooks.send(entry)
@@ -130,15 +113,43 @@ def build_app(settings: Settings) -> FastAPI:
     close_other_routes(app, flask_app)
     # Before the mount at / that ends MLflow's list of routes.
     app.router.routes[:0] = make_router(store, metrics, head).routes
+    _add_middleware(app, settings, metrics)
+    return app
+
+
+def _make_gate(settings: Settings, bundles: BundleStore) -> Gate:
+    trusted = None
+    if settings.trusted_keys_file:
+        trusted = partial(read_trusted_keys, settings.trusted_keys_file)
+        trusted()  # a mistake in the file stops the start
+    table = settings.test_table
+    sealed = SealedEvaluations(table, settings.evaluations_dir) if table else None
+    return Gate(read_policy(settings.gate_file), bundles.download, trusted=trusted, sealed=sealed)
+
+
+def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
+    """Add the layers, from the innermost to the outermost."""
     app.add_middleware(CallerMiddleware)
     if settings.users_file or settings.users.get_secret_value():
         users = Users(settings.users_file, parse_users(settings.users.get_secret_value()))
         app.add_middleware(BasicAuthMiddleware, users=users)
     app.add_middleware(BodyLimitMiddleware, limit=partial(body_limit, settings))
     app.add_middleware(OriginMiddleware, origins=settings.origins)
-    # The last one added is the outermost.
     app.add_middleware(MetricsMiddleware, metrics=metrics)
-    return app
+
+
+def _log_entry(entry: Entry) -> None:
+    _log.log(
+        logging.WARNING if entry.outcome is Outcome.REFUSED else logging.INFO,
+        f"alias.{entry.outcome}",
+        model=entry.model,
+        alias=entry.alias,
+        before=entry.before,
+        after=entry.after,
+        actor=entry.actor,
+        reason=entry.reason,
+        sequence=entry.sequence,
+    )
 
 
 def body_limit(settings: Settings, path: str) -> int:

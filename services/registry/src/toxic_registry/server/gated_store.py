@@ -42,6 +42,7 @@ from toxic_registry.ledger.table import (
     first_as_champion,
     page,
     take_lock,
+    take_snapshot,
     version_digests,
 )
 from toxic_registry.server.middleware import current_caller
@@ -158,8 +159,9 @@ class GatedStore(SqlAlchemyStore):
             return super().rename_registered_model(name, new_name)
 
     def ledger_page(self, *, after: int, limit: int) -> tuple[tuple[Entry, ...], Aliases]:
-        """Return up to `limit` entries with a sequence number above `after`, and the present aliases."""
+        """Return up to `limit` entries with a sequence number above `after`, and the aliases then."""
         with self._writing, self._new_session() as session:
+            take_snapshot(session)
             return page(session, after=after, limit=limit), aliases_now(session)
 
     def approvals(self, model: str) -> tuple[tuple[Entry, ...], dict[int, str]]:

@@ -14,7 +14,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from toxic_registry.caller import Caller, Role, from_headers
 from toxic_registry.server.metrics import Metrics
-from toxic_registry.settings import ANY_HOST
 
 SIGNED_IN = "toxic_registry.user"
 """The ASGI scope's key of the authenticated user's name and role."""
@@ -81,6 +80,10 @@ class OriginMiddleware:
         if scope["type"] == "http" and (refusal := self._refusal(scope)):
             await PlainTextResponse(refusal[1], status_code=refusal[0])(scope, receive, send)
             return
+        if scope["type"] == "http" and _is_own(Headers(scope=scope)):
+            # MLflow refuses origins that aren't in its list, which can't have those of any host.
+            kept = [(name, value) for name, value in scope["headers"] if name != b"origin"]
+            scope = {**scope, "headers": kept}
         await self._app(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> tuple[HTTPStatus, str] | None:
@@ -89,14 +92,18 @@ class OriginMiddleware:
             return HTTPStatus.BAD_REQUEST, "Send one Host header.\n"
         if "\0" in scope["path"] or not fits(scope["path"]):
             return HTTPStatus.BAD_REQUEST, "The path has a NUL, or it or a name in it is too long.\n"
-        if scope["method"] in _SAFE or ANY_HOST in self._origins:
+        if scope["method"] in _SAFE:
             return None
-        origin = headers.get("origin", "")
-        # MLflow checks that the host is one of this registry's.
-        own = not origin or origin in self._origins or origin.partition("://")[2] == headers.get("host")
-        if own and headers.get("sec-fetch-site") != "cross-site":
+        origin = headers.get("origin")
+        may = not origin or origin in self._origins or _is_own(headers)
+        if may and headers.get("sec-fetch-site") != "cross-site":
             return None
         return HTTPStatus.FORBIDDEN, "A page of another origin changes nothing; see REGISTRY_ALLOWED_HOSTS.\n"
+
+
+def _is_own(headers: Headers) -> bool:
+    """Return whether a page of the host that a request is sent to sends it; MLflow checks the host."""
+    return headers.get("origin", "").partition("://")[2] == headers.get("host")
 
 
 class MetricsMiddleware:

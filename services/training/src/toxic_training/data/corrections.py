@@ -7,13 +7,14 @@ Texts that differ only in case, spacing, punctuation or repeated letters are one
    the texts' digests, unless it is trusted.
 3. The majority of the actors decides. A tie decides nothing: the label stays empty.
 
-A share of the texts is never trained on, chosen by their digests. Those of them that a trusted actor, or two
-actors, judge alike are the test table; the others only show what the traffic is like.
+A share of the texts is never trained on, chosen by their digests. The labels of these that a trusted actor,
+or two actors, judge alike are the test table; a text without such a label only shows what the traffic is.
 
 An actor that contradicts the champion's certain scores on most of its texts is reported, not left out: in
 traffic of a new kind, that is what corrections are for.
 
-Invariant: all is counted by reason; memory doesn't grow with the number of corrections, only with `max_rows`.
+Invariant: all is counted by reason; memory doesn't grow with the number of corrections, only with
+`max_rows` and with the ids of the corrections of texts that are trained on.
 """
 
 import hashlib
@@ -59,8 +60,9 @@ _RUNS = re.compile(r"(.)\1+")
 
 _SCHEMA = """
 CREATE TABLE comment (key BLOB PRIMARY KEY, text TEXT, language TEXT, source TEXT) WITHOUT ROWID;
+CREATE TABLE filed (key BLOB, id TEXT, PRIMARY KEY (key, id)) WITHOUT ROWID;
 CREATE TABLE judged (
-    key BLOB, label TEXT, actor TEXT, value INT, id TEXT, PRIMARY KEY (key, label, actor)
+    key BLOB, label TEXT, actor TEXT, value INT, PRIMARY KEY (key, label, actor)
 ) WITHOUT ROWID;
 CREATE TABLE trusted (actor TEXT PRIMARY KEY);
 CREATE VIEW outcome AS
@@ -68,7 +70,7 @@ CREATE VIEW outcome AS
     GROUP BY key, label HAVING SUM(value) * 2 != COUNT(*);
 CREATE TABLE kept (key BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE VIEW agreeing AS
-    SELECT key, label, value, actor, id FROM kept
+    SELECT key, label, value, actor FROM kept
     JOIN judged USING (key) JOIN outcome USING (key, label, value);
 """
 
@@ -96,7 +98,7 @@ WHERE yes > 0 AND yes < judgements
 """
 
 _REVIEWED = """
-SELECT HEX(key) FROM agreeing GROUP BY key
+SELECT HEX(key), label FROM agreeing GROUP BY key, label
 HAVING COUNT(DISTINCT actor) > 1 OR SUM(actor IN trusted) > 0
 """
 
@@ -141,9 +143,10 @@ class Curated:
 
     Attributes:
         table: a raw table with the columns of `01_raw/feedback.csv`, and the digest of its content.
-        test: the texts that are held out and reviewed, in the same form.
+        test: the texts that are held out and reviewed, in the same form, with only their reviewed labels.
         traffic: the other texts that are held out.
-        ids: of the corrections that it is made from.
+        ids: of every correction of a text in `table`, also of those whose judgement doesn't stand: the
+            text may be theirs.
         report: `cursor` (the last place), `digest`, `rows`, `held_out`, `sources` (corrections read by door),
             `counts` by reason, `actors` (share of the texts by actor, the largest first) and `outliers`.
     """
@@ -180,12 +183,16 @@ def curate(
         counts["contradicted"], counts["tied"] = database.execute(_CONTRADICTED).fetchone()
         rows = _rows(database)
         counts["not_kept"] = _count(database, "comment") - len(rows)
-        reviewed = {each for (each,) in database.execute(_REVIEWED)}
+        reviewed = set(database.execute(_REVIEWED))
+        is_reviewed = pd.DataFrame(
+            {label: [(key, label) in reviewed for key in rows[ID]] for label in LABEL_COLUMNS}, dtype=bool
+        )
+        known = is_reviewed.any(axis=1)
+        tested = rows.assign(**rows[LABEL_COLUMNS].where(is_reviewed, ""))
         # The digits of a digest are as good as a random number, and stay the same. Not the first ones: the
         # limits keep the lowest digests.
         drawn = rows[ID].map(lambda key: int(key[-8:], 16) / 2**32 < parameters.held_out).astype(bool)
-        known = rows[ID].isin(reviewed)
-        table, test, traffic = map(_table, (rows[~drawn], rows[drawn & known], rows[drawn & ~known]))
+        table, test, traffic = map(_table, (rows[~drawn], tested[drawn & known], rows[drawn & ~known]))
         counts["not_reviewed"] = len(traffic.rows)
         report = {
             "cursor": cursor,
@@ -198,9 +205,9 @@ def curate(
             "outliers": outliers,
         }
         trained = set(table.rows[ID])
-        used = database.execute("SELECT DISTINCT id, HEX(key) FROM agreeing ORDER BY id")
+        filed = database.execute("SELECT id, HEX(key) FROM filed JOIN kept USING (key) ORDER BY id")
         return Curated(
-            table, test, traffic, list(dict.fromkeys(each for each, key in used if key in trained)), report
+            table, test, traffic, list(dict.fromkeys(each for each, key in filed if key in trained)), report
         )
 
 
@@ -235,12 +242,10 @@ def _fill(
             counts["language_unknown"] += 1
         key = same_text(correction.text)
         database.execute(_COMMENT, (key, correction.text, language, correction.source))
+        database.execute("INSERT OR IGNORE INTO filed VALUES (?, ?)", (key, correction.id))
         database.executemany(
-            "INSERT OR REPLACE INTO judged VALUES (?, ?, ?, ?, ?)",
-            [
-                (key, label, correction.actor, int(value), correction.id)
-                for label, value in correction.labels.items()
-            ],
+            "INSERT OR REPLACE INTO judged VALUES (?, ?, ?, ?)",
+            [(key, label, correction.actor, int(value)) for label, value in correction.labels.items()],
         )
         counts["judgements"] += len(correction.labels)
     return cursor, counts, sources

@@ -176,8 +176,7 @@ def _from_database(url: str) -> Iterator[Correction]:
         raise MissingDataError(f"There is no database {parsed.database}. Check {URL_VARIABLE}.")
     engine, found = sql.create_engine(parsed), sql.MetaData()
     try:
-        # Release 0.1 has the table `feedback`, which the service migrates when it starts.
-        if {"correction", "feedback"}.isdisjoint(sql.inspect(engine).get_table_names()):
+        if not _has_corrections(engine):
             return
         facts = sql.Table("correction", found, autoload_with=engine)
         judged = sql.Table("correction_label", found, autoload_with=engine)
@@ -208,6 +207,16 @@ def _from_database(url: str) -> Iterator[Correction]:
         ) from error
     finally:
         engine.dispose()
+
+
+def _has_corrections(engine: sql.Engine) -> bool:
+    tables = set(sql.inspect(engine).get_table_names())
+    if "correction" not in tables and "feedback" in tables:
+        raise MissingDataError(
+            "The corrections in the database are in the form of release 0.1. Start this release's inference "
+            f"service once with the database of {URL_VARIABLE}: it migrates them."
+        )
+    return "correction" in tables
 
 
 def _correction(row: Mapping[str, object]) -> Correction:

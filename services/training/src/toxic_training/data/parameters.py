@@ -100,7 +100,8 @@ class SourceParameters(Parameters):
     )
     soft_labels: bool = Field(
         default=False,
-        description="Whether labels are shares from 0 to 1, as of another model; only for training.",
+        description="Whether labels are shares from 0 to 1, as of another model; only for training, and only "
+        "in additional tables.",
     )
 
     @model_validator(mode="after")
@@ -146,6 +147,11 @@ class DataParameters(Parameters):
             if source.use is not Use.TRAINING:
                 raise ValueError(
                     f"Jigsaw's {name} file has no other use: remove {name}.use, set train_fraction"
+                )
+            if source.soft_labels:
+                raise ValueError(
+                    f"Jigsaw's {name} file has labels of 0 and 1: remove {name}.soft_labels, or add the "
+                    "table as an additional one"
                 )
         return self
 

@@ -37,8 +37,8 @@ def compare_with_champion(
         )
     figures: dict[str, float] = {}
     for language, rows in by_language(point.calibrated(test), parameters).items():
-        # The champion may have been trained on fewer labels.
-        for label in (label for label in LABELS if f"score_{label}" in champion):
+        # Either model may have been trained on fewer labels.
+        for label in (label for label in LABELS if f"score_{label}" in champion and f"score_{label}" in rows):
             known = rows[label].notna().to_numpy()
             truth = rows[label].to_numpy(np.float64)[known]
             if not has_both_classes(truth):

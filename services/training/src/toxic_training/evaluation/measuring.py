@@ -67,7 +67,7 @@ def measure_sets(
     for name, table in [*sets, *tests]:
         calibrated = point.calibrated(table)
         for language, rows in by_language(calibrated, parameters).items():
-            for label in LABELS:
+            for label in (label for label in LABELS if label in point.labels):
                 figures |= meter.measure(f"{name}.{label}.{language}", rows, label)
             figures |= meter.mean_auc(f"{name}.{MEAN}.{language}", rows)
         figures |= meter.by_origin(f"{name}.origins", calibrated)
@@ -170,7 +170,9 @@ class _Meter:
         return figures
 
     def mean_auc(self, key: str, rows: pd.DataFrame) -> Figures:
-        """Return the mean AUC over the labels, if every row has all of them and both classes occur."""
+        """Return the mean AUC over labels, if the model and every row have all, and both classes occur."""
+        if not set(LABELS) <= set(self.point.labels):
+            return {}
         labels = rows[LABEL_COLUMNS].to_numpy(np.float64)
         if np.isnan(labels).any() or not all(has_both_classes(column) for column in labels.T):
             return {}

@@ -98,6 +98,7 @@ class OperatingPoint(FrozenModel):
         return calibrated[f"score_{label}"].to_numpy(np.float64) >= np.array(thresholds, dtype=np.float64)
 
     def harmful(self, calibrated: pd.DataFrame) -> NDArray[np.bool_]:
-        """Return whether any of `HARMS` is decided for each row."""
-        decided: NDArray[np.bool_] = np.any([self.decisions(calibrated, label) for label in HARMS], axis=0)
+        """Return whether any of `HARMS` that the model has is decided for each row."""
+        harms = [label for label in HARMS if label in self.labels]
+        decided: NDArray[np.bool_] = np.any([self.decisions(calibrated, label) for label in harms], axis=0)
         return decided

@@ -15,7 +15,7 @@ from toxic_model.precision import Precision
 from toxic_model.runtimes import RUNTIMES
 from toxic_training.data.comments import LABEL_COLUMNS, TEXT
 from toxic_training.evaluation.metrics import Rows, auc_of, has_both_classes
-from toxic_training.evaluation.operating_point import SCORE_COLUMNS
+from toxic_training.evaluation.operating_point import SCORE_COLUMNS, score_columns
 from toxic_training.evaluation.parameters import EvaluationParameters
 from toxic_training.scoring.exported import ExportedModel
 from toxic_training.scoring.texts import inference, open_scorer
@@ -42,8 +42,9 @@ def measure_precision(
             logger.info("This machine doesn't compute in %s, so its cost isn't measured.", precision)
         else:
             scores = open_scorer(model, parameters.reading, infer=infer)(texts).scores
-            rounded = exact.assign(**dict(zip(SCORE_COLUMNS, scores.T, strict=True)))
-            moved = np.abs(scores - exact[SCORE_COLUMNS].to_numpy())
+            columns = score_columns(model.facts.labels)
+            rounded = exact.assign(**dict(zip(columns, scores.T, strict=True)))
+            moved = np.abs(scores - exact[columns].to_numpy())
             figures |= {
                 precision.auc_change: max(_auc_changes(exact, rounded), default=0.0),
                 f"serving.{precision}.score_change": float(moved.max()),
@@ -54,6 +55,8 @@ def measure_precision(
 
 def _auc_changes(exact: pd.DataFrame, rounded: pd.DataFrame) -> Iterator[float]:
     for label, column in zip(LABEL_COLUMNS, SCORE_COLUMNS, strict=True):
+        if column not in exact:
+            continue
         known = exact[label].notna().to_numpy()
         truth = exact.loc[known, label].to_numpy(np.float64)
         if has_both_classes(truth):

@@ -60,8 +60,13 @@ def weights_like(traffic: RecentTraffic, seen: pd.DataFrame, start: Floats) -> F
             total = weights[known].sum()
             fitted = np.where(known, weights * factors[bins], 0.0)
             weights = np.where(known, fitted * total / fitted.sum(), weights)
-    weights = np.minimum(weights, max(_MOST, 1 / len(weights)))
-    whole: Floats = (weights + (1 - weights.sum()) * start) * len(weights)
+    most = max(_MOST, 1 / len(weights))
+    while (weights > most).any():
+        weights = np.minimum(weights, most)
+        # What is cut off goes to the comments below the limit, some of which may reach it then.
+        rest, below = 1 - weights.sum(), np.where(weights < most, start, 0.0)
+        weights = weights + rest * below / max(below.sum(), np.finfo(np.float64).tiny)
+    whole: Floats = weights * len(weights)
     return whole
 
 

@@ -66,16 +66,15 @@ def measure_hatecheck(cases: pd.DataFrame, point: OperatingPoint, resampling: Re
     hateful = cases[Label.IDENTITY_HATE].to_numpy(np.float64)
     groups = _members(cases[GROUP]) | {"hateful": hateful == 1, "non_hateful": hateful == 0}
     figures: Figures = {}
-    decisions = {
-        "identity_accuracy": point.decisions(cases, Label.IDENTITY_HATE),
-        "any_accuracy": point.harmful(cases),
-    }
+    decisions = {"any_accuracy": point.harmful(cases)}
+    if Label.IDENTITY_HATE in point.labels:
+        decisions["identity_accuracy"] = point.decisions(cases, Label.IDENTITY_HATE)
     for figure, decided in decisions.items():
         # Resampled within each functionality, because that is how the suite was written.
         named = {f"{HATECHECK}.{name}.{figure}": mask for name, mask in groups.items()}
         figures |= _shares(decided == (hateful == 1), named, cases[GROUP], resampling=resampling)
     figures |= {f"{HATECHECK}.{name}.cases": float(mask.sum()) for name, mask in groups.items()}
-    if has_both_classes(hateful):
+    if has_both_classes(hateful) and Label.IDENTITY_HATE in point.labels:
         scores = cases[f"score_{Label.IDENTITY_HATE}"].to_numpy(np.float64)
         figures |= auc_interval(hateful, scores, resampling).named(f"{HATECHECK}.all.auc")
     return figures
@@ -126,6 +125,8 @@ def _by_decision(suite: str, cases: pd.DataFrame, flagged: Bools, resampling: Re
 def _by_reference(suite: str, cases: pd.DataFrame) -> Figures:
     figures: Figures = {}
     for attribute, label in REFERENCES.items():
+        if f"score_{label}" not in cases:
+            continue
         for language, rows in cases[cases[attribute].notna()].groupby(LANGUAGE):
             if len(rows) < _FEWEST_REFERENCES:
                 continue

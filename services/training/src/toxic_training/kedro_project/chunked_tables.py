@@ -21,6 +21,7 @@ from toxic_core.files import replacing
 from toxic_core.tables import NO_OPTIONS, TableOptions, open_table
 from toxic_training.data.raw_tables import as_frame
 from toxic_training.kedro_project.failures import unreadable
+from toxic_training.paths import from_start
 from toxic_training.scoring.table_scoring import ReadChunk
 
 _CSV = ".csv"
@@ -33,7 +34,8 @@ class ChunkedTableDataset(AbstractDataset[Chunks, Iterable[ReadChunk]]):
     """A table as chunks.
 
     Args:
-        filepath: the file.
+        file: the file; a relative one starts from the folder in which the run was started. Kedro makes an
+            argument `filepath` relative to the project.
         option: how users name the file, for error messages.
         encoding: of a text without a byte order mark, if it isn't UTF-8.
         delimiter: of the cells, if it can't be found.
@@ -45,7 +47,7 @@ class ChunkedTableDataset(AbstractDataset[Chunks, Iterable[ReadChunk]]):
     def __init__(
         self,
         *,
-        filepath: str | None,
+        file: str | None,
         option: str,
         encoding: str | None = None,
         delimiter: str | None = None,
@@ -53,7 +55,7 @@ class ChunkedTableDataset(AbstractDataset[Chunks, Iterable[ReadChunk]]):
         chunk_rows: int = 10_000,
         metadata: dict[str, object] | None = None,
     ) -> None:
-        self._filepath = filepath
+        self._file = from_start(file) if file else None
         self._option = option
         self._options = TableOptions(encoding, delimiter, text_column)
         self._chunk_rows = chunk_rows
@@ -75,15 +77,15 @@ class ChunkedTableDataset(AbstractDataset[Chunks, Iterable[ReadChunk]]):
             (_write_csv if path.suffix.lower() == _CSV else write_parquet)(partial, data)
 
     def _path(self) -> Path:
-        if not self._filepath:
+        if self._file is None:
             raise ConfigurationError(f"Name a file: {self._option}=<path, such as comments.csv>.")
-        return Path(self._filepath)
+        return self._file
 
     def _exists(self) -> bool:
-        return bool(self._filepath) and Path(str(self._filepath)).is_file()
+        return self._file is not None and self._file.is_file()
 
     def _describe(self) -> dict[str, object]:
-        return {"filepath": self._filepath}
+        return {} if self._file is None else {"filepath": str(self._file)}
 
 
 def read_chunks(path: Path, *, rows: int, options: TableOptions = NO_OPTIONS) -> Iterator[ReadChunk]:

@@ -1,6 +1,7 @@
 """The catalog's own dataset types for encoders, classifiers, bundles, digests and model versions.
 
-Nodes get objects instead of paths; only these datasets call the modules that read and write the files.
+Nodes get objects instead of paths; only these datasets call the modules that read and write the files. A
+dataset that writes its path when it is loaded describes itself as `fetched`, so that a run locks that path.
 """
 
 import logging
@@ -20,6 +21,7 @@ from toxic_model.registered import Registry, VersionedBundle, open_folder
 from toxic_training.evaluation.operating_point import OperatingPoint
 from toxic_training.modelling.classifier import Encoder, write_keras
 from toxic_training.modelling.encoders.files import EncoderFiles, write_encoder
+from toxic_training.paths import from_start
 from toxic_training.release.baseline import Baseline, BaselineParts, pack, read_baseline
 from toxic_training.release.bundle import BundleParts, write_bundle
 from toxic_training.release.model_version import Release, register
@@ -145,6 +147,9 @@ class ChampionDataset(_ReadOnlyDataset[Bundle | None]):
             logger.info("No champion to compare with: %s", error)
             return None
 
+    def _describe(self) -> dict[str, object]:
+        return {"filepath": str(self._path), "fetched": True}
+
 
 class LazyChampionDataset(_ReadOnlyDataset[Callable[[], Bundle | None]]):
     """What `ChampionDataset` loads, fetched when the loaded function is called."""
@@ -158,6 +163,9 @@ class LazyChampionDataset(_ReadOnlyDataset[Callable[[], Bundle | None]]):
     def load(self) -> Callable[[], Bundle | None]:
         """Return the function that fetches the champion."""
         return self._champion.load
+
+    def _describe(self) -> dict[str, object]:
+        return {"filepath": str(self._path), "fetched": True}
 
 
 class _ChosenDataset(_ReadOnlyDataset[Out], Generic[Out]):
@@ -188,11 +196,12 @@ class _ChosenDataset(_ReadOnlyDataset[Out], Generic[Out]):
                 "Choose the model by either BUNDLE=<a bundle's folder> or VERSION=<number or alias>."
             )
         if self._bundle is not None:
-            return open_folder(Path(self._bundle))
+            return open_folder(from_start(self._bundle))
         return Registry(model_name=self._model_name).fetch(str(self._registered), self._path)
 
     def _describe(self) -> dict[str, object]:
-        return {"filepath": str(self._path), "bundle": self._bundle, "registered": self._registered}
+        chosen = {"bundle": self._bundle, "registered": self._registered}
+        return {"filepath": str(self._path), "fetched": self._bundle is None, **chosen}
 
 
 class ChosenBundleDataset(_ChosenDataset[Bundle]):

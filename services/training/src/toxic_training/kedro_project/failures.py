@@ -19,6 +19,8 @@ from toxic_training.data.parameters import Parameters
 
 _NO_PIPELINE = re.compile(r"Failed to find the pipeline named '([^']*)'")
 _EXTRA_FIELD = re.compile(r"validation errors? for (\w+)\n(\S+)\n\s+Extra inputs are not permitted")
+_FAULT = re.compile(r"\n(?:(\S[^\n]*)\n)?  (?:Value error, )?(.+?) \[type=")
+"""Of Pydantic's text: the place, which a rule over several fields lacks, and the fault."""
 _FULL = os.strerror(errno.ENOSPC)
 _PATH = re.compile(r"filepath=(?:\w+\()?'?([^',)]+)")
 
@@ -60,7 +62,7 @@ def _explain_kedros(cause: BaseException, first: BaseException) -> str | None:
         case DatasetError():
             return _one_line(cause)
         case ParameterValidationError():
-            return _unknown_field(str(cause)) or _one_line(cause)
+            return _unknown_field(str(cause)) or _wrong_values(str(cause)) or _one_line(cause)
         case ValueError() if found := _NO_PIPELINE.search(str(cause)):
             names = ", ".join(sorted(str(name) for name in pipelines))
             return f"There is no pipeline {found[1]!r}. The pipelines are {names}."
@@ -76,6 +78,17 @@ def _unknown_field(message: str) -> str | None:
         classes += each.__subclasses__()
     fields = next((each.model_fields for each in classes if each.__name__ == found[1]), {})
     return f"There is no parameter {found[2]!r} in {found[1]}. Its parameters are {', '.join(fields)}."
+
+
+def _wrong_values(message: str) -> str | None:
+    """Return one line with the full name and the fault of each parameter that Pydantic refused."""
+    told = []
+    for entry in message.split("\n- Parameter ")[1:]:
+        group = entry.partition(":")[0].strip("'")
+        told += [
+            f"{'.'.join(filter(None, (group, place)))}: {fault}" for place, fault in _FAULT.findall(entry)
+        ]
+    return "; ".join(told) or None
 
 
 def unreadable(cause: BaseException) -> str | None:

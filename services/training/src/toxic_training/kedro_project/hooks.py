@@ -1,4 +1,4 @@
-"""Hooks around every run: lock outputs, check names and raw files, report progress.
+"""Hooks around every run: lock outputs, check names, raw files and the signing key, report progress.
 
 Invariant: hooks never change what a pipeline computes.
 """
@@ -87,11 +87,14 @@ class LocksHook:
 
     @hook_impl(tryfirst=True)  # a run that can't start must not appear in MLflow
     def before_pipeline_run(self, pipeline: Pipeline, catalog: Catalog) -> None:
-        """Lock the files that the run writes, or raise RunInProgressError."""
+        """Lock the files that the run writes or fetches, or raise RunInProgressError."""
         paths = []
-        for dataset in map(catalog.get, pipeline.all_outputs()):
+        outputs = pipeline.all_outputs()
+        for name in outputs | pipeline.inputs():
+            dataset = catalog.get(name)
             described = {} if dataset is None else dataset._describe()  # noqa: SLF001 - Kedro has no other
-            if "filepath" in described and described.get("protocol", "file") == "file":
+            is_file = "filepath" in described and described.get("protocol", "file") == "file"
+            if is_file and (name in outputs or described.get("fetched")):
                 paths.append(Path(str(described["filepath"])))
         self._locks.acquire(paths, data=self._data)
 
@@ -101,6 +104,20 @@ class LocksHook:
         self._locks.release()
 
     on_pipeline_error = after_pipeline_run
+
+
+class SigningKeyHook:
+    """Fails a run before its first node if it writes a bundle and the key for its signature can't be read."""
+
+    @hook_impl(tryfirst=True)  # a run that can't start must not appear in MLflow
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: Catalog) -> None:
+        """Read the key, if there is one, or raise ConfigurationError."""
+        # Imported late: every command of Kedro imports this module.
+        from toxic_training.kedro_project.datasets import BundleDataset  # noqa: PLC0415
+        from toxic_training.release.bundle import read_signing_key  # noqa: PLC0415
+
+        if any(isinstance(catalog.get(name), BundleDataset) for name in pipeline.all_outputs()):
+            read_signing_key()
 
 
 class ProgressHook:

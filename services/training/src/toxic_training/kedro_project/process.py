@@ -13,6 +13,7 @@ from pathlib import Path
 
 from toxic_core.errors import ConfigurationError
 from toxic_core.telemetry import disable_telemetry
+from toxic_training.paths import from_start, remember_start
 
 _CHECKOUT = Path(__file__).resolve().parents[3]
 _INSTALLED = Path(__file__).resolve().parents[1] / "project"
@@ -20,10 +21,21 @@ _INSTALLED = Path(__file__).resolve().parents[1] / "project"
 PROJECT = _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
 """The Kedro project: the folder with `conf/` and `pyproject.toml`; a wheel has it in the package."""
 
+_PATHS = (
+    "TOXIC_DATA_DIR",
+    "TOXIC_DEMO_DIR",
+    "TOXIC_SAMPLE_DIR",
+    "TOXIC_BASELINE_DIR",
+    "TOXIC_SIGNING_KEY_FILE",
+    "TRAINING_STATE_DIR",
+)
+"""Environment variables with a path."""
+
 
 def prepare() -> None:
     """Set the environment, silence known warnings and enter the project's folder."""
     disable_telemetry()
+    remember_start()
     # kedro and kedro-mlflow call a function that omegaconf has renamed.
     warnings.filterwarnings("ignore", message="register_new_resolver", category=UserWarning)
     # kedro-mlflow's own model class raises this as soon as it is imported.
@@ -40,16 +52,16 @@ def prepare() -> None:
         # Data goes below the current folder, and what comes with the packages is there.
         os.environ.setdefault("TOXIC_DATA_DIR", "data")
         os.environ.setdefault("TRAINING_STATE_DIR", "var/training")
-        os.environ.setdefault("TOXIC_DEMO_DIR", str(Path("var/demo/data").resolve()))
+        os.environ.setdefault("TOXIC_DEMO_DIR", "var/demo/data")
         os.environ.setdefault("TOXIC_SAMPLE_DIR", str(PROJECT / "sample"))
         with suppress(ConfigurationError):  # the extra `weights` isn't installed, and not every run needs it
             os.environ.setdefault("TOXIC_BASELINE_DIR", str(shipped_bundle()))
-    for folder in ("TOXIC_DATA_DIR", "TRAINING_STATE_DIR"):
-        if chosen := os.environ.get(folder):
-            os.environ[folder] = str(Path(chosen).expanduser().resolve())
+    for variable in _PATHS:
+        if chosen := os.environ.get(variable):
+            os.environ[variable] = str(from_start(chosen))
     scheme, separator, file = os.environ.get("TRAINING_FEEDBACK_URL", "").partition(":///")
     if scheme == "sqlite":
-        os.environ["TRAINING_FEEDBACK_URL"] = f"{scheme}{separator}{Path(file).resolve()}"
+        os.environ["TRAINING_FEEDBACK_URL"] = f"{scheme}{separator}{from_start(file)}"
     if sys.argv[1:2] != ["server"]:  # the server starts runs in child processes and needs no TensorFlow
         _import_tensorflow_quietly()
     os.chdir(PROJECT)

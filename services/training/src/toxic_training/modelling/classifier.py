@@ -23,9 +23,12 @@ from toxic_core.text import NORMALISATION_VERSION
 from toxic_core.tokens import Int32Array, Tokeniser
 from toxic_model.packed import HEAD_BIAS, HEAD_WEIGHT, Floats
 from toxic_training.modelling.batches import model_inputs
+from toxic_training.modelling.encoders.bert import bert_weights, set_bert_weights
 from toxic_training.modelling.encoders.files import WEIGHTS_FILE, read_encoder
 
 LOGITS = "logits"
+POOLED = "mean_pooling"
+"""Names of layers: the logits, and before them the mean of a comment's token vectors."""
 
 Loss = Callable[[keras.KerasTensor, keras.KerasTensor], keras.KerasTensor]
 Mean = Callable[[keras.KerasTensor], keras.KerasTensor]
@@ -85,7 +88,7 @@ def build_classifier(
     inputs = {"token_ids": input_ids, "padding_mask": attention_mask}
     if "segment_ids" in backbone.input:
         inputs["segment_ids"] = ops.zeros_like(input_ids)
-    pooled = MaskedMean(name="mean_pooling")([backbone(inputs), attention_mask])
+    pooled = MaskedMean(name=POOLED)([backbone(inputs), attention_mask])
     dropped = keras.layers.Dropout(dropout, name="pooled_dropout")(pooled)
     logits = keras.layers.Dense(labels, name=LOGITS)(dropped)
     return keras.Model({INPUT_IDS: input_ids, ATTENTION_MASK: attention_mask}, logits, name="classifier")
@@ -96,7 +99,7 @@ def add_toxic_logit(kernel: Floats, bias: Floats, shares: Mapping[LabelName, flo
 
     A rare label is 0 in so many comments that its own logit ranks them by chance, by their length or topic.
     Since nearly all comments with such a label are toxic, the logit of `toxic` ranks them by how rude they
-    are. The sum is linear, so that it changes weights only. Negative shares undo it.
+    are. The sum is linear, so that it changes weights only.
 
     Args:
         kernel: [width, labels], labels in the order of `LABELS`.
@@ -107,12 +110,37 @@ def add_toxic_logit(kernel: Floats, bias: Floats, shares: Mapping[LabelName, flo
     return kernel + kernel[:, :1] * share, bias + bias[0] * share
 
 
+def negative(shares: Mapping[LabelName, float]) -> dict[LabelName, float]:
+    """Return the shares that undo `shares`."""
+    return {label: -share for label, share in shares.items()}
+
+
 def write_keras(model: keras.Model, path: Path) -> None:
     """Replace the file of a Keras model atomically."""
     with replacing(path) as partial:
         named = partial.with_suffix(".keras")  # Keras insists on the suffix
-        model.save(named)
-        named.rename(partial)
+        try:
+            model.save(named)
+            named.rename(partial)
+        finally:
+            named.unlink(missing_ok=True)
+
+
+def classifier_weights(classifier: keras.Model) -> dict[str, Floats]:
+    """Return a classifier's weights by their names in a safetensors file, those of its last layer included.
+
+    Raises:
+        ConfigurationError: its encoder is no BERT.
+    """
+    kernel, bias = classifier.get_layer(LOGITS).get_weights()
+    weights = bert_weights(encoder_of(classifier))
+    return {**weights, HEAD_WEIGHT: np.ascontiguousarray(kernel.T), HEAD_BIAS: bias}
+
+
+def set_classifier_weights(classifier: keras.Model, weights: Mapping[str, Floats]) -> None:
+    """Set the weights to those that `classifier_weights` returned, or to others of the same shapes."""
+    set_bert_weights(encoder_of(classifier), weights)
+    classifier.get_layer(LOGITS).set_weights([weights[HEAD_WEIGHT].T, weights[HEAD_BIAS]])
 
 
 def encoder_of(classifier: keras.Model) -> keras.Model:
@@ -190,11 +218,25 @@ def logits_of(
     classifier: keras.Model, token_ids: list[Int32Array], *, pad_id: int, batch_size: int
 ) -> NDArray[np.float32]:
     """Return logits, float32 [comments, labels], of comments with int32 [tokens] each, batched by length."""
-    classifier.jit_compile = compiles_whole_steps()
+    return _outputs(classifier, token_ids, pad_id=pad_id, batch_size=batch_size)
+
+
+def vectors_of(
+    classifier: keras.Model, token_ids: list[Int32Array], *, pad_id: int, batch_size: int
+) -> NDArray[np.float32]:
+    """Return what the classification layer reads, float32 [comments, width], as `logits_of`."""
+    before = keras.Model(classifier.input, classifier.get_layer(POOLED).output)
+    return _outputs(before, token_ids, pad_id=pad_id, batch_size=batch_size)
+
+
+def _outputs(
+    model: keras.Model, token_ids: list[Int32Array], *, pad_id: int, batch_size: int
+) -> NDArray[np.float32]:
+    model.jit_compile = compiles_whole_steps()
     order = np.argsort([len(row) for row in token_ids], kind="stable")
-    logits = np.zeros((len(token_ids), classifier.output_shape[-1]), dtype=np.float32)
+    outputs = np.zeros((len(token_ids), model.output_shape[-1]), dtype=np.float32)
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
         inputs = model_inputs([token_ids[row] for row in rows], pad_id=pad_id)
-        logits[rows] = ops.convert_to_numpy(classifier.predict_on_batch(inputs))
-    return logits
+        outputs[rows] = ops.convert_to_numpy(model.predict_on_batch(inputs))
+    return outputs

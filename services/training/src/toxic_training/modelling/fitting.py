@@ -79,6 +79,8 @@ class Trainer:
         self._classifier.compile(
             optimizer=optimiser(parameters, self._workers), loss=loss, jit_compile=compiles_whole_steps()
         )
+        # A step that makes the optimiser's variables is traced twice.
+        self._classifier.optimizer.build(self._classifier.trainable_variables)
         with cpu_bfloat16(wanted=parameters.cpu_bfloat16):
             self._resume()
             self._workers.draw_apart(self._classifier)
@@ -87,17 +89,19 @@ class Trainer:
             bar = keras.utils.Progbar(
                 progress.planned_steps, verbose=verbosity, stateful_metrics=["loss"], unit_name="step"
             )
+            evaluated = 0
             while not (progress.is_over or best.misses >= parameters.patience):
                 self._step()
                 bar.update(progress.steps, [("loss", self._loss)])
-                if progress.is_over or progress.share * parameters.selections >= len(best.scores) + 1:
-                    with averaged(self._classifier):
-                        auc = self._workers.of_chief(lambda: self._selection.mean_auc(self._classifier))
-                        best.offer(auc, self._classifier)
-                    logger.info("step %d, mean AUC over languages %.4f", progress.steps, best.scores[-1])
+                if progress.share * parameters.selections >= len(best.scores) + 1:
+                    self._evaluate()
+                    evaluated = progress.steps
                 if parameters.mined_share and progress.steps % self._batches.steps_per_epoch == 0:
                     self._mine()
                 self._log_and_save()
+            # The time limit may pass anywhere in the loop, also after a step whose weights weren't due.
+            if evaluated < progress.steps and best.misses < parameters.patience:
+                self._evaluate()
             best.put_back(self._classifier)
             if self._workers.is_chief:
                 self._checkpoint.remove()
@@ -143,6 +147,13 @@ class Trainer:
         self._clock.tick()
         before = loss if math.isnan(self._loss) else self._loss
         self._loss = _LOSS_MEMORY * before + (1 - _LOSS_MEMORY) * loss
+
+    def _evaluate(self) -> None:
+        """Evaluate the weights, and keep them unless earlier ones were better."""
+        with averaged(self._classifier):
+            auc = self._workers.of_chief(lambda: self._selection.mean_auc(self._classifier))
+            self._best.offer(auc, self._classifier)
+        logger.info("step %d, mean AUC over languages %.4f", self._progress.steps, auc)
 
     def _mine(self) -> None:
         """Let the next pass contain the harmless comments twice that score highest (hard negatives)."""

@@ -1,4 +1,7 @@
-"""The parameters of the modelling stage."""
+"""The parameters of the modelling stage.
+
+A relative path, on the command line or in a file, starts from the folder in which the run was started.
+"""
 
 from typing import Annotated
 
@@ -17,7 +20,7 @@ class ModellingParameters(Parameters):
 
     encoder: str = Field(
         description="`baseline` (the shipped model's), `tiny`, `builtin:e5-small`, `hf://owner/name`, or a "
-        "folder in Hugging Face's layout."
+        "folder in Hugging Face's layout; a relative one starts from the folder in which the run was started."
     )
     vocabulary_size: int = Field(
         ge=300, description="Pieces learnt (`tiny`), or kept of a pretrained vocabulary by frequency rank."
@@ -57,6 +60,11 @@ class ModellingParameters(Parameters):
         description="The same for comments of a language of about the same length, so that a long comment "
         "isn't thought harmless because the training data has few long toxic ones.",
     )
+    length_share: Fraction = Field(
+        default=0.0,
+        description="Share of the dependence of `toxic` on the length of harmless training comments that is "
+        "taken off the classification layer after training.",
+    )
     label_weights: dict[LabelName, Weight] = Field(
         default_factory=dict, description="Weight of a label in the loss; 1 for those that aren't named."
     )
@@ -65,6 +73,12 @@ class ModellingParameters(Parameters):
         description="Shares of the logit of `toxic` that are added to other labels' after training, so that "
         "harmless comments are ranked by how rude they are; taken off a classification layer that training "
         "starts from.",
+    )
+    merged_with: dict[str, Fraction] = Field(
+        default_factory=dict,
+        description="Folders of other trainings of the same encoder, such as packed models, each with its "
+        "share of the mean of weights that is kept. With the model that training starts from, a training "
+        "forgets less of it. A relative path is that of `encoder`.",
     )
     label_smoothing: LessThanHalf = Field(
         default=0.0, description="Labels are learnt as this and 1 minus this, since raters disagree."
@@ -87,7 +101,8 @@ class ModellingParameters(Parameters):
         ge=1, description="Number of the encoder's layers to keep, evenly spread; null for all."
     )
     teacher: str | None = Field(
-        description="Folder of a bundle whose scores are learnt too (distillation); null for none."
+        description="Folder of a bundle whose scores are learnt too (distillation); null for none. A "
+        "relative path is that of `encoder`."
     )
     teacher_share: Fraction = Field(description="Weight of the teacher's scores against the labels.")
     quantise: bool = Field(
@@ -100,6 +115,15 @@ class ModellingParameters(Parameters):
         "TF_CONFIG takes precedence. `batch_size` is that of all of them.",
     )
     seed: int
+
+    @field_validator("merged_with")
+    @classmethod
+    def _leave_a_share(cls, shares: dict[str, float]) -> dict[str, float]:
+        if sum(shares.values()) >= 1:
+            raise ValueError(
+                "the shares leave nothing of the training itself: lower them to less than 1 in all"
+            )
+        return shares
 
     @field_validator("toxic_shares")
     @classmethod

@@ -40,8 +40,14 @@ from toxic_model.packed import (
     write_tensors,
 )
 from toxic_training.evaluation.reporting.card import model_card
-from toxic_training.modelling.classifier import LOGITS, Encoder, build_classifier, encoder_of, logits_of
-from toxic_training.modelling.encoders.bert import bert_weights, set_bert_weights
+from toxic_training.modelling.classifier import (
+    LOGITS,
+    Encoder,
+    build_classifier,
+    classifier_weights,
+    logits_of,
+    set_classifier_weights,
+)
 from toxic_training.modelling.encoders.files import EncoderFiles
 from toxic_training.release.bundle import BundleParts
 from toxic_training.scoring.exported import ExportedModel, ExportFacts, ExportParts
@@ -78,9 +84,8 @@ class BaselineParts:
 
 def round_weights(classifier: keras.Model) -> None:
     """Round a BERT's weights, in place, to the precision that packing keeps, or raise ConfigurationError."""
-    rounded = unpack_weights(pack_weights(_weights(classifier), table=WORD_EMBEDDINGS))
-    _set_head(classifier, rounded.pop(HEAD_WEIGHT), rounded.pop(HEAD_BIAS))
-    set_bert_weights(encoder_of(classifier), rounded)
+    packed = pack_weights(classifier_weights(classifier), table=WORD_EMBEDDINGS)
+    set_classifier_weights(classifier, unpack_weights(packed))
 
 
 def pack(parts: BaselineParts, folder: Path) -> None:
@@ -88,7 +93,7 @@ def pack(parts: BaselineParts, folder: Path) -> None:
     partial = folder.with_name(f".partial-{folder.name}")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    write_tensors(pack_weights(_weights(parts.classifier), table=WORD_EMBEDDINGS), partial)
+    write_tensors(pack_weights(classifier_weights(parts.classifier), table=WORD_EMBEDDINGS), partial)
     shutil.copy(parts.encoder.folder / CONFIG_FILE, partial / CONFIG_FILE)
     for name in _COPIED:
         (partial / name).parent.mkdir(exist_ok=True)
@@ -138,7 +143,8 @@ def unpack(baseline: Baseline, encoder: Encoder) -> keras.Model:
     classifier = build_classifier(
         encoder.load_backbone(), dropout=0, train_embeddings=False, labels=len(contract.labels)
     )
-    _set_head(classifier, *baseline.head)
+    kernel, bias = baseline.head
+    classifier.get_layer(LOGITS).set_weights([kernel.T, bias])
     tokeniser = encoder.tokeniser(
         max_tokens=contract.max_tokens, normalisation=contract.normalisation_version
     )
@@ -157,7 +163,7 @@ def fine_tuned_encoder(classifier: keras.Model, encoder: Encoder) -> EncoderFile
     """Return a trained classifier's encoder and classification layer, as the start of another training."""
     return EncoderFiles(
         config=json.loads((encoder.folder / CONFIG_FILE).read_text(encoding="utf-8")),
-        weights=_weights(classifier),
+        weights=classifier_weights(classifier),
         tokenizer=encoder.tokenizer,
     )
 
@@ -178,13 +184,3 @@ def assemble_bundle(baseline: Baseline, model: ExportedModel) -> BundleParts:
     return BundleParts(
         model=model, contract=baseline.contract, figures=baseline.figures, scales=baseline.scales
     )
-
-
-def _weights(classifier: keras.Model) -> dict[str, Floats]:
-    kernel, bias = classifier.get_layer(LOGITS).get_weights()
-    weights = bert_weights(encoder_of(classifier))
-    return {**weights, HEAD_WEIGHT: np.ascontiguousarray(kernel.T), HEAD_BIAS: bias}
-
-
-def _set_head(classifier: keras.Model, kernel: Floats, bias: Floats) -> None:
-    classifier.get_layer(LOGITS).set_weights([kernel.T, bias])

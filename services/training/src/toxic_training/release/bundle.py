@@ -112,11 +112,17 @@ def write_bundle(parts: BundleParts, folder: Path) -> Bundle:
     if parts.scales:
         parts.scales.write(partial / SCALES_FILE)
     sealed = seal(partial, parts.contract)
-    if key := os.environ.get(SIGNING_KEY_VARIABLE):
-        sign_bundle(partial, SigningKey.read(Path(key)))
+    if key := read_signing_key():
+        sign_bundle(partial, key)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     return Bundle(path=folder, contract=sealed.contract)
+
+
+def read_signing_key() -> SigningKey | None:
+    """Return the key that signs bundles, if there is one; ConfigurationError if it can't be read."""
+    path = os.environ.get(SIGNING_KEY_VARIABLE)
+    return SigningKey.read(Path(path)) if path else None
 
 
 def warmup_texts() -> list[str]:

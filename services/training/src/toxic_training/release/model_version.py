@@ -1,6 +1,7 @@
 """Registers a bundle as a new model version.
 
-Invariant: the alias is set last, when the version has its bundle, metrics, tags and description.
+Invariant: a version exists only after its run has the ids of its corrections. The alias is set last, when the
+version has its bundle, metrics, tags and description.
 """
 
 import importlib.metadata
@@ -102,6 +103,8 @@ def register(release: Release) -> str:
         raise ValueError(
             f"The name of the bundle's folder must be {_ARTIFACT!r}, not {release.bundle.path.name!r}."
         )
+    if release.corrections:
+        mlflow.log_text("".join(f"{each}\n" for each in release.corrections), CORRECTIONS_ARTIFACT)
     info = mlflow.pyfunc.log_model(
         name="model",
         python_model=pyfunc_model.__file__,
@@ -115,8 +118,6 @@ def register(release: Release) -> str:
         input_example=pd.DataFrame({"text": [_EXAMPLE]}),
         registered_model_name=release.model_name,
     )
-    if release.corrections:
-        mlflow.log_text("".join(f"{each}\n" for each in release.corrections), CORRECTIONS_ARTIFACT)
     client = MlflowClient()
     version = str(info.registered_model_version)
     run, description = mlflow.active_run(), release.description

@@ -94,6 +94,7 @@ async def launch_child(request: str, run_id: str, *, env: str | None, grace_seco
         )
     except BaseException:
         transport.close()
+        shutil.rmtree(folder, ignore_errors=True)
         raise
     finally:
         os.close(writing)

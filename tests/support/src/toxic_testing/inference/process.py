@@ -11,11 +11,13 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TextIO
 
 _LOOK_SECONDS = 0.01
+_END_SECONDS = 60
 
 
 class Logs:
@@ -62,6 +64,7 @@ class Server:
         python: str = sys.executable,
     ) -> None:
         with NamedTemporaryFile() as written:
+            flock(written, LOCK_EX)  # held until all who inherit the file have closed it
             self._output = Path(written.name).open(encoding="utf-8")  # noqa: SIM115  as long as the process
             self.process = subprocess.Popen(
                 [python, *arguments],
@@ -79,8 +82,25 @@ class Server:
         return self.process.wait(timeout=60)
 
     def kill(self) -> None:
-        """End the whole group at once."""
+        """End the whole group at once, and wait until no process has its output any more.
+
+        A program that was forked ends a moment after its command, with its port and its locks.
+        """
+        if self._output.closed:
+            return
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        until = time.monotonic() + _END_SECONDS
+        while not self._is_released():
+            if time.monotonic() > until:
+                raise AssertionError(f"a process outlived its command by {_END_SECONDS} s: {self.logs.lines}")
+            time.sleep(_LOOK_SECONDS)
         self._output.close()
+
+    def _is_released(self) -> bool:
+        try:
+            flock(self._output, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True

@@ -13,11 +13,12 @@ from functools import partial
 from itertools import count
 
 import orjson
+import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from toxic_core.errors import InvalidDataError, NoVersionReadyError, UnknownModelError
+from toxic_core.errors import InvalidDataError, NoVersionReadyError, ToxicError, UnknownModelError
 from toxic_core.languages import primary_language
 from toxic_core.tables import TableOptions, cell_text, is_bytewise, language_column, text_column
 from toxic_inference.doors.native.answers import score_json
@@ -30,14 +31,17 @@ from toxic_inference.http.encodings.forms import table_options
 from toxic_inference.http.errors import MalformedRequestError, UnsupportedMediaTypeError, problem_of
 from toxic_inference.http.guard import caller_in
 from toxic_inference.http.terms import terms_of
-from toxic_inference.serving.errors import RejectedTextError
+from toxic_inference.serving.errors import InferenceError, RejectedTextError
 from toxic_inference.serving.interfaces import Lane, Session, Target, Text
 from toxic_inference.serving.scoring.texts import check_text
+
+_log = structlog.get_logger(__name__)
 
 _MOST_LINES_AT_ONCE = 256
 _ESCAPED_BYTES = 6
 """Longest JSON form of one byte of text: a control character is `\\u0000`."""
 _LINE_SLACK_BYTES = 1_024
+_GO_ON = "; send the lines after line {} in a new request."
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +87,19 @@ async def _answers(
                     if answers:
                         yield answers
     except (NoVersionReadyError, UnknownModelError):
-        message = f"Version {version} was replaced; send the lines after line {number} in a new request."
-        yield orjson.dumps(
-            {"error": {"code": "no_version_ready", "message": message}}, option=orjson.OPT_APPEND_NEWLINE
-        )
+        yield _end("no_version_ready", f"Version {version} was replaced{_GO_ON.format(number)}")
+    except InferenceError as error:
+        _log.exception("stream.failed", line=number)
+        problem = problem_of(error)
+        yield _end(problem.code, f"{problem.message} The lines after line {number} have no scores.")
+    except ToxicError as error:
+        problem = problem_of(error)
+        yield _end(problem.code, f"{problem.message.removesuffix('.')}{_GO_ON.format(number)}")
+
+
+def _end(code: str, message: str) -> bytes:
+    """Return the last line of an answer that ends early."""
+    return orjson.dumps({"error": {"code": code, "message": message}}, option=orjson.OPT_APPEND_NEWLINE)
 
 
 async def _score(lines: list[_Line], session: Session, backend: Backend) -> bytes:

@@ -117,9 +117,14 @@ def _statistics(name: str, version: str, totals: Mapping[str, float]) -> Version
         count, seconds = (totals.get(f"{metric}_seconds_{part}", 0.0) for part in ("count", "sum"))
         return Duration(count=int(count), ns=int(seconds * 1e9))
 
-    rows, hits, misses = (
+    rows, hits, misses, failed = (
         int(totals.get(total, 0.0))
-        for total in ("batch_rows_sum", "score_cache_hits_total", "score_cache_misses_total")
+        for total in (
+            "batch_rows_sum",
+            "score_cache_hits_total",
+            "score_cache_misses_total",
+            "version_sessions_total_failed",
+        )
     )
     queue, read, compute = map(duration, ("queue_wait", "tokenise", "compute"))
     return VersionStatistics(
@@ -130,7 +135,7 @@ def _statistics(name: str, version: str, totals: Mapping[str, float]) -> Version
         execution_count=compute.count,
         inference_stats=InferenceStatistics(
             success=Duration(count=rows + hits, ns=queue.ns + read.ns + compute.ns),
-            fail=Duration(count=0),
+            fail=Duration(count=failed),
             queue=queue,
             compute_input=read,
             compute_infer=compute,

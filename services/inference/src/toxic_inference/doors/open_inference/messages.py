@@ -167,7 +167,10 @@ class Duration(BaseModel):
 
 
 class InferenceStatistics(BaseModel):
-    """Totals of rows, except `compute_input`, which is of requests, and `compute_infer`, of batches."""
+    """Totals of rows; but `fail` and `compute_input` are of requests, and `compute_infer` is of batches.
+
+    The time of failed requests isn't measured.
+    """
 
     success: Duration
     fail: Duration

@@ -227,9 +227,9 @@ async def suggestscore(request: Request, backend: Backend) -> Response:
     if keep:
         await backend.corrections.file(correction, replace=True, caller=caller_in(request.scope))
     else:
-        await backend.corrections.file(correction, caller=caller_in(request.scope))
         with suppress(UnknownFeedbackError):
-            await backend.corrections.delete(identity)
+            await backend.corrections.delete(identity)  # first: there may be no room for the new one
+        await backend.corrections.file(correction, caller=caller_in(request.scope))
     answer = SuggestCommentScoreResponse(
         requested_languages=as_declared(message.languages, declared) or None,
         detected_languages=detected(suggestion.text, identified),

@@ -51,7 +51,8 @@ class Manager:
         load: returns a loaded version; called on `executor`.
         activate: puts a scheduler and a cache in front of a loaded model.
         remember: stores what is served for the next start; called whenever an alias moves.
-        executor: one thread for loading and freeing.
+        executor: one thread for loading.
+        freeing: one thread for freeing, which waits for no load.
         clock: for back-off.
         emit: receives the events of every change.
         model_name: the registered model, for messages.
@@ -65,6 +66,7 @@ class Manager:
     activate: Callable[[ServableId, LoadedModel], ActiveServable]
     remember: Callable[[tuple[AspiredVersion, ...]], None]
     executor: Executor
+    freeing: Executor
     clock: Clock
     emit: Emit
     model_name: str
@@ -281,7 +283,7 @@ class Manager:
         self._report(harness)
         try:
             await active.scheduler.close()
-            await asyncio.get_running_loop().run_in_executor(self.executor, active.model.close)
+            await asyncio.get_running_loop().run_in_executor(self.freeing, active.model.close)
         except Exception:  # noqa: BLE001  a task's boundary: the version is gone either way
             _log.exception("servable.unload_failed", version=harness.id.version)
         harness.ended()

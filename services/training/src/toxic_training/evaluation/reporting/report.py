@@ -153,7 +153,8 @@ def threshold_table(point: OperatingPoint) -> Table:
     """Return the operating thresholds, one row per label."""
     columns = sorted({language for by in point.thresholds.values() for language in by} - {ANY_LANGUAGE})
     rows: list[list[Cell]] = [
-        [label, *(Figure(point.threshold(label, code)) for code in (None, *columns))] for label in LABELS
+        [label, *(Figure(point.threshold(label, code)) for code in (None, *columns))]
+        for label in point.labels
     ]
     return Table(["label", "any language", *columns], rows)
 

@@ -4,7 +4,7 @@ Invariant: an encoder that is read from a folder, converted by `bert_weights` an
 except for the pooler, which no classifier here uses and which becomes zeros.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import keras
 import numpy as np
@@ -43,7 +43,7 @@ def bert_weights(encoder: keras.Model) -> dict[str, Floats]:
     return weights
 
 
-def set_bert_weights(encoder: keras.Model, weights: dict[str, Floats]) -> None:
+def set_bert_weights(encoder: keras.Model, weights: Mapping[str, Floats]) -> None:
     """Set the encoder's weights to those that `bert_weights` returned, or to others of the same shapes."""
     tables = _tables(encoder)
     for name, variable in _variables(encoder):

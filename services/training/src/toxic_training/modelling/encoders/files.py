@@ -5,6 +5,7 @@ KerasHub and other readers of the layout can load it.
 """
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,12 +89,16 @@ def _read_packed_encoder(folder: Path) -> EncoderFiles:
 
 
 def write_encoder(files: EncoderFiles, folder: Path) -> None:
-    """Write `files` as a Hugging Face folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / CONFIG_FILE).write_text(json.dumps(files.config, indent=2) + "\n", encoding="utf-8")
+    """Write `files` as a Hugging Face folder, replacing an existing one only by a whole one."""
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    (partial / CONFIG_FILE).write_text(json.dumps(files.config, indent=2) + "\n", encoding="utf-8")
     weights = {name: np.ascontiguousarray(tensor) for name, tensor in files.weights.items()}
-    save_file(weights, folder / WEIGHTS_FILE, metadata={"format": "np"})
-    files.tokenizer.save(str(folder / TOKENIZER_FILE))
+    save_file(weights, partial / WEIGHTS_FILE, metadata={"format": "np"})
+    files.tokenizer.save(str(partial / TOKENIZER_FILE))
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
 
 
 def zero_pooler(hidden: int) -> dict[str, NDArray[np.float32]]:

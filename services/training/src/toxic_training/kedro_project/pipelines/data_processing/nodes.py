@@ -66,7 +66,7 @@ def tidy_test(raw: pd.DataFrame, raw_labels: pd.DataFrame, parameters: DataParam
     """Return Jigsaw's test file joined with its labels, in memory; it has only the label `toxic`.
 
     Comments with the label -1, which weren't labelled, are counted and left out. A comment without a label,
-    or with two, raises InvalidDataError.
+    or with two, raises InvalidDataError, and so does a file in which no comment is labelled.
     """
     for table, columns, name in ((raw, ["id"], TEST), (raw_labels, ["id", _TOXIC], "test_labels")):
         schemas.require_rows(table, name=name)
@@ -77,7 +77,14 @@ def tidy_test(raw: pd.DataFrame, raw_labels: pd.DataFrame, parameters: DataParam
             "The test file and its labels don't match: every id of the test file must occur exactly once in "
             "the labels."
         )
+    # A merge numbers the rows anew and drops what the raw table knows of unreadable ones.
+    joined.index, joined.attrs = raw.index, dict(raw.attrs)
     unscored = joined[_TOXIC] == schemas.NOT_SCORED
+    if len(joined) and unscored.all():
+        raise InvalidDataError(
+            "No comment of the test file is labelled: every label in test_labels is -1. Download "
+            "test_labels.csv again, or give it labels of 0 and 1."
+        )
     source = SourceParameters(use=Use.TEST)
 
     def tidied(table: pd.DataFrame) -> Tidied:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from toxic_core.contract import file_digest, open_bundle
 from toxic_core.errors import InvalidDataError
+from toxic_core.tokens import Int32Array
 from toxic_model.scoring import ScoringOptions
 from toxic_training.data.comments import LABEL_COLUMNS, LANGUAGE, SOURCE, TEXT, label_matrix
 from toxic_training.data.parameters import DataParameters
@@ -23,16 +24,23 @@ from toxic_training.modelling.classifier import (
     Encoder,
     add_toxic_logit,
     build_classifier,
+    classifier_weights,
+    negative,
+    set_classifier_weights,
     training_loss,
+    vectors_of,
 )
 from toxic_training.modelling.encoders.files import WEIGHTS_FILE, EncoderFiles
 from toxic_training.modelling.encoders.layers import keep_layers
 from toxic_training.modelling.encoders.source import find_encoder
 from toxic_training.modelling.fitting import Clock, Trainer
+from toxic_training.modelling.length import COMMENTS, take_length_off
+from toxic_training.modelling.merging import merge, read_others
 from toxic_training.modelling.parameters import ModellingParameters
 from toxic_training.modelling.processes import Fitted, has_cluster, train_together
 from toxic_training.modelling.selection import selection_set
 from toxic_training.modelling.workers import Reduction, Workers
+from toxic_training.paths import from_start
 from toxic_training.release.baseline import read_baseline, round_weights
 from toxic_training.scoring.exported import ExportedModel
 from toxic_training.scoring.texts import open_scorer
@@ -68,7 +76,7 @@ def ask_teacher(training: pd.DataFrame, parameters: ModellingParameters) -> pd.D
     """Return the teacher's scores of the training comments, one column per label; none without a teacher."""
     if parameters.teacher is None:
         return pd.DataFrame(index=training.index)
-    teacher = ExportedModel.of(open_bundle(Path(parameters.teacher)))
+    teacher = ExportedModel.of(open_bundle(from_start(parameters.teacher)))
     # Cut instead of windows: the student learns from the part of a comment that it reads.
     options = ScoringOptions(batch_tokens=parameters.batch_size * parameters.max_tokens)
     scores = open_scorer(teacher, options)(training[TEXT].tolist()).scores
@@ -95,13 +103,18 @@ def train_classifier(
     processes of their own, to the same result as one.
 
     Raises:
-        InvalidDataError: the comments are all toxic or all not.
+        InvalidDataError: the comments are all toxic or all not, or none is for validation.
         WorkerFailedError: one of several workers ended early.
     """
     if not {0.0, 1.0} <= set(training[LABEL_COLUMNS[0]].unique()):
         raise InvalidDataError(
             f"The {len(training)} training comments are all of one class of {LABEL_COLUMNS[0]}; "
             "training needs toxic and non-toxic ones."
+        )
+    if validation.empty:
+        raise InvalidDataError(
+            "No comment is left for validation and calibration; lower train_fraction of a source in the "
+            "parameters."
         )
     train = partial(
         train_as_worker,
@@ -132,7 +145,7 @@ def train_as_worker(
     """Fine-tune the encoder together with the other workers, each of which gets the same arguments.
 
     Raises:
-        ConfigurationError: the chief's arguments differ.
+        ConfigurationError: the chief's arguments differ, or another training can't be merged.
     """
     tokeniser = encoder.tokeniser(max_tokens=parameters.max_tokens)
     texts = augmented(training[TEXT].tolist(), share=parameters.augmented_share, seed=parameters.seed)
@@ -140,26 +153,32 @@ def train_as_worker(
     row_weights = source_weights(training, data) * class_weights(training, parameters)
     labels = label_matrix(training)
     targets = join_targets(labels, teacher_scores)
+    batch_size, seed = parameters.batch_size, parameters.seed
+    selection = selection_set(
+        validation, tokeniser, comments=parameters.selection_comments, batch_size=batch_size, seed=seed
+    )
     run = fingerprint(
         np.concatenate(token_ids).tobytes(),
         targets.tobytes(),
         row_weights.tobytes(),
+        b"".join(ids.tobytes() for ids in selection.token_ids),
+        selection.truth.tobytes(),
+        selection.languages.tobytes(),
         file_digest(encoder.folder / WEIGHTS_FILE).encode(),
         parameters.model_dump_json(exclude={"checkpoint_minutes", "workers"}).encode(),
     )
     workers.require_same(int(run[:12], 16), what="data, encoder or parameters")
-    keras.utils.set_random_seed(parameters.seed)
-    batch_size, seed = parameters.batch_size, parameters.seed
+    keras.utils.set_random_seed(seed)
     classifier = starting_classifier(encoder, parameters)
+    # Read now: what can't be read should end the training before its first step.
+    others = read_others(parameters.merged_with, like=classifier, toxic_shares=parameters.toxic_shares)
     batches = LengthBatches(
         token_ids, targets, batch_size=batch_size, pad_id=encoder.pad_id, seed=seed, weights=row_weights
     )
     trainer = Trainer(
         classifier,
         batches,
-        selection_set(
-            validation, tokeniser, comments=parameters.selection_comments, batch_size=batch_size, seed=seed
-        ),
+        selection,
         parameters=parameters,
         checkpoint=CheckpointFile(checkpoint, run),
         workers=workers,
@@ -176,6 +195,10 @@ def train_as_worker(
         ),
     )
     figures = trainer.fit(loss)
+    if others:
+        set_classifier_weights(classifier, merge(classifier_weights(classifier), others))
+    if parameters.length_share:
+        depend_less_on_length(classifier, training, token_ids, pad_id=encoder.pad_id, parameters=parameters)
     return finished_classifier(classifier, parameters), figures
 
 
@@ -186,9 +209,35 @@ def starting_classifier(encoder: Encoder, parameters: ModellingParameters) -> ke
     )
     head = encoder.head()
     if head is not None and head[1].shape == (len(LABEL_COLUMNS),):
-        without = {label: -share for label, share in parameters.toxic_shares.items()}
-        classifier.get_layer(LOGITS).set_weights(add_toxic_logit(*head, without))
+        classifier.get_layer(LOGITS).set_weights(add_toxic_logit(*head, negative(parameters.toxic_shares)))
     return classifier
+
+
+def depend_less_on_length(
+    classifier: keras.Model,
+    training: pd.DataFrame,
+    token_ids: list[Int32Array],
+    *,
+    pad_id: int,
+    parameters: ModellingParameters,
+) -> None:
+    """Take `length_share` off the classification layer, in place, by a sample of the training comments."""
+    dice = np.random.default_rng(parameters.seed)
+    rows = dice.permutation(len(training))[:COMMENTS]
+    chosen = [token_ids[row] for row in rows]
+    layer = classifier.get_layer(LOGITS)
+    kernel, bias = layer.get_weights()
+    layer.set_weights(
+        take_length_off(
+            kernel,
+            bias,
+            vectors=vectors_of(classifier, chosen, pad_id=pad_id, batch_size=parameters.batch_size),
+            tokens=np.array([len(ids) for ids in chosen]),
+            toxic=training[LABEL_COLUMNS[0]].to_numpy(np.float32)[rows],
+            groups=training[LANGUAGE].to_numpy(object)[rows],
+            share=parameters.length_share,
+        )
+    )
 
 
 def finished_classifier(classifier: keras.Model, parameters: ModellingParameters) -> keras.Model:
@@ -213,19 +262,23 @@ def class_weights(training: pd.DataFrame, parameters: ModellingParameters) -> ND
     """Return each row's weight, float32 [rows], by which toxic rows balance the classes of their groups.
 
     Groups are languages, and within a language comments of about the same length: elsewhere, toxic comments
-    aren't as short as in the training data.
+    aren't as short as in the training data. A row whose label is a share counts in this share as toxic, and
+    one whose label is unknown counts in no class and weighs 1.
     """
-    is_toxic, language = training[LABEL_COLUMNS[0]] == 1, training[LANGUAGE]
-    overall = pd.Series(is_toxic.mean(), training.index)
-    of_language = is_toxic.groupby(language).transform("mean")
+    toxic, language = training[LABEL_COLUMNS[0]].astype(np.float64), training[LANGUAGE]
+    overall = pd.Series(toxic.mean(), training.index)
+    of_language = toxic.groupby(language).transform("mean")
     letters = training[TEXT].str.len().clip(_SHORTEST, _LONGEST)
-    alike = is_toxic.groupby([language, np.log2(letters).astype(int)])
-    of_length = (alike.transform("sum") + _PRIOR_ROWS * of_language) / (alike.transform("size") + _PRIOR_ROWS)
+    alike = toxic.groupby([language, np.log2(letters).astype(int)])
+    of_length = (alike.transform("sum") + _PRIOR_ROWS * of_language) / (
+        alike.transform("count") + _PRIOR_ROWS
+    )
     weights = (_odds(of_language) / _odds(overall)) ** -parameters.language_balance
     weights *= (_odds(of_length) / _odds(of_language)) ** -parameters.length_balance
     limit = parameters.class_weight_limit
-    balanced: NDArray[np.float32] = weights.clip(1 / limit, limit).where(is_toxic, 1.0).to_numpy(np.float32)
-    return balanced
+    balanced = 1 + toxic * (weights.clip(1 / limit, limit) - 1)
+    found: NDArray[np.float32] = balanced.fillna(1.0).to_numpy(np.float32)
+    return found
 
 
 def _odds(share: pd.Series) -> pd.Series:
@@ -236,10 +289,11 @@ def _odds(share: pd.Series) -> pd.Series:
 def positive_weights(labels: NDArray[np.float32], parameters: ModellingParameters) -> list[float]:
     """Return the weight, 1 or more, of each label's positives relative to its negatives.
 
-    Rare labels are learnt by it. `labels` are float [comments, labels], NaN if missing.
+    Rare labels are learnt by it. `labels` are float [comments, labels], NaN if missing; a soft one counts on
+    both sides, by its share.
     """
-    positives = np.maximum((labels == 1).sum(axis=0), 1)
-    ratios = (labels == 0).sum(axis=0) / positives
+    positives = np.maximum(np.nansum(labels, axis=0), 1)
+    ratios = np.nansum(1 - labels, axis=0) / positives
     weights = np.clip(ratios**parameters.class_weight_power, 1.0, parameters.class_weight_limit)
     return [float(weight) for weight in weights]
 

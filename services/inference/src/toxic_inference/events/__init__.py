@@ -1,0 +1,111 @@
+"""What the service reports about itself: one frozen dataclass per event, one `emit` for all.
+
+Invariant: whoever emits does so after the fact, on the event loop's thread. `emit` returns at once and never
+raises. No event contains a text.
+"""
+
+from toxic_inference.events.base import (
+    Emit,
+    Event,
+    ignore,
+)
+from toxic_inference.events.batching import (
+    BatchRan,
+    QueueChanged,
+    RowsDeparted,
+    RowsExpired,
+    RowsRefused,
+    ShapesCompiled,
+    TracedRows,
+)
+from toxic_inference.events.http import (
+    AttributeUnsupported,
+    PoliciesRead,
+    PolicyApplied,
+    RegistryMessageReceived,
+    RequestEnded,
+    RequestRefused,
+    RequestStarted,
+    RouteDeclared,
+    RowRejected,
+)
+from toxic_inference.events.scoring import (
+    CacheLookedUp,
+    PolicyTextsScored,
+    SessionEnded,
+    SessionOutcome,
+    SessionTimed,
+    ShadowCompared,
+    ShadowDrop,
+    ShadowDropped,
+    TextsScored,
+    TextsTokenised,
+)
+from toxic_inference.events.stored import (
+    CorrectionKept,
+    JobEnded,
+    JobsChanged,
+    LabelJudged,
+    OpinionGiven,
+    OpinionOutcome,
+    ReviewDropped,
+    ReviewKept,
+    ReviewReason,
+)
+from toxic_inference.events.versions import (
+    AliasRouted,
+    LoadFailed,
+    LoadFailure,
+    LoadSucceeded,
+    SourcePolled,
+    StateChanged,
+    VersionAvailable,
+)
+
+__all__ = [
+    "AliasRouted",
+    "AttributeUnsupported",
+    "BatchRan",
+    "CacheLookedUp",
+    "CorrectionKept",
+    "Emit",
+    "Event",
+    "JobEnded",
+    "JobsChanged",
+    "LabelJudged",
+    "LoadFailed",
+    "LoadFailure",
+    "LoadSucceeded",
+    "OpinionGiven",
+    "OpinionOutcome",
+    "PoliciesRead",
+    "PolicyApplied",
+    "PolicyTextsScored",
+    "QueueChanged",
+    "RegistryMessageReceived",
+    "RequestEnded",
+    "RequestRefused",
+    "RequestStarted",
+    "ReviewDropped",
+    "ReviewKept",
+    "ReviewReason",
+    "RouteDeclared",
+    "RowRejected",
+    "RowsDeparted",
+    "RowsExpired",
+    "RowsRefused",
+    "SessionEnded",
+    "SessionOutcome",
+    "SessionTimed",
+    "ShadowCompared",
+    "ShadowDrop",
+    "ShadowDropped",
+    "ShapesCompiled",
+    "SourcePolled",
+    "StateChanged",
+    "TextsScored",
+    "TextsTokenised",
+    "TracedRows",
+    "VersionAvailable",
+    "ignore",
+]
