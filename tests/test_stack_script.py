@@ -365,8 +365,10 @@ def test_a_start_lets_the_containers_read_what_they_mount(stack: Stack, facts: P
     (certificates / "server.crt").touch()
     refused = stack("up", program=program)
     assert refused.returncode == 1
-    assert "run: chmod 644 ./infra/perspective-drop-in/certificates/server.key" in refused.stderr
+    folder = "./infra/perspective-drop-in/certificates"
+    assert f"chmod 700 {folder} && chmod 644 {folder}/server.key" in refused.stderr
     assert _changes(facts) == []
+    assert (certificates / "server.key").stat().st_mode & 0o777 == 0o600
     (certificates / "server.key").chmod(0o644)
     told = stack("up", program=program)
     assert told.returncode == 0, told.stderr

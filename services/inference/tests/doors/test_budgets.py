@@ -419,7 +419,12 @@ async def test_a_replaced_correction_takes_no_room(backend: Backend) -> None:
         other = suggested() | {"comment": {"text": "another text"}}
         assert (await client.post(SUGGEST, json=other)).status_code == 429
         assert room.used == 6_000
-        room.release(sender, 6_000 - used)
+        room.reserve(sender, OVERHEAD_BYTES, always=True)
+        assert (await client.post(SUGGEST, json=suggested(doNotStore=True))).status_code == 429
+        assert not backend.corrections.store.sizes(), "removed, although the new one has no room"
+        room.release(sender, 6_000 - used + OVERHEAD_BYTES)
+        assert room.used == 0
+        assert (await client.post(SUGGEST, json=suggested(value=1))).status_code == 200
         assert (await client.post(SUGGEST, json=suggested(doNotStore=True))).status_code == 200
         assert room.used == OVERHEAD_BYTES
 

@@ -420,10 +420,11 @@ class _SlowSaving(JobFiles):
         super().save(job)
 
 
+@pytest.mark.parametrize("cancelled", [False, True])
 async def test_a_deletion_waits_for_the_record_that_is_being_saved(
-    start: Callable[[], Process], calendar: Any, tmp_path: Path
+    start: Callable[[], Process], calendar: Any, tmp_path: Path, *, cancelled: bool
 ) -> None:
-    """The next process doesn't find the job again."""
+    """The next process doesn't find the job again, also if a stop cancels the request meanwhile."""
     process = start()
     files = process.queue.files = _SlowSaving(tmp_path / "jobs")
     process.work()
@@ -434,8 +435,12 @@ async def test_a_deletion_waits_for_the_record_that_is_being_saved(
     deletion = asyncio.create_task(process.client.delete(f"/jobs/{job['id']}"))
     await asyncio.sleep(0.05)
     assert not deletion.done()
+    if cancelled:
+        deletion.cancel()
+        await asyncio.sleep(0.05)
     files.go.set()
-    assert (await deletion).status_code == 204
+    await asyncio.wait({deletion})
+    assert deletion.cancelled() if cancelled else deletion.result().status_code == 204
     await process.stop()
     assert files.read_all(now=calendar.now()) == []
     assert list((tmp_path / "jobs").iterdir()) == []
